@@ -1,0 +1,47 @@
+"""References to pinned data: which rows a task means, and how to know that they are the right ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What one split must contain."""
+
+    rows: int
+    """Expected number of rows."""
+    fingerprint: str | None = None
+    """`fingerprint()` of the rows' used columns; None where no authoritative copy was at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Rows to use where a split cannot be had; always named in the results."""
+
+    config: str
+    """Configuration of the same data set that holds them."""
+    pin: Pin
+    difference: str
+    """How they differ from the real split, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRef:
+    """A data set as the Hugging Face hub names it, with the pins of the splits a task uses."""
+
+    id: str
+    """Hub id (`openai/gsm8k`), or a name of your own when `file` is given."""
+    columns: tuple[str, ...]
+    """Columns the task reads; only they are loaded, checked and fingerprinted."""
+    config: str = "default"
+    revision: str | None = None
+    """Hub commit, where a source names one."""
+    splits: Mapping[str, Pin] = field(default_factory=dict)
+    stand_ins: Mapping[str, StandIn] = field(default_factory=dict)
+    """By split: what to use where no source has it."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """By split: a local .jsonl, .csv or .parquet file in place of the hub (for tasks of your own)."""
+
+    def __str__(self) -> str:
+        return self.id if self.config == "default" else f"{self.id}:{self.config}"

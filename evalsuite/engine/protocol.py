@@ -1,0 +1,69 @@
+"""What the runner asks of an engine, and what it gets back."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from evalsuite.types import GenerateRequest, ModelIdentity, Response, ScoreRequest, TokenIds
+
+R = TypeVar("R", ScoreRequest, GenerateRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Generic[R]):
+    """Answers that became ready together; the runner stores a block in one transaction."""
+
+    answers: tuple[tuple[R, Response], ...]
+    tokens: int
+    """Tokens computed for them, padding not counted."""
+    planned: int
+    """Tokens of the whole call, known before the first answer; an upper bound for generation."""
+
+
+class Tokenizer(Protocol):
+    """Text to token ids."""
+
+    bos_id: int | None
+    eos_id: int | None
+    bos_text: str
+
+    def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
+        """Token ids of each text; `special_tokens` lets the tokenizer add what it adds by default."""
+        ...
+
+    def decode(self, ids: Sequence[int] | TokenIds) -> str:
+        """Text of the ids, special tokens left out."""
+        ...
+
+
+class Engine(Protocol):
+    """Answers requests. Nothing heavy is loaded before it is needed: a finished run loads no model."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on; known without loading the weights."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where the model has no limit."""
+        ...
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[Block[ScoreRequest]]:
+        """Score the distinct `requests`, longest work first.
+
+        All of them shape the plan, so that a resumed run computes in the same batches (and to the
+        same last digit) as an uninterrupted one; work whose every request is in `answered` is skipped.
+        """
+        ...
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[Block[GenerateRequest]]:
+        """Generate for the distinct `requests`; `answered` as in `score`."""
+        ...

@@ -1,0 +1,194 @@
+"""The words of evalsuite as frozen dataclasses; standard library only.
+
+A request walks one way: a `Document` (a data row read as a typed question) is rendered
+into a `Prompt` (text), encoded into `ScoreRequest`s or `GenerateRequest`s (token ids),
+answered by an engine with a `Response`, and judged into a `Sample`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Row = Mapping[str, Any]
+"""One row of a data set: column name to plain Python value."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultipleChoice:
+    """A question with listed answers of which one is right."""
+
+    stem: str
+    choices: tuple[str, ...]
+    answer: int
+    """Index of the right choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClozePair:
+    """Beginnings of which only one fits a shared ending (WinoGrande)."""
+
+    beginnings: tuple[str, ...]
+    ending: str
+    answer: int
+    """Index of the right beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAnswer:
+    """A question that is answered in free text."""
+
+    stem: str
+    answers: tuple[str, ...]
+    """Accepted gold forms, the canonical one first."""
+    solution: str = ""
+    """The worked solution, where the data set has one."""
+
+
+Question = MultipleChoice | ClozePair | OpenAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One row of an evaluated split, read as a question."""
+
+    index: int
+    """Position in the split."""
+    subtask: str
+    """Name of the member task (`mmlu_anatomy`), empty where a task has no members."""
+    subtask_index: int
+    """Position within the member task; equals `index` where there are no members."""
+    row: Row = field(hash=False)
+    question: Question
+
+    def key(self, task: str) -> str:
+        """Content key (SHA-256) that aligns the same document across runs, whatever its position."""
+        return sha256_of([task, self.subtask, dict(self.row)])
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How text is generated after a context."""
+
+    stop: tuple[str, ...] = ()
+    """Strings that end the text; none of them is part of it."""
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    samples: int = 1
+    """Independent samples per document."""
+
+
+Bos = Literal["never", "tokenizer", "always"]
+"""Whether a beginning-of-sequence token opens the context: never, if the tokenizer adds one, always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What one document asks of a model, as text."""
+
+    contexts: tuple[str, ...]
+    """One context, or one per continuation where they differ (WinoGrande)."""
+    continuations: tuple[str, ...] = ()
+    """Texts to be scored after the context, delimiter included; empty when text is generated."""
+    generation: Generation | None = None
+    bos: Bos = "never"
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(context, continuation) in the order of the continuations."""
+        contexts = self.contexts * len(self.continuations) if len(self.contexts) == 1 else self.contexts
+        return tuple(zip(contexts, self.continuations, strict=True))
+
+
+TokenIds = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Log-likelihood of `continuation` after `context`; neither is empty."""
+
+    context: TokenIds
+    continuation: TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """Generated text after `context`."""
+
+    context: TokenIds
+    stop: tuple[str, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    """Seed of the run; greedy requests carry 0, so that their answer does not depend on it."""
+    sample: int = 0
+    """Which of several independent samples this is."""
+
+
+Request = ScoreRequest | GenerateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Answer to a `ScoreRequest`."""
+
+    log_probs: tuple[float, ...]
+    """Natural-log probability of each continuation token."""
+    is_greedy: bool
+    """Every continuation token is the model's most probable one."""
+
+    @property
+    def log_likelihood(self) -> float:
+        """Sum over the continuation, in nats."""
+        return sum(self.log_probs)
+
+
+Finish = Literal["stop", "eos", "length", "window"]
+"""A stop string, the end token, `max_tokens`, or the end of the context window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Answer to a `GenerateRequest`."""
+
+    text: str
+    tokens: int
+    """Tokens generated, the stop included."""
+    finish: Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An infrastructure failure in place of an answer: counted and shown, never scored, never stored."""
+
+    reason: str
+
+
+Response = Score | Generated | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What an answer depends on besides its request."""
+
+    weights: str
+    """SHA-256 over the content of the weights and their configuration."""
+    tokenizer: str
+    """SHA-256 over the content of the tokenizer files."""
+    numerics: str
+    """Engine, data type, device class and kernels: answers of two classes may differ in the last digits."""
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of `value` that hashes are made of (as in the golden files)."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def sha256_of(value: Any) -> str:
+    """SHA-256 of a string, or of the canonical JSON of anything else."""
+    text = value if isinstance(value, str) else canonical_json(value)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
