@@ -31,7 +31,7 @@ class DatasetRef:
     """A data set as the Hugging Face hub names it, with the pins of the splits a task uses."""
 
     id: str
-    """Hub id (`openai/gsm8k`), or a name of your own when `file` is given."""
+    """Hub id (`openai/gsm8k`), or a name of your own when `files` are given."""
     columns: tuple[str, ...]
     """Columns the task reads; only they are loaded, checked and fingerprinted."""
     config: str = "default"

@@ -1,0 +1,142 @@
+"""A split as a task needs it: found, checked, and named in the results.
+
+Sources are asked in order: the task's own file, the user's mirror, the hub and its cache, installed
+packages, and at last a stand-in. The first that has the split decides; what it has is then checked,
+and a check that fails is an error, never a reason to try the next source.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from evalsuite.data.fingerprint import fingerprint
+from evalsuite.data.found import Found, NotHere
+from evalsuite.data.hub import from_hub
+from evalsuite.data.mirror import from_mirror
+from evalsuite.data.packages import from_packages, missing_package
+from evalsuite.data.readers import read_file
+from evalsuite.data.refs import DatasetRef, Pin
+from evalsuite.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a split turned out to be."""
+
+    rows: list[dict[str, Any]]
+    """Each with exactly the reference's columns, as plain Python values."""
+    fingerprint: str
+    """`fingerprint(rows)`."""
+    source: str
+    """Where they came from, in human words: `mirror DIR`, `hub openai/gsm8k@COMMIT`."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the results must know (a stand-in, data that drifted), one sentence each."""
+
+
+def load_split(
+    ref: DatasetRef, split: str, *, data_dir: Path | None = None, allow_drift: bool = False
+) -> Rows:
+    """Rows of a split from the first source that has it, checked against its pin.
+
+    `data_dir` is a mirror in the hub's layout that is asked first. With `allow_drift`, rows that
+    differ from the pin come with a note instead of an error.
+
+    Raises:
+        DataError: no source has the split; or what was found is empty, damaged, lacks a column or
+            differs from its pin.
+    """
+    if data_dir is not None and not data_dir.is_dir():
+        raise DataError(f"The data folder {data_dir} does not exist; give --data an existing folder.")
+    tried: list[str] = []
+    if found := _first_found(ref, split, _sources(ref, split, data_dir), tried):
+        return _checked(ref, split, found, allow_drift)
+    if split in ref.stand_ins and (rows := _stand_in(ref, split, data_dir, allow_drift, tried)):
+        return rows
+    raise DataError(_nowhere(ref, split, tried, data_dir))
+
+
+Source = Callable[[DatasetRef, str], Found]
+
+
+def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Source]:
+    """Sources by the name under which an error lists them, in the order in which they are asked."""
+    if split in ref.files:
+        return {"its own file": _from_file}
+    mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
+    return {**mirror, "hub": from_hub, "installed packages": from_packages}
+
+
+def _from_file(ref: DatasetRef, split: str) -> Found:
+    path = Path(ref.files[split])
+    return Found(read_file(path, ref.columns), f"file {path}")
+
+
+def _first_found(ref: DatasetRef, split: str, sources: dict[str, Source], tried: list[str]) -> Found | None:
+    """What the first source has; the reasons of those without it are added to `tried`."""
+    for name, source in sources.items():
+        try:
+            return source(ref, split)
+        except NotHere as reason:
+            tried.append(f"{name}: {reason}")
+    return None
+
+
+def _stand_in(
+    ref: DatasetRef, split: str, data_dir: Path | None, allow_drift: bool, tried: list[str]
+) -> Rows | None:
+    """Rows of the split's stand-in, with its difference as a note."""
+    stand_in = ref.stand_ins[split]
+    other = replace(ref, config=stand_in.config, splits={split: stand_in.pin}, stand_ins={})
+    sources = _sources(other, split, data_dir)
+    # Asked last: it rarely has a stand-in, and would have had the split itself.
+    sources["hub"] = sources.pop("hub")
+    reasons: list[str] = []
+    found = _first_found(other, split, sources, reasons)
+    tried += [f"stand-in {stand_in.config} in {reason}" for reason in reasons]
+    if found is None:
+        return None
+    rows = _checked(other, split, found, allow_drift)
+    note = f"Stand-in {other} was used for split '{split}' of {ref}: {stand_in.difference}"
+    return replace(rows, notes=(note, *rows.notes))
+
+
+def _checked(ref: DatasetRef, split: str, found: Found, allow_drift: bool) -> Rows:
+    if not found.rows:
+        raise DataError(f"Split '{split}' of {ref} is empty in {found.source}; look at that source.")
+    digest = fingerprint(found.rows)
+    drift = _drift(ref.splits.get(split), len(found.rows), digest)
+    notes = found.notes
+    if drift:
+        message = f"Split '{split}' of {ref} from {found.source} {drift}"
+        if not allow_drift:
+            raise DataError(
+                f"{message}: this is not the data that the task means. Use another source, or "
+                "--allow-data-drift to go on with a note in the results."
+            )
+        notes = (*notes, f"{message}; allowed by --allow-data-drift.")
+    return Rows(found.rows, digest, found.source, notes)
+
+
+def _drift(pin: Pin | None, count: int, digest: str) -> str | None:
+    """How rows differ from their pin, as the end of a sentence; None if they do not."""
+    if pin is None:
+        return None
+    if count != pin.rows:
+        return f"has {count} rows where {pin.rows} are pinned"
+    if pin.fingerprint not in (None, digest):
+        return f"has fingerprint {digest[:12]} where {pin.fingerprint[:12]} is pinned"
+    return None
+
+
+def _nowhere(ref: DatasetRef, split: str, tried: list[str], data_dir: Path | None) -> str:
+    """The error of a split that no source has: the places with their reasons, and what to do."""
+    package = missing_package(ref, split)
+    advice = (
+        f"{'Add it to the folder of' if data_dir else 'Give'} --data DIR "
+        f"(laid out as on the Hugging Face hub: DIR/{ref.id}/README.md and the files it names), "
+        f"connect to the hub{f', or install the package {package}' if package else ''}."
+    )
+    places = "".join(f"\n  - {reason}" for reason in tried)
+    return f"Split '{split}' of {ref} was found nowhere:{places}\n{advice}"

