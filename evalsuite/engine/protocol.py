@@ -23,9 +23,20 @@ class Block(Generic[R]):
 class Tokenizer(Protocol):
     """Text to token ids."""
 
-    bos_id: int | None
-    eos_id: int | None
-    bos_text: str
+    @property
+    def bos_id(self) -> int | None:
+        """Token that begins a sequence, if there is one."""
+        ...
+
+    @property
+    def eos_id(self) -> int | None:
+        """Token that ends a sequence, if there is one."""
+        ...
+
+    @property
+    def bos_text(self) -> str:
+        """How the BOS token is spelled; empty if there is none."""
+        ...
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
         """Token ids of each text; `special_tokens` lets the tokenizer add what it adds by default."""
@@ -45,7 +56,9 @@ class Engine(Protocol):
         ...
 
     @property
-    def tokenizer(self) -> Tokenizer: ...
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer; loaded when it is first used."""
+        ...
 
     @property
     def max_length(self) -> int | None:

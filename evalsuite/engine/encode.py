@@ -1,0 +1,117 @@
+"""Text to token ids of requests; the rule of lm-eval 0.4.13 (`api/model.py`, `_encode_pair`).
+
+Context and continuation are encoded together and the context alone once more; what the whole
+has beyond the context's length is the continuation. Trailing whitespace of the context moves
+to the continuation first, because most tokenizers join a blank with the word after it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evalsuite.engine.protocol import Tokenizer
+from evalsuite.errors import ModelError
+from evalsuite.types import Bos, ScoreRequest, TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request, and what was unusual about its text; the run log counts the flags."""
+
+    request: ScoreRequest
+    joined: bool = False
+    """A token spans the join: the context's own tokens are not a prefix of the whole's."""
+    swallowed: bool = False
+    """The slice left no continuation, so the last token of the whole stands for it."""
+
+
+def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], bos: Bos) -> list[Encoded]:
+    """Encode (context, continuation) pairs; each distinct text is encoded once, all in one call.
+
+    Requests of one context share one tuple of its ids. An empty context becomes the BOS token,
+    else the EOS token (as lm-eval does).
+
+    Raises:
+        ValueError: a continuation is empty, or encodes to no token.
+        ModelError: `bos` or an empty context needs a token that the tokenizer lacks.
+    """
+    for context, continuation in pairs:
+        if not continuation:
+            raise ValueError(f"Empty continuation after the context that ends in {context[-40:]!r}.")
+    moved = [_move_trailing_space(context, continuation) for context, continuation in pairs]
+    texts = [text for context, continuation in moved if context for text in (context, context + continuation)]
+    ids = _encode_texts(tokenizer, texts, bos)
+    bare = _encode_texts(tokenizer, [continuation for context, continuation in moved if not context], "never")
+    return [
+        _split(tokenizer, ids[context], ids[context + continuation])
+        if context
+        else _after_nothing(tokenizer, continuation, bare[continuation])
+        for context, continuation in moved
+    ]
+
+
+def encode_contexts(tokenizer: Tokenizer, texts: Sequence[str], bos: Bos) -> list[TokenIds]:
+    """Encode contexts to generate after; equal texts share one tuple, an empty one is BOS, else EOS.
+
+    Raises:
+        ModelError: as in `encode_pairs`.
+    """
+    ids = _encode_texts(tokenizer, [text for text in texts if text], bos)
+    return [ids[text] if text else (_prefix_id(tokenizer),) for text in texts]
+
+
+def _move_trailing_space(context: str, continuation: str) -> tuple[str, str]:
+    kept = context.rstrip()
+    return kept, context[len(kept) :] + continuation
+
+
+def _split(tokenizer: Tokenizer, context: TokenIds, whole: TokenIds) -> Encoded:
+    continuation = whole[len(context) :]
+    joined = whole[: len(context)] != context
+    if continuation and context:
+        return Encoded(ScoreRequest(context, continuation), joined=joined)
+    if not whole:
+        raise ValueError("A context and its continuation encode to no token.")
+    return Encoded(
+        ScoreRequest(whole[:-1] or (_prefix_id(tokenizer),), whole[-1:]), joined=joined, swallowed=True
+    )
+
+
+def _after_nothing(tokenizer: Tokenizer, text: str, ids: TokenIds) -> Encoded:
+    """Continuation without a context: after the prefix token, which is not doubled (as lm-eval)."""
+    if not ids:
+        raise ValueError(f"The continuation {text!r} encodes to no token.")
+    prefix = _prefix_id(tokenizer)
+    if ids[0] == prefix and len(ids) > 1:
+        return Encoded(ScoreRequest(ids[:1], ids[1:]))
+    return Encoded(ScoreRequest((prefix,), ids))
+
+
+def _prefix_id(tokenizer: Tokenizer) -> int:
+    prefix = tokenizer.eos_id if tokenizer.bos_id is None else tokenizer.bos_id
+    if prefix is None:
+        raise ModelError("An empty context needs a BOS or EOS token, and this tokenizer has neither.")
+    return prefix
+
+
+def _encode_texts(tokenizer: Tokenizer, texts: Iterable[str], bos: Bos) -> dict[str, TokenIds]:
+    """Token ids by text; each distinct text once, in one call (two where BOS differs between texts)."""
+    if bos == "always" and tokenizer.bos_id is None:
+        raise ModelError("This prompt begins with a BOS token, and the tokenizer has none.")
+    ordered = list(dict.fromkeys(texts))
+    added = [text for text in ordered if bos == "tokenizer" and not _starts_with_bos(tokenizer, text)]
+    plain = [text for text in ordered if bos != "tokenizer" or _starts_with_bos(tokenizer, text)]
+    encoded: dict[str, TokenIds] = {}
+    for group, special_tokens in ((added, True), (plain, False)):
+        if group:
+            ids = tokenizer.encode(group, special_tokens=special_tokens)
+            encoded.update((text, tuple(row)) for text, row in zip(group, ids, strict=True))
+    if bos != "always":
+        return encoded
+    return {
+        text: row if row[:1] == (tokenizer.bos_id,) else (tokenizer.bos_id, *row)
+        for text, row in encoded.items()
+    }
+
+
+def _starts_with_bos(tokenizer: Tokenizer, text: str) -> bool:
+    return bool(tokenizer.bos_text) and text.startswith(tokenizer.bos_text)

@@ -1,0 +1,34 @@
+"""One pass of a batch through a model, and the logits at the positions that are wanted."""
+
+from typing import Any
+
+import torch
+
+from evalsuite.engine.head import head_at
+from evalsuite.engine.loading import LoadedModel
+from evalsuite.errors import ModelError
+
+
+def run_at(
+    loaded: LoadedModel, ids: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, **options: Any
+) -> tuple[torch.Tensor, Any]:
+    """Logits at (rows[i], columns[i]) of one forward, and the model's cache if it made one.
+
+    Args:
+        ids: (batch, length) token ids, int64, on the model's device.
+        rows, columns: (n,) positions within `ids`.
+        options: further arguments of the model's forward; those that it does not take are left out
+            (`position_ids` of models without positions), except the cache.
+
+    Returns:
+        (n, vocabulary) logits, and the cache or None.
+    """
+    accepted = {name: value for name, value in options.items() if name in loaded.parameters}
+    with head_at(loaded.model, rows, columns) as use:
+        output = loaded.model(input_ids=ids, **accepted)
+    logits = output.logits[0] if use.gathered else output.logits[rows, columns]
+    if logits.shape[0] != rows.shape[0]:
+        raise ModelError(
+            f"{type(loaded.model).__name__} gave {logits.shape[0]} logits for {rows.shape[0]} positions."
+        )
+    return logits, getattr(output, loaded.cache_name, None)

@@ -1,0 +1,139 @@
+"""Text generation for one batch: prefill, then one token per step and row over the model's cache.
+
+Every row stops by itself and is answered at once; when half of the rows are done, the others
+move on in a cache of their own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from evalsuite.engine.forward import run_at
+from evalsuite.engine.loading import LoadedModel
+from evalsuite.engine.protocol import Tokenizer
+from evalsuite.engine.sampling import generator_for, next_tokens
+from evalsuite.engine.stops import cut_at_stop, stops_in_tail
+from evalsuite.errors import ModelError
+from evalsuite.types import Finish, Generated, GenerateRequest
+
+
+@dataclass(slots=True)
+class _Row:
+    """A request on its way."""
+
+    request: GenerateRequest
+    room: int
+    """Tokens until the end of the context window."""
+    ids: list[int] = field(default_factory=list)
+    """Generated so far."""
+    generator: torch.Generator | None = None
+    answer: Generated | None = None
+
+
+@torch.inference_mode()
+def generate_batch(
+    loaded: LoadedModel, tokenizer: Tokenizer, max_length: int | None, batch: Sequence[GenerateRequest]
+) -> Iterator[list[tuple[GenerateRequest, Generated]]]:
+    """Yield answers as rows finish."""
+    end_ids = loaded.eos_ids | ({tokenizer.eos_id} if tokenizer.eos_id is not None else set())
+    rows = [
+        _Row(one, (max_length or 10**12) - len(one.context), generator=generator_for(one)) for one in batch
+    ]
+    state = _prefill(loaded, [one.context for one in batch])
+    while rows:
+        live = [row for row in rows if row.answer is None]
+        chosen = next_tokens(state.logits, [row.request for row in rows], [row.generator for row in rows])
+        for row, token in zip(rows, chosen, strict=True):
+            if row.answer is None:
+                row.ids.append(token)
+                row.answer = _answer_if_done(row, end_ids, tokenizer)
+        if done := [(row.request, row.answer) for row in live if row.answer is not None]:
+            yield done
+        rows, chosen, state = _leave_out_finished(rows, chosen, state)
+        if rows:
+            _decode(loaded, state, chosen, max_length)
+
+
+def _answer_if_done(row: _Row, end_ids: frozenset[int], tokenizer: Tokenizer) -> Generated | None:
+    """The row's answer if its newest token was its last."""
+    stops = tuple(stop for stop in row.request.stop if stop)
+    if row.ids[-1] in end_ids:
+        return Generated(cut_at_stop(tokenizer.decode(row.ids[:-1]), stops), len(row.ids), "eos")
+    finish: Finish | None = None
+    if len(row.ids) >= row.request.max_tokens:
+        finish = "length"
+    elif len(row.ids) >= row.room:
+        finish = "window"
+    if finish is None and not stops_in_tail(row.ids, stops, tokenizer.decode):
+        return None
+    text = tokenizer.decode(row.ids)
+    cut = cut_at_stop(text, stops)
+    if len(cut) < len(text):
+        finish = "stop"
+    return Generated(cut, len(row.ids), finish) if finish else None
+
+
+@dataclass(slots=True)
+class _Decoding:
+    """The batch between two steps."""
+
+    cache: Any
+    """transformers' cache, of whatever kind the model makes."""
+    logits: torch.Tensor
+    """(rows, vocabulary) for the next token."""
+    mask: torch.Tensor | None
+    """(rows, length) int64, 0 at padding; None if all prompts are equally long."""
+    positions: torch.Tensor
+    """(rows, 1) position of the newest token in its own row."""
+
+
+def _prefill(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> _Decoding:
+    """Run the prompts, left-padded so that all of them end together."""
+    longest = max(len(prompt) for prompt in prompts)
+    padding = [longest - len(prompt) for prompt in prompts]
+    ids = torch.tensor([[0] * pad + list(prompt) for pad, prompt in zip(padding, prompts, strict=True)])
+    ids, pads = ids.to(loaded.device), torch.tensor(padding, device=loaded.device)[:, None]
+    columns = torch.arange(longest, device=loaded.device)
+    mask = (columns >= pads).long() if any(padding) else None
+    positions = (columns - pads).clamp(min=0)
+    rows = torch.arange(len(prompts), device=loaded.device)
+    options = {"attention_mask": mask, "position_ids": positions, "use_cache": True}
+    logits, cache = run_at(loaded, ids, rows, torch.full_like(rows, longest - 1), **options)
+    if cache is None:
+        raise ModelError(f"{type(loaded.model).__name__} returns no cache, so it cannot generate here.")
+    return _Decoding(cache, logits, mask, positions[:, -1:])
+
+
+def _decode(loaded: LoadedModel, state: _Decoding, tokens: Sequence[int], max_length: int | None) -> None:
+    """Run one new token per row."""
+    # A finished row that has not left yet may stand at the end of the window already.
+    state.positions = (state.positions + 1).clamp(max=None if max_length is None else max_length - 1)
+    if state.mask is not None:
+        state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
+    rows = torch.arange(len(tokens), device=loaded.device)
+    options = {
+        "attention_mask": state.mask,
+        "position_ids": state.positions,
+        "use_cache": True,
+        loaded.cache_name: state.cache,
+    }
+    ids = torch.tensor(tokens, device=loaded.device)[:, None]
+    state.logits, state.cache = run_at(loaded, ids, rows, torch.zeros_like(rows), **options)
+
+
+def _leave_out_finished(
+    rows: list[_Row], chosen: list[int], state: _Decoding
+) -> tuple[list[_Row], list[int], _Decoding]:
+    """Rows still at work, once at most half of them are; copying the cache for each one would cost more."""
+    live = [index for index, row in enumerate(rows) if row.answer is None]
+    if len(live) * 2 > len(rows):
+        return rows, chosen, state
+    if live:
+        kept = torch.tensor(live, device=state.logits.device)
+        # Not `batch_select_indices`, which recurrent layers lack (transformers 5.17 to 5.23).
+        state.cache.reorder_cache(kept)
+        state.positions = state.positions[kept]
+        state.mask = None if state.mask is None else state.mask[kept]
+    return [rows[index] for index in live], [chosen[index] for index in live], state

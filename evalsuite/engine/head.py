@@ -1,0 +1,74 @@
+"""The LM head, applied to the positions that somebody reads, with float32 output.
+
+Logits of every position would be the largest thing in memory (rows x length x vocabulary).
+Logits rounded to bfloat16 tie: with a small model 15 of 40 MMLU questions had two best letters.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+VOCABULARY_CHUNK = 8192
+"""Rows of a half-precision head that are turned to float32 at a time."""
+
+
+@dataclass(slots=True)
+class HeadUse:
+    """What became of the head during one forward."""
+
+    gathered: bool = False
+    """It saw the wanted positions only."""
+
+
+@contextlib.contextmanager
+def head_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[HeadUse]:
+    """Within this context the model's logits are (1, n, vocabulary) with n = len(rows).
+
+    The hidden states at (rows[i], columns[i]) are gathered in front of the head, so that whatever
+    the model does behind it (scaling, soft-capping) still happens. `gathered` stays False if the
+    model has no head of its own, or does not call it as a module.
+    """
+    use = HeadUse()
+    head = model.get_output_embeddings()
+    if head is None:
+        yield use
+        return
+
+    def gather(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        use.gathered = True
+        return (args[0][rows, columns][None], *args[1:])
+
+    handle = head.register_forward_pre_hook(gather)
+    try:
+        yield use
+    finally:
+        handle.remove()
+
+
+def widen_head(model: Any) -> None:
+    """Let a half-precision linear head return float32; changes the model in place."""
+    head = model.get_output_embeddings()
+    if type(head) is torch.nn.Linear and head.weight.dtype in (torch.bfloat16, torch.float16):
+        head.__dict__["forward"] = lambda hidden: float32_linear(hidden, head.weight, head.bias)
+
+
+def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """`hidden @ weight.T + bias` of half-precision tensors, accumulated and returned in float32.
+
+    Args:
+        hidden: (..., width).
+        weight: (vocabulary, width).
+    """
+    flat = hidden.flatten(0, -2)
+    if hidden.is_cuda:
+        logits = torch.mm(flat, weight.T, out_dtype=torch.float32)
+    else:
+        logits = torch.cat(
+            [flat.float() @ chunk.float().T for chunk in weight.split(VOCABULARY_CHUNK)], dim=-1
+        )
+    if bias is not None:
+        logits += bias.float()
+    return logits.unflatten(0, hidden.shape[:-1])

@@ -1,0 +1,120 @@
+"""A model in memory, as its files say it is: nothing missing, patched, its kernels checked."""
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evalsuite.engine.head import widen_head
+from evalsuite.engine.memory import is_out_of_memory
+from evalsuite.engine.models import ModelSupport, support_for
+from evalsuite.engine.quiet import quiet_transformers
+from evalsuite.errors import ModelError
+from evalsuite.models import ModelFiles
+from evalsuite.models.files import read_config
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A causal language model on its device, ready for `forward.next_token_logits`."""
+
+    model: Any
+    """transformers' module, in evaluation mode."""
+    device: str
+    notes: tuple[str, ...]
+    """What the run log should say about it."""
+    parameters: frozenset[str]
+    """Names that its forward takes."""
+
+    @property
+    def cache_name(self) -> str:
+        """What this family calls its cache."""
+        return "cache_params" if "past_key_values" not in self.parameters else "past_key_values"
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """End tokens of its generation configuration."""
+        ids = getattr(self.model.generation_config, "eos_token_id", None)
+        return frozenset([ids] if isinstance(ids, int) else ids or ())
+
+
+def load_model(
+    files: ModelFiles, *, device: str, dtype: str, trust_remote_code: bool, allow_slow_kernels: bool
+) -> LoadedModel:
+    """Load the weights onto a resolved device in a resolved data type.
+
+    Raises:
+        ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, no memory.
+    """
+    support = support_for(read_config(files).get("model_type", ""))
+    notes = _check_kernels(support, device, allow_slow_kernels)
+    try:
+        with quiet_transformers():
+            model, report = _from_pretrained(files, device, dtype, trust_remote_code)
+    except Exception as error:
+        raise ModelError(_why_not_loaded(files, error, trust_remote_code)) from error
+    _refuse_random_weights(files, report)
+    return ready(model, device, (*notes, *support.patch(model)))
+
+
+def ready(model: Any, device: str, notes: tuple[str, ...] = ()) -> LoadedModel:
+    """Make a transformers model that is on `device` already ready for use; its head gives float32 logits."""
+    widen_head(model)
+    return LoadedModel(model.eval(), device, notes, frozenset(inspect.signature(model.forward).parameters))
+
+
+def _from_pretrained(files: ModelFiles, device: str, dtype: str, trust_remote_code: bool) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM
+
+    model, report = AutoModelForCausalLM.from_pretrained(
+        files.folder,
+        gguf_file=files.gguf_file,
+        dtype=getattr(torch, dtype),
+        device_map=None if device == "cpu" else {"": device},
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    return model, report
+
+
+def _refuse_random_weights(files: ModelFiles, report: Any) -> None:
+    """transformers fills missing weights with random numbers and goes on; a score of those means nothing."""
+    missing = sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])})
+    if missing:
+        raise ModelError(
+            f"Model '{files.name}' is incomplete: {len(missing)} weights are missing or of another shape "
+            f"in {files.folder}, first {missing[0]}."
+        )
+
+
+def _check_kernels(support: ModelSupport, device: str, allow_slow_kernels: bool) -> tuple[str, ...]:
+    """transformers takes its reference path without a word if the kernels cannot be imported."""
+    if not support.kernels or not device.startswith("cuda"):
+        return ()
+    try:
+        importlib.import_module(support.kernels)
+    except Exception as error:
+        if not allow_slow_kernels:
+            raise ModelError(
+                f"A {support.model_type} model on a GPU needs the package {support.kernels}, which cannot be "
+                f"imported ({error}); install it, or allow the slow path with --allow-slow-kernels."
+            ) from None
+        return (f"{support.model_type}: reference path without {support.kernels}; slow",)
+    return ()
+
+
+def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool) -> str:
+    if is_out_of_memory(error):
+        return f"Model '{files.name}' does not fit into memory: use a smaller data type or a larger device."
+    config = read_config(files)
+    architecture = config.get("model_type") or "unnamed"
+    if not trust_remote_code and "auto_map" in config:
+        return (
+            f"Model '{files.name}' ({architecture}) runs code from its own folder, {files.folder}: "
+            "read it, then allow it with --trust-remote-code."
+        )
+    first_line = str(error).strip().split("\n")[0]
+    return f"Model '{files.name}' ({architecture}) cannot be loaded from {files.folder}: {first_line}"

@@ -1,0 +1,68 @@
+"""Running batches within memory: on out-of-memory a batch is halved, and so is the room for the rest."""
+
+import gc
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+
+RowT = TypeVar("RowT")
+ResultT = TypeVar("ResultT")
+
+ALLOCATOR_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
+"""What the allocators of devices without an exception class of their own say (CPU, MPS)."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that a device, or the machine, has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(part in str(error).lower() for part in ALLOCATOR_MESSAGES)
+
+
+def run_within_memory(
+    batches: Iterable[tuple[RowT, ...]],
+    run: Callable[[tuple[RowT, ...]], Iterator[ResultT]],
+    size: Callable[[Sequence[RowT]], int],
+    give_up: Callable[[RowT, str], ResultT],
+) -> Iterator[ResultT]:
+    """Yield what `run` yields for each batch, splitting batches that do not fit.
+
+    A batch that ran out of memory is run again as two halves (answers that it had already
+    yielded are then yielded again), and later batches are split to half of its `size` before
+    they are tried. A single row that does not fit is given up: `give_up(row, reason)`.
+    """
+    waiting = deque(batches)
+    room: int | None = None
+    while waiting:
+        batch = waiting.popleft()
+        if room is not None and len(batch) > 1 and size(batch) > room:
+            waiting.extendleft(reversed(_halves(batch)))
+            continue
+        reason = ""
+        try:
+            yield from run(batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # Only the text is kept: the error's traceback would keep the batch's tensors alive.
+            reason = str(error).strip().split("\n")[0]
+        if not reason:
+            continue
+        _free_memory()
+        if len(batch) == 1:
+            yield give_up(batch[0], f"out of memory: {reason}")
+        else:
+            room = size(batch) // 2
+            waiting.extendleft(reversed(_halves(batch)))
+
+
+def _halves(batch: tuple[RowT, ...]) -> tuple[tuple[RowT, ...], tuple[RowT, ...]]:
+    return batch[: len(batch) // 2], batch[len(batch) // 2 :]
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

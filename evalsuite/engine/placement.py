@@ -1,0 +1,57 @@
+"""On which device and in which data type a model runs, and how big its batches may be.
+
+torch is imported only where a device has to be found or checked.
+"""
+
+from evalsuite.engine.batches import Budget
+from evalsuite.errors import ModelError
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+CPU_BUDGET = Budget(tokens=2048, logits=2**26, cached_tokens=2**15, rows=32)
+"""A CPU gains nothing from larger batches; small ones stay in its caches."""
+GPU_BUDGET = Budget(tokens=2**14, logits=2**28, cached_tokens=2**18, rows=128)
+
+
+def resolve_device(device: str) -> str:
+    """The device that `device` means: "auto" is the first GPU, else the CPU.
+
+    Raises:
+        ModelError: unknown, or not on this machine.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    if kind not in ("cuda", "mps") or (index and not index.isdigit()):
+        raise ModelError(f"Unknown device '{device}': use auto, cpu, cuda, cuda:0 or mps.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"Device '{device}' asked for, but torch sees no GPU here.")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"Device '{device}' asked for, but torch sees {torch.cuda.device_count()} GPU(s).")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("Device 'mps' asked for, but torch sees none here.")
+    return device
+
+
+def resolve_dtype(dtype: str, device: str) -> str:
+    """The data type that `dtype` means on a resolved device: "auto" is float32 on a CPU, else bfloat16.
+
+    Raises:
+        ModelError: unknown.
+    """
+    if dtype == "auto":
+        return "float32" if device == "cpu" else "bfloat16"
+    if dtype not in DTYPES:
+        raise ModelError(f"Unknown data type '{dtype}': use auto, {', '.join(DTYPES)}.")
+    return dtype
+
+
+def default_budget(device: str) -> Budget:
+    """Batch sizes for a resolved device."""
+    return CPU_BUDGET if device == "cpu" else GPU_BUDGET

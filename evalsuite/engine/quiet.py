@@ -1,0 +1,27 @@
+"""transformers without its progress bars and hints: what users need to know stands in the run log."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Errors only, no progress bars, while the context lasts."""
+    from tqdm import auto  # type: ignore[import-untyped]
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()
+    # The GGUF reader uses tqdm directly, past transformers' own switch.
+    original = auto.tqdm.__init__
+    auto.tqdm.__init__ = lambda bar, *args, **options: original(bar, *args, **{**options, "disable": True})
+    try:
+        yield
+    finally:
+        auto.tqdm.__init__ = original
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

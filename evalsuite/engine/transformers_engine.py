@@ -1,0 +1,169 @@
+"""The native engine: transformers' models, run in batches planned here."""
+
+import functools
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from evalsuite.engine.batches import (
+    Budget,
+    ScoreRow,
+    cached_tokens,
+    padded_tokens,
+    plan_generation,
+    plan_scoring,
+    unanswered,
+)
+from evalsuite.engine.placement import default_budget, resolve_device, resolve_dtype
+from evalsuite.engine.protocol import Block
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.models import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.models.files import context_window, read_config
+from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
+
+if TYPE_CHECKING:
+    from evalsuite.engine.loading import LoadedModel
+
+LARGEST_VOCABULARY = 2**18
+"""Assumed where a configuration does not say."""
+
+
+class TransformersEngine:
+    """Answers requests with a transformers model on one device; see `protocol.Engine`.
+
+    Building one reads nothing. The tokenizer is loaded when it is first used, the weights at the
+    first `score` or `generate` that has work to do.
+
+    Args:
+        files: the model, from `evalsuite.models.resolve`.
+        dtype: "auto" (float32 on a CPU, bfloat16 elsewhere), "float32", "bfloat16" or "float16".
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
+        trust_remote_code: let the model's folder run code of its own.
+        verify_weights: hash every byte of the files again instead of trusting size and time.
+        token_budget: positions per scoring batch; chosen for the device if None.
+        allow_slow_kernels: run a Mamba model on a GPU without its kernels.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        verify_weights: bool = False,
+        token_budget: int | None = None,
+        allow_slow_kernels: bool = False,
+    ) -> None:
+        self.files = files
+        self._dtype = dtype
+        self._device = device
+        self._trust_remote_code = trust_remote_code
+        self._verify_weights = verify_weights
+        self._token_budget = token_budget
+        self._allow_slow_kernels = allow_slow_kernels
+        self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
+        self.notes: tuple[str, ...] = ()
+        """What the run log should say about the model; complete once the weights are loaded."""
+
+    @functools.cached_property
+    def device(self) -> str:
+        """The device in use, for example "cpu" or "cuda:1"."""
+        return resolve_device(self._device)
+
+    @functools.cached_property
+    def dtype(self) -> str:
+        """The data type in use, for example "float32"."""
+        return resolve_dtype(self._dtype, self.device)
+
+    @functools.cached_property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on; reads files, not weights into memory."""
+        return ModelIdentity(
+            weights=weights_digest(self.files, verify=self._verify_weights),
+            tokenizer=tokenizer_digest(self.files, verify=self._verify_weights),
+            numerics=f"transformers {self.dtype} {self.device.partition(':')[0]}",
+        )
+
+    @functools.cached_property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where the configuration states none."""
+        return context_window(self.files)
+
+    @functools.cached_property
+    def budget(self) -> Budget:
+        """How much a batch may hold."""
+        budget = default_budget(self.device)
+        return budget if self._token_budget is None else replace(budget, tokens=self._token_budget)
+
+    @functools.cached_property
+    def _loaded(self) -> "LoadedModel":
+        from evalsuite.engine.loading import load_model
+
+        loaded = load_model(
+            self.files,
+            device=self.device,
+            dtype=self.dtype,
+            trust_remote_code=self._trust_remote_code,
+            allow_slow_kernels=self._allow_slow_kernels,
+        )
+        self.notes = loaded.notes
+        return loaded
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[Block[ScoreRequest]]:
+        """Score the distinct `requests`, longest first; the first block is empty and tells `planned`.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+            ValueError: a request is longer than the context window.
+        """
+        vocabulary = read_config(self.files).get("vocab_size", LARGEST_VOCABULARY)
+        batches = unanswered(
+            plan_scoring(requests, self.budget, vocabulary), answered, lambda row: row.requests
+        )
+        planned = sum(len(row.ids) for batch in batches for row in batch)
+        yield Block((), 0, planned)
+        if not batches:
+            return
+        self._refuse_longer_than_window(len(row.ids) for batch in batches for row in batch)
+        from evalsuite.engine.memory import run_within_memory
+        from evalsuite.engine.score import score_batch
+
+        def run(batch: tuple[ScoreRow, ...]) -> Iterator[Block[ScoreRequest]]:
+            tokens = sum(len(row.ids) for row in batch)
+            yield Block(tuple(score_batch(self._loaded, batch)), tokens, planned)
+
+        def give_up(row: ScoreRow, reason: str) -> Block[ScoreRequest]:
+            return Block(tuple((request, Failure(reason)) for request in row.requests), 0, planned)
+
+        yield from run_within_memory(batches, run, padded_tokens, give_up)
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[Block[GenerateRequest]]:
+        """Generate for the distinct `requests`; first block and errors as in `score`."""
+        batches = unanswered(plan_generation(requests, self.budget), answered, lambda request: (request,))
+        planned = sum(len(one.context) + one.max_tokens for batch in batches for one in batch)
+        yield Block((), 0, planned)
+        if not batches:
+            return
+        self._refuse_longer_than_window(len(one.context) + 1 for batch in batches for one in batch)
+        from evalsuite.engine.generate import generate_batch
+        from evalsuite.engine.memory import run_within_memory
+
+        def run(batch: tuple[GenerateRequest, ...]) -> Iterator[Block[GenerateRequest]]:
+            for done in generate_batch(self._loaded, self.tokenizer, self.max_length, batch):
+                tokens = sum(len(request.context) + answer.tokens for request, answer in done)
+                yield Block(tuple(done), tokens, planned)
+
+        def give_up(request: GenerateRequest, reason: str) -> Block[GenerateRequest]:
+            return Block(((request, Failure(reason)),), 0, planned)
+
+        yield from run_within_memory(batches, run, cached_tokens, give_up)
+
+    def _refuse_longer_than_window(self, lengths: Iterator[int]) -> None:
+        longest = max(lengths)
+        if self.max_length is not None and longest > self.max_length:
+            raise ValueError(f"A request needs {longest} tokens; the context window has {self.max_length}.")

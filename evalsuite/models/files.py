@@ -1,0 +1,143 @@
+"""A model as files in a folder: its configuration, weights and tokenizer."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import ModelError
+from evalsuite.models.headers import check_safetensors, read_gguf_header
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "tokenization*.py",
+)
+"""Patterns of the files that decide how text becomes tokens."""
+
+CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where a model's files are; made by `resolve`."""
+
+    name: str
+    """As the user wrote it."""
+    folder: Path
+    gguf_file: str | None = None
+    """Name of the GGUF file in `folder` that is the whole model."""
+    hub_id: str | None = None
+    revision: str | None = None
+    """Commit on the hub, where known."""
+
+    @property
+    def gguf_path(self) -> Path | None:
+        """The GGUF file, if the model is one."""
+        return self.folder / self.gguf_file if self.gguf_file else None
+
+
+def check(files: ModelFiles) -> None:
+    """Refuse a model whose files are missing or cut off, by their headers alone.
+
+    Raises:
+        ModelError: which file, and what is wrong with it.
+    """
+    if files.gguf_path:
+        read_gguf_header(files.gguf_path)
+        return
+    read_config(files)
+    for path in weight_files(files):
+        if path.suffix == ".safetensors":
+            check_safetensors(path)
+
+
+def weight_files(files: ModelFiles) -> tuple[Path, ...]:
+    """The files that hold the weights, by name: safetensors before PyTorch's own, an index before a pattern.
+
+    Raises:
+        ModelError: there are none, or one that the index names is missing.
+    """
+    if files.gguf_path:
+        return (files.gguf_path,)
+    for index, pattern in (
+        ("model.safetensors.index.json", "*.safetensors"),
+        ("pytorch_model.bin.index.json", "pytorch_model*.bin"),
+    ):
+        found = _indexed(files, index) or tuple(sorted(files.folder.glob(pattern)))
+        if found:
+            return found
+    if list(files.folder.glob("*.nemo")):
+        raise ModelError(
+            f"Model '{files.name}' is a NeMo archive ({files.folder}): convert it to the Hugging Face format first."
+        )
+    raise ModelError(f"Model '{files.name}' has no weights (*.safetensors) in {files.folder}.")
+
+
+def _indexed(files: ModelFiles, index: str) -> tuple[Path, ...]:
+    path = files.folder / index
+    if not path.is_file():
+        return ()
+    try:
+        names = sorted(set(json.loads(path.read_text("utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise ModelError(f"Model '{files.name}': {path} is not a readable index of weights.") from None
+    missing = [name for name in names if not (files.folder / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"Model '{files.name}' lacks {len(missing)} of {len(names)} weight files in {files.folder}, "
+            f"first {missing[0]}: get them again."
+        )
+    return tuple(files.folder / name for name in names)
+
+
+def tokenizer_files(files: ModelFiles) -> tuple[Path, ...]:
+    """The files that decide how text becomes tokens, by name; for a GGUF model that file."""
+    if files.gguf_path:
+        return (files.gguf_path,)
+    return tuple(sorted({path for pattern in TOKENIZER_FILES for path in files.folder.glob(pattern)}))
+
+
+def read_config(files: ModelFiles) -> dict[str, Any]:
+    """`config.json` as a mapping; for a GGUF file the same keys as far as its metadata has them.
+
+    Raises:
+        ModelError: missing or unreadable.
+    """
+    if files.gguf_path:
+        return _gguf_config(read_gguf_header(files.gguf_path))
+    path = files.folder / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"Model '{files.name}' has no config.json in {files.folder}.") from None
+    except (OSError, ValueError):
+        raise ModelError(f"Model '{files.name}': {path} is not readable JSON.") from None
+    if not isinstance(config, dict):
+        raise ModelError(f"Model '{files.name}': {path} is not a JSON object.")
+    # Models that also see or hear keep their language model's values one level down.
+    return {**config.get("text_config", {}), **config}
+
+
+def _gguf_config(metadata: dict[str, Any]) -> dict[str, Any]:
+    family = metadata.get("general.architecture", "")
+    config = {
+        "model_type": family,
+        "max_position_embeddings": metadata.get(f"{family}.context_length"),
+        "vocab_size": metadata.get(f"{family}.vocab_size", metadata.get("tokenizer.ggml.tokens")),
+    }
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def context_window(files: ModelFiles) -> int | None:
+    """Longest sequence in tokens that the configuration allows; None if it states none."""
+    config = read_config(files)
+    stated = (config.get(key) for key in CONTEXT_WINDOW_KEYS)
+    return next((value for value in stated if isinstance(value, int) and value > 0), None)

@@ -1,0 +1,153 @@
+"""From what the user wrote after `--model` to files on this machine."""
+
+import importlib.util
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from evalsuite.errors import ModelError, UnknownName
+from evalsuite.hub import hub_problem
+from evalsuite.models.aliases import Alias, aliases
+from evalsuite.models.files import TOKENIZER_FILES, ModelFiles, check, weight_files
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
+"""Configuration and tokenizer; weights are asked for separately."""
+
+
+def resolve(
+    name: str, *, revision: str | None = None, local_only: bool = False, cache_dir: Path | None = None
+) -> ModelFiles:
+    """Find the files of a model, downloading them where needed, and check their headers.
+
+    `name` is an alias, a folder with config.json and safetensors (or one GGUF file), a GGUF
+    file, or a hub id `org/name`, optionally `org/name@revision`.
+
+    Args:
+        revision: branch, tag or commit on the hub.
+        local_only: use nothing but the hub's local cache.
+        cache_dir: the hub's local cache; its own default if None.
+
+    Raises:
+        ModelError: one sentence that says what is wrong and what to do.
+    """
+    if not name.strip():
+        raise ModelError("No model given: --model takes an alias, a folder, a .gguf file or a hub id.")
+    name_part, _, revision_part = name.partition("@")
+    revision = revision or revision_part or None
+    files = _local(name) or _packaged(aliases().get(name_part), revision)
+    if files is None:
+        hub_id = _hub_id(name, name_part)
+        files = _from_hub(ModelFiles(name, Path(), hub_id=hub_id, revision=revision), local_only, cache_dir)
+    check(files)
+    return files
+
+
+def _local(name: str) -> ModelFiles | None:
+    """The folder or GGUF file at this path, if there is one and no alias of that name."""
+    path = Path(name).expanduser()
+    if name in aliases() or not path.exists():
+        return None
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ModelError(
+                f"Model file {path} is not a .gguf file: give that, or a folder with config.json."
+            )
+        return ModelFiles(name, path.resolve().parent, gguf_file=path.name)
+    gguf_files = sorted(path.glob("*.gguf"))
+    if (path / "config.json").is_file() or not gguf_files:
+        return ModelFiles(name, path.resolve())
+    if len(gguf_files) > 1:
+        raise ModelError(f"Folder {path} holds {len(gguf_files)} .gguf files: give --model one of them.")
+    return ModelFiles(name, path.resolve(), gguf_file=gguf_files[0].name)
+
+
+def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:
+    """The GGUF file that an installed package ships; found without importing the package."""
+    if alias is None or not alias.package or revision:
+        return None
+    spec = importlib.util.find_spec(alias.package)
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        for path in sorted(Path(location).glob("*.gguf")):
+            return ModelFiles(alias.name, path.parent, gguf_file=path.name)
+    return None
+
+
+def _hub_id(name: str, name_part: str) -> str:
+    if alias := aliases().get(name_part):
+        return alias.hub_id
+    if _looks_like_path(name):
+        raise ModelError(f"Model folder or file {name} does not exist.")
+    if not HUB_ID.fullmatch(name_part):
+        hint = "A model is an alias, a folder, a .gguf file or a hub id such as nvidia/Nemotron-H-8B-Base-8K."
+        unknown = UnknownName("model", name, aliases(), hint)
+        raise ModelError(str(unknown))
+    return name_part
+
+
+def _looks_like_path(name: str) -> bool:
+    if name.startswith(("/", ".", "~")) or name.endswith((".gguf", ".safetensors", "/")) or "\\" in name:
+        return True
+    return name.count("/") > 1
+
+
+def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> ModelFiles:
+    """Complete `wanted` with the folder of the hub's local cache, downloading what it lacks."""
+    problem = "" if local_only else hub_problem()
+    offline = local_only or bool(problem)
+    try:
+        files = _snapshot(wanted, (*WANTED, "*.safetensors"), offline, cache_dir)
+        if not list(files.folder.glob("*.safetensors")):
+            files = _snapshot(wanted, (*WANTED, "pytorch_model*.bin"), offline, cache_dir)
+        weight_files(files)
+    except ModelError:
+        if not offline:
+            raise
+        absent = f"Model {_described(wanted)} is not (or not fully) on this machine"
+        reason = (
+            f"and the hub cannot be reached ({problem})" if problem else "and the hub was not to be asked"
+        )
+        raise ModelError(
+            f"{absent} {reason}; connect, or download it elsewhere and give --model the folder."
+        ) from None
+    return files
+
+
+def _described(wanted: ModelFiles) -> str:
+    return f"'{wanted.name}'" if wanted.name == wanted.hub_id else f"'{wanted.name}' ({wanted.hub_id})"
+
+
+def _snapshot(
+    wanted: ModelFiles, patterns: tuple[str, ...], offline: bool, cache_dir: Path | None
+) -> ModelFiles:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                wanted.hub_id or wanted.name,
+                revision=wanted.revision,
+                cache_dir=cache_dir,
+                local_files_only=offline,
+                allow_patterns=list(patterns),
+                # Repositories keep other formats of the same weights in subfolders.
+                ignore_patterns=["*/*"],
+            )
+        )
+    except errors.GatedRepoError:
+        raise ModelError(
+            f"Model {_described(wanted)} is gated: accept its licence on the hub, then log in with `hf auth login`."
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ModelError(
+            f"Model {_described(wanted)} has no revision '{wanted.revision}' on the hub."
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise ModelError(
+            f"The hub knows no model {_described(wanted)}, or you are not logged in to see it."
+        ) from None
+    except (OSError, ValueError, errors.HfHubHTTPError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ModelError(f"Model {_described(wanted)} could not be downloaded: {first_line}") from None
+    commit = folder.name if folder.parent.name == "snapshots" else wanted.revision
+    return replace(wanted, folder=folder, revision=commit)
