@@ -171,6 +171,32 @@ class Failure:
 Response = Score | Generated | Failure
 
 
+Status = Literal["scored", "failed", "too_long"]
+"""Judged; left without an answer by the infrastructure; longer than the context window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One document with its answers and verdict."""
+
+    document: Document
+    prompt: Prompt
+    shots: int
+    """Shots shown; fewer than the spec's where some were dropped to fit the context window."""
+    status: Status
+    reason: str = ""
+    """Why there is no verdict."""
+    gold: str = ""
+    prediction: str | None = None
+    """What the headline metric judged: a choice's index, or the extracted answer."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """By metric; empty without a verdict."""
+    responses: tuple[Response, ...] = ()
+    """Answers in the order of the prompt's continuations, or of the samples."""
+    context_tokens: tuple[int, ...] = ()
+    continuation_tokens: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """What an answer depends on besides its request."""

@@ -1,0 +1,45 @@
+"""evalsuite: evaluates base language models by the exact protocols of published numbers.
+
+import evalsuite
+
+log = evalsuite.run(tasks="mmlu,gsm8k", model="8b")
+log.to_pandas()
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalsuite.api import run
+    from evalsuite.data.refs import DatasetRef, Pin
+    from evalsuite.errors import UserError
+    from evalsuite.prompting.spec import PromptSpec
+    from evalsuite.results.runlog import RunLog, read_run
+    from evalsuite.task import Task
+    from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
+
+_HOMES = {
+    "ClozePair": "evalsuite.types",
+    "DatasetRef": "evalsuite.data.refs",
+    "MultipleChoice": "evalsuite.types",
+    "OpenAnswer": "evalsuite.types",
+    "Pin": "evalsuite.data.refs",
+    "PromptSpec": "evalsuite.prompting.spec",
+    "RunLog": "evalsuite.results.runlog",
+    "Task": "evalsuite.task",
+    "UserError": "evalsuite.errors",
+    "read_run": "evalsuite.results.runlog",
+    "run": "evalsuite.api",
+}
+
+__all__ = [  # noqa: RUF022 - in the order a reader meets them
+    "run", "RunLog", "read_run", "Task", "DatasetRef", "Pin", "PromptSpec",
+    "MultipleChoice", "ClozePair", "OpenAnswer", "UserError",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Public names load when they are used, so that `import evalsuite` stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evalsuite' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

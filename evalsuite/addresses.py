@@ -1,0 +1,44 @@
+"""The grammar of task addresses: `[recipe/]task[:format][@shots]`."""
+
+import re
+from dataclasses import dataclass
+
+from evalsuite.errors import UserError
+
+_GRAMMAR = re.compile(
+    r"(?:(?P<recipe>[A-Za-z0-9_-]+)/)?(?P<task>[A-Za-z0-9_.*?-]+)"
+    r"(?::(?P<form>[A-Za-z_]+))?(?:@(?P<shots>\d+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A task address as written; what is left out is None."""
+
+    task: str
+    """A name, or a pattern with `*` and `?`."""
+    recipe: str | None = None
+    form: str | None = None
+    shots: int | None = None
+
+    @property
+    def is_pattern(self) -> bool:
+        return any(sign in self.task for sign in "*?")
+
+
+def parse_address(text: str) -> Address:
+    """Raises UserError with the grammar when `text` is not an address."""
+    match = _GRAMMAR.fullmatch(text.strip())
+    if match is None:
+        raise UserError(
+            f"'{text}' is not a task address; write [recipe/]task[:format][@shots], for example mmlu, "
+            "lm_eval/arc_challenge@25 or nemotron_h/*."
+        )
+    shots = match["shots"]
+    return Address(match["task"], match["recipe"], match["form"], int(shots) if shots else None)
+
+
+def split_addresses(texts: str | list[str]) -> list[str]:
+    """Comma-separated addresses, one or several strings of them, without blanks."""
+    joined = texts if isinstance(texts, str) else ",".join(texts)
+    return [part.strip() for part in joined.split(",") if part.strip()]

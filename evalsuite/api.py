@@ -1,0 +1,105 @@
+"""The Python interface; the command line is a thin shell over it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalsuite.addresses import split_addresses
+from evalsuite.errors import UserError
+from evalsuite.progress import Progress
+from evalsuite.registry import Registry
+from evalsuite.results.runlog import RunLog, RunSpec
+
+
+def run(
+    tasks: str | Sequence[str],
+    model: str,
+    *,
+    recipe: str | None = None,
+    shots: int | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    engine: str = "native",
+    device: str = "auto",
+    dtype: str = "auto",
+    seed: int = 0,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    include: Sequence[str | Path] = (),
+    store: str | Path | None = None,
+    verify_weights: bool = False,
+    allow_data_drift: bool = False,
+    allow_failures: bool = False,
+    progress: Progress | None = None,
+) -> RunLog:
+    """Evaluate a model and return the run log; the run folder is written too.
+
+    Args:
+        tasks: addresses, comma-separated or as a list: `[recipe/]task[:format][@shots]`.
+        model: alias, hub id (`org/name[@revision]`), folder, or GGUF file.
+        recipe: recipe of bare task names.
+        shots: number of shots where an address gives none.
+        split: evaluated split in place of the specs'.
+        limit: documents per task; member tasks (MMLU's subjects) are taken in turn.
+        data: folder with data sets in Hugging Face layout (default: EVALSUITE_DATA).
+        out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues.
+        engine: which engine answers.
+        device: auto, cpu, cuda, cuda:1, mps.
+        dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16, float16.
+        seed: seed of sampled generation; shots follow the recipe's own seed.
+        revision: hub revision of the model.
+        trust_remote_code: run Python code that comes with the model.
+        include: task files, or folders of task files and recipes.
+        store: response store to share between runs.
+        verify_weights: hash all weights again instead of trusting size and date.
+        allow_data_drift: accept rows that are not the pinned ones, with a note.
+        allow_failures: score a task although documents failed; the count stands beside it.
+        progress: is told what happens.
+
+    Raises:
+        UserError: anything that the user can mend, in one sentence.
+    """
+    from evalsuite.models import resolve
+    from evalsuite.results.folder import default_folder
+    from evalsuite.runner import Setting, execute
+
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit must be at least 1, not {limit}.")
+    selected = Registry.load([Path(path) for path in include]).select(
+        split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
+    )
+    files = resolve(model, revision=revision)
+    spec = RunSpec(
+        tasks=tuple(one.address for one in selected),
+        model=model,
+        revision=revision,
+        split=split,
+        limit=limit,
+        seed=seed,
+        engine=engine,
+        dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        allow_data_drift=allow_data_drift,
+    )
+    setting = Setting(
+        folder=Path(out) if out else default_folder(spec),
+        data_dir=data_folder(data),
+        store=Path(store) if store else None,
+        verify_weights=verify_weights,
+        allow_failures=allow_failures,
+    )
+    return execute(spec, selected, files, setting, progress=progress)
+
+
+def data_folder(given: str | Path | None) -> Path | None:
+    """`--data`, else EVALSUITE_DATA; raises UserError where it is no folder."""
+    chosen = given or os.environ.get("EVALSUITE_DATA")
+    if not chosen:
+        return None
+    if not Path(chosen).is_dir():
+        origin = "--data" if given else "EVALSUITE_DATA"
+        raise UserError(f"{origin} {chosen}: there is no such folder.")
+    return Path(chosen)

@@ -1,0 +1,112 @@
+"""From prompts to token-level requests; what does not fit the context window is found here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalsuite.engine.encode import Encoded, encode_contexts, encode_pairs
+from evalsuite.engine.protocol import Tokenizer
+from evalsuite.prepare import PreparedTask
+from evalsuite.types import GenerateRequest, Prompt, Request, ScoreRequest, TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one document asks of the engine."""
+
+    prompt: Prompt
+    shots: int
+    """Shots shown."""
+    requests: tuple[Request, ...]
+    """In the order of the continuations, or of the samples; empty where the prompt is too long."""
+    tokens: int
+    """Tokens of its longest request."""
+    joined: bool = False
+    """A token spans the join of a context and its continuation."""
+
+    @property
+    def too_long(self) -> bool:
+        return not self.requests
+
+
+def ask(prepared: PreparedTask, tokenizer: Tokenizer, window: int | None, seed: int) -> list[Asked]:
+    """The requests of each document of a task.
+
+    Args:
+        prepared: the documents and their prompts.
+        tokenizer: the model's.
+        window: context window in tokens, or None. A scored continuation's last token needs no place
+            in it; a generated text needs at least one.
+        seed: seed of sampled generation.
+    """
+    spec = prepared.selected.spec
+    asked = _encoded(prepared.prompts, [spec.shots.count] * len(prepared.prompts), tokenizer, window, seed)
+    if spec.overlong == "drop_shots":
+        for place, first in enumerate(asked):
+            if first.too_long:
+                asked[place] = _with_fewer_shots(prepared, place, first, tokenizer, window, seed)
+    return asked
+
+
+def _with_fewer_shots(
+    prepared: PreparedTask, place: int, longest: Asked, tokenizer: Tokenizer, window: int | None, seed: int
+) -> Asked:
+    for shots in reversed(range(longest.shots)):
+        shorter = _encoded([prepared.prompt(place, shots)], [shots], tokenizer, window, seed)[0]
+        if not shorter.too_long:
+            return shorter
+    return longest
+
+
+def _encoded(
+    prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
+) -> list[Asked]:
+    if not prompts:
+        return []
+    bos = prompts[0].bos
+    if prompts[0].generation is not None:
+        contexts = encode_contexts(tokenizer, [prompt.contexts[0] for prompt in prompts], bos)
+        return [
+            _asked_generation(*fields, window, seed) for fields in zip(prompts, shots, contexts, strict=True)
+        ]
+    pairs = iter(encode_pairs(tokenizer, [pair for prompt in prompts for pair in prompt.pairs], bos))
+    return [
+        _asked_scores(prompt, count, [next(pairs) for _ in prompt.pairs], window)
+        for prompt, count in zip(prompts, shots, strict=True)
+    ]
+
+
+def _asked_scores(prompt: Prompt, shots: int, encoded: list[Encoded], window: int | None) -> Asked:
+    requests = tuple(one.request for one in encoded)
+    tokens = max(len(request.context) + len(request.continuation) - 1 for request in requests)
+    fits = window is None or tokens <= window
+    return Asked(prompt, shots, requests if fits else (), tokens, any(one.joined for one in encoded))
+
+
+def _asked_generation(prompt: Prompt, shots: int, context: TokenIds, window: int | None, seed: int) -> Asked:
+    settings = prompt.generation
+    assert settings is not None
+    sampled = settings.temperature > 0
+    requests = tuple(
+        GenerateRequest(
+            context,
+            settings.stop,
+            settings.max_tokens,
+            settings.temperature,
+            settings.top_p if sampled else 1.0,
+            seed if sampled else 0,
+            sample,
+        )
+        for sample in range(settings.samples)
+    )
+    fits = window is None or len(context) < window
+    return Asked(prompt, shots, requests if fits else (), len(context))
+
+
+def score_requests(asked: Sequence[Asked]) -> list[ScoreRequest]:
+    """The distinct scoring requests, in order."""
+    return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, ScoreRequest)))
+
+
+def generate_requests(asked: Sequence[Asked]) -> list[GenerateRequest]:
+    """The distinct generation requests, in order."""
+    return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, GenerateRequest)))

@@ -1,0 +1,21 @@
+"""Registers the verbs."""
+
+import typer
+
+from evalsuite.cli.dump import requests
+from evalsuite.cli.listing import listing
+from evalsuite.cli.run import run
+from evalsuite.cli.show import show
+
+app = typer.Typer(
+    name="evalsuite",
+    help="Evaluate base language models by the exact protocols of published numbers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run)
+app.command("list")(listing)
+app.command("show")(show)
+app.command("requests")(requests)

@@ -1,0 +1,86 @@
+"""`evalsuite list`: what can be run."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from evalsuite.cli import options
+
+
+class Kind(StrEnum):
+    """What to list."""
+
+    TASKS = "tasks"
+    RECIPES = "recipes"
+    MODELS = "models"
+
+
+def listing(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    include: options.Include = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List tasks, recipes or model aliases."""
+    rows = {Kind.TASKS: _tasks, Kind.RECIPES: _recipes, Kind.MODELS: _models}[kind](include or [])
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    shown = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+    for row in shown:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _tasks(include: list) -> list[dict[str, Any]]:
+    from evalsuite.registry import Registry
+
+    registry = Registry.load(include)
+    rows = []
+    for recipe, task, form in registry.forms():
+        address = f"{recipe}/{task}" + (f":{form}" if form else "")
+        selected = registry.select([address])[0]
+        spec = selected.spec
+        rows.append(
+            {
+                "task": selected.name,
+                "recipe": recipe,
+                "format": spec.format,
+                "shots": spec.shots.count,
+                "metrics": list(spec.metrics),
+                "title": registry.tasks[task].title,
+            }
+        )
+    return rows
+
+
+def _recipes(include: list) -> list[dict[str, Any]]:
+    from evalsuite.registry import Registry
+
+    registry = Registry.load(include)
+    rows = []
+    for name in registry.recipe_names():
+        info = registry.recipes[name].info if name in registry.recipes else None
+        rows.append(
+            {
+                "recipe": name,
+                "tasks": [task for recipe, task, form in registry.forms() if recipe == name and not form],
+                "reference": info.reference if info else "",
+                "title": info.title if info else "defined in a task file",
+            }
+        )
+    return rows
+
+
+def _models(include: list) -> list[dict[str, Any]]:
+    from evalsuite.models import aliases
+
+    return [
+        {"alias": alias.name, "model": alias.hub_id, "about": alias.description}
+        for alias in aliases().values()
+    ]
+
+
+def _cell(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

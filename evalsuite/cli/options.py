@@ -1,0 +1,27 @@
+"""Options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Tasks = Annotated[
+    str, typer.Option("--tasks", "-t", help="Comma-separated addresses: [recipe/]task[:format][@shots].")
+]
+Recipe = Annotated[str | None, typer.Option(help="Recipe of bare task names.")]
+Shots = Annotated[int | None, typer.Option(min=0, help="Shots where an address gives none.")]
+Split = Annotated[str | None, typer.Option(help="Evaluated split, in place of the recipe's.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Documents per task; member tasks are taken in turn.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with data sets in Hugging Face layout.", envvar="EVALSUITE_DATA", show_envvar=True
+    ),
+]
+Include = Annotated[
+    list[Path] | None, typer.Option(help="Task file, or folder of task files and recipes; repeatable.")
+]
+AllowDataDrift = Annotated[
+    bool, typer.Option("--allow-data-drift", help="Accept rows that are not the pinned ones, with a note.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

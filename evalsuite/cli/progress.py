@@ -1,0 +1,74 @@
+"""Progress on standard error: a live bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from evalsuite.progress import Progress, Stage
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def live_progress() -> Iterator[Progress]:
+    """The form that suits standard error."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} / {task.total:,.0f} tokens"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield _Bar(bars)
+
+
+class _Bar:
+    def __init__(self, bars) -> None:  # noqa: ANN001 - rich is imported late
+        self._bars = bars
+        self._task = None
+
+    def stage(self, stage: Stage) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._task = self._bars.add_task(stage.name, total=stage.planned or 1)
+
+    def advance(self, tokens: int, planned: int) -> None:
+        self._bars.update(self._task, advance=tokens, total=planned)
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._name = ""
+        self._done = 0
+        self._started = self._last = 0.0
+
+    def stage(self, stage: Stage) -> None:
+        self._name, self._done = stage.name, 0
+        self._started = self._last = time.monotonic()
+        self._say(f"{stage.name} ...")
+
+    def advance(self, tokens: int, planned: int) -> None:
+        self._done += tokens
+        now = time.monotonic()
+        if now - self._last < SECONDS_BETWEEN_LINES and self._done < planned:
+            return
+        self._last = now
+        left = (now - self._started) * (planned - self._done) / self._done if self._done else 0.0
+        rate = self._done / max(now - self._started, 1e-9)
+        self._say(
+            f"{self._name}: {self._done:,} of {planned:,} tokens, {rate:,.0f} a second, about {left:.0f} s left"
+        )
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"evalsuite: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,97 @@
+"""`evalsuite run`: evaluate a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalsuite.cli import options
+
+if TYPE_CHECKING:
+    from evalsuite.results.runlog import RunLog
+
+INTERRUPTED = 130
+
+
+def run(
+    tasks: options.Tasks,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Alias, hub id (org/name[@revision]), folder, or GGUF file.")
+    ],
+    recipe: options.Recipe = None,
+    shots: options.Shots = None,
+    split: options.Split = None,
+    limit: options.Limit = None,
+    data: options.Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Which engine answers.")] = "native",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of sampled generation.")] = 0,
+    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+    ] = False,
+    include: options.Include = None,
+    store: Annotated[Path | None, typer.Option(help="Response store to share between runs.")] = None,
+    verify_weights: Annotated[
+        bool, typer.Option("--verify-weights", help="Hash all weights again, whatever their size and date.")
+    ] = False,
+    allow_data_drift: options.AllowDataDrift = False,
+    allow_failures: Annotated[
+        bool, typer.Option("--allow-failures", help="Score a task although documents failed.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
+    from evalsuite import api
+    from evalsuite.cli.progress import live_progress
+
+    with live_progress() as progress:
+        try:
+            log = api.run(
+                tasks,
+                model,
+                recipe=recipe,
+                shots=shots,
+                split=split,
+                limit=limit,
+                data=data,
+                out=out,
+                engine=engine,
+                device=device,
+                dtype=dtype,
+                seed=seed,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                include=include or [],
+                store=store,
+                verify_weights=verify_weights,
+                allow_data_drift=allow_data_drift,
+                allow_failures=allow_failures,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            typer.echo(
+                "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
+            )
+            raise typer.Exit(INTERRUPTED) from None
+    _print(log, as_json)
+    if log.status != "complete":
+        raise typer.Exit(1)
+
+
+def _print(log: "RunLog", as_json: bool) -> None:
+    if as_json:
+        typer.echo(log.model_dump_json(indent=2))
+        return
+    from rich.console import Console
+
+    from evalsuite.results.tables import remarks, terminal_table
+
+    console = Console()
+    console.print(terminal_table(log))
+    for line in remarks(log):
+        console.print(f"- {line}", markup=False, highlight=False)

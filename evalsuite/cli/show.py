@@ -1,0 +1,124 @@
+"""`evalsuite show`: the exact prompt of a document, with its white space."""
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evalsuite.cli import options
+
+if TYPE_CHECKING:
+    from evalsuite.prepare import PreparedTask
+
+_VISIBLE = str.maketrans({" ": "·", "\t": "→\t", "\n": "⏎\n", "\r": "␍", "\u00a0": "⍽"})
+
+
+def show(
+    address: Annotated[str, typer.Argument(help="[recipe/]task[:format][@shots]")],
+    doc: Annotated[int, typer.Option(min=0, help="Position of the document in the evaluated split.")] = 0,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Show the tokens of this model too.")
+    ] = None,
+    recipe: options.Recipe = None,
+    shots: options.Shots = None,
+    split: options.Split = None,
+    data: options.Data = None,
+    include: options.Include = None,
+    allow_data_drift: options.AllowDataDrift = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show how a task is asked: its spec, and the exact prompt of one document."""
+    from evalsuite.api import data_folder
+    from evalsuite.prepare import prepare
+    from evalsuite.registry import Registry
+
+    selected = Registry.load(include or []).select([address], recipe, shots)[0]
+    prepared = prepare(selected, data_dir=data_folder(data), split=split, allow_drift=allow_data_drift)
+    shown = _description(prepared, doc)
+    if model is not None:
+        shown["tokens"] = _tokens(prepared, doc, model)
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        _print(shown)
+
+
+def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
+    from evalsuite.errors import UserError
+    from evalsuite.prepare import gold_text
+
+    if doc >= len(prepared.documents):
+        raise UserError(
+            f"--doc {doc}: split '{prepared.split}' of {prepared.selected.name} has documents "
+            f"0 to {len(prepared.documents) - 1}."
+        )
+    spec, document, prompt = prepared.selected.spec, prepared.documents[doc], prepared.prompt(doc)
+    return {
+        "address": prepared.selected.address,
+        "source": spec.source.model_dump(),
+        "spec_sha256": spec.sha256,
+        "spec_version": spec.version,
+        "split": prepared.split,
+        "data": {
+            split: f"{rows.source}, fingerprint {rows.fingerprint[:12]}"
+            for split, rows in prepared.data.items()
+        },
+        "shots": spec.shots.count,
+        "bos": spec.bos,
+        "metrics": list(spec.metrics),
+        "document": f"{doc}"
+        + (f" ({document.subtask} {document.subtask_index})" if document.subtask else ""),
+        "contexts": list(prompt.contexts),
+        "continuations": list(prompt.continuations),
+        "generation": spec.generation.model_dump() if spec.generation else None,
+        "gold": gold_text(document),
+        "notes": list(prepared.notes),
+    }
+
+
+def _tokens(prepared: "PreparedTask", doc: int, model: str) -> list[dict[str, list[str]]]:
+    """Each request's context and continuation as the model's tokens."""
+    from evalsuite.ask import ask
+    from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+    from evalsuite.models import resolve
+
+    tokenizer = HuggingFaceTokenizer(resolve(model))
+    alone = replace(prepared, documents=[prepared.documents[doc]], shots=[prepared.shots[doc]])
+    return [
+        {
+            "context": [tokenizer.decode([one]) for one in request.context],
+            "continuation": [tokenizer.decode([one]) for one in getattr(request, "continuation", ())],
+        }
+        for request in ask(alone, tokenizer, window=None, seed=0)[0].requests
+    ]
+
+
+def _print(shown: dict[str, Any]) -> None:
+    source = shown["source"]
+    typer.echo(f"{shown['address']}  version {shown['spec_version']}  spec {shown['spec_sha256'][:12]}")
+    for name in ("publication", "reference", "status", "notes"):
+        if source[name]:
+            typer.echo(f"{name}: {source[name]}")
+    typer.echo(f"split: {shown['split']}   shots: {shown['shots']}   bos: {shown['bos']}")
+    typer.echo(f"metrics: {', '.join(shown['metrics'])}")
+    for split, origin in shown["data"].items():
+        typer.echo(f"data {split}: {origin}")
+    for note in shown["notes"]:
+        typer.echo(f"note: {note}")
+    for place, context in enumerate(shown["contexts"]):
+        number = f" {place}" if len(shown["contexts"]) > 1 else ""
+        typer.echo(f"\n--- context{number} of document {shown['document']}: {len(context)} characters")
+        typer.echo(context.translate(_VISIBLE))
+    for place, continuation in enumerate(shown["continuations"]):
+        right = "   <- right" if str(place) == shown["gold"] else ""
+        typer.echo(f"--- continuation {place}: {continuation.translate(_VISIBLE)}{right}")
+    if shown["generation"]:
+        typer.echo(f"--- generation: {json.dumps(shown['generation'], ensure_ascii=False)}")
+        typer.echo(f"--- gold: {shown['gold']}")
+    for place, request in enumerate(shown.get("tokens", ())):
+        count = len(request["context"])
+        typer.echo(
+            f"--- tokens of request {place}: {count} of context, then {json.dumps(request['continuation'], ensure_ascii=False)}"
+        )
+        typer.echo("|".join(text.translate(_VISIBLE) for text in request["context"]))

@@ -1,0 +1,86 @@
+"""Dumps the requests of tasks without a model: as text, or as hashes that golden files compare with."""
+
+from pathlib import Path
+from typing import Any
+
+from evalsuite.prepare import PreparedTask, gold_text
+from evalsuite.types import Document, Prompt, canonical_json, sha256_of
+
+_KINDS = {True: "generate_until", False: "loglikelihood"}
+
+
+def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
+    """One row per document: its texts in clear."""
+    return [
+        {
+            "task": prepared.selected.name,
+            "subtask": document.subtask,
+            "doc": document.subtask_index,
+            "kind": _KINDS[prompt.generation is not None],
+            "context": prompt.contexts[0],
+            "contexts": list(prompt.contexts) if len(prompt.contexts) > 1 else [],
+            "continuations": list(prompt.continuations),
+            "generation": _arguments(prepared) if prompt.generation else None,
+            "gold": gold_text(document),
+        }
+        for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
+    ]
+
+
+def hash_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
+    """One row per document: SHA-256 of its texts, in the columns of the golden files."""
+    return [
+        _hash_row(prepared, document, prompt)
+        for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
+    ]
+
+
+def _hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict[str, Any]:
+    generates = prompt.generation is not None
+    hashed = [_arguments(prepared)] if generates else list(prompt.continuations)
+    return {
+        "subtask": document.subtask,
+        "doc": document.subtask_index,
+        "kind": _KINDS[generates],
+        "context_sha256": sha256_of(prompt.contexts[0]),
+        "contexts_sha256": [sha256_of(text) for text in prompt.contexts] if len(prompt.contexts) > 1 else [],
+        "continuation_sha256": [sha256_of(text) for text in hashed],
+        "n_chars": len(prompt.contexts[0]),
+        "n_chars_continuation": [len(text) for text in prompt.continuations],
+        "gold": gold_text(document),
+        "target_sha256": sha256_of(gold_text(document)) if generates else None,
+    }
+
+
+def _arguments(prepared: PreparedTask) -> str:
+    """Generation arguments in canonical JSON, as the reference harness spells them."""
+    generation = prepared.selected.spec.generation
+    return canonical_json(generation.reference_arguments()) if generation else ""
+
+
+def write_requests(prepared: PreparedTask, folder: Path, hashes: bool) -> Path:
+    """Write `<folder>/<task>.parquet` and return its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts, integers = pa.list_(pa.string()), pa.list_(pa.int32())
+    types = {
+        "doc": pa.int32(),
+        "contexts": texts,
+        "continuations": texts,
+        "contexts_sha256": texts,
+        "continuation_sha256": texts,
+        "n_chars": pa.int32(),
+        "n_chars_continuation": integers,
+    }
+    rows = hash_rows(prepared) if hashes else request_rows(prepared)
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{file_stem(prepared.selected.name)}.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return path
+
+
+def file_stem(name: str) -> str:
+    """File name of a task: its shortest address with the slash as a dot."""
+    return name.replace("/", ".").replace(":", ".")

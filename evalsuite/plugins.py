@@ -1,0 +1,74 @@
+"""Finds task plug-ins: built in, installed (entry-point group `evalsuite.tasks`), or included by path."""
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from evalsuite.errors import UserError
+from evalsuite.prompting.recipes import Recipe, recipes_in
+from evalsuite.task import Task
+
+GROUP = "evalsuite.tasks"
+
+
+def builtin_tasks() -> Iterator[Task]:
+    """Tasks of the modules in `evalsuite.tasks`."""
+    package = importlib.import_module("evalsuite.tasks")
+    for module in pkgutil.iter_modules(package.__path__):
+        yield from _tasks_of(importlib.import_module(f"evalsuite.tasks.{module.name}"), module.name)
+
+
+def installed_tasks() -> Iterator[Task]:
+    """Tasks of installed packages that name a module in the entry-point group."""
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            module = entry.load()
+        except Exception as error:
+            raise UserError(
+                f"The task plug-in '{entry.name}' ({entry.value}) cannot be imported: {error}."
+            ) from error
+        yield from _tasks_of(module, entry.value)
+
+
+def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
+    """Tasks of Python files and recipes of folders: a file, or a folder with both.
+
+    Raises:
+        UserError: a path does not exist, cannot be imported, or defines no task and no recipe.
+    """
+    tasks: list[Task] = []
+    recipes: list[Recipe] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"--include {path}: there is no such file or folder.")
+        files = sorted(path.glob("[!_]*.py")) if path.is_dir() else [path]
+        found = list(recipes_in(path)) if path.is_dir() else []
+        if not files and not found:
+            raise UserError(f"--include {path}: the folder has no task file (*.py) and no recipe.")
+        for file in files:
+            tasks.extend(_tasks_of(_import_file(file), str(file)))
+        recipes.extend(found)
+    return tasks, recipes
+
+
+def _tasks_of(module: ModuleType, name: str) -> list[Task]:
+    tasks = getattr(module, "TASKS", None)
+    if not isinstance(tasks, list) or not all(isinstance(task, Task) for task in tasks):
+        raise UserError(f"The task plug-in {name} must define TASKS, a list of evalsuite.Task.")
+    return tasks
+
+
+def _import_file(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"evalsuite_included_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--include {file}: not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"--include {file} cannot be imported: {type(error).__name__}: {error}.") from error
+    return module

@@ -1,0 +1,133 @@
+"""From a selected task to its documents and their prompts; no model is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from evalsuite.data import Rows, load_split
+from evalsuite.errors import DataError
+from evalsuite.prompting.fewshot import draw_shots
+from evalsuite.prompting.render import Renderer
+from evalsuite.registry import Selected
+from evalsuite.task import Task
+from evalsuite.types import Document, OpenAnswer, Prompt, Row
+
+
+@dataclass(frozen=True)
+class PreparedTask:
+    """The documents of one task, ready to be rendered."""
+
+    selected: Selected
+    split: str
+    """The evaluated split."""
+    documents: list[Document]
+    """In split order; a limit has already been applied."""
+    shots: list[list[Row]]
+    """Rows shown before each document."""
+    data: dict[str, Rows]
+    """What each split that was read turned out to be."""
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        return Renderer(self.selected.spec, self.selected.task.question)
+
+    @cached_property
+    def prompts(self) -> list[Prompt]:
+        """The prompt of each document, all shots shown."""
+        return [self.prompt(place) for place in range(len(self.documents))]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the score must know about its data."""
+        return tuple(dict.fromkeys(note for rows in self.data.values() for note in rows.notes))
+
+    def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
+        """The prompt of the document at `place`, with at most `most_shots` shots."""
+        return self.renderer.prompt(self.documents[place], self.shots[place], most_shots)
+
+
+def gold_text(document: Document) -> str:
+    """The right answer: the index of the right choice, or the canonical gold form."""
+    question = document.question
+    return question.answers[0] if isinstance(question, OpenAnswer) else str(question.answer)
+
+
+def prepare(
+    selected: Selected,
+    *,
+    data_dir: Path | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    allow_drift: bool = False,
+) -> PreparedTask:
+    """Load the data of a task, read its documents and draw their shots.
+
+    Args:
+        selected: task and prompt spec.
+        data_dir: folder in Hugging Face layout that is looked at first.
+        split: evaluated split, in place of the spec's.
+        limit: evaluate that many documents: the first ones, taken from the member tasks in turn.
+        allow_drift: accept rows that are not the pinned ones, with a note.
+
+    Raises:
+        DataError: rows are missing, not the pinned ones, or cannot be read as questions.
+    """
+    task, spec = selected.task, selected.spec
+    evaluated = split or spec.split or task.split
+    data = {evaluated: load_split(task.data, evaluated, data_dir=data_dir, allow_drift=allow_drift)}
+    documents = _documents(task, data[evaluated].rows)
+    pool: list[Row] = []
+    if spec.shots.count and spec.shots.split and spec.shots.exemplars is None:
+        source = spec.shots.split
+        if source not in data:
+            data[source] = load_split(task.data, source, data_dir=data_dir, allow_drift=allow_drift)
+        pool = list(data[source].rows)
+    shots = _shots(selected, documents, pool)
+    places = _limited(documents, limit)
+    return PreparedTask(selected, evaluated, [documents[p] for p in places], [shots[p] for p in places], data)
+
+
+def _documents(task: Task, rows: Sequence[Row]) -> list[Document]:
+    seen: dict[str, int] = {}
+    documents = []
+    for index, row in enumerate(rows):
+        subtask = task.subtask(row) if task.subtask else ""
+        place = seen[subtask] = seen.get(subtask, -1) + 1
+        try:
+            question = task.question(row)
+        except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"Task '{task.name}' cannot read row {index} of {task.data}: {type(error).__name__}: {error}."
+            ) from error
+        documents.append(Document(index, subtask, place, row, question))
+    return documents
+
+
+def _shots(selected: Selected, documents: list[Document], pool: list[Row]) -> list[list[Row]]:
+    """Shots of every document; a member task draws from its own rows, with its own stream."""
+    if not pool:
+        return [[] for _ in documents]
+    member = selected.task.subtask or (lambda row: "")
+    pools: dict[str, list[Row]] = {}
+    for row in pool:
+        pools.setdefault(member(row), []).append(row)
+    members: dict[str, list[Document]] = {}
+    for document in documents:
+        members.setdefault(document.subtask, []).append(document)
+    drawn: dict[int, list[Row]] = {}
+    for name, group in members.items():
+        try:
+            rows = draw_shots(selected.spec.shots, [document.row for document in group], pools.get(name, []))
+        except DataError as error:
+            raise DataError(f"{selected.name}{f' ({name})' if name else ''}: {error}") from None
+        drawn.update(zip((document.index for document in group), rows, strict=True))
+    return [drawn[document.index] for document in documents]
+
+
+def _limited(documents: list[Document], limit: int | None) -> list[int]:
+    """Places of the first `limit` documents, member tasks in turn, in split order."""
+    if limit is None or limit >= len(documents):
+        return list(range(len(documents)))
+    in_turn = sorted(range(len(documents)), key=lambda place: (documents[place].subtask_index, place))
+    return sorted(in_turn[:limit])

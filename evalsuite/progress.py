@@ -1,0 +1,35 @@
+"""What a run tells while it works."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a run: preparing, scoring, generating, judging."""
+
+    name: str
+    planned: int = 0
+    """Tokens to be computed; an upper bound for generation, 0 where a stage computes none."""
+
+
+class Progress(Protocol):
+    """Receives what happens; the command line draws it."""
+
+    def stage(self, stage: Stage) -> None:
+        """A new stage begins."""
+        ...
+
+    def advance(self, tokens: int, planned: int) -> None:
+        """That many more tokens of the stage are done, out of `planned` in all."""
+        ...
+
+
+class Silent:
+    """Draws nothing."""
+
+    def stage(self, stage: Stage) -> None:
+        pass
+
+    def advance(self, tokens: int, planned: int) -> None:
+        pass

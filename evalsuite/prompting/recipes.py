@@ -1,0 +1,86 @@
+"""Reads recipes: folders of prompt specs as YAML."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evalsuite.errors import UserError
+from evalsuite.prompting.spec import FORMATS, PromptSpec
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class RecipeInfo(BaseModel):
+    """What a recipe stands for (`recipe.yaml`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    publication: str = ""
+    reference: str = ""
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A folder of prompt specs. Specs are read when asked for: listing a recipe parses none of them."""
+
+    name: str
+    folder: Traversable
+
+    @property
+    def info(self) -> RecipeInfo:
+        return _validated(RecipeInfo, self.folder / "recipe.yaml", {})
+
+    def specs(self) -> dict[tuple[str, str], Traversable]:
+        """Files by (task, format); the format is empty in the file of a task's default form."""
+        files = {}
+        for file in self.folder.iterdir():
+            stem, _, suffix = file.name.rpartition(".")
+            if suffix == "yaml" and stem != "recipe":
+                task, _, form = stem.partition(".")
+                files[task, form] = file
+        return files
+
+    def load(self, task: str, form: str = "") -> PromptSpec:
+        """The validated spec; raises UserError naming file and field."""
+        file = self.specs()[task, form]
+        spec = _validated(PromptSpec, file, {"recipe": self.name, "task": task})
+        if form and spec.format != form:
+            raise UserError(f"Prompt spec {file} is named for format '{form}' and declares '{spec.format}'.")
+        return spec
+
+
+def builtin_recipes() -> Iterator[Recipe]:
+    """The recipes that evalsuite ships."""
+    return recipes_in(resources.files("evalsuite.prompts"))
+
+
+def recipes_in(folder: Traversable | Path) -> Iterator[Recipe]:
+    """Every sub-folder with a `recipe.yaml`, by name."""
+    for child in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if child.is_dir() and (child / "recipe.yaml").is_file():
+            yield Recipe(child.name, child)
+
+
+def _validated(model: type, file: Traversable, known: dict):  # noqa: ANN202 - an instance of `model`
+    try:
+        fields = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe loader
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{file} must be a mapping of fields.")
+    try:
+        return model.model_validate(known | fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{file}: {place + ': ' if place else ''}{first['msg']}.") from error
+
+
+__all__ = ["FORMATS", "Recipe", "RecipeInfo", "builtin_recipes", "recipes_in"]

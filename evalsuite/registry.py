@@ -1,0 +1,185 @@
+"""What can be run: tasks, recipes, and how an address finds them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from evalsuite.addresses import Address, parse_address
+from evalsuite.errors import UnknownName, UserError
+from evalsuite.plugins import builtin_tasks, included, installed_tasks
+from evalsuite.prompting.recipes import Recipe, builtin_recipes
+from evalsuite.prompting.spec import FORMATS, PromptSpec
+from evalsuite.task import Task
+
+DEFAULT_RECIPES = ("nemotron_h", "nemotron_3")
+"""Where a bare task name is looked up, in this order; then any recipe that alone has it."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A task together with the way it is asked."""
+
+    name: str
+    """The shortest address that means it; names files and table rows."""
+    task: Task
+    spec: PromptSpec
+
+    @property
+    def address(self) -> str:
+        """The address with everything spelled out."""
+        return f"{self.spec.recipe}/{self.spec.task}:{self.spec.format}@{self.spec.shots.count}"
+
+
+class Registry:
+    """All tasks and recipes that are known to this process."""
+
+    def __init__(self, tasks: Iterable[Task], recipes: Iterable[Recipe]) -> None:
+        """Raises UserError where two plug-ins define the same name."""
+        self.tasks: dict[str, Task] = {}
+        self.recipes: dict[str, Recipe] = {}
+        self._inline: dict[tuple[str, str, str], PromptSpec] = {}
+        for recipe in recipes:
+            _add(self.recipes, recipe.name, recipe, "recipe")
+        for task in tasks:
+            _add(self.tasks, task.name, task, "task")
+            for position, spec in enumerate(task.prompts):
+                # As with files, a task's first spec of a recipe is its default form there.
+                first = all(other.recipe != spec.recipe for other in task.prompts[:position])
+                _add(
+                    self._inline, (spec.recipe, task.name, "" if first else spec.format), spec, "prompt spec"
+                )
+
+    @classmethod
+    def load(cls, include: Sequence[Path] = ()) -> "Registry":
+        """Built in, installed, and included by path."""
+        tasks, recipes = included(include)
+        return cls([*builtin_tasks(), *installed_tasks(), *tasks], [*builtin_recipes(), *recipes])
+
+    def recipe_names(self) -> list[str]:
+        """Recipes by folder, then those of specs that plug-ins define inline."""
+        return list(dict.fromkeys([*self.recipes, *(recipe for recipe, _, _ in self._inline)]))
+
+    def forms(self) -> list[tuple[str, str, str]]:
+        """(recipe, task, format) of every spec; the format is empty for a task's default form."""
+        files = [
+            (recipe.name, task, form) for recipe in self.recipes.values() for task, form in recipe.specs()
+        ]
+        return sorted({*files, *self._inline})
+
+    def spec(self, recipe: str, task: str, form: str = "") -> PromptSpec:
+        inline = self._inline.get((recipe, task, form))
+        return inline if inline is not None else self.recipes[recipe].load(task, form)
+
+    def select(
+        self, texts: Sequence[str], recipe: str | None = None, shots: int | None = None
+    ) -> list[Selected]:
+        """Tasks of the addresses, in order, each once.
+
+        Args:
+            texts: addresses; a pattern stands for every task of a recipe that fits it.
+            recipe: recipe of bare names, in place of the default ones.
+            shots: number of shots where an address gives none, in place of the spec's.
+
+        Raises:
+            UserError: an unknown recipe, task or format, or a pattern that fits nothing.
+        """
+        if recipe is not None:
+            self._known_recipe(recipe)
+        chosen: dict[str, Selected] = {}
+        for text in texts:
+            address = parse_address(text)
+            for task in self._matching(address, recipe):
+                selected = self._selected(address, task, recipe, shots)
+                chosen.setdefault(selected.address, selected)
+        if not chosen:
+            raise UserError("No task given; name one or more, for example --tasks mmlu,gsm8k.")
+        return list(chosen.values())
+
+    def _matching(self, address: Address, recipe: str | None) -> list[str]:
+        if not address.is_pattern:
+            return [address.task]
+        within = address.recipe or recipe
+        if within is None:
+            raise UserError(
+                f"The pattern '{address.task}' needs a recipe, for example nemotron_h/{address.task}."
+            )
+        self._known_recipe(within)
+        names = dict.fromkeys(task for name, task, _ in self.forms() if name == within)
+        matching = [name for name in names if fnmatchcase(name, address.task)]
+        if not matching:
+            raise UserError(f"No task of recipe '{within}' fits '{address.task}'; it has {', '.join(names)}.")
+        return matching
+
+    def _selected(self, address: Address, task: str, recipe: str | None, shots: int | None) -> Selected:
+        if task not in self.tasks:
+            raise UnknownName("task", task, self.tasks, "See 'evalsuite list tasks'.")
+        within = address.recipe or recipe or self.default_recipe(task)
+        forms = self._forms_of(within, task)
+        spec = self.spec(within, task, self._form(address, within, task, forms))
+        is_default_form = spec.format == self.spec(within, task, "").format if "" in forms else False
+        count = address.shots if address.shots is not None else shots
+        changed = count is not None and count != spec.shots.count
+        if changed:
+            spec = _with_shots(spec, count or 0)
+        name = task if within == self.default_recipe(task) else f"{within}/{task}"
+        name += "" if is_default_form else f":{spec.format}"
+        return Selected(name + (f"@{count}" if changed else ""), self.tasks[task], spec)
+
+    def _forms_of(self, recipe: str, task: str) -> list[str]:
+        self._known_recipe(recipe)
+        forms = [form for name, known, form in self.forms() if (name, known) == (recipe, task)]
+        if not forms:
+            others = [name for name, known, _ in self.forms() if known == task]
+            raise UserError(
+                f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(dict.fromkeys(others)) or 'no recipe'}."
+            )
+        return forms
+
+    def _form(self, address: Address, recipe: str, task: str, forms: list[str]) -> str:
+        """The form's file key for the format that an address names."""
+        if address.form is None:
+            return "" if "" in forms else forms[0]
+        by_format = {self.spec(recipe, task, form).format: form for form in forms}
+        if address.form not in FORMATS:
+            raise UnknownName("format", address.form, FORMATS, f"Formats are {', '.join(FORMATS)}.")
+        if address.form not in by_format:
+            raise UserError(
+                f"{recipe}/{task} is not asked in the format '{address.form}'; it has {', '.join(sorted(by_format))}."
+            )
+        return by_format[address.form]
+
+    def default_recipe(self, task: str) -> str:
+        """The recipe of a bare task name; raises UserError where several have it and none is a default."""
+        having = list(dict.fromkeys(recipe for recipe, known, _ in self.forms() if known == task))
+        for name in DEFAULT_RECIPES:
+            if name in having:
+                return name
+        if len(having) == 1:
+            return having[0]
+        raise UserError(
+            f"Task '{task}' is in the recipes {', '.join(having)}; say which, for example {having[0]}/{task}."
+            if having
+            else f"Task '{task}' has no prompt spec in any recipe."
+        )
+
+    def _known_recipe(self, name: str) -> None:
+        if name not in self.recipe_names():
+            raise UnknownName("recipe", name, self.recipe_names(), "See 'evalsuite list recipes'.")
+
+
+def _with_shots(spec: PromptSpec, count: int) -> PromptSpec:
+    """The spec with another number of shots, validated again."""
+    shots = spec.shots.model_dump(exclude_unset=True) | {"count": count}
+    try:
+        return PromptSpec.model_validate(spec.model_dump(exclude_unset=True) | {"shots": shots})
+    except ValueError as error:
+        reason = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error)
+        raise UserError(f"{spec.recipe}/{spec.task} cannot be asked with {count} shots: {reason}.") from error
+
+
+def _add(known: dict, name: object, value: object, kind: str) -> None:
+    if name in known:
+        shown = "/".join(filter(None, name)) if isinstance(name, tuple) else name
+        raise UserError(f"The {kind} '{shown}' is defined twice; rename one of the plug-ins' definitions.")
+    known[name] = value

@@ -1,0 +1,108 @@
+"""From samples to the record of a task."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from evalsuite.ask import Asked
+from evalsuite.prepare import PreparedTask
+from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
+from evalsuite.stats.intervals import macro_estimate, mean_estimate
+from evalsuite.types import Generated, Sample
+
+
+def task_record(
+    prepared: PreparedTask,
+    asked: Sequence[Asked],
+    samples: Sequence[Sample],
+    *,
+    tokens: int,
+    seconds: float,
+    allow_failures: bool,
+) -> TaskRecord:
+    """The record; it has no metrics while documents are missing, unless `allow_failures`."""
+    selected, spec = prepared.selected, prepared.selected.spec
+    scored = [sample for sample in samples if sample.status == "scored"]
+    counts = _counts(prepared, asked, samples)
+    problem = _problem(samples, counts)
+    shown = scored if not problem or allow_failures else []
+    return TaskRecord(
+        name=selected.name,
+        address=selected.address,
+        task=spec.task,
+        recipe=spec.recipe,
+        format=spec.format,
+        shots=spec.shots.count,
+        split=prepared.split,
+        prompt_version=spec.version,
+        prompt_sha256=spec.sha256,
+        comparability=selected.task.comparability,
+        source=spec.source.model_dump(),
+        chance=selected.task.chance,
+        data={
+            split: SplitRecord(rows=len(rows.rows), fingerprint=rows.fingerprint, source=rows.source)
+            for split, rows in prepared.data.items()
+        },
+        counts=counts,
+        headline=spec.metrics[0],
+        metrics={name: _metric(shown, name, spec.aggregation) for name in spec.metrics} if shown else {},
+        subtasks=_subtasks(shown, spec.metrics),
+        requests=sum(len(one.requests) for one in asked),
+        tokens=tokens,
+        seconds=round(seconds, 3),
+        notes=prepared.notes,
+        problem=problem,
+    )
+
+
+def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord:
+    if aggregation == "macro":
+        groups = {
+            subtask: [one.metrics[name] for one in group] for subtask, group in _grouped(samples).items()
+        }
+        return MetricRecord(**asdict(macro_estimate(groups)))
+    return MetricRecord(**asdict(mean_estimate([sample.metrics[name] for sample in samples])))
+
+
+def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, SubtaskRecord]:
+    return {
+        subtask: SubtaskRecord(
+            scored=len(group),
+            metrics={name: sum(one.metrics[name] for one in group) / len(group) for name in metrics},
+        )
+        for subtask, group in _grouped(samples).items()
+        if subtask
+    }
+
+
+def _grouped(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.document.subtask, []).append(sample)
+    return groups
+
+
+def _counts(prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample]) -> Counts:
+    texts = [one for sample in samples for one in sample.responses if isinstance(one, Generated)]
+    return Counts(
+        documents=len(samples),
+        scored=sum(sample.status == "scored" for sample in samples),
+        failed=sum(sample.status == "failed" for sample in samples),
+        too_long=sum(sample.status == "too_long" for sample in samples),
+        shots_dropped=sum(one.shots < prepared.selected.spec.shots.count for one in asked),
+        joined=sum(one.joined for one in asked),
+        cut=sum(text.finish in ("length", "window") for text in texts),
+    )
+
+
+def _problem(samples: Sequence[Sample], counts: Counts) -> str:
+    parts = []
+    for status, count, words in (
+        ("too_long", counts.too_long, "do not fit the context window"),
+        ("failed", counts.failed, "were left without a verdict"),
+    ):
+        if count:
+            first = next(sample for sample in samples if sample.status == status)
+            parts.append(
+                f"{count} of {counts.documents} documents {words} (document {first.document.index}: {first.reason})"
+            )
+    return "; ".join(parts)

@@ -1,0 +1,109 @@
+"""The folder of a run: `run.json`, `responses.sqlite`, `samples/<task>.parquet`, `table.md`."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from evalsuite.dump import file_stem
+from evalsuite.errors import StorageError
+from evalsuite.results.runlog import RunLog, RunSpec, read_run
+from evalsuite.results.samples import write_samples
+from evalsuite.results.tables import markdown_table
+from evalsuite.types import Sample, sha256_of
+
+
+def default_folder(spec: RunSpec) -> Path:
+    """`results/runs/<model>-<hash of the spec>` below the working folder: the same command, the same folder."""
+    model = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in spec.model).strip("-.")
+    return Path("results", "runs", f"{model[-60:]}-{sha256_of(spec.model_dump(mode='json'))[:8]}")
+
+
+class RunFolder:
+    """Reads and writes one run folder; every file is replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def store(self) -> Path:
+        return self.path / "responses.sqlite"
+
+    @contextmanager
+    def opened(self, spec: RunSpec) -> Iterator[RunLog | None]:
+        """Hold the folder for one process; gives the log of an earlier session, if there is one.
+
+        Raises:
+            StorageError: the folder cannot be written, is in use, or holds a run of another spec.
+        """
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held until the run ends
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StorageError(
+                    f"{self.path} is in use by another run; wait for it or choose another --out."
+                ) from None
+            yield self._earlier(spec)
+        finally:
+            lock.close()
+
+    def _earlier(self, spec: RunSpec) -> RunLog | None:
+        if not (self.path / "run.json").exists():
+            return None
+        log = read_run(self.path)
+        differing = [
+            f"{name} {_shown(getattr(log.spec, name))} there, {_shown(getattr(spec, name))} here"
+            for name in RunSpec.model_fields
+            if getattr(log.spec, name) != getattr(spec, name)
+        ]
+        if differing:
+            raise StorageError(
+                f"{self.path} holds a run of another specification ({'; '.join(differing)}); choose another --out folder."
+            )
+        return log
+
+    def write_log(self, log: RunLog) -> None:
+        self._replace("run.json", log.model_dump_json(indent=2) + "\n")
+
+    def write_results(self, log: RunLog, samples: dict[str, Sequence[Sample]]) -> None:
+        """Samples and table first, the log last: a complete log means that all the rest is there."""
+        folder = self.path / "samples"
+        with disk_errors(folder):
+            folder.mkdir(exist_ok=True)
+            for task in log.tasks:
+                path = folder / f"{file_stem(task.name)}.parquet"
+                unfinished = path.with_suffix(".unfinished")
+                write_samples(samples[task.name], task.task, unfinished)
+                os.replace(unfinished, path)
+        self._replace("table.md", markdown_table(log))
+        self.write_log(log)
+
+    def _replace(self, name: str, text: str) -> None:
+        path = self.path / name
+        with disk_errors(path):
+            unfinished = path.with_suffix(".unfinished")
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns what a disk can refuse into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageError(
+                f"No space is left for {path}; free some and run the same command again: the answers stored so "
+                "far are kept."
+            ) from error
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,176 @@
+"""The run log (`run.json`): one typed, versioned document that everything downstream reads.
+
+Its JSON schema is `run.schema.json` beside this file (`make schema` writes it).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evalsuite.errors import StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSpec(_Part):
+    """What was asked for: the same spec in the same folder is the same run."""
+
+    tasks: tuple[str, ...]
+    """Full addresses."""
+    model: str
+    revision: str | None = None
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    engine: str = "native"
+    dtype: str = "auto"
+    device: str = "auto"
+    trust_remote_code: bool = False
+    allow_data_drift: bool = False
+
+
+class ModelRecord(_Part):
+    """The model that answered."""
+
+    id: str
+    """Hub id, or the path as given."""
+    revision: str | None
+    weights_sha256: str
+    tokenizer_sha256: str
+    numerics: str
+
+
+class SplitRecord(_Part):
+    """A split that was read."""
+
+    rows: int
+    fingerprint: str
+    source: str
+
+
+class MetricRecord(_Part):
+    """A score with its uncertainty."""
+
+    value: float
+    stderr: float | None
+    low: float | None
+    """95 % interval."""
+    high: float | None
+    n: int
+
+
+class SubtaskRecord(_Part):
+    """A member task."""
+
+    scored: int
+    metrics: dict[str, float]
+
+
+class Counts(_Part):
+    """Documents and what became of them."""
+
+    documents: int
+    scored: int
+    failed: int = 0
+    """Left without an answer or verdict by the infrastructure."""
+    too_long: int = 0
+    """Longer than the context window."""
+    shots_dropped: int = 0
+    """Scored with fewer shots, to fit the context window."""
+    joined: int = 0
+    """Scored although a token spans the join of context and continuation."""
+    cut: int = 0
+    """Generated texts that ended at the token limit or the context window."""
+
+
+class TaskRecord(_Part):
+    """One task: how it was asked, on what data, and the scores."""
+
+    name: str
+    """Shortest address; names the samples file."""
+    address: str
+    task: str
+    recipe: str
+    format: str
+    shots: int
+    split: str
+    prompt_version: int
+    prompt_sha256: str
+    comparability: int
+    source: dict[str, str]
+    """What the prompt spec reproduces, and how well that is known."""
+    chance: float | None
+    data: dict[str, SplitRecord]
+    counts: Counts
+    headline: str
+    """Name of the first metric."""
+    metrics: dict[str, MetricRecord]
+    """Empty while documents are missing, unless failures were allowed."""
+    subtasks: dict[str, SubtaskRecord] = Field(default_factory=dict)
+    requests: int
+    tokens: int
+    """Tokens computed for it in this run's last session."""
+    seconds: float
+    """Its share of the engine's time in the last session, by tokens."""
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+    """Why there is no score, or which documents a score leaves out."""
+
+
+class RunLog(_Part):
+    """The whole run."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    evalsuite_version: str
+    status: Literal["running", "complete", "incomplete"]
+    """incomplete: at least one task has no score."""
+    spec: RunSpec
+    inputs_sha256: str
+    """Over spec, prompts, data, model and package version: equal inputs, equal answers."""
+    model: ModelRecord
+    environment: dict[str, str]
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float = 0.0
+    """Wall time of the last session."""
+    tasks: tuple[TaskRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """One row per task and metric."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = [
+            {"model": self.spec.model, "task": task.name, "metric": name, **metric.model_dump()}
+            for task in self.tasks
+            for name, metric in task.metrics.items()
+        ]
+        return pd.DataFrame(rows, columns=["model", "task", "metric", "value", "stderr", "low", "high", "n"])
+
+    def task(self, name: str) -> TaskRecord:
+        """The record of a task by its short name or full address; KeyError if it is not in the run."""
+        for record in self.tasks:
+            if name in (record.name, record.address):
+                return record
+        raise KeyError(name)
+
+
+def read_run(path: Path) -> RunLog:
+    """The run log of a run folder or of a `run.json`; raises StorageError with what is wrong with it."""
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        return RunLog.model_validate_json(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"{file} is not a run log of schema version {SCHEMA_VERSION}; it is damaged or of another version."
+        ) from error

@@ -1,0 +1,72 @@
+"""The samples of a task as a Parquet table: prompts, answers and verdicts, one row per document."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalsuite.types import Generated, Sample, Score, sha256_of
+
+
+def sample_row(sample: Sample, task: str) -> dict[str, Any]:
+    """The columns of one sample."""
+    scores = [one for one in sample.responses if isinstance(one, Score)]
+    texts = [one for one in sample.responses if isinstance(one, Generated)]
+    document = sample.document
+    return {
+        "task": task,
+        "subtask": document.subtask,
+        "doc": document.index,
+        "subtask_doc": document.subtask_index,
+        "key": document.key(task),
+        "status": sample.status,
+        "reason": sample.reason,
+        "gold": sample.gold,
+        "prediction": sample.prediction,
+        "metrics": [{"metric": name, "value": value} for name, value in sample.metrics.items()],
+        "shots": sample.shots,
+        "contexts": list(sample.prompt.contexts),
+        "context_sha256": sha256_of(sample.prompt.contexts[0]),
+        "continuations": list(sample.prompt.continuations),
+        "log_likelihoods": [one.log_likelihood for one in scores],
+        "is_greedy": [one.is_greedy for one in scores],
+        "texts": [one.text for one in texts],
+        "finishes": [one.finish for one in texts],
+        "generated_tokens": [one.tokens for one in texts],
+        "context_tokens": list(sample.context_tokens),
+        "continuation_tokens": list(sample.continuation_tokens),
+    }
+
+
+def write_samples(samples: Sequence[Sample], task: str, path: Path) -> None:
+    """Write the table in document order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    string, integer, real = pa.string(), pa.int64(), pa.float64()
+    schema = pa.schema(
+        {
+            "task": string,
+            "subtask": string,
+            "doc": integer,
+            "subtask_doc": integer,
+            "key": string,
+            "status": string,
+            "reason": string,
+            "gold": string,
+            "prediction": string,
+            "metrics": pa.list_(pa.struct({"metric": string, "value": real})),
+            "shots": integer,
+            "contexts": pa.list_(string),
+            "context_sha256": string,
+            "continuations": pa.list_(string),
+            "log_likelihoods": pa.list_(real),
+            "is_greedy": pa.list_(pa.bool_()),
+            "texts": pa.list_(string),
+            "finishes": pa.list_(string),
+            "generated_tokens": pa.list_(integer),
+            "context_tokens": pa.list_(integer),
+            "continuation_tokens": pa.list_(integer),
+        }
+    )
+    table = pa.Table.from_pylist([sample_row(sample, task) for sample in samples], schema=schema)
+    pq.write_table(table, path, compression="zstd")

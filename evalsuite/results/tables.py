@@ -1,0 +1,82 @@
+"""The scores of a run as a table: for the terminal and as Markdown."""
+
+from rich.table import Table
+
+from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+
+COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
+
+
+def table_rows(log: RunLog) -> list[tuple[str, ...]]:
+    """One row per metric; a task without a score has one row with a dash."""
+    rows = []
+    for task in log.tasks:
+        metrics: dict[str, MetricRecord | None] = dict(task.metrics) or {task.headline: None}
+        for place, (name, metric) in enumerate(metrics.items()):
+            first = place == 0
+            rows.append((*_task_cells(task, first), name, *_metric_cells(task, metric, first)))
+    return rows
+
+
+def terminal_table(log: RunLog) -> Table:
+    """For `rich.print`."""
+    table = Table(
+        title=f"{log.spec.model} · {log.model.numerics}", title_justify="left", caption_justify="left"
+    )
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
+    for row in table_rows(log):
+        table.add_row(*row)
+    return table
+
+
+def markdown_table(log: RunLog) -> str:
+    """The same table with its notes, for `table.md`."""
+    lines = [
+        f"# {log.spec.model}",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + "|".join(" --- " if column in ("task", "metric") else " ---: " for column in COLUMNS) + "|",
+        *("| " + " | ".join(row) + " |" for row in table_rows(log)),
+        "",
+        *(f"- {line}" for line in remarks(log)),
+        f"- Model {log.model.id}, weights {log.model.weights_sha256[:12]}, {log.model.numerics}; "
+        f"evalsuite {log.evalsuite_version}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def remarks(log: RunLog) -> list[str]:
+    """What must stand beside the scores: problems, notes, and how well a protocol is known."""
+    lines = []
+    for task in log.tasks:
+        told = [task.problem + ("" if task.metrics else "; no score")] if task.problem else []
+        told += task.notes
+        if task.source.get("status") == "inferred":
+            told.append(f"the protocol is inferred: {task.source.get('notes', '')}")
+        if task.counts.shots_dropped:
+            told.append(
+                f"shots were dropped for {task.counts.shots_dropped} documents to fit the context window"
+            )
+        if task.counts.cut:
+            told.append(f"{task.counts.cut} generated texts ended at the token limit")
+        lines += [f"{task.name}: {line.rstrip('.')}." for line in told]
+    return lines + list(log.notes)
+
+
+def _task_cells(task: TaskRecord, first: bool) -> tuple[str, str]:
+    return (task.name, str(task.shots)) if first else ("", "")
+
+
+def _metric_cells(task: TaskRecord, metric: MetricRecord | None, first: bool) -> tuple[str, ...]:
+    seconds = f"{task.seconds:.1f}" if first else ""
+    documents = f"{task.counts.scored}/{task.counts.documents}" if task.problem else str(task.counts.scored)
+    if metric is None:
+        return ("—", "—", "—", documents, seconds)
+    stderr = "—" if metric.stderr is None else f"{100 * metric.stderr:.2f}"
+    interval = (
+        "—"
+        if metric.low is None or metric.high is None
+        else f"{100 * metric.low:.1f} to {100 * metric.high:.1f}"
+    )
+    return (f"{100 * metric.value:.2f}", stderr, interval, documents, seconds)

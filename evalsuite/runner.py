@@ -1,0 +1,212 @@
+"""A run from specification to run log: the one place that knows the order of the rooms."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from evalsuite.answering import Answers, answer
+from evalsuite.ask import Asked, ask, generate_requests, score_requests
+from evalsuite.engine.make import make_engine
+from evalsuite.engine.protocol import Engine
+from evalsuite.models import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.prepare import PreparedTask, prepare
+from evalsuite.progress import Progress, Silent, Stage
+from evalsuite.registry import Selected
+from evalsuite.results.aggregate import task_record
+from evalsuite.results.environment import environment
+from evalsuite.results.folder import RunFolder
+from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, TaskRecord
+from evalsuite.scoring.judge import judge
+from evalsuite.store import ResponseStore
+from evalsuite.types import Sample, sha256_of
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a run finds and leaves things; none of it can change a score."""
+
+    folder: Path
+    data_dir: Path | None = None
+    store: Path | None = None
+    """A response store to share between runs, in place of the folder's own."""
+    verify_weights: bool = False
+    allow_failures: bool = False
+
+
+def execute(
+    spec: RunSpec,
+    tasks: Sequence[Selected],
+    files: ModelFiles,
+    setting: Setting,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> RunLog:
+    """Do what `spec` asks for and return the run log, which is also written to the folder.
+
+    The same spec in the same folder continues where it stopped; a finished run is read, not repeated.
+
+    Args:
+        spec: what is asked for.
+        tasks: the tasks that `spec` names.
+        files: the model that `spec` names.
+        setting: folders and tolerances.
+        engine: answers in place of the one that `spec` names.
+        progress: is told what happens.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    progress = progress or Silent()
+    folder = RunFolder(setting.folder)
+    with folder.opened(spec) as earlier:
+        progress.stage(Stage("preparing"))
+        prepared = [
+            prepare(
+                selected,
+                data_dir=setting.data_dir,
+                split=spec.split,
+                limit=spec.limit,
+                allow_drift=spec.allow_data_drift,
+            )
+            for selected in tasks
+        ]
+        digests = _Digests.of(files, engine, setting.verify_weights)
+        inputs = _inputs_sha256(spec, prepared, digests)
+        if earlier and earlier.status == "complete" and earlier.inputs_sha256 == inputs:
+            return earlier
+        engine = engine or make_engine(
+            spec.engine,
+            files,
+            dtype=spec.dtype,
+            device=spec.device,
+            trust_remote_code=spec.trust_remote_code,
+            verify_weights=setting.verify_weights,
+        )
+        session = _Session(spec, prepared, engine, files, inputs)
+        folder.write_log(session.log("running"))
+        log, samples = session.finish(setting.store or folder.store, setting.allow_failures, progress)
+        folder.write_results(log, samples)
+        return log
+
+
+@dataclass(frozen=True)
+class _Digests:
+    weights: str
+    tokenizer: str
+
+    @classmethod
+    def of(cls, files: ModelFiles, engine: Engine | None, verify: bool) -> "_Digests":
+        if engine is not None:
+            return cls(engine.identity.weights, engine.identity.tokenizer)
+        return cls(weights_digest(files, verify=verify), tokenizer_digest(files, verify=verify))
+
+
+def _inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], digests: _Digests) -> str:
+    """Hash of everything that the answers and scores depend on, found without a tokenizer or a model."""
+    tasks = [
+        {
+            "address": one.selected.address,
+            "prompt": one.selected.spec.sha256,
+            "comparability": one.selected.task.comparability,
+            "data": {split: rows.fingerprint for split, rows in one.data.items()},
+            "texts": sha256_of([[prompt.contexts, prompt.continuations] for prompt in one.prompts]),
+        }
+        for one in prepared
+    ]
+    version = metadata.version("evalsuite")
+    return sha256_of([spec.model_dump(mode="json"), tasks, digests.weights, digests.tokenizer, version])
+
+
+class _Session:
+    """One process's work on a run."""
+
+    def __init__(
+        self, spec: RunSpec, prepared: Sequence[PreparedTask], engine: Engine, files: ModelFiles, inputs: str
+    ) -> None:
+        self._spec = spec
+        self._prepared = prepared
+        self._engine = engine
+        self._files = files
+        self._inputs = inputs
+        self._began = time.monotonic()
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def finish(
+        self, store_path: Path, allow_failures: bool, progress: Progress
+    ) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
+        """The run log with its scores, and the samples by task name."""
+        asked = self._ask(progress)
+        every = [one for documents in asked.values() for one in documents]
+        store = ResponseStore(store_path)
+        try:
+            answers = answer(score_requests(every), generate_requests(every), self._engine, store, progress)
+        finally:
+            store.close()
+        progress.stage(Stage("judging"))
+        samples: dict[str, Sequence[Sample]] = {}
+        records = []
+        costs = _costs(asked, answers)
+        for one in self._prepared:
+            name = one.selected.name
+            samples[name] = judge(one, asked[name], answers.by_request, self._engine.max_length)
+            tokens, seconds = costs[name]
+            records.append(
+                task_record(
+                    one,
+                    asked[name],
+                    samples[name],
+                    tokens=tokens,
+                    seconds=seconds,
+                    allow_failures=allow_failures,
+                )
+            )
+        scored = all(record.metrics for record in records)
+        return self.log("complete" if scored else "incomplete", records), samples
+
+    def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
+        identity = self._engine.identity
+        return RunLog(
+            evalsuite_version=metadata.version("evalsuite"),
+            status=status,  # type: ignore[arg-type]
+            spec=self._spec,
+            inputs_sha256=self._inputs,
+            model=ModelRecord(
+                id=self._files.hub_id or self._files.name,
+                revision=self._files.revision,
+                weights_sha256=identity.weights,
+                tokenizer_sha256=identity.tokenizer,
+                numerics=identity.numerics,
+            ),
+            environment=environment(),
+            started=self._started,
+            seconds=round(time.monotonic() - self._began, 3),
+            tasks=tuple(records),
+            notes=tuple(getattr(self._engine, "notes", ())),
+        )
+
+    def _ask(self, progress: Progress) -> dict[str, list[Asked]]:
+        progress.stage(Stage("encoding"))
+        tokenizer, window = self._engine.tokenizer, self._engine.max_length
+        return {one.selected.name: ask(one, tokenizer, window, self._spec.seed) for one in self._prepared}
+
+
+def _costs(asked: Mapping[str, Sequence[Asked]], answers: Answers) -> dict[str, tuple[int, float]]:
+    """Tokens and seconds of each task: the session's, shared out by the size of its answered requests."""
+    sizes = {
+        name: sum(
+            len(request.context)
+            for one in documents
+            for request in one.requests
+            if request in answers.computed
+        )
+        for name, documents in asked.items()
+    }
+    whole = sum(sizes.values()) or 1
+    return {
+        name: (round(answers.tokens * size / whole), answers.seconds * size / whole)
+        for name, size in sizes.items()
+    }

@@ -1,0 +1,135 @@
+"""Answers on disk, keyed by the content of their request: the same work is never done twice.
+
+One SQLite file in WAL mode. A block of answers is one transaction, so a killed run loses at most the
+block in flight, and a changed template, row, weight or parameter has another key.
+"""
+
+import hashlib
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from evalsuite.errors import StorageError
+from evalsuite.types import (
+    Failure,
+    Generated,
+    GenerateRequest,
+    ModelIdentity,
+    Request,
+    Response,
+    Score,
+    ScoreRequest,
+    canonical_json,
+)
+
+SCHEMA = 1
+_LOOKUP = 500  # keys per query; SQLite's default limit of variables is 999 in old builds
+
+
+def request_key(request: Request, model: ModelIdentity) -> bytes:
+    """SHA-256 (32 bytes) over schema, model identity, token ids, and generation parameters."""
+    digest = hashlib.sha256(f"{SCHEMA}\0{model.weights}\0{model.tokenizer}\0{model.numerics}\0".encode())
+    match request:
+        case ScoreRequest(context, continuation):
+            digest.update(f"score\0{len(context)}\0".encode())
+            digest.update(_bytes_of(context) + _bytes_of(continuation))
+        case GenerateRequest(context=context):
+            parameters = [
+                list(request.stop),
+                request.max_tokens,
+                request.temperature,
+                request.top_p,
+                request.seed,
+                request.sample,
+            ]
+            digest.update(f"generate\0{canonical_json(parameters)}\0".encode())
+            digest.update(_bytes_of(context))
+    return digest.digest()
+
+
+def _bytes_of(ids: Sequence[int]) -> bytes:
+    return array("q", ids).tobytes()
+
+
+class ResponseStore:
+    """The answers of a run. Failures are never stored: the next run tries them again."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the store; raises StorageError when it is damaged or cannot be written."""
+        self._path = path
+        with self._readable():
+            self._connection = sqlite3.connect(path, timeout=30)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            damage = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise sqlite3.DatabaseError(damage)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA):
+                raise StorageError(
+                    f"{path} was written by another version of evalsuite; choose another --out folder."
+                )
+            self._connection.execute(f"PRAGMA user_version={SCHEMA}")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS responses (key BLOB PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID"
+            )
+            self._connection.commit()
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
+        """The stored answers among `keys`."""
+        found: dict[bytes, Response] = {}
+        with self._readable():
+            for start in range(0, len(keys), _LOOKUP):
+                part = keys[start : start + _LOOKUP]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT key, response FROM responses WHERE key IN ({marks})"  # noqa: S608 - only marks
+                found.update((key, _decoded(text)) for key, text in self._connection.execute(query, part))
+        return found
+
+    def put(self, answers: Iterable[tuple[bytes, Response]]) -> None:
+        """Store answers in one transaction, failures left out; an answer that is there stays."""
+        rows = [(key, _encoded(answer)) for key, answer in answers if not isinstance(answer, Failure)]
+        with self._readable(), self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?)", rows)
+
+    def __len__(self) -> int:
+        with self._readable():
+            return self._connection.execute("SELECT COUNT(*) FROM responses").fetchone()[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):
+                raise StorageError(
+                    f"No space is left for {self._path}; free some and run the same command again: the answers "
+                    "stored so far are kept."
+                ) from error
+            raise StorageError(f"{self._path} cannot be used: {error}.") from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise StorageError(
+                f"{self._path} is damaged ({error}); move it away to compute its answers again, or restore a copy."
+            ) from error
+
+
+def _encoded(answer: Response) -> str:
+    match answer:
+        case Score(log_probs, is_greedy):
+            return json.dumps({"log_probs": log_probs, "is_greedy": is_greedy})
+        case Generated(text, tokens, finish):
+            return json.dumps({"text": text, "tokens": tokens, "finish": finish})
+    raise TypeError(f"not an answer: {answer!r}")
+
+
+def _decoded(text: str) -> Response:
+    fields = json.loads(text)
+    if "log_probs" in fields:
+        return Score(tuple(fields["log_probs"]), fields["is_greedy"])
+    return Generated(**fields)

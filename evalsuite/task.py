@@ -1,0 +1,35 @@
+"""A benchmark as a plug-in: where its rows are, how a row becomes a question, what chance scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalsuite.data.refs import DatasetRef
+from evalsuite.types import Question, Row
+
+if TYPE_CHECKING:
+    from evalsuite.prompting.spec import PromptSpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """One benchmark. A module that defines `TASKS = [Task(...), ...]` is a task plug-in."""
+
+    name: str
+    title: str
+    """What is asked, in a few words, for `evalsuite list tasks`."""
+    data: DatasetRef
+    split: str
+    """The split that is evaluated unless a prompt spec or `--split` names another."""
+    question: Callable[[Row], Question]
+    """Reads a row as a typed question; raises KeyError or ValueError on a row it cannot read."""
+    chance: float | None
+    """Score of blind guessing; None where guessing scores nothing."""
+    comparability: int
+    """Raised whenever a score can change although no prompt spec did."""
+    subtask: Callable[[Row], str] | None = None
+    """Name of the member task that a row belongs to (`mmlu_anatomy`)."""
+    prompts: tuple[PromptSpec, ...] = ()
+    """Prompt specs of a plug-in that keeps them in the same file; recipes keep theirs as YAML."""

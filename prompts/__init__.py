@@ -1,0 +1,1 @@
+"""Recipes as data, installed as `evalsuite.prompts`: `<recipe>/<task>[.<format>].yaml`, and `recipe.yaml`."""

@@ -1,0 +1,1 @@
+"""Published numbers, one file per publication; installed as `evalsuite.cards`."""

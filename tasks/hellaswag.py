@@ -1,0 +1,48 @@
+"""HellaSwag (Zellers et al. 2019, arXiv:1905.07830): which of four endings continues a description."""
+
+import re
+
+from evalsuite.data.refs import DatasetRef, Pin, StandIn
+from evalsuite.task import Task
+from evalsuite.types import MultipleChoice, Row
+
+_BRACKETS = re.compile(r"\[.*?\]")
+
+
+def clean(text: str) -> str:
+    """WikiHow mark-up removed, in lm-eval's order (0.4.13, tasks/hellaswag/utils.py): one pass each."""
+    text = text.strip().replace(" [title]", ". ")
+    return _BRACKETS.sub("", text).replace("  ", " ")
+
+
+def question(row: Row) -> MultipleChoice:
+    stem = f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"
+    return MultipleChoice(clean(stem), tuple(map(clean, row["endings"])), int(row["label"]))
+
+
+TASKS = [
+    Task(
+        name="hellaswag",
+        title="the likeliest ending of a scene",
+        data=DatasetRef(
+            "Rowan/hellaswag",
+            ("activity_label", "ctx_a", "ctx_b", "endings", "label"),
+            splits={
+                "train": Pin(39905),
+                "validation": Pin(10042, "13e375078497cf7222ec529cccbf546b725445172446aac6585235f50e890fa5"),
+            },
+            stand_ins={
+                "train": StandIn(
+                    "reconstructed_train",
+                    Pin(39905, "77b36158352ca260f4086ed3758e05dc51e3c3f1cd68674f9b2d5d4a145da972"),
+                    "Shots come from a reconstruction of HellaSwag's train split, whose WikiHow rows (63 %) differ "
+                    "from the hub's: the score is not comparable with a published few-shot number.",
+                )
+            },
+        ),
+        split="validation",
+        question=question,
+        chance=0.25,
+        comparability=1,
+    )
+]
