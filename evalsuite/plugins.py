@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 from evalsuite.errors import UserError
 from evalsuite.prompting.recipes import Recipe, recipes_in
 from evalsuite.task import Task
+from evalsuite.types import sha256_of
 
 GROUP = "evalsuite.tasks"
 
@@ -63,10 +65,12 @@ def _tasks_of(module: ModuleType, name: str) -> list[Task]:
 
 
 def _import_file(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"evalsuite_included_{file.stem}", file)
+    name = f"evalsuite_included_{file.stem}_{sha256_of(str(file.resolve()))[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UserError(f"--include {file}: not a Python file.")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses, pickle and typing look a class's module up
     try:
         spec.loader.exec_module(module)
     except Exception as error:

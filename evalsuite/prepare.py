@@ -83,7 +83,7 @@ def prepare(
         if source not in data:
             data[source] = load_split(task.data, source, data_dir=data_dir, allow_drift=allow_drift)
         pool = list(data[source].rows)
-    shots = _shots(selected, documents, pool)
+    shots = _shots(selected, documents, pool, same_split=spec.shots.split == evaluated)
     places = _limited(documents, limit)
     return PreparedTask(selected, evaluated, [documents[p] for p in places], [shots[p] for p in places], data)
 
@@ -104,7 +104,9 @@ def _documents(task: Task, rows: Sequence[Row]) -> list[Document]:
     return documents
 
 
-def _shots(selected: Selected, documents: list[Document], pool: list[Row]) -> list[list[Row]]:
+def _shots(
+    selected: Selected, documents: list[Document], pool: list[Row], same_split: bool
+) -> list[list[Row]]:
     """Shots of every document; a member task draws from its own rows, with its own stream."""
     if not pool:
         return [[] for _ in documents]
@@ -118,7 +120,9 @@ def _shots(selected: Selected, documents: list[Document], pool: list[Row]) -> li
     drawn: dict[int, list[Row]] = {}
     for name, group in members.items():
         try:
-            rows = draw_shots(selected.spec.shots, [document.row for document in group], pools.get(name, []))
+            rows = draw_shots(
+                selected.spec.shots, [document.row for document in group], pools.get(name, []), same_split
+            )
         except DataError as error:
             raise DataError(f"{selected.name}{f' ({name})' if name else ''}: {error}") from None
         drawn.update(zip((document.index for document in group), rows, strict=True))

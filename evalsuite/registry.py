@@ -44,6 +44,8 @@ class Registry:
         for task in tasks:
             _add(self.tasks, task.name, task, "task")
             for position, spec in enumerate(task.prompts):
+                if spec.task != task.name:
+                    raise UserError(f"Task '{task.name}' has a prompt spec for '{spec.task}'; name the same task.")
                 # As with files, a task's first spec of a recipe is its default form there.
                 first = all(other.recipe != spec.recipe for other in task.prompts[:position])
                 _add(
@@ -122,7 +124,7 @@ class Registry:
         changed = count is not None and count != spec.shots.count
         if changed:
             spec = _with_shots(spec, count or 0)
-        name = task if within == self.default_recipe(task) else f"{within}/{task}"
+        name = task if within == self._default_recipe(task) else f"{within}/{task}"
         name += "" if is_default_form else f":{spec.format}"
         return Selected(name + (f"@{count}" if changed else ""), self.tasks[task], spec)
 
@@ -130,9 +132,8 @@ class Registry:
         self._known_recipe(recipe)
         forms = [form for name, known, form in self.forms() if (name, known) == (recipe, task)]
         if not forms:
-            others = [name for name, known, _ in self.forms() if known == task]
             raise UserError(
-                f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(dict.fromkeys(others)) or 'no recipe'}."
+                f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(self._recipes_of(task)) or 'no recipe'}."
             )
         return forms
 
@@ -151,17 +152,24 @@ class Registry:
 
     def default_recipe(self, task: str) -> str:
         """The recipe of a bare task name; raises UserError where several have it and none is a default."""
-        having = list(dict.fromkeys(recipe for recipe, known, _ in self.forms() if known == task))
-        for name in DEFAULT_RECIPES:
-            if name in having:
-                return name
-        if len(having) == 1:
-            return having[0]
+        default = self._default_recipe(task)
+        if default is not None:
+            return default
+        having = self._recipes_of(task)
         raise UserError(
             f"Task '{task}' is in the recipes {', '.join(having)}; say which, for example {having[0]}/{task}."
             if having
             else f"Task '{task}' has no prompt spec in any recipe."
         )
+
+    def _default_recipe(self, task: str) -> str | None:
+        """The same, or None."""
+        having = self._recipes_of(task)
+        default = next((name for name in DEFAULT_RECIPES if name in having), None)
+        return having[0] if default is None and len(having) == 1 else default
+
+    def _recipes_of(self, task: str) -> list[str]:
+        return list(dict.fromkeys(recipe for recipe, known, _ in self.forms() if known == task))
 
     def _known_recipe(self, name: str) -> None:
         if name not in self.recipe_names():

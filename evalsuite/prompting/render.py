@@ -31,7 +31,8 @@ class Renderer:
         self._question = compile_template(spec.question, f"{where}: question")
         answer = spec.answer if spec.answer is not None else _DEFAULT_ANSWERS[spec.format]
         self._answer = compile_template(answer, f"{where}: answer")
-        self._shot_texts: dict[int, str] = {}
+        # By id of the row, which is kept too: an id is free for another row once its owner is gone.
+        self._shot_texts: dict[int, tuple[Row, str]] = {}
         self._exemplars = self._checked_exemplars()
 
     def prompt(self, document: Document, shots: Sequence[Row], most_shots: int | None = None) -> Prompt:
@@ -58,6 +59,11 @@ class Renderer:
             case _ if self._spec.format == "generate":
                 return ()
             case MultipleChoice(choices=choices) if self._spec.format == "letters":
+                if len(choices) > len(self._spec.letters):
+                    raise UserError(
+                        f"{self._name}: a question has {len(choices)} choices, more than the "
+                        f"{len(self._spec.letters)} letters; give 'letters' in the spec or use format cloze."
+                    )
                 return tuple(self._spec.letters[: len(choices)])
             case MultipleChoice(choices=choices):
                 return choices
@@ -79,10 +85,9 @@ class Renderer:
                 return [shared | {"stem": stem}]
 
     def _shot_of_row(self, row: Row) -> str:
-        text = self._shot_texts.get(id(row))
-        if text is None:
-            text = self._shot_texts[id(row)] = self._shot(self._read(row), row)
-        return text
+        if id(row) not in self._shot_texts:
+            self._shot_texts[id(row)] = row, self._shot(self._read(row), row)
+        return self._shot_texts[id(row)][1]
 
     def _shot(self, question: Question, row: Row) -> str:
         """Question, delimiter, answer, separator."""

@@ -6,7 +6,7 @@ The hash of a spec goes into every result: two scores compare only where it is e
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from evalsuite.types import Bos, Generation, sha256_of
 
@@ -63,7 +63,7 @@ class Shots(_Strict):
     draw: Literal["first", "fixed", "seeded"] = "first"
     """first rows; the listed rows; or the reference harness's stream: one `random.Random(seed)` per
     (member) task, one `sample` per document in document order."""
-    rows: tuple[int, ...] = ()
+    rows: tuple[NonNegativeInt, ...] = ()
     """Row numbers for `fixed`, in prompt order."""
     seed: int = 1234
     spare: bool = False

