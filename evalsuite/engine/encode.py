@@ -95,8 +95,7 @@ def _prefix_id(tokenizer: Tokenizer) -> int:
 
 def _encode_texts(tokenizer: Tokenizer, texts: Iterable[str], bos: Bos) -> dict[str, TokenIds]:
     """Token ids by text; each distinct text once, in one call (two where BOS differs between texts)."""
-    if bos == "always" and tokenizer.bos_id is None:
-        raise ModelError("This prompt begins with a BOS token, and the tokenizer has none.")
+    begin = _forced_bos(tokenizer) if bos == "always" else ()
     ordered = list(dict.fromkeys(texts))
     added = [text for text in ordered if bos == "tokenizer" and not _starts_with_bos(tokenizer, text)]
     plain = [text for text in ordered if bos != "tokenizer" or _starts_with_bos(tokenizer, text)]
@@ -105,12 +104,13 @@ def _encode_texts(tokenizer: Tokenizer, texts: Iterable[str], bos: Bos) -> dict[
         if group:
             ids = tokenizer.encode(group, special_tokens=special_tokens)
             encoded.update((text, tuple(row)) for text, row in zip(group, ids, strict=True))
-    if bos != "always":
-        return encoded
-    return {
-        text: row if row[:1] == (tokenizer.bos_id,) else (tokenizer.bos_id, *row)
-        for text, row in encoded.items()
-    }
+    return {text: row if row[: len(begin)] == begin else begin + row for text, row in encoded.items()}
+
+
+def _forced_bos(tokenizer: Tokenizer) -> TokenIds:
+    if tokenizer.bos_id is None:
+        raise ModelError("This prompt begins with a BOS token, and the tokenizer has none.")
+    return (tokenizer.bos_id,)
 
 
 def _starts_with_bos(tokenizer: Tokenizer, text: str) -> bool:

@@ -18,6 +18,9 @@ from evalsuite.engine.stops import cut_at_stop, stops_in_tail
 from evalsuite.errors import ModelError
 from evalsuite.types import Finish, Generated, GenerateRequest
 
+ENDLESS = 2**40
+"""Context window, in tokens, of a model that states none."""
+
 
 @dataclass(slots=True)
 class _Row:
@@ -37,10 +40,9 @@ def generate_batch(
     loaded: LoadedModel, tokenizer: Tokenizer, max_length: int | None, batch: Sequence[GenerateRequest]
 ) -> Iterator[list[tuple[GenerateRequest, Generated]]]:
     """Yield answers as rows finish."""
+    window = max_length or ENDLESS
     end_ids = loaded.eos_ids | ({tokenizer.eos_id} if tokenizer.eos_id is not None else set())
-    rows = [
-        _Row(one, (max_length or 10**12) - len(one.context), generator=generator_for(one)) for one in batch
-    ]
+    rows = [_Row(one, window - len(one.context), generator=generator_for(one)) for one in batch]
     state = _prefill(loaded, [one.context for one in batch])
     while rows:
         live = [row for row in rows if row.answer is None]
@@ -53,7 +55,7 @@ def generate_batch(
             yield done
         rows, chosen, state = _leave_out_finished(rows, chosen, state)
         if rows:
-            _decode(loaded, state, chosen, max_length)
+            _decode(loaded, state, chosen, window)
 
 
 def _answer_if_done(row: _Row, end_ids: frozenset[int], tokenizer: Tokenizer) -> Generated | None:
@@ -106,10 +108,10 @@ def _prefill(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> _Decoding
     return _Decoding(cache, logits, mask, positions[:, -1:])
 
 
-def _decode(loaded: LoadedModel, state: _Decoding, tokens: Sequence[int], max_length: int | None) -> None:
+def _decode(loaded: LoadedModel, state: _Decoding, tokens: Sequence[int], window: int) -> None:
     """Run one new token per row."""
     # A finished row that has not left yet may stand at the end of the window already.
-    state.positions = (state.positions + 1).clamp(max=None if max_length is None else max_length - 1)
+    state.positions = (state.positions + 1).clamp(max=window - 1)
     if state.mask is not None:
         state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
     rows = torch.arange(len(tokens), device=loaded.device)

@@ -68,7 +68,8 @@ def ready(model: Any, device: str, notes: tuple[str, ...] = ()) -> LoadedModel:
 def _from_pretrained(files: ModelFiles, device: str, dtype: str, trust_remote_code: bool) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM
 
-    model, report = AutoModelForCausalLM.from_pretrained(
+    load: Any = AutoModelForCausalLM.from_pretrained
+    model, report = load(
         files.folder,
         gguf_file=files.gguf_file,
         dtype=getattr(torch, dtype),

@@ -40,15 +40,15 @@ def run_within_memory(
         if room is not None and len(batch) > 1 and size(batch) > room:
             waiting.extendleft(reversed(_halves(batch)))
             continue
-        reason = ""
+        reason = None
         try:
             yield from run(batch)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             # Only the text is kept: the error's traceback would keep the batch's tensors alive.
-            reason = str(error).strip().split("\n")[0]
-        if not reason:
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+        if reason is None:
             continue
         _free_memory()
         if len(batch) == 1:

@@ -55,7 +55,7 @@ def draw(
     scaled = (logits - logits.amax(dim=-1, keepdim=True)) / temperature[:, None]
     probability, order = scaled.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     cumulative = probability.cumsum(dim=-1)
-    inside = (cumulative - probability < top_p[:, None]).sum(dim=-1, keepdim=True)
+    inside = (cumulative - probability < top_p[:, None]).sum(dim=-1, keepdim=True).clamp(min=1)
     mass = cumulative.gather(-1, inside - 1)
     rank = torch.searchsorted(cumulative, uniform[:, None] * mass, right=True)
     return order.gather(-1, torch.minimum(rank, inside - 1)).squeeze(-1)

@@ -1,0 +1,123 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalsuite.engine.encode import encode_contexts, encode_pairs
+from evalsuite.errors import ModelError
+from evalsuite.types import ScoreRequest
+
+from .tiny import WordTokenizer
+
+
+def ids(tokenizer, text):
+    return tuple(tokenizer._ids(text))
+
+
+def test_the_continuation_is_what_the_whole_has_beyond_the_context():
+    tokenizer = WordTokenizer("the| cat")
+    (encoded,) = encode_pairs(tokenizer, [("the", " cat")], "never")
+    assert encoded.request == ScoreRequest(ids(tokenizer, "the"), ids(tokenizer, " cat"))
+    assert not encoded.joined
+    assert not encoded.swallowed
+
+
+def test_trailing_whitespace_of_the_context_moves_to_the_continuation():
+    tokenizer = WordTokenizer(" cat|\n\n cat")
+    space, lines = encode_pairs(tokenizer, [("a ", "cat"), ("a\n\n", " cat")], "never")
+    assert space.request == ScoreRequest(ids(tokenizer, "a"), ids(tokenizer, " cat"))
+    assert lines.request == ScoreRequest(ids(tokenizer, "a"), (tokenizer.id_of("\n\n cat"),))
+
+
+def test_a_token_across_the_join_is_flagged_and_sliced_as_lm_eval_does():
+    tokenizer = WordTokenizer("ab")
+    (encoded,) = encode_pairs(tokenizer, [("xa", "bc")], "never")
+    assert encoded.joined
+    assert encoded.request == ScoreRequest(ids(tokenizer, "xa"), ids(tokenizer, "c"))
+
+
+def test_a_continuation_that_the_slice_swallows_becomes_the_last_token_of_the_whole():
+    tokenizer = WordTokenizer("ab")
+    (encoded,) = encode_pairs(tokenizer, [("xa", "b")], "never")
+    assert encoded.swallowed
+    assert encoded.request == ScoreRequest(ids(tokenizer, "x"), ids(tokenizer, "ab"))
+
+
+def test_a_pair_that_is_one_token_is_scored_after_the_prefix_token():
+    tokenizer = WordTokenizer("ab", bos="<s>")
+    (encoded,) = encode_pairs(tokenizer, [("a", "b")], "never")
+    assert encoded.swallowed
+    assert encoded.request == ScoreRequest((1,), ids(tokenizer, "ab"))
+
+
+@pytest.mark.parametrize(("bos", "prefix"), [("<s>", 1), ("", 2)])
+@pytest.mark.parametrize("context", ["", "  \n"])
+def test_an_empty_context_is_the_bos_token_or_else_the_eos_token(bos, prefix, context):
+    tokenizer = WordTokenizer(bos=bos)
+    (encoded,) = encode_pairs(tokenizer, [(context, "b")], "never")
+    assert encoded.request == ScoreRequest((prefix,), ids(tokenizer, context + "b"))
+
+
+def test_an_empty_context_does_not_double_the_prefix_token():
+    tokenizer = WordTokenizer(bos="<s>")
+    (encoded,) = encode_pairs(tokenizer, [("", "<s>b")], "never")
+    assert encoded.request == ScoreRequest((1,), ids(tokenizer, "b"))
+
+
+def test_an_empty_context_without_any_prefix_token_is_refused():
+    with pytest.raises(ModelError, match="neither"):
+        encode_pairs(WordTokenizer(eos=False), [("", "b")], "never")
+
+
+def test_an_empty_continuation_is_refused_by_the_end_of_its_context():
+    with pytest.raises(ValueError, match="Question 7"):
+        encode_pairs(WordTokenizer(), [("Question 7", "")], "never")
+
+
+def test_every_distinct_text_is_encoded_once_in_one_call():
+    tokenizer = WordTokenizer()
+    encode_pairs(tokenizer, [("q", " A"), ("q", " B"), ("q", " A"), ("r", " A")], "never")
+    (call,) = tokenizer.calls
+    assert sorted(call) == ["q", "q A", "q B", "r", "r A"]
+
+
+def test_requests_of_one_context_share_its_ids():
+    first, second = encode_pairs(WordTokenizer(), [("q", " A"), ("q", " B")], "never")
+    assert first.request.context is second.request.context
+
+
+def test_bos_as_the_tokenizer_does_it_is_not_added_to_a_text_that_spells_it():
+    tokenizer = WordTokenizer(bos="<s>", adds_bos=True)
+    assert encode_contexts(tokenizer, ["ab", "<s>ab"], "tokenizer") == [(1, *ids(tokenizer, "ab"))] * 2
+    assert encode_contexts(tokenizer, ["ab"], "never") == [ids(tokenizer, "ab")]
+
+
+def test_bos_always_is_added_once():
+    tokenizer = WordTokenizer(bos="<s>")
+    assert encode_contexts(tokenizer, ["ab", "<s>ab"], "always") == [(1, *ids(tokenizer, "ab"))] * 2
+    (encoded,) = encode_pairs(tokenizer, [("ab", " c")], "always")
+    assert encoded.request == ScoreRequest((1, *ids(tokenizer, "ab")), ids(tokenizer, " c"))
+
+
+def test_bos_always_needs_a_bos_token():
+    with pytest.raises(ModelError, match="BOS"):
+        encode_contexts(WordTokenizer(), ["ab"], "always")
+
+
+def test_equal_contexts_to_generate_after_share_their_ids_and_an_empty_one_is_the_prefix():
+    first, empty, second = encode_contexts(WordTokenizer(), ["ab", "", "ab"], "never")
+    assert first is second
+    assert empty == (2,)
+
+
+@given(
+    st.lists(st.tuples(st.text("ab \n", max_size=6), st.text("ab \n", min_size=1, max_size=6)), max_size=6),
+    st.sampled_from(["never", "tokenizer", "always"]),
+)
+def test_no_pair_loses_text_and_no_request_is_empty(pairs, bos):
+    tokenizer = WordTokenizer("ab|ba| a|a \n", bos="<s>", adds_bos=True)
+    for (context, continuation), encoded in zip(pairs, encode_pairs(tokenizer, pairs, bos), strict=True):
+        request = encoded.request
+        assert request.context
+        assert request.continuation
+        if not encoded.joined:
+            assert tokenizer.decode(request.context + request.continuation) == context + continuation

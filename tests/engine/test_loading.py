@@ -1,0 +1,80 @@
+import json
+import sys
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from evalsuite.engine.loading import _check_kernels, load_model
+from evalsuite.engine.models import support_for
+from evalsuite.errors import ModelError
+from evalsuite.models import ModelFiles
+
+from .tiny import save, tiny_llama, tiny_nemotron_h
+
+OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False, "allow_slow_kernels": False}
+
+
+def refusal(folder, **changes):
+    with pytest.raises(ModelError) as caught:
+        load_model(ModelFiles("mine", folder), **{**OPTIONS, **changes})
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_loads_in_the_wanted_data_type(llama_files):
+    loaded = load_model(llama_files, **{**OPTIONS, "dtype": "bfloat16"})
+    assert str(loaded.model.dtype) == "torch.bfloat16"
+    assert not loaded.model.training
+    assert loaded.eos_ids == {1}
+    assert loaded.notes == ()
+
+
+def test_a_nemotron_h_folder_is_corrected_and_says_so(tmp_path):
+    loaded = load_model(ModelFiles("mine", save(tiny_nemotron_h(), tmp_path)), **OPTIONS)
+    assert "time step limit" in loaded.notes[0]
+    assert loaded.model.model.layers[0].mixer.time_step_limit == (0.0, float("inf"))
+
+
+def test_missing_weights_are_refused_instead_of_made_up(tmp_path):
+    save(tiny_llama(), tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert "1 weights are missing or of another shape" in refusal(tmp_path)
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    save(tiny_llama(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
+    assert "mine" in refusal(tmp_path)
+
+
+def test_unreadable_weights_are_one_sentence(tmp_path):
+    save(tiny_llama(), tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"nonsense" * 10)
+    assert "cannot be loaded" in refusal(tmp_path)
+
+
+def test_an_unknown_architecture_is_named(tmp_path):
+    save(tiny_llama(), tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "not_yet_invented"}')
+    assert "not_yet_invented" in refusal(tmp_path)
+
+
+def test_an_architecture_with_code_of_its_own_asks_for_trust(tmp_path):
+    save(tiny_llama(), tmp_path)
+    own = {"model_type": "home_made", "auto_map": {"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}}
+    (tmp_path / "config.json").write_text(json.dumps(own))
+    assert "--trust-remote-code" in refusal(tmp_path)
+
+
+def test_a_mamba_model_on_a_gpu_needs_its_kernels(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mamba_ssm", None)
+    support = support_for("nemotron_h")
+    with pytest.raises(ModelError, match="mamba_ssm"):
+        _check_kernels(support, "cuda:0", allow_slow_kernels=False)
+    (note,) = _check_kernels(support, "cuda:0", allow_slow_kernels=True)
+    assert "slow" in note
+    assert _check_kernels(support, "cpu", allow_slow_kernels=False) == ()
+    assert _check_kernels(support_for("llama"), "cuda", allow_slow_kernels=False) == ()
