@@ -45,7 +45,9 @@ class Registry:
             _add(self.tasks, task.name, task, "task")
             for position, spec in enumerate(task.prompts):
                 if spec.task != task.name:
-                    raise UserError(f"Task '{task.name}' has a prompt spec for '{spec.task}'; name the same task.")
+                    raise UserError(
+                        f"Task '{task.name}' has a prompt spec for '{spec.task}'; name the same task."
+                    )
                 # As with files, a task's first spec of a recipe is its default form there.
                 first = all(other.recipe != spec.recipe for other in task.prompts[:position])
                 _add(

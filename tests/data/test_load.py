@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from golden import SHARED, needs_shared
 
 from evalsuite.data import DatasetRef, Pin, StandIn, fingerprint, load_split
 from evalsuite.errors import DataError
 
-from .tiny_mirror import QUESTIONS, SHARED, needs_shared
+from .tiny_mirror import QUESTIONS
 
 REF = DatasetRef("acme/quiz", ("question", "choices", "answer"))
 PIN = Pin(2, fingerprint(QUESTIONS))

@@ -1,4 +1,4 @@
-"""Writes data sets in the hub's layout; knows where the big shared mirror lies, if it is there."""
+"""Writes data sets in the hub's layout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import yaml
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared mirror beside the checkout")
 
 QUESTIONS = [
     {"question": "What is 1 + 1?", "choices": ["1", "2"], "answer": 1},

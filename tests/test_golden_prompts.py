@@ -1,0 +1,98 @@
+"""Our prompts are the reference implementations', byte for byte, and so are their draws."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+from golden import GOLDEN, SHARED, needs_golden
+
+from evalsuite.dump import hash_rows
+from evalsuite.prepare import PreparedTask, prepare
+from evalsuite.registry import Registry
+
+pytestmark = needs_golden
+
+ADDRESSES = {
+    "nemotron_h/adlr_arc_challenge_llama@25": "nemotron_h/arc_challenge",
+    "nemotron_h/adlr_gsm8k_fewshot_cot@8": "nemotron_h/gsm8k",
+    "nemotron_h/commonsense_qa@7": "nemotron_h/commonsense_qa",
+    "nemotron_h/hellaswag@10": "nemotron_h/hellaswag",
+    "nemotron_h/mmlu@5": "nemotron_h/mmlu",
+    "nemotron_h/winogrande@5": "nemotron_h/winogrande",
+    "lm_eval/arc_challenge@0": "lm_eval/arc_challenge",
+    "lm_eval/arc_challenge@5": "lm_eval/arc_challenge@5",
+    "lm_eval/arc_challenge@25": "lm_eval/arc_challenge@25",
+    "lm_eval/arc_easy@0": "lm_eval/arc_easy",
+    "lm_eval/hellaswag@0": "lm_eval/hellaswag",
+    "lm_eval/hellaswag@10": "lm_eval/hellaswag@10",
+    "lm_eval/piqa@0": "lm_eval/piqa",
+    "lm_eval/winogrande@0": "lm_eval/winogrande",
+    "lm_eval/winogrande@5": "lm_eval/winogrande@5",
+}
+"""Golden file -> the address that must reproduce it. No shots are given where the spec's must be right."""
+
+
+class Case(NamedTuple):
+    name: str
+    prepared: PreparedTask
+    ours: list[dict]
+    """The documents of which the golden file has the hashes."""
+    golden: list[dict]
+
+
+@pytest.fixture(scope="module", params=ADDRESSES)
+def case(request) -> Case:
+    [selected] = Registry.load().select([ADDRESSES[request.param]])
+    prepared = prepare(selected, data_dir=SHARED)
+    golden = pq.read_table(GOLDEN / "prompts" / f"{request.param}.parquet").to_pylist()
+    public = {(row["subtask"], row["doc"]) for row in golden}
+    ours = [row for row in hash_rows(prepared) if (row["subtask"], row["doc"]) in public]
+    return Case(request.param, prepared, ours, golden)
+
+
+def in_index(name: str) -> dict:
+    files = json.loads((GOLDEN / "prompts" / "index.json").read_text("utf-8"))["files"]
+    return next(entry for entry in files if entry["file"] == f"{name}.parquet")
+
+
+def test_every_public_document_equals_the_reference_in_every_column(case):
+    assert len(case.ours) == len(case.golden)
+    differing = [pair for pair in zip(case.ours, case.golden, strict=True) if pair[0] != pair[1]]
+    assert not differing, f"{len(differing)} of {len(case.golden)} differ, the first: {differing[0]}"
+
+
+def test_contexts_and_counts_equal_the_index(case):
+    entry = in_index(case.name)
+    digest = hashlib.sha256("\n".join(row["context_sha256"] for row in case.ours).encode())
+    assert digest.hexdigest() == entry["contexts_digest"]
+    assert len(case.prepared.documents) == entry["n_docs_total"]
+    requests = sum(len(prompt.pairs) or 1 for prompt in case.prepared.prompts)
+    assert requests == entry["n_requests_total"]
+    assert case.prepared.split == entry["eval_split"]
+
+
+def test_the_first_draws_are_those_of_the_reference(case):
+    draws = json.loads((GOLDEN / "prompts" / "fewshot_draws.json").read_text("utf-8"))
+    shots = case.prepared.selected.spec.shots
+    assert (case.name in draws) == (shots.count > 0 and shots.draw == "seeded")
+    if case.name not in draws:
+        return
+    draw = draws[case.name]
+    pool = case.prepared.data["train"].rows
+    assert len(pool) == draw["pool_rows"]
+    for document, places in enumerate(draw["first_docs"]):
+        assert case.prepared.shots[document] == [pool[place] for place in places[: draw["used"]]]
+
+
+def test_every_golden_file_of_a_recipe_that_has_its_task_is_compared():
+    ours = {(recipe, task) for recipe, task, _ in Registry.load().forms()}
+    named = {file.parent.name + "/" + file.stem for file in (GOLDEN / "prompts").glob("*/*@*.parquet")}
+    comparable = {name for name in named if tuple(name.partition("@")[0].split("/")) in ours}
+    assert comparable <= set(ADDRESSES)
+
+
+def test_shots_from_a_stand_in_are_named_in_the_notes(case):
+    stands_in = "hellaswag@10" in case.name
+    assert any("reconstruction" in note for note in case.prepared.notes) == stands_in
