@@ -116,7 +116,8 @@ def _csv(path: Path, columns: Sequence[str]) -> PlainRows:
 
 def _json_lines(path: Path, columns: Sequence[str]) -> PlainRows:
     rows = list(json_lines(path))
-    require_columns(columns, dict.fromkeys(key for row in rows for key in row), path)
+    if rows:  # An empty file lacks rows, not columns.
+        require_columns(columns, dict.fromkeys(key for row in rows for key in row), path)
     return [{column: row.get(column) for column in columns} for row in rows]
 
 

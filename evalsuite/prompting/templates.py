@@ -15,7 +15,7 @@ def compile_template(source: str, where: str) -> Template:
     """A function from variables to text.
 
     `where` names the spec and field for messages. Raises UserError: at once for a syntax error, at
-    the call for a variable that does not exist.
+    the call for a variable that does not exist or anything else that fails.
     """
     try:
         template = _ENVIRONMENT.from_string(source)
@@ -25,7 +25,7 @@ def compile_template(source: str, where: str) -> Template:
     def render(**variables: object) -> str:
         try:
             return template.render(variables)
-        except TemplateError as error:
+        except Exception as error:  # A template may do arithmetic and call filters: anything can fail.
             raise UserError(f"Template '{where}' cannot be rendered: {error}.") from error
 
     return render
