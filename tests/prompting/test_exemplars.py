@@ -1,0 +1,111 @@
+import pytest
+import yaml
+from golden import needs_package
+
+from evalsuite.errors import UserError
+from evalsuite.prompting.exemplars import read_exemplars
+from evalsuite.prompting.render import Renderer
+from evalsuite.prompting.spec import Exemplars, PromptSpec
+from evalsuite.types import Document, OpenAnswer, sha256_of
+
+EXEMPLARS = {
+    "package": "acme-prompts",
+    "file": "acme_prompts/sums.yaml",
+    "at": "fewshot.samples",
+    "replace": [{"pattern": r"Answer: (\d+)\.", "by": r"So \1."}],
+    "prefix_sha256": sha256_of("Q: 1+1\nA: So 2.\n\nQ: 2+2\nA: So 4.\n\n"),
+}
+SAMPLES = [{"question": "1+1", "target": "Answer: 2."}, {"question": "2+2", "target": "Answer: 4."}]
+DOCUMENT = Document(0, "", 0, {}, OpenAnswer("3+3", ("6",)))
+
+
+@pytest.fixture
+def acme(tmp_path, monkeypatch):
+    """An installed distribution that publishes two exemplars, in a file with a tag of another harness."""
+    info = tmp_path / "acme_prompts-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-prompts\nVersion: 1.0\n", "utf-8")
+    file = tmp_path / "acme_prompts" / "sums.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        "filter: !function utils.f\n" + yaml.safe_dump({"fewshot": {"samples": SAMPLES}}), "utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    return file
+
+
+def spec(count: int = 2, **changes) -> PromptSpec:
+    return PromptSpec(
+        recipe="ours",
+        task="sums",
+        version=1,
+        source={"status": "ours"},
+        format="generate",
+        question="Q: {{ stem }}\nA:",
+        answer="{{ solution }}",
+        shots={"count": count, "exemplars": EXEMPLARS | changes},
+        generation={},
+        scorer="exact_match",
+        metrics=["exact_match"],
+    )
+
+
+def rendered(spec: PromptSpec, **options) -> str:
+    return Renderer(spec, lambda row: DOCUMENT.question).prompt(DOCUMENT, [], **options).contexts[0]
+
+
+@pytest.mark.usefixtures("acme")
+def test_exemplars_are_read_from_the_package_and_transformed():
+    texts = [(one.stem, one.solution) for one in read_exemplars(Exemplars(**EXEMPLARS))]
+    assert texts == [("1+1", "So 2."), ("2+2", "So 4.")]
+    assert rendered(spec()) == "Q: 1+1\nA: So 2.\n\nQ: 2+2\nA: So 4.\n\nQ: 3+3\nA:"
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize(("count", "options"), [(1, {}), (2, {"most_shots": 1})])
+def test_fewer_shots_are_the_first_exemplars(count, options):
+    assert rendered(spec(count), **options) == "Q: 1+1\nA: So 2.\n\nQ: 3+3\nA:"
+
+
+@pytest.mark.usefixtures("acme")
+def test_no_shots_leave_the_exemplars_out():
+    assert rendered(spec(0)) == "Q: 3+3\nA:"
+
+
+@pytest.mark.usefixtures("acme")
+def test_more_shots_than_exemplars_are_an_error():
+    with pytest.raises(UserError, match="ours/sums has 2 exemplars, too few for 3 shots"):
+        rendered(spec(3))
+
+
+def test_a_changed_exemplar_is_an_error_that_names_the_package(acme):
+    acme.write_text(acme.read_text("utf-8").replace("1+1", "1 + 1"), "utf-8")
+    with pytest.raises(UserError, match="made from acme-prompts are not the published ones"):
+        rendered(spec())
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_remedy():
+    with pytest.raises(UserError, match="not installed: pip install acme-prompts"):
+        rendered(spec())
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_file_that_the_package_lacks_is_named():
+    with pytest.raises(UserError, match=r"acme-prompts 1\.0 has no file acme_prompts/other\.yaml"):
+        rendered(spec(file="acme_prompts/other.yaml"))
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize("at", ["fewshot.examples", "filter.samples", "fewshot.samples.0"])
+def test_a_file_of_another_layout_is_an_error(at):
+    with pytest.raises(UserError, match=rf"no list of exemplars at '{at}'"):
+        rendered(spec(at=at))
+
+
+@needs_package("lm-eval")
+def test_the_eight_exemplars_of_gsm8k_are_the_published_ones():
+    from evalsuite.registry import Registry
+
+    [selected] = Registry.load().select(["nemotron_h/gsm8k"])
+    text = Renderer(selected.spec, selected.task.question).prompt(DOCUMENT, []).contexts[0]
+    assert text.count("So the answer is \\boxed{") == 8
