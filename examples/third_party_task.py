@@ -1,0 +1,56 @@
+"""A benchmark of your own in one file: a task, its data and how it is asked.
+
+    evalsuite show kitchen --include examples/third_party_task.py
+    evalsuite run --tasks kitchen --model smollm2-135m --include examples/third_party_task.py
+
+An installed package offers its tasks without --include when it names this module in pyproject.toml:
+
+    [project.entry-points."evalsuite.tasks"]
+    kitchen = "your_package.third_party_task"
+"""
+
+from pathlib import Path
+
+from evalsuite import DatasetRef, MultipleChoice, Pin, PromptSpec, Task
+
+# Where the rows are. The pin stops the run, should the file ever change: give the number of rows and,
+# better still, the fingerprint that `evalsuite show` prints. Data on the hub needs its id and no `files`.
+DATA = DatasetRef(
+    id="kitchen",
+    columns=("goal", "options", "right"),
+    files={"test": Path(__file__).with_name("kitchen.jsonl")},
+    splits={"test": Pin(rows=6)},
+)
+
+
+def question(row: dict) -> MultipleChoice:
+    """How a row becomes a question. ClozePair and OpenAnswer are the other kinds."""
+    return MultipleChoice(row["goal"], tuple(row["options"]), row["right"])
+
+
+# How it is asked: the options are listed and the letter's log-likelihood decides. The first two rows
+# are shown solved; a document that is one of them sees the other and the next row instead.
+LETTERS = PromptSpec(
+    recipe="example",
+    task="kitchen",
+    version=1,  # raise it with every change
+    source={"status": "ours"},
+    format="letters",
+    question="{{ stem }}{% for choice in choices %}\n{{ letters[loop.index0] }}. {{ choice }}{% endfor %}\nAnswer:",
+    shots={"count": 2, "split": "test", "draw": "first"},
+    scorer="choice",
+    metrics=["acc"],
+)
+
+TASKS = [
+    Task(
+        name="kitchen",
+        title="what a cook would do",
+        data=DATA,
+        split="test",
+        question=question,
+        chance=1 / 3,
+        comparability=1,  # raise it when a score can change although no prompt spec did
+        prompts=(LETTERS,),
+    )
+]
