@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from evalsuite.engine.encode import Encoded, encode_contexts, encode_pairs
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.prepare import PreparedTask
-from evalsuite.types import GenerateRequest, Prompt, Request, ScoreRequest, TokenIds
+from evalsuite.types import Bos, GenerateRequest, Prompt, Request, ScoreRequest, TokenIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +17,17 @@ class Asked:
     shots: int
     """Shots shown."""
     requests: tuple[Request, ...]
-    """In the order of the continuations, or of the samples; empty where the prompt is too long."""
+    """In the order of the continuations, or of the samples; empty where it cannot be asked."""
     tokens: int
     """Tokens of its longest request."""
     joined: bool = False
     """A token spans the join of a context and its continuation."""
+    problem: str = ""
+    """Why there is nothing to ask (an empty choice, say); the document ends as failed."""
 
     @property
     def too_long(self) -> bool:
-        return not self.requests
+        return not (self.requests or self.problem)
 
 
 def ask(prepared: PreparedTask, tokenizer: Tokenizer, window: int | None, seed: int) -> list[Asked]:
@@ -68,14 +70,25 @@ def _encoded(
         return [
             _asked_generation(*fields, window, seed) for fields in zip(prompts, shots, contexts, strict=True)
         ]
-    pairs = iter(encode_pairs(tokenizer, [pair for prompt in prompts for pair in prompt.pairs], bos))
-    return [
-        _asked_scores(prompt, count, [next(pairs) for _ in prompt.pairs], window)
-        for prompt, count in zip(prompts, shots, strict=True)
-    ]
+    encoded = _encoded_pairs(tokenizer, prompts, bos)
+    return [_asked_scores(*fields, window) for fields in zip(prompts, shots, encoded, strict=True)]
 
 
-def _asked_scores(prompt: Prompt, shots: int, encoded: list[Encoded], window: int | None) -> Asked:
+def _encoded_pairs(tokenizer: Tokenizer, prompts: Sequence[Prompt], bos: Bos) -> list[list[Encoded] | str]:
+    """The encoded pairs of each prompt, or why they cannot be encoded."""
+    try:
+        pairs = iter(encode_pairs(tokenizer, [pair for prompt in prompts for pair in prompt.pairs], bos))
+    except ValueError as error:
+        if len(prompts) == 1:
+            return [str(error)]
+        # One document's empty choice must not cost the others theirs: they are encoded one by one.
+        return [one for prompt in prompts for one in _encoded_pairs(tokenizer, [prompt], bos)]
+    return [[next(pairs) for _ in prompt.pairs] or "There are no choices." for prompt in prompts]
+
+
+def _asked_scores(prompt: Prompt, shots: int, encoded: list[Encoded] | str, window: int | None) -> Asked:
+    if isinstance(encoded, str):
+        return Asked(prompt, shots, (), 0, problem=encoded)
     requests = tuple(one.request for one in encoded)
     tokens = max(len(request.context) + len(request.continuation) - 1 for request in requests)
     fits = window is None or tokens <= window
@@ -85,6 +98,8 @@ def _asked_scores(prompt: Prompt, shots: int, encoded: list[Encoded], window: in
 def _asked_generation(prompt: Prompt, shots: int, context: TokenIds, window: int | None, seed: int) -> Asked:
     settings = prompt.generation
     assert settings is not None
+    if not context:
+        return Asked(prompt, shots, (), 0, problem="The prompt encodes to no token.")
     sampled = settings.temperature > 0
     requests = tuple(
         GenerateRequest(

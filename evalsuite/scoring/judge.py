@@ -46,7 +46,9 @@ def _unscored(
     responses = tuple(answers.get(request, Failure("no answer")) for request in asked.requests)
     failures = [answer.reason for answer in responses if isinstance(answer, Failure)]
     status, reason = "scored", ""
-    if asked.too_long:
+    if asked.problem:
+        status, reason = "failed", asked.problem
+    elif asked.too_long:
         status, reason = "too_long", f"{asked.tokens} tokens; the context window holds {window}"
     elif failures:
         status, reason = "failed", failures[0]
