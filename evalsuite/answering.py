@@ -1,5 +1,6 @@
 """Gets every request answered: from the store, else from the engine, and then stored at once."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from evalsuite.engine.protocol import Block, Engine
 from evalsuite.progress import Progress, Stage
 from evalsuite.store import ResponseStore, request_key
-from evalsuite.types import GenerateRequest, Request, Response, ScoreRequest
+from evalsuite.types import Failure, GenerateRequest, Request, Response, Score, ScoreRequest
 
 
 @dataclass
@@ -57,11 +58,19 @@ def _answer_kind(
     progress.stage(Stage(name))
     started = time.monotonic()
     for block in work(requests, answered=known.keys()):
-        store.put((keys[request], response) for request, response in block.answers)
-        for request, response in block.answers:
+        received = [(request, _refused_if_nan(response)) for request, response in block.answers]
+        store.put((keys[request], response) for request, response in received)
+        for request, response in received:
             # An answer from before the interruption stays: it is what the store keeps.
             answers.by_request.setdefault(request, response)
             answers.computed.add(request)
         answers.tokens += block.tokens
         progress.advance(block.tokens, block.planned)
     answers.seconds += time.monotonic() - started
+
+
+def _refused_if_nan(response: Response) -> Response:
+    """NaN compares as neither more nor less, so that the first choice would win every question."""
+    if isinstance(response, Score) and any(map(math.isnan, response.log_probs)):
+        return Failure("the model gave NaN as a log-probability; its data type may be too narrow (--dtype)")
+    return response

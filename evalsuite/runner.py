@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -76,7 +76,7 @@ def execute(
         ]
         digests = _Digests.of(files, engine, setting.verify_weights)
         inputs = _inputs_sha256(spec, prepared, digests)
-        if earlier and earlier.status == "complete" and earlier.inputs_sha256 == inputs:
+        if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
             return earlier
         engine = engine or make_engine(
             spec.engine,
@@ -91,6 +91,11 @@ def execute(
         log, samples = session.finish(setting.store or folder.store, setting.allow_failures, progress)
         folder.write_results(log, samples)
         return log
+
+
+def _is_final(log: RunLog) -> bool:
+    """Every document was scored; one that failed is tried again, even if failures were allowed before."""
+    return log.status == "complete" and not any(task.problem for task in log.tasks)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def _inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], digests: _Di
             "comparability": one.selected.task.comparability,
             "data": {split: rows.fingerprint for split, rows in one.data.items()},
             "texts": sha256_of([[prompt.contexts, prompt.continuations] for prompt in one.prompts]),
+            "questions": sha256_of([asdict(document.question) for document in one.documents]),
         }
         for one in prepared
     ]
