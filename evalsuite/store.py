@@ -113,7 +113,7 @@ class ResponseStore:
                     "stored so far are kept."
                 ) from error
             raise StorageError(f"{self._path} cannot be used: {error}.") from error
-        except (sqlite3.DatabaseError, ValueError) as error:
+        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{self._path} is damaged ({error}); move it away to compute its answers again, or restore a copy."
             ) from error

@@ -1,5 +1,6 @@
 """Scorers that can hang or blow up run in processes of their own, each call under a hard time limit."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -35,7 +36,7 @@ class Worker:
     def call(self, arguments: Sequence[Any]) -> Any:
         """The function's verdict; raises ScorerFailed."""
         try:
-            process = self._process or self._started()
+            process = self._alive() or self._started()
             assert process.stdin is not None
             process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
             process.stdin.flush()
@@ -55,9 +56,17 @@ class Worker:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    # A dead process's pipe may still hold the call that could not be delivered.
+                    with contextlib.suppress(OSError):
+                        pipe.close()
         self._process = None
         self._unread = b""
+
+    def _alive(self) -> subprocess.Popen[bytes] | None:
+        """The process, unless it died after its last verdict: the next call is not to blame for that."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        return self._process
 
     def _started(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "evalsuite.scoring.worker", self._target]
