@@ -1,0 +1,62 @@
+"""Extraction and exact match."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalsuite.prompting.spec import Extraction
+from evalsuite.scoring.text import exact_match, extract
+
+
+@pytest.mark.parametrize(
+    ("patterns", "take", "found"),
+    [
+        ([r"answer is (\d+)"], "first", "4"),
+        ([r"answer is (\d+)"], "last", "5"),
+        ([r"\d+"], "first", "2"),
+        ([r"never", r"#### (\d+)"], "first", "6"),
+        ([r"#### (\d+)", r"answer is (\d+)"], "first", "6"),
+        ([r"(never)|answer is (\d+)"], "first", "4"),
+        ([r"(\s*\d+\s*)\n"], "first", "5"),
+        ([r"never"], "last", None),
+        ([r"^(\d+)"], "first", None),
+    ],
+)
+def test_the_first_pattern_that_matches_decides(patterns, take, found):
+    text = "So 2 and 2. The answer is 4, no: the answer is 5 \n#### 6"
+    assert extract(text, Extraction(patterns=tuple(patterns), take=take)) == found
+
+
+def test_without_extraction_the_whole_text_is_the_answer():
+    assert extract("  Paris \n", None) == "Paris"
+
+
+def test_an_empty_text_has_no_answer_to_extract():
+    assert extract("", Extraction(patterns=(r"\d+",))) is None
+    assert extract("", None) == ""
+
+
+def test_no_answer_matches_nothing_not_even_an_empty_gold():
+    assert not exact_match(None, ("",))
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "ignore", "match"),
+    [
+        ("18", ("18",), (), True),
+        ("18.", ("18",), (), False),
+        ("18.", ("18",), (r"\.$",), True),
+        ("$1,800", ("1800",), (",", r"\$"), True),
+        ("1800", ("$1,800",), (",", r"\$"), True),
+        ("b", ("a", "b"), (), True),
+        ("B", ("b",), (), False),
+        ("b", (), (), False),
+    ],
+)
+def test_an_answer_matches_any_gold_form_once_both_are_reduced(answer, gold, ignore, match):
+    assert exact_match(answer, gold, ignore) == match
+
+
+@given(st.text(), st.lists(st.text()))
+def test_an_answer_matches_if_it_is_among_the_gold_forms(answer, gold):
+    assert exact_match(answer, gold) == (answer in gold)

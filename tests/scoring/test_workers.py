@@ -1,0 +1,129 @@
+"""Scoring processes survive whatever a call does to them, and each call gets its own verdict."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evalsuite.scoring.workers import ScorerFailed, Worker, call_all
+
+ACT = "strange_scorers:act"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """The scoring processes find `strange_scorers.py`."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
+@pytest.fixture
+def worker():
+    worker = Worker(ACT, limit=1.0)
+    yield worker
+    worker.close()
+
+
+def test_verdicts_come_in_the_order_of_the_calls():
+    calls = [("sleep", 0.3 if place == 0 else 0.0) for place in range(20)]
+    calls[5:] = [("return", place) for place in range(5, 20)]
+    assert call_all(ACT, calls, workers=2) == [0.3, 0.0, 0.0, 0.0, 0.0, *range(5, 20)]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("hang", "no verdict in 1 s"),
+        ("spin", "no verdict in 1 s"),
+        ("die", "process died"),
+        ("raise", "raised ZeroDivisionError: division by zero"),
+        ("exit", "raised SystemExit: enough"),
+        ("eat memory", "raised MemoryError"),
+        ("no json", "process died"),
+    ],
+)
+def test_a_call_that_goes_wrong_fails_alone(worker, what, said):
+    assert worker.call(["return", 1]) == 1
+    with pytest.raises(ScorerFailed, match=said):
+        worker.call([what])
+    assert worker.call(["return", 2]) == 2
+
+
+def test_a_hanging_call_ends_at_its_limit_and_its_process_with_it(worker):
+    pid = worker.call(["pid"])
+    began = time.monotonic()
+    with pytest.raises(ScorerFailed):
+        worker.call(["spin"])
+    assert 0.9 < time.monotonic() - began < 3
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_none_of_the_failures_ends_the_others():
+    wrong = ["hang", "die", "raise", "exit", "no json", "eat memory"]
+    calls = [call for what in wrong for call in (("return", what), (what, None))] + [("return", "last")]
+    verdicts = call_all(ACT, calls, limit=1.0, workers=2)
+    assert verdicts[::2] == [*wrong, "last"]
+    assert all(isinstance(one, ScorerFailed) for one in verdicts[1::2])
+
+
+def test_a_process_that_died_after_its_verdict_costs_the_next_call_nothing(worker):
+    first = worker.call(["pid"])
+    assert worker.call(["die later"]) is None
+    time.sleep(0.4)
+    assert worker.call(["return", "x"]) == "x"
+    assert worker.call(["pid"]) != first
+
+
+def test_one_process_answers_call_after_call(worker):
+    assert worker.call(["pid"]) == worker.call(["pid"])
+
+
+@pytest.mark.parametrize("size", [1 << 16, 5 << 20])
+def test_megabytes_pass_in_both_directions(worker, size):
+    assert worker.call(["return", "y" * size]) == "y" * size
+    assert worker.call(["megabytes", size]) == "x" * size
+
+
+def test_what_a_library_prints_is_not_a_verdict(worker):
+    assert worker.call(["print", 7]) == 7
+
+
+def test_a_function_that_is_not_there_fails_every_call_and_ends():
+    verdicts = call_all("strange_scorers:missing", [["a"], ["b"], ["c"]], workers=2)
+    assert all(isinstance(one, ScorerFailed) for one in verdicts)
+
+
+def test_no_process_outlives_the_calls():
+    pids = call_all(ACT, [("pid", None)] * 6, workers=2)
+    assert 1 <= len(set(pids)) <= 2
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_no_calls_are_no_verdicts():
+    assert call_all(ACT, []) == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def echo():
+    """One process for all examples of a property."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        worker = Worker(ACT, limit=10.0)
+        worker.call(["return", 0])
+    yield worker
+    worker.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(value=json_values)
+def test_arguments_and_verdicts_of_any_json_value_arrive_as_they_are(echo, value):
+    assert echo.call(["return", value]) == json.loads(json.dumps(value))

@@ -1,0 +1,156 @@
+"""Every request gets an answer: from the store, else from the engine, and then stored at once."""
+
+import math
+
+import pytest
+from runs import ScriptedEngine
+
+from evalsuite.answering import answer
+from evalsuite.progress import Silent
+from evalsuite.store import ResponseStore, request_key
+from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
+
+SCORES = [ScoreRequest((50, 51, 52, 50 + place), (60,)) for place in range(10)]
+TEXTS = [GenerateRequest((50, 51, 50 + place), (), 8) for place in range(6)]
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = ResponseStore(tmp_path / "responses.sqlite")
+    yield opened
+    opened.close()
+
+
+def texts_engine(**options) -> ScriptedEngine:
+    return ScriptedEngine(text=lambda context: f"after {context}", **options)
+
+
+def stored(store, requests, engine):
+    """Answers in the store, in the order of the requests; None where there is none."""
+    keys = [request_key(request, engine.identity) for request in requests]
+    found = store.get(keys)
+    return [found.get(key) for key in keys]
+
+
+def test_every_request_is_answered_once_and_stored(store):
+    engine = texts_engine()
+    answers = answer(SCORES, TEXTS, engine, store, Silent())
+    assert engine.asked == [*SCORES, *TEXTS]
+    assert answers.by_request.keys() == answers.computed == {*SCORES, *TEXTS}
+    assert answers.by_request[SCORES[0]] == Score((-1.0,), False)
+    assert isinstance(answers.by_request[TEXTS[0]], Generated)
+    assert answers.tokens == 4 * 10 + 3 * 6
+    assert stored(store, SCORES + TEXTS, engine) == list(answers.by_request.values())
+
+
+def test_what_is_stored_is_not_asked_again(store):
+    answer(SCORES[:7], TEXTS[:2], texts_engine(), store, Silent())
+    engine = texts_engine()
+    answers = answer(SCORES, TEXTS, engine, store, Silent())
+    assert engine.asked == [*SCORES[7:], *TEXTS[2:]]
+    assert answers.computed == {*SCORES[7:], *TEXTS[2:]}
+    assert answers.by_request.keys() == {*SCORES, *TEXTS}
+
+
+def test_an_engine_is_not_touched_where_nothing_is_missing(store):
+    answer(SCORES, TEXTS, texts_engine(), store, Silent())
+
+    class Untouchable(ScriptedEngine):
+        def score(self, requests, answered=()):
+            raise AssertionError
+
+        generate = score
+
+    answers = answer(SCORES, TEXTS, Untouchable(), store, Silent())
+    assert answers.by_request.keys() == {*SCORES, *TEXTS}
+    assert (answers.computed, answers.tokens, answers.seconds) == (set(), 0, 0.0)
+
+
+def test_blocks_before_a_crash_are_kept_and_the_block_in_flight_is_not(store):
+    class Crashing(ScriptedEngine):
+        def score(self, requests, answered=()):
+            for place, block in enumerate(super().score(requests, answered)):
+                if place == 3:
+                    raise RuntimeError("the machine is on fire")
+                yield block
+
+    engine = Crashing(block=3)
+    with pytest.raises(RuntimeError, match="on fire"):
+        answer(SCORES, [], engine, store, Silent())
+    assert len(store) == 6
+    again = ScriptedEngine(block=3)
+    answer(SCORES, [], again, store, Silent())
+    assert again.asked == SCORES[6:]
+
+
+def test_a_failure_is_an_answer_now_and_a_question_again_next_time(store):
+    broken = ScriptedEngine(likelihood=lambda text: Failure("no") if "y" in text else -1.0)
+    odd = ScoreRequest(tuple(2 + ord(sign) for sign in "y?"), (60,))
+    answers = answer([*SCORES, odd], [], broken, store, Silent())
+    assert answers.by_request[odd] == Failure("no")
+    assert len(store) == len(SCORES)
+    mended = ScriptedEngine()
+    answers = answer([*SCORES, odd], [], mended, store, Silent())
+    assert mended.asked == [odd]
+    assert answers.by_request[odd] == Score((-1.0,), False)
+
+
+def test_nan_is_a_failure_not_a_score(store):
+    engine = ScriptedEngine(likelihood=lambda text: math.nan)
+    answers = answer(SCORES[:2], [], engine, store, Silent())
+    assert all(isinstance(one, Failure) and "NaN" in one.reason for one in answers.by_request.values())
+    assert len(store) == 0
+
+
+def test_minus_infinity_is_a_score(store):
+    engine = ScriptedEngine(likelihood=lambda text: -math.inf)
+    assert answer(SCORES[:1], [], engine, store, Silent()).by_request == {
+        SCORES[0]: Score((-math.inf,), False)
+    }
+
+
+def test_an_answer_that_is_computed_again_beside_missing_ones_stays_the_stored_one(store):
+    """A half-answered batch runs whole; another machine's last digits must not mix in."""
+    answer(SCORES[:2], [], ScriptedEngine(), store, Silent())
+
+    class WholeBatches(ScriptedEngine):
+        def score(self, requests, answered=()):
+            yield from super().score(requests, ())
+
+    other = WholeBatches(likelihood=lambda text: -1.0000001)
+    answers = answer(SCORES, [], other, store, Silent())
+    assert [answers.by_request[one].log_probs for one in SCORES[:3]] == [(-1.0,), (-1.0,), (-1.0000001,)]
+    assert stored(store, SCORES, other) == [answers.by_request[one] for one in SCORES]
+
+
+def test_the_engine_is_told_all_requests_so_that_its_plan_stays_the_same(store):
+    seen = []
+
+    class Watched(ScriptedEngine):
+        def score(self, requests, answered=()):
+            seen.append((list(requests), set(answered)))
+            yield from super().score(requests, answered)
+
+    answer(SCORES[:3], [], Watched(), store, Silent())
+    answer(SCORES, [], Watched(), store, Silent())
+    assert seen == [(SCORES[:3], set()), (SCORES, set(SCORES[:3]))]
+
+
+def test_progress_hears_each_stage_that_has_work_and_every_token(store):
+    class Heard:
+        def __init__(self):
+            self.stages, self.tokens, self.planned = [], 0, set()
+
+        def stage(self, stage):
+            self.stages.append(stage.name)
+
+        def advance(self, tokens, planned):
+            self.tokens += tokens
+            self.planned.add(planned)
+
+    heard = Heard()
+    answer(SCORES, [], texts_engine(), store, heard)
+    assert (heard.stages, heard.tokens, heard.planned) == (["scoring"], 40, {40})
+    heard = Heard()
+    answer(SCORES, TEXTS, texts_engine(), store, heard)
+    assert (heard.stages, heard.tokens, heard.planned) == (["generating"], 18, {18})
