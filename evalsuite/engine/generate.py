@@ -116,7 +116,8 @@ def _decode(loaded: LoadedModel, state: _Decoding, tokens: Sequence[int], window
         state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
     rows = torch.arange(len(tokens), device=loaded.device)
     options = {
-        "attention_mask": state.mask,
+        # Mamba-1 takes the mask's first columns for the new token (transformers 5.23).
+        "attention_mask": None if loaded.is_recurrent else state.mask,
         "position_ids": state.positions,
         "use_cache": True,
         loaded.cache_name: state.cache,

@@ -1,6 +1,5 @@
 """A model in memory, as its files say it is: nothing missing, patched, its kernels checked."""
 
-import importlib
 import inspect
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +28,14 @@ class LoadedModel:
     """Names that its forward takes."""
 
     @property
+    def is_recurrent(self) -> bool:
+        """Its cache is a state of fixed size, with no key and value per token (Mamba, Mamba-2)."""
+        return "cache_params" in self.parameters
+
+    @property
     def cache_name(self) -> str:
         """What this family calls its cache."""
-        return "cache_params" if "past_key_values" not in self.parameters else "past_key_values"
+        return "cache_params" if self.is_recurrent else "past_key_values"
 
     @property
     def eos_ids(self) -> frozenset[int]:
@@ -92,19 +96,15 @@ def _refuse_random_weights(files: ModelFiles, report: Any) -> None:
 
 
 def _check_kernels(support: ModelSupport, device: str, allow_slow_kernels: bool) -> tuple[str, ...]:
-    """transformers takes its reference path without a word if the kernels cannot be imported."""
-    if not support.kernels or not device.startswith("cuda"):
+    problem = support.missing_kernels(device)
+    if not problem:
         return ()
-    try:
-        importlib.import_module(support.kernels)
-    except Exception as error:
-        if not allow_slow_kernels:
-            raise ModelError(
-                f"A {support.model_type} model on a GPU needs the package {support.kernels}, which cannot be "
-                f"imported ({error}); install it, or allow the slow path with --allow-slow-kernels."
-            ) from None
-        return (f"{support.model_type}: reference path without {support.kernels}; slow",)
-    return ()
+    if not allow_slow_kernels:
+        raise ModelError(
+            f"A {support.model_type} model on a GPU needs the package {support.kernels}, which cannot be "
+            f"imported ({problem}); install it, or allow the slow path (allow_slow_kernels)."
+        )
+    return (f"{support.model_type}: reference path without {support.kernels}; slow",)
 
 
 def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool) -> str:

@@ -8,7 +8,7 @@ from evalsuite.errors import ModelError
 
 DTYPES = ("float32", "bfloat16", "float16")
 
-CPU_BUDGET = Budget(tokens=2048, logits=2**26, cached_tokens=2**15, rows=32)
+CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
 """A CPU gains nothing from larger batches; small ones stay in its caches."""
 GPU_BUDGET = Budget(tokens=2**14, logits=2**28, cached_tokens=2**18, rows=128)
 

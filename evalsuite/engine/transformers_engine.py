@@ -14,6 +14,7 @@ from evalsuite.engine.batches import (
     plan_scoring,
     unanswered,
 )
+from evalsuite.engine.models import support_for
 from evalsuite.engine.placement import default_budget, resolve_device, resolve_dtype
 from evalsuite.engine.protocol import Block
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
@@ -82,8 +83,16 @@ class TransformersEngine:
         return ModelIdentity(
             weights=weights_digest(self.files, verify=self._verify_weights),
             tokenizer=tokenizer_digest(self.files, verify=self._verify_weights),
-            numerics=f"transformers {self.dtype} {self.device.partition(':')[0]}",
+            numerics=self._numerics(),
         )
+
+    def _numerics(self) -> str:
+        """Engine, data type, kind of device, and the kernels of families that have some."""
+        support = support_for(read_config(self.files).get("model_type", ""))
+        parts = ["transformers", self.dtype, self.device.partition(":")[0]]
+        if support.kernels and parts[-1] == "cuda":
+            parts.append("reference" if support.missing_kernels(self.device) else support.kernels)
+        return " ".join(parts)
 
     @functools.cached_property
     def max_length(self) -> int | None:

@@ -5,7 +5,16 @@ from evalsuite.engine.generate import generate_batch
 from evalsuite.engine.models.nemotron_h import restore_time_step_limit
 from evalsuite.types import GenerateRequest
 
-from .tiny import EOS, byte_tokenizer, greedy_alone, loaded, tiny_gpt2, tiny_llama, tiny_nemotron_h
+from .tiny import (
+    EOS,
+    byte_tokenizer,
+    greedy_alone,
+    loaded,
+    tiny_gpt2,
+    tiny_hybrids,
+    tiny_llama,
+    tiny_nemotron_h,
+)
 
 PROMPTS = [(5, 6, 7, 8, 9, 10, 11), (20, 21), (30,), (40, 41, 42, 43)]
 
@@ -43,6 +52,15 @@ def test_greedy_text_of_a_batch_is_that_of_a_full_pass_per_token(make):
     answers = answers_of(model, [greedy(prompt) for prompt in PROMPTS])
     for request, answer in answers.items():
         alone = greedy_alone(model, request.context, 12)
+        assert answer.text == Bytes().decode(until_end(alone))
+
+
+@pytest.mark.parametrize("family", ["mamba", "mamba2", "bamba", "falcon_h1", "gemma3"])
+def test_recurrent_and_sliding_caches_survive_padding_and_compaction(family):
+    model = tiny_hybrids()[family].eval()
+    batch = [greedy(prompt, count) for prompt, count in zip(PROMPTS, [3, 12, 1, 9], strict=True)]
+    for request, answer in answers_of(model, batch).items():
+        alone = greedy_alone(model, request.context, request.max_tokens)
         assert answer.text == Bytes().decode(until_end(alone))
 
 

@@ -51,6 +51,17 @@ def test_the_numerics_class_leaves_out_which_gpu_it_was(llama_files, monkeypatch
     assert TransformersEngine(llama_files, device="cuda:3").identity.numerics == "transformers bfloat16 cuda"
 
 
+def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text('{"model_type": "nemotron_h"}')
+    files = ModelFiles("mine", tmp_path)
+    monkeypatch.setattr("evalsuite.engine.transformers_engine.resolve_device", lambda device: device)
+    monkeypatch.setitem(sys.modules, "mamba_ssm", None)
+    assert TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda reference"
+    monkeypatch.setitem(sys.modules, "mamba_ssm", sys)
+    assert TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda mamba_ssm"
+    assert TransformersEngine(files, device="cpu")._numerics() == "transformers float32 cpu"
+
+
 def test_the_first_block_says_how_much_is_planned_and_all_blocks_agree(engine):
     first, *others = engine.score(REQUESTS)
     assert first.answers == ()

@@ -5,10 +5,20 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    BambaConfig,
+    BambaForCausalLM,
+    FalconH1Config,
+    FalconH1ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    Mamba2Config,
+    Mamba2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     NemotronHConfig,
     NemotronHForCausalLM,
     PreTrainedTokenizerFast,
@@ -54,6 +64,37 @@ def tiny_nemotron_h(seed: int = 0) -> NemotronHForCausalLM:
             if name.endswith("dt_bias"):
                 parameter.fill_(-9.0)
     return model
+
+
+def tiny_hybrids(seed: int = 0) -> dict[str, torch.nn.Module]:
+    """The other families with recurrent states or windows, each with traps of its own in transformers."""
+    torch.manual_seed(seed)
+    common = {"vocab_size": VOCABULARY, "hidden_size": 32, "bos_token_id": BOS, "eos_token_id": EOS}
+    attention = {"intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    scan = {
+        "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16, "mamba_n_groups": 1, "mamba_chunk_size": 8
+    }  # fmt: skip
+    wild = {"initializer_range": 0.3}
+    return {
+        "mamba": MambaForCausalLM(MambaConfig(**common, **wild, num_hidden_layers=2, state_size=8)),
+        "mamba2": Mamba2ForCausalLM(
+            Mamba2Config(
+                **common, **wild, num_hidden_layers=2, num_heads=8, head_dim=8, state_size=16, n_groups=2, chunk_size=8
+            )
+        ),
+        "bamba": BambaForCausalLM(
+            BambaConfig(**common, **attention, **scan, **wild, num_hidden_layers=3, attn_layer_indices=[1])
+        ),
+        "falcon_h1": FalconH1ForCausalLM(
+            FalconH1Config(**common, **attention, **scan, **wild, num_hidden_layers=2, mamba_d_ssm=64)
+        ),
+        "gemma3": Gemma3ForCausalLM(
+            Gemma3TextConfig(
+                **common, **attention, **wild, num_hidden_layers=2, sliding_window=6,
+                layer_types=["sliding_attention", "full_attention"],
+            )
+        ),
+    }  # fmt: skip
 
 
 def loaded(model: torch.nn.Module) -> LoadedModel:
