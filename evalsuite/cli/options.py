@@ -14,9 +14,8 @@ Split = Annotated[str | None, typer.Option(help="Evaluated split, in place of th
 Limit = Annotated[int | None, typer.Option(min=1, help="Documents per task; member tasks are taken in turn.")]
 Data = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder with data sets in Hugging Face layout.", envvar="EVALSUITE_DATA", show_envvar=True
-    ),
+    # The variable is read by the library, so that an error can say where a wrong folder comes from.
+    typer.Option(help="Folder with data sets in Hugging Face layout [default: EVALSUITE_DATA]."),
 ]
 Include = Annotated[
     list[Path] | None, typer.Option(help="Task file, or folder of task files and recipes; repeatable.")
