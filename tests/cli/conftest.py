@@ -1,0 +1,57 @@
+"""Runs the command line as a user does: in a process of its own, without a hub."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLUGIN = Path(__file__).parents[1] / "tasks" / "plugin" / "tiny.py"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def evalsuite(tmp_path) -> Run:
+    """Runs `evalsuite ARGUMENTS...` in an empty folder."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "evalsuite", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUTF8": "1", **environment},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def shown(evalsuite) -> Callable[..., str]:
+    """Output of a command that must succeed, with the tiny tasks included."""
+
+    def run(*arguments: object) -> str:
+        done = evalsuite(*arguments, "--include", PLUGIN)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def complaint(evalsuite) -> Callable[..., str]:
+    """What a command says that must fail: one message, no traceback, exit code 2, nothing on stdout."""
+
+    def run(*arguments: object, **environment: str) -> str:
+        done = evalsuite(*arguments, "--include", PLUGIN, **environment)
+        assert "Traceback" not in done.stderr
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("evalsuite: ")
+        return done.stderr.removeprefix("evalsuite: ").rstrip("\n")
+
+    return run

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+
+HEAVY = {"torch", "transformers", "datasets", "pandas", "pyarrow", "numpy", "scipy", "lm_eval"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "tasks"], ["list", "models"]])
+def test_it_starts_without_importing_anything_heavy(evalsuite, arguments):
+    done = evalsuite(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "evalsuite.cli.app" in imported
+    assert not HEAVY & imported
+
+
+def test_tasks_are_listed_with_recipe_format_and_shots(shown):
+    lines = [line.split() for line in shown("list", "tasks").splitlines()]
+    assert lines[0] == ["task", "recipe", "format", "shots", "metrics", "title"]
+    assert ["mmlu", "nemotron_h", "letters", "5", "acc"] in [line[:5] for line in lines]
+    assert ["lm_eval/hellaswag", "lm_eval", "cloze", "0", "acc_norm,acc"] in [line[:5] for line in lines]
+
+
+def test_every_listed_task_is_an_address_that_means_it(shown):
+    from evalsuite.registry import Registry
+
+    from .conftest import PLUGIN
+
+    rows = json.loads(shown("list", "tasks", "--json"))
+    assert {"mmlu", "piqa", "tiny_quiz", "tiny_quiz:cloze"} <= {row["task"] for row in rows}
+    for row, selected in zip(
+        rows, Registry.load([PLUGIN]).select([row["task"] for row in rows]), strict=True
+    ):
+        assert (row["recipe"], row["format"]) == (selected.spec.recipe, selected.spec.format)
+
+
+def test_recipes_are_listed_with_what_they_reproduce(shown):
+    rows = {row["recipe"]: row for row in json.loads(shown("list", "recipes", "--json"))}
+    assert rows["lm_eval"]["reference"] == "lm-eval 0.4.13"
+    assert "piqa" in rows["lm_eval"]["tasks"]
+    assert rows["tiny"]["tasks"] == ["tiny_gaps", "tiny_quiz", "tiny_sums"]
+    assert shown("list", "recipes").splitlines()[0].split() == ["recipe", "tasks", "reference", "title"]
+
+
+def test_models_are_listed_with_their_hub_names(shown):
+    rows = {row["alias"]: row["model"] for row in json.loads(shown("list", "models", "--json"))}
+    assert rows["8b"] == "nvidia/Nemotron-H-8B-Base-8K"
+    assert "smollm2-135m" in rows
+    assert "nvidia/Nemotron-H-8B-Base-8K" in shown("list", "models")
+
+
+def test_a_broken_plugin_is_one_sentence(evalsuite, tmp_path):
+    (tmp_path / "broken.py").write_text("1 / 0\n", "utf-8")
+    done = evalsuite("list", "tasks", "--include", "broken.py")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "evalsuite: --include broken.py cannot be imported: ZeroDivisionError: division by zero.\n"
+    )
