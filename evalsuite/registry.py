@@ -184,7 +184,9 @@ def _with_shots(spec: PromptSpec, count: int) -> PromptSpec:
     try:
         return PromptSpec.model_validate(spec.model_dump(exclude_unset=True) | {"shots": shots})
     except ValueError as error:
-        reason = error.errors()[0]["msg"] if hasattr(error, "errors") else str(error)
+        reason = (
+            error.errors()[0]["msg"].removeprefix("Value error, ") if hasattr(error, "errors") else str(error)
+        )
         raise UserError(f"{spec.recipe}/{spec.task} cannot be asked with {count} shots: {reason}.") from error
 
 

@@ -150,7 +150,7 @@ def test_another_number_of_shots_is_another_spec_and_validated_like_one(registry
     assert registry.select(["mmlu@2"])[0].spec.sha256 != registry.select(["mmlu"])[0].spec.sha256
     lone = inline("lone", shots={"count": 0})
     with pytest.raises(
-        UserError, match=r"mine/lone cannot be asked with 2 shots: .*need a split or exemplars"
+        UserError, match=r"mine/lone cannot be asked with 2 shots: shots need a split or exemplars"
     ):
         Registry([task("lone", lone)], []).select(["lone@2"])
 

@@ -80,7 +80,9 @@ def _validated(model: type, file: Traversable, known: dict):  # noqa: ANN202 - a
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"{file}: {place + ': ' if place else ''}{first['msg']}.") from error
+        raise UserError(
+            f"{file}: {place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}."
+        ) from error
 
 
 __all__ = ["FORMATS", "Recipe", "RecipeInfo", "builtin_recipes", "recipes_in"]

@@ -99,7 +99,7 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown):
         (["nemotron_h/piqa"], "Recipe 'nemotron_h' has no task 'piqa'; it is in lm_eval."),
         (["tiny_sums", "--doc", "2"], "--doc 2: split 'test' of tiny_sums has documents 0 to 1."),
         (["tiny_quiz@3"], "tiny_quiz@3 (sums): 3 shots need 3 rows of split 'train'; it has 2."),
-        (["tiny_gaps@1"], "tiny/tiny_gaps cannot be asked with 1 shots: Value error, shots need a split"),
+        (["tiny_gaps@1"], "tiny/tiny_gaps cannot be asked with 1 shots: shots need a split"),
         (["tiny_gaps", "--data", "none"], "--data none: there is no such folder."),
         (["tiny_gaps", "--include", "none.py"], "--include none.py: there is no such file or folder."),
         (["tiny_gaps", "--model", "./none"], "Model folder or file"),

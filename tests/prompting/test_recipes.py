@@ -49,7 +49,7 @@ def test_a_form_that_declares_another_format_is_an_error(folder):
         (FIELDS | {"shot": 1}, r"quiz\.yaml: shot: Extra inputs are not permitted"),
         (FIELDS | {"shots": {"cuont": 1}}, r"quiz\.yaml: shots\.cuont: Extra inputs"),
         (FIELDS | {"version": 0}, r"quiz\.yaml: version: "),
-        (FIELDS | {"metrics": ["exact_match"]}, r"quiz\.yaml: .*metrics of scorer 'choice'"),
+        (FIELDS | {"metrics": ["exact_match"]}, r"quiz\.yaml: metrics of scorer 'choice'"),
         ({"version": 1}, r"quiz\.yaml: source: Field required"),
         ("- a\n- b\n", r"quiz\.yaml must be a mapping"),
         ("", r"quiz\.yaml must be a mapping"),
