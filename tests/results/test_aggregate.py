@@ -1,0 +1,122 @@
+"""From samples to the record of a task."""
+
+from dataclasses import replace
+
+import pytest
+from runs import Bench, ByteTokenizer
+
+from evalsuite.ask import ask
+from evalsuite.results.aggregate import task_record
+from evalsuite.scoring.judge import judge
+from evalsuite.types import Failure, Generated, Score
+
+TOKENIZER = ByteTokenizer()
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory) -> Bench:
+    return Bench.make(tmp_path_factory.mktemp("bench"))
+
+
+def record(prepared, *, right, window=None, failed=(), allow_failures=False, asked=None):
+    """The record when the documents `right` are answered rightly and `failed` are not answered."""
+    asked = asked or ask(prepared, TOKENIZER, window, 0)
+    answers = {}
+    for document, one in zip(prepared.documents, asked, strict=True):
+        best = (document.question.answer + (document.index not in right)) % 3
+        for place, request in enumerate(one.requests):
+            answers[request] = Score((-0.1 if place == best else -2.0,) * len(request.continuation), False)
+            if document.index in failed:
+                answers[request] = Failure(f"no room for {document.index}")
+    samples = judge(prepared, asked, answers, window)
+    return task_record(
+        prepared, asked, samples, tokens=123, seconds=4.5678, allow_failures=allow_failures
+    )  # fmt: skip
+
+
+def test_metrics_are_the_means_over_documents(bench):
+    found = record(bench.prepared("quiz"), right=range(12))
+    assert found.metrics["acc"].value == found.metrics["acc_norm"].value == 0.75
+    assert found.metrics["acc"].n == 16
+    assert found.metrics["acc"].stderr == pytest.approx(0.1118034)
+    assert list(found.metrics) == ["acc_norm", "acc"]
+    assert (found.problem, found.tokens, found.seconds, found.requests) == ("", 123, 4.568, 48)
+
+
+@pytest.mark.parametrize("allow_failures", [False, True])
+def test_a_failure_takes_the_score_away_unless_it_is_allowed(bench, allow_failures):
+    found = record(bench.prepared("quiz"), right=range(8), failed=[3, 12], allow_failures=allow_failures)
+    assert (found.counts.documents, found.counts.scored, found.counts.failed) == (16, 14, 2)
+    assert (
+        found.problem
+        == "2 of 16 documents were left without a verdict (document 3: no room for 3)"
+    )  # fmt: skip
+    if allow_failures:
+        assert (found.metrics["acc"].value, found.metrics["acc"].n) == (7 / 14, 14)
+    else:
+        assert found.metrics == {}
+
+
+def test_documents_beyond_the_window_take_the_score_away_too(bench):
+    prepared = bench.prepared("quiz")
+    window = len("Q: 9 + 9?\nA: 19 or so") - 1  # two-digit questions are too long
+    found = record(prepared, right=range(16), window=window, failed=[1])
+    assert found.metrics == {}
+    assert (found.counts.too_long, found.counts.failed, found.counts.scored) == (7, 1, 8)
+    assert "7 of 16 documents do not fit the context window (document 9: 22 tokens" in found.problem
+    assert "; 1 of 16 documents were left without a verdict" in found.problem
+
+
+def test_all_documents_failed_is_no_score_even_where_failures_are_allowed(bench):
+    found = record(bench.prepared("quiz"), right=[], failed=range(16), allow_failures=True)
+    assert found.metrics == {}
+    assert found.counts.scored == 0
+
+
+def with_members(prepared, sizes):
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    documents = [
+        replace(one, subtask=name) for one, name in zip(prepared.documents[: len(names)], names, strict=True)
+    ]
+    return replace(prepared, documents=documents, shots=prepared.shots[: len(names)])
+
+
+@pytest.mark.parametrize(("aggregation", "value"), [("micro", 5 / 8), ("macro", (0.5 + 4 / 6) / 2)])
+def test_member_tasks_count_by_document_or_alike(bench, aggregation, value):
+    prepared = with_members(bench.prepared("quiz"), {"small": 2, "large": 6})
+    spec = prepared.selected.spec.model_copy(update={"aggregation": aggregation})
+    prepared = replace(prepared, selected=replace(prepared.selected, spec=spec))
+    found = record(prepared, right={0, 2, 3, 4, 5})
+    assert found.metrics["acc"].value == pytest.approx(value)
+    assert {name: (one.scored, one.metrics["acc"]) for name, one in found.subtasks.items()} == {
+        "small": (2, 0.5),
+        "large": (6, 4 / 6),
+    }
+
+
+def test_a_task_without_members_has_no_subtasks(bench):
+    assert record(bench.prepared("quiz"), right=[]).subtasks == {}
+
+
+def test_what_was_unusual_is_counted(bench):
+    prepared = bench.prepared("sums", limit=4)
+    asked = ask(prepared, TOKENIZER, None, 0)
+    asked[0] = replace(asked[0], shots=1)
+    asked[1] = replace(asked[1], joined=True)
+    finishes = ["length", "window", "stop", "eos"]
+    answers = {
+        one.requests[0]: Generated("3", 2, finish) for one, finish in zip(asked, finishes, strict=True)
+    }  # fmt: skip
+    samples = judge(prepared, asked, answers, None)
+    found = task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
+    assert (found.counts.shots_dropped, found.counts.joined, found.counts.cut) == (1, 1, 2)
+
+
+def test_the_record_names_protocol_and_data(bench):
+    prepared = bench.prepared("quiz:letters")
+    found = record(prepared, right=[])
+    spec = prepared.selected.spec
+    assert (found.recipe, found.task, found.format, found.shots) == ("tiny", "quiz", "letters", 1)
+    assert (found.prompt_sha256, found.comparability) == (spec.sha256, 1)
+    assert {split: one.rows for split, one in found.data.items()} == {"test": 16, "train": 6}
+    assert found.data["test"].fingerprint == prepared.data["test"].fingerprint

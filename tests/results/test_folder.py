@@ -1,0 +1,141 @@
+"""The run folder: one specification, one process, every file whole."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import Bench, ScriptedEngine, oracle, read_json
+
+from evalsuite.errors import StorageError
+from evalsuite.results.folder import RunFolder, default_folder
+from evalsuite.results.runlog import RunSpec
+
+SPEC = RunSpec(tasks=("tiny/quiz:cloze@0",), model="m")
+
+
+def refusal(folder, spec=SPEC) -> str:
+    with pytest.raises(StorageError) as error, RunFolder(folder).opened(spec):
+        pass
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_new_folder_is_made_and_has_no_earlier_run(tmp_path):
+    with RunFolder(tmp_path / "a" / "b").opened(SPEC) as earlier:
+        assert earlier is None
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_the_same_command_has_the_same_folder_and_another_has_another(tmp_path):
+    assert default_folder(SPEC) == default_folder(RunSpec(tasks=SPEC.tasks, model="m"))
+    others = [
+        RunSpec(tasks=SPEC.tasks, model="m", limit=3),
+        RunSpec(tasks=("a", "b"), model="m"),
+        RunSpec(tasks=SPEC.tasks, model="n"),
+    ]
+    assert len({default_folder(spec) for spec in [SPEC, *others]}) == 4
+
+
+@pytest.mark.parametrize("model", ["org/name@main", "../../etc", "C:\\models\\x", "." * 9, "ü" * 500])
+def test_no_model_name_leads_out_of_the_results(model):
+    folder = default_folder(RunSpec(tasks=SPEC.tasks, model=model))
+    assert folder.parent.parts == ("results", "runs")
+    assert len(folder.name.encode()) < 200
+    assert not folder.name.startswith("..")
+
+
+def test_a_folder_of_another_specification_is_refused_with_every_difference(tmp_path):
+    bench = Bench.make(tmp_path)
+    bench.execute(ScriptedEngine(), "pairs", "quiz")
+    here = RunSpec(tasks=("tiny/pairs:cloze@0",), model="scripted", limit=7)
+    text = refusal(bench.out, here)
+    assert "limit None there, 7 here" in text
+    assert "tasks tiny/pairs:cloze@0,tiny/quiz:cloze@0 there, tiny/pairs:cloze@0 here" in text
+    assert "model" not in text.replace("models", "")
+    assert "choose another --out folder" in text
+
+
+def test_a_folder_in_use_by_another_process_is_refused(tmp_path):
+    code = (
+        "import sys, fcntl; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    (tmp_path / "run").mkdir()
+    command = [sys.executable, "-c", code, str(tmp_path / "run" / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert "is in use by another run" in refusal(tmp_path / "run")
+        other.stdin.close()
+        other.wait()
+    with RunFolder(tmp_path / "run").opened(SPEC) as earlier:
+        assert earlier is None
+
+
+def test_two_runs_of_one_process_exclude_each_other_too(tmp_path):
+    with RunFolder(tmp_path).opened(SPEC):
+        assert "is in use" in refusal(tmp_path)
+    with RunFolder(tmp_path).opened(SPEC):
+        pass
+
+
+def test_a_crash_releases_the_folder(tmp_path):
+    with pytest.raises(RuntimeError), RunFolder(tmp_path).opened(SPEC):
+        raise RuntimeError
+    with RunFolder(tmp_path).opened(SPEC):
+        pass
+
+
+def test_a_damaged_run_log_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    assert "is not a run log" in refusal(tmp_path)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    assert "cannot be written: File exists" in refusal(tmp_path / "file")
+    assert "cannot be written: Not a directory" in refusal(tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a file system that nobody can write")
+def test_a_folder_that_cannot_be_written_is_refused():
+    """Even the machine's owner, whom permissions do not stop, makes no folder there."""
+    assert "/proc/run cannot be written" in refusal(Path("/proc/run"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the machine's owner may write everywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    (tmp_path / "run").mkdir(mode=0o500)
+    assert "cannot be written: Permission denied" in refusal(tmp_path / "run")
+
+
+@pytest.mark.parametrize("file", ["samples/quiz.parquet", "table.md", "run.json"])
+def test_a_disk_that_fills_while_results_are_written_keeps_the_answers(tmp_path, file):
+    """`/dev/full` refuses every byte as a full disk does."""
+    bench = Bench.make(tmp_path)
+    tasks = [bench.prepared("quiz")]
+    blocked = (bench.out / file).with_suffix(".unfinished")
+    blocked.parent.mkdir(parents=True)
+    blocked.symlink_to("/dev/full")
+    with pytest.raises(StorageError) as error:
+        bench.execute(oracle(tasks), "quiz")
+    assert "No space is left for" in str(error.value)
+    assert "the answers stored so far are kept" in str(error.value)
+    blocked.unlink(missing_ok=True)
+    again = oracle(tasks)
+    assert bench.execute(again, "quiz").task("quiz").metrics["acc"].value == 1.0
+    assert bool(again.asked) == (file == "run.json"), "the log that says `running` comes before the answers"
+
+
+def test_a_complete_log_means_that_all_the_rest_is_there(finished):
+    bench, _ = finished
+    assert read_json(bench.out / "run.json")["status"] == "complete"
+    assert {path.name for path in (bench.out / "samples").iterdir()} == {
+        "quiz.parquet",
+        "pairs.parquet",
+        "sums.parquet",
+    }
+    assert (bench.out / "table.md").is_file()
+    assert not list(bench.out.rglob("*.unfinished"))

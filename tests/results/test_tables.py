@@ -1,0 +1,83 @@
+"""Scores as a table: exact text."""
+
+import io
+
+from rich.console import Console
+
+from evalsuite.results.runlog import Counts, MetricRecord
+from evalsuite.results.tables import markdown_table, remarks, table_rows, terminal_table
+
+
+def test_the_markdown_table_has_a_row_for_each_metric(finished):
+    _, log = finished
+    lines = markdown_table(log).splitlines()
+    assert lines[:4] == [
+        "# scripted",
+        "",
+        "| task | shots | metric | score | stderr | 95 % interval | n | seconds |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    assert lines[4].startswith("| quiz | 0 | acc_norm | 81.25 | 10.08 | 57.0 to 93.4 | 16 | 0.")
+    assert lines[5] == "|  |  | acc | 81.25 | 10.08 | 57.0 to 93.4 | 16 |  |"
+    assert lines[-1].startswith("- Model scripted, weights 000000000000, scripted; evalsuite ")
+
+
+def test_the_file_is_the_table_of_the_log(finished):
+    bench, log = finished
+    assert (bench.out / "table.md").read_text("utf-8") == markdown_table(log)
+
+
+def changed(log, **fields):
+    """The log with its first task alone, changed."""
+    return log.model_copy(update={"tasks": (log.tasks[0].model_copy(update=fields),)})
+
+
+def test_a_task_without_a_score_shows_a_dash_and_the_count(finished):
+    _, log = finished
+    counts = Counts(documents=16, scored=14, failed=2)
+    log = changed(log, metrics={}, counts=counts, problem="2 of 16 documents were left without a verdict")
+    [row] = table_rows(log)
+    assert row[:-1] == ("quiz", "0", "acc_norm", "—", "—", "—", "14/16")
+    assert remarks(log) == ["quiz: 2 of 16 documents were left without a verdict; no score."]
+
+
+def test_a_score_that_leaves_documents_out_shows_the_count_beside_it(finished):
+    _, log = finished
+    counts = Counts(documents=16, scored=14, failed=2)
+    log = changed(log, counts=counts, problem="2 of 16 documents were left without a verdict")
+    assert [row[6] for row in table_rows(log)] == ["14/16", "14/16"]
+    assert remarks(log) == ["quiz: 2 of 16 documents were left without a verdict."]
+
+
+def test_one_document_has_a_score_without_an_error(finished):
+    _, log = finished
+    metric = MetricRecord(value=1.0, stderr=None, low=None, high=None, n=1)
+    [row] = table_rows(changed(log, metrics={"acc": metric}))
+    assert row[3:6] == ("100.00", "—", "—")
+
+
+def test_what_must_be_known_stands_below(finished):
+    _, log = finished
+    log = changed(
+        log,
+        notes=("Rows drifted.",),
+        source={"status": "inferred", "notes": "From the number of shots."},
+        counts=Counts(documents=16, scored=16, shots_dropped=3, cut=2),
+    )
+    assert remarks(log.model_copy(update={"notes": ("slow kernels",)})) == [
+        "quiz: Rows drifted.",
+        "quiz: the protocol is inferred: From the number of shots.",
+        "quiz: shots were dropped for 3 documents to fit the context window.",
+        "quiz: 2 generated texts ended at the token limit.",
+        "slow kernels",
+    ]
+
+
+def test_the_terminal_shows_every_cell(finished):
+    _, log = finished
+    console = Console(file=io.StringIO(), width=120)
+    console.print(terminal_table(log))
+    shown = console.file.getvalue()
+    for row in table_rows(log):
+        for cell in row:
+            assert cell in shown
