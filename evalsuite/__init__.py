@@ -32,10 +32,19 @@ _HOMES = {
     "run": "evalsuite.api",
 }
 
-__all__ = [  # noqa: RUF022 - in the order a reader meets them
-    "run", "RunLog", "read_run", "Task", "DatasetRef", "Pin", "PromptSpec",
-    "MultipleChoice", "ClozePair", "OpenAnswer", "UserError",
-]  # fmt: skip
+__all__ = [
+    "ClozePair",
+    "DatasetRef",
+    "MultipleChoice",
+    "OpenAnswer",
+    "Pin",
+    "PromptSpec",
+    "RunLog",
+    "Task",
+    "UserError",
+    "read_run",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ class Address:
 
     @property
     def is_pattern(self) -> bool:
+        """Whether it may stand for several tasks."""
         return any(sign in self.task for sign in "*?")
 
 

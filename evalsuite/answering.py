@@ -64,6 +64,8 @@ def _answer_kind(
             # An answer from before the interruption stays: it is what the store keeps.
             answers.by_request.setdefault(request, response)
             answers.computed.add(request)
+        if not block.answers:
+            started = time.monotonic()
         answers.tokens += block.tokens
         progress.advance(block.tokens, block.planned)
     answers.seconds += time.monotonic() - started

@@ -27,6 +27,7 @@ class Asked:
 
     @property
     def too_long(self) -> bool:
+        """It does not fit the context window."""
         return not (self.requests or self.problem)
 
 

@@ -2,48 +2,52 @@
 
 import functools
 import os
-import sys
+import queue
+import ssl
+import threading
 import urllib.error
 import urllib.request
 
-TIMEOUT = 3.0
-"""Seconds; the hub's client libraries would retry for minutes."""
+PROBE_SECONDS = 3.0
+"""How long an answer is waited for; the hub's client libraries would retry for minutes."""
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
-def asked_to_stay_offline() -> bool:
-    """Whether the user set `HF_HUB_OFFLINE`."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+def why_unreachable(*switches: str) -> str | None:
+    """Why the hub cannot be asked, in a few words; None if it can.
+
+    Args:
+        switches: environment variables that keep the caller offline besides HF_HUB_OFFLINE.
+    """
+    for name in ("HF_HUB_OFFLINE", *switches):
+        if os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}:
+            return f"{name} is set"
+    return _why_silent((os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"))
 
 
 @functools.cache
-def hub_problem() -> str:
-    """Why the hub cannot be reached, in a few words; empty if it answered."""
-    if asked_to_stay_offline():
-        return "HF_HUB_OFFLINE is set"
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or DEFAULT_ENDPOINT
+def _why_silent(endpoint: str) -> str | None:
+    """Why `endpoint` does not answer, or None if it does; waits `PROBE_SECONDS` at most."""
+    # In a thread, because no time limit of urllib covers the look-up of the name.
+    answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answer.put(_knock(endpoint)), daemon=True).start()
     try:
-        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT).close()
+        reason = answer.get(timeout=PROBE_SECONDS)
+    except queue.Empty:
+        reason = f"nothing in {PROBE_SECONDS:g} seconds"
+    return reason and f"{endpoint} does not answer: {reason}"
+
+
+def _knock(endpoint: str) -> str | None:
+    try:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError as error:
-        # Anything below 500 comes from a server that speaks for the hub.
-        return f"{endpoint} answered {error.code}" if error.code >= 500 or error.code == 407 else ""
+        # A refusal is an answer; a proxy or gateway that finds nothing behind it is not.
+        return f"HTTP {error.code}" if error.code >= 500 or error.code == 407 else None
+    except urllib.error.URLError as error:
+        # A certificate that urllib does not trust may be one that the client library was told to trust.
+        return None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
     except (OSError, ValueError) as error:
-        return f"{endpoint} does not answer: {getattr(error, 'reason', error)}"
-    return ""
-
-
-def hub_reachable() -> bool:
-    """Whether the hub answers; probed once per process, not at all under `HF_HUB_OFFLINE`."""
-    return not hub_problem()
-
-
-def go_offline() -> None:
-    """Tell the hub's libraries, loaded or yet to be loaded, to use their local caches only."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    for module, flag in (
-        ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
-        ("datasets.config", "HF_HUB_OFFLINE"),
-        ("datasets.config", "HF_DATASETS_OFFLINE"),
-    ):
-        if module in sys.modules:
-            setattr(sys.modules[module], flag, True)
+        return str(error)
+    return None

@@ -30,6 +30,7 @@ class PreparedTask:
 
     @cached_property
     def renderer(self) -> Renderer:
+        """Renders the task's prompts; its templates are compiled once."""
         return Renderer(self.selected.spec, self.selected.task.question)
 
     @cached_property

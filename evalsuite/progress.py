@@ -29,7 +29,7 @@ class Silent:
     """Draws nothing."""
 
     def stage(self, stage: Stage) -> None:
-        pass
+        """Nothing."""
 
     def advance(self, tokens: int, planned: int) -> None:
-        pass
+        """Nothing."""

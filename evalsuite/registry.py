@@ -72,6 +72,7 @@ class Registry:
         return sorted({*files, *self._inline})
 
     def spec(self, recipe: str, task: str, form: str = "") -> PromptSpec:
+        """The validated spec; `form` as in `forms`."""
         inline = self._inline.get((recipe, task, form))
         return inline if inline is not None else self.recipes[recipe].load(task, form)
 

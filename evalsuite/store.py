@@ -85,7 +85,7 @@ class ResponseStore:
             for start in range(0, len(keys), _LOOKUP):
                 part = keys[start : start + _LOOKUP]
                 marks = ",".join("?" * len(part))
-                query = f"SELECT key, response FROM responses WHERE key IN ({marks})"  # noqa: S608 - only marks
+                query = f"SELECT key, response FROM responses WHERE key IN ({marks})"
                 found.update((key, _decoded(text)) for key, text in self._connection.execute(query, part))
         return found
 
@@ -100,6 +100,7 @@ class ResponseStore:
             return self._connection.execute("SELECT COUNT(*) FROM responses").fetchone()[0]
 
     def close(self) -> None:
+        """Let go of the file."""
         self._connection.close()
 
     @contextmanager

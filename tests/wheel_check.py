@@ -17,7 +17,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         source = place / "source"
-        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", "build", "dist", "demo", "*.egg-info"))
+        shutil.copytree(
+            ROOT,
+            source,
+            ignore=shutil.ignore_patterns(".venv", ".git", "build", "dist", "demo", "*.egg-info"),
+        )
         call(sys.executable, "-m", "build", "--wheel", "--outdir", place / "dist", source)
         (wheel,) = (place / "dist").glob("*.whl")
         venv.create(place / "venv", with_pip=True)

@@ -4,8 +4,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from evalsuite.progress import Progress, Stage
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -33,9 +38,9 @@ def live_progress() -> Iterator[Progress]:
 
 
 class _Bar:
-    def __init__(self, bars) -> None:  # noqa: ANN001 - rich is imported late
+    def __init__(self, bars: "Bars") -> None:
         self._bars = bars
-        self._task = None
+        self._task: TaskID | None = None
 
     def stage(self, stage: Stage) -> None:
         if self._task is not None:
@@ -43,7 +48,8 @@ class _Bar:
         self._task = self._bars.add_task(stage.name, total=stage.planned or 1)
 
     def advance(self, tokens: int, planned: int) -> None:
-        self._bars.update(self._task, advance=tokens, total=planned)
+        if self._task is not None:
+            self._bars.update(self._task, advance=tokens, total=planned)
 
 
 class _Lines:
@@ -60,6 +66,8 @@ class _Lines:
     def advance(self, tokens: int, planned: int) -> None:
         self._done += tokens
         now = time.monotonic()
+        if not self._done:
+            self._started = now
         if now - self._last < SECONDS_BETWEEN_LINES and self._done < planned:
             return
         self._last = now

@@ -5,14 +5,7 @@ Offline, `datasets` (5.2: `load.py`, `CachedDatasetModuleFactory`) takes the new
 configuration, whatever the revision.
 """
 
-import functools
 import logging
-import os
-import queue
-import ssl
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -21,11 +14,10 @@ from typing import TYPE_CHECKING
 from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import plain_rows, require_columns
 from evalsuite.data.refs import DatasetRef
+from evalsuite.hub import why_unreachable
 
 if TYPE_CHECKING:
     import datasets
-
-PROBE_SECONDS = 3.0
 
 
 def from_hub(ref: DatasetRef, split: str) -> Found:
@@ -35,7 +27,7 @@ def from_hub(ref: DatasetRef, split: str) -> Found:
         NotHere: neither has it, or `datasets` cannot be imported.
         DataError: a column is missing.
     """
-    away = why_away()
+    away = why_unreachable("HF_DATASETS_OFFLINE")
     try:
         with _offline() if away else nullcontext():
             dataset = _load(ref, split)
@@ -49,42 +41,6 @@ def from_hub(ref: DatasetRef, split: str) -> Found:
     source = f"hub {'cache ' if away else ''}{ref.id}@{revision}"
     require_columns(ref.columns, dataset.column_names, source)
     return Found(plain_rows(dataset.with_format("arrow")[:], ref.columns), source, _notes(ref, revision))
-
-
-def why_away() -> str | None:
-    """Why the hub cannot be asked, or None if it can."""
-    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        if os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}:
-            return f"offline by {name}"
-    return _why_silent((os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/"))
-
-
-@functools.cache
-def _why_silent(endpoint: str) -> str | None:
-    """Why `endpoint` does not answer, or None if it does; waits `PROBE_SECONDS` at most."""
-    # In a thread, because no time limit of urllib covers the look-up of the name.
-    answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=lambda: answer.put(_knock(endpoint)), daemon=True).start()
-    try:
-        reason = answer.get(timeout=PROBE_SECONDS)
-    except queue.Empty:
-        reason = f"no answer in {PROBE_SECONDS:g} seconds"
-    return reason and f"{endpoint} cannot be reached ({reason})"
-
-
-def _knock(endpoint: str) -> str | None:
-    try:
-        request = urllib.request.Request(endpoint, method="HEAD")
-        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        # A refusal is an answer; a gateway that finds nothing behind it is not.
-        return f"HTTP {error.code}" if error.code in (502, 503, 504) else None
-    except urllib.error.URLError as error:
-        # A certificate that urllib does not trust may be one that `datasets` was told to trust.
-        return None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
-    except (OSError, ValueError) as error:
-        return str(error)
-    return None
 
 
 def _load(ref: DatasetRef, split: str) -> "datasets.Dataset":

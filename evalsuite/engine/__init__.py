@@ -1,7 +1,7 @@
 """Requests of token ids to answers. Importing this imports neither torch nor transformers."""
 
 from evalsuite.engine.encode import Encoded, encode_contexts, encode_pairs
-from evalsuite.engine.factory import make_engine
+from evalsuite.engine.make import make_engine
 from evalsuite.engine.protocol import Block, Engine, Tokenizer
 from evalsuite.engine.transformers_engine import TransformersEngine
 

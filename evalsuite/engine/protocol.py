@@ -70,6 +70,8 @@ class Engine(Protocol):
     ) -> Iterator[Block[ScoreRequest]]:
         """Score the distinct `requests`, longest work first.
 
+        Empty blocks come first: one that tells `planned`, one when the work begins (weights loaded).
+
         All of them shape the plan, so that a resumed run computes in the same batches (and to the
         same last digit) as an uninterrupted one; work whose every request is in `answered` is skipped.
         """

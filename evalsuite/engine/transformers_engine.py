@@ -15,7 +15,12 @@ from evalsuite.engine.batches import (
     unanswered,
 )
 from evalsuite.engine.models import support_for
-from evalsuite.engine.placement import default_budget, resolve_device, resolve_dtype
+from evalsuite.engine.placement import (
+    default_budget,
+    resolve_device,
+    resolve_dtype,
+    wait_without_spinning,
+)
 from evalsuite.engine.protocol import Block
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.models import ModelFiles, tokenizer_digest, weights_digest
@@ -56,6 +61,7 @@ class TransformersEngine:
         token_budget: int | None = None,
         allow_slow_kernels: bool = False,
     ) -> None:
+        wait_without_spinning()
         self.files = files
         self._dtype = dtype
         self._device = device
@@ -137,6 +143,7 @@ class TransformersEngine:
         if not batches:
             return
         self._refuse_longer_than_window(len(row.ids) for batch in batches for row in batch)
+        yield self._begun(planned)
         from evalsuite.engine.memory import run_within_memory
         from evalsuite.engine.score import score_batch
 
@@ -159,6 +166,7 @@ class TransformersEngine:
         if not batches:
             return
         self._refuse_longer_than_window(len(one.context) + 1 for batch in batches for one in batch)
+        yield self._begun(planned)
         from evalsuite.engine.generate import generate_batch
         from evalsuite.engine.memory import run_within_memory
 
@@ -171,6 +179,11 @@ class TransformersEngine:
             return Block(((request, Failure(reason)),), 0, planned)
 
         yield from run_within_memory(batches, run, cached_tokens, give_up)
+
+    def _begun(self, planned: int) -> Block:
+        """An empty block once the weights are loaded: the work's clock starts here."""
+        _ = self._loaded
+        return Block((), 0, planned)
 
     def _refuse_longer_than_window(self, lengths: Iterator[int]) -> None:
         longest = max(lengths)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalsuite.errors import ModelError, UnknownName
-from evalsuite.hub import hub_problem
+from evalsuite.hub import why_unreachable
 from evalsuite.models.aliases import Alias, aliases
 from evalsuite.models.files import TOKENIZER_FILES, ModelFiles, check, weight_files
 
@@ -93,7 +93,7 @@ def _looks_like_path(name: str) -> bool:
 
 def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> ModelFiles:
     """Complete `wanted` with the folder of the hub's local cache, downloading what it lacks."""
-    problem = "" if local_only else hub_problem()
+    problem = None if local_only else why_unreachable()
     offline = local_only or bool(problem)
     try:
         files = _snapshot(wanted, (*WANTED, "*.safetensors"), offline, cache_dir)

@@ -1,0 +1,1 @@
+"""From a typed question to the exact text that a model sees."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +14,9 @@ from evalsuite.errors import UserError
 from evalsuite.prompting.spec import FORMATS, PromptSpec
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class RecipeInfo(BaseModel):
@@ -35,6 +39,7 @@ class Recipe:
 
     @property
     def info(self) -> RecipeInfo:
+        """Title and origin; raises UserError where `recipe.yaml` is not valid."""
         return _validated(RecipeInfo, self.folder / "recipe.yaml", {})
 
     def specs(self) -> dict[tuple[str, str], Traversable]:
@@ -68,9 +73,9 @@ def recipes_in(folder: Traversable | Path) -> Iterator[Recipe]:
             yield Recipe(child.name, child)
 
 
-def _validated(model: type, file: Traversable, known: dict):  # noqa: ANN202 - an instance of `model`
+def _validated(model: type[Model], file: Traversable, known: dict[str, str]) -> Model:
     try:
-        fields = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe loader
+        fields = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader in C
     except yaml.YAMLError as error:
         raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(fields, dict):

@@ -93,6 +93,7 @@ class GenerationSpec(_Strict):
     samples: int = Field(default=1, ge=1)
 
     def settings(self) -> Generation:
+        """As the value that requests are made of."""
         return Generation(**self.model_dump())
 
     def reference_arguments(self) -> dict[str, Any]:
@@ -154,6 +155,8 @@ class PromptSpec(_Strict):
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> "PromptSpec":
+        wanted: set[str]
+        known: tuple[str, ...]
         if self.format == "generate":
             if self.generation is None or self.answer is None:
                 raise ValueError("format 'generate' needs 'generation' and 'answer'")

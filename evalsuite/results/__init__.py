@@ -1,0 +1,1 @@
+"""From samples to a run log, tables, and the run's folder."""

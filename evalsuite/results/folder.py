@@ -29,6 +29,7 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
+        """The run's own response store."""
         return self.path / "responses.sqlite"
 
     @contextmanager
@@ -68,6 +69,7 @@ class RunFolder:
         return log
 
     def write_log(self, log: RunLog) -> None:
+        """Replace `run.json`."""
         self._replace("run.json", log.model_dump_json(indent=2) + "\n")
 
     def write_results(self, log: RunLog, samples: dict[str, Sequence[Sample]]) -> None:

@@ -128,7 +128,7 @@ class TaskRecord(_Part):
 class RunLog(_Part):
     """The whole run."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     evalsuite_version: str
     status: Literal["running", "complete", "incomplete"]
     """incomplete: at least one task has no score."""

@@ -14,6 +14,7 @@ MEMORY_BYTES = 4 << 30
 
 
 def main(target: str) -> None:
+    """Serve calls of `target` until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not be read as a verdict

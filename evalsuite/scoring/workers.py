@@ -51,6 +51,7 @@ class Worker:
         return answer["verdict"]
 
     def close(self) -> None:
+        """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

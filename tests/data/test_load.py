@@ -143,7 +143,7 @@ def test_a_split_that_is_nowhere_lists_every_place_with_its_reason_and_what_to_d
     message = str(error.value)
     assert "Split 'train' of acme/quiz was found nowhere" in message
     assert f"mirror {mirror.folder}: its README.md has no split 'train' of default, only test" in message
-    assert "hub: offline by HF_HUB_OFFLINE, and its local cache does not have it" in message
+    assert "hub: HF_HUB_OFFLINE is set, and its local cache does not have it" in message
     assert "installed packages: none is known that carries it" in message
     assert "stand-in rebuilt in mirror" in message
     assert "--data DIR" in message

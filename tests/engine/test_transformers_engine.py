@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from evalsuite.engine import TransformersEngine, score
-from evalsuite.engine.factory import make_engine
+from evalsuite.engine.make import make_engine
 from evalsuite.errors import UnknownName
 from evalsuite.models import ModelFiles, resolve, weights_digest
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
@@ -140,9 +140,7 @@ def test_notes_are_there_once_the_weights_are(tmp_path):
 
 
 def test_an_engine_is_made_by_name(llama_files):
-    class Options:
-        dtype, device, trust_remote_code = "float32", "cpu", False
-
-    assert make_engine("native", llama_files, Options()).identity.numerics == "transformers float32 cpu"
+    options = {"dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False}
+    assert make_engine("native", llama_files, **options).identity.numerics == "transformers float32 cpu"
     with pytest.raises(UnknownName, match="Did you mean native"):
-        make_engine("nativ", llama_files, Options())
+        make_engine("nativ", llama_files, **options)

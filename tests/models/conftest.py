@@ -21,9 +21,9 @@ def fresh_probe(monkeypatch):
     """The probe's answer is remembered for a process; every test asks anew, and nobody for real."""
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
-    hub.hub_problem.cache_clear()
+    hub._why_silent.cache_clear()
     yield
-    hub.hub_problem.cache_clear()
+    hub._why_silent.cache_clear()
 
 
 def safetensors(path: Path, values: bytes = b"\0" * 8) -> Path:
