@@ -1,12 +1,26 @@
 """The same run again: read where nothing changed, computed anew where something did, continued where it was killed."""
 
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from runs import DOCUMENTS, MODEL, PLUGIN, Bench, ScriptedEngine, oracle, write_data
 
 import evalsuite
+from evalsuite.engine.placement import CPU_BUDGET
+
+DOCUMENTS_WHEN_KILLED = 100
 
 
 @pytest.fixture
@@ -92,3 +106,161 @@ def test_tasks_that_ask_the_same_share_the_answers(bench):
     log = bench.execute(engine, "quiz", "quiz", "quiz:cloze")
     assert [task.name for task in log.tasks] == ["quiz"]
     assert len(engine.asked) == len(set(engine.asked)) == 3 * DOCUMENTS
+
+
+class Launcher:
+    """Starts runs one after another, each in a process that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.script = [sys.executable, str(Path(__file__).with_name("killed.py")), str(folder)]
+
+    def said(self) -> str:
+        return (
+            (self.folder / "stderr.txt").read_text("utf-8") if (self.folder / "stderr.txt").exists() else ""
+        )
+
+    def computed(self) -> list[dict]:
+        """A line for every block that some run computed, in order."""
+        return [json.loads(line) for line in (self.folder / "computed.jsonl").read_text("utf-8").splitlines()]
+
+
+class Forked(Launcher):
+    """Forks of one process that has imported torch: a start costs nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.server = subprocess.Popen(self.script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, arguments: list[str]) -> int:
+        self.server.stdin.write(json.dumps(arguments) + "\n")
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
+
+    def wait(self) -> int:
+        return int(self.server.stdout.readline())
+
+    def close(self) -> None:
+        self.server.stdin.close()
+        self.server.wait()
+
+
+class Fresh(Launcher):
+    """A new process for each run, as a user starts it."""
+
+    def start(self, arguments: list[str]) -> int:
+        self.process = subprocess.Popen([*self.script, *arguments])
+        return self.process.pid
+
+    def wait(self) -> int:
+        return self.process.wait()
+
+    def close(self) -> None:
+        pass
+
+
+def stored(out: Path) -> dict[bytes, str]:
+    """Answers in the store of a run, while the run may be working."""
+    path = out / "responses.sqlite"
+    if not path.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return dict(connection.execute("SELECT key, response FROM responses"))
+    except sqlite3.OperationalError:  # not made yet
+        return {}
+
+
+@pytest.fixture(scope="module")
+def slow_model(tmp_path_factory) -> Path:
+    """A random Llama large enough that a run over a few thousand tokens takes seconds."""
+    import torch
+    from engine.tiny import VOCABULARY, save
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=256, intermediate_size=768, num_hidden_layers=6,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+        bos_token_id=0, eos_token_id=1, initializer_range=0.1,
+    )  # fmt: skip
+    return save(LlamaForCausalLM(config), tmp_path_factory.mktemp("slow_model"))
+
+
+def wait_until(happened: Callable[[], bool], launcher: Launcher) -> None:
+    limit = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < limit, launcher.said()
+        time.sleep(0.002)
+
+
+def undecided(log: evalsuite.RunLog) -> dict:
+    """The tasks of a log without what differs from session to session: its tokens and seconds."""
+    return {task.name: task.model_dump(exclude={"tokens", "seconds"}) for task in log.tasks}
+
+
+@pytest.mark.parametrize("kind", [Forked, pytest.param(Fresh, marks=pytest.mark.slow)])
+def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_model, kind):
+    """`kill -9`, each time resumed by the same command: equal to the last bit, nothing computed twice."""
+    plugin = PLUGIN.replace("max_tokens=6", "max_tokens=24").replace('stop=("\\n",), ', "")
+    bench = Bench.make(tmp_path, documents=DOCUMENTS_WHEN_KILLED, plugin=plugin)
+    fixed = ["run", "--tasks", "quiz,quiz:letters,pairs,sums", "--model", str(slow_model), "--device", "cpu"]
+    fixed += ["--data", str(bench.data), "--include", str(bench.plugin)]
+    whole, killed = kind(tmp_path / "whole_log"), kind(tmp_path / "killed_log")
+    whole.start([*fixed, "--out", str(tmp_path / "whole")])
+    assert whole.wait() == 0, whole.said()
+    whole.close()
+
+    out, draw = tmp_path / "killed", random.Random(0)
+    everything = len(stored(tmp_path / "whole"))
+    scores = everything - DOCUMENTS_WHEN_KILLED
+    for number in range(10):
+        # Seven times while continuations are scored, three times while texts are generated.
+        enough = len(stored(out)) + draw.randrange(scores // 12) if number < 7 else scores + 10 * (number - 7)
+        pid = killed.start([*fixed, "--out", str(out)])
+        wait_until(lambda enough=enough: len(stored(out)) >= enough, killed)
+        time.sleep(draw.uniform(0, 0.2) if kind is Forked else draw.uniform(0, 2) * (number < 7))
+        os.kill(pid, signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL, killed.said()
+    assert evalsuite.read_run(out).status == "running"
+    assert scores < len(stored(out)) < everything
+    pid = killed.start([*fixed, "--out", str(out)])
+    wait_until(lambda: "judging" in killed.said(), killed)
+    os.kill(pid, signal.SIGKILL)
+    killed.wait()  # it may have been finished already
+    killed.start([*fixed, "--out", str(out)])
+    assert killed.wait() == 0, killed.said()
+    killed.close()
+
+    one, other = evalsuite.read_run(tmp_path / "whole"), evalsuite.read_run(out)
+    assert other.status == "complete"
+    assert undecided(other) == undecided(one)
+    assert stored(out) == stored(tmp_path / "whole")
+    for table in (tmp_path / "whole" / "samples").iterdir():
+        assert pq.read_table(out / "samples" / table.name).equals(pq.read_table(table))
+    only_the_batch_in_flight_is_computed_twice(whole.computed(), killed.computed())
+
+
+def only_the_batch_in_flight_is_computed_twice(whole: list[dict], killed: list[dict]) -> None:
+    """A block that another one followed in its session was stored, and no later session computed it again."""
+    for kind in ("score", "generate"):
+        once = [key for block in whole if block["kind"] == kind for key in block["keys"]]
+        assert len(once) == len(set(once)), "an uninterrupted run computes nothing twice"
+        assert {key for block in killed if block["kind"] == kind for key in block["keys"]} == set(once)
+    sessions = [
+        [block for block in killed if block["pid"] == pid] for pid in dict.fromkeys(b["pid"] for b in killed)
+    ]
+    scored: set[str] = set()
+    texts: set[str] = set()
+    for session in sessions:
+        assert scored.isdisjoint(
+            key for block in session if block["kind"] == "score" for key in block["keys"]
+        )
+        again = {key for block in session if block["kind"] == "generate" for key in block["keys"]} & texts
+        # A batch of texts is answered row by row; one that lacks a row is generated whole.
+        assert len(again) < CPU_BUDGET.rows
+        for kind, seen in (("score", scored), ("generate", texts)):
+            finished = [block for block in session[:-1] if block["kind"] == kind]
+            seen.update(key for block in finished for key in block["keys"])
+    assert len(sessions) > 5, "most sessions got far enough to compute something"
