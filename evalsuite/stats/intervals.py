@@ -1,11 +1,13 @@
 """Standard errors and 95 % intervals of scores.
 
-Public names: `Estimate`, `mean_estimate`, `macro_estimate`.
+Public names: `Estimate`, `mean_estimate`, `macro_estimate`, `weighted_estimate`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+
+from evalsuite.stats.stderr import MeanError, mean_error
 
 CONFIDENCE = 0.95
 Z = 1.959963984540054
@@ -22,42 +24,81 @@ class Estimate:
     low: float | None
     high: float | None
     n: int
+    clusters: int | None = None
+    """Groups of documents that share a source, where these are the sampled unit."""
 
 
-def mean_estimate(values: Sequence[float]) -> Estimate:
-    """Mean with its standard error (sample standard deviation over the root of n).
+def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Estimate:
+    """Mean with its standard error; values that share a cluster are not independent (`mean_error`).
 
     The interval is Wilson's where every value is 0 or 1 (it stays inside [0, 1] and holds its level
-    near the ends: Brown, Cai and DasGupta 2001), else the normal approximation.
+    near the ends: Brown, Cai and DasGupta 2001), else the normal approximation. With clusters it is Wilson's
+    at the effective number of documents (Franco, Little, Louis and Slud 2019, Journal of Survey Statistics
+    and Methodology 7:334), else Student's t.
     """
-    n = len(values)
-    if not n:
-        raise ValueError("no values")
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(mean, None, None, None, 1)
-    stderr = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
-    if all(value in (0, 1) for value in values):
-        low, high = _wilson(round(math.fsum(values)), n)
+    error = mean_error(values, clusters=clusters)
+    n, binary = len(values), all(value in (0, 1) for value in values)
+    if error.stderr is None:
+        return Estimate(error.value, None, None, None, n, None if clusters is None else error.units)
+    if clusters is not None:
+        low, high = _clustered_interval(error, n, binary)
+        return Estimate(error.value, error.stderr, low, high, n, error.units)
+    if binary:
+        low, high = _wilson(math.fsum(values), n)
     else:
-        low, high = mean - Z * stderr, mean + Z * stderr
-    return Estimate(mean, stderr, low, high, n)
+        low, high = error.value - Z * error.stderr, error.value + Z * error.stderr
+    return Estimate(error.value, error.stderr, low, high, n)
 
 
-def macro_estimate(groups: Mapping[str, Sequence[float]]) -> Estimate:
+def macro_estimate(
+    groups: Mapping[str, Sequence[float]], clusters: Mapping[str, Sequence[Hashable]] | None = None
+) -> Estimate:
     """Plain mean of the groups' means; groups are independent samples, so their variances add."""
-    estimates = [mean_estimate(values) for values in groups.values()]
-    count = len(estimates)
-    value = math.fsum(estimate.value for estimate in estimates) / count
-    n = sum(estimate.n for estimate in estimates)
-    if any(estimate.stderr is None for estimate in estimates):
-        return Estimate(value, None, None, None, n)
-    stderr = math.sqrt(math.fsum((estimate.stderr or 0.0) ** 2 for estimate in estimates)) / count
-    return Estimate(value, stderr, value - Z * stderr, value + Z * stderr, n)
+    estimates = [
+        mean_estimate(values, clusters[name] if clusters is not None else None)
+        for name, values in groups.items()
+    ]
+    return weighted_estimate(estimates)
 
 
-def _wilson(successes: int, n: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
+def weighted_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None = None) -> Estimate:
+    """Average of independent scores, with the normal interval of its error.
 
-    interval = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    Args:
+        estimates: one for each task or member task.
+        weights: any positive scale. None weighs the scores alike (macro); their numbers of documents give
+            the mean over all documents (micro).
+    """
+    scale = [1.0] * len(estimates) if weights is None else list(weights)
+    shares = [weight / math.fsum(scale) for weight in scale]
+    value = math.fsum(share * one.value for share, one in zip(shares, estimates, strict=True))
+    n = sum(one.n for one in estimates)
+    counted = [one.clusters for one in estimates if one.clusters is not None]
+    clusters = sum(counted) if counted else None
+    errors = [one.stderr for one in estimates if one.stderr is not None]
+    if len(errors) < len(estimates):
+        return Estimate(value, None, None, None, n, clusters)
+    if len(estimates) == 1:
+        return estimates[0]
+    stderr = math.sqrt(math.fsum((share * error) ** 2 for share, error in zip(shares, errors, strict=True)))
+    return Estimate(value, stderr, value - Z * stderr, value + Z * stderr, n, clusters)
+
+
+def _clustered_interval(error: MeanError, n: int, binary: bool) -> tuple[float, float]:
+    from scipy.stats import t
+
+    stderr = error.stderr or 0.0
+    quantile = float(t.ppf((1 + CONFIDENCE) / 2, error.dof))
+    if not binary:
+        return error.value - quantile * stderr, error.value + quantile * stderr
+    # All right or all wrong: nothing tells how alike a cluster's documents are; count each cluster once.
+    effective = min(n, error.value * (1 - error.value) / stderr**2) if stderr else error.units
+    effective *= (Z / quantile) ** 2
+    return _wilson(error.value * effective, effective)
+
+
+def _wilson(successes: float, n: float) -> tuple[float, float]:
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(successes, n, alpha=1 - CONFIDENCE, method="wilson")
+    return max(0.0, float(low)), min(1.0, float(high))

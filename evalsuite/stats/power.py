@@ -1,0 +1,47 @@
+"""What a paired comparison can see: detectable effects, and documents needed.
+
+Public names: `detectable_delta`, `detectable_mean_delta`, `documents_needed`.
+
+All are two-sided unless `alpha` is doubled by the caller. *Discordance* is the share of documents that only
+one of the two runs gets right; of other metrics, the mean squared difference of a document.
+"""
+
+import math
+
+POWER = 0.8
+ALPHA = 0.05
+
+
+def detectable_delta(n: float, discordance: float, power: float = POWER, alpha: float = ALPHA) -> float:
+    """Smallest true difference of 0/1 scores that a paired test of n documents finds with `power`.
+
+    Inverts `documents_needed` (Connor 1987, Biometrics 43:207). A difference cannot exceed the discordance;
+    where it has to, the discordance grows with it, all of it in one direction.
+    """
+    from scipy.optimize import brentq
+
+    def missing(delta: float) -> float:
+        return documents_needed(delta, max(discordance, delta), power, alpha) - n
+
+    if missing(1.0) > 0:
+        return 1.0
+    return float(brentq(missing, 1e-9, 1.0, xtol=1e-9))
+
+
+def detectable_mean_delta(n: float, deviation: float, power: float = POWER, alpha: float = ALPHA) -> float:
+    """The same for other metrics, from the standard deviation of a document's difference (paired t test)."""
+    from statsmodels.stats.power import TTestPower
+
+    if n < 3 or deviation == 0:
+        return 0.0 if deviation == 0 else math.inf
+    effect = TTestPower().solve_power(nobs=n, alpha=alpha, power=power, alternative="two-sided")
+    return float(effect) * deviation
+
+
+def documents_needed(delta: float, discordance: float, power: float = POWER, alpha: float = ALPHA) -> float:
+    """Documents with which a paired test finds a true difference `delta` (Connor 1987, eq. 3)."""
+    from scipy.stats import norm
+
+    under_null = norm.isf(alpha / 2) * math.sqrt(discordance)
+    under_delta = norm.ppf(power) * math.sqrt(max(discordance - delta**2, 0))
+    return float(((under_null + under_delta) / delta) ** 2)

@@ -1,0 +1,119 @@
+"""Repeated sampling: several generated answers to each document.
+
+Public names: `VarianceSplit`, `variance_split`, `pass_at_k`, `pass_at_k_estimate`, `majority_at_k`,
+`majority_at_k_estimate`.
+
+The documents are the sampled unit throughout: more answers to a document make its own value surer and never
+the number of documents larger.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from evalsuite.stats.bootstrap import bootstrap_interval
+from evalsuite.stats.intervals import Estimate, mean_estimate
+
+_MOST_SUBSETS = 5_000
+"""Up to here every subset of answers is voted on, above it that many drawn ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceSplit:
+    """Where the standard error of a mean over documents and answers comes from."""
+
+    stderr: float
+    """Of the score, for another set of documents and other answers."""
+    problems: float
+    """The part that more answers would not take away."""
+    sampling: float
+    """The part that is another seed's: what a re-run on the same documents would show."""
+
+
+def variance_split(values: Sequence[Sequence[float]]) -> VarianceSplit:
+    """Split the error of the mean of `values[document][answer]` by the law of total variance.
+
+    Miller 2024 (arXiv:2411.00640, section 3.1): Var = (Var of document means + mean within-document
+    variance / answers) / documents. The within part is unbiased (n - 1); the problem part, a difference, is cut
+    at 0. Raises ValueError where a document has fewer than two answers: nothing tells them apart then.
+    """
+    import numpy as np
+
+    if len(values) < 2 or any(len(answers) < 2 for answers in values):
+        raise ValueError("a split needs two documents and two answers to each")
+    means = np.array([math.fsum(answers) / len(answers) for answers in values])
+    within = np.array([np.var(answers, ddof=1) / len(answers) for answers in values])
+    count = len(means)
+    total = float(means.var(ddof=1)) / count
+    sampling = float(within.mean()) / count
+    return VarianceSplit(math.sqrt(total), math.sqrt(max(0.0, total - sampling)), math.sqrt(sampling))
+
+
+def pass_at_k(correct: int, answers: int, k: int) -> float:
+    """Chance that at least one of k answers, drawn without replacement, is right.
+
+    The unbiased estimator 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv:2107.03374, eq. 1).
+    """
+    from scipy.stats import hypergeom
+
+    if not 1 <= k <= answers or not 0 <= correct <= answers:
+        raise ValueError(f"pass@{k} cannot be told from {correct} right of {answers} answers")
+    return float(hypergeom.sf(0, answers, correct, k))
+
+
+def pass_at_k_estimate(
+    correct: Sequence[int], answers: Sequence[int], k: int, clusters: Sequence[Hashable] | None = None
+) -> Estimate:
+    """Mean pass@k over documents; its standard error covers documents and answers alike."""
+    return mean_estimate(
+        [pass_at_k(right, count, k) for right, count in zip(correct, answers, strict=True)], clusters
+    )
+
+
+def majority_at_k(answers: Sequence[Hashable | None], right: Sequence[bool], k: int, seed: int = 0) -> float:
+    """Chance that the most frequent of k answers, drawn without replacement, is right (Wang et al. 2022).
+
+    Answers tied for most votes share them; None, an answer that could not be extracted, has no vote and a
+    vote of Nones alone is wrong. Exact over all subsets where these are few, else over drawn ones.
+
+    Args:
+        answers: extracted answers of one document; equal answers vote together.
+        right: verdict on each.
+        k: voters.
+        seed: of the drawn subsets.
+    """
+    import numpy as np
+
+    n = len(answers)
+    if not 1 <= k <= n:
+        raise ValueError(f"maj@{k} needs {k} answers; there are {n}")
+    good = {answer: verdict for answer, verdict in zip(answers, right, strict=True) if answer is not None}
+    if math.comb(n, k) <= _MOST_SUBSETS:
+        subsets: Sequence[Sequence[int]] = list(combinations(range(n), k))
+    else:
+        draw = np.random.default_rng(seed)
+        subsets = np.argsort(draw.random((_MOST_SUBSETS, n)), axis=1)[:, :k].tolist()
+    return math.fsum(_vote([answers[place] for place in subset], good) for subset in subsets) / len(subsets)
+
+
+def majority_at_k_estimate(
+    answers: Sequence[Sequence[Hashable | None]], right: Sequence[Sequence[bool]], k: int, seed: int = 0
+) -> Estimate:
+    """Mean maj@k over documents with a bootstrap interval over documents: votes have no formula."""
+    values = [majority_at_k(given, verdicts, k, seed) for given, verdicts in zip(answers, right, strict=True)]
+    plain = mean_estimate(values)
+    if plain.stderr is None or all(value in (0, 1) for value in values):
+        return plain
+    low, high = bootstrap_interval(values, seed=seed)
+    return Estimate(plain.value, plain.stderr, low, high, plain.n)
+
+
+def _vote(voters: Sequence[Hashable | None], good: dict[Hashable, bool]) -> float:
+    votes = Counter(voter for voter in voters if voter is not None)
+    if not votes:
+        return 0.0
+    most = max(votes.values())
+    winners = [answer for answer, count in votes.items() if count == most]
+    return sum(good[answer] for answer in winners) / len(winners)
