@@ -220,7 +220,7 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_mode
         enough = len(stored(out)) + draw.randrange(scores // 12) if number < 7 else scores + 10 * (number - 7)
         pid = killed.start([*fixed, "--out", str(out)])
         wait_until(lambda enough=enough: len(stored(out)) >= enough, killed)
-        time.sleep(draw.uniform(0, 0.2) if kind is Forked else draw.uniform(0, 2) * (number < 7))
+        time.sleep(draw.uniform(0, 0.2))
         os.kill(pid, signal.SIGKILL)
         assert killed.wait() == -signal.SIGKILL, killed.said()
     assert evalsuite.read_run(out).status == "running"
