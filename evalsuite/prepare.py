@@ -97,11 +97,12 @@ def _documents(task: Task, rows: Sequence[Row]) -> list[Document]:
         place = seen[subtask] = seen.get(subtask, -1) + 1
         try:
             question = task.question(row)
+            cluster = task.cluster(row) if task.cluster else ""
         except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
             raise DataError(
                 f"Task '{task.name}' cannot read row {index} of {task.data}: {type(error).__name__}: {error}."
             ) from error
-        documents.append(Document(index, subtask, place, row, question))
+        documents.append(Document(index, subtask, place, row, question, cluster))
     return documents
 
 

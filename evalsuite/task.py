@@ -31,5 +31,8 @@ class Task:
     """Raised whenever a score can change although no prompt spec did."""
     subtask: Callable[[Row], str] | None = None
     """Name of the member task that a row belongs to (`mmlu_anatomy`)."""
+    cluster: Callable[[Row], str] | None = None
+    """What a row shares with others, where questions come in groups on one source (a passage, a template):
+    their verdicts go together, and standard errors count the sources."""
     prompts: tuple[PromptSpec, ...] = ()
     """Prompt specs of a plug-in that keeps them in the same file; recipes keep theirs as YAML."""

@@ -61,6 +61,8 @@ class Document:
     """Position within the member task; equals `index` where there are no members."""
     row: Row = field(hash=False)
     question: Question
+    cluster: str = ""
+    """What it shares with other documents of the task; empty where the task declares nothing."""
 
     def key(self, task: str) -> str:
         """Content key (SHA-256) that aligns the same document across runs, whatever its position."""

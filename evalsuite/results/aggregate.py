@@ -6,7 +6,7 @@ from dataclasses import asdict
 from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
-from evalsuite.stats.intervals import macro_estimate, mean_estimate
+from evalsuite.stats.intervals import macro_estimate
 from evalsuite.types import Generated, Sample
 
 
@@ -44,6 +44,7 @@ def task_record(
         },
         counts=counts,
         headline=spec.metrics[0],
+        aggregation=spec.aggregation,
         metrics={name: _metric(shown, name, spec.aggregation) for name in spec.metrics} if shown else {},
         subtasks=_subtasks(shown, spec.metrics),
         requests=sum(len(one.requests) for one in asked),
@@ -55,12 +56,11 @@ def task_record(
 
 
 def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord:
-    if aggregation == "macro":
-        groups = {
-            subtask: [one.metrics[name] for one in group] for subtask, group in _grouped(samples).items()
-        }
-        return MetricRecord(**asdict(macro_estimate(groups)))
-    return MetricRecord(**asdict(mean_estimate([sample.metrics[name] for sample in samples])))
+    groups = _grouped(samples) if aggregation == "macro" else {"": samples}
+    values = {subtask: [one.metrics[name] for one in group] for subtask, group in groups.items()}
+    declared = any(sample.document.cluster for sample in samples)
+    clusters = {subtask: [one.document.cluster for one in group] for subtask, group in groups.items()}
+    return MetricRecord(**asdict(macro_estimate(values, clusters if declared else None)))
 
 
 def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, SubtaskRecord]:

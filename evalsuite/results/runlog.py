@@ -65,6 +65,8 @@ class MetricRecord(_Part):
     """95 % interval."""
     high: float | None
     n: int
+    clusters: int | None = None
+    """Sources that the documents share, where the standard error counts these."""
 
 
 class SubtaskRecord(_Part):
@@ -112,6 +114,8 @@ class TaskRecord(_Part):
     counts: Counts
     headline: str
     """Name of the first metric."""
+    aggregation: Literal["micro", "macro"] = "micro"
+    """Mean over documents, or plain mean over member tasks."""
     metrics: dict[str, MetricRecord]
     """Empty while documents are missing, unless failures were allowed."""
     subtasks: dict[str, SubtaskRecord] = Field(default_factory=dict)
