@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from evalsuite.data.refs import DatasetRef, Pin
     from evalsuite.errors import UserError
     from evalsuite.prompting.spec import PromptSpec
+    from evalsuite.results.compare import compare
+    from evalsuite.results.compare_document import Comparison
     from evalsuite.results.runlog import RunLog, read_run
     from evalsuite.task import Task
     from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
 
 _HOMES = {
     "ClozePair": "evalsuite.types",
+    "Comparison": "evalsuite.results.compare_document",
     "DatasetRef": "evalsuite.data.refs",
     "MultipleChoice": "evalsuite.types",
     "OpenAnswer": "evalsuite.types",
@@ -28,12 +31,14 @@ _HOMES = {
     "RunLog": "evalsuite.results.runlog",
     "Task": "evalsuite.task",
     "UserError": "evalsuite.errors",
+    "compare": "evalsuite.results.compare",
     "read_run": "evalsuite.results.runlog",
     "run": "evalsuite.api",
 }
 
 __all__ = [
     "ClozePair",
+    "Comparison",
     "DatasetRef",
     "MultipleChoice",
     "OpenAnswer",
@@ -42,6 +47,7 @@ __all__ = [
     "RunLog",
     "Task",
     "UserError",
+    "compare",
     "read_run",
     "run",
 ]

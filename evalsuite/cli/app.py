@@ -2,6 +2,8 @@
 
 import typer
 
+from evalsuite.cli.compare import compare
+from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.dump import requests
 from evalsuite.cli.listing import listing
 from evalsuite.cli.run import run
@@ -19,3 +21,4 @@ app.command("run")(run)
 app.command("list")(listing)
 app.command("show")(show)
 app.command("requests")(requests)
+app.command("compare", cls=DecisionCommand)(compare)

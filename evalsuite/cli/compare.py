@@ -1,0 +1,44 @@
+"""`evalsuite compare`: is the difference between runs real?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalsuite.cli import options
+from evalsuite.cli.decisions import malformed_input
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders or run.json files; each is compared with the first.")
+    ],
+    flips: Annotated[
+        int, typer.Option(min=0, help="Show so many changed documents of each task in each direction.")
+    ] = 0,
+    allow_protocol_drift: Annotated[
+        bool, typer.Option("--allow-protocol-drift", help="Compare although prompt specs differ.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare runs document by document: deltas, paired intervals, tests, power and flips."""
+    from evalsuite.results.compare import compare as compared
+
+    with malformed_input():
+        comparison = compared(*runs, allow_protocol_drift=allow_protocol_drift)
+    if as_json:
+        typer.echo(comparison.model_dump_json(indent=2))
+        return
+    from rich.console import Console
+
+    from evalsuite.results.compare_table import comparison_table, flip_lines, remark_lines
+
+    console = Console(width=None if Console().is_terminal else 200)
+    for pair in comparison.pairs:
+        console.print(comparison_table(comparison, pair))
+        for line in remark_lines(pair):
+            console.print(f"- {line}", markup=False, highlight=False)
+        if flips:
+            for task in pair.tasks:
+                for line in flip_lines(task, flips):
+                    console.print(line, markup=False, highlight=False)

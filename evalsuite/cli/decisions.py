@@ -1,0 +1,36 @@
+"""What the verbs that judge runs share: malformed input is exit code 3, since 1 and 2 are verdicts of theirs."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from evalsuite.errors import UserError
+
+MALFORMED = 3
+
+
+@contextmanager
+def malformed_input() -> Iterator[None]:
+    """Turns what a user can mend into one sentence and exit code 3."""
+    try:
+        yield
+    except UserError as error:
+        sys.stderr.write(f"evalsuite: {error}\n")
+        raise typer.Exit(MALFORMED) from None
+
+
+class DecisionCommand(TyperCommand):
+    """A verb whose usage errors have exit code 3 too."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        """As typer does, with another exit code on the errors."""
+        try:
+            return super().make_context(*arguments, **settings)
+        except Exception as error:
+            if getattr(error, "exit_code", None) == 2:
+                error.exit_code = MALFORMED  # type: ignore[attr-defined]
+            raise

@@ -1,0 +1,77 @@
+"""Aligns the documents of two runs by their content, never by their position.
+
+Public names: `Pairs`, `align`, `Values`, `common_values`, `lower_is_better`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalsuite.results.read import TaskSamples
+
+_LOWER_IS_BETTER = {"bits_per_byte", "bpb", "perplexity", "byte_perplexity", "word_perplexity"}
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric counts loss."""
+    return metric in _LOWER_IS_BETTER
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of two samples tables that are the same document."""
+
+    common: tuple[tuple[int, int], ...]
+    """(row in the baseline, row in the candidate), in the baseline's order."""
+    only_first: tuple[int, ...]
+    only_second: tuple[int, ...]
+
+
+def align(first: TaskSamples, second: TaskSamples) -> Pairs:
+    """Pair equal keys; the n-th document of a content that occurs several times is paired with the n-th."""
+    places = {name: row for row, name in enumerate(_names(second))}
+    common, only_first = [], []
+    for row, name in enumerate(_names(first)):
+        other = places.pop(name, None)
+        if other is None:
+            only_first.append(row)
+        else:
+            common.append((row, other))
+    return Pairs(tuple(common), tuple(only_first), tuple(sorted(places.values())))
+
+
+def _names(samples: TaskSamples) -> list[tuple[str, int]]:
+    seen: dict[str, int] = {}
+    names = []
+    for key in samples.keys:
+        seen[key] = seen.get(key, -1) + 1
+        names.append((key, seen[key]))
+    return names
+
+
+@dataclass(frozen=True)
+class Values:
+    """One metric on the common documents that both runs have a verdict on."""
+
+    rows: tuple[tuple[int, int], ...]
+    baseline: Sequence[float]
+    candidate: Sequence[float]
+    subtasks: Sequence[str]
+    clusters: Sequence[str] | None
+    """None where the task declares none."""
+
+
+def common_values(first: TaskSamples, second: TaskSamples, pairs: Pairs, metric: str) -> Values:
+    """The values of `metric` on both sides, aligned."""
+    rows = tuple(
+        (one, other)
+        for one, other in pairs.common
+        if metric in first.metrics[one] and metric in second.metrics[other]
+    )
+    labels = [first.clusters[one] for one, _ in rows]
+    return Values(
+        rows=rows,
+        baseline=[first.metrics[one][metric] for one, _ in rows],
+        candidate=[second.metrics[other][metric] for _, other in rows],
+        subtasks=[first.subtasks[one] for one, _ in rows],
+        clusters=[label or "" for label in labels] if any(labels) else None,
+    )
