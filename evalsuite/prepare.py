@@ -1,6 +1,7 @@
 """From a selected task to its documents and their prompts; no model is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from evalsuite.prompting.fewshot import draw_shots
 from evalsuite.prompting.render import Renderer
 from evalsuite.registry import Selected
 from evalsuite.task import Task
-from evalsuite.types import Document, OpenAnswer, Prompt, Row
+from evalsuite.types import ClozePair, Document, MultipleChoice, OpenAnswer, Prompt, Question, Row
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class PreparedTask:
     @cached_property
     def renderer(self) -> Renderer:
         """Renders the task's prompts; its templates are compiled once."""
-        return Renderer(self.selected.spec, self.selected.task.question)
+        task = self.selected.task
+        return Renderer(self.selected.spec, lambda row: _question(task, row, "a row that is shown as a shot"))
 
     @cached_property
     def prompts(self) -> list[Prompt]:
@@ -93,17 +95,42 @@ def _documents(task: Task, rows: Sequence[Row]) -> list[Document]:
     seen: dict[str, int] = {}
     documents = []
     for index, row in enumerate(rows):
-        subtask = task.subtask(row) if task.subtask else ""
-        place = seen[subtask] = seen.get(subtask, -1) + 1
-        try:
-            question = task.question(row)
+        with _readable(task, f"row {index}"):
+            subtask = task.subtask(row) if task.subtask else ""
             cluster = task.cluster(row) if task.cluster else ""
-        except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"Task '{task.name}' cannot read row {index} of {task.data}: {type(error).__name__}: {error}."
-            ) from error
-        documents.append(Document(index, subtask, place, row, question, cluster))
+        place = seen[subtask] = seen.get(subtask, -1) + 1
+        documents.append(Document(index, subtask, place, row, _question(task, row, f"row {index}"), cluster))
     return documents
+
+
+def _question(task: Task, row: Row, where: str) -> Question:
+    """The row as a question that has its answer: splits with hidden labels would score as all wrong."""
+    with _readable(task, where):
+        question = task.question(row)
+        match question:
+            case (
+                MultipleChoice(choices=choices, answer=answer) | ClozePair(beginnings=choices, answer=answer)
+            ):
+                known = 0 <= answer < len(choices)
+                found = f"answer {answer} of {len(choices)} choices"
+            case OpenAnswer(answers=answers):
+                known, found = bool(answers), "no accepted answer"
+    if not known:
+        raise DataError(
+            f"Task '{task.name}' finds {found} in {where} of {task.data}; a split without right answers "
+            "cannot be evaluated."
+        )
+    return question
+
+
+@contextmanager
+def _readable(task: Task, where: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"Task '{task.name}' cannot read {where} of {task.data}: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _shots(
