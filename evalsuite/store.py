@@ -6,6 +6,7 @@ block in flight, and a changed template, row, weight or parameter has another ke
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,7 @@ from evalsuite.types import (
 )
 
 SCHEMA = 1
+_LITTLE_SPACE = 1 << 20  # bytes; SQLite calls a disk that cannot hold its shared memory an I/O error
 _LOOKUP = 500  # keys per query; SQLite's default limit of variables is 999 in old builds
 
 
@@ -108,7 +110,7 @@ class ResponseStore:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "full" in str(error):
+            if "full" in str(error) or shutil.disk_usage(self._path.parent).free < _LITTLE_SPACE:
                 raise StorageError(
                     f"No space is left for {self._path}; free some and run the same command again: the answers "
                     "stored so far are kept."

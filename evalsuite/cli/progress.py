@@ -67,12 +67,13 @@ class _Lines:
         self._done += tokens
         now = time.monotonic()
         if not self._done:
-            self._started = now
+            self._started = self._last = now
+            return
         if now - self._last < SECONDS_BETWEEN_LINES and self._done < planned:
             return
         self._last = now
-        left = (now - self._started) * (planned - self._done) / self._done if self._done else 0.0
         rate = self._done / max(now - self._started, 1e-9)
+        left = (planned - self._done) / rate
         self._say(
             f"{self._name}: {self._done:,} of {planned:,} tokens, {rate:,.0f} a second, about {left:.0f} s left"
         )
