@@ -105,12 +105,18 @@ class ResponseStore:
         """Let go of the file."""
         self._connection.close()
 
+    def _has_little_space(self) -> bool:
+        try:
+            return shutil.disk_usage(self._path.parent).free < _LITTLE_SPACE
+        except OSError:  # there is no such folder
+            return False
+
     @contextmanager
     def _readable(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "full" in str(error) or shutil.disk_usage(self._path.parent).free < _LITTLE_SPACE:
+            if "full" in str(error) or self._has_little_space():
                 raise StorageError(
                     f"No space is left for {self._path}; free some and run the same command again: the answers "
                     "stored so far are kept."
