@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from evalsuite.results.runlog import RunLog
 
 INTERRUPTED = 130
+WIDTH_OF_FILES = 200
+"""Columns where the output is no terminal: rich takes 80 then, and cuts the names of tasks."""
 
 
 def run(
@@ -86,12 +88,17 @@ def run(
 def _print(log: "RunLog", as_json: bool) -> None:
     if as_json:
         typer.echo(log.model_dump_json(indent=2))
+        for task in log.tasks:
+            if task.problem:
+                typer.echo(f"evalsuite: {task.name}: {task.problem}.", err=True)
         return
     from rich.console import Console
 
     from evalsuite.results.tables import remarks, terminal_table
 
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
     console.print(terminal_table(log))
     for line in remarks(log):
-        console.print(f"- {line}", markup=False, highlight=False)
+        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)

@@ -24,7 +24,8 @@ def terminal_table(log: RunLog) -> Table:
         title=f"{log.spec.model} · {log.model.numerics}", title_justify="left", caption_justify="left"
     )
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("task", "metric") else "right")
+        # Folded, never cut: on a narrow terminal half a task's name would name another task.
+        table.add_column(column, justify="left" if column in ("task", "metric") else "right", overflow="fold")
     for row in table_rows(log):
         table.add_row(*row)
     return table
