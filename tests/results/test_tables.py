@@ -81,3 +81,14 @@ def test_the_terminal_shows_every_cell(finished):
     for row in table_rows(log):
         for cell in row:
             assert cell in shown
+
+
+def test_a_narrow_terminal_folds_names_and_cuts_nothing(finished):
+    _, log = finished
+    name = "lm_eval/a_task_with_a_long_name:letters@25"
+    console = Console(file=io.StringIO(), width=80)
+    console.print(terminal_table(changed(log, name=name)))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    first_column = [line.split("│")[1].strip() for line in shown.splitlines() if line.startswith("│")]
+    assert "".join(first_column) == name

@@ -1,0 +1,124 @@
+"""Progress: lines now and then, or a bar on a terminal."""
+
+import io
+import sys
+
+import pytest
+
+from evalsuite.cli import progress
+from evalsuite.cli.progress import live_progress
+from evalsuite.progress import Stage
+
+ERASED, CURSOR_ON = "\x1b[2K", "\x1b[?25h"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that tests wind."""
+
+    class Clock:
+        now = 100.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def lines(capsys):
+    """Lines that a standard error that is no terminal got."""
+    return lambda: capsys.readouterr().err.splitlines()
+
+
+def test_each_stage_has_a_line(clock, lines):
+    with live_progress() as shown:
+        shown.stage(Stage("preparing"))
+        shown.stage(Stage("scoring"))
+    assert lines() == ["evalsuite: preparing ...", "evalsuite: scoring ..."]
+
+
+def test_a_line_now_and_then_tells_rate_and_time_left(clock, lines):
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        for _ in range(30):
+            clock.now += 1.0
+            shown.advance(100, 10_000)
+    assert lines()[1:] == [
+        "evalsuite: scoring: 1,000 of 10,000 tokens, 100 a second, about 90 s left",
+        "evalsuite: scoring: 2,000 of 10,000 tokens, 100 a second, about 80 s left",
+        "evalsuite: scoring: 3,000 of 10,000 tokens, 100 a second, about 70 s left",
+    ]
+
+
+def test_the_end_of_a_stage_is_told_at_once(clock, lines):
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        clock.now += 2.0
+        shown.advance(500, 500)
+    assert lines()[1:] == ["evalsuite: scoring: 500 of 500 tokens, 250 a second, about 0 s left"]
+
+
+def test_a_stage_starts_to_count_anew(clock, lines):
+    with live_progress() as shown:
+        for name in ("scoring", "generating"):
+            shown.stage(Stage(name))
+            clock.now += 1.0
+            shown.advance(10, 10)
+    assert lines()[-1] == "evalsuite: generating: 10 of 10 tokens, 10 a second, about 0 s left"
+
+
+def test_a_plan_without_tokens_divides_nothing_by_zero(clock, lines):
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        shown.advance(0, 0)
+        clock.now += 60
+        shown.advance(0, 100)
+    assert not any("nan" in line or "inf" in line for line in lines())
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Standard error as a terminal of 120 columns; taken into use by the test, for pytest changes it too."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def use() -> Terminal:
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        return sys.stderr
+
+    return use
+
+
+def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(terminal):
+    written = terminal()
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        shown.advance(250, 1000)
+        shown.stage(Stage("generating"))
+        shown.advance(30, 60)
+        shown._bars.refresh()
+    drawn = written.getvalue()
+    assert "generating" in drawn
+    assert "30 / 60 tokens" in drawn
+    assert ERASED in drawn.rpartition("30 / 60 tokens")[2]
+
+
+def interrupted() -> None:
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        raise KeyboardInterrupt
+
+
+def test_a_bar_that_is_interrupted_gives_the_cursor_back(terminal):
+    written = terminal()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert CURSOR_ON in written.getvalue()
