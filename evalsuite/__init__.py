@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from evalsuite.prompting.spec import PromptSpec
     from evalsuite.results.compare import compare
     from evalsuite.results.compare_document import Comparison
+    from evalsuite.results.gate import gate
+    from evalsuite.results.gate_document import GateReport
     from evalsuite.results.runlog import RunLog, read_run
     from evalsuite.task import Task
     from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
@@ -24,6 +26,7 @@ _HOMES = {
     "ClozePair": "evalsuite.types",
     "Comparison": "evalsuite.results.compare_document",
     "DatasetRef": "evalsuite.data.refs",
+    "GateReport": "evalsuite.results.gate_document",
     "MultipleChoice": "evalsuite.types",
     "OpenAnswer": "evalsuite.types",
     "Pin": "evalsuite.data.refs",
@@ -32,6 +35,7 @@ _HOMES = {
     "Task": "evalsuite.task",
     "UserError": "evalsuite.errors",
     "compare": "evalsuite.results.compare",
+    "gate": "evalsuite.results.gate",
     "read_run": "evalsuite.results.runlog",
     "run": "evalsuite.api",
 }
@@ -40,6 +44,7 @@ __all__ = [
     "ClozePair",
     "Comparison",
     "DatasetRef",
+    "GateReport",
     "MultipleChoice",
     "OpenAnswer",
     "Pin",
@@ -48,6 +53,7 @@ __all__ = [
     "Task",
     "UserError",
     "compare",
+    "gate",
     "read_run",
     "run",
 ]

@@ -5,6 +5,7 @@ import typer
 from evalsuite.cli.compare import compare
 from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.dump import requests
+from evalsuite.cli.gate import gate
 from evalsuite.cli.listing import listing
 from evalsuite.cli.run import run
 from evalsuite.cli.show import show
@@ -22,3 +23,4 @@ app.command("list")(listing)
 app.command("show")(show)
 app.command("requests")(requests)
 app.command("compare", cls=DecisionCommand)(compare)
+app.command("gate", cls=DecisionCommand)(gate)

@@ -1,6 +1,6 @@
 """Is the difference between two runs real?
 
-Public names: `compare`, `compare_sides`, `common_tasks`.
+Public names: `compare`, `compare_sides`, `common_tasks`, `paired_of`, `labels_of`, `run_info`.
 """
 
 import math
@@ -46,10 +46,10 @@ def compare(baseline: str | Path, *candidates: str | Path, allow_protocol_drift:
     if not candidates:
         raise UserError("Name two runs or more to compare.")
     first, others = open_run(Path(baseline)), [open_run(Path(path)) for path in candidates]
-    labels = _labels([first, *others])
+    labels = labels_of([first, *others])
     return Comparison(
         evalsuite_version=metadata.version("evalsuite"),
-        baseline=_info(first, labels[0]),
+        baseline=run_info(first, labels[0]),
         pairs=tuple(
             compare_sides(first, other, allow_protocol_drift, label)
             for other, label in zip(others, labels[1:], strict=True)
@@ -74,7 +74,7 @@ def compare_sides(
         raise UserError(f"{first.path} and {second.path} have no common documents. {reasons}")
     paired = [other.name for _, other in common]
     return PairComparison(
-        candidate=_info(second, label or second.log.spec.model),
+        candidate=run_info(second, label or second.log.spec.model),
         tasks=tuple(_with_holm(tasks)),
         only_in_baseline=tuple(name for name in first.tasks if name not in [one.name for one, _ in common]),
         only_in_candidate=tuple(name for name in second.tasks if name not in paired),
@@ -227,14 +227,16 @@ def _with_holm(tasks: list[TaskComparison]) -> list[TaskComparison]:
     ]
 
 
-def _labels(sides: list[RunSide]) -> list[str]:
+def labels_of(sides: list[RunSide]) -> list[str]:
+    """Short names that tell the runs apart: their models, else their folders."""
     models = [side.log.spec.model for side in sides]
     return (
         models if len(set(models)) == len(models) else [side.folder.name or str(side.path) for side in sides]
     )
 
 
-def _info(side: RunSide, label: str) -> RunInfo:
+def run_info(side: RunSide, label: str) -> RunInfo:
+    """Which run it is, for a document that names it."""
     log = side.log
     return RunInfo(
         path=str(side.path),

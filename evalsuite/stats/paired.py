@@ -81,9 +81,9 @@ def paired_estimate(
     differences = second - first
     error = mean_error(differences, strata=strata, clusters=clusters)
     binary = bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
-    weights = _weights(strata, len(differences))
+    weights = document_weights(strata, len(differences))
     simple = strata is None and clusters is None
-    design_effect = 1.0 if simple else _design_effect(differences, error)
+    design_effect = 1.0 if simple else design_effect_of(differences, error)
     low, high, method = _interval(
         differences, weights, error, design_effect, binary, simple, confidence, resamples, seed
     )
@@ -223,7 +223,7 @@ def _interval(
     return *tango_interval(lost, gained, n, confidence, quantile), "tango"
 
 
-def _weights(strata: Sequence[Hashable] | None, n: int) -> "np.ndarray":
+def document_weights(strata: Sequence[Hashable] | None, n: int) -> "np.ndarray":
     """Weight of each document in the score; they sum to 1."""
     import numpy as np
 
@@ -244,7 +244,7 @@ def _totals(contributions: "np.ndarray", clusters: Sequence[Hashable] | None) ->
     return np.bincount(place, weights=contributions)
 
 
-def _design_effect(differences: "np.ndarray", error: MeanError) -> float:
+def design_effect_of(differences: "np.ndarray", error: MeanError) -> float:
     """At least 1; where nothing differs, each cluster counts once."""
     n = len(differences)
     if not error.stderr:

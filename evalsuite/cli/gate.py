@@ -1,0 +1,48 @@
+"""`evalsuite gate`: may this candidate replace the baseline?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalsuite.cli import options
+from evalsuite.cli.decisions import malformed_input
+
+
+def gate(
+    baseline: Annotated[Path, typer.Option(help="Run folder or run.json of what is in use.")],
+    candidate: Annotated[Path, typer.Option(help="Run folder or run.json of what may replace it.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Policy in YAML [default: the mean over tasks within 2 points, and no task shown to be beyond 2]."
+        ),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for a CI's test report.")] = None,
+    allow_protocol_drift: Annotated[
+        bool, typer.Option("--allow-protocol-drift", help="Judge although prompt specs differ.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Judge a candidate: exit code 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 malformed input."""
+    from evalsuite.results.gate import gate as judged
+
+    with malformed_input():
+        report = judged(baseline, candidate, policy, allow_protocol_drift=allow_protocol_drift)
+        if junit is not None:
+            from evalsuite.results.junit import write_junit
+
+            write_junit(report, junit)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+        raise typer.Exit(report.exit_code)
+    from rich.console import Console
+
+    from evalsuite.results.gate_table import gate_lines, gate_table
+
+    console = Console(width=None if Console().is_terminal else 200)
+    console.print(gate_table(report))
+    for line in gate_lines(report):
+        console.print(f"- {line}", markup=False, highlight=False)
+    console.print(f"{report.outcome}: {report.reason}", markup=False, highlight=False)
+    raise typer.Exit(report.exit_code)

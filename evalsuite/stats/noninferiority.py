@@ -1,0 +1,174 @@
+"""Is a candidate worse by less than a margin, and could one without any change show it?
+
+Public names: `NonInferiority`, `noninferiority`, `mover_bounds`, `pass_chance`, `mean_pass_chance`,
+`margin_needed`, `documents_for_margin`.
+
+*Damage* is how much worse the candidate is, in the unit of the metric; a margin is the damage that is tolerated.
+`alpha` is one-sided throughout. *Discordance* is the mean squared difference of a document between the runs: for
+0/1 verdicts the share of documents that only one run gets right.
+"""
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from evalsuite.stats.paired import design_effect_of, document_weights, tango_interval, tango_score
+from evalsuite.stats.stderr import mean_error
+
+_MOST_ENUMERATED = 1_000
+"""Expected discordant documents up to which outcomes are enumerated; beyond, the normal distribution is exact
+enough (differences below 0.002)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NonInferiority:
+    """Damage on common documents with its one-sided bounds."""
+
+    baseline: float
+    candidate: float
+    damage: float
+    low: float | None
+    """Damage is above it, at level 1 - alpha; None where a single unit tells nothing of spread."""
+    high: float | None
+    """Damage is below it, at level 1 - alpha."""
+    p_beyond: float
+    """One-sided p of damage within the margin; small where the margin is shown to be exceeded."""
+    discordance: float
+    effective_n: float
+    """Independent documents that would tell as much."""
+    n: int
+    binary: bool
+
+    def within(self, margin: float) -> bool:
+        """The whole interval lies within the margin."""
+        return self.high is not None and self.high <= margin
+
+
+def noninferiority(
+    baseline: Sequence[float],
+    candidate: Sequence[float],
+    margin: float,
+    *,
+    alpha: float,
+    lower_is_better: bool = False,
+    strata: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | None = None,
+) -> NonInferiority:
+    """Bounds of the damage: by the score of paired proportions for 0/1 verdicts, else by Student's t.
+
+    The score test of a non-zero difference is Nam's (1997, Biometrics 53:1422), whose interval is Tango's.
+    """
+    import numpy as np
+    from scipy.stats import norm, t
+
+    first, second = np.asarray(baseline, float), np.asarray(candidate, float)
+    worse = second - first if lower_is_better else first - second
+    error, weights = mean_error(worse, strata=strata, clusters=clusters), document_weights(strata, len(worse))
+    binary = bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
+    simple = strata is None and clusters is None
+    effective = len(worse) / (1.0 if simple else design_effect_of(worse, error))
+    low = high = None
+    p_beyond = 1.0
+    if error.stderr is not None and binary:
+        lost, gained = effective * weights[worse > 0].sum(), effective * weights[worse < 0].sum()
+        quantile = float(norm.isf(alpha) if simple else t.isf(alpha, error.dof))
+        low, high = tango_interval(gained, lost, effective, quantile=quantile)
+        score = float(tango_score(gained, lost, effective, margin))
+        p_beyond = float(norm.sf(score) if simple else t.sf(score, error.dof))
+    elif error.stderr is not None:
+        half = float(t.isf(alpha, error.dof)) * error.stderr
+        low, high = error.value - half, error.value + half
+        if error.stderr:
+            p_beyond = float(t.sf((error.value - margin) / error.stderr, error.dof))
+        else:
+            p_beyond = float(error.value <= margin)
+    return NonInferiority(
+        baseline=math.fsum(first * weights),
+        candidate=math.fsum(second * weights),
+        damage=error.value,
+        low=low,
+        high=high,
+        p_beyond=p_beyond,
+        discordance=float((worse**2 * weights).sum()),
+        effective_n=effective,
+        n=len(worse),
+        binary=binary,
+    )
+
+
+def mover_bounds(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Plain mean of independent quantities, each given as (value, low, high), with its bounds.
+
+    The method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine 27:1693) keeps what
+    each interval knows about skewed or scarce outcomes.
+    """
+    count = len(parts)
+    value = math.fsum(one for one, _, _ in parts) / count
+    below = math.sqrt(math.fsum((one - low) ** 2 for one, low, _ in parts)) / count
+    above = math.sqrt(math.fsum((high - one) ** 2 for one, _, high in parts)) / count
+    return value, value - below, value + above
+
+
+def pass_chance(n: float, discordance: float, margin: float, alpha: float, damage: float = 0.0) -> float:
+    """Chance that 0/1 verdicts with a true `damage` are found within the margin.
+
+    Exact over all numbers of lost and gained documents where these are few, else normal.
+    """
+    import numpy as np
+    from scipy.stats import binom, norm
+
+    discordance = min(1.0, max(discordance, abs(damage)))
+    z = float(norm.isf(alpha))
+    if n * discordance > _MOST_ENUMERATED:
+        deviation = math.sqrt((discordance - damage**2) / n)
+        null = math.sqrt(max(discordance, margin) / n)
+        return float(norm.cdf((margin - damage - z * null) / deviation))
+    size = max(1, round(n))
+    p_lost, p_gained = (discordance + damage) / 2, (discordance - damage) / 2
+    lost, gained = np.meshgrid(_likely(size, p_lost), _likely(size, p_gained), indexing="ij")
+    chance = binom.pmf(lost, size, p_lost) * binom.pmf(gained, size - lost, p_gained / max(1 - p_lost, 1e-12))
+    passes = tango_score(gained, lost, size, margin) <= -z
+    return float((chance * passes)[lost + gained <= size].sum())
+
+
+def mean_pass_chance(n: float, discordance: float, margin: float, alpha: float) -> float:
+    """The same for other metrics and no change, by the normal approximation."""
+    from scipy.stats import norm
+
+    if not discordance:
+        return 1.0
+    return float(norm.cdf(margin / math.sqrt(discordance / n) - norm.isf(alpha)))
+
+
+def margin_needed(n: float, discordance: float, power: float, alpha: float) -> float:
+    """Margin within which a candidate without any change is found with chance `power` (0/1 verdicts)."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        if pass_chance(n, discordance, middle, alpha) < power:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def documents_for_margin(discordance: float, margin: float, power: float, alpha: float) -> int:
+    """Documents with which a candidate without any change is found within `margin` (0/1 verdicts)."""
+    low, high = 1.0, 2.0
+    while pass_chance(high, discordance, margin, alpha) < power and high < 1e9:
+        low, high = high, 2 * high
+    while high - low > max(1.0, 0.005 * high):
+        middle = (low + high) / 2
+        if pass_chance(middle, discordance, margin, alpha) < power:
+            low = middle
+        else:
+            high = middle
+    return math.ceil(high)
+
+
+def _likely(n: int, p: float):  # type: ignore[no-untyped-def]  # noqa: ANN202 - numpy is imported late
+    """Counts of which all but a part in 10^12 is made."""
+    import numpy as np
+    from scipy.stats import binom
+
+    return np.arange(binom.ppf(1e-12, n, p), binom.isf(1e-12, n, p) + 1)
