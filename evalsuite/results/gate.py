@@ -1,10 +1,10 @@
 """May this candidate replace the baseline? Non-inferiority by task and over all tasks.
 
-Public names: `gate`.
+Public names: `gate`, `gate_sides`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from evalsuite.results.compare_checks import (
 )
 from evalsuite.results.compare_document import Difference
 from evalsuite.results.gate_document import GateReport, Outcome, PooledVerdict, TaskVerdict
-from evalsuite.results.gate_power import Prospect, pooled_names, prospects, refuse_hopeless
+from evalsuite.results.gate_judge import Judged, judge_task, without_verdict
+from evalsuite.results.gate_power import pooled_names, prospects, refuse_hopeless
 from evalsuite.results.gate_words import overall_reason, pooled_reason, task_reason
-from evalsuite.results.pairs import Pairs, align, common_values, lower_is_better
-from evalsuite.results.policy import Policy, Rule, read_policy, rules_of
-from evalsuite.results.read import RunSide, TaskSamples, open_run
-from evalsuite.results.runlog import TaskRecord
+from evalsuite.results.pairs import align
+from evalsuite.results.policy import Policy, read_policy, rules_of
+from evalsuite.results.read import RunSide, open_run
 from evalsuite.stats.multiple import holm
-from evalsuite.stats.noninferiority import NonInferiority, mover_bounds, noninferiority
+from evalsuite.stats.noninferiority import mover_bounds
 
 
 def gate(
@@ -49,34 +49,12 @@ def gate(
             could not be passed by a candidate without any change.
     """
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy)) if policy else Policy()
-    return _Gate(rules, open_run(Path(baseline)), open_run(Path(candidate)), allow_protocol_drift).report()
+    return gate_sides(rules, open_run(Path(baseline)), open_run(Path(candidate)), allow_protocol_drift)
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """A task on its way to a verdict."""
-
-    rule: Rule
-    prospect: Prospect
-    common: int = 0
-    """Documents in both runs."""
-    problem: str = ""
-    """Why the documents are not complete enough to pass."""
-    missing: bool = False
-    """The candidate has no such task."""
-    unscored: int = 0
-    result: NonInferiority | None = None
-    p_beyond: float | None = None
-    """Adjusted."""
-
-    @property
-    def outcome(self) -> Outcome:
-        critical = self.rule.tier == "critical"
-        if self.missing:
-            return "FAIL" if critical else "INCONCLUSIVE"
-        if self.result is None:
-            return "INCONCLUSIVE"
-        return "PASS" if self.result.within(self.rule.margin) and not self.problem else "INCONCLUSIVE"
+def gate_sides(policy: Policy, baseline: RunSide, candidate: RunSide, drift: bool = False) -> GateReport:
+    """The judgement of opened runs; raises as `gate` does."""
+    return _Gate(policy, baseline, candidate, drift).report()
 
 
 class _Gate:
@@ -94,6 +72,7 @@ class _Gate:
         self._differences: list[Difference] = run_differences(baseline, candidate)
 
     def report(self) -> GateReport:
+        """The verdict; raises UserError where the runs have no common documents."""
         judged = self._adjusted({name: self._judge(name) for name in self._rules})
         if not any(one.common for one in judged.values()):
             raise UserError(
@@ -117,83 +96,39 @@ class _Gate:
             differences=tuple(self._differences),
         )
 
-    def _judge(self, name: str) -> _Judged:
-        judged = _Judged(self._rules[name], self._prospects[name])
+    def _judge(self, name: str) -> Judged:
+        rule, prospect = self._rules[name], self._prospects[name]
         if name not in self._common:
-            return replace(judged, missing=True, problem="the candidate has no result for it")
+            return Judged(rule, prospect, missing=True, problem="the candidate has no result for it")
         one, other = self._common[name]
         before, after = self._baseline.samples(one), self._candidate.samples(other)
         pairs = align(before, after)
-        unscored = _without_verdict(before, after, pairs)
         self._differences += [
             *task_differences(one, other),
-            *sample_differences(name, before, after, pairs, unscored),
+            *sample_differences(name, before, after, pairs, without_verdict(before, after, pairs)),
         ]
-        result = self._result(one, before, after, pairs)
-        problem = self._problem(before, after, pairs, unscored)
-        return replace(
-            judged, common=len(pairs.common), result=result, problem=problem, unscored=len(unscored)
+        return judge_task(
+            self._policy, rule, prospect, before, after, pairs, macro=one.aggregation == "macro"
         )
 
-    def _result(
-        self, one: TaskRecord, before: TaskSamples, after: TaskSamples, pairs: Pairs
-    ) -> NonInferiority | None:
-        rule = self._rules[one.name]
-        values = common_values(before, after, pairs, rule.metric)
-        if not values.rows:
-            return None
-        return noninferiority(
-            values.baseline,
-            values.candidate,
-            rule.margin,
-            alpha=self._policy.alpha,
-            lower_is_better=lower_is_better(rule.metric),
-            strata=values.subtasks if one.aggregation == "macro" else None,
-            clusters=values.clusters,
-        )
-
-    def _problem(self, before: TaskSamples, after: TaskSamples, pairs: Pairs, unscored: list[int]) -> str:
-        if not pairs.common:
-            return "none of the baseline's documents is in the candidate"
-        if len(pairs.common) < self._policy.min_common * len(before):
-            return (
-                f"the candidate has {len(pairs.common):,} of the baseline's {len(before):,} documents "
-                f"(at least {self._policy.min_common:.0%} are asked for)"
-            )
-        if len(unscored) > self._policy.max_unscored * len(pairs.common):
-            row, there = pairs.common[unscored[0]]
-            side, reason = (
-                ("baseline", before.reasons[row])
-                if before.reasons[row]
-                else ("candidate", after.reasons[there])
-            )
-            return (
-                f"{len(unscored):,} documents were left without a verdict in one of the runs "
-                f"(document {before.docs[row]} of the {side}: {reason})"
-            )
-        return ""
-
-    def _adjusted(self, judged: Mapping[str, _Judged]) -> dict[str, _Judged]:
-        """p of damage within the margin, adjusted over the tasks that can fail the gate."""
-        counted = [
-            name for name, one in judged.items() if one.result is not None and one.rule.tier != "advisory"
-        ]
-        adjusted = dict(zip(counted, holm([_p(judged[name]) for name in counted]), strict=True))
-        return {
-            name: replace(one, p_beyond=adjusted.get(name, _p(one) if one.result else None))
+    def _adjusted(self, judged: Mapping[str, Judged]) -> dict[str, Judged]:
+        """p adjusted over the tasks that can fail the gate (Holm); an advisory task keeps its own."""
+        counted = {
+            name: one.p_beyond
             for name, one in judged.items()
+            if one.p_beyond is not None and one.rule.tier != "advisory"
         }
+        adjusted = dict(zip(counted, holm(list(counted.values())), strict=True))
+        return {name: replace(one, p_beyond=adjusted.get(name, one.p_beyond)) for name, one in judged.items()}
 
-    def _verdict(self, name: str, one: _Judged) -> TaskVerdict:
-        beyond = one.p_beyond is not None and one.p_beyond < self._policy.alpha
-        outcome: Outcome = "FAIL" if beyond else one.outcome
-        result = one.result
+    def _verdict(self, name: str, one: Judged) -> TaskVerdict:
+        outcome, result = one.outcome(self._policy.alpha), one.result
         return TaskVerdict(
             name=name,
             tier=one.rule.tier,
             metric=one.rule.metric,
             outcome=outcome,
-            decides=_decides(one, outcome),
+            decides=one.decides(outcome),
             reason=task_reason(one.rule, one.prospect, result, outcome, one.problem, self._policy),
             margin=one.rule.margin,
             baseline=result.baseline if result else None,
@@ -209,7 +144,7 @@ class _Gate:
             unscored=one.unscored,
         )
 
-    def _pool(self, judged: Mapping[str, _Judged]) -> PooledVerdict | None:
+    def _pool(self, judged: Mapping[str, Judged]) -> PooledVerdict | None:
         if self._policy.pooled is None:
             return None
         names, margin = pooled_names(self._rules), self._policy.pooled.margin
@@ -239,17 +174,6 @@ class _Gate:
         )
 
 
-def _p(one: _Judged) -> float:
-    return one.result.p_beyond if one.result else 1.0
-
-
-def _decides(one: _Judged, outcome: Outcome) -> bool:
-    """A supporting task holds the gate back where it fails, or where it was not measured as it should be."""
-    if outcome == "PASS" or one.rule.tier == "advisory":
-        return False
-    return one.rule.tier == "critical" or outcome == "FAIL" or bool(one.problem)
-
-
 def _whole(tasks: tuple[TaskVerdict, ...], pooled: PooledVerdict | None) -> Outcome:
     deciding = [task.outcome for task in tasks if task.decides]
     if pooled is not None:
@@ -257,13 +181,3 @@ def _whole(tasks: tuple[TaskVerdict, ...], pooled: PooledVerdict | None) -> Outc
     if "FAIL" in deciding:
         return "FAIL"
     return "INCONCLUSIVE" if "INCONCLUSIVE" in deciding else "PASS"
-
-
-def _without_verdict(before: TaskSamples, after: TaskSamples, pairs: Pairs) -> list[int]:
-    """Common documents that one run could judge or should have; too long for both says nothing of either."""
-    return [
-        place
-        for place, (row, there) in enumerate(pairs.common)
-        if (before.statuses[row], after.statuses[there])
-        not in (("scored", "scored"), ("too_long", "too_long"))
-    ]

@@ -36,10 +36,7 @@ def task_reason(
 ) -> str:
     """Why a task has its outcome."""
     if result is None or result.high is None:
-        return (
-            f"{problem or 'a single document or source tells nothing of spread'}."[:1].upper()
-            + (f"{problem or 'a single document or source tells nothing of spread'}."[1:])
-        )
+        return _sentence(problem or "a single document or source tells nothing of spread")
     sure = f"{1 - policy.alpha:.0%}"
     damage, margin = points(result.damage, rule.metric, signed=True), points(rule.margin, rule.metric)
     if outcome == "FAIL":
@@ -49,10 +46,11 @@ def task_reason(
         )
     bound = f"the damage of {damage} is below {points(result.high, rule.metric)} with {sure} confidence"
     if outcome == "PASS":
-        return f"{bound[0].upper()}{bound[1:]}; the margin is {margin}."
+        return _sentence(f"{bound}; the margin is {margin}")
     if problem:
-        return f"{problem[0].upper()}{problem[1:]}; {bound}."
-    return f"{bound[0].upper()}{bound[1:]}, which is more than the margin of {margin}{_what_would_do(rule, prospect, result, policy)}."
+        return _sentence(f"{problem}; {bound}")
+    needed = _what_would_do(rule, prospect, result, policy)
+    return _sentence(f"{bound}, which is more than the margin of {margin}{needed}")
 
 
 def _what_would_do(rule: Rule, prospect: Prospect, result: NonInferiority, policy: Policy) -> str:
@@ -105,3 +103,7 @@ def overall_reason(outcome: Outcome, tasks: Sequence[TaskVerdict], pooled: Poole
     critical = [task.name for task in tasks if task.tier == "critical"]
     shown = [*critical, *(["the mean over all tasks"] if pooled is not None else [])]
     return f"Shown to be within the margin: {', '.join(shown)}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
