@@ -55,7 +55,7 @@ def _answer_kind(
     answers.by_request.update(known)
     if len(known) == len(keys):
         return
-    progress.stage(Stage(name))
+    progress.stage(Stage(name, at_most=name == "generating"))
     started = time.monotonic()
     for block in work(requests, answered=known.keys()):
         received = [(request, _refused_if_nan(response)) for request, response in block.answers]

@@ -9,8 +9,8 @@ class Stage:
     """A part of a run: preparing, scoring, generating, judging."""
 
     name: str
-    planned: int = 0
-    """Tokens to be computed; an upper bound for generation, 0 where a stage computes none."""
+    at_most: bool = False
+    """Its plan is an upper bound: generated texts may end before their token limit."""
 
 
 class Progress(Protocol):

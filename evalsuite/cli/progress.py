@@ -45,7 +45,7 @@ class _Bar:
     def stage(self, stage: Stage) -> None:
         if self._task is not None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(stage.name, total=stage.planned or 1)
+        self._task = self._bars.add_task(stage.name, total=1)
 
     def advance(self, tokens: int, planned: int) -> None:
         if self._task is not None:
@@ -54,12 +54,13 @@ class _Bar:
 
 class _Lines:
     def __init__(self) -> None:
-        self._name = ""
+        self._name = self._bound = ""
         self._done = 0
         self._started = self._last = 0.0
 
     def stage(self, stage: Stage) -> None:
         self._name, self._done = stage.name, 0
+        self._bound = "at most " if stage.at_most else ""
         self._started = self._last = time.monotonic()
         self._say(f"{stage.name} ...")
 
@@ -75,7 +76,8 @@ class _Lines:
         rate = self._done / max(now - self._started, 1e-9)
         left = (planned - self._done) / rate
         self._say(
-            f"{self._name}: {self._done:,} of {planned:,} tokens, {rate:,.0f} a second, about {left:.0f} s left"
+            f"{self._name}: {self._done:,} of {self._bound}{planned:,} tokens, {rate:,.0f} a second, "
+            f"{self._bound or 'about '}{left:.0f} s left"
         )
 
     def _say(self, text: str) -> None:
