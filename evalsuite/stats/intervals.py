@@ -32,19 +32,24 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
     """Mean with its standard error; values that share a cluster are not independent (`mean_error`).
 
     The interval is Wilson's where every value is 0 or 1 (it stays inside [0, 1] and holds its level
-    near the ends: Brown, Cai and DasGupta 2001), else the normal approximation. With clusters it is Wilson's
-    at the effective number of documents (Franco, Little, Louis and Slud 2019, Journal of Survey Statistics
-    and Methodology 7:334), else Student's t.
+    near the ends: Brown, Cai and DasGupta 2001). Of shares (values inside [0, 1]: repeated samples, pass@k), and
+    with clusters, it is Wilson's at the effective number of documents, that with which a proportion would have
+    the same standard error (Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology
+    7:334). Of other values it is the normal approximation, with clusters Student's t.
     """
     error = mean_error(values, clusters=clusters)
-    n, binary = len(values), all(value in (0, 1) for value in values)
+    n, shares = len(values), all(0 <= value <= 1 for value in values)
+    binary = shares and all(value in (0, 1) for value in values)
     if error.stderr is None:
         return Estimate(error.value, None, None, None, n, None if clusters is None else error.units)
     if clusters is not None:
-        low, high = _clustered_interval(error, n, binary)
+        low, high = _clustered_interval(error, n if binary else math.inf, shares)
         return Estimate(error.value, error.stderr, low, high, n, error.units)
     if binary:
         low, high = _wilson(math.fsum(values), n)
+    elif shares and error.stderr:
+        effective = error.value * (1 - error.value) / error.stderr**2
+        low, high = _wilson(error.value * effective, effective)
     else:
         low, high = error.value - Z * error.stderr, error.value + Z * error.stderr
     return Estimate(error.value, error.stderr, low, high, n)
@@ -84,15 +89,16 @@ def weighted_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | 
     return Estimate(value, stderr, value - Z * stderr, value + Z * stderr, n, clusters)
 
 
-def _clustered_interval(error: MeanError, n: int, binary: bool) -> tuple[float, float]:
+def _clustered_interval(error: MeanError, most: float, shares: bool) -> tuple[float, float]:
+    """`most`: clusters never make 0/1 verdicts worth more than as many independent documents."""
     from scipy.stats import t
 
     stderr = error.stderr or 0.0
     quantile = float(t.ppf((1 + CONFIDENCE) / 2, error.dof))
-    if not binary:
+    if not shares or (not stderr and 0 < error.value < 1):
         return error.value - quantile * stderr, error.value + quantile * stderr
     # All right or all wrong: nothing tells how alike a cluster's documents are; count each cluster once.
-    effective = min(n, error.value * (1 - error.value) / stderr**2) if stderr else error.units
+    effective = min(most, error.value * (1 - error.value) / stderr**2) if stderr else error.units
     effective *= (Z / quantile) ** 2
     return _wilson(error.value * effective, effective)
 

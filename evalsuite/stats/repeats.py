@@ -67,9 +67,8 @@ def pass_at_k_estimate(
     correct: Sequence[int], answers: Sequence[int], k: int, clusters: Sequence[Hashable] | None = None
 ) -> Estimate:
     """Mean pass@k over documents; its standard error covers documents and answers alike."""
-    return mean_estimate(
-        [pass_at_k(right, count, k) for right, count in zip(correct, answers, strict=True)], clusters
-    )
+    known = {pair: pass_at_k(*pair, k) for pair in set(zip(correct, answers, strict=True))}
+    return mean_estimate([known[pair] for pair in zip(correct, answers, strict=True)], clusters)
 
 
 def majority_at_k(answers: Sequence[Hashable | None], right: Sequence[bool], k: int, seed: int = 0) -> float:

@@ -37,10 +37,24 @@ def test_the_standard_error_is_lm_evals():
 
 
 def test_other_values_have_the_normal_interval():
+    found = mean_estimate([0.0, 0.5, 1.0, 2.0, 2.0])
+    assert found.value == pytest.approx(1.1)
+    assert found.stderr == pytest.approx(0.4)  # variance 0.8 over n = 5
+    assert (found.low, found.high) == pytest.approx((1.1 - 0.783986, 1.1 + 0.783986), abs=1e-6)
+
+
+def test_shares_have_wilsons_interval_at_the_effective_number_of_documents():
     found = mean_estimate([0.0, 0.25, 0.5, 1.0, 1.0])
-    assert found.value == pytest.approx(0.55)
-    assert found.stderr == pytest.approx(0.2)  # variance 0.2 over n = 5
-    assert (found.low, found.high) == pytest.approx((0.55 - 0.391993, 0.55 + 0.391993), abs=1e-6)
+    assert (found.value, found.stderr) == (pytest.approx(0.55), pytest.approx(0.2))
+    effective = 0.55 * 0.45 / 0.2**2
+    middle = (0.55 + Z**2 / (2 * effective)) / (1 + Z**2 / effective)
+    assert (found.low + found.high) / 2 == pytest.approx(middle)
+    assert 0 < found.low < 0.55 < found.high < 1
+
+
+def test_equal_shares_have_no_spread():
+    found = mean_estimate([0.5] * 4)
+    assert (found.low, found.high, found.stderr) == (0.5, 0.5, 0.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])

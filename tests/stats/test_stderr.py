@@ -72,7 +72,7 @@ def test_all_right_counts_each_source_once(value):
 
 
 def test_other_values_have_students_interval():
-    values, labels = [0.1, 0.2, 0.5, 0.6, 0.9, 0.7], [0, 0, 1, 1, 2, 2]
+    values, labels = [1.1, 1.2, 1.5, 1.6, 1.9, 1.7], [0, 0, 1, 1, 2, 2]
     found, error = mean_estimate(values, labels), mean_error(values, clusters=labels)
     assert found.high - found.value == pytest.approx(float(t.ppf(0.975, error.dof)) * error.stderr)
 
