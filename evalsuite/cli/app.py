@@ -7,6 +7,7 @@ from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.dump import requests
 from evalsuite.cli.gate import gate
 from evalsuite.cli.listing import listing
+from evalsuite.cli.report import report
 from evalsuite.cli.run import run
 from evalsuite.cli.show import show
 
@@ -24,3 +25,4 @@ app.command("show")(show)
 app.command("requests")(requests)
 app.command("compare", cls=DecisionCommand)(compare)
 app.command("gate", cls=DecisionCommand)(gate)
+app.command("report", cls=DecisionCommand)(report)

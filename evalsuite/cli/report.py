@@ -1,0 +1,46 @@
+"""`evalsuite report`: one HTML file to look at runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalsuite.cli.decisions import malformed_input
+
+
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders or run.json files; further ones are compared with the first."),
+    ],
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Self-contained page [default: report.html in the first run's folder]."),
+    ] = None,
+    card: Annotated[
+        str | None, typer.Option(help="Hold the first run against a card of published numbers.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Whose numbers of the card, where it has several models.")
+    ] = None,
+    latex: Annotated[Path | None, typer.Option(help="Score table for a paper.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Score table with all digits.")] = None,
+    allow_protocol_drift: Annotated[
+        bool, typer.Option("--allow-protocol-drift", help="Compare although prompt specs differ.")
+    ] = False,
+) -> None:
+    """Write a page with scores, comparison, plots and all samples; opens from disk without a network."""
+    from evalsuite.results.report import report as written
+
+    with malformed_input():
+        paths = written(
+            *runs,
+            html=html,
+            latex=latex,
+            csv=csv,
+            card=card,
+            card_model=model,
+            allow_protocol_drift=allow_protocol_drift,
+        )
+    for path in paths:
+        typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB" if path.stat().st_size > 1e5 else str(path))

@@ -1,0 +1,78 @@
+"""Scores and deltas as they are printed and drawn.
+
+Public names: `Mark`, `points`, `span`, `score_mark`, `delta_mark`, `count`, `duration`.
+"""
+
+from dataclasses import dataclass
+
+DASH = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A dot with its interval on a horizontal axis; places in percent of the width."""
+
+    dot: float
+    start: float
+    end: float
+    guide: float | None
+    """A line to compare with: chance, or no difference."""
+    label: str
+    """What it shows, for those who do not see it."""
+
+
+def points(value: float | None, *, loss: bool = False, signed: bool = False, digits: int = 2) -> str:
+    """Points of 100, or the unit of a metric that counts loss."""
+    if value is None:
+        return DASH
+    return f"{value if loss else 100 * value:{'+' if signed else ''}.{digits + 2 if loss else digits}f}"
+
+
+def span(low: float | None, high: float | None, *, loss: bool = False, digits: int = 1) -> str:
+    """An interval."""
+    if low is None or high is None:
+        return DASH
+    return f"{points(low, loss=loss, digits=digits)} to {points(high, loss=loss, digits=digits)}"
+
+
+def score_mark(value: float, low: float | None, high: float | None, chance: float | None = None) -> Mark:
+    """On an axis from 0 to 100."""
+    label = f"{points(value, digits=1)}"
+    if low is not None and high is not None:
+        label += f", 95 % interval {span(low, high)}"
+    if chance is not None:
+        label += f", chance {points(chance, digits=1)}"
+    return Mark(
+        dot=_percent(value),
+        start=_percent(value if low is None else low),
+        end=_percent(value if high is None else high),
+        guide=None if chance is None else _percent(chance),
+        label=label,
+    )
+
+
+def delta_mark(delta: float, low: float | None, high: float | None, reach: float, label: str) -> Mark:
+    """On an axis from `-reach` to `+reach`, no difference in the middle."""
+
+    def place(value: float | None) -> float:
+        return _percent(0.5 + 0.5 * (delta if value is None else value) / (reach or 1.0))
+
+    return Mark(dot=place(delta), start=place(low), end=place(high), guide=50.0, label=label)
+
+
+def count(number: float) -> str:
+    """A whole number with thin groups of thousands."""
+    return f"{number:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * min(max(fraction, 0.0), 1.0), 3)

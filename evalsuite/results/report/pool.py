@@ -1,0 +1,54 @@
+"""Texts, each stored once: strings, and prompts as paths in a tree of paragraphs.
+
+Few-shot prompts share their beginnings (fixed shots) or their paragraphs (drawn shots). A prompt is cut after
+each blank line; a node of the tree is (parent, paragraph), so that a shared beginning costs nothing and a
+paragraph that returns elsewhere costs one number.
+
+Public names: `Pool`, `paragraphs`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_BLANK_LINE = re.compile(r"(?<=\n\n)")
+_LINE = re.compile(r"(?<=\n)")
+
+
+def paragraphs(text: str) -> list[str]:
+    """Pieces that join to exactly `text`: paragraphs, or lines where there is no blank line."""
+    pieces = [piece for piece in (_BLANK_LINE if "\n\n" in text else _LINE).split(text) if piece]
+    return pieces or [""]
+
+
+class Pool:
+    """Hands out numbers for texts."""
+
+    def __init__(self) -> None:
+        self._strings: dict[str, int] = {}
+        self._nodes: dict[tuple[int, int], int] = {}
+        self._sets: dict[tuple[int, ...], int] = {}
+
+    def string(self, text: str) -> int:
+        """Number of a text."""
+        return self._strings.setdefault(text, len(self._strings))
+
+    def strings(self, texts: Sequence[str]) -> int:
+        """Number of a list of texts."""
+        return self._sets.setdefault(tuple(map(self.string, texts)), len(self._sets))
+
+    def prompt(self, text: str) -> tuple[int, list[int]]:
+        """The node of a prompt's last paragraph, and the numbers of all its paragraphs."""
+        node, path = -1, [self.string(piece) for piece in paragraphs(text)]
+        for piece in path:
+            node = self._nodes.setdefault((node, piece), len(self._nodes))
+        return node, path
+
+    def document(self) -> dict[str, list[Any]]:
+        """As JSON; a prompt is read from its node upwards, over `parents`, until -1."""
+        return {
+            "strings": list(self._strings),
+            "parents": [parent for parent, _ in self._nodes],
+            "paragraphs": [piece for _, piece in self._nodes],
+            "sets": [list(one) for one in self._sets],
+        }
