@@ -139,7 +139,7 @@ class Detail {
 
   _choices(columns, row, choices, gold, prediction) {
     const logs = columns.logs[row];
-    const whole = logs.length === choices.length && logs.every((one) => one !== null);
+    const whole = logs.length === choices.length && logs.length > 1 && logs.every((one) => one !== null);
     const best = Math.max(...logs);
     const total = logs.reduce((sum, one) => sum + Math.exp(one - best), 0);
     const body = make('tbody');

@@ -50,8 +50,7 @@ class RunSource:
 def open_source(paths: Sequence[Path]) -> list[RunSource]:
     """All runs; raises StorageError with what is wrong with one of them."""
     sides = [open_run(path) for path in paths]
-    models = [side.log.spec.model for side in sides]
-    labels = models if len(set(models)) == len(models) else [side.folder.resolve().name for side in sides]
+    labels = _labels(sides)
     return [
         RunSource(
             side,
@@ -60,6 +59,16 @@ def open_source(paths: Sequence[Path]) -> list[RunSource]:
         )
         for side, label in zip(sides, labels, strict=True)
     ]
+
+
+def _labels(sides: Sequence[RunSide]) -> list[str]:
+    """The models' names, else the folders', else the paths: what first tells the runs apart."""
+    ways = (
+        [side.log.spec.model for side in sides],
+        [side.folder.resolve().name for side in sides],
+        [str(side.path) for side in sides],
+    )
+    return next((way for way in ways if len(set(way)) == len(way)), ways[-1])
 
 
 def _answers(side: RunSide, record: TaskRecord) -> dict[str, list[Any]]:

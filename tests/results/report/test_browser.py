@@ -1,10 +1,12 @@
 """The report in a real browser: what a reader sees and does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evalsuite.results.report import report
+from evalsuite.types import Prompt
 from results.report.made import quiz, sums, write
 
 NASTY = (
@@ -138,7 +140,7 @@ def test_the_keyboard_walks_the_list(page, two):
     assert page.js("return document.getElementById('help').open") is False
 
 
-def test_the_whole_prompt_is_there_shots_folded(page, two, tmp_path):
+def test_the_whole_prompt_is_there_shots_folded(page, two):
     page.open(two)
     whole = quiz(300, 6)[0].prompt.contexts[0]
     own = page.text("#detail .own")
@@ -146,6 +148,16 @@ def test_the_whole_prompt_is_there_shots_folded(page, two, tmp_path):
     assert own.startswith(quiz(1, 6)[0].document.question.stem)
     page.press("s")
     assert page.js("return document.querySelector('#detail .shots').open") is True
+
+
+def test_another_prompt_of_the_other_run_is_shown_beside_its_answers(page, tmp_path):
+    first, second = sums(3), [replace(one, prompt=Prompt(("another prompt",))) for one in sums(3)]
+    runs = [write(tmp_path / "1", {"sums": first}), write(tmp_path / "2", {"sums": second})]
+    page.open(report(*runs, html=tmp_path / "page.html")[0])
+    assert page.js("return [...document.querySelectorAll('#detail .own')].map((e) => e.textContent)") == [
+        "Q: 0 + 0?\nA:", "another prompt",
+    ]  # fmt: skip
+    assert "asked with another prompt" in page.text("#detail")
 
 
 def test_the_right_choice_is_marked_with_probabilities_that_sum_to_one(page, two):
