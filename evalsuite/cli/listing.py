@@ -15,6 +15,7 @@ class Kind(StrEnum):
     TASKS = "tasks"
     RECIPES = "recipes"
     MODELS = "models"
+    CARDS = "cards"
 
 
 def listing(
@@ -22,8 +23,10 @@ def listing(
     include: options.Include = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List tasks, recipes or model aliases."""
-    rows = {Kind.TASKS: _tasks, Kind.RECIPES: _recipes, Kind.MODELS: _models}[kind](include or [])
+    """List tasks, recipes, model aliases or cards of published numbers."""
+    rows = {Kind.TASKS: _tasks, Kind.RECIPES: _recipes, Kind.MODELS: _models, Kind.CARDS: _cards}[kind](
+        include or []
+    )
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -79,6 +82,22 @@ def _models(include: list) -> list[dict[str, Any]]:
     return [
         {"alias": alias.name, "model": alias.hub_id, "about": alias.description}
         for alias in aliases().values()
+    ]
+
+
+def _cards(include: list) -> list[dict[str, Any]]:
+    from evalsuite.results.cards import card_names, load_card
+
+    return [
+        {
+            "card": card.name,
+            "kind": card.kind,
+            "date": card.date,
+            "numbers": sum(len(cell.values) for cell in card.cells),
+            "title": card.title,
+            "models": list(card.models),
+        }
+        for card in map(load_card, card_names())
     ]
 
 
