@@ -1,0 +1,43 @@
+"""Which training step is a run of?
+
+Public names: `steps_of`, `StepSource`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from evalsuite.errors import UserError
+from evalsuite.results.read import RunSide
+
+_STEP = re.compile(r"(?:step|iter|iteration|checkpoint|ckpt)[-_=]?(\d+)([km]?)(?![a-z0-9])", re.IGNORECASE)
+_THOUSANDS = {"": 1, "k": 1_000, "m": 1_000_000}
+StepSource = Literal["names", "given", "order"]
+
+
+def steps_of(sides: Sequence[RunSide], given: Sequence[int] | None) -> tuple[list[int], StepSource]:
+    """The step of each run, and where it is from; raises UserError where given steps do not fit."""
+    if given is not None:
+        if len(given) != len(sides):
+            raise UserError(f"--steps has {len(given)} numbers for {len(sides)} runs; give one for each.")
+        if len(set(given)) < len(given):
+            raise UserError("--steps names a step twice; each run is a checkpoint of its own.")
+        return list(given), "given"
+    for names in (
+        [side.log.model.revision or side.log.spec.revision or "" for side in sides],
+        [side.log.spec.model for side in sides],
+        [side.folder.resolve().name for side in sides],
+    ):
+        found = [_step(name) for name in names]
+        numbers = [number for number in found if number is not None]
+        if len(set(numbers)) == len(sides):
+            return numbers, "names"
+    return list(range(1, len(sides) + 1)), "order"
+
+
+def _step(name: str) -> int | None:
+    matches = _STEP.findall(name)
+    if not matches:
+        return None
+    digits, unit = matches[-1]
+    return int(digits) * _THOUSANDS[unit.lower()]
