@@ -2,6 +2,7 @@
 
 import typer
 
+from evalsuite.cli.card import card
 from evalsuite.cli.compare import compare
 from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.dump import requests
@@ -10,6 +11,7 @@ from evalsuite.cli.listing import listing
 from evalsuite.cli.report import report
 from evalsuite.cli.run import run
 from evalsuite.cli.show import show
+from evalsuite.cli.trend import trend
 
 app = typer.Typer(
     name="evalsuite",
@@ -25,4 +27,6 @@ app.command("show")(show)
 app.command("requests")(requests)
 app.command("compare", cls=DecisionCommand)(compare)
 app.command("gate", cls=DecisionCommand)(gate)
+app.command("card", cls=DecisionCommand)(card)
+app.command("trend", cls=DecisionCommand)(trend)
 app.command("report", cls=DecisionCommand)(report)

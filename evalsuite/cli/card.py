@@ -1,0 +1,45 @@
+"""`evalsuite card`: does a run agree with published numbers?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalsuite.cli import options
+from evalsuite.cli.decisions import malformed_input
+
+
+def card(
+    run: Annotated[Path, typer.Argument(help="Run folder or run.json.")],
+    name: Annotated[
+        str, typer.Option("--card", "-c", help="Name (evalsuite list cards), or a YAML file of your own.")
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Whose numbers, where the card has several models.")
+    ] = None,
+    accept_inferred: Annotated[
+        bool,
+        typer.Option("--accept-inferred", help="Take inferred and open settings as if they were stated."),
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare a run with published numbers: agrees, differs, or not comparable, because ..."""
+    from evalsuite.results.cards_compare import compare_with_card
+
+    with malformed_input():
+        comparison = compare_with_card(run, name, model=model, accept_inferred=accept_inferred)
+    if as_json:
+        typer.echo(comparison.model_dump_json(indent=2))
+        return
+    from evalsuite.results.cards_table import card_markdown, card_table
+
+    if markdown:
+        typer.echo(card_markdown(comparison), nl=False)
+        return
+    from rich.console import Console
+
+    console = Console(width=None if Console().is_terminal else 200)
+    console.print(card_table(comparison))
+    for note in comparison.notes:
+        console.print(f"- {note}", markup=False, highlight=False)

@@ -1,0 +1,63 @@
+"""`evalsuite trend`: what do checkpoints of one training show?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalsuite.cli import options
+from evalsuite.cli.decisions import malformed_input
+
+
+def trend(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or run.json files, one per checkpoint.")],
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated training steps [default: from names like step-12000, else the order]."
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot: FILE.svg, .png or .pdf.")] = None,
+    allow_protocol_drift: Annotated[
+        bool, typer.Option("--allow-protocol-drift", help="Go on although prompt specs or data differ.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show scores over checkpoints, the noise between them, and which benchmarks can show progress."""
+    from evalsuite.results.trend import trend as trended
+
+    with malformed_input():
+        if plot is not None:
+            from evalsuite.results.plot import check_plot, plot_trend
+
+            check_plot(plot)
+        found = trended(*runs, steps=_numbers(steps), allow_protocol_drift=allow_protocol_drift)
+        if plot is not None:
+            plot_trend(found, plot)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    from evalsuite.results.trend_table import trend_markdown, trend_tables
+
+    if markdown:
+        typer.echo(trend_markdown(found), nl=False)
+        return
+    from rich.console import Console
+
+    console = Console(width=None if Console().is_terminal else 200)
+    for table in trend_tables(found):
+        console.print(table)
+    for note in found.notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    from evalsuite.errors import UserError
+
+    if text is None:
+        return None
+    try:
+        return [int(part.strip().replace("_", "")) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--steps '{text}' is not a comma-separated list of whole numbers.") from None
