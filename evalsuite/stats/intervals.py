@@ -34,7 +34,7 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
     The interval is Wilson's where every value is 0 or 1 (it stays inside [0, 1] and holds its level
     near the ends: Brown, Cai and DasGupta 2001). Of shares (values inside [0, 1]: repeated samples, pass@k), and
     with clusters, it is Wilson's at the effective number of documents, that with which a proportion would have
-    the same standard error (Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology
+    the same standard error, with Student's quantile (Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology
     7:334). Of other values it is the normal approximation, with clusters Student's t.
     """
     error = mean_error(values, clusters=clusters)
@@ -43,13 +43,13 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
     if error.stderr is None:
         return Estimate(error.value, None, None, None, n, None if clusters is None else error.units)
     if clusters is not None:
-        low, high = _clustered_interval(error, n if binary else math.inf, shares)
+        low, high = _interval(error, n if binary else math.inf, shares)
         return Estimate(error.value, error.stderr, low, high, n, error.units)
     if binary:
         low, high = _wilson(math.fsum(values), n)
-    elif shares and error.stderr:
-        effective = error.value * (1 - error.value) / error.stderr**2
-        low, high = _wilson(error.value * effective, effective)
+    elif shares:
+        # Each document as its own cluster: the degrees of freedom see that a few may hold all that differs.
+        low, high = _interval(mean_error(values, clusters=range(n)), math.inf, shares)
     else:
         low, high = error.value - Z * error.stderr, error.value + Z * error.stderr
     return Estimate(error.value, error.stderr, low, high, n)
@@ -89,7 +89,7 @@ def weighted_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | 
     return Estimate(value, stderr, value - Z * stderr, value + Z * stderr, n, clusters)
 
 
-def _clustered_interval(error: MeanError, most: float, shares: bool) -> tuple[float, float]:
+def _interval(error: MeanError, most: float, shares: bool) -> tuple[float, float]:
     """`most`: clusters never make 0/1 verdicts worth more than as many independent documents."""
     from scipy.stats import t
 
