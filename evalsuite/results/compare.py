@@ -230,9 +230,9 @@ def _with_holm(tasks: list[TaskComparison]) -> list[TaskComparison]:
 def labels_of(sides: list[RunSide]) -> list[str]:
     """Short names that tell the runs apart: their models, else their folders."""
     models = [side.log.spec.model for side in sides]
-    return (
-        models if len(set(models)) == len(models) else [side.folder.name or str(side.path) for side in sides]
-    )
+    folders = [side.folder.name for side in sides]
+    names = models if len(set(models)) == len(models) else folders
+    return names if len(set(names)) == len(names) else [str(side.path) for side in sides]
 
 
 def run_info(side: RunSide, label: str) -> RunInfo:

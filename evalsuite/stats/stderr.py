@@ -84,18 +84,19 @@ def _one_stratum(x: "np.ndarray", clusters: Sequence[Hashable] | None) -> MeanEr
     if clusters is None:
         stderr = math.sqrt(math.fsum((x - mean) ** 2) / (n - 1) / n) if n > 1 else None
         return MeanError(mean, stderr, n - 1.0, n)
-    groups = _groups(clusters, n)
-    if len(groups) == 1:
+    codes: dict[Hashable, int] = {}
+    place = np.array([codes.setdefault(label, len(codes)) for label in clusters])
+    if len(codes) == 1:
         return MeanError(mean, None, 0.0, 1)
-    share = np.array([len(places) / n for places in groups])
-    residual = np.array([(x[places] - mean).sum() / n for places in groups])
+    share = np.bincount(place) / n
+    residual = np.bincount(place, weights=x - mean) / n
     variance = float((residual**2 / (1 - share)).sum())
     # Bell and McCaffrey's (tr B)^2 / tr(B^2) for a mean, documents independent under the working model.
     ratio = share**2 / (1 - share)
     dof = 1 / float((share**2).sum() + ratio.sum() ** 2 - (ratio**2).sum())
     if variance:
         dof = min(dof, _dof_of_skewed_totals(residual))
-    return MeanError(mean, math.sqrt(variance), dof, len(groups))
+    return MeanError(mean, math.sqrt(variance), dof, len(codes))
 
 
 def _dof_of_skewed_totals(totals: "np.ndarray") -> float:
