@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalsuite.engine.protocol import Block, Engine
 from evalsuite.progress import Progress, Stage
 from evalsuite.store import ResponseStore, request_key
-from evalsuite.types import Failure, GenerateRequest, Request, Response, Score, ScoreRequest
+from evalsuite.types import Failure, GenerateRequest, Request, Response, Score, ScoreRequest, TokenIds
 
 
 @dataclass
@@ -16,10 +17,13 @@ class Answers:
     """The answers of a run and what they cost in this session."""
 
     by_request: dict[Request, Response] = field(default_factory=dict)
-    computed: set[Request] = field(default_factory=set)
-    """Requests that this session answered."""
-    tokens: int = 0
-    seconds: float = 0.0
+    costs: dict[Request, tuple[float, float]] = field(default_factory=dict)
+    """(tokens, seconds) of each request that this session answered."""
+
+    def cost(self, requests: Iterable[Request]) -> tuple[float, float]:
+        """Tokens and seconds of `requests` together."""
+        costs = [self.costs[request] for request in dict.fromkeys(requests) if request in self.costs]
+        return sum(tokens for tokens, _ in costs), sum(seconds for _, seconds in costs)
 
 
 def answer(
@@ -56,19 +60,35 @@ def _answer_kind(
     if len(known) == len(keys):
         return
     progress.stage(Stage(name, at_most=name == "generating"))
-    started = time.monotonic()
+    tokens: dict[Request, float] = {}
+    began = time.monotonic()
     for block in work(requests, answered=known.keys()):
         received = [(request, _refused_if_nan(response)) for request, response in block.answers]
         store.put((keys[request], response) for request, response in received)
         for request, response in received:
             # An answer from before the interruption stays: it is what the store keeps.
             answers.by_request.setdefault(request, response)
-            answers.computed.add(request)
         if not block.answers:
-            started = time.monotonic()
-        answers.tokens += block.tokens
+            began = time.monotonic()
+        tokens.update(_tokens_by_request(block))
         progress.advance(block.tokens, block.planned)
-    answers.seconds += time.monotonic() - started
+    a_token = (time.monotonic() - began) / (sum(tokens.values()) or 1)
+    answers.costs.update((request, (count, count * a_token)) for request, count in tokens.items())
+
+
+def _tokens_by_request(block: Block) -> dict[Request, float]:
+    """A block's tokens shared out by the size of the model inputs; requests of one input share it."""
+    inputs = [_model_input(request) for request, _ in block.answers]
+    sharing = Counter(inputs)
+    sizes = [len(ids) / sharing[ids] for ids in inputs]
+    scale = block.tokens / (sum(sizes) or 1)
+    return {request: size * scale for (request, _), size in zip(block.answers, sizes, strict=True)}
+
+
+def _model_input(request: Request) -> TokenIds:
+    if isinstance(request, ScoreRequest):
+        return (request.context + request.continuation)[:-1]
+    return request.context
 
 
 def _refused_if_nan(response: Response) -> Response:

@@ -1,13 +1,13 @@
 """A run from specification to run log: the one place that knows the order of the rooms."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from evalsuite.answering import Answers, answer
+from evalsuite.answering import answer
 from evalsuite.ask import Asked, ask, generate_requests, score_requests
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.protocol import Engine
@@ -155,17 +155,18 @@ class _Session:
         progress.stage(Stage("judging"))
         samples: dict[str, Sequence[Sample]] = {}
         records = []
-        costs = _costs(asked, answers)
         for one in self._prepared:
             name = one.selected.name
             samples[name] = judge(one, asked[name], answers.by_request, self._engine.max_length)
-            tokens, seconds = costs[name]
+            tokens, seconds = answers.cost(
+                request for document in asked[name] for request in document.requests
+            )
             records.append(
                 task_record(
                     one,
                     asked[name],
                     samples[name],
-                    tokens=tokens,
+                    tokens=round(tokens),
                     seconds=seconds,
                     allow_failures=allow_failures,
                 )
@@ -198,21 +199,3 @@ class _Session:
         progress.stage(Stage("encoding"))
         tokenizer, window = self._engine.tokenizer, self._engine.max_length
         return {one.selected.name: ask(one, tokenizer, window, self._spec.seed) for one in self._prepared}
-
-
-def _costs(asked: Mapping[str, Sequence[Asked]], answers: Answers) -> dict[str, tuple[int, float]]:
-    """Tokens and seconds of each task: the session's, shared out by the size of its answered requests."""
-    sizes = {
-        name: sum(
-            len(request.context)
-            for one in documents
-            for request in one.requests
-            if request in answers.computed
-        )
-        for name, documents in asked.items()
-    }
-    whole = sum(sizes.values()) or 1
-    return {
-        name: (round(answers.tokens * size / whole), answers.seconds * size / whole)
-        for name, size in sizes.items()
-    }

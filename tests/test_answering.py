@@ -5,7 +5,8 @@ import math
 import pytest
 from runs import ScriptedEngine
 
-from evalsuite.answering import answer
+from evalsuite.answering import _tokens_by_request, answer
+from evalsuite.engine.protocol import Block
 from evalsuite.progress import Silent
 from evalsuite.store import ResponseStore, request_key
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
@@ -36,10 +37,10 @@ def test_every_request_is_answered_once_and_stored(store):
     engine = texts_engine()
     answers = answer(SCORES, TEXTS, engine, store, Silent())
     assert engine.asked == [*SCORES, *TEXTS]
-    assert answers.by_request.keys() == answers.computed == {*SCORES, *TEXTS}
+    assert answers.by_request.keys() == answers.costs.keys() == {*SCORES, *TEXTS}
     assert answers.by_request[SCORES[0]] == Score((-1.0,), False)
     assert isinstance(answers.by_request[TEXTS[0]], Generated)
-    assert answers.tokens == 4 * 10 + 3 * 6
+    assert answers.cost(answers.costs)[0] == pytest.approx(4 * 10 + 3 * 6)
     assert stored(store, SCORES + TEXTS, engine) == list(answers.by_request.values())
 
 
@@ -48,7 +49,7 @@ def test_what_is_stored_is_not_asked_again(store):
     engine = texts_engine()
     answers = answer(SCORES, TEXTS, engine, store, Silent())
     assert engine.asked == [*SCORES[7:], *TEXTS[2:]]
-    assert answers.computed == {*SCORES[7:], *TEXTS[2:]}
+    assert answers.costs.keys() == {*SCORES[7:], *TEXTS[2:]}
     assert answers.by_request.keys() == {*SCORES, *TEXTS}
 
 
@@ -63,7 +64,7 @@ def test_an_engine_is_not_touched_where_nothing_is_missing(store):
 
     answers = answer(SCORES, TEXTS, Untouchable(), store, Silent())
     assert answers.by_request.keys() == {*SCORES, *TEXTS}
-    assert (answers.computed, answers.tokens, answers.seconds) == (set(), 0, 0.0)
+    assert answers.costs == {}
 
 
 def test_blocks_before_a_crash_are_kept_and_the_block_in_flight_is_not(store):
@@ -154,3 +155,15 @@ def test_progress_hears_each_stage_that_has_work_and_every_token(store):
     heard = Heard()
     answer(SCORES, TEXTS, texts_engine(), store, heard)
     assert (heard.stages, heard.tokens, heard.planned) == (["generating"], 18, {18})
+
+
+def test_requests_of_one_model_input_share_its_tokens():
+    context = tuple(range(10))
+    letters = [ScoreRequest(context, (choice,)) for choice in (1, 2, 3, 4)]
+    longer = ScoreRequest(context, tuple(range(31)))
+    block = Block(
+        tuple((request, Score((-1.0,), False)) for request in [*letters, longer]), tokens=50, planned=50
+    )
+    costs = _tokens_by_request(block)
+    assert [costs[request] for request in letters] == [2.5] * 4
+    assert costs[longer] == 40
