@@ -61,7 +61,9 @@ def judge(
     - the gain is not an accident of these documents (its 95 % interval is above 0);
     - the gain exceeds twice the noise of a difference of two checkpoints, 2 * sqrt(2) * noise.
 
-    Values and gain must be turned so that more is better.
+    By the last condition alone, a flat noisy series is called progress in 9 % of cases with five checkpoints, 5 %
+    with twelve (`tests/results/test_trend.py`); curvature within three checkpoints counts as noise. Values and
+    gain must be turned so that more is better.
 
     Args:
         steps: of the points, rising.
@@ -94,5 +96,5 @@ def judge(
         )  # fmt: skip
     if gain <= CLEAR * math.sqrt(2) * noise:
         return Judgement(noise, ratio, spacing, "no", "its gain is within the noise between checkpoints")
-    apart = "neighbouring checkpoints" if spacing == 1 else f"checkpoints {spacing} apart"
-    return Judgement(noise, ratio, spacing, "yes", f"it can tell {apart}")
+    apart = "from one checkpoint to the next" if spacing == 1 else f"over {spacing} checkpoints"
+    return Judgement(noise, ratio, spacing, "yes", f"a gain shows {apart}")

@@ -29,7 +29,7 @@ def test_scores_noise_and_verdicts_are_shown_and_plotted(evalsuite, runs, tmp_pa
         "5000",
         "70.00 ±4.0",
         "signal/noise",
-        "it can tell neighbouring checkpoints",
+        "a gain shows from one checkpoint to the next",
     ):
         assert shown in done.stdout
     assert (tmp_path / "trend.svg").read_text("utf-8").startswith("<?xml")

@@ -54,7 +54,7 @@ def test_a_straight_line_has_no_noise_even_with_uneven_steps():
             (0.2, 0.3),
             0.5,
             "yes",
-            "it can tell neighbouring checkpoints",
+            "a gain shows from one checkpoint to the next",
         ),
         (
             [0.30, 0.42, 0.33, 0.45, 0.36, 0.41],
@@ -73,6 +73,18 @@ def test_a_straight_line_has_no_noise_even_with_uneven_steps():
 def test_the_rule_of_progress(values, interval, low, verdict, reason):
     found = judge(list(range(len(values))), values, interval, low, 0.25)
     assert (found.verdict, reason in found.reason) == (verdict, True)
+
+
+@pytest.mark.parametrize(("checkpoints", "most"), [(5, 0.12), (12, 0.07)])
+def test_a_flat_noisy_series_is_rarely_called_progress(checkpoints, most):
+    draw = np.random.default_rng(0)
+    verdicts = [
+        judge(
+            range(checkpoints), list(0.5 + draw.normal(0, 0.01, checkpoints)), (0.001, 1), 0.4, 0.25
+        ).verdict
+        for _ in range(1000)
+    ]
+    assert verdicts.count("yes") / 1000 < most
 
 
 def test_steps_come_from_names_and_order_the_runs(tmp_path):
