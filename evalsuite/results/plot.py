@@ -49,7 +49,8 @@ def plot_trend(trend: Trend, path: Path) -> None:
         axes.set_visible(False)
     unit = "position in the series" if trend.step_source == "order" else "training step"
     figure.supxlabel(unit, fontsize=9)
-    figure.supylabel("score, points of 100", fontsize=9)
+    if not any(task.lower_is_better for task in panels):
+        figure.supylabel("score, points of 100", fontsize=9)
     with disk_errors(path):
         # Without date and with a fixed salt: equal input, equal file.
         from matplotlib import rc_context
