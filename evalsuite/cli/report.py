@@ -28,6 +28,10 @@ def report(
     allow_protocol_drift: Annotated[
         bool, typer.Option("--allow-protocol-drift", help="Compare although prompt specs differ.")
     ] = False,
+    log: Annotated[
+        list[str] | None, typer.Option(help="Send the scores to wandb, mlflow or trackio; repeatable.")
+    ] = None,
+    project: Annotated[str, typer.Option(help="With --log: project or experiment.")] = "evalsuite",
 ) -> None:
     """Write a page with scores, comparison, plots and all samples; opens from disk without a network."""
     from evalsuite.results.report import report as written
@@ -41,6 +45,8 @@ def report(
             card=card,
             card_model=model,
             allow_protocol_drift=allow_protocol_drift,
+            log=log or [],
+            project=project,
         )
     for path in paths:
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB" if path.stat().st_size > 1e5 else str(path))

@@ -4,11 +4,13 @@ Public names: `report`.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalsuite.errors import StorageError, UserError
 from evalsuite.results.export import csv_text, latex_text
 from evalsuite.results.folder import disk_errors
+from evalsuite.results.loggers import send
 from evalsuite.results.report.page import render_report
 from evalsuite.results.report.source import open_source
 
@@ -21,6 +23,8 @@ def report(
     card: str | None = None,
     card_model: str | None = None,
     allow_protocol_drift: bool = False,
+    log: Sequence[str] = (),
+    project: str = "evalsuite",
 ) -> list[Path]:
     """Write a report on runs; further runs are compared with the first.
 
@@ -32,17 +36,22 @@ def report(
         card: name of a card of published numbers to hold the first run against.
         card_model: whose numbers of the card, where it has several models.
         allow_protocol_drift: compare although prompt specs differ.
+        log: experiment trackers that are told the scores: `wandb`, `mlflow`, `trackio`.
+        project: where they keep them.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: a run cannot be read or compared, the card is unknown, or a file cannot be written.
+        UserError: a run cannot be read or compared, the card is unknown, a file cannot be written, or a tracker
+            refuses.
     """
     if not runs:
         raise UserError("Name the run to report on: evalsuite report RUN --html FILE.")
     sources = open_source([Path(run) for run in runs])
-    if not (html or latex or csv):
+    if card and not html and (latex or csv or log):
+        raise UserError("--card is part of the page; name the page's file with --html.")
+    if not (html or latex or csv or log):
         html = sources[0].side.folder / "report.html"
     logs = [(source.label, source.log) for source in sources]
     texts = {}
@@ -57,6 +66,9 @@ def report(
     if len(texts) < sum(1 for path in (html, latex, csv) if path):
         raise UserError("--html, --latex and --csv name the same file; give each its own.")
     _write(texts)
+    for logger in log:
+        for source in sources:
+            send(source.log, logger, project, source.label)
     return list(texts)
 
 

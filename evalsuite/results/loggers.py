@@ -1,0 +1,101 @@
+"""Scores of a finished run for experiment trackers: Weights & Biases, MLflow, Trackio.
+
+Each is an extra of the package (`pip install 'evalsuite[wandb]'`) and keeps its own settings: where the server
+is and who may write there are read by the tracker from its environment, never by evalsuite.
+
+Public names: `LOGGERS`, `send`, `scores`, `settings`.
+"""
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+
+from evalsuite.errors import UnknownName, UserError
+from evalsuite.results.runlog import RunLog
+
+_FIELDS = ("value", "stderr", "low", "high", "n")
+
+
+def scores(log: RunLog) -> dict[str, float]:
+    """By `task/metric`, `task/metric_stderr` and so on; a task without a score is left out.
+
+    No name is the beginning of another at a slash: MLflow keeps them as files in folders.
+    """
+    return {
+        f"{task.name}/{name}" + ("" if field == "value" else f"_{field}"): float(value)
+        for task in log.tasks
+        for name, metric in task.metrics.items()
+        for field in _FIELDS
+        if (value := getattr(metric, field)) is not None
+    }
+
+
+def settings(log: RunLog) -> dict[str, str]:
+    """What the scores depend on: model, numerics, and each task's address and prompt hash."""
+    return {
+        "model": log.spec.model,
+        "weights_sha256": log.model.weights_sha256,
+        "numerics": log.model.numerics,
+        "evalsuite": log.evalsuite_version,
+        "limit": str(log.spec.limit),
+        "inputs_sha256": log.inputs_sha256,
+        "status": log.status,
+        **{f"{task.name}/address": task.address for task in log.tasks},
+        **{f"{task.name}/prompt_sha256": task.prompt_sha256 for task in log.tasks},
+    }
+
+
+def send(log: RunLog, logger: str, project: str, name: str) -> None:
+    """Log a run under a name in a project (MLflow: experiment).
+
+    Raises:
+        UserError: no such logger, its package is not installed, or it refuses.
+    """
+    if logger not in LOGGERS:
+        raise UnknownName("logger", logger, LOGGERS, f"There are {', '.join(LOGGERS)}.")
+    try:
+        LOGGERS[logger](log, project, name)
+    except ModuleNotFoundError as error:
+        if error.name != logger:
+            raise
+        raise UserError(
+            f"The package {logger} is not installed: pip install 'evalsuite[{logger}]'."
+        ) from None
+    except Exception as error:  # whatever a tracker raises concerns its server or settings, not the run
+        raise UserError(f"{logger} did not take the run: {str(error).splitlines()[0]}") from error
+
+
+def _wandb(log: RunLog, project: str, name: str) -> None:
+    wandb = import_module("wandb")
+
+    with wandb.init(project=project, name=name, config=settings(log)) as run:
+        run.log(scores(log))
+
+
+def _mlflow(log: RunLog, project: str, name: str) -> None:
+    mlflow = import_module("mlflow")
+
+    mlflow.set_experiment(project)
+    with mlflow.start_run(run_name=name):
+        mlflow.log_params({_plain(key): text for key, text in settings(log).items()})
+        mlflow.log_metrics({_plain(key): value for key, value in scores(log).items()})
+
+
+def _trackio(log: RunLog, project: str, name: str) -> None:
+    trackio = import_module("trackio")
+
+    trackio.init(project=project, name=name, config=settings(log))
+    trackio.log(scores(log))
+    trackio.finish()
+
+
+def _plain(key: str) -> str:
+    """MLflow knows letters, digits and `_-.:/` in names; `@`, as in `arc@25`, is not among them."""
+    return re.sub(r"[^\w\-.:/ ]", "-", key)
+
+
+LOGGERS: dict[str, Callable[[RunLog, str, str], None]] = {
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+    "trackio": _trackio,
+}
