@@ -188,12 +188,5 @@ def _facts(source: RunSource) -> dict[str, str]:
         "Started": log.started.replace("T", " ").replace("+00:00", " UTC"),
         "Status": log.status,
         "evalsuite": log.evalsuite_version,
-        **{
-            f"Version of {name}" if name != "platform" else "Platform": text
-            for name, text in _versions(log.environment)
-        },
+        **{name: text for name, text in log.environment.items() if name != "evalsuite"},
     }
-
-
-def _versions(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(name, text) for name, text in environment.items() if name != "evalsuite"]
