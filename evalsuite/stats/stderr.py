@@ -107,5 +107,6 @@ def _dof_of_skewed_totals(totals: "np.ndarray") -> float:
     is known less well than the number of clusters says; without this the interval is too short there.
     """
     count = len(totals)
+    totals = totals / abs(totals).max()  # the ratio is the same, and no tiny total's square is rounded to 0
     kurtosis = count * float((totals**4).sum()) / float((totals**2).sum()) ** 2
     return 2 * count / max(kurtosis - 1, 1e-9)
