@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.errors import StorageError
@@ -35,6 +35,7 @@ def key(number: int) -> bytes:
     return number.to_bytes(32, "big")
 
 
+@settings(deadline=None)
 @given(answers=st.lists(scores | texts, max_size=20))
 def test_what_is_stored_comes_back_equal_to_the_last_bit(tmp_path_factory, answers):
     path = tmp_path_factory.mktemp("store") / "responses.sqlite"
@@ -115,12 +116,14 @@ def test_every_field_of_the_model_changes_the_key(request_, field):
     assert request_key(request_, other) != request_key(request_, MODEL)
 
 
+@settings(deadline=None)
 @given(whole=st.lists(st.integers(0, 300), min_size=2, max_size=12).map(tuple))
 def test_no_two_splits_of_a_text_share_a_key(whole):
     splits = [ScoreRequest(whole[:place], whole[place:]) for place in range(len(whole) + 1)]
     assert len({request_key(one, MODEL) for one in splits}) == len(splits)
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(ScoreRequest, ids, ids) | st.builds(GenerateRequest, ids, st.lists(st.text(st.characters(codec="utf-8"))).map(tuple), st.integers(1, 99)), unique=True))  # fmt: skip
 def test_different_requests_have_different_keys_and_equal_ones_the_same(requests):
     assert len({request_key(one, MODEL) for one in requests}) == len(requests)

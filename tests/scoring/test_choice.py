@@ -1,7 +1,7 @@
 """Which choice the log-likelihoods choose."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.scoring.choice import choose
@@ -56,6 +56,7 @@ def test_a_score_for_each_choice_is_required():
         choose(MultipleChoice("?", ("a", "b"), 0), ("a", "b"), [score(-1.0)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, -1e-6), min_size=2, max_size=8), st.data())
 def test_exactly_one_answer_is_right(totals, data):
     texts = [data.draw(st.text(min_size=1, max_size=20)) for _ in totals]
@@ -65,6 +66,7 @@ def test_exactly_one_answer_is_right(totals, data):
     assert totals[verdict(totals, texts).prediction] == max(totals)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1000, -1), min_size=2, max_size=8, unique=True), st.randoms())
 def test_the_order_of_the_choices_does_not_matter(totals, shuffler):
     places = list(range(len(totals)))
