@@ -19,8 +19,9 @@ POLICY = Policy.model_validate(
 )
 
 
-@pytest.fixture
-def report(tmp_path):
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
     tasks = dict.fromkeys("abcde", BASE)
     second = {
         "a": BASE,
@@ -29,8 +30,8 @@ def report(tmp_path):
         "d": flipped(BASE, 80, 50),
         "e": flipped(BASE, lost=300),
     }
-    first = fabricate(tmp_path / "one", tasks)
-    return evalsuite.gate(first, fabricate(tmp_path / "other", second), POLICY)
+    first = fabricate(folder / "one", tasks)
+    return evalsuite.gate(first, fabricate(folder / "other", second), POLICY)
 
 
 def test_every_outcome_has_its_place(report, tmp_path):
