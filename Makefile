@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: setup demo test test-slow lint wheel-check schema clean
+.PHONY: setup demo test test-slow lint wheel-check reference gate schema clean
 
 setup: $(SETUP)
 
@@ -15,7 +15,7 @@ $(SETUP): pyproject.toml constraints.txt requirements-demo.txt
 	touch $@
 
 demo: setup
-	$(BIN)/evalsuite run --tasks mmlu,lm_eval/hellaswag,gsm8k --model smollm2-135m --limit 40 --out demo
+	$(BIN)/evalsuite run --tasks mmlu,lm_eval/hellaswag,gsm8k --model smollm2-135m --limit 20 --out demo
 
 test: setup lint
 	$(BIN)/python -m pytest -m "not slow"
@@ -31,6 +31,13 @@ lint: setup
 # Builds the wheel, installs it into an empty environment, and runs a task from another folder.
 wheel-check: setup
 	$(BIN)/python tests/wheel_check.py
+
+# A fresh run of a small model against the one that is kept in results/reference.
+gate: setup
+	$(BIN)/python benchmarks/reference.py --gate
+
+reference: setup
+	$(BIN)/python benchmarks/reference.py
 
 schema: setup
 	$(BIN)/python -m evalsuite.results.schema

@@ -1,5 +1,6 @@
 """`evalsuite run`: evaluate a model."""
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,8 @@ def run(
     from evalsuite import api
     from evalsuite.cli.progress import live_progress
 
+    # A scheduler that takes the machine back asks as politely as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with live_progress() as progress:
         try:
             log = api.run(
