@@ -32,7 +32,9 @@ def make() -> None:
         for name in ("run.json", "table.md"):
             shutil.copy(Path(folder, name), REFERENCE / name)
         for table in Path(folder, "samples").glob("*.parquet"):
-            pq.write_table(pq.read_table(table, columns=KEPT), REFERENCE / "samples" / table.name, compression="zstd")
+            pq.write_table(
+                pq.read_table(table, columns=KEPT), REFERENCE / "samples" / table.name, compression="zstd"
+            )
 
 
 def gate() -> int:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from evalsuite.data.refs import DatasetRef, Pin
     from evalsuite.errors import UserError
     from evalsuite.prompting.spec import PromptSpec
+    from evalsuite.results.cards_compare import compare_with_card
     from evalsuite.results.compare import compare
     from evalsuite.results.compare_document import Comparison
     from evalsuite.results.gate import gate
     from evalsuite.results.gate_document import GateReport
     from evalsuite.results.runlog import RunLog, read_run
+    from evalsuite.results.trend import trend
     from evalsuite.task import Task
     from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
 
@@ -35,9 +37,11 @@ _HOMES = {
     "Task": "evalsuite.task",
     "UserError": "evalsuite.errors",
     "compare": "evalsuite.results.compare",
+    "compare_with_card": "evalsuite.results.cards_compare",
     "gate": "evalsuite.results.gate",
     "read_run": "evalsuite.results.runlog",
     "run": "evalsuite.api",
+    "trend": "evalsuite.results.trend",
 }
 
 __all__ = [
@@ -53,9 +57,11 @@ __all__ = [
     "Task",
     "UserError",
     "compare",
+    "compare_with_card",
     "gate",
     "read_run",
     "run",
+    "trend",
 ]
 
 

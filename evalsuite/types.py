@@ -193,6 +193,10 @@ class Sample:
     """What the headline metric judged: a choice's index, or the extracted answer."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """By metric; empty without a verdict."""
+    extracted: tuple[str | None, ...] = ()
+    """By generated text: the answer found in it."""
+    correct: tuple[bool, ...] = ()
+    """By generated text: the verdict on it."""
     responses: tuple[Response, ...] = ()
     """Answers in the order of the prompt's continuations, or of the samples."""
     context_tokens: tuple[int, ...] = ()

@@ -30,7 +30,13 @@ def test_a_refusal_is_an_answer(monkeypatch, answer):
 
 @pytest.mark.parametrize(
     "answer",
-    [status(503), status(407), urllib.error.URLError("refused"), TimeoutError("timed out"), ValueError("no url")],
+    [
+        status(503),
+        status(407),
+        urllib.error.URLError("refused"),
+        TimeoutError("timed out"),
+        ValueError("no url"),
+    ],
 )
 def test_a_gateway_or_a_dead_line_is_not(monkeypatch, answer):
     monkeypatch.setattr(hub.urllib.request, "urlopen", raising(answer))

@@ -7,6 +7,7 @@ from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import macro_estimate
+from evalsuite.stats.repeats import VarianceSplit, variance_split
 from evalsuite.types import Generated, Sample
 
 
@@ -60,7 +61,20 @@ def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRec
     values = {subtask: [one.metrics[name] for one in group] for subtask, group in groups.items()}
     declared = any(sample.document.cluster for sample in samples)
     clusters = {subtask: [one.document.cluster for one in group] for subtask, group in groups.items()}
-    return MetricRecord(**asdict(macro_estimate(values, clusters if declared else None)))
+    estimate = asdict(macro_estimate(values, clusters if declared else None))
+    split = _split(samples) if len(groups) == 1 and not declared else None
+    return MetricRecord(
+        **estimate,
+        problem_stderr=split and split.problems,
+        sampling_stderr=split and split.sampling,
+    )
+
+
+def _split(samples: Sequence[Sample]) -> VarianceSplit | None:
+    """Problem and sampling part of the standard error, where every document has several answers."""
+    if len(samples) < 2 or any(len(sample.correct) < 2 for sample in samples):
+        return None
+    return variance_split([sample.correct for sample in samples])
 
 
 def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, SubtaskRecord]:

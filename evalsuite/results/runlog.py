@@ -67,6 +67,10 @@ class MetricRecord(_Part):
     n: int
     clusters: int | None = None
     """Sources that the documents share, where the standard error counts these."""
+    problem_stderr: float | None = None
+    """Part of the standard error that more answers to each document would not take away."""
+    sampling_stderr: float | None = None
+    """Part that is another seed's, where documents have several answers."""
 
 
 class SubtaskRecord(_Part):

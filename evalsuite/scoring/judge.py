@@ -97,7 +97,9 @@ def _from_texts(sample: Sample, found: Found) -> Sample:
         return replace(sample, status="failed", reason=str(failures[0]))
     verdicts = [one for one in found if not isinstance(one, ScorerFailed)]
     share = sum(correct for correct, _ in verdicts) / len(verdicts)
-    return replace(sample, prediction=verdicts[0][1], metrics={"exact_match": share})
+    correct, extracted = zip(*verdicts, strict=True)
+    metrics = {"exact_match": share}
+    return replace(sample, prediction=extracted[0], metrics=metrics, extracted=extracted, correct=correct)
 
 
 def _verdicts_by_exact_match(samples: Sequence[Sample], spec: PromptSpec) -> list[Found]:

@@ -81,7 +81,7 @@ def test_no_text_of_the_data_is_changed_or_taken_for_a_template(stem, choices):
 def test_a_template_sees_no_answer_of_the_question_that_is_asked():
     for name in ("answer", "gold"):
         with pytest.raises(UserError, match=f"ours/quiz: question.*'{name}' is undefined"):
-            ask(CLOZE | {"question": "{{ stem }} {{ %s }}" % name}, SKY)
+            ask(CLOZE | {"question": "{{ stem }} {{ " + name + " }}"}, SKY)
 
 
 def test_rows_of_equal_id_are_not_taken_for_each_other():

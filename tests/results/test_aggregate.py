@@ -112,6 +112,32 @@ def test_what_was_unusual_is_counted(bench):
     assert (found.counts.shots_dropped, found.counts.joined, found.counts.cut) == (1, 1, 2)
 
 
+def repeated(prepared, verdicts):
+    """The record of documents with several answers each, by their verdicts."""
+    asked = ask(prepared, TOKENIZER, None, 0)
+    answers = {one.requests[0]: Generated("3", 2, "stop") for one in asked}
+    samples = [
+        replace(sample, correct=tuple(given), metrics={"exact_match": sum(given) / len(given)})
+        for sample, given in zip(judge(prepared, asked, answers, None), verdicts, strict=True)
+    ]
+    return task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
+
+
+def test_several_answers_split_the_error_into_problems_and_sampling(bench):
+    prepared = bench.prepared("sums", limit=4)
+    same = repeated(prepared, [[True] * 4, [True] * 4, [False] * 4, [False] * 4]).metrics["exact_match"]
+    assert (same.sampling_stderr, same.problem_stderr) == (0, pytest.approx(same.stderr))
+    mixed = repeated(prepared, [[True, False]] * 4).metrics["exact_match"]
+    assert mixed.stderr == 0
+    assert mixed.problem_stderr == 0
+    assert mixed.sampling_stderr == pytest.approx((0.25 / 4) ** 0.5)
+
+
+def test_one_answer_each_tells_no_split(bench):
+    metric = repeated(bench.prepared("sums", limit=4), [[True], [False]] * 2).metrics["exact_match"]
+    assert (metric.problem_stderr, metric.sampling_stderr) == (None, None)
+
+
 def test_the_record_names_protocol_and_data(bench):
     prepared = bench.prepared("quiz:letters")
     found = record(prepared, right=[])
