@@ -65,8 +65,8 @@ def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRec
     split = _split(samples) if len(groups) == 1 and not declared else None
     return MetricRecord(
         **estimate,
-        problem_stderr=split and split.problems,
-        sampling_stderr=split and split.sampling,
+        problem_stderr=split.problems if split else None,
+        sampling_stderr=split.sampling if split else None,
     )
 
 
