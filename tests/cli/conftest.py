@@ -1,4 +1,4 @@
-"""Runs the command line as a user does: in a process of its own, without a hub."""
+"""Runs the command line as a user does, without a hub: in a process of its own, or in this one."""
 
 import os
 import subprocess
@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from runs import Bench
+
+from evalsuite.cli import main
+
+from .tiny_run import Done, arguments
 
 PLUGIN = Path(__file__).parents[1] / "tasks" / "plugin" / "tiny.py"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,3 +60,43 @@ def complaint(evalsuite) -> Callable[..., str]:
         return done.stderr.removeprefix("evalsuite: ").rstrip("\n")
 
     return run
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """The command line in this process."""
+
+    def call(*arguments) -> Done:
+        monkeypatch.setattr(sys, "argv", ["evalsuite", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    import torch
+    from engine.tiny import save, tiny_llama
+
+    torch.set_num_threads(1)
+    return save(tiny_llama(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    return Bench.make(tmp_path, documents=6)
+
+
+@pytest.fixture
+def run(cli, bench, model):
+    """`evalsuite run` on the bench; what a test gives replaces what is given here."""
+
+    def call(*tasks: str, **options) -> Done:
+        return cli(*arguments(bench, model, *tasks, **options))
+
+    return call

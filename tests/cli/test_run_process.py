@@ -1,0 +1,56 @@
+"""`evalsuite run` in processes of its own: a hub that is away, and interrupts."""
+
+import signal
+import time
+
+from runs import PLUGIN, read_json, write_data
+
+from .tiny_run import arguments, process
+
+
+def test_a_hub_that_does_not_answer_is_noticed_at_once(tmp_path):
+    began = time.monotonic()
+    env = {"HF_ENDPOINT": "http://localhost:9", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
+    running = process("run", "--tasks", "mmlu,gsm8k", "--model", "8b", "--out", str(tmp_path / "out"), **env)
+    out, err = running.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert (running.returncode, out) == (2, "")
+    [line] = err.strip().splitlines()
+    assert "'8b' (nvidia/Nemotron-H-8B-Base-8K) is not (or not fully) on this machine" in line
+    assert "http://localhost:9 does not answer" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_control_c_ends_with_a_sentence_and_the_same_command_continues(cli, bench, model):
+    """The interrupt comes while the engine works."""
+    slow = PLUGIN.replace("max_tokens=6", "max_tokens=80").replace('stop=("\\n",), ', "")
+    bench.plugin.write_text(slow, "utf-8")
+    write_data(bench.data, 400)
+    running = process(*arguments(bench, model))
+    for line in running.stderr:
+        if line == "evalsuite: scoring ...\n":
+            break
+    while not (bench.out / "responses.sqlite-wal").exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == (
+        "evalsuite: stopped; the answers so far are kept, the same command continues."
+    )
+    assert "Traceback" not in err
+    assert read_json(bench.out / "run.json")["status"] == "running"
+    assert cli(*arguments(bench, model)).code == 0
+    assert read_json(bench.out / "run.json")["status"] == "complete"
+
+
+def test_control_c_during_the_start_is_no_traceback(bench, model):
+    running = process(*arguments(bench, model))
+    assert running.stderr.readline() == "evalsuite: preparing ...\n"
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert err.splitlines()[-1].startswith("evalsuite: stopped;")
+    assert "Traceback" not in err
