@@ -3,6 +3,7 @@
 import signal
 import time
 
+import pytest
 from runs import PLUGIN, read_json, write_data
 
 from .tiny_run import arguments, process
@@ -46,10 +47,11 @@ def test_control_c_ends_with_a_sentence_and_the_same_command_continues(cli, benc
     assert read_json(bench.out / "run.json")["status"] == "complete"
 
 
-def test_control_c_during_the_start_is_no_traceback(bench, model):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_and_a_polite_kill_during_the_start_are_no_traceback(bench, model, sign):
     running = process(*arguments(bench, model))
     assert running.stderr.readline() == "evalsuite: preparing ...\n"
-    running.send_signal(signal.SIGINT)
+    running.send_signal(sign)
     _, err = running.communicate(timeout=30)
     assert running.returncode == 130
     assert err.splitlines()[-1].startswith("evalsuite: stopped;")

@@ -1,8 +1,10 @@
 """`evalsuite run` on a tiny bench, in this process or in one of its own."""
 
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,4 +44,7 @@ def sentence(done: Done) -> str:
 def process(*arguments: str, **environment: str) -> subprocess.Popen:
     env = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **environment}
     command = [sys.executable, "-m", "evalsuite", *arguments]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell starts background jobs with the interrupt ignored; here it must arrive.
+    heeding = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, preexec_fn=heeding)
