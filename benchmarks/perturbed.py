@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from evalsuite.models import resolve
+from evalsuite.checkpoints import resolve
 
 
 def main(name: str, out: Path, strengths: list[float]) -> None:

@@ -61,7 +61,7 @@ def run(
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
-    from evalsuite.models import resolve
+    from evalsuite.checkpoints import resolve
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from evalsuite.answering import answer
 from evalsuite.ask import Asked, ask, generate_requests, score_requests
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.protocol import Engine
-from evalsuite.models import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.progress import Progress, Silent, Stage
 from evalsuite.registry import Selected

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from data.tiny_mirror import TinyMirror
 
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.protocol import Block
-from evalsuite.models import ModelFiles
 from evalsuite.prepare import PreparedTask, gold_text, prepare
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.runlog import RunLog, RunSpec

@@ -10,8 +10,8 @@ import pytest
 from golden import GOLDEN, SHARED, needs_golden, needs_package
 
 from evalsuite.ask import Asked, ask, score_requests
+from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
-from evalsuite.models import resolve
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
 from evalsuite.results.aggregate import task_record

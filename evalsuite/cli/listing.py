@@ -77,7 +77,7 @@ def _recipes(include: list) -> list[dict[str, Any]]:
 
 
 def _models(include: list) -> list[dict[str, Any]]:
-    from evalsuite.models import aliases
+    from evalsuite.checkpoints import aliases
 
     return [
         {"alias": alias.name, "model": alias.hub_id, "about": alias.description}

@@ -80,8 +80,8 @@ def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
 def _tokens(prepared: "PreparedTask", doc: int, model: str) -> list[dict[str, list[str]]]:
     """Each request's context and continuation as the model's tokens."""
     from evalsuite.ask import ask
+    from evalsuite.checkpoints import resolve
     from evalsuite.engine.tokenizer import HuggingFaceTokenizer
-    from evalsuite.models import resolve
 
     tokenizer = HuggingFaceTokenizer(resolve(model))
     alone = replace(prepared, documents=[prepared.documents[doc]], shots=[prepared.shots[doc]])

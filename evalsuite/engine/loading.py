@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import read_config
 from evalsuite.engine.head import widen_head
 from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.models import ModelSupport, support_for
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
-from evalsuite.models import ModelFiles
-from evalsuite.models.files import read_config
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.transformers_engine import TransformersEngine
 from evalsuite.errors import UnknownName
-from evalsuite.models import ModelFiles
 
 ENGINES: dict[str, Callable[..., Engine]] = {"native": TransformersEngine}
 

@@ -4,9 +4,9 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
-from evalsuite.models import ModelFiles
 from evalsuite.types import TokenIds
 
 TEXTS_PER_CALL = 2048

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints.files import context_window, read_config
 from evalsuite.engine.batches import (
     Budget,
     ScoreRow,
@@ -23,8 +25,6 @@ from evalsuite.engine.placement import (
 )
 from evalsuite.engine.protocol import Block
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
-from evalsuite.models import ModelFiles, tokenizer_digest, weights_digest
-from evalsuite.models.files import context_window, read_config
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TransformersEngine:
     first `score` or `generate` that has work to do.
 
     Args:
-        files: the model, from `evalsuite.models.resolve`.
+        files: the model, from `evalsuite.checkpoints.resolve`.
         dtype: "auto" (float32 on a CPU, bfloat16 elsewhere), "float32", "bfloat16" or "float16".
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
         trust_remote_code: let the model's folder run code of its own.

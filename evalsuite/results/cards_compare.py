@@ -178,7 +178,7 @@ def _model(card: Card, side: RunSide, asked: str | None) -> str:
 
 def _hub_id(side: RunSide) -> str:
     """The run's model, by its name on the hub where the run names an alias."""
-    from evalsuite.models import aliases
+    from evalsuite.checkpoints import aliases
 
     known = aliases().get(side.log.model.id)
     return known.hub_id if known else side.log.model.id

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 import torch
 
+from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine import TransformersEngine
-from evalsuite.models import ModelFiles, resolve
 
 from .tiny import save, tiny_llama
 

@@ -4,10 +4,10 @@ import sys
 import pytest
 from safetensors.torch import load_file, save_file
 
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.loading import _check_kernels, load_model
 from evalsuite.engine.models import support_for
 from evalsuite.errors import ModelError
-from evalsuite.models import ModelFiles
 
 from .tiny import save, tiny_llama, tiny_nemotron_h
 

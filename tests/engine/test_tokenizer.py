@@ -1,8 +1,8 @@
 import pytest
 
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import ModelError
-from evalsuite.models import ModelFiles
 
 
 def test_texts_become_ids_and_ids_become_text_again(llama_files):

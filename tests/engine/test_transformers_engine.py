@@ -4,10 +4,10 @@ import sys
 import pytest
 import torch
 
+from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
 from evalsuite.engine import TransformersEngine, score
 from evalsuite.engine.make import make_engine
 from evalsuite.errors import UnknownName
-from evalsuite.models import ModelFiles, resolve, weights_digest
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
 
 from .tiny import save, tiny_gpt2

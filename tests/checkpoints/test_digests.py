@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from evalsuite.checkpoints import ModelFiles, digests, tokenizer_digest, weights_digest
 from evalsuite.errors import ModelError
-from evalsuite.models import ModelFiles, digests, tokenizer_digest, weights_digest
 
 from .conftest import gguf, safetensors
 

@@ -4,8 +4,8 @@ import time
 import pytest
 
 from evalsuite import hub
+from evalsuite.checkpoints import aliases, resolve
 from evalsuite.errors import ModelError
-from evalsuite.models import aliases, resolve
 
 from .conftest import gguf, safetensors
 
@@ -21,7 +21,7 @@ def refusal(name, **options):
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    monkeypatch.setattr("evalsuite.models.locate.why_unreachable", lambda: "no route to host")
+    monkeypatch.setattr("evalsuite.checkpoints.locate.why_unreachable", lambda: "no route to host")
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_another_revision_is_another_model(cached, unreachable):
 
 
 def test_the_hub_is_not_asked_where_it_should_not_be(tmp_path, monkeypatch):
-    monkeypatch.setattr("evalsuite.models.locate.why_unreachable", None)
+    monkeypatch.setattr("evalsuite.checkpoints.locate.why_unreachable", None)
     assert "not to be asked" in refusal("8b", local_only=True, cache_dir=tmp_path / "hub")
 
 

@@ -5,9 +5,9 @@
 imports torch or transformers, so that a finished run does not pay for them.
 """
 
-from evalsuite.models.aliases import Alias, aliases
-from evalsuite.models.digests import tokenizer_digest, weights_digest
-from evalsuite.models.files import ModelFiles
-from evalsuite.models.locate import resolve
+from evalsuite.checkpoints.aliases import Alias, aliases
+from evalsuite.checkpoints.digests import tokenizer_digest, weights_digest
+from evalsuite.checkpoints.files import ModelFiles
+from evalsuite.checkpoints.locate import resolve
 
 __all__ = ["Alias", "ModelFiles", "aliases", "resolve", "tokenizer_digest", "weights_digest"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalsuite.checkpoints.headers import check_safetensors, read_gguf_header
 from evalsuite.errors import ModelError
-from evalsuite.models.headers import check_safetensors, read_gguf_header
 
 TOKENIZER_FILES = (
     "tokenizer.json",

@@ -5,10 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from evalsuite.checkpoints.aliases import Alias, aliases
+from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles, check, weight_files
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.hub import why_unreachable
-from evalsuite.models.aliases import Alias, aliases
-from evalsuite.models.files import TOKENIZER_FILES, ModelFiles, check, weight_files
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)

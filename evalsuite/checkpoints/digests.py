@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from evalsuite.checkpoints.files import ModelFiles, read_config, tokenizer_files, weight_files
 from evalsuite.errors import ModelError
-from evalsuite.models.files import ModelFiles, read_config, tokenizer_files, weight_files
 from evalsuite.types import sha256_of
 
 CHUNK = 16 * 2**20

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from evalsuite.models import ModelFiles
-from evalsuite.models.files import context_window, read_config, tokenizer_files, weight_files
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import context_window, read_config, tokenizer_files, weight_files
 
 from .conftest import gguf, safetensors
 
