@@ -51,6 +51,7 @@ def run(
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
     from evalsuite import api
     from evalsuite.cli.progress import live_progress
+    from evalsuite.results.folder import default_folder
 
     # A scheduler that takes the machine back asks as politely as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -83,12 +84,12 @@ def run(
                 "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
             )
             raise typer.Exit(INTERRUPTED) from None
-    _print(log, as_json)
+    _print(log, as_json, out or default_folder(log.spec))
     if log.status != "complete":
         raise typer.Exit(1)
 
 
-def _print(log: "RunLog", as_json: bool) -> None:
+def _print(log: "RunLog", as_json: bool, folder: Path) -> None:
     if as_json:
         typer.echo(log.model_dump_json(indent=2))
         for task in log.tasks:
@@ -105,3 +106,4 @@ def _print(log: "RunLog", as_json: bool) -> None:
     console.print(terminal_table(log))
     for line in remarks(log):
         console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    console.print(f"results in {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -171,9 +171,9 @@ class RunLog(_Part):
         raise KeyError(name)
 
 
-def read_run(path: Path) -> RunLog:
+def read_run(path: str | Path) -> RunLog:
     """The run log of a run folder or of a `run.json`; raises StorageError with what is wrong with it."""
-    file = path / "run.json" if path.is_dir() else path
+    file = Path(path, "run.json") if Path(path).is_dir() else Path(path)
     try:
         return RunLog.model_validate_json(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,6 +1,7 @@
 """`evalsuite run` as a user meets it: results and exit codes."""
 
 import json
+from pathlib import Path
 
 from runs import ADDRESSES, read_json
 
@@ -15,6 +16,7 @@ def test_a_run_prints_a_table_and_leaves_everything_in_its_folder(run, bench):
     assert "95 % interval" in done.out
     assert "\x1b[" not in done.out + done.err
     assert "…" not in done.out
+    assert done.out.splitlines()[-1] == f"results in {bench.out}"
     assert {path.name for path in bench.out.iterdir()} >= {
         "run.json",
         "table.md",
@@ -54,9 +56,10 @@ def test_options_reach_the_specification(run, bench):
 
 def test_without_out_the_folder_is_named_after_model_and_specification(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("pairs", out=None, limit=2).code == 0
-    assert run("pairs", out=None, limit=3).code == 0
+    told = [run("pairs", out=None, limit=limit).out.splitlines()[-1] for limit in (2, 3)]
     assert len(list((tmp_path / "results" / "runs").glob("*tiny-*/run.json"))) == 2
+    for line in told:
+        assert Path(tmp_path, line.removeprefix("results in "), "run.json").is_file()
 
 
 def test_prompts_beyond_the_context_window_are_named_and_leave_no_score(run, bench):
