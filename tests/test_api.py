@@ -12,15 +12,6 @@ import evalsuite
 from evalsuite.api import data_folder
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    import torch
-    from engine.tiny import save, tiny_llama
-
-    torch.set_num_threads(1)
-    return save(tiny_llama(), tmp_path_factory.mktemp("models") / "tiny")
-
-
 @pytest.fixture
 def bench(tmp_path) -> Bench:
     return Bench.make(tmp_path, documents=4)
