@@ -7,7 +7,7 @@ from evalsuite.errors import UserError
 
 _GRAMMAR = re.compile(
     r"(?:(?P<recipe>[A-Za-z0-9_-]+)/)?(?P<task>[A-Za-z0-9_.*?-]+)"
-    r"(?::(?P<form>[A-Za-z_]+))?(?:@(?P<shots>\d+))?"
+    r"(?::(?P<form>[A-Za-z0-9_]+))?(?:@(?P<shots>\d+))?"
 )
 
 

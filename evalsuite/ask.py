@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalsuite.engine.encode import Encoded, encode_contexts, encode_pairs
+from evalsuite.engine.encode import Encoded, encode_contexts, encode_last_tokens, encode_pairs
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.prepare import PreparedTask
 from evalsuite.types import Bos, GenerateRequest, Prompt, Request, ScoreRequest, TokenIds
@@ -42,6 +42,7 @@ def ask(prepared: PreparedTask, tokenizer: Tokenizer, window: int | None, seed: 
         seed: seed of sampled generation.
     """
     spec = prepared.selected.spec
+    window = min(filter(None, (window, spec.window)), default=None)
     asked = _encoded(prepared.prompts, [spec.shots.count] * len(prepared.prompts), tokenizer, window, seed)
     if spec.overlong == "drop_shots":
         for place, first in enumerate(asked):
@@ -77,8 +78,9 @@ def _encoded(
 
 def _encoded_pairs(tokenizer: Tokenizer, prompts: Sequence[Prompt], bos: Bos) -> list[list[Encoded] | str]:
     """The encoded pairs of each prompt, or why they cannot be encoded."""
+    encode = encode_pairs if prompts[0].join == "joined" else encode_last_tokens
     try:
-        pairs = iter(encode_pairs(tokenizer, [pair for prompt in prompts for pair in prompt.pairs], bos))
+        pairs = iter(encode(tokenizer, [pair for prompt in prompts for pair in prompt.pairs], bos))
     except ValueError as error:
         if len(prompts) == 1:
             return [str(error)]
@@ -126,3 +128,13 @@ def score_requests(asked: Sequence[Asked]) -> list[ScoreRequest]:
 def generate_requests(asked: Sequence[Asked]) -> list[GenerateRequest]:
     """The distinct generation requests, in order."""
     return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, GenerateRequest)))
+
+
+def letter_tokens(prepared: PreparedTask, asked: Sequence[Asked], tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Which tokens stood for the letters, where a recipe encodes them by themselves: it depends on the tokenizer."""
+    first = next((one for one in asked if one.requests), None)
+    if prepared.selected.spec.join == "joined" or first is None:
+        return ()
+    ids = [request.continuation[0] for request in first.requests if isinstance(request, ScoreRequest)]
+    shown = ", ".join(f"{tokenizer.decode([one])!r} ({one})" for one in ids)
+    return (f"Letters were scored by the tokens {shown}.",)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.prepare import PreparedTask, gold_text
-from evalsuite.types import Document, Prompt, canonical_json, sha256_of
+from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, sha256_of
 
 _KINDS = {True: "generate_until", False: "loglikelihood"}
 
@@ -20,8 +20,8 @@ def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
             "context": prompt.contexts[0],
             "contexts": list(prompt.contexts) if len(prompt.contexts) > 1 else [],
             "continuations": list(prompt.continuations),
-            "generation": _arguments(prepared) if prompt.generation else None,
-            "gold": gold_text(document),
+            "generation": _arguments(prepared, document) if prompt.generation else None,
+            "gold": _gold(prepared, document),
         }
         for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
     ]
@@ -37,7 +37,7 @@ def hash_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
 
 def _hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict[str, Any]:
     generates = prompt.generation is not None
-    hashed = [_arguments(prepared)] if generates else list(prompt.continuations)
+    hashed = [_arguments(prepared, document)] if generates else list(prompt.continuations)
     return {
         "subtask": document.subtask,
         "doc": document.subtask_index,
@@ -47,15 +47,32 @@ def _hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dic
         "continuation_sha256": [sha256_of(text) for text in hashed],
         "n_chars": len(prompt.contexts[0]),
         "n_chars_continuation": [len(text) for text in prompt.continuations],
-        "gold": gold_text(document),
-        "target_sha256": sha256_of(gold_text(document)) if generates else None,
+        "gold": _gold(prepared, document),
+        "target_sha256": _target_sha256(prepared, document),
     }
 
 
-def _arguments(prepared: PreparedTask) -> str:
+def _gold(prepared: PreparedTask, document: Document) -> str:
+    """The right answer as the golden files have it: of listed questions, a letter where text is generated."""
+    spec, question = prepared.selected.spec, document.question
+    if isinstance(question, MultipleChoice) and spec.format == "generate":
+        return spec.letters[question.answer]
+    if isinstance(question, OpenAnswer) and spec.format == "gold" and len(question.answers) > 1:
+        return canonical_json(list(range(len(question.answers))))
+    return gold_text(document)
+
+
+def _target_sha256(prepared: PreparedTask, document: Document) -> str | None:
+    spec = prepared.selected.spec
+    if spec.target is not None:
+        return sha256_of(prepared.renderer.target(document))
+    return sha256_of(_gold(prepared, document)) if spec.format == "generate" else None
+
+
+def _arguments(prepared: PreparedTask, document: Document) -> str:
     """Generation arguments in canonical JSON, as the reference harness spells them."""
     generation = prepared.selected.spec.generation
-    return canonical_json(generation.reference_arguments()) if generation else ""
+    return canonical_json(generation.reference_arguments(document.member)) if generation else ""
 
 
 def write_requests(prepared: PreparedTask, folder: Path, hashes: bool) -> Path:

@@ -12,7 +12,16 @@ from evalsuite.prompting.fewshot import draw_shots
 from evalsuite.prompting.render import Renderer
 from evalsuite.registry import Selected
 from evalsuite.task import Task
-from evalsuite.types import ClozePair, Document, MultipleChoice, OpenAnswer, Prompt, Question, Row
+from evalsuite.types import (
+    ClozePair,
+    CodeProblem,
+    Document,
+    MultipleChoice,
+    OpenAnswer,
+    Prompt,
+    Question,
+    Row,
+)
 
 
 @dataclass(frozen=True)
@@ -51,9 +60,14 @@ class PreparedTask:
 
 
 def gold_text(document: Document) -> str:
-    """The right answer: the index of the right choice, or the canonical gold form."""
-    question = document.question
-    return question.answers[0] if isinstance(question, OpenAnswer) else str(question.answer)
+    """The right answer: the index of the right choice, the canonical gold form, or a program that passes."""
+    match document.question:
+        case OpenAnswer(answers=answers):
+            return answers[0]
+        case CodeProblem(solution=solution):
+            return solution
+        case MultipleChoice(answer=answer) | ClozePair(answer=answer):
+            return str(answer)
 
 
 def prepare(
@@ -79,7 +93,7 @@ def prepare(
     task, spec = selected.task, selected.spec
     evaluated = split or spec.split or task.split
     data = {evaluated: load_split(task.data, evaluated, data_dir=data_dir, allow_drift=allow_drift)}
-    documents = _documents(task, data[evaluated].rows)
+    documents = _documents(selected, data[evaluated].rows)
     pool: list[Row] = []
     if spec.shots.count and spec.shots.split and spec.shots.exemplars is None:
         source = spec.shots.split
@@ -91,15 +105,22 @@ def prepare(
     return PreparedTask(selected, evaluated, [documents[p] for p in places], [shots[p] for p in places], data)
 
 
-def _documents(task: Task, rows: Sequence[Row]) -> list[Document]:
+def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:
+    """The rows as documents; of the member tasks that the spec names, where it names some."""
+    task, spec = selected.task, selected.spec
     seen: dict[str, int] = {}
-    documents = []
+    documents: list[Document] = []
     for index, row in enumerate(rows):
         with _readable(task, f"row {index}"):
-            subtask = task.subtask(row) if task.subtask else ""
+            member = task.subtask(row) if task.subtask else ""
             cluster = task.cluster(row) if task.cluster else ""
-        place = seen[subtask] = seen.get(subtask, -1) + 1
-        documents.append(Document(index, subtask, place, row, _question(task, row, f"row {index}"), cluster))
+        if spec.members and member not in spec.members:
+            continue
+        place = seen[member] = seen.get(member, -1) + 1
+        # A single member is the task itself.
+        subtask = f"{spec.task}_{member}" if member and len(spec.members) != 1 else ""
+        question = _question(task, row, f"row {index}")
+        documents.append(Document(len(documents), subtask, place, row, question, cluster, member))
     return documents
 
 
@@ -115,6 +136,8 @@ def _question(task: Task, row: Row, where: str) -> Question:
                 found = f"answer {answer} of {len(choices)} choices"
             case OpenAnswer(answers=answers):
                 known, found = bool(answers), "no accepted answer"
+            case CodeProblem(tests=tests):
+                known, found = bool(tests), "no tests"
     if not known:
         raise DataError(
             f"Task '{task.name}' finds {found} in {where} of {task.data}; a split without right answers "
@@ -145,12 +168,16 @@ def _shots(
         pools.setdefault(member(row), []).append(row)
     members: dict[str, list[Document]] = {}
     for document in documents:
-        members.setdefault(document.subtask, []).append(document)
+        members.setdefault(document.member, []).append(document)
     drawn: dict[int, list[Row]] = {}
     for name, group in members.items():
         try:
             rows = draw_shots(
-                selected.spec.shots, [document.row for document in group], pools.get(name, []), same_split
+                selected.spec.shots,
+                [document.row for document in group],
+                pools.get(name, []),
+                same_split,
+                name,
             )
         except DataError as error:
             raise DataError(f"{selected.name}{f' ({name})' if name else ''}: {error}") from None

@@ -28,7 +28,8 @@ class Selected:
     @property
     def address(self) -> str:
         """The address with everything spelled out."""
-        return f"{self.spec.recipe}/{self.spec.task}:{self.spec.format}@{self.spec.shots.count}"
+        form = self.spec.variant or self.spec.format
+        return f"{self.spec.recipe}/{self.spec.task}:{form}@{self.spec.shots.count}"
 
 
 class Registry:
@@ -44,15 +45,14 @@ class Registry:
         for task in tasks:
             _add(self.tasks, task.name, task, "task")
             for position, spec in enumerate(task.prompts):
-                if spec.task != task.name:
+                if spec.plugin != task.name:
                     raise UserError(
                         f"Task '{task.name}' has a prompt spec for '{spec.task}'; name the same task."
                     )
                 # As with files, a task's first spec of a recipe is its default form there.
                 first = all(other.recipe != spec.recipe for other in task.prompts[:position])
-                _add(
-                    self._inline, (spec.recipe, task.name, "" if first else spec.format), spec, "prompt spec"
-                )
+                form = spec.variant or ("" if first else spec.format)
+                _add(self._inline, (spec.recipe, spec.task, form), spec, "prompt spec")
 
     @classmethod
     def load(cls, include: Sequence[Path] = ()) -> "Registry":
@@ -65,7 +65,7 @@ class Registry:
         return list(dict.fromkeys([*self.recipes, *(recipe for recipe, _, _ in self._inline)]))
 
     def forms(self) -> list[tuple[str, str, str]]:
-        """(recipe, task, format) of every spec; the format is empty for a task's default form."""
+        """(recipe, task, form) of every spec: a format or a variant; empty for a task's default form."""
         files = [
             (recipe.name, task, form) for recipe in self.recipes.values() for task, form in recipe.specs()
         ]
@@ -117,23 +117,31 @@ class Registry:
         return matching
 
     def _selected(self, address: Address, task: str, recipe: str | None, shots: int | None) -> Selected:
-        if task not in self.tasks:
-            raise UnknownName("task", task, self.tasks, "See 'evalsuite list tasks'.")
         within = address.recipe or recipe or self.default_recipe(task)
         forms = self._forms_of(within, task)
         spec = self.spec(within, task, self._form(address, within, task, forms))
-        is_default_form = spec.format == self.spec(within, task, "").format if "" in forms else False
+        if spec.plugin not in self.tasks:
+            raise UnknownName("task", spec.plugin, self.tasks, f"{within}/{task} asks its documents.")
+        _has_subsets(spec, self.tasks[spec.plugin])
+        default = self.spec(within, task, "") if "" in forms else None
+        is_default_form = default is not None and (spec.format, spec.variant) == (default.format, "")
         count = address.shots if address.shots is not None else shots
         changed = count is not None and count != spec.shots.count
         if changed:
             spec = _with_shots(spec, count or 0)
         name = task if within == self._default_recipe(task) else f"{within}/{task}"
-        name += "" if is_default_form else f":{spec.format}"
-        return Selected(name + (f"@{count}" if changed else ""), self.tasks[task], spec)
+        name += "" if is_default_form else f":{spec.variant or spec.format}"
+        return Selected(name + (f"@{count}" if changed else ""), self.tasks[spec.plugin], spec)
+
+    def task_names(self) -> list[str]:
+        """Names by which recipes ask tasks, and those of task plug-ins."""
+        return sorted({*self.tasks, *(task for _, task, _ in self.forms())})
 
     def _forms_of(self, recipe: str, task: str) -> list[str]:
         self._known_recipe(recipe)
         forms = [form for name, known, form in self.forms() if (name, known) == (recipe, task)]
+        if not forms and task not in self.task_names():
+            raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
         if not forms:
             raise UserError(
                 f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(self._recipes_of(task)) or 'no recipe'}."
@@ -144,14 +152,16 @@ class Registry:
         """The form's file key for the format that an address names."""
         if address.form is None:
             return "" if "" in forms else forms[0]
-        by_format = {self.spec(recipe, task, form).format: form for form in forms}
+        specs = {form: self.spec(recipe, task, form) for form in forms}
+        by_name = {spec.variant or spec.format: form for form, spec in specs.items()}
+        if address.form in by_name:
+            return by_name[address.form]
         if address.form not in FORMATS:
-            raise UnknownName("format", address.form, FORMATS, f"Formats are {', '.join(FORMATS)}.")
-        if address.form not in by_format:
-            raise UserError(
-                f"{recipe}/{task} is not asked in the format '{address.form}'; it has {', '.join(sorted(by_format))}."
-            )
-        return by_format[address.form]
+            known = sorted({*FORMATS, *by_name})
+            raise UnknownName("format", address.form, known, f"Formats are {', '.join(FORMATS)}.")
+        raise UserError(
+            f"{recipe}/{task} is not asked in the format '{address.form}'; it has {', '.join(sorted(by_name))}."
+        )
 
     def default_recipe(self, task: str) -> str:
         """The recipe of a bare task name; raises UserError where several have it and none is a default."""
@@ -159,6 +169,8 @@ class Registry:
         if default is not None:
             return default
         having = self._recipes_of(task)
+        if not having and task not in self.tasks:
+            raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
         raise UserError(
             f"Task '{task}' is in the recipes {', '.join(having)}; say which, for example {having[0]}/{task}."
             if having
@@ -177,6 +189,16 @@ class Registry:
     def _known_recipe(self, name: str) -> None:
         if name not in self.recipe_names():
             raise UnknownName("recipe", name, self.recipe_names(), "See 'evalsuite list recipes'.")
+
+
+def _has_subsets(spec: PromptSpec, task: Task) -> None:
+    for name, aggregate in spec.aggregates.items():
+        if aggregate.subset not in task.subsets:
+            known = ", ".join(task.subsets) or "none"
+            raise UserError(
+                f"{spec.recipe}/{spec.task}: aggregate '{name}' is over the subset '{aggregate.subset}'; task "
+                f"'{task.name}' has {known}."
+            )
 
 
 def _with_shots(spec: PromptSpec, count: int) -> PromptSpec:

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from evalsuite.answering import answer
-from evalsuite.ask import Asked, ask, generate_requests, score_requests
+from evalsuite.ask import Asked, ask, generate_requests, letter_tokens, score_requests
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.protocol import Engine
@@ -20,6 +20,7 @@ from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, TaskRecord
 from evalsuite.scoring.judge import judge
+from evalsuite.scoring.verdict import Options
 from evalsuite.store import ResponseStore
 from evalsuite.types import Sample, sha256_of
 
@@ -34,6 +35,8 @@ class Setting:
     """A response store to share between runs, in place of the folder's own."""
     verify_weights: bool = False
     allow_failures: bool = False
+    allow_unsafe_code: bool = False
+    """Run model-written code under resource limits alone, where no sandbox works."""
 
 
 def execute(
@@ -88,7 +91,7 @@ def execute(
         )
         session = _Session(spec, prepared, engine, files, inputs)
         folder.write_log(session.log("running"))
-        log, samples = session.finish(setting.store or folder.store, setting.allow_failures, progress)
+        log, samples = session.finish(setting.store or folder.store, setting, progress)
         folder.write_results(log, samples)
         return log
 
@@ -142,7 +145,7 @@ class _Session:
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
 
     def finish(
-        self, store_path: Path, allow_failures: bool, progress: Progress
+        self, store_path: Path, setting: Setting, progress: Progress
     ) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
         """The run log with its scores, and the samples by task name."""
         asked = self._ask(progress)
@@ -153,11 +156,14 @@ class _Session:
         finally:
             store.close()
         progress.stage(Stage("judging"))
+        options = Options(allow_unsafe_code=setting.allow_unsafe_code)
         samples: dict[str, Sequence[Sample]] = {}
         records = []
         for one in self._prepared:
             name = one.selected.name
-            samples[name] = judge(one, asked[name], answers.by_request, self._engine.max_length)
+            samples[name], notes = judge(
+                one, asked[name], answers.by_request, self._engine.max_length, options
+            )
             tokens, seconds = answers.cost(
                 request for document in asked[name] for request in document.requests
             )
@@ -168,7 +174,8 @@ class _Session:
                     samples[name],
                     tokens=round(tokens),
                     seconds=seconds,
-                    allow_failures=allow_failures,
+                    allow_failures=setting.allow_failures,
+                    notes=(*letter_tokens(one, asked[name], self._engine.tokenizer), *notes),
                 )
             )
         scored = all(record.metrics for record in records)

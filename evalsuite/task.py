@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalsuite.data.refs import DatasetRef
@@ -30,7 +30,9 @@ class Task:
     comparability: int
     """Raised whenever a score can change although no prompt spec did."""
     subtask: Callable[[Row], str] | None = None
-    """Name of the member task that a row belongs to (`mmlu_anatomy`)."""
+    """Short name of the member task that a row belongs to (`anatomy`)."""
+    subsets: Mapping[str, Callable[[Row], bool]] = field(default_factory=dict)
+    """Parts of the documents that have a score of their own, by name (the level-5 problems of MATH)."""
     cluster: Callable[[Row], str] | None = None
     """What a row shares with others, where questions come in groups on one source (a passage, a template):
     their verdicts go together, and standard errors count the sources."""

@@ -46,7 +46,21 @@ class OpenAnswer:
     """The worked solution, where the data set has one."""
 
 
-Question = MultipleChoice | ClozePair | OpenAnswer
+@dataclass(frozen=True, slots=True)
+class CodeProblem:
+    """A program to write; running its tests decides."""
+
+    stem: str
+    """What the model is told: a signature with its docstring, or a description."""
+    solution: str
+    """A whole program that passes: calibrates time limits and proves the tests."""
+    tests: Mapping[str, str]
+    """Test scripts by name (`base`, `plus`), each run after the program; a recipe says which decides."""
+    entry_point: str = ""
+    """The function that the tests call, where the data set names it."""
+
+
+Question = MultipleChoice | ClozePair | OpenAnswer | CodeProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +68,17 @@ class Document:
     """One row of an evaluated split, read as a question."""
 
     index: int
-    """Position in the split."""
+    """Position among the evaluated split's documents."""
     subtask: str
-    """Name of the member task (`mmlu_anatomy`), empty where a task has no members."""
+    """Full name of the member task (`mmlu_anatomy`), empty where a task has no members."""
     subtask_index: int
     """Position within the member task; equals `index` where there are no members."""
     row: Row = field(hash=False)
     question: Question
     cluster: str = ""
     """What it shares with other documents of the task; empty where the task declares nothing."""
+    member: str = ""
+    """The member task's short name (`anatomy`)."""
 
     def key(self, task: str) -> str:
         """Content key (SHA-256) that aligns the same document across runs, whatever its position."""
@@ -87,6 +103,11 @@ Bos = Literal["never", "tokenizer", "always"]
 """Whether a beginning-of-sequence token opens the context: never, if the tokenizer adds one, always."""
 
 
+Join = Literal["joined", "last_token"]
+"""joined: what context and continuation encoded together have beyond the context. last_token: the last token
+of the continuation encoded by itself (MMLU's first implementation)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What one document asks of a model, as text."""
@@ -97,6 +118,8 @@ class Prompt:
     """Texts to be scored after the context, delimiter included; empty when text is generated."""
     generation: Generation | None = None
     bos: Bos = "never"
+    join: Join = "joined"
+    """How a continuation becomes token ids."""
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -197,6 +220,8 @@ class Sample:
     """By generated text: the answer found in it."""
     correct: tuple[bool, ...] = ()
     """By generated text: the verdict on it."""
+    deciders: tuple[str, ...] = ()
+    """By generated text: which grader or rule decided."""
     responses: tuple[Response, ...] = ()
     """Answers in the order of the prompt's continuations, or of the samples."""
     context_tokens: tuple[int, ...] = ()

@@ -10,7 +10,7 @@ def question(row: Row) -> MultipleChoice:
 
 
 def subtask(row: Row) -> str:
-    return f"mmlu_{row['subject']}"
+    return row["subject"]
 
 
 TASKS = [

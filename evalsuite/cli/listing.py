@@ -52,7 +52,7 @@ def _tasks(include: list) -> list[dict[str, Any]]:
                 "format": spec.format,
                 "shots": spec.shots.count,
                 "metrics": list(spec.metrics),
-                "title": registry.tasks[task].title,
+                "title": selected.task.title,
             }
         )
     return rows

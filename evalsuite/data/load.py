@@ -48,12 +48,25 @@ def load_split(
     """
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"The data folder {data_dir} does not exist; give --data an existing folder.")
+    if ref.configs:
+        return _checked(ref, split, _joined(ref, split, data_dir), allow_drift)
     tried: list[str] = []
     if found := _first_found(ref, split, _sources(ref, split, data_dir), tried):
         return _checked(ref, split, found, allow_drift)
     if split in ref.stand_ins and (rows := _stand_in(ref, split, data_dir, allow_drift, tried)):
         return rows
     raise DataError(_nowhere(ref, split, tried, data_dir))
+
+
+def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> Found:
+    """The rows of all configurations, each with its configuration's name."""
+    parts = {
+        config: load_split(replace(ref, config=config, configs=(), splits={}), split, data_dir=data_dir)
+        for config in ref.configs
+    }
+    rows = [row | {"config": config} for config, part in parts.items() for row in part.rows]
+    sources = dict.fromkeys(part.source for part in parts.values())
+    return Found(rows, ", ".join(sources), tuple(note for part in parts.values() for note in part.notes))
 
 
 Source = Callable[[DatasetRef, str], Found]

@@ -42,6 +42,9 @@ class DatasetRef:
     """By split: what to use where no source has it."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """By split: a local .jsonl, .csv or .parquet file in place of the hub (for tasks of your own)."""
+    configs: tuple[str, ...] = ()
+    """Several configurations read one after another as one split; each row has its own as column `config`."""
 
     def __str__(self) -> str:
-        return self.id if self.config == "default" else f"{self.id}:{self.config}"
+        config = ",".join(self.configs) or self.config
+        return self.id if config == "default" else f"{self.id}:{config}"

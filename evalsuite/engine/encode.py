@@ -49,6 +49,27 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], bos: Bo
     ]
 
 
+def encode_last_tokens(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], bos: Bos) -> list[Encoded]:
+    """Encode each context alone; a continuation is the last token of its own encoding.
+
+    The rule of MMLU's first implementation (hendrycks/test, evaluate_hf.py): `tokenizer("A").input_ids[-1]`, which is
+    the letter with a blank before it for SentencePiece tokenizers and without one for byte-level BPE.
+
+    Raises:
+        ValueError: a continuation is empty, or encodes to no token.
+        ModelError: as in `encode_pairs`.
+    """
+    contexts = encode_contexts(tokenizer, [context for context, _ in pairs], bos)
+    ids = _encode_texts(tokenizer, [continuation for _, continuation in pairs if continuation], "never")
+    empty = [text for _, text in pairs if not ids.get(text)]
+    if empty:
+        raise ValueError(f"The continuation {empty[0]!r} encodes to no token.")
+    return [
+        Encoded(ScoreRequest(context, ids[continuation][-1:]))
+        for context, (_, continuation) in zip(contexts, pairs, strict=True)
+    ]
+
+
 def encode_contexts(tokenizer: Tokenizer, texts: Sequence[str], bos: Bos) -> list[TokenIds]:
     """Encode contexts to generate after; equal texts share one tuple, an empty one is BOS, else EOS.
 

@@ -1,5 +1,6 @@
 """Worked examples read from installed packages at run time; their text is not part of evalsuite."""
 
+import ast
 import re
 from functools import reduce
 from importlib import metadata
@@ -10,7 +11,7 @@ import yaml
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import Exemplars
-from evalsuite.types import OpenAnswer
+from evalsuite.types import OpenAnswer, Row
 
 
 class _TagBlindLoader(yaml.SafeLoader):
@@ -20,25 +21,43 @@ class _TagBlindLoader(yaml.SafeLoader):
 _TagBlindLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
-def read_exemplars(exemplars: Exemplars) -> list[OpenAnswer]:
-    """The exemplars as questions with worked solutions, in the order of the package's file.
+def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
+    """The exemplars as questions with worked solutions, and as the items that they are in the package's file.
 
     Raises:
         UserError: the package or the file is not installed, or has another layout.
     """
-    path = _installed_file(exemplars)
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_TagBlindLoader)  # noqa: S506 - a SafeLoader
+    path = installed_file(exemplars)
+    read = _items_of_python if path.suffix == ".py" else _items_of_yaml
     try:
-        items: Any = reduce(lambda node, key: node[key], exemplars.at.split("."), content)
-        return [OpenAnswer(item["question"], (), _replaced(item["target"], exemplars)) for item in items]
-    except (KeyError, TypeError) as error:
+        return [
+            (OpenAnswer(item[exemplars.stem], (), _replaced(item[exemplars.solution], exemplars)), item)
+            for item in read(path.read_text(encoding="utf-8"), exemplars.at)
+        ]
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise UserError(
             f"{exemplars.package} {metadata.version(exemplars.package)} has no list of exemplars at "
             f"'{exemplars.at}' in {exemplars.file}; install the version that the recipe names."
         ) from error
 
 
-def _installed_file(exemplars: Exemplars) -> Path:
+def _items_of_yaml(text: str, at: str) -> list[Row]:
+    content = yaml.load(text, Loader=_TagBlindLoader)  # noqa: S506 - a SafeLoader
+    found: Any = reduce(lambda node, key: node[key], at.split("."), content)
+    return found
+
+
+def _items_of_python(text: str, at: str) -> list[Row]:
+    """The list that a function returns as a literal; the file is parsed and never run."""
+    functions = (
+        node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == at
+    )
+    returned = next(node for node in ast.walk(next(functions)) if isinstance(node, ast.Return))
+    return ast.literal_eval(returned.value) if returned.value else []
+
+
+def installed_file(exemplars: Exemplars) -> Path:
+    """The package's file; raises UserError where either is not installed."""
     try:
         distribution = metadata.distribution(exemplars.package)
     except metadata.PackageNotFoundError:

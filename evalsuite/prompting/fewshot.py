@@ -13,7 +13,7 @@ from evalsuite.types import Row
 
 
 def draw_shots(
-    shots: Shots, documents: Sequence[Row], pool: Sequence[Row], same_split: bool = False
+    shots: Shots, documents: Sequence[Row], pool: Sequence[Row], same_split: bool = False, member: str = ""
 ) -> list[list[Row]]:
     """Shots of each document, in prompt order.
 
@@ -22,6 +22,7 @@ def draw_shots(
         documents: every row of the evaluated (member) split, in order.
         pool: every row that may be shown, in order.
         same_split: the documents are in the pool (`--split`): no document is shown its own answer.
+        member: the member task that they belong to.
 
     Raises:
         DataError: the pool has too few rows.
@@ -29,7 +30,7 @@ def draw_shots(
     spare = shots.count > 0 and (same_split or (shots.spare and shots.draw == "seeded"))
     wanted = shots.count + spare
     if shots.draw == "fixed":
-        wanted = max(shots.rows[: shots.count], default=-1) + 1
+        wanted = max(shots.fixed_rows(member), default=-1) + 1
     if wanted > len(pool):
         raise DataError(
             f"{shots.count} shots need {wanted} rows of split '{shots.split}'; it has {len(pool)}."
@@ -41,7 +42,7 @@ def draw_shots(
     elif shots.draw == "first":
         drawn = [list(pool[:wanted])] * len(documents)
     else:
-        drawn = [[pool[row] for row in shots.rows[: shots.count]]] * len(documents)
+        drawn = [[pool[row] for row in shots.fixed_rows(member)]] * len(documents)
     if not spare:
         return drawn
     return [

@@ -43,7 +43,7 @@ class Recipe:
         return _validated(RecipeInfo, self.folder / "recipe.yaml", {})
 
     def specs(self) -> dict[tuple[str, str], Traversable]:
-        """Files by (task, format); the format is empty in the file of a task's default form."""
+        """Files by (task, form): a format or the name of a variant; empty in the file of a task's default form."""
         files = {}
         for file in self.folder.iterdir():
             stem, _, suffix = file.name.rpartition(".")
@@ -55,8 +55,9 @@ class Recipe:
     def load(self, task: str, form: str = "") -> PromptSpec:
         """The validated spec; raises UserError naming file and field."""
         file = self.specs()[task, form]
-        spec = _validated(PromptSpec, file, {"recipe": self.name, "task": task})
-        if form and spec.format != form:
+        known = {"recipe": self.name, "task": task}
+        spec = _validated(PromptSpec, file, known if form in ("", *FORMATS) else known | {"variant": form})
+        if form in FORMATS and spec.format != form:
             raise UserError(f"Prompt spec {file} is named for format '{form}' and declares '{spec.format}'.")
         return spec
 

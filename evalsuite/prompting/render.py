@@ -5,11 +5,21 @@ from typing import Any
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.exemplars import read_exemplars
-from evalsuite.prompting.spec import PromptSpec
+from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.prompting.templates import compile_template
-from evalsuite.types import ClozePair, Document, MultipleChoice, OpenAnswer, Prompt, Question, Row, sha256_of
+from evalsuite.types import (
+    ClozePair,
+    CodeProblem,
+    Document,
+    MultipleChoice,
+    OpenAnswer,
+    Prompt,
+    Question,
+    Row,
+    sha256_of,
+)
 
-_DEFAULT_ANSWERS = {"cloze": "{{ gold }}", "letters": "{{ letters[answer] }}"}
+_DEFAULT_ANSWERS = {"cloze": "{{ gold }}", "letters": "{{ letters[answer] }}", "gold": "{{ gold }}"}
 
 
 class Renderer:
@@ -29,8 +39,10 @@ class Renderer:
         self._read = read
         self._description = compile_template(spec.description, f"{where}: description")
         self._question = compile_template(spec.question, f"{where}: question")
-        answer = spec.answer if spec.answer is not None else _DEFAULT_ANSWERS[spec.format]
+        answer = spec.answer if spec.answer is not None else _DEFAULT_ANSWERS.get(spec.format, "")
         self._answer = compile_template(answer, f"{where}: answer")
+        self._candidate = compile_template(spec.candidate, f"{where}: candidate")
+        self._target = compile_template(spec.target or "", f"{where}: target")
         # By id of the row, which is kept too: an id is free for another row once its owner is gone.
         self._shot_texts: dict[int, tuple[Row, str]] = {}
         self._exemplars = self._checked_exemplars()
@@ -43,20 +55,37 @@ class Renderer:
             shots: rows shown before it, in prompt order; ignored where the spec has exemplars.
             most_shots: show only that many of them (the first ones).
         """
-        solved = self._exemplars or [self._shot_of_row(row) for row in shots]
-        before = self._description(row=document.row) + "".join(solved[:most_shots])
-        asked = [before + self._question(**view) for view in self._views(document.question, document.row)]
+        row, member = document.row, document.member
+        solved = self._exemplars or [self._shot_of_row(shot, member) for shot in shots]
+        before = self._description(row=row, member=member) + "".join(solved[:most_shots])
+        asked = [before + self._question(**view) for view in self._views(document.question, row, member)]
+        texts = tuple(self._spec.delimiter + text for text in self._candidates(document))
+        if self._spec.unconditional is not None:
+            asked = asked * (len(texts) if len(asked) == 1 else 1) + [self._spec.unconditional] * len(texts)
+            texts *= 2
         return Prompt(
             contexts=tuple(asked),
-            continuations=tuple(self._spec.delimiter + text for text in self._candidates(document.question)),
-            generation=self._spec.generation.settings() if self._spec.generation else None,
+            continuations=texts,
+            generation=self._spec.generation.settings(member) if self._spec.generation else None,
             bos=self._spec.bos,
+            join=self._spec.join,
         )
 
-    def _candidates(self, question: Question) -> tuple[str, ...]:
+    def target(self, document: Document) -> str:
+        """What the reference calls the document's target; empty where the spec does not say."""
+        view = self._views(document.question, document.row, document.member)[0]
+        return self._target(**view, **_solved(document.question))
+
+    def _candidates(self, document: Document) -> tuple[str, ...]:
         """The texts whose log-likelihoods are compared; none for generation."""
+        texts = self._plain_candidates(document.question)
+        if self._spec.candidate == "{{ text }}":
+            return texts
+        return tuple(self._candidate(text=text, row=document.row, member=document.member) for text in texts)
+
+    def _plain_candidates(self, question: Question) -> tuple[str, ...]:
         match question:
-            case _ if self._spec.format == "generate":
+            case _ if self._spec.format in GENERATED:
                 return ()
             case MultipleChoice(choices=choices) if self._spec.format == "letters":
                 if len(choices) > len(self._spec.letters):
@@ -65,17 +94,19 @@ class Renderer:
                         f"{len(self._spec.letters)} letters; give 'letters' in the spec or use format cloze."
                     )
                 return tuple(self._spec.letters[: len(choices)])
-            case MultipleChoice(choices=choices):
-                return choices
+            case MultipleChoice(choices=choices, answer=answer):
+                return (choices[answer],) if self._spec.format == "gold" else choices
             case ClozePair(beginnings=beginnings, ending=ending) if self._spec.format == "cloze":
                 return (ending,) * len(beginnings)
+            case OpenAnswer(answers=answers) if self._spec.format == "gold":
+                return answers
         raise UserError(
             f"{self._name}: a {type(question).__name__} cannot be asked in the format '{self._spec.format}'."
         )
 
-    def _views(self, question: Question, row: Row) -> list[dict[str, Any]]:
+    def _views(self, question: Question, row: Row, member: str) -> list[dict[str, Any]]:
         """Template variables of the question: one view, or one per candidate beginning of a cloze pair."""
-        shared = {"row": row, "letters": self._spec.letters}
+        shared = {"row": row, "letters": self._spec.letters, "member": member}
         match question:
             case MultipleChoice(stem=stem, choices=choices):
                 return [shared | {"stem": stem, "choices": choices}]
@@ -83,30 +114,26 @@ class Renderer:
                 return [shared | {"beginning": text, "ending": ending} for text in beginnings]
             case OpenAnswer(stem=stem):
                 return [shared | {"stem": stem}]
+            case CodeProblem(stem=stem, entry_point=entry_point):
+                return [shared | {"stem": stem, "entry_point": entry_point}]
 
-    def _shot_of_row(self, row: Row) -> str:
+    def _shot_of_row(self, row: Row, member: str) -> str:
         if id(row) not in self._shot_texts:
-            self._shot_texts[id(row)] = row, self._shot(self._read(row), row)
+            self._shot_texts[id(row)] = row, self._shot(self._read(row), row, member)
         return self._shot_texts[id(row)][1]
 
-    def _shot(self, question: Question, row: Row) -> str:
+    def _shot(self, question: Question, row: Row, member: str) -> str:
         """Question, delimiter, answer, separator."""
-        views = self._views(question, row)
-        match question:
-            case MultipleChoice(choices=choices, answer=answer):
-                view, solved = views[0], {"answer": answer, "gold": choices[answer]}
-            case ClozePair(ending=ending, answer=answer):
-                view, solved = views[answer], {"answer": answer, "gold": ending}
-            case OpenAnswer(answers=answers, solution=solution):
-                view, solved = views[0], {"answers": answers, "solution": solution}
-        spec = self._spec
-        return self._question(**view) + spec.delimiter + self._answer(**view, **solved) + spec.separator
+        views = self._views(question, row, member)
+        view = views[question.answer] if isinstance(question, ClozePair) else views[0]
+        answer = self._answer(**view, **_solved(question))
+        return self._question(**view) + self._spec.delimiter + answer + self._spec.separator
 
     def _checked_exemplars(self) -> list[str]:
         exemplars = self._spec.shots.exemplars
         if exemplars is None:
             return []
-        texts = [self._shot(question, {}) for question in read_exemplars(exemplars)]
+        texts = [self._shot(question, item, "") for question, item in read_exemplars(exemplars)]
         found = sha256_of("".join(texts))
         if found != exemplars.prefix_sha256:
             raise UserError(
@@ -119,3 +146,16 @@ class Renderer:
                 f"{self._name} has {len(texts)} exemplars, too few for {self._spec.shots.count} shots."
             )
         return texts[: self._spec.shots.count]
+
+
+def _solved(question: Question) -> dict[str, Any]:
+    """Template variables of the right answer."""
+    match question:
+        case MultipleChoice(choices=choices, answer=answer):
+            return {"answer": answer, "gold": choices[answer]}
+        case ClozePair(ending=ending, answer=answer):
+            return {"answer": answer, "gold": ending}
+        case OpenAnswer(answers=answers, solution=solution):
+            return {"answers": answers, "gold": answers[0] if answers else solution, "solution": solution}
+        case CodeProblem(solution=solution, tests=tests):
+            return {"gold": solution, "solution": solution, "tests": tests}

@@ -1,19 +1,57 @@
 """A prompt spec: everything that decides what text a model sees and how its answer is judged.
 
-Specs are data (`prompts/<recipe>/<task>[.<format>].yaml`), validated here; an unknown key is an error.
+Specs are data (`prompts/<recipe>/<task>[.<form>].yaml`), validated here; an unknown key is an error.
 The hash of a spec goes into every result: two scores compare only where it is equal.
 """
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-from evalsuite.types import Bos, Generation, sha256_of
+from evalsuite.types import Bos, Generation, Join, sha256_of
 
-Format = Literal["cloze", "letters", "generate"]
-ChoiceMetric = Literal["acc", "acc_norm"]
-FORMATS: tuple[Format, ...] = ("cloze", "letters", "generate")
+Format = Literal["cloze", "letters", "gold", "generate", "code"]
+FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code")
+"""cloze: the log-likelihood of each choice's text. letters: options listed, the log-likelihood of each letter.
+gold: the log-likelihood of the accepted answers. generate: free text, then extraction. code: a program, then
+its tests."""
+GENERATED: tuple[Format, ...] = ("generate", "code")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+Scorer = Literal[
+    "choice",
+    "gold",
+    "exact_match",
+    "squad",
+    "math_verify",
+    "nvidia_math",
+    "minerva_math",
+    "hendrycks_math",
+    "code",
+]
+
+_CHOICE = r"acc|acc_norm|acc_bytes|acc_tokens|acc_mutual_info|bits_per_byte"
+_VOTED = r"|maj@\d+|pass@\d+"
+METRICS: dict[Scorer, str] = {
+    "choice": _CHOICE,
+    "gold": r"acc|perplexity|bits_per_byte",
+    "exact_match": r"exact_match" + _VOTED,
+    "squad": r"exact_match|f1",
+    "math_verify": r"exact_match" + _VOTED,
+    "nvidia_math": r"exact_match" + _VOTED,
+    "minerva_math": r"exact_match|math_verify",
+    "hendrycks_math": r"exact_match",
+    "code": r"pass@\d+|base_pass@\d+",
+}
+"""Metrics of each scorer, as a regular expression; a spec's named extractions are metrics too."""
+_SCORERS: dict[Format, tuple[Scorer, ...]] = {
+    "cloze": ("choice",),
+    "letters": ("choice",),
+    "gold": ("gold",),
+    "generate": ("exact_match", "squad", "math_verify", "nvidia_math", "minerva_math", "hendrycks_math"),
+    "code": ("code",),
+}
 
 
 class _Strict(BaseModel):
@@ -45,11 +83,16 @@ class Exemplars(_Strict):
     package: str
     """Distribution that carries them (`lm-eval`)."""
     file: str
-    """YAML file inside it."""
-    at: str
-    """Dotted path to the list inside the file; each item has `question` and `target`."""
+    """A YAML file inside it, a Python file (read, never run), or a dump of OLMES requests (.jsonl.gz)."""
+    at: str = ""
+    """YAML: dotted path to the list. Python: name of the function that returns the list, written out. Of a dump
+    the shots are the common beginning of all contexts."""
+    stem: str = "question"
+    """Key of an item's question."""
+    solution: str = "target"
+    """Key of its answer."""
     replace: tuple[Replacement, ...] = ()
-    """Applied to each target, in order."""
+    """Applied to each answer, in order."""
     prefix_sha256: str
     """SHA-256 of all rendered shots with their separators: proves that the text is the published one."""
 
@@ -63,8 +106,8 @@ class Shots(_Strict):
     draw: Literal["first", "fixed", "seeded"] = "first"
     """first rows; the listed rows; or the reference harness's stream: one `random.Random(seed)` per
     (member) task, one `sample` per document in document order."""
-    rows: tuple[NonNegativeInt, ...] = ()
-    """Row numbers for `fixed`, in prompt order."""
+    rows: tuple[NonNegativeInt, ...] | dict[str, tuple[NonNegativeInt, ...]] = ()
+    """Row numbers for `fixed`, in prompt order; by member task where they differ (numbers among its rows)."""
     seed: int = 1234
     spare: bool = False
     """The n+1 rule: draw one more, drop rows equal to the document, keep the first `count`
@@ -76,29 +119,45 @@ class Shots(_Strict):
     def _has_a_pool(self) -> "Shots":
         if self.count and not (self.split or self.exemplars):
             raise ValueError("shots need a split or exemplars to come from")
-        if self.draw == "fixed" and self.count > len(self.rows):
-            raise ValueError(
-                f"{self.count} fixed shots need {self.count} row numbers; there are {len(self.rows)}"
+        if self.draw == "fixed":
+            fewest = (
+                min(map(len, self.rows.values()), default=0)
+                if isinstance(self.rows, dict)
+                else len(self.rows)
             )
+            if self.count > fewest:
+                raise ValueError(
+                    f"{self.count} fixed shots need {self.count} row numbers; there are {fewest}"
+                )
         return self
+
+    def fixed_rows(self, member: str) -> tuple[int, ...]:
+        """Row numbers of the fixed shots of a member task (empty name: a task without members)."""
+        rows = self.rows.get(member, ()) if isinstance(self.rows, dict) else self.rows
+        return rows[: self.count]
 
 
 class GenerationSpec(_Strict):
     """How the answer is generated. What a spec leaves out takes the reference harness's default."""
 
-    stop: tuple[str, ...] = ()
+    stop: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
+    """Stop strings; by member task where they differ."""
     max_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     samples: int = Field(default=1, ge=1)
 
-    def settings(self) -> Generation:
+    def settings(self, member: str = "") -> Generation:
         """As the value that requests are made of."""
-        return Generation(**self.model_dump())
+        return Generation(**self.model_dump(exclude={"stop"}), stop=self.stops(member))
 
-    def reference_arguments(self) -> dict[str, Any]:
+    def stops(self, member: str = "") -> tuple[str, ...]:
+        """The stop strings of a member task."""
+        return self.stop[member] if isinstance(self.stop, dict) else self.stop
+
+    def reference_arguments(self, member: str = "") -> dict[str, Any]:
         """The arguments as lm-eval spells them; those that the spec leaves out are left out."""
-        spelled = {"until": list(self.stop), "do_sample": self.temperature > 0}
+        spelled = {"until": list(self.stops(member)), "do_sample": self.temperature > 0}
         if "max_tokens" in self.model_fields_set:
             spelled["max_gen_toks"] = self.max_tokens
         if "temperature" in self.model_fields_set:
@@ -111,10 +170,47 @@ class GenerationSpec(_Strict):
 class Extraction(_Strict):
     """Finds the answer in a generated text: the first pattern that matches decides."""
 
-    patterns: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
     """Regular expressions; the first group that matched is the answer, else the whole match."""
+    member_patterns: dict[str, tuple[str, ...]] = {}
+    """By member task, in place of `patterns`."""
     take: Literal["first", "last"] = "first"
     """Which match of the pattern."""
+
+
+class Comparison(_Strict):
+    """How exact_match reduces both sides before it compares them, in this order (lm-eval 0.4, api/metrics.py)."""
+
+    ignore: tuple[str, ...] = ()
+    """Regular expressions that are removed."""
+    ignore_case: bool = False
+    ignore_punctuation: bool = False
+    """Characters of `string.punctuation` are removed."""
+
+
+class CodeRun(_Strict):
+    """How a generated text becomes a program that is tested."""
+
+    program: str = "{{ text }}"
+    """Template of the program: sees text, stem, entry_point and row."""
+    sanitize: Literal["no", "evalplus", "nvidia"] = "no"
+    """EvalPlus 0.3.1's sanitiser, or nvidia-lm-eval 25.5's edit of it, on the program."""
+    reachable: bool = False
+    """The sanitiser keeps only what the entry point reaches."""
+    tests: str = "base"
+    """Which of the problem's tests decide pass@k; `base_pass@k` is always the base tests'."""
+    seconds: float = Field(default=3.0, gt=0)
+    """Least time limit of a program; grows with the time that the reference solution takes here."""
+
+
+class Aggregate(_Strict):
+    """A score over some of a task's documents, beside its headline."""
+
+    subset: str
+    """Name of one of the task's subsets."""
+    weights: Literal["documents", "members"] = "documents"
+    """documents: the plain mean over the subset. members: the member tasks' means over the subset, weighted by
+    all documents of each member (nvidia-lm-eval 25.5, `weight_by_size`)."""
 
 
 class PromptSpec(_Strict):
@@ -122,63 +218,99 @@ class PromptSpec(_Strict):
 
     recipe: str
     task: str
+    """The task's name in the recipe."""
+    uses: str = ""
+    """The task plug-in that gives rows and questions, where it has another name."""
+    variant: str = ""
+    """Name of an alternative to the recipe's main spec of the task; empty for that one."""
     version: int = Field(ge=1)
     source: Source
     format: Format
     split: str | None = None
     """Evaluated split, where it is not the task's own."""
+    members: tuple[str, ...] = ()
+    """Member tasks that are evaluated; empty for all of them."""
     description: str = ""
-    """Text before the first shot; a template that sees `row`."""
+    """Text before the first shot; a template that sees `row` and `member`."""
     question: str
-    """Template of a question: sees stem, choices, letters (or beginning, ending), and row."""
+    """Template of a question: sees stem, choices, letters (or beginning, ending), member and row."""
     answer: str | None = None
-    """Template of a shot's answer; sees also answer, gold, solution. Default: what would be scored as right."""
+    """Template of a shot's answer; sees also answer, gold, answers, solution. Default: what would be scored as
+    right."""
+    target: str | None = None
+    """Template of what the reference calls a document's target; only dumps show it. Default: the gold answer."""
+    candidate: str = "{{ text }}"
+    """Template of a scored text: sees `text` (a choice, letter or accepted answer), row and member."""
     delimiter: str = " "
     """Between a question and its answer; it belongs to the continuation."""
     separator: str = "\n\n"
     """After each shot."""
     letters: str = LETTERS
+    unconditional: str | None = None
+    """Context after which every choice is scored once more, for acc_mutual_info."""
     shots: Shots = Shots()
     bos: Bos = "never"
+    join: Join = "joined"
+    window: int | None = Field(default=None, ge=1)
+    """Most tokens of a prompt, where the publication's program had a limit besides the model's."""
     overlong: Literal["fail", "drop_shots"] = "fail"
     """A prompt longer than the context window: the document fails as too long (and is counted), or
     shots are dropped from the end until it fits."""
     generation: GenerationSpec | None = None
     extraction: Extraction | None = None
-    scorer: Literal["choice", "exact_match", "math_verify"]
-    ignore: tuple[str, ...] = ()
-    """exact_match: regular expressions removed from both sides before they are compared."""
+    """Of the metric `exact_match`; without one the whole text, stripped, is the answer."""
+    extractions: dict[str, Extraction] = {}
+    """Further extractions, each a metric by its name."""
+    comparison: Comparison = Comparison()
+    code: CodeRun | None = None
+    scorer: Scorer
     metrics: tuple[str, ...]
     """The first is the headline."""
     aggregation: Literal["micro", "macro"] = "micro"
     """Mean over documents, or plain mean over member tasks."""
+    aggregates: dict[str, Aggregate] = {}
+    """Scores over subsets, by name: of the headline metric."""
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> "PromptSpec":
-        wanted: set[str]
-        known: tuple[str, ...]
-        if self.format == "generate":
-            if self.generation is None or self.answer is None:
-                raise ValueError("format 'generate' needs 'generation' and 'answer'")
-            wanted, known = {"exact_match", "math_verify"}, ("exact_match",)
-        else:
-            if self.generation or self.extraction:
-                raise ValueError(
-                    f"format '{self.format}' generates nothing: leave out generation and extraction"
-                )
-            wanted, known = {"choice"}, ("acc", "acc_norm")
-        if self.scorer not in wanted:
-            raise ValueError(
-                f"format '{self.format}' is scored by {' or '.join(sorted(wanted))}, not {self.scorer}"
-            )
-        strange = [metric for metric in self.metrics if metric not in known]
+        generated = self.format in GENERATED
+        if generated and (self.generation is None or (self.answer is None and self.shots.count)):
+            raise ValueError(f"format '{self.format}' needs 'generation', and 'answer' for its shots")
+        if not generated and (self.generation or self.extraction or self.extractions):
+            raise ValueError(f"format '{self.format}' generates nothing: leave out generation and extraction")
+        if (self.format == "code") != (self.code is not None):
+            raise ValueError("format 'code' and the field 'code' belong together")
+        if self.scorer not in _SCORERS[self.format]:
+            wanted = " or ".join(sorted(_SCORERS[self.format]))
+            raise ValueError(f"format '{self.format}' is scored by {wanted}, not {self.scorer}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_known_metrics(self) -> "PromptSpec":
+        known = METRICS[self.scorer]
+        strange = [
+            name for name in self.metrics if not (re.fullmatch(known, name) or name in self.extractions)
+        ]
         if strange or not self.metrics:
-            raise ValueError(
-                f"metrics of scorer '{self.scorer}' are {', '.join(known)}; got {list(self.metrics)}"
-            )
+            shown = known.replace(r"\d+", "K").replace("|", ", ")
+            raise ValueError(f"metrics of scorer '{self.scorer}' are {shown}; got {list(self.metrics)}")
+        if "acc_mutual_info" in self.metrics and self.unconditional is None:
+            raise ValueError("acc_mutual_info needs 'unconditional', the context without the question")
+        samples = self.generation.samples if self.generation else 1
+        voters = [int(name.rpartition("@")[2]) for name in self.metrics if "@" in name]
+        if voters and max(voters) > samples:
+            raise ValueError(f"{max(voters)} samples are needed for {self.metrics}; there are {samples}")
         return self
 
     @property
+    def plugin(self) -> str:
+        """Name of the task plug-in."""
+        return self.uses or self.task
+
+    @property
     def sha256(self) -> str:
-        """Hash of everything that can change a score; where a spec comes from is not part of it."""
-        return sha256_of(self.model_dump(mode="json", exclude={"source"}))
+        """Hash of everything that can change a score; where a spec comes from is not part of it.
+
+        Fields at their default are left out, so that a new field changes no hash.
+        """
+        return sha256_of(self.model_dump(mode="json", exclude={"source", "target"}, exclude_defaults=True))

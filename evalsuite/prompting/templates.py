@@ -1,14 +1,18 @@
 """Jinja2 templates, compiled once; a name that is not there is an error, never an empty string."""
 
+import re
 from collections.abc import Callable
 
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from evalsuite.errors import UserError
+from evalsuite.types import canonical_json
 
 Template = Callable[..., str]
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+_ENVIRONMENT.filters["canonical_json"] = canonical_json
+_ENVIRONMENT.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern, by, text)
 
 
 def compile_template(source: str, where: str) -> Template:

@@ -1,12 +1,13 @@
 """From samples to the record of a task."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from math import exp
 
 from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
-from evalsuite.stats.intervals import macro_estimate
+from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
 from evalsuite.stats.repeats import VarianceSplit, variance_split
 from evalsuite.types import Generated, Sample
 
@@ -19,8 +20,19 @@ def task_record(
     tokens: int,
     seconds: float,
     allow_failures: bool,
+    notes: Sequence[str] = (),
 ) -> TaskRecord:
-    """The record; it has no metrics while documents are missing, unless `allow_failures`."""
+    """The record; it has no metrics while documents are missing, unless `allow_failures`.
+
+    Args:
+        prepared: the task's documents.
+        asked: what each asked of the engine.
+        samples: their verdicts.
+        tokens: computed for the task.
+        seconds: the engine's time for it.
+        allow_failures: give metrics of the documents that were scored.
+        notes: what a reader of the score must know besides what is known of the data.
+    """
     selected, spec = prepared.selected, prepared.selected.spec
     scored = [sample for sample in samples if sample.status == "scored"]
     counts = _counts(prepared, asked, samples)
@@ -32,6 +44,7 @@ def task_record(
         task=spec.task,
         recipe=spec.recipe,
         format=spec.format,
+        variant=spec.variant,
         shots=spec.shots.count,
         split=prepared.split,
         prompt_version=spec.version,
@@ -46,14 +59,38 @@ def task_record(
         counts=counts,
         headline=spec.metrics[0],
         aggregation=spec.aggregation,
-        metrics={name: _metric(shown, name, spec.aggregation) for name in spec.metrics} if shown else {},
+        metrics=_metrics(prepared, shown) if shown else {},
         subtasks=_subtasks(shown, spec.metrics),
         requests=sum(len(one.requests) for one in asked),
         tokens=tokens,
         seconds=round(seconds, 3),
-        notes=prepared.notes,
+        notes=(*prepared.notes, *notes),
         problem=problem,
     )
+
+
+def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, MetricRecord]:
+    """The spec's metrics, then its scores over subsets of the documents."""
+    spec, subsets = prepared.selected.spec, prepared.selected.task.subsets
+    metrics = {name: _metric(samples, name, spec.aggregation) for name in spec.metrics}
+    for name, aggregate in spec.aggregates.items():
+        inside = subsets[aggregate.subset]
+        part = [sample for sample in samples if inside(sample.document.row)]
+        if part and aggregate.weights == "documents":
+            metrics[name] = _metric(part, spec.metrics[0], "micro")
+        elif part:
+            metrics[name] = _weighted_by_members(part, spec.metrics[0], sizes=_grouped(samples))
+    return metrics
+
+
+def _weighted_by_members(
+    samples: Sequence[Sample], name: str, sizes: dict[str, list[Sample]]
+) -> MetricRecord:
+    """Mean over member tasks, each by the number of all its documents, not of those that are averaged."""
+    groups = _grouped(samples)
+    estimates = [mean_estimate([one.metrics[name] for one in group]) for group in groups.values()]
+    estimate = weighted_estimate(estimates, [len(sizes[subtask]) for subtask in groups])
+    return MetricRecord(**asdict(estimate))
 
 
 def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord:
@@ -61,13 +98,24 @@ def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRec
     values = {subtask: [one.metrics[name] for one in group] for subtask, group in groups.items()}
     declared = any(sample.document.cluster for sample in samples)
     clusters = {subtask: [one.document.cluster for one in group] for subtask, group in groups.items()}
-    estimate = asdict(macro_estimate(values, clusters if declared else None))
+    estimate = asdict(_as_shown(name, macro_estimate(values, clusters if declared else None)))
     split = _split(samples) if len(groups) == 1 and not declared else None
     return MetricRecord(
         **estimate,
         problem_stderr=split.problems if split else None,
         sampling_stderr=split.sampling if split else None,
     )
+
+
+def _as_shown(name: str, estimate: Estimate) -> Estimate:
+    """A mean negative log-likelihood as the perplexity that it stands for; its error by the delta method."""
+    if name != "perplexity":
+        return estimate
+    value, low, high = (
+        None if one is None else exp(one) for one in (estimate.value, estimate.low, estimate.high)
+    )
+    stderr = None if estimate.stderr is None else (value or 0.0) * estimate.stderr
+    return replace(estimate, value=value or 0.0, stderr=stderr, low=low, high=high)
 
 
 def _split(samples: Sequence[Sample]) -> VarianceSplit | None:

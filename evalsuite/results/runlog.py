@@ -106,6 +106,8 @@ class TaskRecord(_Part):
     task: str
     recipe: str
     format: str
+    variant: str = ""
+    """Named alternative to the recipe's main spec of the task."""
     shots: int
     split: str
     prompt_version: int

@@ -1,16 +1,19 @@
 """Verdicts on generated text: extraction and exact match."""
 
 import re
+import string
 from collections.abc import Sequence
 
-from evalsuite.prompting.spec import Extraction
+from evalsuite.prompting.spec import Comparison, Extraction
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def extract(text: str, extraction: Extraction | None) -> str | None:
+def extract(text: str, extraction: Extraction | None, member: str = "") -> str | None:
     """The answer in `text`: the whole text stripped without an extraction, None where nothing matches."""
     if extraction is None:
         return text.strip()
-    for pattern in extraction.patterns:
+    for pattern in extraction.member_patterns.get(member, extraction.patterns):
         matches = list(re.finditer(pattern, text))
         if matches:
             match = matches[0 if extraction.take == "first" else -1]
@@ -19,14 +22,16 @@ def extract(text: str, extraction: Extraction | None) -> str | None:
     return None
 
 
-def exact_match(answer: str | None, gold: Sequence[str], ignore: Sequence[str] = ()) -> bool:
-    """`answer` equals one of the gold forms once the `ignore` patterns are removed from both."""
+def exact_match(answer: str | None, gold: Sequence[str], comparison: Comparison) -> bool:
+    """`answer` equals one of the gold forms once both are reduced."""
     if answer is None:
         return False
-    return any(_reduced(answer, ignore) == _reduced(form, ignore) for form in gold)
+    return any(_reduced(answer, comparison) == _reduced(form, comparison) for form in gold)
 
 
-def _reduced(text: str, ignore: Sequence[str]) -> str:
-    for pattern in ignore:
+def _reduced(text: str, comparison: Comparison) -> str:
+    for pattern in comparison.ignore:
         text = re.sub(pattern, "", text)
-    return text
+    if comparison.ignore_case:
+        text = text.lower()
+    return text.translate(_PUNCTUATION) if comparison.ignore_punctuation else text

@@ -13,6 +13,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from evalsuite.scoring.passk import pass_at_k
 from evalsuite.stats.bootstrap import bootstrap_interval
 from evalsuite.stats.intervals import Estimate, mean_estimate
 
@@ -49,18 +50,6 @@ def variance_split(values: Sequence[Sequence[float]]) -> VarianceSplit:
     total = float(means.var(ddof=1)) / count
     sampling = float(within.mean()) / count
     return VarianceSplit(math.sqrt(total), math.sqrt(max(0.0, total - sampling)), math.sqrt(sampling))
-
-
-def pass_at_k(correct: int, answers: int, k: int) -> float:
-    """Chance that at least one of k answers, drawn without replacement, is right.
-
-    The unbiased estimator 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv:2107.03374, eq. 1).
-    """
-    from scipy.stats import hypergeom
-
-    if not 1 <= k <= answers or not 0 <= correct <= answers:
-        raise ValueError(f"pass@{k} cannot be told from {correct} right of {answers} answers")
-    return float(hypergeom.sf(0, answers, correct, k))
 
 
 def pass_at_k_estimate(
