@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 from functools import reduce
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from evalsuite.errors import UserError
-from evalsuite.prompting.spec import Exemplars
+from evalsuite.prompting.spec import Exemplars, Replacement
 from evalsuite.types import OpenAnswer, Row
 
 
@@ -31,7 +32,14 @@ def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
     read = _items_of_python if path.suffix == ".py" else _items_of_yaml
     try:
         return [
-            (OpenAnswer(item[exemplars.stem], (), _replaced(item[exemplars.solution], exemplars)), item)
+            (
+                OpenAnswer(
+                    _replaced(item[exemplars.stem], exemplars.replace_stem),
+                    (),
+                    _replaced(item[exemplars.solution], exemplars.replace),
+                ),
+                item,
+            )
             for item in read(path.read_text(encoding="utf-8"), exemplars.at)
         ]
     except (KeyError, TypeError, ValueError, StopIteration) as error:
@@ -74,7 +82,7 @@ def installed_file(exemplars: Exemplars) -> Path:
     return path
 
 
-def _replaced(target: str, exemplars: Exemplars) -> str:
-    for replacement in exemplars.replace:
-        target = re.sub(replacement.pattern, replacement.by, target)
-    return target
+def _replaced(text: str, replacements: Sequence[Replacement]) -> str:
+    for replacement in replacements:
+        text = re.sub(replacement.pattern, replacement.by, text)
+    return text

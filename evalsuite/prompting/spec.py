@@ -93,6 +93,8 @@ class Exemplars(_Strict):
     """Key of its answer."""
     replace: tuple[Replacement, ...] = ()
     """Applied to each answer, in order."""
+    replace_stem: tuple[Replacement, ...] = ()
+    """Applied to each question."""
     prefix_sha256: str
     """SHA-256 of all rendered shots with their separators: proves that the text is the published one."""
 
