@@ -1,5 +1,6 @@
 """Dumps the requests of tasks without a model: as text, or as hashes that golden files compare with."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ def _gold(prepared: PreparedTask, document: Document) -> str:
     spec, question = prepared.selected.spec, document.question
     if isinstance(question, MultipleChoice) and spec.format == "generate":
         return spec.letters[question.answer]
-    if isinstance(question, OpenAnswer) and spec.format == "gold" and len(question.answers) > 1:
-        return canonical_json(list(range(len(question.answers))))
+    if isinstance(question, OpenAnswer) and spec.format == "gold":
+        return json.dumps(list(range(len(question.answers))))
     return gold_text(document)
 
 
