@@ -31,7 +31,7 @@ def prepared(address: str) -> PreparedTask:
 def test_a_multiple_choice_document_is_dumped_with_its_member_task():
     assert request_rows(prepared("tiny_quiz"))[2] == {
         "task": "tiny_quiz",
-        "subtask": "sky",
+        "subtask": "tiny_quiz_sky",
         "doc": 0,
         "kind": "loglikelihood",
         "context": "At night the sky is\nA. white\nB. dark\nAnswer: B\n\n"

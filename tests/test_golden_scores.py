@@ -73,7 +73,7 @@ def case(request, engine) -> Case:
     prepared = only(prepare(selected, data_dir=SHARED), [row["doc"] for row in golden])
     asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
     answers = {one: answer for block in engine.score(score_requests(asked)) for one, answer in block.answers}
-    samples = judge(prepared, asked, answers, engine.max_length)
+    samples = judge(prepared, asked, answers, engine.max_length).samples
     return Case(name, step, prepared, asked, answers, samples, golden)
 
 
@@ -126,7 +126,7 @@ def test_the_other_prediction_is_the_references_too(case):
     selected = case.prepared.selected
     spec = selected.spec.model_copy(update={"metrics": ("acc",)})
     prepared = replace(case.prepared, selected=replace(selected, spec=spec))
-    samples = judge(prepared, case.asked, case.answers, None)
+    samples = judge(prepared, case.asked, case.answers, None).samples
     assert [int(sample.prediction) for sample in samples] == [row["pred_acc"] for row in case.golden]
 
 

@@ -125,7 +125,7 @@ def test_a_limit_of_k_times_the_members_takes_the_first_k_of_each(folder, topics
     balanced = topics + "".join(sorted(set(topics))) * each
     members = len(set(topics))
     chosen = prepare(quiz(folder, rows_of(balanced)), limit=each * members).documents
-    assert sorted((one.subtask, one.subtask_index) for one in chosen) == [
+    assert sorted((one.member, one.subtask_index) for one in chosen) == [
         (topic, place) for topic in sorted(set(topics)) for place in range(each)
     ]
 
@@ -143,10 +143,10 @@ def test_a_larger_limit_keeps_every_document_of_a_smaller_one_in_split_order(fol
 def test_documents_know_their_place_in_the_split_and_in_their_member_task(folder):
     documents = prepare(quiz(folder, rows_of("abba"))).documents
     assert [(one.index, one.subtask, one.subtask_index) for one in documents] == [
-        (0, "a", 0),
-        (1, "b", 0),
-        (2, "b", 1),
-        (3, "a", 1),
+        (0, "quiz_a", 0),
+        (1, "quiz_b", 0),
+        (2, "quiz_b", 1),
+        (3, "quiz_a", 1),
     ]
 
 
@@ -154,7 +154,7 @@ def test_documents_know_their_place_in_the_split_and_in_their_member_task(folder
 def test_a_member_task_is_shown_its_own_rows_alone(folder, draw):
     prepared = prepare(quiz(folder, rows_of("abcab"), draw=draw, count=4))
     for document, shots in zip(prepared.documents, prepared.shots, strict=True):
-        assert [row["topic"] for row in shots] == [document.subtask] * 4
+        assert [row["topic"] for row in shots] == [document.member] * 4
 
 
 def test_every_member_task_draws_from_a_stream_of_its_own(folder):

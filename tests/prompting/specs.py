@@ -20,3 +20,10 @@ GENERATE = CLOZE | {
     "scorer": "exact_match",
     "metrics": ["exact_match"],
 }
+CODE = CLOZE | {
+    "format": "code",
+    "generation": {},
+    "code": {},
+    "scorer": "code",
+    "metrics": ["pass@1"],
+}

@@ -56,7 +56,7 @@ def rendered(spec: PromptSpec, **options) -> str:
 
 @pytest.mark.usefixtures("acme")
 def test_exemplars_are_read_from_the_package_and_transformed():
-    texts = [(one.stem, one.solution) for one in read_exemplars(Exemplars(**EXEMPLARS))]
+    texts = [(one.stem, one.solution) for one, _ in read_exemplars(Exemplars(**EXEMPLARS))]
     assert texts == [("1+1", "So 2."), ("2+2", "So 4.")]
     assert rendered(spec()) == "Q: 1+1\nA: So 2.\n\nQ: 2+2\nA: So 4.\n\nQ: 3+3\nA:"
 

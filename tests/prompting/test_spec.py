@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from evalsuite.prompting.spec import Exemplars, GenerationSpec, PromptSpec
-from prompting.specs import CLOZE, GENERATE, LETTERS
+from prompting.specs import CLOZE, CODE, GENERATE, LETTERS
 
 EXEMPLARS = {"package": "p", "file": "f.yaml", "at": "a.b", "prefix_sha256": "0" * 64}
 
@@ -21,12 +21,21 @@ def test_a_spec_of_each_format_is_valid(fields):
         (CLOZE | {"format": "cloxe"}, "'cloze', 'letters'"),
         (CLOZE | {"source": {"status": "guessed"}}, "'seen', 'inferred'"),
         (CLOZE | {"metrics": ["exact_match"]}, "metrics of scorer 'choice' are acc, acc_norm"),
+        (CLOZE | {"metrics": ["acc_mutual_info"]}, "needs 'unconditional'"),
+        (GENERATE | {"metrics": ["maj@8"]}, "8 samples are needed"),
+        (
+            GENERATE | {"format": "code", "scorer": "code"},
+            "format 'code' and the field 'code' belong together",
+        ),
         (CLOZE | {"metrics": []}, "metrics of scorer 'choice'"),
         (GENERATE | {"metrics": ["acc"]}, "metrics of scorer 'exact_match' are exact_match"),
         (CLOZE | {"scorer": "math_verify"}, "format 'cloze' is scored by choice, not math_verify"),
-        (GENERATE | {"scorer": "choice"}, "format 'generate' is scored by exact_match or math_verify"),
-        (GENERATE | {"generation": None}, "needs 'generation' and 'answer'"),
-        (GENERATE | {"answer": None}, "needs 'generation' and 'answer'"),
+        (GENERATE | {"scorer": "choice"}, "format 'generate' is scored by exact_match or"),
+        (GENERATE | {"generation": None}, "needs 'generation', and 'answer' for its shots"),
+        (
+            GENERATE | {"answer": None, "shots": {"count": 1, "split": "train"}},
+            "needs 'generation', and 'answer' for its shots",
+        ),
         (LETTERS | {"generation": {}}, "format 'letters' generates nothing"),
         (LETTERS | {"extraction": {"patterns": ["x"]}}, "format 'letters' generates nothing"),
         (CLOZE | {"shots": {"count": 1}}, "shots need a split or exemplars"),
@@ -51,6 +60,14 @@ def test_a_spec_that_contradicts_itself_is_refused(fields, complaint):
 CHANGES = {
     "recipe": "theirs",
     "task": "riddle",
+    "uses": "quiz",
+    "variant": "other",
+    "members": ["one"],
+    "candidate": "{{ text }}!",
+    "unconditional": "Answer:",
+    "join": "last_token",
+    "window": 2048,
+    "aggregates": {"hard": {"subset": "hard"}},
     "version": 2,
     "format": "letters",
     "split": "validation",
@@ -70,19 +87,28 @@ GENERATE_CHANGES = {
     "generation": {"stop": ["Q:"], "max_tokens": 512},
     "extraction": {"patterns": [r"\d+"]},
     "scorer": "math_verify",
-    "ignore": [","],
+    "comparison": {"ignore": [","]},
+    "extractions": {"strict": {"patterns": [r"\d+"]}},
 }
+CODE_CHANGES = {"code": {"program": "{{ stem }}{{ text }}"}}
 
 
-@pytest.mark.parametrize("field", CHANGES | GENERATE_CHANGES)
+ALL_CHANGES = CHANGES | GENERATE_CHANGES | CODE_CHANGES
+
+
+@pytest.mark.parametrize("field", ALL_CHANGES)
 def test_the_hash_changes_with_every_field_that_can_change_a_score(field):
-    base = CLOZE if field in CHANGES else GENERATE
-    changed = base | {field: (CHANGES | GENERATE_CHANGES)[field]}
+    base = CLOZE if field in CHANGES else CODE if field in CODE_CHANGES else GENERATE
+    changed = base | {field: ALL_CHANGES[field]}
     assert PromptSpec(**changed).sha256 != PromptSpec(**base).sha256
 
 
-def test_every_field_but_the_source_is_in_the_test_above():
-    assert set(CHANGES | GENERATE_CHANGES) == set(PromptSpec.model_fields) - {"source"}
+def test_every_field_that_can_change_a_score_is_in_the_test_above():
+    assert set(ALL_CHANGES) == set(PromptSpec.model_fields) - {"source", "target"}
+
+
+def test_the_hash_does_not_change_with_a_field_at_its_default():
+    assert PromptSpec(**CLOZE, delimiter=" ").sha256 == PromptSpec(**CLOZE).sha256
 
 
 @pytest.mark.parametrize(

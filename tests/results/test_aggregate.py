@@ -28,7 +28,7 @@ def record(prepared, *, right, window=None, failed=(), allow_failures=False, ask
             answers[request] = Score((-0.1 if place == best else -2.0,) * len(request.continuation), False)
             if document.index in failed:
                 answers[request] = Failure(f"no room for {document.index}")
-    samples = judge(prepared, asked, answers, window)
+    samples = judge(prepared, asked, answers, window).samples
     return task_record(
         prepared, asked, samples, tokens=123, seconds=4.5678, allow_failures=allow_failures
     )  # fmt: skip
@@ -107,7 +107,7 @@ def test_what_was_unusual_is_counted(bench):
     answers = {
         one.requests[0]: Generated("3", 2, finish) for one, finish in zip(asked, finishes, strict=True)
     }  # fmt: skip
-    samples = judge(prepared, asked, answers, None)
+    samples = judge(prepared, asked, answers, None).samples
     found = task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
     assert (found.counts.shots_dropped, found.counts.joined, found.counts.cut) == (1, 1, 2)
 
@@ -118,7 +118,7 @@ def repeated(prepared, verdicts):
     answers = {one.requests[0]: Generated("3", 2, "stop") for one in asked}
     samples = [
         replace(sample, correct=tuple(given), metrics={"exact_match": sum(given) / len(given)})
-        for sample, given in zip(judge(prepared, asked, answers, None), verdicts, strict=True)
+        for sample, given in zip(judge(prepared, asked, answers, None).samples, verdicts, strict=True)
     ]
     return task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
 

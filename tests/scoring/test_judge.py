@@ -7,10 +7,14 @@ from runs import Bench, ByteTokenizer
 
 from evalsuite.ask import ask
 from evalsuite.prompting.spec import GenerationSpec
-from evalsuite.scoring.judge import judge
+from evalsuite.scoring.judge import judge as judged
 from evalsuite.types import Failure, Generated, MultipleChoice, Score
 
 TOKENIZER = ByteTokenizer()
+
+
+def judge(*arguments):
+    return judged(*arguments).samples
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +110,10 @@ def test_math_is_judged_in_its_own_processes(bench):
 
 
 def test_a_scorer_that_fails_leaves_its_document_without_a_verdict(bench, monkeypatch):
-    from evalsuite.scoring import judge as module
+    from evalsuite.scoring import texts as module
     from evalsuite.scoring.workers import ScorerFailed
 
-    def call_all(target, calls):
+    def call_all(target, calls, workers):
         assert target == "evalsuite.scoring.math:math_verdict"
         return [
             ScorerFailed("the scorer gave no verdict in 30 s") if text == "hang" else {"correct": True, "extracted": text}

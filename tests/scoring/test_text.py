@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.prompting.spec import Extraction
+from evalsuite.prompting.spec import Comparison, Extraction
 from evalsuite.scoring.text import exact_match, extract
 
 
@@ -37,7 +37,7 @@ def test_an_empty_text_has_no_answer_to_extract():
 
 
 def test_no_answer_matches_nothing_not_even_an_empty_gold():
-    assert not exact_match(None, ("",))
+    assert not exact_match(None, ("",), Comparison())
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_no_answer_matches_nothing_not_even_an_empty_gold():
     ],
 )
 def test_an_answer_matches_any_gold_form_once_both_are_reduced(answer, gold, ignore, match):
-    assert exact_match(answer, gold, ignore) == match
+    assert exact_match(answer, gold, Comparison(ignore=ignore)) == match
 
 
 @settings(deadline=None)
 @given(st.text(), st.lists(st.text()))
 def test_an_answer_matches_if_it_is_among_the_gold_forms(answer, gold):
-    assert exact_match(answer, gold) == (answer in gold)
+    assert exact_match(answer, gold, Comparison()) == (answer in gold)

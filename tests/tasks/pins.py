@@ -14,6 +14,7 @@ from typing import Any
 
 from evalsuite.dump import hash_rows
 from evalsuite.prepare import prepare
+from evalsuite.prompting.spec import PromptSpec
 from evalsuite.registry import Registry
 from evalsuite.types import sha256_of
 
@@ -31,10 +32,16 @@ FROM_PACKAGES = (
 def specs() -> dict[str, str]:
     registry = Registry.load()
     return {
-        f"{recipe}/{task}:{spec.format} version {spec.version}": spec.sha256
+        f"{recipe}/{task}:{spec.variant or spec.format} version {spec.version}": spec.sha256
         for recipe, task, form in registry.forms()
         for spec in [registry.spec(recipe, task, form)]
     }
+
+
+def defaults() -> str:
+    """Hash of what a spec says that leaves out all it can: a default that changes is no field that changes."""
+    fields = PromptSpec.model_fields.values()
+    return sha256_of([str(field.get_default(call_default_factory=True)) for field in fields])
 
 
 def comparability() -> dict[str, int]:
@@ -50,6 +57,7 @@ def prompts(address: str) -> str:
 def pins() -> dict[str, Any]:
     return {
         "specs": specs(),
+        "defaults": defaults(),
         "comparability": comparability(),
         "prompts": {address: prompts(address) for address in FROM_PACKAGES},
     }
