@@ -17,6 +17,10 @@ pytestmark = needs_golden
 ADDRESSES = {
     "nemotron_h/adlr_arc_challenge_llama@25": "nemotron_h/arc_challenge",
     "nemotron_h/adlr_gsm8k_fewshot_cot@8": "nemotron_h/gsm8k",
+    "nemotron_h/adlr_humaneval_greedy@0": "nemotron_h/humaneval",
+    "nemotron_h/adlr_humanevalplus_greedy@0": "nemotron_h/humaneval_plus",
+    "nemotron_h/adlr_mbpp_sanitized_3shot_greedy@3": "nemotron_h/mbpp",
+    "nemotron_h/adlr_mbppplus_greedy_sanitized@0": "nemotron_h/mbpp_plus",
     "nemotron_h/commonsense_qa@7": "nemotron_h/commonsense_qa",
     "nemotron_h/hellaswag@10": "nemotron_h/hellaswag",
     "nemotron_h/mmlu@5": "nemotron_h/mmlu",
@@ -27,6 +31,10 @@ ADDRESSES = {
     "lm_eval/arc_easy@0": "lm_eval/arc_easy",
     "lm_eval/hellaswag@0": "lm_eval/hellaswag",
     "lm_eval/hellaswag@10": "lm_eval/hellaswag@10",
+    "lm_eval/humaneval@0": "lm_eval/humaneval",
+    "lm_eval/humaneval_plus@0": "lm_eval/humaneval_plus",
+    "lm_eval/mbpp@3": "lm_eval/mbpp",
+    "lm_eval/mbpp_plus@3": "lm_eval/mbpp_plus",
     "lm_eval/piqa@0": "lm_eval/piqa",
     "lm_eval/winogrande@0": "lm_eval/winogrande",
     "lm_eval/winogrande@5": "lm_eval/winogrande@5",
@@ -57,9 +65,15 @@ def in_index(name: str) -> dict:
     return next(entry for entry in files if entry["file"] == f"{name}.parquet")
 
 
+def comparable(ours: dict, golden: dict) -> dict:
+    """Our row without its gold answer, where the reference has none (code is judged by its tests)."""
+    return ours | {"gold": None} if golden["gold"] is None else ours
+
+
 def test_every_public_document_equals_the_reference_in_every_column(case):
     assert len(case.ours) == len(case.golden)
-    differing = [pair for pair in zip(case.ours, case.golden, strict=True) if pair[0] != pair[1]]
+    pairs = zip(case.ours, case.golden, strict=True)
+    differing = [(ours, golden) for ours, golden in pairs if comparable(ours, golden) != golden]
     assert not differing, f"{len(differing)} of {len(case.golden)} differ, the first: {differing[0]}"
 
 
@@ -80,7 +94,7 @@ def test_the_first_draws_are_those_of_the_reference(case):
     if case.name not in draws:
         return
     draw = draws[case.name]
-    pool = case.prepared.data["train"].rows
+    pool = case.prepared.data[shots.split].rows
     assert len(pool) == draw["pool_rows"]
     for document, places in enumerate(draw["first_docs"]):
         assert case.prepared.shots[document] == [pool[place] for place in places[: draw["used"]]]

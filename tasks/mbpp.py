@@ -1,0 +1,83 @@
+"""MBPP (Austin et al. 2021, arXiv:2108.07732), its sanitized half, and MBPP+ (Liu et al. 2023, arXiv:2305.01210).
+
+Write a function from one sentence and an example of its use. MBPP+ has many more tests.
+"""
+
+from evalsuite.data.refs import DatasetRef, Pin
+from evalsuite.task import Task
+from evalsuite.types import CodeProblem, Row
+
+
+def mbpp(row: Row) -> CodeProblem:
+    """The asserts alone are the tests: lm-eval runs none of the rows' set-up code (one test row has some)."""
+    return CodeProblem(row["text"], _lines(row["code"], row["test_setup_code"]), _asserts(row))
+
+
+def mbpp_sanitized(row: Row) -> CodeProblem:
+    """The asserts alone are the tests, without the row's imports."""
+    return CodeProblem(row["prompt"], _lines(*row["test_imports"], row["code"]), _asserts(row))
+
+
+def mbpp_plus(row: Row) -> CodeProblem:
+    tests = _asserts(row) | {"plus": row["test"]}
+    return CodeProblem(row["prompt"], _lines(*row["test_imports"], row["code"]), tests)
+
+
+def _asserts(row: Row) -> dict[str, str]:
+    """All asserts, and the first three: as many as lm-eval 0.4.13 runs (tasks/mbpp, doc_to_target)."""
+    return {"base": _lines(*row["test_list"]), "first_three": _lines(*row["test_list"][:3])}
+
+
+def _lines(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+TASKS = [
+    Task(
+        name="mbpp",
+        title="short functions from a sentence",
+        data=DatasetRef(
+            "google-research-datasets/mbpp",
+            ("task_id", "text", "code", "test_list", "test_setup_code"),
+            "full",
+            splits={
+                "prompt": Pin(10, "fe6148446adbf6268d9622a142cf416704a5beee3a8f323b771c4a865f31e0f4"),
+                "test": Pin(500, "de67e46da46781044db6f28768a09365e2e97fd5e3e8dad4be980ded1c8d7a61"),
+            },
+        ),
+        split="test",
+        question=mbpp,
+        chance=None,
+        comparability=1,
+    ),
+    Task(
+        name="mbpp_sanitized",
+        title="short functions from a sentence, checked by hand",
+        data=DatasetRef(
+            "google-research-datasets/mbpp",
+            ("task_id", "prompt", "code", "test_imports", "test_list"),
+            "sanitized",
+            splits={
+                "prompt": Pin(7, "bd505471808e049155a928eab6edec5a76a90a49c02149240c0399190858d503"),
+                "test": Pin(257, "d806246ea09e8fe0b18a6d2a3cafe3376ab3b2fecdd01b65aa080f24b29f4a3a"),
+            },
+        ),
+        split="test",
+        question=mbpp_sanitized,
+        chance=None,
+        comparability=1,
+    ),
+    Task(
+        name="mbpp_plus",
+        title="short functions from a sentence, with EvalPlus's tests",
+        data=DatasetRef(
+            "evalplus/mbppplus",
+            ("task_id", "prompt", "code", "test_imports", "test_list", "test"),
+            splits={"test": Pin(378, "edea777e45e77892c6362aee5ee950288d3451de4bfc58fabb0822bfe78d9ab9")},
+        ),
+        split="test",
+        question=mbpp_plus,
+        chance=None,
+        comparability=1,
+    ),
+]
