@@ -1,0 +1,176 @@
+r"""How the older NeMo grader rewrites an answer before it is compared.
+
+The rules, their order and their word lists are those of nvidia-lm-eval 25.5
+(`adlr_minerva_math_nemo/math_grader.py`), which has them from the graders of MATH (Hendrycks et al. 2021,
+arXiv:2103.03874), PRM800K and ToRA. Their oddities are kept, since published scores depend on them: "hours" goes but
+"30 min" stays, "2 1/2" becomes "2+1/2", and a fraction of an integer below its next one is cut, not rounded.
+"""
+
+import re
+from collections.abc import Callable
+
+_UNITS = (
+    *("degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "week", "month", "year"),
+    *("foot", "feet", "inch", "yard", "p.m.", "PM"),
+)
+"""Removed in this order with a plural ending and an exponent; regular expressions, as the reference reads them."""
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_TEXT_COMMANDS = ("text", "mathrm", "mathcal", "textbf", "textit")
+_REPLACED = (
+    (r"\!", ""),
+    (r"\%", "%"),
+    (r"\$", "$"),
+    ("$", ""),
+    ("%", ""),
+    (r"^{\circ}", ""),
+    (" or ", " , "),
+    (" and ", " , "),
+    ("million", "*10^6"),
+    ("billion", "*10^9"),
+    ("trillion", "*10^12"),
+)
+_THOUSANDS = re.compile(r"(\d),(\d\d\d)(?!\d)")
+
+
+class Ambiguous(ValueError):
+    r"""An answer of which the reference does not know what to keep: it has several `\mbox`."""
+
+
+def normalized(answer: str) -> str:
+    r"""The form in which two answers are compared; raises Ambiguous.
+
+    In order: a leading `$` or trailing `%` of a number, `\left` and `\right`, "or" and "and" to commas, units after
+    `\text`, the interval after `\in`, enclosing text commands, signs, number words, units, days, degrees, an
+    enclosing brace, `\sqrt` and `\frac` without braces, mixed numbers, blanks, integers.
+    """
+    steps: tuple[Callable[[str], str], ...] = (
+        _without_sign_of_money_or_percent,
+        _without_left_and_right,
+        _words_to_commas,
+        _without_units_in_text,
+        _after_membership,
+        _without_text_commands,
+        _replaced,
+        _without_units,
+        _without_days,
+        _without_degrees_and_brace,
+        _with_braces,
+        _with_sums_for_mixed_numbers,
+        _integer_as_integer,
+    )
+    for step in steps:
+        answer = step(answer)
+    return answer
+
+
+def _without_sign_of_money_or_percent(text: str) -> str:
+    if re.match(r"\$\d+", text):
+        return text[1:]
+    if re.match(r"\d+(\.\d+)?\\?%$", text):
+        return text.replace(r"\%", "").replace("%", "")
+    return text
+
+
+def _without_left_and_right(text: str) -> str:
+    return text.replace(r"\left", "").replace(r"\right", "")
+
+
+def _words_to_commas(text: str) -> str:
+    text = re.sub(r"\s*\\text{\s*(?:or|and)\s*}\s*", ",", text)
+    return re.sub(r",\s*,", ",", text)
+
+
+def _without_units_in_text(text: str) -> str:
+    r"""What stands before a single `\text{...}`: that is a unit; several of them lose their command only."""
+    if r"\text" in text:
+        before, *rest = re.split(r"\\text\s*{\s*", text)
+        if len(rest) == 1 and before not in ("", "("):
+            return before
+    if r"\text{" in text:
+        return re.sub(r"\\text{([^}]+)}", r"\1", text)
+    if r"\mbox{" in text:
+        before, *rest = text.split(r"\mbox{")
+        if len(rest) > 1:
+            raise Ambiguous(r"more than one \mbox")
+        return before
+    return text
+
+
+def _after_membership(text: str) -> str:
+    return text.split(r"\in ")[1].strip() if r"\in " in text else text
+
+
+def _without_text_commands(text: str) -> str:
+    for command in _TEXT_COMMANDS:
+        text = text.replace(rf"\\{command}", "")
+        enclosed = re.search(rf"^\\{command}\{{(.+?)\}}$", text)
+        text = enclosed.group(1) if enclosed else text
+    return text
+
+
+def _replaced(text: str) -> str:
+    for before, after in _REPLACED:
+        text = text.replace(before, after)
+    return text
+
+
+def _without_units(text: str) -> str:
+    for unit in _UNITS:
+        text = re.sub(rf"{unit}(?:es)?s? *(?:\^[0-9]+)?", "", text)
+    return text
+
+
+def _without_days(text: str) -> str:
+    """Days are a unit unless one of them has a name."""
+    return text if any(day in text for day in _WEEKDAYS) else re.sub("days?", "", text)
+
+
+def _without_degrees_and_brace(text: str) -> str:
+    text = re.sub(r"\^ *\\circ", "", text)
+    return text[1:-1] if text.startswith("{") and text.endswith("}") else text
+
+
+def _with_braces(text: str) -> str:
+    r"""`\sqrt2` and `\frac12` with the braces that LaTeX lets one leave out."""
+    text = re.sub(r"\\sqrt(\s*\w+)", r"\\sqrt{\1}", text)
+    text = re.sub(r"\\frac +", r"\\frac", text)
+    before, *parts = text.split(r"\frac")
+    if any(len(part) < 2 and not part.startswith("{") for part in parts):
+        return text
+    return before + "".join(rf"\frac{_with_numerator_in_braces(part)}" for part in parts)
+
+
+def _with_numerator_in_braces(part: str) -> str:
+    r"""`part` follows a `\frac`; it opens with a brace or has two characters."""
+    if part.startswith("{"):
+        return part
+    above, below, rest = part[0], part[1], part[2:]
+    return f"{{{above}}}" + (below if below == "{" else f"{{{below}}}") + rest
+
+
+def _with_sums_for_mixed_numbers(text: str) -> str:
+    text = re.sub("- *", "-", text)
+    text = re.sub("([0-9]) +([0-9])", r"\1+\2", text)
+    text = re.sub(r"(\d+) *\\frac{(\d+)}{(\d+)}", r"\1 + \2/\3", text)
+    return text.replace(" ", "")
+
+
+def _integer_as_integer(text: str) -> str:
+    if not _is_integer(text):
+        return text
+    whole, _, _base = text.replace(",", "").partition("_")
+    return str(int(float(whole)))
+
+
+def _is_integer(text: str) -> bool:
+    try:
+        value = float(_without_thousands_commas(text))
+        return abs(value - round(value)) <= 1e-7
+    except (ValueError, OverflowError):  # no number; infinite
+        return False
+
+
+def _without_thousands_commas(text: str) -> str:
+    """Commas before exactly three digits, again and again; those of a tuple stay."""
+    shorter = _THOUSANDS.sub(r"\1\2", text)
+    return text if shorter == text else _without_thousands_commas(shorter)
