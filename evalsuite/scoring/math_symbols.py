@@ -96,16 +96,22 @@ def _tried(step: Callable[..., Any], *arguments: Any) -> Any:
 
 @contextmanager
 def _cpu_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block once it has used `seconds` of CPU time."""
+    """Raises OutOfTime inside the block once it has used `seconds` of CPU time.
+
+    And again every 0.1 s: raised where Python ignores exceptions (a destructor, a cache's comparison) one is lost.
+    """
+    inside = True
 
     def expired(_signal: int, _frame: FrameType | None) -> None:
-        raise OutOfTime
+        if inside:
+            raise OutOfTime
 
     earlier = signal.signal(signal.SIGPROF, expired)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
     try:
         yield
     finally:
+        inside = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, earlier)
 
