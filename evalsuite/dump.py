@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.prepare import PreparedTask, gold_text
+from evalsuite.scoring.targets import TARGETS
 from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, sha256_of
 
 _KINDS = {True: "generate_until", False: "loglikelihood"}
@@ -67,6 +68,8 @@ def _target_sha256(prepared: PreparedTask, document: Document) -> str | None:
     spec = prepared.selected.spec
     if spec.target is not None:
         return sha256_of(prepared.renderer.target(document))
+    if spec.scorer in TARGETS and isinstance(document.question, OpenAnswer):
+        return sha256_of(TARGETS[spec.scorer](document.question.solution))
     return sha256_of(_gold(prepared, document)) if spec.format == "generate" else None
 
 

@@ -240,7 +240,8 @@ class PromptSpec(_Strict):
     """Template of a shot's answer; sees also answer, gold, answers, solution. Default: what would be scored as
     right."""
     target: str | None = None
-    """Template of what the reference calls a document's target; only dumps show it. Default: the gold answer."""
+    """Template of what the reference calls a document's target; only dumps show it. Default: what the scorer's
+    reference takes from the solution (scoring/targets.py), else the gold answer."""
     candidate: str = "{{ text }}"
     """Template of a scored text: sees `text` (a choice, letter or accepted answer), row and member."""
     delimiter: str = " "
