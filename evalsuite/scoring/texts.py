@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.scoring.passk import pass_at_k
+from evalsuite.scoring.squad import squad_exact_match, squad_f1
 from evalsuite.scoring.text import exact_match, extract
 from evalsuite.scoring.verdict import Found, Options, Scored, TextScorer, TextVerdict, generated_texts
 from evalsuite.scoring.vote import majority
@@ -56,6 +57,21 @@ def _exact(text: str, sample: Sample, spec: PromptSpec) -> TextVerdict:
     return TextVerdict(exact_match(answer, gold, spec.comparison), answer, "exact_match", values)
 
 
+def squad_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
+    """Exact match and F1 with the accepted answers, normalised by the member task's language."""
+    return Scored([[_squad(text.strip(), sample) for text in generated_texts(sample)] for sample in samples])
+
+
+def _squad(text: str, sample: Sample) -> TextVerdict:
+    question, language = sample.document.question, sample.document.member
+    assert isinstance(question, OpenAnswer)
+    values = {
+        "exact_match": squad_exact_match(text, question.answers, language),
+        "f1": squad_f1(text, question.answers, language),
+    }
+    return TextVerdict(bool(values["exact_match"]), text, "squad", values)
+
+
 def _gold_forms(sample: Sample, spec: PromptSpec) -> tuple[str, ...]:
     """Accepted answers; of a listed question that is answered in free text, its letter."""
     question = sample.document.question
@@ -98,4 +114,7 @@ TEXT_SCORERS: dict[str, TextScorer] = {
     "exact_match": exact_match_verdicts,
     "math_verify": _in_workers("evalsuite.scoring.math:math_verdict", lambda sample: sample.gold),
     "nvidia_math": _in_workers("evalsuite.scoring.math:nvidia_math_verdict", _gold_solution),
+    "minerva_math": _in_workers("evalsuite.scoring.math:minerva_math_verdict", _gold_solution),
+    "hendrycks_math": _in_workers("evalsuite.scoring.math:hendrycks_math_verdict", _gold_solution),
+    "squad": squad_verdicts,
 }
