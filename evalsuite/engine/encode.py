@@ -8,6 +8,7 @@ to the continuation first, because most tokenizers join a blank with the word af
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from evalsuite.engine.pieces import CHECKED, PieceEncoder
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.errors import ModelError
 from evalsuite.types import Bos, ScoreRequest, TokenIds
@@ -25,7 +26,7 @@ class Encoded:
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], bos: Bos) -> list[Encoded]:
-    """Encode (context, continuation) pairs; each distinct text is encoded once, all in one call.
+    """Encode (context, continuation) pairs; what texts share is encoded once.
 
     Requests of one context share one tuple of its ids. An empty context becomes the BOS token,
     else the EOS token (as lm-eval does).
@@ -38,15 +39,30 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], bos: Bo
         if not continuation:
             raise ValueError(f"Empty continuation after the context that ends in {context[-40:]!r}.")
     moved = [_move_trailing_space(context, continuation) for context, continuation in pairs]
-    texts = [text for context, continuation in moved if context for text in (context, context + continuation)]
-    ids = _encode_texts(tokenizer, texts, bos)
+    contexts = _encode_texts(tokenizer, [context for context, _ in moved if context], bos)
+    apart = _apart(tokenizer, [pair for pair in moved if pair[0]], contexts, bos)
+    wholes = _encode_texts(tokenizer, ["".join(pair) for pair in moved if pair[0] and pair not in apart], bos)
     bare = _encode_texts(tokenizer, [continuation for context, continuation in moved if not context], "never")
     return [
-        _split(tokenizer, ids[context], ids[context + continuation])
-        if context
-        else _after_nothing(tokenizer, continuation, bare[continuation])
+        _after_nothing(tokenizer, continuation, bare[continuation])
+        if not context
+        else Encoded(ScoreRequest(contexts[context], apart[context, continuation]))
+        if (context, continuation) in apart
+        else _split(tokenizer, contexts[context], wholes[context + continuation])
         for context, continuation in moved
     ]
+
+
+def _apart(
+    tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], contexts: dict[str, TokenIds], bos: Bos
+) -> dict[tuple[str, str], TokenIds]:
+    """Continuations whose ids do not depend on their context; of none if a sample says otherwise."""
+    apart = {pair: ids for pair, ids in PieceEncoder(tokenizer).encode_joined(pairs).items() if ids}
+    known = list(apart)
+    some = known[:: max(1, len(known) // CHECKED)]
+    wholes = _encode_texts(tokenizer, ["".join(pair) for pair in some], bos)
+    agree = all(wholes["".join(pair)] == contexts[pair[0]] + apart[pair] for pair in some)
+    return apart if agree else {}
 
 
 def encode_last_tokens(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]], bos: Bos) -> list[Encoded]:
@@ -115,17 +131,28 @@ def _prefix_id(tokenizer: Tokenizer) -> int:
 
 
 def _encode_texts(tokenizer: Tokenizer, texts: Iterable[str], bos: Bos) -> dict[str, TokenIds]:
-    """Token ids by text; each distinct text once, in one call (two where BOS differs between texts)."""
-    begin = _forced_bos(tokenizer) if bos == "always" else ()
+    """Token ids by text; what texts share is encoded once."""
     ordered = list(dict.fromkeys(texts))
+    encoded = PieceEncoder(tokenizer).encode(ordered)
+    begin = _forced_bos(tokenizer) if bos == "always" else ()
     added = [text for text in ordered if bos == "tokenizer" and not _starts_with_bos(tokenizer, text)]
-    plain = [text for text in ordered if bos != "tokenizer" or _starts_with_bos(tokenizer, text)]
-    encoded: dict[str, TokenIds] = {}
-    for group, special_tokens in ((added, True), (plain, False)):
-        if group:
-            ids = tokenizer.encode(group, special_tokens=special_tokens)
-            encoded.update((text, tuple(row)) for text, row in zip(group, ids, strict=True))
+    if added:
+        encoded |= _with_special_tokens(tokenizer, added, encoded)
     return {text: row if row[: len(begin)] == begin else begin + row for text, row in encoded.items()}
+
+
+def _with_special_tokens(
+    tokenizer: Tokenizer, texts: Sequence[str], plain: dict[str, TokenIds]
+) -> dict[str, TokenIds]:
+    """The ids with what the tokenizer adds by default, which is the same tokens before and after any text."""
+    shortest = min(texts, key=len)
+    bare, whole = plain[shortest], tuple(tokenizer.encode([shortest], special_tokens=True)[0])
+    before = next((n for n in range(len(whole)) if whole[n : n + len(bare)] == bare), None)
+    if before is None or not bare:
+        ids = tokenizer.encode(texts, special_tokens=True)
+        return {text: tuple(row) for text, row in zip(texts, ids, strict=True)}
+    after = whole[before + len(bare) :]
+    return {text: whole[:before] + plain[text] + after for text in texts}
 
 
 def _forced_bos(tokenizer: Tokenizer) -> TokenIds:

@@ -73,11 +73,12 @@ def test_an_empty_continuation_is_refused_by_the_end_of_its_context():
         encode_pairs(WordTokenizer(), [("Question 7", "")], "never")
 
 
-def test_every_distinct_text_is_encoded_once_in_one_call():
-    tokenizer = WordTokenizer()
-    encode_pairs(tokenizer, [("q", " A"), ("q", " B"), ("q", " A"), ("r", " A")], "never")
-    (call,) = tokenizer.calls
-    assert sorted(call) == ["q", "q A", "q B", "r", "r A"]
+def test_requests_of_equal_pairs_are_equal_and_share_their_context():
+    pairs = [("q", " A"), ("q", " B"), ("q", " A"), ("r", " A")]
+    first, second, again, other = encode_pairs(WordTokenizer(), pairs, "never")
+    assert first == again
+    assert first.request.context is second.request.context
+    assert first.request.continuation == other.request.continuation
 
 
 def test_requests_of_one_context_share_its_ids():
