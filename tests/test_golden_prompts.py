@@ -21,9 +21,12 @@ ADDRESSES = {
     "nemotron_h/adlr_humanevalplus_greedy@0": "nemotron_h/humaneval_plus",
     "nemotron_h/adlr_mbpp_sanitized_3shot_greedy@3": "nemotron_h/mbpp",
     "nemotron_h/adlr_mbppplus_greedy_sanitized@0": "nemotron_h/mbpp_plus",
+    "nemotron_h/adlr_minerva_math_nemo@4": "nemotron_h/math",
+    "nemotron_h/adlr_mmlu_pro_5_shot_base@5": "nemotron_h/mmlu_pro",
     "nemotron_h/commonsense_qa@7": "nemotron_h/commonsense_qa",
     "nemotron_h/hellaswag@10": "nemotron_h/hellaswag",
     "nemotron_h/mmlu@5": "nemotron_h/mmlu",
+    "nemotron_h/mmlu_str@5": "nemotron_h/mmlu_generate",
     "nemotron_h/winogrande@5": "nemotron_h/winogrande",
     "lm_eval/arc_challenge@0": "lm_eval/arc_challenge",
     "lm_eval/arc_challenge@5": "lm_eval/arc_challenge@5",
@@ -61,6 +64,12 @@ ADDRESSES = {
     "lm_eval/winogrande@5": "lm_eval/winogrande@5",
 }
 """Golden file -> the address that must reproduce it. No shots are given where the spec's must be right."""
+MEMBERS = {
+    "nemotron_h/adlr_minerva_math_nemo@4": "adlr_minerva_math_{}_nemo",
+    "nemotron_h/adlr_mmlu_pro_5_shot_base@5": "adlr_mmlu_pro_5_shot_base_{}",
+    "nemotron_h/mmlu_str@5": "mmlu_str_{}",
+}
+"""What the reference calls member tasks, where it has another name for the task."""
 
 
 class Case(NamedTuple):
@@ -77,7 +86,10 @@ def case(request) -> Case:
     split = "validation" if "_validation@" in request.param else None
     prepared = prepare(selected, data_dir=SHARED, split=split)
     golden = pq.read_table(GOLDEN / "prompts" / f"{request.param}.parquet").to_pylist()
-    ours = {(row["subtask"], row["doc"]): row for row in hash_rows(prepared)}
+    ours = {}
+    for document, row in zip(prepared.documents, hash_rows(prepared), strict=True):
+        subtask = MEMBERS.get(request.param, row["subtask"]).format(document.member)
+        ours[subtask, row["doc"]] = row | {"subtask": subtask}
     public = [ours[row["subtask"], row["doc"]] for row in golden]  # by member task; MMLU-Pro's split is mixed
     return Case(request.param, prepared, public, golden)
 
