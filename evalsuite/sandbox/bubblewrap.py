@@ -1,0 +1,44 @@
+"""The second tier: bubblewrap makes the namespaces, for machines where only it may."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from evalsuite.sandbox.paths import Readable
+from evalsuite.sandbox.program import SandboxFailed
+
+PACKAGES = "/evalsuite"
+"""Where this package is inside."""
+_FOLDER_BYTES = 32 << 20
+
+
+def command(readable: Readable) -> list[str]:
+    """What to put before the interpreter's arguments: bubblewrap, its namespaces, and a root that holds Python only.
+
+    Raises SandboxFailed where bubblewrap is not installed.
+    """
+    program = shutil.which("bwrap") or shutil.which("bwrap", path=str(Path(sys.executable).parent))
+    if program is None:
+        raise SandboxFailed("bubblewrap is not installed")
+    python = os.path.realpath(sys.executable)
+    package = Path(__file__).resolve().parents[1]
+    arguments = [program, "--unshare-all", "--new-session", "--dev", "/dev", "--proc", "/proc"]
+    in_hidden = [
+        path for path in readable.shown if path.startswith(tuple(f"{each}/" for each in readable.hidden))
+    ]
+    for path in readable.shown:
+        if path not in in_hidden:
+            arguments += _bind(path)
+    for path in readable.hidden:
+        arguments += ["--tmpfs", path]
+    for path in in_hidden:
+        arguments += _bind(path)
+    arguments += ["--ro-bind", python, python, "--ro-bind", str(package), f"{PACKAGES}/evalsuite"]
+    return [*arguments, "--size", str(_FOLDER_BYTES), "--tmpfs", "/tmp", "--remount-ro", "/", python]
+
+
+def _bind(path: str) -> list[str]:
+    if os.path.islink(path):
+        return ["--symlink", os.readlink(path), path]
+    return ["--ro-bind-try", path, path]

@@ -1,0 +1,129 @@
+"""The candidate's process: it runs the model's code and answers what the tests ask of it.
+
+Nothing here is trusted. The tests are never in this process; they see only the values that it sends.
+"""
+
+import builtins
+import operator
+import socket
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from evalsuite.sandbox import codec, link
+
+MODULE = "program"
+"""Name of the candidate's module: not `__main__`, so that a demonstration at its end does not run."""
+
+
+def run(code: str) -> types.ModuleType:
+    """The module that `code` defines; raises whatever it raises."""
+    module = types.ModuleType(MODULE)
+    sys.modules[MODULE] = module
+    exec(compile(code, f"<{MODULE}>", "exec", dont_inherit=True, optimize=0), module.__dict__)
+    return module
+
+
+def serve(code: str, judge: socket.socket) -> None:
+    """Run `code`, then answer the judge until it hangs up."""
+    try:
+        objects = _Objects(vars(run(code)))
+    except BaseException as error:
+        link.send(judge, raised(error))
+        return
+    answer: codec.Json = {"value": None}
+    while True:
+        try:
+            with codec.long_integers():
+                link.send(judge, answer)
+                question = link.receive(judge)
+            answer = objects.answer(question)
+        except link.Closed:
+            return
+        except BaseException as error:
+            answer = raised(error)
+
+
+def raised(error: BaseException) -> codec.Json:
+    """An exception as a message: its nearest builtin type, its own name, its arguments where they are plain."""
+    kind = next(base for base in type(error).__mro__ if vars(builtins).get(base.__name__) is base)
+    arguments: codec.Json = None
+    if kind.__str__ is type(error).__str__:
+        try:
+            arguments = codec.Encoder(_refuse)(list(error.args))
+            codec.dump(arguments)
+        except Exception:
+            arguments = None
+    try:
+        text = str(error)[:1000]
+    except BaseException:
+        text = ""
+    return {"raised": kind.__name__, "name": type(error).__name__, "args": arguments, "text": text}
+
+
+class _Objects:
+    """The candidate's names, and the objects that the judge knows by number because they are not plain data."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self._names = names
+        self._objects: list[Any] = []
+
+    def answer(self, question: codec.Json) -> codec.Json:
+        """The answer to `{"do": verb, "of": object, "with": [arguments, keywords]}`."""
+        if question["do"] == "public":
+            return {"value": [name for name in self._names if not name.startswith("_")]}
+        if question["do"] == "names":
+            names = [name for name in question["of"] if name in self._names]
+            return {"value": {name: self._named(self._names[name]) for name in names}}
+        decode = codec.Decoder(lambda handle: self._objects[handle["v"]])
+        target, (arguments, keywords) = decode(question["of"]), decode(question["with"])
+        containers = decode.containers
+        before = self._contents(containers)
+        value = _VERBS[question["do"]](target, *arguments, **keywords)
+        encode = codec.Encoder(self._handle, containers)
+        changed = {} if self._contents(containers) == before else {"changed": encode.contents()}
+        return {**changed, "value": encode(value)}
+
+    def _contents(self, containers: Sequence[Any]) -> bytes:
+        """What the containers hold, as text that tells apart what `==` does not."""
+        with codec.long_integers():
+            return codec.dump(codec.Encoder(self._handle, containers).contents())
+
+    def _named(self, value: Any) -> codec.Json:
+        if isinstance(value, types.ModuleType):
+            return {"module": value.__name__}
+        module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+        if module in sys.stdlib_module_names and getattr(sys.modules.get(module), str(name), None) is value:
+            return {"module": module, "name": name}
+        return {"value": codec.Encoder(self._handle)(value)}
+
+    def _handle(self, value: Any) -> codec.Json:
+        self._objects.append(value)
+        return {"t": "handle", "v": len(self._objects) - 1}
+
+
+def _refuse(value: Any) -> codec.Json:
+    raise codec.Unplain(type(value).__name__)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other)
+
+
+_VERBS: dict[str, Callable[..., Any]] = {
+    "attribute": getattr,
+    "call": lambda function, *arguments, **keywords: function(*arguments, **keywords),
+    "delete_item": operator.delitem,
+    "equal": _same,
+    "is_instance": lambda kind, value: isinstance(value, kind),
+    "item": operator.getitem,
+    "iterate": iter,
+    "length": len,
+    "next": next,
+    "repr": repr,
+    "set_attribute": setattr,
+    "set_item": operator.setitem,
+    "text": str,
+    "truth": bool,
+}

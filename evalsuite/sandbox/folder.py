@@ -1,0 +1,50 @@
+"""The one folder in which programs may write, empty for each of them."""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from evalsuite.sandbox import namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A small file system of its own (`mounted`), or a folder of a larger one."""
+
+    path: str
+    mounted: bool
+
+    def clean(self) -> None:
+        """Leave nothing of the last program in it. Raises OSError."""
+        if not os.listdir(self.path):
+            return
+        if self.mounted:
+            namespaces.renew_folder()
+        else:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                _empty(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _empty(folder: int) -> None:
+    """Remove everything below an open folder, and follow no link.
+
+    Folders move up before they are emptied, so that no depth that a program builds ends the recursion.
+    """
+    number = 0
+    while entries := list(os.scandir(folder)):
+        for entry in entries:
+            if not stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
+                os.unlink(entry.name, dir_fd=folder)
+                continue
+            os.chmod(entry.name, 0o700, dir_fd=folder)
+            inner = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                for child in list(os.scandir(inner)):
+                    number += 1
+                    os.rename(child.name, f".{number}", src_dir_fd=inner, dst_dir_fd=folder)
+            finally:
+                os.close(inner)
+            os.rmdir(entry.name, dir_fd=folder)

@@ -1,0 +1,120 @@
+"""The sandbox as its users see it: programs in, verdicts out."""
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from queue import SimpleQueue
+
+from evalsuite.sandbox import limits, tiers
+from evalsuite.sandbox.program import Program, SandboxFailed, Tier, Verdict
+from evalsuite.sandbox.worker import Worker
+
+OnDone = Callable[[int], None]
+
+
+class Sandbox:
+    """Workers of one tier. Safe to use from one thread at a time."""
+
+    def __init__(self, tier: Tier, workers: Sequence[Worker]) -> None:
+        self.tier = tier
+        """What confines the programs, and what showed it."""
+        self._workers = workers
+        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        for worker in workers:
+            self._idle.put(worker)
+
+    def run(
+        self, programs: Sequence[Program], on_done: OnDone | None = None
+    ) -> list[Verdict | SandboxFailed]:
+        """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place.
+
+        Args:
+            on_done: told how many programs are done each time that one more is.
+        """
+        counted = _Counter(on_done)
+
+        def verdict(program: Program) -> Verdict | SandboxFailed:
+            told = self._verdict(program)
+            if isinstance(told, SandboxFailed):
+                told = self._verdict(program)
+            counted()
+            return told
+
+        with ThreadPoolExecutor(len(self._workers)) as threads:
+            return list(threads.map(verdict, programs))
+
+    def calibrate(
+        self,
+        references: Sequence[Program],
+        floor: float = limits.FLOOR_SECONDS,
+        factor: float = limits.FACTOR,
+        most: float = 60.0,
+    ) -> list[float | SandboxFailed]:
+        """CPU seconds for the programs of each problem: max(floor, factor x what its reference solution uses here).
+
+        Args:
+            references: solutions that pass, each with the tests of its problem; their own limits are ignored.
+            most: CPU seconds that a reference may use; one that needs more, or does not pass, is a SandboxFailed.
+        """
+        verdicts = self.run([replace(reference, cpu_seconds=most) for reference in references])
+        return [
+            limits.cpu_limit(verdict.cpu_seconds, floor, factor)
+            if isinstance(verdict, Verdict) and verdict.passed
+            else verdict
+            if isinstance(verdict, SandboxFailed)
+            else SandboxFailed(f"the reference solution does not pass: {verdict.outcome}, {verdict.detail}")
+            for verdict in verdicts
+        ]
+
+    def _verdict(self, program: Program) -> Verdict | SandboxFailed:
+        worker = self._idle.get()
+        try:
+            return worker.run(program)
+        except SandboxFailed as failure:
+            return failure
+        finally:
+            self._idle.put(worker)
+
+
+class _Counter:
+    """Counts calls, from any thread."""
+
+    def __init__(self, on_done: OnDone | None) -> None:
+        self._on_done = on_done
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._count += 1
+            if self._on_done is not None:
+                self._on_done(self._count)
+
+
+@contextmanager
+def open_sandbox(
+    workers: int | None = None, tier: str | None = None, allow_unsafe: bool = False
+) -> Iterator[Sandbox]:
+    """The strongest tier that passes its self-test here, or `tier`; raises SandboxUnavailable.
+
+    Args:
+        workers: programs at a time; as many as there are processors by default.
+        tier: `namespaces`, `bubblewrap` or `rlimits`.
+        allow_unsafe: whether tier `rlimits` may be used, which hides neither files nor processes.
+    """
+    count = workers or len(os.sched_getaffinity(0))
+    folder = tempfile.mkdtemp(prefix="evalsuite-")
+    pool: list[Worker] = []
+    try:
+        chosen, make = tiers.choose(tier, allow_unsafe, folder)
+        pool = [make(number) for number in range(count)]
+        yield Sandbox(chosen, pool)
+    finally:
+        for worker in pool:
+            worker.close()
+        shutil.rmtree(folder, ignore_errors=True)

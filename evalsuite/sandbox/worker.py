@@ -1,0 +1,270 @@
+"""The caller's side of one worker: starts it, hands it programs, and makes a verdict of what comes back."""
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalsuite.sandbox import codec, link
+from evalsuite.sandbox.limits import idle_seconds
+from evalsuite.sandbox.program import Outcome, Program, SandboxFailed, Verdict
+from evalsuite.sandbox.reports import TESTS, ended, one_line
+
+START_SECONDS = 60.0
+_PATIENCE, _SLOWEST = 300.0, 50.0
+"""Seconds, and multiple of its CPU time, that a program may take on the clock before its worker counts as hung."""
+_LARGEST_REPORT = 1 << 20
+_NEED_ONE_PROCESS = re.compile(r"\b(redirect_std(out|err|in)|sys\.std(out|err|in)|mock|getsource|input)\b")
+"""What tests name when they reach into the candidate's process."""
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/bin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",  # The order of sets, which some programs depend on, is the same in every worker.
+    "PYTHONUTF8": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+class Worker:
+    """One process that confines itself and runs one program at a time."""
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        interpreter: Sequence[str] = (sys.executable,),
+        packages: str = str(Path(__file__).resolve().parents[2]),
+    ) -> None:
+        """
+        Args:
+            settings: see `supervisor`.
+            interpreter: how to start Python; with what confines it from outside, where something does.
+            packages: the folder in which that Python finds evalsuite.
+        """
+        self._settings = settings
+        self._command = [*interpreter, "-s", "-S", "-P", "-m", "evalsuite.sandbox.supervisor"]
+        self._packages = packages
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self.layers: list[str] = []
+
+    def start(self) -> None:
+        """Start the process, unless it runs; raises SandboxFailed with its reason."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        ours, theirs = (
+            _above_standard(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        )
+        with theirs:
+            self._socket = ours
+            self._process = subprocess.Popen(
+                [*self._command, str(theirs.fileno())],
+                env=_ENVIRONMENT | {"PYTHONPATH": self._packages},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        ours.settimeout(START_SECONDS)
+        self._send(json.dumps(self._settings).encode(), [])
+        told = self._receive()
+        if "layers" not in told:
+            self.close()
+            raise SandboxFailed(told.get("refused", "the sandbox's process did not start"))
+        self.layers = told["layers"]
+
+    def close(self) -> None:
+        """End the process and all programs in it."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._socket = None
+
+    def run(self, program: Program) -> Verdict:
+        """The verdict on a program; raises SandboxFailed, after which the next program gets a new process."""
+        mode = program.mode
+        if mode == "auto":
+            mode = "token" if _NEED_ONE_PROCESS.search(program.tests) else "compare"
+        try:
+            self.start()
+            try:
+                return self._judged(program, mode)
+            except _NotPlain:
+                if program.mode == "compare":
+                    raise
+                return self._judged(program, "token")
+        except SandboxFailed:
+            self.close()
+            raise
+
+    def _judged(self, program: Program, mode: str) -> Verdict:
+        token = secrets.token_hex(16)
+        patience = _PATIENCE + _SLOWEST * program.cpu_seconds
+        channel = self._hand_over(program, mode)
+        with channel:
+            channel.settimeout(patience)
+            if mode == "token":
+                report = _conversation(channel, program.tests, token)
+            else:
+                report = _exchange(channel, {"tests": program.tests})
+        assert self._socket is not None
+        self._socket.settimeout(_PATIENCE)
+        told = self._receive()
+        if "failed" in told or not told.get("confined"):
+            raise SandboxFailed(told.get("failed", "a process could not be confined"))
+        if mode == "token":
+            return _verdict_of_token(program, report, told["ends"][0], token)
+        return _verdict_of_tests(program, report, *told["ends"])
+
+    def _hand_over(self, program: Program, mode: str) -> socket.socket:
+        """Give the program to the process; what is left is the channel to its tests."""
+        text = program.code.encode("utf-8", "surrogatepass")
+        uses_numpy = "numpy" in program.tests or "numpy" in program.code
+        job = {"mode": mode, "cpu": program.cpu_seconds, "memory": program.memory_mb, "numpy": uses_numpy}
+        channel, theirs = socket.socketpair()
+        code = os.memfd_create("program")
+        try:
+            os.write(code, text)
+            os.lseek(code, 0, os.SEEK_SET)
+            self._send(json.dumps(job).encode(), [code, theirs.fileno()])
+        except BaseException:
+            channel.close()
+            raise
+        finally:
+            os.close(code)
+            theirs.close()
+        return channel
+
+    def _send(self, message: bytes, descriptors: list[int]) -> None:
+        assert self._socket is not None
+        try:
+            socket.send_fds(self._socket, [message], descriptors)
+        except OSError as error:
+            raise SandboxFailed(f"the sandbox's process is gone: {error}") from None
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(1 << 16)
+        except TimeoutError:
+            raise SandboxFailed("the sandbox's process does not answer") from None
+        except OSError as error:
+            raise SandboxFailed(f"the sandbox's process is gone: {error}") from None
+        if not data:
+            raise SandboxFailed("the sandbox's process died")
+        return json.loads(data)
+
+
+class _NotPlain(SandboxFailed):
+    """Tests of mode `compare` hand over what is not plain data."""
+
+
+def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any] | None:
+    """Send a message, and receive one; None where the other side ends without one or writes what is none."""
+    try:
+        link.send(channel, message)
+        return _report(channel)
+    except link.Closed:
+        return None
+    except TimeoutError:
+        raise SandboxFailed("the sandbox's process does not answer") from None
+
+
+def _conversation(channel: socket.socket, tests: str, token: str) -> dict[str, Any] | None:
+    """As `_exchange`; tests and token are sent when the program says that its code has run."""
+    try:
+        compile(tests, TESTS, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise SandboxFailed(f"the tests do not compile: {error}") from None
+    try:
+        report = _report(channel)
+    except link.Closed:
+        return None
+    except TimeoutError:
+        raise SandboxFailed("the sandbox's process does not answer") from None
+    if report == {"defined": True}:
+        return _exchange(channel, {"tests": tests, "token": token})
+    return report
+
+
+def _report(channel: socket.socket) -> dict[str, Any]:
+    try:
+        report = link.receive(channel, _LARGEST_REPORT)
+    except codec.Malformed:
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _verdict_of_tests(
+    program: Program, report: dict[str, Any] | None, tests: dict[str, Any], candidate: dict[str, Any]
+) -> Verdict:
+    """Of mode `compare`, where the report comes from a process that the candidate cannot touch."""
+    outcome, detail = _timed_out(program, candidate) or (None, "")
+    if outcome is None and tests["killed"] in ("cpu", "idle"):
+        outcome, detail = Outcome.TIMEOUT, "the tests did not end"
+    elif outcome is None:
+        if report is None:
+            raise SandboxFailed(f"the tests' process ended without a report: {ended(tests['status'])[1]}")
+        if report["outcome"] == "unplain":
+            raise _NotPlain(report["detail"])
+        if report["outcome"] == "broken":
+            raise SandboxFailed(f"the tests do not compile: {report['detail']}")
+        if report["outcome"] == "gone":
+            outcome, detail = _ended(candidate)
+        else:
+            outcome, detail = Outcome(report["outcome"]), report["detail"]
+    return Verdict(outcome, one_line(detail), "compare", candidate["cpu"])
+
+
+def _verdict_of_token(
+    program: Program, report: dict[str, Any] | None, process: dict[str, Any], token: str
+) -> Verdict:
+    """Of mode `token`, where only the token is believed."""
+    outcome, detail = _timed_out(program, process) or (None, "")
+    if outcome is None:
+        told = (report or {}).get("outcome")
+        if report is None:
+            outcome, detail = _ended(process)
+        elif told == Outcome.PASSED and report.get("detail") == token and process["status"] == 0:
+            outcome = Outcome.PASSED
+        elif told in set(Outcome) - {Outcome.PASSED}:
+            outcome, detail = Outcome(told), str(report.get("detail"))
+        else:
+            outcome, detail = Outcome.VIOLATION, "a forged verdict"
+    return Verdict(outcome, one_line(detail), "token", process["cpu"])
+
+
+def _timed_out(program: Program, process: dict[str, Any]) -> tuple[Outcome, str] | None:
+    if process["killed"] == "cpu":
+        return Outcome.TIMEOUT, f"more than {program.cpu_seconds:.3g} s of CPU time"
+    if process["killed"] == "idle":
+        return Outcome.TIMEOUT, f"idle for {idle_seconds(program.cpu_seconds):.3g} s"
+    return None
+
+
+def _ended(process: dict[str, Any]) -> tuple[Outcome, str]:
+    if process["killed"] == "left" and process["status"] == 9:
+        return Outcome.EXITED, "it cut the connection to its tests"
+    return ended(process["status"])
+
+
+def _above_standard(end: socket.socket) -> socket.socket:
+    """The socket under a number that is not a standard stream's, which a caller may have closed."""
+    if end.fileno() > 2:
+        return end
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, 3))
