@@ -32,6 +32,7 @@ def run(
     verify_weights: bool = False,
     allow_data_drift: bool = False,
     allow_failures: bool = False,
+    allow_unsafe_code: bool = False,
     progress: Progress | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
@@ -56,6 +57,7 @@ def run(
         verify_weights: hash all weights again instead of trusting size and date.
         allow_data_drift: accept rows that are not the pinned ones, with a note.
         allow_failures: score a task although documents failed; the count stands beside it.
+        allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
         progress: is told what happens.
 
     Raises:
@@ -90,6 +92,7 @@ def run(
         store=Path(store) if store else None,
         verify_weights=verify_weights,
         allow_failures=allow_failures,
+        allow_unsafe_code=allow_unsafe_code,
     )
     return execute(spec, selected, files, setting, progress=progress)
 

@@ -23,4 +23,11 @@ Include = Annotated[
 AllowDataDrift = Annotated[
     bool, typer.Option("--allow-data-drift", help="Accept rows that are not the pinned ones, with a note.")
 ]
+AllowUnsafeCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsafe-code",
+        help="Run model-written code under resource limits alone, where no sandbox works.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -46,6 +46,7 @@ def run(
     allow_failures: Annotated[
         bool, typer.Option("--allow-failures", help="Score a task although documents failed.")
     ] = False,
+    allow_unsafe_code: options.AllowUnsafeCode = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
@@ -77,6 +78,7 @@ def run(
                 verify_weights=verify_weights,
                 allow_data_drift=allow_data_drift,
                 allow_failures=allow_failures,
+                allow_unsafe_code=allow_unsafe_code,
                 progress=progress,
             )
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
@@ -14,7 +15,7 @@ def table_rows(log: RunLog) -> list[tuple[str, ...]]:
         metrics: dict[str, MetricRecord | None] = dict(task.metrics) or {task.headline: None}
         for place, (name, metric) in enumerate(metrics.items()):
             first = place == 0
-            rows.append((*_task_cells(task, first), name, *_metric_cells(task, metric, first)))
+            rows.append((*_task_cells(task, first), name, *_metric_cells(task, name, metric, first)))
     return rows
 
 
@@ -69,15 +70,18 @@ def _task_cells(task: TaskRecord, first: bool) -> tuple[str, str]:
     return (task.name, str(task.shots)) if first else ("", "")
 
 
-def _metric_cells(task: TaskRecord, metric: MetricRecord | None, first: bool) -> tuple[str, ...]:
+def _metric_cells(task: TaskRecord, name: str, metric: MetricRecord | None, first: bool) -> tuple[str, ...]:
+    """Points of 100, or the unit of a metric that counts loss."""
     seconds = f"{task.seconds:.1f}" if first else ""
-    documents = f"{task.counts.scored}/{task.counts.documents}" if task.problem else str(task.counts.scored)
+    scored = task.counts.scored if metric is None else metric.n
+    documents = f"{scored}/{task.counts.documents}" if task.problem else str(scored)
     if metric is None:
         return ("—", "—", "—", documents, seconds)
-    stderr = "—" if metric.stderr is None else f"{100 * metric.stderr:.2f}"
+    scale, more = (1, 2) if lower_is_better(name) else (100, 0)
+    stderr = "—" if metric.stderr is None else f"{scale * metric.stderr:.{2 + more}f}"
     interval = (
         "—"
         if metric.low is None or metric.high is None
-        else f"{100 * metric.low:.1f} to {100 * metric.high:.1f}"
+        else f"{scale * metric.low:.{1 + more}f} to {scale * metric.high:.{1 + more}f}"
     )
-    return (f"{100 * metric.value:.2f}", stderr, interval, documents, seconds)
+    return (f"{scale * metric.value:.{2 + more}f}", stderr, interval, documents, seconds)

@@ -44,7 +44,9 @@ def test_a_task_without_a_score_shows_a_dash_and_the_count(finished):
 def test_a_score_that_leaves_documents_out_shows_the_count_beside_it(finished):
     _, log = finished
     counts = Counts(documents=16, scored=14, failed=2)
-    log = changed(log, counts=counts, problem="2 of 16 documents were left without a verdict")
+    metrics = {name: one.model_copy(update={"n": 14}) for name, one in log.tasks[0].metrics.items()}
+    problem = "2 of 16 documents were left without a verdict"
+    log = changed(log, counts=counts, problem=problem, metrics=metrics)
     assert [row[6] for row in table_rows(log)] == ["14/16", "14/16"]
     assert remarks(log) == ["quiz: 2 of 16 documents were left without a verdict."]
 
@@ -54,6 +56,17 @@ def test_one_document_has_a_score_without_an_error(finished):
     metric = MetricRecord(value=1.0, stderr=None, low=None, high=None, n=1)
     [row] = table_rows(changed(log, metrics={"acc": metric}))
     assert row[3:6] == ("100.00", "—", "—")
+
+
+def test_a_loss_is_shown_in_its_own_unit_and_a_subset_with_its_own_documents(finished):
+    _, log = finished
+    loss = MetricRecord(value=12.34567, stderr=0.5, low=11.4, high=13.3, n=16)
+    part = MetricRecord(value=0.5, stderr=0.1, low=0.3, high=0.7, n=4)
+    rows = table_rows(changed(log, metrics={"perplexity": loss, "math_500": part}))
+    assert [row[2:7] for row in rows] == [
+        ("perplexity", "12.3457", "0.5000", "11.400 to 13.300", "16"),
+        ("math_500", "50.00", "10.00", "30.0 to 70.0", "4"),
+    ]
 
 
 def test_what_must_be_known_stands_below(finished):
