@@ -7,6 +7,7 @@ from evalsuite.cli.compare import compare
 from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.dump import requests
 from evalsuite.cli.gate import gate
+from evalsuite.cli.grade import grade
 from evalsuite.cli.listing import listing
 from evalsuite.cli.report import report
 from evalsuite.cli.run import run
@@ -25,6 +26,7 @@ app.command("run")(run)
 app.command("list")(listing)
 app.command("show")(show)
 app.command("requests")(requests)
+app.command("grade")(grade)
 app.command("compare", cls=DecisionCommand)(compare)
 app.command("gate", cls=DecisionCommand)(gate)
 app.command("card", cls=DecisionCommand)(card)

@@ -12,6 +12,10 @@ from evalsuite.scoring.vote import majority
 from evalsuite.scoring.workers import ScorerFailed, call_all
 from evalsuite.types import MultipleChoice, OpenAnswer, Sample
 
+NVIDIA_MATH_LIMIT = 120.0
+"""Seconds for math-verify's own time limits (5 s for each of two parses and of up to four comparisons) and the
+older grader's (10 s for each of six steps), which mean "not equal", before a call counts as failed."""
+
 
 def text_sample(sample: Sample, found: Found, spec: PromptSpec) -> Sample:
     """The document's metrics; a scorer that failed on one of its texts leaves it unscored."""
@@ -22,14 +26,14 @@ def text_sample(sample: Sample, found: Found, spec: PromptSpec) -> Sample:
     return replace(
         sample,
         prediction=verdicts[0].extracted,
-        metrics={name: _metric(name, verdicts) for name in spec.metrics},
+        metrics={name: metric_of_texts(name, verdicts) for name in spec.metrics},
         extracted=tuple(one.extracted for one in verdicts),
         correct=tuple(one.correct for one in verdicts),
         deciders=tuple(one.decider for one in verdicts),
     )
 
 
-def _metric(name: str, verdicts: Sequence[TextVerdict]) -> float:
+def metric_of_texts(name: str, verdicts: Sequence[TextVerdict]) -> float:
     """`maj@k` votes over the first k texts, `pass@k` is the unbiased estimate from all, others are means."""
     kind, _, k = name.partition("@")
     if kind == "maj":
@@ -87,13 +91,13 @@ def _gold_solution(sample: Sample) -> str:
     return question.solution
 
 
-def _in_workers(target: str, gold: Callable[[Sample], str]) -> TextScorer:
-    """A scorer that calls `target(gold, text)` in worker processes, each call under a hard time limit."""
+def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0) -> TextScorer:
+    """A scorer that calls `target(gold, text)` in worker processes, each call within `limit` seconds."""
 
     def verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
         texts = [generated_texts(sample) for sample in samples]
         calls = [(gold(sample), text) for sample, some in zip(samples, texts, strict=True) for text in some]
-        answers = iter(call_all(target, calls, workers=options.workers) if calls else [])
+        answers = iter(call_all(target, calls, limit=limit, workers=options.workers) if calls else [])
         return Scored([[_from_worker(next(answers)) for _ in some] for some in texts])
 
     return verdicts
@@ -113,7 +117,9 @@ def _from_worker(answer: dict | ScorerFailed) -> TextVerdict | ScorerFailed:
 TEXT_SCORERS: dict[str, TextScorer] = {
     "exact_match": exact_match_verdicts,
     "math_verify": _in_workers("evalsuite.scoring.math:math_verdict", lambda sample: sample.gold),
-    "nvidia_math": _in_workers("evalsuite.scoring.math:nvidia_math_verdict", _gold_solution),
+    "nvidia_math": _in_workers(
+        "evalsuite.scoring.math:nvidia_math_verdict", _gold_solution, limit=NVIDIA_MATH_LIMIT
+    ),
     "minerva_math": _in_workers("evalsuite.scoring.math:minerva_math_verdict", _gold_solution),
     "hendrycks_math": _in_workers("evalsuite.scoring.math:hendrycks_math_verdict", _gold_solution),
     "squad": squad_verdicts,

@@ -113,7 +113,7 @@ def test_a_scorer_that_fails_leaves_its_document_without_a_verdict(bench, monkey
     from evalsuite.scoring import texts as module
     from evalsuite.scoring.workers import ScorerFailed
 
-    def call_all(target, calls, workers):
+    def call_all(target, calls, **settings):
         assert target == "evalsuite.scoring.math:math_verdict"
         return [
             ScorerFailed("the scorer gave no verdict in 30 s") if text == "hang" else {"correct": True, "extracted": text}

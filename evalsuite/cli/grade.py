@@ -1,0 +1,117 @@
+"""`evalsuite grade`: score texts that were generated elsewhere."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalsuite.cli import options
+
+if TYPE_CHECKING:
+    from evalsuite.grading import Grade, Summary
+
+WIDTH_OF_FILES = 200
+
+
+def grade(
+    address: Annotated[str, typer.Argument(help="[recipe/]task[:format][@shots]")],
+    responses: Annotated[
+        Path,
+        typer.Option(
+            "--responses",
+            "-r",
+            help='JSON Lines: {"doc": 0, "text": "..."} or {"doc": 0, "texts": [...]}, with "gold" if you like.',
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the verdicts [default: standard output].")
+    ] = None,
+    recipe: options.Recipe = None,
+    split: options.Split = None,
+    data: options.Data = None,
+    include: options.Include = None,
+    allow_data_drift: options.AllowDataDrift = False,
+    allow_failures: Annotated[
+        bool, typer.Option("--allow-failures", help="Give scores although texts were left without a verdict.")
+    ] = False,
+    allow_unsafe_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unsafe-code", help="Run code under resource limits alone, where no sandbox works."
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Scoring processes [default: one per core].")
+    ] = None,
+) -> None:
+    """Score texts that were generated elsewhere, line by line, as a run of the task would.
+
+    Each verdict line says whether its text is correct, the answer found in it, and which grader decided. Exit code 0
+    only if every text got a verdict.
+    """
+    from evalsuite.api import data_folder
+    from evalsuite.grading import grade as graded
+    from evalsuite.grading import summary
+    from evalsuite.registry import Registry
+    from evalsuite.responses import read_responses
+    from evalsuite.scoring.verdict import Options
+
+    [selected] = Registry.load(include or []).select([address], recipe)
+    grades = graded(
+        selected,
+        read_responses(responses),
+        data_dir=data_folder(data),
+        split=split,
+        allow_drift=allow_data_drift,
+        options=Options(allow_unsafe_code=allow_unsafe_code, workers=workers),
+    )
+    _write(grades, out)
+    told = summary(grades, allow_failures)
+    _print(selected.name, told, to_stderr=out is None)
+    if told.without_verdict:
+        raise typer.Exit(1)
+
+
+def _write(grades: Sequence["Grade"], out: Path | None) -> None:
+    # Half of a surrogate pair is text to JSON but not to UTF-8; JSON's escape of it is both.
+    text = "".join(json.dumps(one.record(), ensure_ascii=False) + "\n" for one in grades)
+    written = text.encode("utf-8", errors="backslashreplace")
+    if out is None:
+        typer.echo(written, nl=False)
+        return
+    from evalsuite.results.folder import disk_errors
+
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = out.with_name(out.name + ".unfinished")
+        unfinished.write_bytes(written)
+        os.replace(unfinished, out)
+
+
+def _print(name: str, told: "Summary", to_stderr: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=to_stderr)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
+    table = Table(title=name, title_justify="left")
+    for column in ("metric", "score", "stderr", "95 % interval", "lines"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for metric, score in told.scores.items():
+        stderr = "—" if score.stderr is None else f"{100 * score.stderr:.2f}"
+        known = score.low is not None and score.high is not None
+        interval = f"{100 * score.low:.1f} to {100 * score.high:.1f}" if known else "—"  # type: ignore[operator]
+        table.add_row(metric, f"{100 * score.value:.2f}", stderr, interval, str(score.n))
+    if told.scores:
+        console.print(table)
+    console.print(f"- {told.lines} lines, {told.texts} texts.", highlight=False)
+    if told.without_verdict:
+        console.print(
+            f"- {told.without_verdict} texts have no verdict: the scorer failed on them (see 'problem')"
+            + ("; the scores leave their lines out." if told.scores else "; no score."),
+            highlight=False,
+        )
