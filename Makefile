@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: setup demo test test-slow lint wheel-check reference gate schema clean
+.PHONY: setup demo test test-slow lint wheel-check reference gate docs schema clean
 
 setup: $(SETUP)
 
@@ -38,6 +38,10 @@ gate: setup
 
 reference: setup
 	$(BIN)/python benchmarks/reference.py
+
+# docs/recipes.md from the prompt specs.
+docs: setup
+	$(BIN)/python -m evalsuite.catalog docs/recipes.md
 
 schema: setup
 	$(BIN)/python -m evalsuite.results.schema

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 
 from evalsuite.addresses import Address, parse_address
@@ -40,6 +41,7 @@ class Registry:
         self.tasks: dict[str, Task] = {}
         self.recipes: dict[str, Recipe] = {}
         self._inline: dict[tuple[str, str, str], PromptSpec] = {}
+        self._read: dict[tuple[str, str, str], PromptSpec] = {}
         for recipe in recipes:
             _add(self.recipes, recipe.name, recipe, "recipe")
         for task in tasks:
@@ -66,6 +68,10 @@ class Registry:
 
     def forms(self) -> list[tuple[str, str, str]]:
         """(recipe, task, form) of every spec: a format or a variant; empty for a task's default form."""
+        return self._forms
+
+    @cached_property
+    def _forms(self) -> list[tuple[str, str, str]]:
         files = [
             (recipe.name, task, form) for recipe in self.recipes.values() for task, form in recipe.specs()
         ]
@@ -73,8 +79,12 @@ class Registry:
 
     def spec(self, recipe: str, task: str, form: str = "") -> PromptSpec:
         """The validated spec; `form` as in `forms`."""
-        inline = self._inline.get((recipe, task, form))
-        return inline if inline is not None else self.recipes[recipe].load(task, form)
+        key = (recipe, task, form)
+        if key in self._inline:
+            return self._inline[key]
+        if key not in self._read:
+            self._read[key] = self.recipes[recipe].load(task, form)
+        return self._read[key]
 
     def select(
         self, texts: Sequence[str], recipe: str | None = None, shots: int | None = None

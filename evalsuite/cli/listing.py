@@ -1,7 +1,9 @@
 """`evalsuite list`: what can be run."""
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -24,9 +26,13 @@ def listing(
     as_json: options.AsJson = False,
 ) -> None:
     """List tasks, recipes, model aliases or cards of published numbers."""
-    rows = {Kind.TASKS: _tasks, Kind.RECIPES: _recipes, Kind.MODELS: _models, Kind.CARDS: _cards}[kind](
-        include or []
-    )
+    listed: dict[Kind, Callable[[list], list[dict[str, Any]]]] = {
+        Kind.TASKS: _tasks,
+        Kind.RECIPES: partial(_recipes, in_full=as_json),
+        Kind.MODELS: _models,
+        Kind.CARDS: _cards,
+    }
+    rows = listed[kind](include or [])
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -58,7 +64,9 @@ def _tasks(include: list) -> list[dict[str, Any]]:
     return rows
 
 
-def _recipes(include: list) -> list[dict[str, Any]]:
+def _recipes(include: list, in_full: bool) -> list[dict[str, Any]]:
+    """Recipes with their tasks; in full with every spec, its source and status."""
+    from evalsuite.catalog import recipe_specs, spec_row
     from evalsuite.registry import Registry
 
     registry = Registry.load(include)
@@ -73,6 +81,8 @@ def _recipes(include: list) -> list[dict[str, Any]]:
                 "title": info.title if info else "defined in a task file",
             }
         )
+        if in_full:
+            rows[-1]["specs"] = [spec_row(one) for one in recipe_specs(registry, name)]
     return rows
 
 

@@ -34,6 +34,14 @@ def test_every_listed_task_is_an_address_that_means_it(shown):
         assert (row["recipe"], row["format"]) == (selected.spec.recipe, selected.spec.format)
 
 
+def test_recipes_as_json_have_every_spec_with_its_source_and_status(shown):
+    rows = {row["recipe"]: row for row in json.loads(shown("list", "recipes", "--json"))}
+    specs = {spec["address"]: spec for spec in rows["nemotron_3"]["specs"]}
+    assert specs["nemotron_3/gsm8k:generate@8"]["status"] == "inferred"
+    assert specs["nemotron_3/gsm8k:single_newline@8"]["shots_from"] == "exemplars of lm-eval"
+    assert specs["nemotron_3/mmlu:letters@5"]["reference"].startswith("hendrycks/test")
+
+
 def test_recipes_are_listed_with_what_they_reproduce(shown):
     rows = {row["recipe"]: row for row in json.loads(shown("list", "recipes", "--json"))}
     assert rows["lm_eval"]["reference"] == "lm-eval 0.4.13"
