@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from evalsuite.prompting.spec import PromptSpec
+from evalsuite.scoring.code import code_verdicts
 from evalsuite.scoring.passk import pass_at_k
 from evalsuite.scoring.squad import squad_exact_match, squad_f1
 from evalsuite.scoring.text import exact_match, extract
@@ -123,4 +124,5 @@ TEXT_SCORERS: dict[str, TextScorer] = {
     "minerva_math": _in_workers("evalsuite.scoring.math:minerva_math_verdict", _gold_solution),
     "hendrycks_math": _in_workers("evalsuite.scoring.math:hendrycks_math_verdict", _gold_solution),
     "squad": squad_verdicts,
+    "code": code_verdicts,
 }
