@@ -35,9 +35,8 @@ def serve(code: str, judge: socket.socket) -> None:
     answer: codec.Json = {"value": None}
     while True:
         try:
-            with codec.long_integers():
-                link.send(judge, answer)
-                question = link.receive(judge)
+            link.send(judge, answer)
+            question = link.receive(judge)
             answer = objects.answer(question)
         except link.Closed:
             return
@@ -87,8 +86,7 @@ class _Objects:
 
     def _contents(self, containers: Sequence[Any]) -> bytes:
         """What the containers hold, as text that tells apart what `==` does not."""
-        with codec.long_integers():
-            return codec.dump(codec.Encoder(self._handle, containers).contents())
+        return codec.dump(codec.Encoder(self._handle, containers).contents())
 
     def _named(self, value: Any) -> codec.Json:
         if isinstance(value, types.ModuleType):

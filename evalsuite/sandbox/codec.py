@@ -7,13 +7,11 @@ change are numbered in the order in which they are met: a second mention is a re
 what became of them.
 """
 
-import contextlib
 import datetime
 import json
 import operator
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -51,6 +49,9 @@ _TYPES_BY_NAME: dict[str, Any] = {
 _TYPE_NAMES = {kind: name for name, kind in _TYPES_BY_NAME.items()}
 _SINGLETONS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
 
+_LONG = 10**1000
+"""From here on integers are written in hexadecimal: decimal takes quadratic time, and Python limits its length."""
+
 Json = Any
 
 
@@ -63,7 +64,7 @@ class Malformed(Exception):
 
 
 def dump(message: Json) -> bytes:
-    """A message as bytes. NaN, infinities and lone surrogates included; long integers within `long_integers`."""
+    """A message as bytes. NaN, infinities and lone surrogates included."""
     return json.dumps(message, separators=(",", ":")).encode()
 
 
@@ -73,17 +74,6 @@ def load(data: bytes) -> Json:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Malformed(str(error)) from None
-
-
-@contextlib.contextmanager
-def long_integers() -> Iterator[None]:
-    """Lifts Python's limit on the digits of an integer, which is the whole process's."""
-    limit = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(0)
-    try:
-        yield
-    finally:
-        sys.set_int_max_str_digits(limit)
 
 
 class Encoder:
@@ -101,6 +91,8 @@ class Encoder:
     def __call__(self, value: Any) -> Json:
         """The JSON of `value`; raises Unplain, or RecursionError for one that is nested too deeply."""
         kind = type(value)
+        if kind is int and not -_LONG < value < _LONG:
+            return {"t": "long", "v": hex(value)}
         if kind in _SCALARS:
             return value
         if kind is list:
@@ -120,7 +112,7 @@ class Encoder:
 
     def _items(self, values: Iterable[Any]) -> Json:
         values = list(values)
-        return values if _SCALARS.issuperset(map(type, values)) else [self(value) for value in values]
+        return values if _stand_for_themselves(values) else [self(value) for value in values]
 
     def _reference(self, container: Any) -> Json | None:
         number = self._numbers.get(id(container))
@@ -212,6 +204,8 @@ class Decoder:
             return tuple(self._items(content))
         if tag == "ref":
             return self.containers[operator.index(content)]
+        if tag == "long":
+            return int(content, 16)
         if tag in _KINDS:
             kind = _KINDS[tag]
             if kind not in _REFILL:
@@ -230,6 +224,14 @@ class Decoder:
         if tag == "numpy":
             return _numpy_value(*content)
         return self._opaque(data)
+
+
+def _stand_for_themselves(values: list[Any]) -> bool:
+    """Whether all are scalars, and no integer among them is long; may say no where it is not known at once."""
+    kinds = set(map(type, values))
+    if int not in kinds:
+        return kinds <= _SCALARS
+    return kinds <= {int, bool} and min(values) > -_LONG and max(values) < _LONG
 
 
 @cache

@@ -1,6 +1,7 @@
 """The tests' process of mode `compare`: assertions are evaluated here, on plain data that the candidate sent."""
 
 import builtins
+import dis
 import importlib
 import re
 import socket
@@ -14,25 +15,37 @@ from evalsuite.sandbox.proxy import Asker, Proxy, Stop
 from evalsuite.sandbox.reports import TESTS, report
 
 _LOOK_UP_BY_TEXT = {"eval", "exec", "globals", "locals", "vars"}
+_REACH_INTO_THE_PROCESS = {
+    "getsource",
+    "input",
+    "mock",
+    "patch",
+    "redirect_stderr",
+    "redirect_stdout",
+    "stdin",
+    "stdout",
+}
 
 
 def judge(tests: str, candidate: socket.socket, stop: Stop) -> NoReturn:
     """Run `tests` against a candidate's process, and `stop` with the outcome.
 
-    Besides an Outcome it may be `gone` (the candidate's process ended), `unplain` (the tests hand over a value that
-    is not plain data) or `broken` (the tests do not compile).
+    Besides an Outcome it may be `gone` (the candidate's process ended), `inseparable` (the tests need to be in the
+    candidate's process) or `broken` (the tests do not compile).
     """
-    sys.set_int_max_str_digits(0)
     ask = Asker(candidate, stop)
     try:
         script = compile(tests, TESTS, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
         stop("broken", f"{type(broken).__name__}: {broken}")
+    names = set(_names(script))
+    if names & _REACH_INTO_THE_PROCESS:
+        stop("inseparable", f"the tests use {', '.join(sorted(names & _REACH_INTO_THE_PROCESS))}")
     module = types.ModuleType("tests")
     error: BaseException | None = None
     try:
         ask.answer()  # Its code has run.
-        vars(module).update(_candidates_names(ask, script, tests))
+        vars(module).update(_candidates_names(ask, script, names, tests))
         exec(script, vars(module))
     except BaseException as raised:
         error = raised
@@ -40,13 +53,25 @@ def judge(tests: str, candidate: socket.socket, stop: Stop) -> NoReturn:
     stop(told["outcome"], told["detail"])
 
 
-def _candidates_names(ask: Asker, script: types.CodeType, tests: str) -> dict[str, Any]:
-    """What the candidate calls by a name that the tests use. Builtins stay the tests' own."""
-    used = set(_names(script))
+def _candidates_names(ask: Asker, script: types.CodeType, used: set[str], tests: str) -> dict[str, Any]:
+    """What the candidate calls by a name that the tests use."""
     wanted = used | set(ask.plainly({"do": "public"})["value"]) if used & _LOOK_UP_BY_TEXT else used
-    told = ask.plainly({"do": "names", "of": sorted(wanted - set(dir(builtins)))})["value"]
+    told = ask.plainly({"do": "names", "of": sorted(wanted)})["value"]
     values = {name: _value(ask, name, named, tests) for name, named in told.items()}
-    return {name: value for name, value in values.items() if value is not None}
+    known = {name: value for name, value in values.items() if value is not None}
+    shadowing = known.keys() & set(dir(builtins))
+    if shadowing:
+        # Builtins stay the tests' own. But where nothing else could be what is tested, a task that asks for a
+        # function called `sum` gets the candidate's.
+        others = known.keys() - shadowing - _bound(script)
+        if any(not isinstance(known[name], types.ModuleType) for name in others):
+            known = {name: value for name, value in known.items() if name not in shadowing}
+    return known
+
+
+def _bound(script: types.CodeType) -> set[str]:
+    """The names that the tests themselves give a value at top level."""
+    return {step.argval for step in dis.get_instructions(script) if step.opname == "STORE_NAME"}
 
 
 def _names(script: types.CodeType) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Asker:
         try:
             question = {"do": verb, "of": encode(target), "with": encode([arguments, keywords])}
         except codec.Unplain as error:
-            self.stop("unplain", f"the tests hand over a value of type {error}")
+            self.stop("inseparable", f"the tests hand over a value of type {error}")
         answer = self.plainly(question)
         return self.decoded(answer["value"], encode.containers, answer.get("changed"))
 

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import re
 import secrets
 import socket
 import subprocess
@@ -21,8 +20,6 @@ START_SECONDS = 60.0
 _PATIENCE, _SLOWEST = 300.0, 50.0
 """Seconds, and multiple of its CPU time, that a program may take on the clock before its worker counts as hung."""
 _LARGEST_REPORT = 1 << 20
-_NEED_ONE_PROCESS = re.compile(r"\b(redirect_std(out|err|in)|sys\.std(out|err|in)|mock|getsource|input)\b")
-"""What tests name when they reach into the candidate's process."""
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
@@ -96,14 +93,11 @@ class Worker:
 
     def run(self, program: Program) -> Verdict:
         """The verdict on a program; raises SandboxFailed, after which the next program gets a new process."""
-        mode = program.mode
-        if mode == "auto":
-            mode = "token" if _NEED_ONE_PROCESS.search(program.tests) else "compare"
         try:
             self.start()
             try:
-                return self._judged(program, mode)
-            except _NotPlain:
+                return self._judged(program, "token" if program.mode == "token" else "compare")
+            except _NeedOneProcess:
                 if program.mode == "compare":
                     raise
                 return self._judged(program, "token")
@@ -169,8 +163,8 @@ class Worker:
         return json.loads(data)
 
 
-class _NotPlain(SandboxFailed):
-    """Tests of mode `compare` hand over what is not plain data."""
+class _NeedOneProcess(SandboxFailed):
+    """Tests that mode `compare` cannot run."""
 
 
 def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any] | None:
@@ -219,8 +213,8 @@ def _verdict_of_tests(
     elif outcome is None:
         if report is None:
             raise SandboxFailed(f"the tests' process ended without a report: {ended(tests['status'])[1]}")
-        if report["outcome"] == "unplain":
-            raise _NotPlain(report["detail"])
+        if report["outcome"] == "inseparable":
+            raise _NeedOneProcess(report["detail"])
         if report["outcome"] == "broken":
             raise SandboxFailed(f"the tests do not compile: {report['detail']}")
         if report["outcome"] == "gone":
