@@ -18,9 +18,11 @@ GROUP = "evalsuite.tasks"
 
 
 def builtin_tasks() -> Iterator[Task]:
-    """Tasks of the modules in `evalsuite.tasks`."""
+    """Tasks of the modules in `evalsuite.tasks`; those whose names begin with `_` are no plug-ins."""
     package = importlib.import_module("evalsuite.tasks")
     for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("_"):
+            continue
         yield from _tasks_of(importlib.import_module(f"evalsuite.tasks.{module.name}"), module.name)
 
 

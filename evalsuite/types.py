@@ -58,6 +58,8 @@ class CodeProblem:
     """Test scripts by name (`base`, `plus`), each run after the program; a recipe says which decides."""
     entry_point: str = ""
     """The function that the tests call, where the data set names it."""
+    unpassable: tuple[str, ...] = ()
+    """Tests that no right answer passes, as they were published: every answer is wrong by them."""
 
 
 Question = MultipleChoice | ClozePair | OpenAnswer | CodeProblem

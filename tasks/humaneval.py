@@ -9,20 +9,30 @@ from evalsuite.types import CodeProblem, Row
 
 _COLUMNS = ("task_id", "prompt", "canonical_solution", "entry_point", "test")
 
-
-def problem(row: Row, tests: str) -> CodeProblem:
-    """The data set's `test` defines `check(candidate)`; `tests` is the name of such tests."""
-    entry_point = row["entry_point"]
-    script = f"{row['test']}\ncheck({entry_point})"
-    return CodeProblem(row["prompt"], row["prompt"] + row["canonical_solution"], {tests: script}, entry_point)
+_SWAPPED = "_poly(*candidate(*inp), inp)"
+"""What the plus test of HumanEval/32 checks: a root is taken for a polynomial, so no right answer passes."""
+_MENDED = "abs(_poly(*inp, candidate(*inp)))"
 
 
 def humaneval(row: Row) -> CodeProblem:
-    return problem(row, "base")
+    return CodeProblem(row["prompt"], _solution(row), {"base": _script(row)}, row["entry_point"])
 
 
 def humaneval_plus(row: Row) -> CodeProblem:
-    return problem(row, "plus")
+    """`plus` are the tests as published, `plus_mended` the same with the one that no answer passes put right."""
+    published = _script(row)
+    tests = {"plus": published, "plus_mended": published.replace(_SWAPPED, _MENDED)}
+    unpassable = ("plus",) if _SWAPPED in published else ()
+    return CodeProblem(row["prompt"], _solution(row), tests, row["entry_point"], unpassable)
+
+
+def _solution(row: Row) -> str:
+    return row["prompt"] + row["canonical_solution"]
+
+
+def _script(row: Row) -> str:
+    """The data set's `test` defines `check(candidate)`."""
+    return f"{row['test']}\ncheck({row['entry_point']})"
 
 
 TASKS = [

@@ -9,27 +9,29 @@ from evalsuite.types import CodeProblem, Row
 
 
 def mbpp(row: Row) -> CodeProblem:
-    """The asserts alone are the tests: lm-eval runs none of the rows' set-up code (one test row has some)."""
-    return CodeProblem(row["text"], _lines(row["code"], row["test_setup_code"]), _asserts(row))
+    return CodeProblem(row["text"], row["code"], _tests(row, row["test_setup_code"]))
 
 
 def mbpp_sanitized(row: Row) -> CodeProblem:
-    """The asserts alone are the tests, without the row's imports."""
-    return CodeProblem(row["prompt"], _lines(*row["test_imports"], row["code"]), _asserts(row))
+    return CodeProblem(row["prompt"], row["code"], _tests(row, *row["test_imports"]))
 
 
 def mbpp_plus(row: Row) -> CodeProblem:
-    tests = _asserts(row) | {"plus": row["test"]}
-    return CodeProblem(row["prompt"], _lines(*row["test_imports"], row["code"]), tests)
+    tests = _tests(row, *row["test_imports"])
+    return CodeProblem(row["prompt"], row["code"], tests | {"plus": row["test"]})
 
 
-def _asserts(row: Row) -> dict[str, str]:
-    """All asserts, and the first three: as many as lm-eval 0.4.13 runs (tasks/mbpp, doc_to_target)."""
-    return {"base": _lines(*row["test_list"]), "first_three": _lines(*row["test_list"][:3])}
-
-
-def _lines(*parts: str) -> str:
-    return "\n".join(part for part in parts if part)
+def _tests(row: Row, *before: str) -> dict[str, str]:
+    """`base`: the asserts with what they need before them. References leave that out, so that some can never hold
+    unless the answer happens to define it: `asserts` are all of them by themselves (nvidia-lm-eval 25.5),
+    `first_three` as many as lm-eval 0.4.13 runs.
+    """
+    asserts = row["test_list"]
+    return {
+        "base": "\n".join((*before, *asserts)),
+        "asserts": "\n".join(asserts),
+        "first_three": "\n".join(asserts[:3]),
+    }
 
 
 TASKS = [
