@@ -78,7 +78,7 @@ def execute(
             for selected in tasks
         ]
         digests = _Digests.of(files, engine, setting.verify_weights)
-        inputs = _inputs_sha256(spec, prepared, digests)
+        inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
             return earlier
         engine = engine or make_engine(
@@ -113,7 +113,7 @@ class _Digests:
         return cls(weights_digest(files, verify=verify), tokenizer_digest(files, verify=verify))
 
 
-def _inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], digests: _Digests) -> str:
+def inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], weights: str, tokenizer: str) -> str:
     """Hash of everything that the answers and scores depend on, found without a tokenizer or a model."""
     tasks = [
         {
@@ -127,7 +127,7 @@ def _inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], digests: _Di
         for one in prepared
     ]
     version = metadata.version("evalsuite")
-    return sha256_of([spec.model_dump(mode="json"), tasks, digests.weights, digests.tokenizer, version])
+    return sha256_of([spec.model_dump(mode="json"), tasks, weights, tokenizer, version])
 
 
 class _Session:

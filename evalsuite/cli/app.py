@@ -10,6 +10,7 @@ from evalsuite.cli.gate import gate
 from evalsuite.cli.grade import grade
 from evalsuite.cli.listing import listing
 from evalsuite.cli.report import report
+from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
 from evalsuite.cli.show import show
 from evalsuite.cli.trend import trend
@@ -27,6 +28,7 @@ app.command("list")(listing)
 app.command("show")(show)
 app.command("requests")(requests)
 app.command("grade")(grade)
+app.command("rescore")(rescore)
 app.command("compare", cls=DecisionCommand)(compare)
 app.command("gate", cls=DecisionCommand)(gate)
 app.command("card", cls=DecisionCommand)(card)

@@ -53,9 +53,13 @@ class RunSide:
         """By name, in the run's order."""
         return {task.name: task for task in self.log.tasks}
 
+    def samples_path(self, task: TaskRecord) -> Path:
+        """Where the samples of a task stand."""
+        return self.folder / "samples" / f"{file_stem(task.name)}.parquet"
+
     def samples(self, task: TaskRecord) -> TaskSamples:
         """The samples of a task; raises StorageError where they are missing, damaged or another run's."""
-        path = self.folder / "samples" / f"{file_stem(task.name)}.parquet"
+        path = self.samples_path(task)
         samples = _read(path)
         if len(samples) != task.counts.documents:
             raise StorageError(

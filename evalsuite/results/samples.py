@@ -76,3 +76,10 @@ def write_samples(samples: Sequence[Sample], task: str, path: Path) -> None:
     )
     table = pa.Table.from_pylist([sample_row(sample, task) for sample in samples], schema=schema)
     pq.write_table(table, path, compression="zstd")
+
+
+def read_samples(path: Path) -> list[dict[str, Any]]:
+    """The rows of such a table, as `sample_row` makes them."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path).to_pylist()
