@@ -9,16 +9,22 @@ from evalsuite.types import CodeProblem, Row
 
 
 def mbpp(row: Row) -> CodeProblem:
-    return CodeProblem(row["text"], row["code"], _tests(row, row["test_setup_code"]))
+    needed = row["test_setup_code"]
+    return CodeProblem(row["text"], f"{row['code']}\n{needed}", _tests(row, needed))
 
 
 def mbpp_sanitized(row: Row) -> CodeProblem:
-    return CodeProblem(row["prompt"], row["code"], _tests(row, *row["test_imports"]))
+    return CodeProblem(row["prompt"], _solution(row), _tests(row, *row["test_imports"]))
 
 
 def mbpp_plus(row: Row) -> CodeProblem:
     tests = _tests(row, *row["test_imports"])
-    return CodeProblem(row["prompt"], row["code"], tests | {"plus": row["test"]})
+    return CodeProblem(row["prompt"], _solution(row), tests | {"plus": row["test"]})
+
+
+def _solution(row: Row) -> str:
+    """With the imports of the tests, so that it passes also those that leave them out."""
+    return "\n".join((*row["test_imports"], row["code"]))
 
 
 def _tests(row: Row, *before: str) -> dict[str, str]:

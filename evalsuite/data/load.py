@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from evalsuite.data import releases
 from evalsuite.data.fingerprint import fingerprint
 from evalsuite.data.found import Found, NotHere
 from evalsuite.data.mirror import from_mirror
@@ -76,6 +77,8 @@ def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, So
     """Sources by the name under which an error lists them, in the order in which they are asked."""
     if split in ref.files:
         return {"its own file": _from_file}
+    if split in ref.releases:
+        return releases.sources(ref.releases[split], data_dir)
     from evalsuite.data.hub import from_hub  # brings TLS along, which listing tasks does without
 
     mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
@@ -146,11 +149,16 @@ def _drift(pin: Pin | None, count: int, digest: str) -> str | None:
 
 def _nowhere(ref: DatasetRef, split: str, tried: list[str], data_dir: Path | None) -> str:
     """The error of a split that no source has: the places with their reasons, and what to do."""
+    places = "".join(f"\n  - {reason}" for reason in tried)
+    return f"Split '{split}' of {ref} was found nowhere:{places}\n{_advice(ref, split, data_dir)}"
+
+
+def _advice(ref: DatasetRef, split: str, data_dir: Path | None) -> str:
+    if split in ref.releases:
+        return releases.advice(ref.releases[split], ref)
     package = missing_package(ref, split)
-    advice = (
+    return (
         f"{'Add it to the folder of' if data_dir else 'Give'} --data DIR "
         f"(laid out as on the Hugging Face hub: DIR/{ref.id}/README.md and the files it names), "
         f"{f'install the package {package}, ' if package else ''}or connect to the hub."
     )
-    places = "".join(f"\n  - {reason}" for reason in tried)
-    return f"Split '{split}' of {ref} was found nowhere:{places}\n{advice}"

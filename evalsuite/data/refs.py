@@ -27,6 +27,20 @@ class StandIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A file that EvalPlus publishes beside its hub data set."""
+
+    file: str
+    """Below the data set's folder in a mirror."""
+    override: str
+    """EvalPlus's environment variable with the path of a file to use in its place."""
+    cached: str
+    """The file's name in EvalPlus's cache."""
+    fetch: str
+    """The function of `evalplus.data` that fetches it."""
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetRef:
     """A data set as the Hugging Face hub names it, with the pins of the splits a task uses."""
 
@@ -42,6 +56,8 @@ class DatasetRef:
     """By split: what to use where no source has it."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """By split: a local .jsonl, .csv or .parquet file in place of the hub (for tasks of your own)."""
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    """By split: a file of EvalPlus in place of the hub."""
     configs: tuple[str, ...] = ()
     """Several configurations read one after another as one split; each row has its own as column `config`."""
 

@@ -14,8 +14,10 @@ from evalsuite.types import CodeProblem, Sample
 
 FACTOR = 4.0
 """Time limit of a program as a multiple of what the reference solution takes (evalplus 0.3.1, config.py)."""
+MEMORY_MB = 4096
+"""Memory of a program (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than one GiB."""
 SANITIZER_SECONDS = 60.0
-"""For one text; the slowest that a model's few hundred lines were seen to take is half of it."""
+"""For one text: twice what 700 lines of a model that goes in circles were seen to take."""
 
 Ended = Verdict | SandboxFailed
 Runs = list[Program | SandboxFailed]
@@ -99,16 +101,21 @@ def _references(
 ) -> list[Runs]:
     """The reference solutions' runs: of each problem with each of its tests, with the time limit found here."""
     solutions = [
-        Program(_problem(sample).solution, _script(sample, name)) for sample in samples for name in names
+        Program(_problem(sample).solution, _script(sample, name), cpu_seconds=seconds, memory_mb=MEMORY_MB)
+        for sample in samples
+        for name in names
     ]
-    unique = list(dict.fromkeys(solutions))
-    limits = dict(zip(unique, sandbox.calibrate(unique, floor=seconds, factor=FACTOR), strict=True))
-    limited = iter(
-        limit if isinstance(limit, SandboxFailed) else replace(solution, cpu_seconds=limit)
-        for solution in solutions
-        for limit in [limits[solution]]
-    )
+    hopeless = {
+        _script(sample, name) for sample in samples for name in names if name in _problem(sample).unpassable
+    }
+    timed = [one for one in dict.fromkeys(solutions) if one.tests not in hopeless]
+    limits = dict(zip(timed, sandbox.calibrate(timed, floor=seconds, factor=FACTOR), strict=True))
+    limited = iter(_limited(solution, limits.get(solution, seconds)) for solution in solutions)
     return [[next(limited) for _ in names] for _ in samples]
+
+
+def _limited(solution: Program, limit: float | SandboxFailed) -> Program | SandboxFailed:
+    return limit if isinstance(limit, SandboxFailed) else replace(solution, cpu_seconds=limit)
 
 
 def _script(sample: Sample, name: str) -> str:

@@ -1,0 +1,50 @@
+"""EvalPlus's release files: in a mirror, where EvalPlus's own variables point, or where it caches what it fetched.
+
+Source of the places: evalplus 0.3.1, data/humaneval.py, data/mbpp.py and data/utils.py.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from evalsuite.data.found import Found, NotHere
+from evalsuite.data.readers import read_file
+from evalsuite.data.refs import DatasetRef, Release
+
+
+def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[DatasetRef, str], Found]]:
+    """Where the file is looked for, by the name under which an error lists the place, in this order."""
+    override = os.environ.get(release.override)
+    cached = cache_folder() / release.cached
+    mirror = {f"mirror {data_dir}": partial(_in_mirror, data_dir=data_dir)} if data_dir else {}
+    return {
+        **mirror,
+        f"variable {release.override}": partial(_at, path=Path(override) if override else None),
+        "EvalPlus's cache": partial(_at, path=cached),
+    }
+
+
+def cache_folder() -> Path:
+    """Where EvalPlus keeps what it has fetched (the user's cache folder on Linux)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalplus"
+
+
+def advice(release: Release, ref: DatasetRef) -> str:
+    """What a user can do who has the file nowhere."""
+    return (
+        f"Give --data DIR with the file DIR/{ref.id}/{release.file}, set {release.override} to its path, or let "
+        f"the package evalplus fetch it: python -c 'from evalplus.data import {release.fetch}; {release.fetch}()'."
+    )
+
+
+def _in_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:
+    return _at(ref, split, data_dir / ref.id / ref.releases[split].file)
+
+
+def _at(ref: DatasetRef, split: str, path: Path | None) -> Found:
+    if path is None:
+        raise NotHere("it is not set")
+    if not path.is_file():
+        raise NotHere(f"no file {path}")
+    return Found(read_file(path, ref.columns), f"file {path}")

@@ -1,0 +1,160 @@
+"""HumanEval+ and MBPP+ as EvalPlus releases them: inputs, and a solution that says what is right for each.
+
+Tests made of these files call the candidate on every input and compare with what the reference solution returns,
+by the rules of evalplus 0.3.1 (`_evalplus_check.py`). `base` are the inputs of the original benchmark, `plus` those
+and EvalPlus's own: its leaderboard counts an answer as right by plus only if it is right by both.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from evalsuite.data.refs import DatasetRef, Pin, Release
+from evalsuite.task import Task
+from evalsuite.types import CodeProblem, Row
+
+RULES = {
+    "find_zero": "a_root",
+    "digit_distance_nums": "digits_apart",
+    "surface_Area": "pyramid_surface",
+    **dict.fromkeys(("check_str", "text_match_three", "text_starta_endb"), "found_or_not"),
+    **dict.fromkeys(("similar_elements", "find_char_long", "common_in_nested_lists"), "equal_sets"),
+    **dict.fromkeys(("extract_singly", "larg_nnum", "find_dissimilar", "Diff"), "equal_sets"),
+}
+"""Entry points of which another result than an equal one is right (evalplus 0.3.1, eval/_special_oracle.py)."""
+
+Shape = Callable[[Any], Any]
+"""Gives a value from JSON the types that JSON has lost."""
+
+
+def each(shape: Shape) -> Shape:
+    return lambda values: [shape(value) for value in values]
+
+
+def first(shape: Shape) -> Shape:
+    return lambda arguments: [shape(arguments[0]), *arguments[1:]]
+
+
+def second(shape: Shape) -> Shape:
+    return lambda arguments: [arguments[0], shape(arguments[1]), *arguments[2:]]
+
+
+def tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+
+def sets(values: list) -> list:
+    """An empty list becomes a dict, as in the reference."""
+    return [set(value) if value else {} for value in values]
+
+
+def tuple_values(value: dict) -> dict:
+    return {key: tuple(items) for key, items in value.items()}
+
+
+ARGUMENTS: dict[int, Shape] = {
+    **dict.fromkeys((2, 116, 132, 143, 222, 261, 273, 394, 399, 421, 424, 429, 470, 560, 579), each(tuple)),
+    **dict.fromkeys((596, 616, 630, 726, 740, 744, 809), each(tuple)),
+    **dict.fromkeys((63, 64, 70, 94, 120, 237, 272, 299, 400, 409, 417, 438, 473), each(each(tuple))),
+    **dict.fromkeys((614, 780), each(each(tuple))),
+    **dict.fromkeys((75, 413, 444, 753), first(each(tuple))),
+    **dict.fromkeys((250, 307, 405, 446, 617, 720, 763, 808), first(tuple)),
+    **dict.fromkeys((106, 750), second(tuple)),
+    **dict.fromkeys((259, 278, 401, 445), each(lambda rows: tuple(map(_tuple_if_list, rows)))),
+    **dict.fromkeys((580, 615, 791), tuples),
+    115: first(sets),
+    124: lambda arguments: (float(arguments[0]), complex(arguments[1])),
+    252: first(complex),
+    722: first(tuple_values),
+}
+"""Shapes of a call's arguments by number of the MBPP task (evalplus 0.3.1, data/mbpp.py, of release v0.2.0)."""
+
+
+def _tuple_if_list(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def humaneval_plus(row: Row) -> CodeProblem:
+    return _problem(row, list)
+
+
+def mbpp_plus(row: Row) -> CodeProblem:
+    return _problem(row, ARGUMENTS.get(int(row["task_id"].removeprefix("Mbpp/")), list))
+
+
+def _problem(row: Row, shape: Shape) -> CodeProblem:
+    base = [shape(arguments) for arguments in row["base_input"]]
+    plus = [shape(arguments) for arguments in row["plus_input"]]
+    solution = row["prompt"] + row["canonical_solution"]
+    tests = {"base": _script(row, solution, base), "plus": _script(row, solution, base + plus)}
+    return CodeProblem(row["prompt"], solution, tests, row["entry_point"])
+
+
+def _script(row: Row, solution: str, inputs: list[Any]) -> str:
+    """The candidate's function gets another name before the reference solution takes its own."""
+    name, atol = row["entry_point"], float(row["atol"])
+    return "\n".join(
+        (
+            f"candidate_under_test = {name}",
+            solution,
+            _check(),
+            "inf, nan = math.inf, math.nan",
+            f"agrees_on_all(candidate_under_test, {name}, {inputs!r}, {atol!r}, {RULES.get(name, '')!r})",
+        )
+    )
+
+
+@cache
+def _check() -> str:
+    """Read as text: it is not run here, and imports numpy."""
+    return Path(__file__).with_name("_evalplus_check.py").read_text("utf-8")
+
+
+def _task(name: str, title: str, data: DatasetRef, question: Callable[[Row], CodeProblem]) -> Task:
+    return Task(name, title, data, "test", question, chance=None, comparability=1)
+
+
+_COLUMNS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
+
+TASKS = [
+    _task(
+        "humaneval_plus_release",
+        "functions from docstrings, with the inputs that EvalPlus releases",
+        DatasetRef(
+            "evalplus/humanevalplus",
+            _COLUMNS,
+            "release",
+            splits={"test": Pin(164, "b3b7249dc9af281c6391a29eee630e477ef8828a0b0b67c5d81b953a7087f858")},
+            releases={
+                "test": Release(
+                    "release/HumanEvalPlus.jsonl.gz",
+                    "HUMANEVAL_OVERRIDE_PATH",
+                    "HumanEvalPlus-v0.1.10.jsonl",
+                    "get_human_eval_plus",
+                )
+            },
+        ),
+        humaneval_plus,
+    ),
+    _task(
+        "mbpp_plus_release",
+        "short functions from a sentence, with the inputs that EvalPlus releases",
+        DatasetRef(
+            "evalplus/mbppplus",
+            _COLUMNS,
+            "release",
+            splits={"test": Pin(378, "f00df9bd516078361776bc3cbe8adc9c85f058653593540439a812d95e52bc44")},
+            releases={
+                "test": Release(
+                    "release/MbppPlus.jsonl.gz",
+                    "MBPP_OVERRIDE_PATH",
+                    "MbppPlus-v0.2.0.jsonl",
+                    "get_mbpp_plus",
+                )
+            },
+        ),
+        mbpp_plus,
+    ),
+]
