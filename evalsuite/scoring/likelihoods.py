@@ -13,7 +13,7 @@ def choice_sample(sample: Sample, spec: PromptSpec) -> Sample:
     assert isinstance(question, MultipleChoice | ClozePair)
     scores = [one for one in sample.responses if isinstance(one, Score)]
     count = len(scores) // (1 if spec.unconditional is None else 2)
-    texts = [text.removeprefix(spec.delimiter) for text in sample.prompt.continuations[:count]]
+    texts = [_measured(text, spec) for text in sample.prompt.continuations[:count]]
     verdict = choose(question, texts, scores[:count], scores[count:])
     metrics = {metric: verdict.metrics[metric] for metric in spec.metrics}
     return replace(sample, prediction=str(verdict.prediction(spec.metrics[0])), metrics=metrics)
@@ -31,9 +31,12 @@ def gold_sample(sample: Sample, spec: PromptSpec) -> Sample:
     values = {
         "acc": float(bool(greedy)),
         "perplexity": -scores[0].log_likelihood,
-        "bits_per_byte": bits_per_byte(
-            sample.prompt.continuations[0].removeprefix(spec.delimiter), scores[0]
-        ),
+        "bits_per_byte": bits_per_byte(_measured(sample.prompt.continuations[0], spec), scores[0]),
     }
     prediction = str(greedy[0]) if greedy else None
     return replace(sample, prediction=prediction, metrics={name: values[name] for name in spec.metrics})
+
+
+def _measured(continuation: str, spec: PromptSpec) -> str:
+    """The text whose length counts."""
+    return continuation if spec.lengths == "continuation" else continuation.removeprefix(spec.delimiter)

@@ -19,7 +19,7 @@ def extract(text: str, extraction: Extraction | None, member: str = "") -> str |
             match = matches[0 if extraction.take == "first" else -1]
             groups = [group for group in match.groups() if group is not None]
             return (groups[0] if groups else match.group()).strip()
-    return None
+    return extraction.otherwise
 
 
 def exact_match(answer: str | None, gold: Sequence[str], comparison: Comparison) -> bool:

@@ -1,3 +1,6 @@
+import gzip
+import json
+
 import pytest
 import yaml
 from golden import needs_package
@@ -109,3 +112,39 @@ def test_the_eight_exemplars_of_gsm8k_are_the_published_ones():
     [selected] = Registry.load().select(["nemotron_h/gsm8k"])
     text = Renderer(selected.spec, selected.task.question).prompt(DOCUMENT, []).contexts[0]
     assert text.count("So the answer is \\boxed{") == 8
+
+
+CONTEXTS = ["S1\nA: 1\n\nS2\nA: 2\n\nSky?\nA:", "S1\nA: 1\n\nS2\nA: 2\n\nSun?\nA:", "A:"]
+
+
+@pytest.fixture
+def dump(acme):
+    """A dump of requests in the same distribution; its last context is that of unconditional requests."""
+    lines = [json.dumps({"request": {"context": text, "continuation": " 1"}}) for text in CONTEXTS]
+    with gzip.open(acme.with_name("requests.jsonl.gz"), "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+DUMPED = {
+    "file": "acme_prompts/requests.jsonl.gz",
+    "prefix_sha256": sha256_of("S1\nA: 1\n\nS2\nA: 2\n\n"),
+}
+
+
+@pytest.mark.usefixtures("dump")
+@pytest.mark.parametrize(("count", "shots"), [(2, "S1\nA: 1\n\nS2\nA: 2\n\n"), (1, "S1\nA: 1\n\n"), (0, "")])
+def test_the_shots_of_a_dump_are_the_common_beginning_of_its_contexts_cut_at_the_separator(count, shots):
+    assert rendered(spec(2, **DUMPED), most_shots=count) == shots + "Q: 3+3\nA:"
+    assert rendered(spec(count, **DUMPED)) == shots + "Q: 3+3\nA:"
+
+
+@pytest.mark.usefixtures("dump")
+def test_more_shots_than_a_dump_has_are_an_error():
+    with pytest.raises(UserError, match="ours/sums has 2 exemplars, too few for 3 shots"):
+        rendered(spec(3, **DUMPED))
+
+
+@pytest.mark.usefixtures("dump")
+def test_shots_of_another_dump_are_an_error():
+    with pytest.raises(UserError, match="the shots made from acme-prompts are not the published ones"):
+        rendered(spec(2, **DUMPED | {"prefix_sha256": "0" * 64}))

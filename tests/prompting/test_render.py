@@ -101,6 +101,18 @@ def test_twenty_six_choices_have_letters_and_one_more_is_an_error():
         ask(LETTERS, many(27))
 
 
+def test_a_cloze_pair_in_letters_has_one_context_that_lists_what_the_row_has():
+    pair, shot = ClozePair(("The cup", "The box"), "was big.", 0), ClozePair(("Ann", "Eve"), "helped.", 1)
+    listed = (
+        "___ {{ ending }}\n{% for one in beginnings %}{{ letters[loop.index0] }}. {{ one }}\n{% endfor %}A:"
+    )
+    prompt = ask(LETTERS | {"question": listed}, pair, shot)
+    assert prompt.contexts == (
+        "___ helped.\nA. Ann\nB. Eve\nA: B\n\n___ was big.\nA. The cup\nB. The box\nA:",
+    )
+    assert prompt.continuations == (" A", " B")
+
+
 def test_letters_may_be_digits():
     prompt = ask(LETTERS | {"letters": "123456789", "question": LISTED}, GRASS, SKY)
     assert prompt.contexts[0].startswith("Sky?\n1. blue\n2. green\nA: 1\n\n")
@@ -110,7 +122,6 @@ def test_letters_may_be_digits():
 @pytest.mark.parametrize(
     ("fields", "question", "kind"),
     [
-        (LETTERS | {"question": "{{ beginning }}"}, ClozePair(("a", "b"), "c", 0), "ClozePair"),
         (CLOZE, SUM, "OpenAnswer"),
         (LETTERS, SUM, "OpenAnswer"),
     ],

@@ -77,6 +77,8 @@ CHANGES = {
     "delimiter": "",
     "separator": "\n",
     "letters": "abcd",
+    "order": [1, 0],
+    "lengths": "continuation",
     "shots": {"count": 1, "split": "train"},
     "bos": "always",
     "overlong": "drop_shots",
