@@ -26,16 +26,31 @@ def requests(
     from evalsuite.addresses import split_addresses
     from evalsuite.api import data_folder
     from evalsuite.dump import write_requests
+    from evalsuite.errors import DataError
     from evalsuite.prepare import prepare
     from evalsuite.registry import Registry
     from evalsuite.results.folder import disk_errors
 
-    for selected in Registry.load(include or []).select(split_addresses(tasks), recipe, shots):
-        prepared = prepare(
-            selected, data_dir=data_folder(data), split=split, limit=limit, allow_drift=allow_data_drift
-        )
+    chosen = Registry.load(include or []).select(split_addresses(tasks), recipe, shots)
+    missing = []
+    for selected in chosen:
+        try:
+            prepared = prepare(
+                selected, data_dir=data_folder(data), split=split, limit=limit, allow_drift=allow_data_drift
+            )
+        except DataError as error:  # One task without data must not cost the others theirs.
+            if len(chosen) == 1:
+                raise
+            missing.append(selected.name)
+            typer.echo(f"evalsuite: {selected.name}: {error}", err=True)
+            continue
         with disk_errors(out):
             path = write_requests(prepared, out, hashes)
         typer.echo(f"{path}: {len(prepared.documents)} documents")
         for note in prepared.notes:
             typer.echo(f"- {note}", err=True)
+    if missing:
+        typer.echo(
+            f"evalsuite: {len(missing)} of {len(chosen)} tasks were left out: {', '.join(missing)}.", err=True
+        )
+        raise typer.Exit(2)

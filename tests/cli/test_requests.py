@@ -27,7 +27,10 @@ def test_one_file_per_task_has_the_columns_of_the_request(shown, tmp_path):
 def test_a_limit_takes_member_tasks_in_turn(shown, tmp_path):
     shown("requests", "--tasks", "tiny_quiz", "--limit", 2, "--out", ".")
     rows = pq.read_table(tmp_path / "tiny_quiz.parquet").to_pylist()
-    assert [(row["subtask"], row["doc"]) for row in rows] == [("sums", 0), ("sky", 0)]
+    assert [(row["subtask"], row["doc"]) for row in rows] == [
+        ("tiny_quiz_sums", 0),
+        ("tiny_quiz_sky", 0),
+    ]
 
 
 @needs_golden
@@ -68,6 +71,35 @@ def test_a_note_about_the_data_is_said_on_stderr(evalsuite, tmp_path):
     allowed = evalsuite(*arguments, "--allow-data-drift")
     assert allowed.returncode == 0
     assert allowed.stderr.startswith("- Split 'test' of kitchen")
+
+
+def test_a_task_without_data_does_not_cost_the_others_theirs(evalsuite, tmp_path):
+    done = evalsuite(
+        "requests", "--tasks", "tiny_quiz,tiny_lost,tiny_sums", "--include", lost(tmp_path), "--out", "."
+    )
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        "tiny_quiz.parquet",
+        "tiny_sums.parquet",
+    ]
+    assert "evalsuite: tiny_lost: Split 'test' of nobody/has-it was found nowhere" in done.stderr
+    assert done.stderr.endswith("1 of 3 tasks were left out: tiny_lost.\n")
+
+
+def lost(folder):
+    """The tiny tasks, and one whose data nobody has."""
+    text = PLUGIN.read_text("utf-8").replace("Path(__file__)", f"Path({str(PLUGIN)!r})")
+    more = """
+from dataclasses import replace
+from evalsuite import DatasetRef
+[quiz] = [task for task in TASKS if task.name == "tiny_quiz"]
+LOST = replace(quiz, name="tiny_lost", data=DatasetRef("nobody/has-it", quiz.data.columns), prompts=tuple(
+    one.model_copy(update={"task": "tiny_lost"}) for one in quiz.prompts))
+TASKS = [*TASKS, LOST]
+"""
+    path = folder / "tiny.py"
+    path.write_text(text + more, "utf-8")
+    return path
 
 
 @pytest.mark.parametrize(
