@@ -23,9 +23,10 @@ class Installed:
     def _registry(self) -> Registry:
         return Registry.load()
 
-    def task(self, name: str) -> Task | None:
-        """The task, if it is known here."""
-        return self._registry.tasks.get(name)
+    def task(self, record: TaskRecord) -> Task | None:
+        """The task plug-in behind a record, if it is known here."""
+        spec = self.spec(record.address)
+        return self._registry.tasks.get(spec.plugin if spec else record.task)
 
     def spec(self, address: str) -> PromptSpec | None:
         """The prompt spec of an address, if it is known here."""
@@ -51,7 +52,7 @@ def reasons_against(
         *_setting(cell, task),
         *([] if accept_inferred else _knowledge(cell)),
         *_sampling(cell, task, installed),
-        *_documents(cell, task),
+        *_documents(cell, task, installed),
         *_data(task, installed),
         *_recipe(cell, task, installed, accept_inferred),
     ]
@@ -136,10 +137,11 @@ def _sampling(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reason
     return found
 
 
-def _documents(cell: Cell, task: TaskRecord) -> list[Reason]:
-    counts, split = task.counts, task.data.get(task.split)
+def _documents(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reason]:
+    counts, split, spec = task.counts, task.data.get(task.split), installed.spec(task.address)
+    some_members = spec is not None and bool(spec.members)
     found = []
-    if split is not None and counts.documents < split.rows:
+    if split is not None and not some_members and counts.documents < split.rows:
         found.append(
             _reason(
                 "subset", f"only {counts.documents} of the split's {split.rows} documents were asked here"
@@ -161,7 +163,7 @@ def _counts_all(cell: Cell) -> bool:
 
 def _data(task: TaskRecord, installed: Installed) -> list[Reason]:
     """Stand-ins and drift, by the pins of the task."""
-    known = installed.task(task.task)
+    known = installed.task(task)
     if known is None:
         return []
     found = []
@@ -183,7 +185,7 @@ def _data(task: TaskRecord, installed: Installed) -> list[Reason]:
 
 
 def _recipe(cell: Cell, task: TaskRecord, installed: Installed, accept_inferred: bool) -> list[Reason]:
-    address = cell.address or cell.planned_address
+    address = cell.address
     found = []
     if task.source.get("status") == "inferred" and not accept_inferred:
         found.append(_reason("inferred", "the recipe here is inferred"))
@@ -198,12 +200,13 @@ def _recipe(cell: Cell, task: TaskRecord, installed: Installed, accept_inferred:
                 )
             )
         return found
-    recipe = address.partition("/")[0]
-    if task.recipe != recipe:
+    if task.recipe != address.partition("/")[0]:
         if not accept_inferred:
             found.append(_reason("recipe", f"recipe {task.recipe} was used; {address} reproduces it"))
         return found
-    spec = installed.spec(task.address)
+    wanted, spec = installed.spec(address), installed.spec(task.address)
+    if wanted is not None and task.variant != wanted.variant and not accept_inferred:
+        found.append(_reason("recipe", f"variant {task.variant} was used; {address} reproduces it"))
     if spec is not None and spec.sha256 != task.prompt_sha256:
         found.append(_reason("prompt", f"the prompt spec is not that of {task.address} in this evalsuite"))
     return found

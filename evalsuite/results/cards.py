@@ -47,7 +47,8 @@ class Setting(_Strict):
     """Documents behind the number."""
     shots: OneOf[Annotated[int, Field(ge=0)]] = ()
     form: OneOf[Form] = ()
-    """letters: options listed, letter scored. cloze: text of each option scored. generate, code: text generated."""
+    """letters: options listed, letter scored. cloze: text of each option scored. gold: accepted answers scored.
+    generate, code: text generated."""
     cot: bool | None = None
     """Reasoning before the answer; told to the reader, not compared: it is part of the recipe."""
     samples: int | None = Field(default=None, ge=1)
@@ -78,8 +79,6 @@ class Cell(_Strict):
     """Fields of the setting that were deduced."""
     address: str = ""
     """Task address that reproduces the number."""
-    planned_address: str = ""
-    """The same where the recipe was not in evalsuite when the file was written; it counts as soon as it is."""
     reference: str = ""
     """Package or script that defines the recipe."""
     scale: float = Field(default=100, gt=0)
@@ -97,8 +96,6 @@ class Cell(_Strict):
             raise ValueError(
                 f"inferred names no field of a setting: {', '.join(strange)}; fields are {', '.join(Setting.model_fields)}"
             )
-        if self.address and self.planned_address:
-            raise ValueError("give address or planned_address, not both")
         beyond = [f"{model} {value}" for model, value in self.values.items() if not 0 <= value <= self.scale]
         if beyond:
             raise ValueError(f"printed numbers lie outside 0 to {self.scale:g}: {', '.join(beyond)}")

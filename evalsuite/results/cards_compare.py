@@ -112,7 +112,7 @@ def _cell(
         verdict = "agrees" if delta[1] <= 0 <= delta[2] else "differs"
     return CellComparison(
         benchmark=cell.benchmark,
-        address=cell.address or cell.planned_address,
+        address=cell.address,
         published=published,
         printed=f"{value:.{digits}f}",
         rounding=half_unit,
@@ -144,7 +144,7 @@ def _nearest(
     ]
     if found:
         return min(found, key=lambda one: len(one[1]))
-    address = cell.address or cell.planned_address
+    address = cell.address
     hint = f" ({address} reproduces it)" if address and installed.spec(address) else ""
     text = (
         f"the run has no task {' or '.join(cell.task)}{hint}" if cell.task else "evalsuite has no such task"

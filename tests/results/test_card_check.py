@@ -7,11 +7,14 @@ import pytest
 from fabricate import Made, fabricate
 
 from evalsuite.errors import UserError
+from evalsuite.results.card_check import Installed, reasons_against
+from evalsuite.results.cards import load_card
 from evalsuite.results.cards_compare import compare_with_card, delta_interval, published_interval
 from evalsuite.results.cards_table import card_markdown, card_table
-from evalsuite.results.runlog import ModelRecord
+from evalsuite.results.read import open_run
+from evalsuite.results.runlog import Counts, MetricRecord, ModelRecord
 
-from .published import record, scored
+from .published import complete, known, record, scored
 
 ARC = "nemotron_h/arc_challenge"
 
@@ -62,6 +65,88 @@ def test_a_declared_field_that_differs_is_the_reason(tmp_path, changed, kind, sa
     assert cell.verdict == "not comparable"
     assert kind in kinds(cell)
     assert said in cell.verdict_text
+
+
+def whole_run(cell, address, share):
+    """A run of one task on all documents of its split, or on those of the members that its spec names."""
+    [selected] = known().select([address])
+    pin = selected.task.data.splits[selected.spec.split or selected.task.split]
+    return complete(address, share, cell.setting.documents if selected.spec.members else pin.rows)
+
+
+NEMOTRON_CELLS = [
+    (name, cell, address)
+    for name in ("nemotron-h-56b", "nemotron-h-8b", "nemotron-3-8b")
+    for cell in load_card(name).cells
+    for address in [cell.address, *["nemotron_h/mmlu_generate"] * (len(cell.setting.form) > 1)]
+]
+OTHERS = [
+    ({"prompt_sha256": "0" * 64}, "prompt"),
+    ({"recipe": "other"}, "recipe"),
+    ({"variant": "other"}, "recipe"),
+    ({"shots": 21}, "shots"),
+    ({"format": "other"}, "form"),
+    ({"split": "other"}, "split"),
+    ({"comparability": 0}, "data"),
+    ({"counts": Counts(documents=100, scored=100)}, "subset"),
+    ({"metrics": {"other": MetricRecord(value=0.5, stderr=0.1, low=0.4, high=0.6, n=9)}}, "metric"),
+]
+
+
+@pytest.mark.parametrize(("name", "cell", "address"), NEMOTRON_CELLS)
+def test_each_cell_of_the_nemotron_cards_is_comparable_with_its_address_and_nothing_else(
+    tmp_path, name, cell, address
+):
+    [value] = cell.values.values()
+    run = fabricate(tmp_path / "run", {address: whole_run(cell, address, value / 100)})
+    found = compare_with_card(run, name).cell(cell.benchmark)
+    unsure = cell.status == "inferred" or cell.inferred or len(cell.setting.form) > 1
+    assert (set(kinds(found)) <= {"inferred", "undecided"}, bool(found.reasons)) == (True, bool(unsure))
+    accepted = compare_with_card(run, name, accept_inferred=True).cell(cell.benchmark)
+    assert accepted.verdict == "agrees", accepted.verdict_text
+
+    [task], installed = open_run(run).log.tasks, Installed()
+    for changed, kind in OTHERS:
+        reasons = reasons_against(cell, task.model_copy(update=changed), installed)
+        assert kind in [reason.kind for reason in reasons], changed
+
+
+@pytest.mark.parametrize(
+    ("name", "benchmark", "wrong", "said"),
+    [
+        (
+            "nemotron-h-56b",
+            "MATH-500",
+            "math_500",
+            "the run has no task math (nemotron_h/math reproduces it)",
+        ),
+        ("nemotron-h-56b", "MATH", "minerva_math", "the run has no task math"),
+        ("nemotron-h-56b", "MBPP (sanitized)", "lm_eval/mbpp", "other documents: 257 published, 500 here"),
+        ("nemotron-h-56b", "HumanEval", "lm_eval/humaneval", "recipe lm_eval was used"),
+        ("nemotron-h-56b", "MMLU-Pro", "evalsuite/mmlu_pro", "other form: generate published, letters here"),
+        ("nemotron-3-8b", "GSM8K", "nemotron_h/gsm8k", "other metric: maj@8 published, exact_match here"),
+        ("nemotron-3-8b", "TyDiQA-GoldP", "lm_eval/tydiqa_goldp", "other shots: 1 published, 0 here"),
+        (
+            "nemotron-3-8b",
+            "WebQS",
+            "lm_eval/webqs",
+            "recipe lm_eval was used; nemotron_3/webqs reproduces it",
+        ),
+        (
+            "nemotron-3-8b",
+            "PiQA",
+            "nemotron_3/piqa:nemo",
+            "variant nemo was used; nemotron_3/piqa reproduces it",
+        ),
+    ],
+)
+def test_the_same_benchmark_asked_in_another_way_is_not_comparable(tmp_path, name, benchmark, wrong, said):
+    [selected] = known().select([wrong])
+    rows = selected.task.data.splits[selected.spec.split or selected.task.split].rows
+    run = fabricate(tmp_path / "run", {wrong: complete(wrong, 0.5, rows)})
+    found = compare_with_card(run, name).cell(benchmark)
+    assert found.verdict == "not comparable"
+    assert said in found.verdict_text
 
 
 def test_names_alone_decide_nothing(tmp_path):
