@@ -8,6 +8,7 @@ from evalsuite.errors import UserError
 from evalsuite.prompting.spec import CodeRun, PromptSpec
 from evalsuite.prompting.templates import compile_template
 from evalsuite.sandbox import Outcome, Program, Sandbox, SandboxFailed, Tier, Verdict, open_sandbox
+from evalsuite.sandbox.program import Mode
 from evalsuite.scoring.verdict import Options, Scored, TextVerdict, generated_texts
 from evalsuite.scoring.workers import ScorerFailed, call_all
 from evalsuite.types import CodeProblem, Sample
@@ -99,32 +100,48 @@ def _problem(sample: Sample) -> CodeProblem:
 def _references(
     samples: Sequence[Sample], names: Sequence[str], sandbox: Sandbox, seconds: float
 ) -> list[Runs]:
-    """The reference solutions' runs: of each problem with each of its tests, with the time limit found here."""
-    solutions = [
-        Program(_problem(sample).solution, _script(sample, name), cpu_seconds=seconds, memory_mb=MEMORY_MB)
-        for sample in samples
-        for name in names
+    """The reference solutions' runs, of each problem with each of its tests, with the time limit found here.
+
+    Published tests that no answer passes have the least limit.
+    """
+    solutions = [[_solution(sample, name, seconds) for name in names] for sample in samples]
+    hopeful = [
+        solution
+        for sample, some in zip(samples, solutions, strict=True)
+        for name, solution in zip(names, some, strict=True)
+        if name not in _problem(sample).unpassable
     ]
-    hopeless = {
-        _script(sample, name) for sample in samples for name in names if name in _problem(sample).unpassable
-    }
-    timed = [one for one in dict.fromkeys(solutions) if one.tests not in hopeless]
-    limits = dict(zip(timed, sandbox.calibrate(timed, floor=seconds, factor=FACTOR), strict=True))
-    limited = iter(_limited(solution, limits.get(solution, seconds)) for solution in solutions)
-    return [[next(limited) for _ in names] for _ in samples]
+    limited = _limited(list(dict.fromkeys(hopeful)), sandbox, seconds)
+    return [[limited.get(solution, solution) for solution in some] for some in solutions]
 
 
-def _limited(solution: Program, limit: float | SandboxFailed) -> Program | SandboxFailed:
-    return limit if isinstance(limit, SandboxFailed) else replace(solution, cpu_seconds=limit)
+def _solution(sample: Sample, name: str, seconds: float) -> Program:
+    problem = _problem(sample)
+    if name not in problem.tests:
+        known = ", ".join(problem.tests)
+        raise UserError(f"A problem has no tests '{name}', which the prompt spec names; it has {known}.")
+    return Program(problem.solution, problem.tests[name], cpu_seconds=seconds, memory_mb=MEMORY_MB)
 
 
-def _script(sample: Sample, name: str) -> str:
-    tests = _problem(sample).tests
-    if name not in tests:
-        raise UserError(
-            f"A problem has no tests '{name}', which the prompt spec names; it has {', '.join(tests)}."
-        )
-    return tests[name]
+def _limited(
+    solutions: Sequence[Program], sandbox: Sandbox, seconds: float
+) -> dict[Program, Program | SandboxFailed]:
+    """The solutions with their time limits; in mode `token` where they pass in no other.
+
+    A result can be too large to leave its process: one of MBPP+ has 900 MB.
+    """
+
+    def limited(mode: Mode, most: float, some: Sequence[Program]) -> dict[Program, Program | SandboxFailed]:
+        programs = [replace(solution, mode=mode) for solution in some]
+        limits = sandbox.calibrate(programs, floor=seconds, factor=FACTOR, most=most)
+        return {
+            solution: limit if isinstance(limit, SandboxFailed) else replace(program, cpu_seconds=limit)
+            for solution, program, limit in zip(some, programs, limits, strict=True)
+        }
+
+    found = limited("auto", 20.0, solutions)
+    failed = [solution for solution, program in found.items() if isinstance(program, SandboxFailed)]
+    return found | limited("token", 60.0, failed)
 
 
 def _runs(program: str | ScorerFailed, references: Runs) -> Runs:
@@ -167,13 +184,16 @@ def _notes(tier: Tier, ended: Mapping[Program, Ended]) -> tuple[str, ...]:
     return (
         f"Programs ran in the sandbox's tier '{tier.name}' ({tier.note}); tried in vain when it opened: "
         f"{', '.join(tier.proofs)}.",
-        *_limits_reached(ended),
+        *_counts(ended),
     )
 
 
-def _limits_reached(ended: Mapping[Program, Ended]) -> Iterator[str]:
-    outcomes = Counter(one.outcome for one in ended.values() if isinstance(one, Verdict))
+def _counts(ended: Mapping[Program, Ended]) -> Iterator[str]:
+    verdicts = [one for one in ended.values() if isinstance(one, Verdict)]
+    outcomes = Counter(verdict.outcome for verdict in verdicts)
     if count := outcomes[Outcome.TIMEOUT]:
-        yield f"{count} of {len(ended)} runs of programs ended at their time limit, and are wrong."
+        yield f"{count} of {len(verdicts)} runs of programs ended at their time limit, and are wrong."
     if count := outcomes[Outcome.MEMORY]:
-        yield f"{count} of {len(ended)} runs of programs ended at their memory limit, and are wrong."
+        yield f"{count} of {len(verdicts)} runs of programs ended at their memory limit, and are wrong."
+    if count := sum(verdict.mode == "token" for verdict in verdicts):
+        yield f"{count} of {len(verdicts)} runs had their tests in the program's own process (mode token)."
