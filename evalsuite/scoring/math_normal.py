@@ -4,6 +4,8 @@ The rules, their order and their word lists are those of nvidia-lm-eval 25.5
 (`adlr_minerva_math_nemo/math_grader.py`), which has them from the graders of MATH (Hendrycks et al. 2021,
 arXiv:2103.03874), PRM800K and ToRA. Their oddities are kept, since published scores depend on them: "hours" goes but
 "30 min" stays, "2 1/2" becomes "2+1/2", and a fraction of an integer below its next one is cut, not rounded.
+
+Every pattern takes time in proportion to the text: hence the lookbehinds, which change no match.
 """
 
 import re
@@ -76,7 +78,7 @@ def _without_left_and_right(text: str) -> str:
 
 
 def _words_to_commas(text: str) -> str:
-    text = re.sub(r"\s*\\text{\s*(?:or|and)\s*}\s*", ",", text)
+    text = re.sub(r"(?:(?<!\s)\s+)?\\text{\s*(?:or|and)\s*}\s*", ",", text)
     return re.sub(r",\s*,", ",", text)
 
 
@@ -87,7 +89,8 @@ def _without_units_in_text(text: str) -> str:
         if len(rest) == 1 and before not in ("", "("):
             return before
     if r"\text{" in text:
-        return re.sub(r"\\text{([^}]+)}", r"\1", text)
+        closed, brace, rest = text.rpartition("}")
+        return re.sub(r"\\text{([^}]+)}", r"\1", closed + brace) + rest
     if r"\mbox{" in text:
         before, *rest = text.split(r"\mbox{")
         if len(rest) > 1:
@@ -151,7 +154,7 @@ def _with_numerator_in_braces(part: str) -> str:
 def _with_sums_for_mixed_numbers(text: str) -> str:
     text = re.sub("- *", "-", text)
     text = re.sub("([0-9]) +([0-9])", r"\1+\2", text)
-    text = re.sub(r"(\d+) *\\frac{(\d+)}{(\d+)}", r"\1 + \2/\3", text)
+    text = re.sub(r"(?<!\d)(\d+) *\\frac{(\d+)}{(\d+)}", r"\1 + \2/\3", text)
     return text.replace(" ", "")
 
 

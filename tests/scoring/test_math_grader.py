@@ -52,6 +52,7 @@ def test_whatever_closes_before_the_box_does_comes_out_again(content):
         (r"\$1{,}000", "1{,}000"),
         (r"\left(1, 2\right]", "(1,2]"),
         (r"3 \text{ or } 5", "3,5"),
+        (r"3 \text{or} \text{and} 5", "3,5"),
         ("3 or 5", "3,5"),
         (r"5\text{ cm}", "5"),
         (r"5 \mbox{ feet}", "5"),
