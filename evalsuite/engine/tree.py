@@ -1,0 +1,133 @@
+"""A pack on its device, cut into the parts that attention over it is computed in."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from evalsuite.engine.pack import Pack
+
+SMALL = 128
+"""Tokens of a subtree that is computed as one block with a mask of its own, whatever its branches."""
+PADDED = 1.25
+"""Blocks share a padded length if none grows by more than this factor."""
+
+Stretch = tuple[int, int, bool]
+"""Start, stop, and whether it branches."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Blocks:
+    """Stretches of the row that attend within themselves, padded to one length."""
+
+    positions: torch.Tensor
+    """(blocks x length,) places in the row; padding repeats a block's last one."""
+    real: torch.Tensor
+    """(n,) indices into `positions` that are no padding."""
+    kept: torch.Tensor
+    """(n,) `positions[real]`."""
+    length: int
+    branching: bool
+    """A token does not see everything before it in its block."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Span:
+    """A node's tokens as keys of everything below the node."""
+
+    keys: slice
+    queries: slice
+
+
+@dataclass(eq=False)
+class Tree:
+    """What the layers of one forward pass read."""
+
+    pack: Pack
+    blocks: list[Blocks]
+    spans: list[Span]
+    ids: torch.Tensor
+    depths: torch.Tensor
+    ends: torch.Tensor
+    layers: int = 0
+    """How often attention over it was computed."""
+    _masks: dict[tuple[object, int | None], torch.Tensor | None] = field(default_factory=dict)
+
+    def block_mask(self, blocks: Blocks, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
+        """(blocks, 1, length, length) to be added to scores; None where a token sees all that precede it."""
+        if not blocks.branching and (window is None or window >= blocks.length):
+            return None
+        if (blocks, window) not in self._masks:
+            places = blocks.positions.view(-1, blocks.length)
+            later, earlier = places[:, :, None], places[:, None, :]
+            order = torch.arange(blocks.length, device=places.device)
+            seen = (order[:, None] >= order) & (later < self.ends[earlier])
+            if window is not None:
+                seen &= self.depths[later] - self.depths[earlier] < window
+            self._masks[blocks, window] = _added(seen, dtype)[:, None]
+        return self._masks[blocks, window]
+
+    def span_mask(self, span: Span, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
+        """(1, 1, queries, keys) to be added to scores; None where every query sees every key."""
+        first = int(self.pack.depths[span.keys.start])
+        if window is None or int(self.pack.depths[span.queries].max()) - first < window:
+            return None
+        if (span, window) not in self._masks:
+            distance = self.depths[span.queries, None] - self.depths[None, span.keys]
+            self._masks[span, window] = _added(distance < window, dtype)[None, None]
+        return self._masks[span, window]
+
+
+def tree_of(pack: Pack, device: str) -> Tree:
+    """A pack, ready for its forward pass."""
+    stretches, spans = _parts(pack)
+    blocks = [_padded(bucket, device) for bucket in _bucketed(stretches)]
+    arrays = (torch.from_numpy(array).to(device) for array in (pack.ids, pack.depths, pack.ends))
+    return Tree(pack, blocks, spans, *arrays)
+
+
+def _parts(pack: Pack) -> tuple[list[Stretch], list[Span]]:
+    """Stretches that hold every token once, and the spans that connect them."""
+    nodes = pack.nodes
+    stretches: list[Stretch] = []
+    spans = []
+    done = 0
+    for start, stop, end in zip(
+        nodes.starts.tolist(), nodes.stops.tolist(), nodes.ends.tolist(), strict=True
+    ):
+        if start < done:
+            continue
+        done = end if end - start <= SMALL else stop
+        stretches.append((start, done, done > stop))
+        if end > done:
+            spans.append(Span(slice(start, stop), slice(stop, end)))
+    return stretches, spans
+
+
+def _bucketed(stretches: list[Stretch]) -> list[list[Stretch]]:
+    """Stretches of nearly one length together, longest first."""
+    buckets: list[list[Stretch]] = []
+    for start, stop, branching in sorted(stretches, key=lambda one: (one[2], one[0] - one[1], one[0])):
+        if buckets:
+            first = buckets[-1][0]
+            if first[2] == branching and first[1] - first[0] <= PADDED * (stop - start):
+                buckets[-1].append((start, stop, branching))
+                continue
+        buckets.append([(start, stop, branching)])
+    return buckets
+
+
+def _padded(bucket: list[Stretch], device: str) -> Blocks:
+    starts, stops, branching = (np.array(column) for column in zip(*bucket, strict=True))
+    length = int(stops[0] - starts[0])
+    places = starts[:, None] + np.arange(length)
+    real = np.flatnonzero(places < stops[:, None])
+    positions = np.minimum(places, stops[:, None] - 1).reshape(-1)
+    tensors = (torch.from_numpy(array).to(device) for array in (positions, real, positions[real]))
+    return Blocks(*tensors, length, bool(branching[0]))
+
+
+def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """0 where seen; elsewhere so low that nothing is left, and finite, as a query may see nothing of a part."""
+    unseen = torch.finfo(dtype).min / 4
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, unseen)
