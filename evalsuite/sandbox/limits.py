@@ -22,4 +22,4 @@ def tests_limit(cpu_seconds: float) -> float:
 
 def idle_seconds(cpu_seconds: float) -> float:
     """Seconds on the clock that a program may do nothing: generous, since only sleepers and dead locks meet it."""
-    return 5.0 + 2 * cpu_seconds
+    return 2.0 + 4 * cpu_seconds

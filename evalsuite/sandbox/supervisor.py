@@ -91,19 +91,34 @@ class _Worker:
         self._inside = namespaces.enter(settings["shown"], settings["hidden"]) if own else namespaces.stay()
         self._folder = Folder(namespaces.FOLDER if own else settings["folder"], mounted=own)
         linux.hide_memory()
-        abi = landlock.abi()
-        shown, listed = [*settings["shown"], *_DEVICES], settings["sites"]
-        self._confinement = Confinement(
-            rules=landlock.ruleset(shown, listed, [self._folder.path]) if abi else None,
-            rules_of_tests=landlock.ruleset(shown, listed, []) if abi else None,
-            uid=self._inside.uid,
-            folder=self._folder.path,
-        )
+        self._readable = [*settings["shown"], *_DEVICES]
+        self._listed = settings["sites"]
+        self._confinement = self._confined()
         seccomp.filter_program(1)
         os.environ.update(TMPDIR=self._folder.path, HOME=self._folder.path)
+        abi = landlock.abi()
         self.layers = [f"Landlock ABI {abi}" if abi else "no Landlock in this kernel", "seccomp", "rlimits"]
         gc.collect()
         gc.freeze()
+
+    def _confined(self) -> Confinement:
+        """The confinement of programs that write to the folder that is there now."""
+        rules: list[int | None] = [None, None]
+        if landlock.abi():
+            rules = [
+                landlock.ruleset(self._readable, self._listed, write) for write in ([self._folder.path], [])
+            ]
+        return Confinement(*rules, uid=self._inside.uid, folder=self._folder.path)
+
+    def _clean(self) -> None:
+        """Leave nothing of a program for the next. Raises OSError."""
+        if not self._folder.used():
+            return
+        self._folder.clean()
+        for rules in (self._confinement.rules, self._confinement.rules_of_tests):
+            if rules is not None:
+                os.close(rules)
+        self._confinement = self._confined()
 
     def next_job(self) -> bool:
         """Do one; False when the caller has hung up."""
@@ -145,7 +160,7 @@ class _Worker:
                 os.close(descriptor)
             ends = [(*watch.reap(child), child.killed) for child in children]
             ready = len(_read_all(confined))
-            self._folder.clean()
+            self._clean()
         return {
             "confined": ready == len(children),
             "ends": [{"status": status, "cpu": cpu, "killed": killed} for status, cpu, killed in ends],

@@ -20,8 +20,11 @@ START_SECONDS = 60.0
 _PATIENCE, _SLOWEST = 300.0, 50.0
 """Seconds, and multiple of its CPU time, that a program may take on the clock before its worker counts as hung."""
 _LARGEST_REPORT = 1 << 20
+_FAREWELL = 5.0
+"""Seconds in which a worker ends by itself once its socket is closed."""
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
+    "LD_BIND_NOW": "1",  # Once here, and not in every fork.
     "PATH": "/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",  # The order of sets, which some programs depend on, is the same in every worker.
@@ -87,8 +90,11 @@ class Worker:
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(_FAREWELL)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._process = self._socket = None
 
     def run(self, program: Program) -> Verdict:

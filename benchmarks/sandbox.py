@@ -1,0 +1,82 @@
+"""How many programs a minute does the sandbox judge, and what does one cost?
+
+    python benchmarks/sandbox.py [--tier namespaces] [--workers 2] [--programs 2000] [--mode compare]
+
+Each program is one small function with three assertions, as HumanEval's are. Prints a Markdown table, which
+docs/sandbox.md keeps. CPU time is the caller's, the workers' and the programs' together, so it does not depend on what
+else the machine does; programs a minute does.
+"""
+
+import argparse
+import os
+import resource
+import time
+
+from evalsuite.sandbox import Program, open_sandbox
+
+CODE = '''
+from typing import List
+
+
+def intersperse(numbers: List[int], delimiter: int) -> List[int]:
+    """Insert a number between every two consecutive elements."""
+    result = []
+    for number in numbers[:-1]:
+        result += [number, delimiter]
+    return result + numbers[-1:]
+'''
+TESTS = """
+def check(candidate):
+    assert candidate([], 7) == []
+    assert candidate([5, 6, 3, 2], 8) == [5, 8, 6, 8, 3, 8, 2]
+    assert candidate([2, 2, 2], 2) == [2, 2, 2, 2, 2]
+
+
+check(intersperse)
+"""
+
+
+def measure(tier: str | None, workers: int, programs: int, mode: str) -> str:
+    """A row of the table."""
+    program = Program(CODE, TESTS, mode=mode)
+    with open_sandbox(workers=workers, tier=tier, allow_unsafe=True) as sandbox:
+        sandbox.run([program] * workers)
+        cpu, start = _cpu_seconds(), time.perf_counter()
+        verdicts = sandbox.run([program] * programs)
+        wall = time.perf_counter() - start
+        own = _cpu_seconds() - cpu
+        name = sandbox.tier.name
+    total = own + _children_seconds()
+    assert all(verdict.passed for verdict in verdicts), verdicts
+    load = os.getloadavg()[0]
+    return (
+        f"| {name} | {mode} | {workers} | {60 * programs / wall:,.0f} | {1000 * wall * workers / programs:.1f} "
+        f"| {1000 * total / programs:.1f} | {load:.1f} |"
+    )
+
+
+def _cpu_seconds() -> float:
+    return time.process_time()
+
+
+def _children_seconds() -> float:
+    """Of the workers that have ended, and of all their programs; their start is in it too."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tier")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--programs", type=int, default=2000)
+    parser.add_argument("--mode", default="compare", choices=["auto", "compare", "token"])
+    chosen = parser.parse_args()
+    print("| tier | mode | workers | programs a minute | ms each | CPU ms each | load of the machine |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    print(measure(chosen.tier, chosen.workers, chosen.programs, chosen.mode))
+
+
+if __name__ == "__main__":
+    main()
