@@ -91,6 +91,7 @@ def _value(ask: Asker, name: str, named: codec.Json, tests: str) -> Any:
     if type(named) is not dict:
         ask.stop("violation", f"no value for the name {name}")
     if "module" in named:
+        ask.candidate_names_modules = True
         return _imported(named["module"], named.get("name"))
     value = ask.decoded(named.get("value"))
     if isinstance(value, Proxy) and name in _MODULES and not re.search(rf"\b{name}\s*\(", tests):

@@ -17,6 +17,9 @@ class Asker:
         """`stop` is given an outcome and a detail, and does not return."""
         self._candidate = candidate
         self.stop = stop
+        self.candidate_names_modules = False
+        """Whether a name of the tests means what the candidate says that it imports: then what cannot be handed over
+        may be the candidate's doing, and is no reason to believe that the tests need its process."""
 
     def __call__(self, verb: str, target: Any, *arguments: Any, **keywords: Any) -> Any:
         """The value of a verb on one of the candidate's objects, or the exception that it raises there."""
@@ -24,7 +27,8 @@ class Asker:
         try:
             question = {"do": verb, "of": encode(target), "with": encode([arguments, keywords])}
         except codec.Unplain as error:
-            self.stop("inseparable", f"the tests hand over a value of type {error}")
+            outcome = "error" if self.candidate_names_modules else "inseparable"
+            self.stop(outcome, f"the tests hand over a value of type {error}")
         answer = self.plainly(question)
         return self.decoded(answer["value"], encode.containers, answer.get("changed"))
 
@@ -148,16 +152,16 @@ def _identify(value: Any) -> codec.Json:
 
 
 def _exception(answer: codec.Json) -> BaseException:
-    """The builtin exception of an answer, with `name` as the candidate's process called it."""
+    """The builtin exception of an answer, with what the candidate's process `told`: its name and its text."""
     kind = getattr(builtins, str(answer["raised"]), None)
     if not (isinstance(kind, type) and issubclass(kind, BaseException)):
         raise codec.Malformed("no exception")
     arguments = answer.get("args")
     try:
         error = kind(answer["text"]) if arguments is None else kind(*codec.Decoder(_nothing)(arguments))
-    except TypeError:
+    except Exception:
         error = Exception(answer.get("text"))
-    error.candidate_name = str(answer.get("name"))  # type: ignore[attr-defined]
+    error.told = (str(answer.get("name")), str(answer.get("text")))  # type: ignore[attr-defined]
     return error
 
 

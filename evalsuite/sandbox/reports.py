@@ -19,12 +19,12 @@ def report(error: BaseException | None, tests: str) -> dict[str, Any]:
         return {"outcome": Outcome.MEMORY.value, "detail": "MemoryError"}
     if isinstance(error, SystemExit):
         return {"outcome": Outcome.EXITED.value, "detail": "SystemExit"}
-    name = getattr(error, "candidate_name", type(error).__name__)
+    name, text = getattr(error, "told", (type(error).__name__, _text(error)))
     if isinstance(error, AssertionError):
-        outcome, told = Outcome.FAILED, f"{_text(error) or _line(error, tests)}"
+        outcome, text = Outcome.FAILED, text or _line(error, tests)
     else:
-        outcome, told = Outcome.ERROR, _text(error)
-    return {"outcome": outcome.value, "detail": one_line(f"{name}: {told}" if told else name)}
+        outcome = Outcome.ERROR
+    return {"outcome": outcome.value, "detail": one_line(f"{name}: {text}" if text else name)}
 
 
 def one_line(text: str) -> str:

@@ -103,12 +103,12 @@ class _Worker:
 
     def _confined(self) -> Confinement:
         """The confinement of programs that write to the folder that is there now."""
-        rules: list[int | None] = [None, None]
-        if landlock.abi():
-            rules = [
-                landlock.ruleset(self._readable, self._listed, write) for write in ([self._folder.path], [])
-            ]
-        return Confinement(*rules, uid=self._inside.uid, folder=self._folder.path)
+        folder = self._folder.path
+
+        def rules(*written: str) -> int | None:
+            return landlock.ruleset(self._readable, self._listed, written) if landlock.abi() else None
+
+        return Confinement(rules(folder), rules(), uid=self._inside.uid, folder=folder)
 
     def _clean(self) -> None:
         """Leave nothing of a program for the next. Raises OSError."""

@@ -217,16 +217,17 @@ def _verdict_of_tests(
     if outcome is None and tests["killed"] in ("cpu", "idle"):
         outcome, detail = Outcome.TIMEOUT, "the tests did not end"
     elif outcome is None:
-        if report is None:
-            raise SandboxFailed(f"the tests' process ended without a report: {ended(tests['status'])[1]}")
-        if report["outcome"] == "inseparable":
-            raise _NeedOneProcess(report["detail"])
-        if report["outcome"] == "broken":
-            raise SandboxFailed(f"the tests do not compile: {report['detail']}")
-        if report["outcome"] == "gone":
+        told, detail = _told(report)
+        if told == "inseparable":
+            raise _NeedOneProcess(detail)
+        if told == "broken":
+            raise SandboxFailed(f"the tests do not compile: {detail}")
+        if told == "gone":
             outcome, detail = _ended(candidate)
+        elif told in set(Outcome):
+            outcome = Outcome(told)
         else:
-            outcome, detail = Outcome(report["outcome"]), report["detail"]
+            raise SandboxFailed(f"the tests' process ended without a report: {ended(tests['status'])[1]}")
     return Verdict(outcome, one_line(detail), "compare", candidate["cpu"])
 
 
@@ -236,16 +237,21 @@ def _verdict_of_token(
     """Of mode `token`, where only the token is believed."""
     outcome, detail = _timed_out(program, process) or (None, "")
     if outcome is None:
-        told = (report or {}).get("outcome")
+        told, detail = _told(report)
         if report is None:
             outcome, detail = _ended(process)
-        elif told == Outcome.PASSED and report.get("detail") == token and process["status"] == 0:
-            outcome = Outcome.PASSED
+        elif told == Outcome.PASSED and detail == token and process["status"] == 0:
+            outcome, detail = Outcome.PASSED, ""
         elif told in set(Outcome) - {Outcome.PASSED}:
-            outcome, detail = Outcome(told), str(report.get("detail"))
+            outcome = Outcome(told)
         else:
             outcome, detail = Outcome.VIOLATION, "a forged verdict"
     return Verdict(outcome, one_line(detail), "token", process["cpu"])
+
+
+def _told(report: dict[str, Any] | None) -> tuple[str, str]:
+    """Outcome and detail of a report, which may hold anything."""
+    return str((report or {}).get("outcome")), str((report or {}).get("detail", ""))
 
 
 def _timed_out(program: Program, process: dict[str, Any]) -> tuple[Outcome, str] | None:
