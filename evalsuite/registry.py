@@ -1,6 +1,6 @@
 """What can be run: tasks, recipes, and how an address finds them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -25,6 +25,8 @@ class Selected:
     """The shortest address that means it; names files and table rows."""
     task: Task
     spec: PromptSpec
+    best_of: str = ""
+    """Name under which the better of its task's forms counts (its own without the form); else empty."""
 
     @property
     def address(self) -> str:
@@ -105,8 +107,8 @@ class Registry:
         for text in texts:
             address = parse_address(text)
             for task in self._matching(address, recipe):
-                selected = self._selected(address, task, recipe, shots)
-                chosen.setdefault(selected.address, selected)
+                for selected in self._selected(address, task, recipe, shots):
+                    chosen.setdefault(selected.address, selected)
         if not chosen:
             raise UserError("No task given; name one or more, for example --tasks mmlu,gsm8k.")
         return list(chosen.values())
@@ -126,22 +128,36 @@ class Registry:
             raise UserError(f"No task of recipe '{within}' fits '{address.task}'; it has {', '.join(names)}.")
         return matching
 
-    def _selected(self, address: Address, task: str, recipe: str | None, shots: int | None) -> Selected:
+    def _selected(
+        self, address: Address, task: str, recipe: str | None, shots: int | None
+    ) -> Iterator[Selected]:
+        """One form of the task, or all forms where the better one counts and the address names none."""
         within = address.recipe or recipe or self.default_recipe(task)
         forms = self._forms_of(within, task)
-        spec = self.spec(within, task, self._form(address, within, task, forms))
+        count = address.shots if address.shots is not None else shots
+        if address.form is None and self._best_form_counts(within):
+            yield from (self._in_form(within, task, forms, form, count) for form in forms)
+        else:
+            yield self._in_form(within, task, forms, self._form(address, within, task, forms), count)
+
+    def _best_form_counts(self, recipe: str) -> bool:
+        return recipe in self.recipes and self.recipes[recipe].info.score == "best_form"
+
+    def _in_form(self, within: str, task: str, forms: list[str], form: str, count: int | None) -> Selected:
+        spec = self.spec(within, task, form)
         if spec.plugin not in self.tasks:
             raise UnknownName("task", spec.plugin, self.tasks, f"{within}/{task} asks its documents.")
         _has_subsets(spec, self.tasks[spec.plugin])
         default = self.spec(within, task, "") if "" in forms else None
         is_default_form = default is not None and (spec.format, spec.variant) == (default.format, "")
-        count = address.shots if address.shots is not None else shots
         changed = count is not None and count != spec.shots.count
         if changed:
             spec = _with_shots(spec, count or 0)
         name = task if within == self._default_recipe(task) else f"{within}/{task}"
-        name += "" if is_default_form else f":{spec.variant or spec.format}"
-        return Selected(name + (f"@{count}" if changed else ""), self.tasks[spec.plugin], spec)
+        in_form = "" if is_default_form else f":{spec.variant or spec.format}"
+        with_shots = f"@{count}" if changed else ""
+        best_of = name + with_shots if self._best_form_counts(within) and len(forms) > 1 else ""
+        return Selected(name + in_form + with_shots, self.tasks[spec.plugin], spec, best_of)
 
     def task_names(self) -> list[str]:
         """Names by which recipes ask tasks, and those of task plug-ins."""

@@ -10,6 +10,7 @@ from evalsuite.errors import StorageError
 from evalsuite.prepare import PreparedTask, gold_text, prepare
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.aggregate import task_record
+from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.read import RunSide, open_run
@@ -176,6 +177,7 @@ def _log(before: RunLog, tasks: Sequence[TaskRecord], prepared: Sequence[Prepare
             "inputs_sha256": inputs,
             "environment": {**before.environment, **versions},
             "tasks": tuple(tasks),
+            "best_forms": best_forms(tasks),
             "notes": (*before.notes, f"Scored again from the answers in {run}."),
         }
     )

@@ -16,6 +16,7 @@ from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.progress import Progress, Silent, Stage
 from evalsuite.registry import Selected
 from evalsuite.results.aggregate import task_record
+from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, TaskRecord
@@ -199,6 +200,7 @@ class _Session:
             started=self._started,
             seconds=round(time.monotonic() - self._began, 3),
             tasks=tuple(records),
+            best_forms=best_forms(records),
             notes=tuple(getattr(self._engine, "notes", ())),
         )
 

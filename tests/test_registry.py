@@ -202,3 +202,14 @@ def test_a_name_that_is_defined_twice_is_an_error(folder):
     twice = (inline("quiz", format="letters"),) * 2
     with pytest.raises(UserError, match="prompt spec 'mine/quiz/letters' is defined twice"):
         Registry([task("quiz", inline("quiz"), *twice)], [])
+
+
+def test_a_task_that_counts_by_its_better_form_is_asked_in_all_forms_unless_one_is_named(folder):
+    (folder / "olmes" / "recipe.yaml").write_text("title: olmes\nscore: best_form\n", "utf-8")
+    registry = Registry(TASKS, recipes_in(folder))
+    assert names(registry, "olmes/mmlu") == ["olmes/mmlu", "olmes/mmlu:letters"]
+    assert names(registry, "olmes/*", shots=2) == ["olmes/boolq@2", "olmes/mmlu@2", "olmes/mmlu:letters@2"]
+    assert names(registry, "olmes/mmlu:letters") == ["olmes/mmlu:letters"]
+    assert {one.best_of for one in registry.select(["olmes/mmlu"])} == {"olmes/mmlu"}
+    assert [one.best_of for one in registry.select(["olmes/mmlu:letters@1"])] == ["olmes/mmlu@1"]
+    assert [one.best_of for one in registry.select(["olmes/boolq", "lm_eval/mmlu"])] == ["", ""]

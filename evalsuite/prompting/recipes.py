@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,6 +28,9 @@ class RecipeInfo(BaseModel):
     publication: str = ""
     reference: str = ""
     version: int = 1
+    score: Literal["form", "best_form"] = "form"
+    """form: each form of a task has its score. best_form: the task's score is its better form's (OLMES), so an
+    address without a form means all of them."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ def task_record(
         prompt_version=spec.version,
         prompt_sha256=spec.sha256,
         comparability=selected.task.comparability,
+        best_of=selected.best_of,
         source=spec.source.model_dump(),
         chance=selected.task.chance,
         data={

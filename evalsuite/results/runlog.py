@@ -113,6 +113,8 @@ class TaskRecord(_Part):
     prompt_version: int
     prompt_sha256: str
     comparability: int
+    best_of: str = ""
+    """Name of the score that is the better form's, where the recipe scores a task by that (OLMES)."""
     source: dict[str, str]
     """What the prompt spec reproduces, and how well that is known."""
     chance: float | None
@@ -135,6 +137,20 @@ class TaskRecord(_Part):
     """Why there is no score, or which documents a score leaves out."""
 
 
+class BestForm(_Part):
+    """A task's score by its better form. The better of two noisy scores is too high on average."""
+
+    name: str
+    """The task without a form."""
+    chosen: str
+    """Name of the form's record."""
+    metric: str
+    score: MetricRecord
+    """The chosen form's, and its error: that of the choice is not in it."""
+    forms: dict[str, float]
+    """Headline scores of all its forms."""
+
+
 class RunLog(_Part):
     """The whole run."""
 
@@ -152,6 +168,8 @@ class RunLog(_Part):
     seconds: float = 0.0
     """Wall time of the last session."""
     tasks: tuple[TaskRecord, ...] = ()
+    best_forms: tuple[BestForm, ...] = ()
+    """Of tasks that are scored by their better form."""
     notes: tuple[str, ...] = ()
 
     def to_pandas(self) -> "pd.DataFrame":

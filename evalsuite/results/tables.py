@@ -2,8 +2,9 @@
 
 from rich.table import Table
 
+from evalsuite.results.best_form import REMARK
 from evalsuite.results.pairs import lower_is_better
-from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+from evalsuite.results.runlog import BestForm, MetricRecord, RunLog, TaskRecord
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
 
@@ -16,7 +17,7 @@ def table_rows(log: RunLog) -> list[tuple[str, ...]]:
         for place, (name, metric) in enumerate(metrics.items()):
             first = place == 0
             rows.append((*_task_cells(task, first), name, *_metric_cells(task, name, metric, first)))
-    return rows
+    return rows + [_best_form_row(log, best) for best in log.best_forms]
 
 
 def terminal_table(log: RunLog) -> Table:
@@ -63,7 +64,21 @@ def remarks(log: RunLog) -> list[str]:
         if task.counts.cut:
             told.append(f"{task.counts.cut} generated texts ended at the token limit")
         lines += [f"{task.name}: {line.rstrip('.')}." for line in told]
+    if log.best_forms:
+        lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")
     return lines + list(log.notes)
+
+
+def best_form_metric(log: RunLog, best: BestForm) -> str:
+    """Which form and metric gave the score."""
+    task = log.task(best.chosen)
+    return f"{best.metric}, better form: {task.variant or task.format}"
+
+
+def _best_form_row(log: RunLog, best: BestForm) -> tuple[str, ...]:
+    task = log.task(best.chosen)
+    *cells, _ = _metric_cells(task, best.metric, best.score, first=False)
+    return (best.name, str(task.shots), best_form_metric(log, best), *cells, "")
 
 
 def _task_cells(task: TaskRecord, first: bool) -> tuple[str, str]:

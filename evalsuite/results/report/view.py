@@ -5,14 +5,14 @@ Public names: `RunView`, `run_view`.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.report.calibration import Calibration, calibration
 from evalsuite.results.report.marks import DASH, Mark, count, duration, points, score_mark, span
 from evalsuite.results.report.source import RunSource, TaskSource
-from evalsuite.results.runlog import TaskRecord
-from evalsuite.results.tables import remarks
+from evalsuite.results.runlog import BestForm, RunLog, TaskRecord
+from evalsuite.results.tables import best_form_metric, remarks
 from evalsuite.stats.intervals import mean_estimate
 
 
@@ -82,7 +82,10 @@ def run_view(source: RunSource) -> RunView:
     return RunView(
         label=source.label,
         source=source,
-        scores=tuple(line for task in log.tasks for line in _score_lines(task)),
+        scores=(
+            *(line for task in log.tasks for line in _score_lines(task)),
+            *(_best_form_line(log, best) for best in log.best_forms),
+        ),
         remarks=tuple(remarks(log)),
         plots=tuple(plot for task in source.tasks if (plot := _plot(task)) is not None),
         calibrations=tuple(
@@ -110,6 +113,11 @@ def _score_lines(task: TaskRecord) -> Iterator[ScoreLine]:
             interval=span(metric.low, metric.high, loss=loss),
             mark=None if loss else score_mark(metric.value, metric.low, metric.high, task.chance),
         )
+
+
+def _best_form_line(log: RunLog, best: BestForm) -> ScoreLine:
+    [line] = [one for one in _score_lines(log.task(best.chosen)) if one.metric == best.metric]
+    return replace(line, task=best.name, first=True, metric=best_form_metric(log, best))
 
 
 def _plot(task: TaskSource) -> TaskPlot | None:
