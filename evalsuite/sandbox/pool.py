@@ -11,7 +11,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 from evalsuite.sandbox import limits, tiers
-from evalsuite.sandbox.program import Program, SandboxFailed, Tier, Verdict
+from evalsuite.sandbox.program import Program, SandboxFailed, SandboxUnavailable, Tier, Verdict
 from evalsuite.sandbox.worker import Worker
 
 OnDone = Callable[[int], None]
@@ -108,7 +108,10 @@ def open_sandbox(
         allow_unsafe: whether tier `rlimits` may be used, which hides neither files nor processes.
     """
     count = workers or len(os.sched_getaffinity(0))
-    folder = tempfile.mkdtemp(prefix="evalsuite-")
+    try:
+        folder = tempfile.mkdtemp(prefix="evalsuite-")
+    except OSError as error:
+        raise SandboxUnavailable(f"The sandbox needs a folder for its self-test: {error}.") from None
     pool: list[Worker] = []
     try:
         chosen, make = tiers.choose(tier, allow_unsafe, folder)

@@ -33,8 +33,8 @@ def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[Tier, Mak
     names = [name] if name else [each for each in NAMES if each != UNSAFE or allow_unsafe]
     reasons = []
     for each in names:
-        make = maker(each, folder)
         try:
+            make = maker(each, folder)
             return prove(each, make, folder), make
         except SandboxFailed as failure:
             reasons.append(f"{each}: {failure}")
