@@ -68,7 +68,7 @@ def main(descriptor: int) -> None:
     try:
         worker = _Worker(caller, settings)
     except OSError as error:
-        caller.send(json.dumps({"refused": str(error)}).encode())
+        caller.send(json.dumps({"refused": error.strerror or str(error)}).encode())
         return
     caller.send(json.dumps({"layers": worker.layers}).encode())
     while worker.next_job():
@@ -134,7 +134,7 @@ class _Worker:
         except watch.HungUp:
             return False
         except OSError as error:
-            answer = {"failed": str(error)}
+            answer = {"failed": error.strerror or str(error)}
         self._caller.send(json.dumps(answer).encode())
         return True
 
