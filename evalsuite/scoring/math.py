@@ -1,18 +1,27 @@
 r"""Verdicts on mathematics, as functions that worker processes call (`workers.py`).
 
 Each takes the gold answer or solution and a whole completion, and returns JSON values: `correct`, `extracted` (what
-was judged, for people to read), `decided_by`, and `values`, further metrics by name. The libraries' own time limits
-(math-verify: 5 s for each parse and each comparison, lm-eval: 5 s, the older grader: 10 s a step) mean "not equal"
-here as in the references. They use signals: call these functions in a main thread only. What exceeds the hard limit
-of the worker gets no verdict at all.
+was judged, for people to read), `decided_by`, and `values`, further metrics by name. A step that exceeds its limit of
+CPU time (math-verify: MATH_VERIFY_SECONDS, the older grader: 10 s) means "not equal", as in the references. The limits
+use a signal: call these functions in a main thread only. What exceeds the worker's hard limit gets no verdict at all.
+
+Only workers import this module: its libraries take seconds, which are no call's.
 """
 
+from itertools import product
 from typing import Any
+
+from math_verify import parse, verify
+
+from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
+from evalsuite.scoring.math_grader import extract_boxed, math_equal
 
 Verdict = dict[str, Any]
 
 SHOWN = 1000
 """Characters of an extracted answer that are kept for people to read; all of it is judged."""
+MATH_VERIFY_SECONDS = 5.0
+"""CPU time for each parse and each comparison (math-verify's default, of wall-clock time)."""
 NOTHING = ["[invalid]"]
 """What a text becomes in which math-verify finds nothing: equal to another such text (nvidia-lm-eval 25.5)."""
 
@@ -23,11 +32,8 @@ def math_verdict(gold: str, text: str) -> Verdict:
     The rule of nvidia-lm-eval 25.5 for GSM8K: `verify(parse(gold), parse(text))` with defaults (LaTeX
     and plain expressions, boxed first).
     """
-    from math_verify import parse, verify
-
-    parsed = parse(text)
-    correct = bool(verify(parse(gold), parsed))
-    return {"correct": correct, "extracted": _shown(parsed), "decided_by": "math_verify"}
+    parsed = _parsed(text)
+    return {"correct": _same(_parsed(gold), parsed), "extracted": _shown(parsed), "decided_by": "math_verify"}
 
 
 def nvidia_math_verdict(gold_solution: str, text: str) -> Verdict:
@@ -37,13 +43,9 @@ def nvidia_math_verdict(gold_solution: str, text: str) -> Verdict:
     solution and a completion in neither of which math-verify finds anything are equal. `decided_by` says which
     judge called the completion right: math_verify, math_grader, both or neither.
     """
-    from math_verify import parse, verify
-
-    from evalsuite.scoring.math_grader import extract_boxed, math_equal
-
-    parsed = parse(text)
+    parsed = _parsed(text)
     boxed = extract_boxed(text)
-    by_math_verify = bool(verify(parse(gold_solution) or NOTHING, parsed or NOTHING))
+    by_math_verify = _same(_parsed(gold_solution) or NOTHING, parsed or NOTHING)
     by_grader = math_equal(extract_boxed(gold_solution), boxed)
     judges = {(True, True): "both", (True, False): "math_verify", (False, True): "math_grader"}
     return {
@@ -53,43 +55,26 @@ def nvidia_math_verdict(gold_solution: str, text: str) -> Verdict:
     }
 
 
-def minerva_math_verdict(gold_solution: str, text: str) -> Verdict:
-    """lm-eval 0.4.13's `minerva_math`: its own exact match on the "Final Answer" sentence, and math-verify.
-
-    lm-eval's functions are called; `values` holds its second metric, math_verify.
-    """
-    from lm_eval.tasks.minerva_math import utils
-
-    answer = utils.normalize_final_answer(_boxed_by_lm_eval(utils, gold_solution))
-    found = utils.process_results({"solution": gold_solution, "answer": answer}, [text])
-    extracted = utils.normalize_final_answer(utils.get_unnormalized_answer(text))
-    return {
-        "correct": bool(found["exact_match"]),
-        "extracted": extracted[:SHOWN],
-        "decided_by": "minerva_math",
-        "values": {"math_verify": float(found["math_verify"])},
-    }
+def _parsed(text: str) -> list[Any]:
+    """math-verify's readings of `text`; none where it takes too long. Its own limit, of wall-clock time, is off (0)."""
+    try:
+        with cpu_limit(MATH_VERIFY_SECONDS):
+            return parse(text, parsing_timeout=0)
+    except OutOfTime:
+        return []
 
 
-def hendrycks_math_verdict(gold_solution: str, text: str) -> Verdict:
-    """lm-eval 0.4.13's `hendrycks_math`: what stands between the first and the last `$` equals the boxed answer."""
-    from lm_eval.tasks.hendrycks_math import utils
-
-    _boxed_by_lm_eval(utils, gold_solution)
-    found = utils.process_results({"solution": gold_solution}, [text])
-    enclosed = text[text.find("$") + 1 : text.rfind("$")] if text.count("$") > 1 else text
-    return {
-        "correct": bool(found["exact_match"]),
-        "extracted": enclosed.strip()[:SHOWN],
-        "decided_by": "hendrycks_math",
-    }
+def _same(gold: list[Any], answer: list[Any]) -> bool:
+    """Whether a reading of one equals a reading of the other by math-verify, whose limit is for each pair."""
+    return any(_same_reading(*pair) for pair in product(gold, answer))
 
 
-def _boxed_by_lm_eval(utils: Any, gold_solution: str) -> str:
-    boxed = utils.last_boxed_only_string(gold_solution)
-    if boxed is None:
-        raise ValueError(r"the gold solution has no \boxed{} answer")
-    return utils.remove_boxed(boxed)
+def _same_reading(gold: Any, answer: Any) -> bool:
+    try:
+        with cpu_limit(MATH_VERIFY_SECONDS):
+            return bool(verify(gold, answer, timeout_seconds=0))
+    except OutOfTime:
+        return False
 
 
 def _shown(parsed: list) -> str | None:

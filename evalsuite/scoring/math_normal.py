@@ -89,8 +89,8 @@ def _without_units_in_text(text: str) -> str:
         if len(rest) == 1 and before not in ("", "("):
             return before
     if r"\text{" in text:
-        closed, brace, rest = text.rpartition("}")
-        return re.sub(r"\\text{([^}]+)}", r"\1", closed + brace) + rest
+        closed, brace, unclosed = text.rpartition("}")
+        return re.sub(r"\\text{([^}]+)}", r"\1", closed + brace) + unclosed
     if r"\mbox{" in text:
         before, *rest = text.split(r"\mbox{")
         if len(rest) > 1:

@@ -7,13 +7,13 @@ sympy's mathematics is evaluated here; anything else counts as text that sympy c
 import ast
 import builtins
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from math import isclose
-from types import BuiltinFunctionType, FrameType
+from types import BuiltinFunctionType
 from typing import Any
+
+from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 
 STEP_SECONDS = 10.0
 """CPU time that one step may take (nvidia-lm-eval 25.5: as much wall-clock time)."""
@@ -31,10 +31,6 @@ _NAME_OR_NUMBER = re.compile(r"[\w.+-]*")
 
 
 _FAILED = object()
-
-
-class OutOfTime(BaseException):
-    """A step took too long. Not an Exception: sympy catches those within."""
 
 
 class Unreadable(ValueError):
@@ -88,32 +84,10 @@ def _value(expression: Any) -> Any:
 def _tried(step: Callable[..., Any], *arguments: Any) -> Any:
     """What `step` gives; _FAILED if it raises or takes too long."""
     try:
-        with _cpu_limit(STEP_SECONDS):
+        with cpu_limit(STEP_SECONDS):
             return step(*arguments)
     except (Exception, OutOfTime):
         return _FAILED
-
-
-@contextmanager
-def _cpu_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block once it has used `seconds` of CPU time.
-
-    And again every 0.1 s: raised where Python ignores exceptions (a destructor, a cache's comparison) one is lost.
-    """
-    inside = True
-
-    def expired(_signal: int, _frame: FrameType | None) -> None:
-        if inside:
-            raise OutOfTime
-
-    earlier = signal.signal(signal.SIGPROF, expired)
-    signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
-    try:
-        yield
-    finally:
-        inside = False
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, earlier)
 
 
 def _evaluated(text: str, rules: tuple[Callable, ...]) -> Any:

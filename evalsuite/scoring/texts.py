@@ -121,8 +121,8 @@ TEXT_SCORERS: dict[str, TextScorer] = {
     "nvidia_math": _in_workers(
         "evalsuite.scoring.math:nvidia_math_verdict", _gold_solution, limit=NVIDIA_MATH_LIMIT
     ),
-    "minerva_math": _in_workers("evalsuite.scoring.math:minerva_math_verdict", _gold_solution),
-    "hendrycks_math": _in_workers("evalsuite.scoring.math:hendrycks_math_verdict", _gold_solution),
+    "minerva_math": _in_workers("evalsuite.scoring.lm_eval_math:minerva_math_verdict", _gold_solution),
+    "hendrycks_math": _in_workers("evalsuite.scoring.lm_eval_math:hendrycks_math_verdict", _gold_solution),
     "squad": squad_verdicts,
     "code": code_verdicts,
 }

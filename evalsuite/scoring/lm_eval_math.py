@@ -1,0 +1,47 @@
+"""lm-eval 0.4.13's own verdicts on MATH: its functions are called, as `math.py`'s are, in worker processes.
+
+Only workers import this module: its libraries take seconds, which are no call's.
+"""
+
+from types import ModuleType
+
+from lm_eval.tasks.hendrycks_math import utils as hendrycks
+from lm_eval.tasks.minerva_math import utils as minerva
+
+from evalsuite.scoring.math import SHOWN, Verdict
+
+
+def minerva_math_verdict(gold_solution: str, text: str) -> Verdict:
+    """`minerva_math`: exact match on the "Final Answer" sentence (sympy, within 5 s), and math-verify in `values`."""
+    answer = minerva.normalize_final_answer(_boxed(minerva, gold_solution))
+    found = minerva.process_results({"solution": gold_solution, "answer": answer}, [text])
+    extracted = minerva.normalize_final_answer(minerva.get_unnormalized_answer(text))
+    return {
+        "correct": bool(found["exact_match"]),
+        "extracted": extracted[:SHOWN],
+        "decided_by": "minerva_math",
+        "values": {"math_verify": float(found["math_verify"])},
+    }
+
+
+def hendrycks_math_verdict(gold_solution: str, text: str) -> Verdict:
+    """`hendrycks_math`: what stands between the first and the last `$` equals the boxed answer."""
+    _boxed(hendrycks, gold_solution)
+    found = hendrycks.process_results({"solution": gold_solution}, [text])
+    enclosed = text[text.find("$") + 1 : text.rfind("$")] if text.count("$") > 1 else text
+    return {
+        "correct": bool(found["exact_match"]),
+        "extracted": enclosed.strip()[:SHOWN],
+        "decided_by": "hendrycks_math",
+    }
+
+
+def _boxed(utils: ModuleType, gold_solution: str) -> str:
+    boxed = utils.last_boxed_only_string(gold_solution)
+    if boxed is None:
+        raise ValueError(r"the gold solution has no \boxed{} answer")
+    return utils.remove_boxed(boxed)
+
+
+# The first call builds the parsers' tables: on a busy machine it could exceed lm-eval's limits of wall-clock time.
+minerva_math_verdict(r"\boxed{1}", "Final Answer: The final answer is $1$. I hope it is correct.")
