@@ -82,8 +82,8 @@ def tree_of(pack: Pack, device: str) -> Tree:
     """A pack, ready for its forward pass."""
     stretches, spans = _parts(pack)
     blocks = [_padded(bucket, device) for bucket in _bucketed(stretches)]
-    arrays = (torch.from_numpy(array).to(device) for array in (pack.ids, pack.depths, pack.ends))
-    return Tree(pack, blocks, spans, *arrays)
+    ids, depths, ends = (torch.from_numpy(array).to(device) for array in (pack.ids, pack.depths, pack.ends))
+    return Tree(pack, blocks, spans, ids, depths, ends)
 
 
 def _parts(pack: Pack) -> tuple[list[Stretch], list[Span]]:
@@ -123,8 +123,8 @@ def _padded(bucket: list[Stretch], device: str) -> Blocks:
     places = starts[:, None] + np.arange(length)
     real = np.flatnonzero(places < stops[:, None])
     positions = np.minimum(places, stops[:, None] - 1).reshape(-1)
-    tensors = (torch.from_numpy(array).to(device) for array in (positions, real, positions[real]))
-    return Blocks(*tensors, length, bool(branching[0]))
+    at, where, kept = (torch.from_numpy(array).to(device) for array in (positions, real, positions[real]))
+    return Blocks(at, where, kept, length, bool(branching[0]))
 
 
 def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

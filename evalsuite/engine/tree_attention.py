@@ -82,17 +82,14 @@ def tree_attention(
     merged, normaliser = result.transpose(0, 1), torch.empty(heads, tokens, device=query.device)
     for blocks in tree.blocks:
         mask = tree.block_mask(blocks, sliding_window, query.dtype)
-        causal = mask is None
-        parts, logs = _attend(
-            *(_gathered(part, blocks) for part in (queries, keys, values)), scale, mask, causal, softcap
-        )
+        q, k, v = (_gathered(part, blocks) for part in (queries, keys, values))
+        parts, logs = _attend(q, k, v, scale, softcap, mask, causal=mask is None)
         merged[:, blocks.kept] = parts.transpose(0, 1).flatten(1, 2)[:, blocks.real].float()
         normaliser[:, blocks.kept] = logs.transpose(0, 1).flatten(1)[:, blocks.real]
     for span in tree.spans:
         mask = tree.span_mask(span, sliding_window, query.dtype)
-        (part,), (log,) = _attend(
-            queries[None, :, span.queries], keys[None, :, span.keys], values[None, :, span.keys], scale, mask, False, softcap
-        )  # fmt: skip
+        q, k, v = queries[None, :, span.queries], keys[None, :, span.keys], values[None, :, span.keys]
+        (part,), (log,) = _attend(q, k, v, scale, softcap, mask)
         known = normaliser[:, span.queries]
         merged[:, span.queries].lerp_(part.float(), torch.sigmoid(log - known)[..., None])
         normaliser[:, span.queries] = torch.logaddexp(known, log)
@@ -120,13 +117,13 @@ def _attend(
     key: torch.Tensor,
     value: torch.Tensor,
     scale: float,
-    mask: torch.Tensor | None,
-    causal: bool,
     softcap: float | None,
+    mask: torch.Tensor | None,
+    causal: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention, and the float32 logarithm of each query's normaliser (batch, heads, queries)."""
     if softcap is not None or query.device.type != "cpu":
-        return _attend_in_steps(query, key, value, scale, mask, causal, softcap)
+        return _attend_in_steps(query, key, value, scale, softcap, mask, causal)
     width = value.shape[-1]
     common = max(width, query.shape[-1])
     query, key, value = (pad(part, (0, common - part.shape[-1])) for part in (query, key, value))
@@ -141,9 +138,9 @@ def _attend_in_steps(
     key: torch.Tensor,
     value: torch.Tensor,
     scale: float,
-    mask: torch.Tensor | None,
-    causal: bool,
     softcap: float | None,
+    mask: torch.Tensor | None,
+    causal: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same from plain operations, some queries at a time."""
     batch, heads, count, _ = query.shape
