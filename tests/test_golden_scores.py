@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from math import exp
+from statistics import pvariance
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
 from golden import GOLDEN, SHARED, needs_golden, needs_package
 
-from evalsuite.ask import Asked, ask, score_requests
+from evalsuite.ask import Asked, ask, generate_requests, score_requests
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
 from evalsuite.prepare import PreparedTask, prepare
@@ -28,6 +30,10 @@ ADDRESSES = {
     "piqa@0": "lm_eval/piqa",
     "winogrande@0": "lm_eval/winogrande",
     "arc_challenge@5": "lm_eval/arc_challenge@5",
+    "commonsense_qa@0": "lm_eval/commonsense_qa",
+    "lambada_openai@0": "lm_eval/lambada_openai",
+    "mmlu@0": "lm_eval/mmlu",
+    "openbookqa@0": "lm_eval/openbookqa",
 }
 QUARTER = 4
 """The everyday suite takes every fourth public document; `make test-slow` takes them all."""
@@ -70,24 +76,28 @@ def case(request, engine) -> Case:
     name, step = request.param
     golden = golden_rows(name)[::step]
     [selected] = Registry.load().select([ADDRESSES[name]])
-    prepared = only(prepare(selected, data_dir=SHARED), [row["doc"] for row in golden])
+    documents = [(row["subtask"], row["doc"]) for row in golden]
+    prepared = only(prepare(selected, data_dir=SHARED), documents)
     asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
     answers = {one: answer for block in engine.score(score_requests(asked)) for one, answer in block.answers}
     samples = judge(prepared, asked, answers, engine.max_length).samples
     return Case(name, step, prepared, asked, answers, samples, golden)
 
 
-def only(prepared: PreparedTask, documents: list[int]) -> PreparedTask:
+def only(prepared: PreparedTask, documents: list[tuple[str, int]]) -> PreparedTask:
+    """The task with those documents alone, by member task and position in it."""
+    places = {(one.subtask, one.subtask_index): place for place, one in enumerate(prepared.documents)}
+    wanted = [places[document] for document in documents]
     return replace(
         prepared,
-        documents=[prepared.documents[place] for place in documents],
-        shots=[prepared.shots[place] for place in documents],
+        documents=[prepared.documents[place] for place in wanted],
+        shots=[prepared.shots[place] for place in wanted],
     )
 
 
 def test_every_prompt_is_the_references(case):
     for sample, row in zip(case.samples, case.golden, strict=True):
-        assert sample.document.index == row["doc"]
+        assert (sample.document.subtask, sample.document.subtask_index) == (row["subtask"], row["doc"])
         assert sha256_of(sample.prompt.contexts[0]) == row["context_sha256"]
         assert [sha256_of(text) for text in sample.prompt.contexts[1:]] == row["contexts_sha256"][1:]
 
@@ -110,19 +120,27 @@ def test_every_log_likelihood_is_the_references(case):
 
 def test_every_verdict_is_the_references(case):
     for sample, row in zip(case.samples, case.golden, strict=True):
-        assert sample.gold == row["gold"]
+        assert sample.gold == row["gold"] or row["gold"] is None
         assert sample.status == "scored"
         assert sample.metrics["acc"] == row["acc"]
         headline = case.prepared.selected.spec.metrics[0]
-        assert int(sample.prediction) == row["pred_acc_norm" if headline == "acc_norm" else "pred_acc"]
+        if not is_lambada(case):
+            assert int(sample.prediction) == row["pred_acc_norm" if headline == "acc_norm" else "pred_acc"]
         if row["acc_norm"] is None:
             assert headline == "acc"
         else:
             assert sample.metrics["acc_norm"] == row["acc_norm"]
 
 
+def is_lambada(case: Case) -> bool:
+    """It has one continuation, the last word, and nothing to choose."""
+    return case.name.startswith("lambada")
+
+
 def test_the_other_prediction_is_the_references_too(case):
     """The samples show one; the plain argmax is seen by asking for `acc` first."""
+    if is_lambada(case):
+        return
     selected = case.prepared.selected
     spec = selected.spec.model_copy(update={"metrics": ("acc",)})
     prepared = replace(case.prepared, selected=replace(selected, spec=spec))
@@ -133,11 +151,19 @@ def test_the_other_prediction_is_the_references_too(case):
 def test_the_score_is_the_mean_of_the_references_verdicts(case):
     record = task_record(case.prepared, case.asked, case.samples, tokens=0, seconds=0.0, allow_failures=False)
     for metric in case.prepared.selected.spec.metrics:
-        values = [row[metric] for row in case.golden]
-        assert record.metrics[metric].value == pytest.approx(sum(values) / len(values), abs=1e-12)
-        assert record.metrics[metric].n == len(values)
+        expected, tolerance = expected_mean(case.golden, metric)
+        assert record.metrics[metric].value == pytest.approx(expected, abs=tolerance)
+        assert record.metrics[metric].n == len(case.golden)
         if case.step == 1:
-            assert record.metrics[metric].value == pytest.approx(in_summary(case.name)[metric], abs=1e-12)
+            assert record.metrics[metric].value == pytest.approx(in_summary(case.name)[metric], abs=tolerance)
+
+
+def expected_mean(golden: list[dict], metric: str) -> tuple[float, float]:
+    """The reference's score and how near ours must be: a perplexity inherits the tolerance of its mean in nats."""
+    if metric == "perplexity":
+        value = exp(-sum(row["loglikelihood"][0] for row in golden) / len(golden))
+        return value, value * NATS
+    return sum(row[metric] for row in golden) / len(golden), 1e-12
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
@@ -146,5 +172,50 @@ def test_from_the_same_verdicts_the_score_and_its_standard_error_are_lm_evals(na
         if metric in (summary := in_summary(name)):
             found = mean_estimate([row[metric] for row in golden_rows(name)])
             assert found.value == pytest.approx(summary[metric], abs=1e-12)
-            assert found.stderr == pytest.approx(summary[f"{metric}_stderr"], abs=1e-12)
             assert found.n == summary["n_docs"]
+            if (
+                name == "mmlu@0"
+            ):  # The reference pools the variances within subjects, which leaves out that between.
+                assert summary[f"{metric}_stderr"] == pytest.approx(pooled_stderr(name, metric), abs=1e-12)
+            else:
+                assert found.stderr == pytest.approx(summary[f"{metric}_stderr"], abs=1e-12)
+
+
+def pooled_stderr(name: str, metric: str) -> float:
+    """lm-eval 0.4.13, `pooled_sample_stderr`."""
+    groups: dict[str, list[float]] = {}
+    for row in golden_rows(name):
+        groups.setdefault(row["subtask"], []).append(row[metric])
+    squares = sum(len(group) * pvariance(group) for group in groups.values())
+    count = sum(map(len, groups.values()))
+    return (squares / (count - len(groups)) / count) ** 0.5
+
+
+GENERATED = {
+    "generation_gsm8k@5": ("lm_eval/gsm8k", {}),
+    "generation_humaneval@0": ("lm_eval/humaneval", {}),
+    "generation_humaneval@0_stop_eos_only": ("lm_eval/humaneval", {"stop": ("</s>",)}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GENERATED)
+def test_most_greedy_texts_are_the_references(name, engine):
+    """A near tie between two tokens may fall the other way on another machine, and ends the agreement of a text."""
+    golden = [json.loads(line) for line in (SCORES / f"{name}.jsonl").read_text("utf-8").splitlines()]
+    address, changes = GENERATED[name]
+    [selected] = Registry.load().select([address])
+    generation = selected.spec.generation.model_copy(update={"max_tokens": 128, **changes})
+    spec = selected.spec.model_copy(update={"generation": generation})
+    prepared = prepare(replace(selected, spec=spec), data_dir=SHARED)
+    asked = ask(only(prepared, [("", row["doc"]) for row in golden]), engine.tokenizer, engine.max_length, 0)
+    requests = generate_requests(asked)
+    answers = {one: answer for block in engine.generate(requests) for one, answer in block.answers}
+    same = 0
+    for one, row in zip(asked, golden, strict=True):
+        [request] = one.requests
+        assert sha256_of(one.prompt.contexts[0]) == row["context_sha256"]
+        assert len(request.context) == row["n_context_tokens"]
+        same += sha256_of(answers[request].text) == row["text_sha256"]
+    print(f"{name}: {same} of {len(golden)} texts agree")
+    assert same >= 0.75 * len(golden)
