@@ -5,6 +5,7 @@ import typer
 from evalsuite.cli.card import card
 from evalsuite.cli.compare import compare
 from evalsuite.cli.decisions import DecisionCommand
+from evalsuite.cli.doctor import doctor
 from evalsuite.cli.dump import requests
 from evalsuite.cli.gate import gate
 from evalsuite.cli.grade import grade
@@ -34,3 +35,4 @@ app.command("gate", cls=DecisionCommand)(gate)
 app.command("card", cls=DecisionCommand)(card)
 app.command("trend", cls=DecisionCommand)(trend)
 app.command("report", cls=DecisionCommand)(report)
+app.command("doctor")(doctor)

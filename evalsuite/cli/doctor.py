@@ -1,0 +1,51 @@
+"""`evalsuite doctor`: what this machine has, and what to do about each gap."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from evalsuite.cli import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from evalsuite.doctor import Check
+
+_SIGNS = {"ok": "✓", "absent": "–", "broken": "✗"}
+
+
+def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
+    """Show what this machine has: packages, GPU, sandbox, data, memory. Exit code 1 if something needed is broken."""
+    from evalsuite.doctor import State, examine
+
+    checks = list(examine(data))
+    healthy = all(check.state is not State.BROKEN for check in checks)
+    if as_json:
+        document = {"ok": healthy, "checks": [asdict(check) for check in checks]}
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        from rich import print as show
+
+        show(_table(checks))
+        for check in checks:
+            if check.advice:
+                typer.echo(f"{_SIGNS[check.state]} {check.name}: {check.advice}")
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _table(checks: "list[Check]") -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    for column in ("", "what", "", "found"):
+        table.add_column(column, overflow="fold")
+    part = ""
+    for check in checks:
+        if check.part != part:
+            table.add_section()
+        told = "" if check.part == part else check.part
+        table.add_row(told, check.name, _SIGNS[check.state], check.found)
+        part = check.part
+    return table
