@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalsuite.errors import UserError
 from evalsuite.prepare import PreparedTask, gold_text, prepare
@@ -44,6 +44,13 @@ class Grade:
         return {"doc": self.line.doc, **shown, "metrics": self.metrics}
 
 
+class Graded(NamedTuple):
+    """A grade for every line, in order, and what a reader of them must know."""
+
+    grades: list[Grade]
+    notes: tuple[str, ...] = ()
+
+
 def grade(
     selected: Selected,
     lines: Sequence[ResponseLine],
@@ -52,7 +59,7 @@ def grade(
     split: str | None = None,
     allow_drift: bool = False,
     options: Options | None = None,
-) -> list[Grade]:
+) -> Graded:
     """Verdicts on each line by itself, in order, exactly as a run of the same task would give them.
 
     The data set is read only where a line needs it: where it has no gold answer of its own, or its verdict depends
@@ -74,8 +81,11 @@ def grade(
         unshot = replace(selected, spec=spec.model_copy(update={"shots": Shots()}))
         prepared = prepare(unshot, data_dir=data_dir, split=split, allow_drift=allow_drift)
     samples = [_sample(line, spec, prepared) for line in lines]
-    found = TEXT_SCORERS[spec.scorer](samples, spec, options or Options()).found
-    return [Grade(line, some, _metrics(some, spec)) for line, some in zip(lines, found, strict=True)]
+    scored = TEXT_SCORERS[spec.scorer](samples, spec, options or Options())
+    grades = [
+        Grade(line, found, _metrics(found, spec)) for line, found in zip(lines, scored.found, strict=True)
+    ]
+    return Graded(grades, (*(prepared.notes if prepared else ()), *scored.notes))
 
 
 def _needs_document(line: ResponseLine, spec: PromptSpec) -> bool:

@@ -40,7 +40,9 @@ def solution(row: dict, cache: dict = {}) -> str:  # noqa: B006 - each file is r
 def graded(address: str, golds: list[str], texts: list[str]) -> list[Grade]:
     [selected] = Registry.load().select([address])
     pairs = enumerate(zip(golds, texts, strict=True), start=1)
-    return grade(selected, [ResponseLine(n, None, (text,), False, (gold,)) for n, (gold, text) in pairs])
+    return grade(
+        selected, [ResponseLine(n, None, (text,), False, (gold,)) for n, (gold, text) in pairs]
+    ).grades
 
 
 def spec(address: str):

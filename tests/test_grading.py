@@ -26,7 +26,7 @@ def line(doc: int | None, *texts: str, gold: tuple[str, ...] = (), number: int =
 def sums(bench, *lines: ResponseLine, **changes) -> list[Grade]:
     [selected] = bench.select("sums")
     selected = replace(selected, spec=selected.spec.model_copy(update=changes))
-    return grade(selected, list(lines), data_dir=bench.data)
+    return grade(selected, list(lines), data_dir=bench.data).grades
 
 
 def test_lines_are_graded_by_themselves_in_any_order(bench):
@@ -58,7 +58,7 @@ def test_gold_of_a_line_goes_before_the_documents(bench):
 
 def test_with_gold_on_every_line_no_data_is_read(bench, tmp_path):
     [selected] = bench.select("sums")
-    [one] = grade(selected, [line(99, "12", gold=("12",))], data_dir=tmp_path)
+    [one] = grade(selected, [line(99, "12", gold=("12",))], data_dir=tmp_path).grades
     assert one.record()["correct"] is True
 
 
@@ -68,7 +68,7 @@ def test_shots_are_not_needed(bench, tmp_path):
     Bench.make(tmp_path, documents=6)
     (data / "tiny" / "sums" / "default" / "train.parquet").unlink()
     [selected] = bench.select("sums")
-    [one] = grade(selected, [line(2, "5")], data_dir=data)
+    [one] = grade(selected, [line(2, "5")], data_dir=data).grades
     assert one.record()["correct"] is True
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +47,7 @@ def grade(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Scoring processes [default: one per core].")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score texts that were generated elsewhere, line by line, as a run of the task would.
 
@@ -60,7 +62,7 @@ def grade(
     from evalsuite.scoring.verdict import Options
 
     [selected] = Registry.load(include or []).select([address], recipe)
-    grades = graded(
+    grades, notes = graded(
         selected,
         read_responses(responses),
         data_dir=data_folder(data),
@@ -70,7 +72,10 @@ def grade(
     )
     _write(grades, out)
     told = summary(grades, allow_failures)
-    _print(selected.name, told, to_stderr=out is None)
+    if as_json:
+        typer.echo(json.dumps(asdict(told), indent=2), err=out is None)
+    else:
+        _print(selected.name, told, notes, to_stderr=out is None)
     if told.without_verdict:
         raise typer.Exit(1)
 
@@ -91,7 +96,7 @@ def _write(grades: Sequence["Grade"], out: Path | None) -> None:
         os.replace(unfinished, out)
 
 
-def _print(name: str, told: "Summary", to_stderr: bool) -> None:
+def _print(name: str, told: "Summary", notes: Sequence[str], to_stderr: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -108,10 +113,9 @@ def _print(name: str, told: "Summary", to_stderr: bool) -> None:
         table.add_row(metric, f"{100 * score.value:.2f}", stderr, interval, str(score.n))
     if told.scores:
         console.print(table)
-    console.print(f"- {told.lines} lines, {told.texts} texts.", highlight=False)
+    remarks = [f"{told.lines} lines, {told.texts} texts.", *notes]
     if told.without_verdict:
-        console.print(
-            f"- {told.without_verdict} texts have no verdict: the scorer failed on them (see 'problem')"
-            + ("; the scores leave their lines out." if told.scores else "; no score."),
-            highlight=False,
-        )
+        rest = "; the scores leave their lines out." if told.scores else "; no score."
+        remarks.append(f"{told.without_verdict} texts have no verdict (see 'problem'){rest}")
+    for line in remarks:
+        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)

@@ -46,6 +46,12 @@ def test_with_a_file_the_scores_are_on_standard_output(grade, tmp_path):
     assert [file.name for file in out.parent.iterdir()] == ["verdicts.jsonl"]
 
 
+def test_the_scores_can_be_had_as_json(grade, tmp_path):
+    told = json.loads(grade("sums", "--json").err)
+    assert (told["lines"], told["texts"], told["without_verdict"]) == (2, 3, 0)
+    assert told["scores"]["exact_match"]["value"] == 0.75
+
+
 def test_half_a_surrogate_pair_is_written_as_json(grade, responses):
     responses.write_text('{"text": "\\ud800", "gold": "é"}\n', "utf-8")
     plain = grade("sums")
