@@ -61,3 +61,35 @@ def test_an_answer_matches_any_gold_form_once_both_are_reduced(answer, gold, ign
 @given(st.text(), st.lists(st.text()))
 def test_an_answer_matches_if_it_is_among_the_gold_forms(answer, gold):
     assert exact_match(answer, gold, Comparison()) == (answer in gold)
+
+
+STRICT, FLEXIBLE = r"#### (\-?[0-9\.\,]+)", r"(-?[$0-9.,]{2,})|(-?[0-9]+)"
+LETTER = r"answer is \(?([ABCDEFGHIJ])\)?"
+SAYS = st.lists(
+    st.sampled_from(["#### ", "answer is ", "(", "B", ")", "18", "1,800", "$", "-", ".", "3.5", " ", "\n", "٣", "é"])
+    | st.text(max_size=3),
+    max_size=8,
+).map("".join)  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "take"), [(STRICT, "first"), (FLEXIBLE, "last"), (LETTER, "first")])
+@settings(deadline=None, max_examples=200)
+@given(
+    text=SAYS,
+    gold=st.sampled_from(["18", "1800", "-18", "3.5", "B"]),
+    case=st.booleans(),
+    punctuation=st.booleans(),
+)
+def test_extraction_and_exact_match_are_lm_evals(pattern, take, text, gold, case, punctuation):
+    from lm_eval.api.metrics import exact_match_hf_evaluate
+    from lm_eval.filters.extraction import RegexFilter
+
+    [[wanted]] = RegexFilter(pattern, 0 if take == "first" else -1).apply([[text]], [{}])
+    found = extract(text, Extraction(patterns=(pattern,), take=take))
+    assert (found if found is not None else "[invalid]") == wanted
+    ignore = [",", "\\$", "(?s).*#### ", "\\.$"]
+    equal = exact_match_hf_evaluate(
+        [wanted], [gold], regexes_to_ignore=ignore, ignore_case=case, ignore_punctuation=punctuation
+    )
+    comparison = Comparison(ignore=tuple(ignore), ignore_case=case, ignore_punctuation=punctuation)
+    assert exact_match(found, (gold,), comparison) == bool(equal["exact_match"])
