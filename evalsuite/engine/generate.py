@@ -1,38 +1,22 @@
-"""Text generation for one batch: prefill, then one token per step and row over the model's cache.
+"""Text generation in batches, for models that slots do not fit: prefill, then one token per step and row.
 
 Every row stops by itself and is answered at once; when half of the rows are done, the others
 move on in a cache of their own.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from evalsuite.engine.forward import run_at
+from evalsuite.engine.generate_row import Row, Rows
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.protocol import Tokenizer
-from evalsuite.engine.sampling import generator_for, next_tokens
-from evalsuite.engine.stops import cut_at_stop, stops_in_tail
+from evalsuite.engine.sampling import next_tokens
 from evalsuite.errors import ModelError
-from evalsuite.types import Finish, Generated, GenerateRequest
-
-ENDLESS = 2**40
-"""Context window, in tokens, of a model that states none."""
-
-
-@dataclass(slots=True)
-class _Row:
-    """A request on its way."""
-
-    request: GenerateRequest
-    room: int
-    """Tokens until the end of the context window."""
-    ids: list[int] = field(default_factory=list)
-    """Generated so far."""
-    generator: torch.Generator | None = None
-    answer: Generated | None = None
+from evalsuite.types import Generated, GenerateRequest
 
 
 @torch.inference_mode()
@@ -40,41 +24,20 @@ def generate_batch(
     loaded: LoadedModel, tokenizer: Tokenizer, max_length: int | None, batch: Sequence[GenerateRequest]
 ) -> Iterator[list[tuple[GenerateRequest, Generated]]]:
     """Yield answers as rows finish."""
-    window = max_length or ENDLESS
-    end_ids = loaded.eos_ids | ({tokenizer.eos_id} if tokenizer.eos_id is not None else set())
-    rows = [_Row(one, window - len(one.context), generator=generator_for(one)) for one in batch]
+    growing = Rows(loaded, tokenizer, max_length)
+    rows = [growing.begin(request) for request in batch]
     state = _prefill(loaded, [one.context for one in batch])
     while rows:
         live = [row for row in rows if row.answer is None]
         chosen = next_tokens(state.logits, [row.request for row in rows], [row.generator for row in rows])
         for row, token in zip(rows, chosen, strict=True):
             if row.answer is None:
-                row.ids.append(token)
-                row.answer = _answer_if_done(row, end_ids, tokenizer)
+                growing.add(row, token)
         if done := [(row.request, row.answer) for row in live if row.answer is not None]:
             yield done
         rows, chosen, state = _leave_out_finished(rows, chosen, state)
         if rows:
-            _decode(loaded, state, chosen, window)
-
-
-def _answer_if_done(row: _Row, end_ids: frozenset[int], tokenizer: Tokenizer) -> Generated | None:
-    """The row's answer if its newest token was its last."""
-    stops = tuple(stop for stop in row.request.stop if stop)
-    if row.ids[-1] in end_ids:
-        return Generated(cut_at_stop(tokenizer.decode(row.ids[:-1]), stops), len(row.ids), "eos")
-    finish: Finish | None = None
-    if len(row.ids) >= row.request.max_tokens:
-        finish = "length"
-    elif len(row.ids) >= row.room:
-        finish = "window"
-    if finish is None and not stops_in_tail(row.ids, stops, tokenizer.decode):
-        return None
-    text = tokenizer.decode(row.ids)
-    cut = cut_at_stop(text, stops)
-    if len(cut) < len(text):
-        finish = "stop"
-    return Generated(cut, len(row.ids), finish) if finish else None
+            _decode(loaded, state, chosen, growing.window)
 
 
 @dataclass(slots=True)
@@ -127,8 +90,8 @@ def _decode(loaded: LoadedModel, state: _Decoding, tokens: Sequence[int], window
 
 
 def _leave_out_finished(
-    rows: list[_Row], chosen: list[int], state: _Decoding
-) -> tuple[list[_Row], list[int], _Decoding]:
+    rows: list[Row], chosen: list[int], state: _Decoding
+) -> tuple[list[Row], list[int], _Decoding]:
     """Rows still at work, once at most half of them are; copying the cache for each one would cost more."""
     live = [index for index, row in enumerate(rows) if row.answer is None]
     if len(live) * 2 > len(rows):

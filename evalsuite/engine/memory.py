@@ -50,7 +50,7 @@ def run_within_memory(
             reason = str(error).strip().split("\n")[0] or type(error).__name__
         if reason is None:
             continue
-        _free_memory()
+        free_memory()
         if len(batch) == 1:
             yield give_up(batch[0], f"out of memory: {reason}")
         else:
@@ -62,7 +62,8 @@ def _halves(batch: tuple[RowT, ...]) -> tuple[tuple[RowT, ...], tuple[RowT, ...]
     return batch[: len(batch) // 2], batch[len(batch) // 2 :]
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Give back what no tensor uses any more."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -23,6 +23,32 @@ def stops_in_tail(ids: Sequence[int], stops: Sequence[str], decode: Callable[[Se
     return any(stop in tail for stop in stops)
 
 
+class StopFinder:
+    """Finds stop strings in growing texts; a tail is decoded only where the newest token may complete one.
+
+    That is where the token's own text has the last character of a stop string or a part of a
+    character, or where that character is a blank, which decoders strip from a token on its own.
+    """
+
+    def __init__(self, stops: Sequence[str], decode: Callable[[Sequence[int]], str]) -> None:
+        self.stops = tuple(stop for stop in stops if stop)
+        self._decode = decode
+        self._last = {stop[-1] for stop in self.stops}
+        self._may_complete: dict[int, bool] = {}
+
+    def completed_by_last(self, ids: Sequence[int]) -> bool:
+        """Whether a stop string stands in the tail of `ids`, given that none stood there without the last."""
+        if not self.stops:
+            return False
+        token = ids[-1]
+        if token not in self._may_complete:
+            text = self._decode([token])
+            self._may_complete[token] = " " in self._last or any(
+                c in self._last or c == "\ufffd" for c in text
+            )
+        return self._may_complete[token] and stops_in_tail(ids, self.stops, self._decode)
+
+
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:
     """The text before the first of the stop strings, whichever it is; all of it if none is there."""
     return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]

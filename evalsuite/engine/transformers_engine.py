@@ -24,11 +24,13 @@ from evalsuite.engine.placement import (
     wait_without_spinning,
 )
 from evalsuite.engine.protocol import Block
+from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
+    from evalsuite.engine.slots_forward import SlotModel
 
 LARGEST_VOCABULARY = 2**18
 """Assumed where a configuration does not say."""
@@ -160,13 +162,42 @@ class TransformersEngine:
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[Block[GenerateRequest]]:
         """Generate for the distinct `requests`; first block and errors as in `score`."""
-        batches = unanswered(plan_generation(requests, self.budget), answered, lambda request: (request,))
-        planned = sum(len(one.context) + one.max_tokens for batch in batches for one in batch)
+        prompts = plan_slots(requests, answered)
+        planned = prefill_tokens(prompts) + sum(
+            one.max_tokens for prompt in prompts for one in prompt.requests
+        )
         yield Block((), 0, planned)
-        if not batches:
+        if not prompts:
             return
-        self._refuse_longer_than_window(len(one.context) + 1 for batch in batches for one in batch)
+        self._refuse_longer_than_window(len(one.shared) + len(one.own) + 1 for one in prompts)
         yield self._begun(planned)
+        model = self._slot_model
+        if model is None:
+            yield from self._generate_in_batches(requests, answered, planned)
+            return
+        from evalsuite.engine.generate_row import Rows
+        from evalsuite.engine.slots import generate_in_slots
+        from evalsuite.engine.slots_room import free_bytes, room_for
+
+        rows = Rows(self._loaded, self.tokenizer, self.max_length)
+        room = room_for(model, prompts, self.budget, free_bytes(self.device))
+        for done in generate_in_slots(model, rows, prompts, room):
+            yield Block(done.answers, done.tokens, planned)
+
+    @functools.cached_property
+    def _slot_model(self) -> "SlotModel | None":
+        """The model for generation with slots; None, and a note, if they do not fit it."""
+        from evalsuite.engine.slots_check import fit_for_slots
+
+        model, reason = fit_for_slots(self._loaded)
+        if model is None:
+            self.notes += (f"texts are generated in batches: {reason}",)
+        return model
+
+    def _generate_in_batches(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest], planned: int
+    ) -> Iterator[Block[GenerateRequest]]:
+        batches = unanswered(plan_generation(requests, self.budget), answered, lambda request: (request,))
         from evalsuite.engine.generate import generate_batch
         from evalsuite.engine.memory import run_within_memory
 

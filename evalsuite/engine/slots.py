@@ -1,0 +1,148 @@
+"""Text generation with slots: a prefix once, prompts into free slots, one token per step for every slot.
+
+Each row stops by itself, is answered at once, and its slot taken by the next prompt. Samples of one
+prompt share its pass.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from evalsuite.engine.generate_row import Row, Rows
+from evalsuite.engine.memory import free_memory, is_out_of_memory
+from evalsuite.engine.sampling import next_tokens
+from evalsuite.engine.slots_cache import Prefix
+from evalsuite.engine.slots_forward import SlotModel, Slots
+from evalsuite.engine.slots_plan import SlotPrompt, in_slots
+from evalsuite.engine.slots_room import SlotRoom
+from evalsuite.types import Failure, Generated, GenerateRequest
+
+REFILL_SHARE = 8
+"""Prompts are taken in when one slot of so many is free: passes over few tokens cost almost as much as
+one over many, idle slots cost little. (slots * sqrt(2 / tokens per answer) is best; 1 / 8 at 128 tokens.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Requests that were answered together."""
+
+    answers: tuple[tuple[GenerateRequest, Generated | Failure], ...]
+    tokens: int
+    """Computed since the last answers, for these and for rows still at work."""
+
+
+def generate_in_slots(
+    model: SlotModel, rows: Rows, prompts: Sequence[SlotPrompt], room: SlotRoom
+) -> Iterator[Done]:
+    """Answer every request of the prompts.
+
+    Out of memory, half of the room is used from there on, and rows at work begin again; a request
+    that does not fit alone fails.
+    """
+    waiting = list(prompts)
+    while waiting:
+        work = _Work(model, rows, in_slots(waiting, room.slots), room)
+        try:
+            yield from work.run()
+            return
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # Only the text is kept: the error's traceback would keep tensors alive.
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+        waiting = work.unanswered()
+        del work
+        free_memory()
+        if room.slots > 1:
+            room = room.halved()
+            continue
+        first = waiting[0]
+        yield Done(((first.requests[0], Failure(f"out of memory: {reason}")),), 0)
+        waiting = [replace(first, requests=first.requests[1:])] * (len(first.requests) > 1) + waiting[1:]
+
+
+class _Work:
+    """Generation within one room: prompts that wait, and rows in slots."""
+
+    def __init__(self, model: SlotModel, rows: Rows, prompts: Iterable[SlotPrompt], room: SlotRoom) -> None:
+        self._model = model
+        self._rows = rows
+        self._waiting = deque(prompts)
+        self._room = room
+        self._slots = Slots(model, room.slots)
+        self._live: list[tuple[SlotPrompt, Row]] = []
+        """By slot."""
+        self._prefix: tuple[tuple[int, ...] | None, Prefix | None] = (None, None)
+        """The last one in use, by its tokens."""
+        self._computed = 0
+        """Tokens, up to the last answers."""
+
+    def unanswered(self) -> list[SlotPrompt]:
+        """Rows at work, to begin again, and prompts that wait."""
+        begun = [replace(prompt, requests=(row.request,)) for prompt, row in self._live]
+        return [*begun, *self._waiting]
+
+    def run(self) -> Iterator[Done]:
+        """Yield answers as rows finish."""
+        while self._waiting or self._live:
+            with torch.inference_mode():
+                logits = self._take_in() if self._should_take_in() else self._step()
+                answers = self._add_tokens(*logits)
+            if answers:
+                tokens, self._computed = self._slots.computed - self._computed, self._slots.computed
+                yield Done(answers, tokens)
+
+    def _should_take_in(self) -> bool:
+        if not self._waiting:
+            return False
+        wanted = max(
+            len(self._waiting[0].requests), min(self._room.slots // REFILL_SHARE, len(self._waiting))
+        )
+        return not self._live or self._slots.free >= wanted
+
+    def _take_in(self) -> tuple[int, torch.Tensor]:
+        """Prefill as many prompts of one prefix as fit; logits of a row for each of their requests."""
+        first, prompts = len(self._live), self._next_prompts()
+        if self._prefix[0] != prompts[0].shared:
+            self._prefix = (prompts[0].shared, self._model.prefix(prompts[0].shared))
+            self._slots.computed += len(prompts[0].shared)
+        prefix = self._prefix[1]
+        assert prefix is not None
+        logits = self._slots.prefill(prefix, [prompt.own for prompt in prompts])
+        more = [(at, request) for at, prompt in enumerate(prompts) for request in prompt.requests[1:]]
+        self._slots.copy([first + at for at, _ in more])
+        requests = [*((at, prompt.requests[0]) for at, prompt in enumerate(prompts)), *more]
+        self._live += [(prompts[at], self._rows.begin(request)) for at, request in requests]
+        for _ in prompts:
+            self._waiting.popleft()
+        return first, logits[[at for at, _ in requests]]
+
+    def _next_prompts(self) -> list[SlotPrompt]:
+        """The first of those that wait, as far as slots and the room for one pass go."""
+        prompts: list[SlotPrompt] = []
+        needed = longest = 0
+        for prompt in self._waiting:
+            needed += len(prompt.requests)
+            longest = max(longest, len(prompt.own))
+            full = needed > self._slots.free or (len(prompts) + 1) * longest > self._room.tokens
+            if prompts and (full or prompt.shared != prompts[0].shared):
+                break
+            prompts.append(prompt)
+        return sorted(prompts, key=lambda prompt: -len(prompt.own))
+
+    def _step(self) -> tuple[int, torch.Tensor]:
+        return 0, self._slots.decode([row.ids[-1] for _, row in self._live])
+
+    def _add_tokens(self, first: int, logits: torch.Tensor) -> tuple[tuple[GenerateRequest, Generated], ...]:
+        """Choose a token for the rows from `first` on; answers of those that are done, whose slots are free."""
+        rows = [row for _, row in self._live[first:]]
+        chosen = next_tokens(logits, [row.request for row in rows], [row.generator for row in rows])
+        for row, token in zip(rows, chosen, strict=True):
+            self._rows.add(row, token)
+        left = [slot for slot, (_, row) in enumerate(self._live) if row.answer is None]
+        if len(left) < len(self._live):
+            order = self._slots.keep(left)
+            self._live = [self._live[slot] for slot in order]
+        return tuple((row.request, row.answer) for row in rows if row.answer is not None)

@@ -1,0 +1,206 @@
+"""The cache of a model whose rows come and go: keys, values and recurrent states by slot, in place.
+
+A slot holds what follows its prompt's shared prefix. The prefix's keys and values are kept once,
+beside the slots; its recurrent states are where a slot begins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+ROOM_STEP = 128
+"""Tokens by which the room of all slots grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixLayer:
+    """What one layer keeps of a prefix; batch dimension 1."""
+
+    keys: torch.Tensor | None
+    """(1, heads, kept, width); a sliding layer keeps the last tokens of its window only."""
+    values: torch.Tensor | None
+    states: tuple[torch.Tensor, ...]
+    """Convolution and recurrent states, (1, ...) each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefix:
+    """A prefix after its pass through the model."""
+
+    length: int
+    layers: tuple[PrefixLayer, ...]
+    """By the cache's layers; empty for the empty prefix."""
+
+    @classmethod
+    def of(cls, cache: Any, length: int) -> "Prefix":
+        """Read transformers' own cache after a pass of one row with `length` tokens."""
+        return cls(length, tuple(_prefix_layer(layer) for layer in cache.layers))
+
+
+NO_PREFIX = Prefix(0, ())
+
+
+def _prefix_layer(layer: Any) -> PrefixLayer:
+    conv, recurrent = getattr(layer, "conv_states", {}), getattr(layer, "recurrent_states", {})
+    states = tuple(state for state in (*conv.values(), *recurrent.values()) if state is not None)
+    return PrefixLayer(getattr(layer, "keys", None), getattr(layer, "values", None), states)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass of the model over new tokens of neighbouring slots."""
+
+    rows: slice
+    """The slots."""
+    starts: torch.Tensor
+    """(rows,) own tokens in each slot before this pass."""
+    start: int
+    """The largest of `starts`; all are equal where there are several new tokens."""
+    length: int
+    """New tokens of each row, padding on the right included."""
+    prefixes: Sequence[tuple[Prefix, torch.Tensor | None]]
+    """Each prefix with the rows (indices within `rows`) that continue it; None for all of them."""
+    lengths: torch.Tensor | None = None
+    """(rows,) new tokens without padding; None where nothing is padded."""
+    masks: dict[tuple, torch.Tensor] = field(default_factory=dict)
+    """What attention has worked out for this pass; the same for all layers of a kind."""
+
+
+class SlotLayer:
+    """One layer's tensors: keys and values (slots, heads, room, width), states (slots, ...)."""
+
+    def __init__(self, like: Any, slots: int) -> None:
+        """Take shapes, types and device from a layer of transformers' cache that has been used."""
+        one = _prefix_layer(like)
+        self.keys, self.values = (
+            None if part is None else part.new_zeros((slots, part.shape[1], 0, part.shape[3]))
+            for part in (one.keys, one.values)
+        )
+        conv, recurrent = getattr(like, "conv_states", {}), getattr(like, "recurrent_states", {})
+        self.conv = {at: _empty_like(state, slots) for at, state in conv.items() if state is not None}
+        self.recurrent = {
+            at: _empty_like(state, slots) for at, state in recurrent.items() if state is not None
+        }
+
+    @property
+    def states(self) -> tuple[torch.Tensor, ...]:
+        """Convolution and recurrent states, in `PrefixLayer`'s order."""
+        return (*self.conv.values(), *self.recurrent.values())
+
+    def reserve(self, room: int) -> None:
+        """Make room for so many own tokens in every slot."""
+        if self.keys is not None and self.values is not None and self.keys.shape[2] < room:
+            more = -(-room // ROOM_STEP) * ROOM_STEP - self.keys.shape[2]
+            self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, more))
+            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, more))
+
+    def begin(self, rows: slice, prefix: PrefixLayer | None) -> None:
+        """Let slots start from the prefix's states, or from none."""
+        for at, state in enumerate(self.states):
+            state[rows] = 0 if prefix is None else prefix.states[at]
+
+    def copy(self, sources: torch.Tensor, targets: torch.Tensor, length: int) -> None:
+        """Copy slots, the first `length` own tokens of each."""
+        for part in (self.keys, self.values):
+            if part is not None:
+                part[targets, :, :length] = part[sources, :, :length]
+        for state in self.states:
+            state[targets] = state[sources]
+
+
+class SlotCache:
+    """All layers, in the form that transformers' models call (`transformers.Cache`, 5.17 to 5.23).
+
+    `current` says which slots a pass is about; set it before the model is called.
+    """
+
+    def __init__(self, like: Any, slots: int) -> None:
+        """Take the kinds of layers from transformers' own cache after a pass of one row."""
+        self.layers = [SlotLayer(layer, slots) for layer in like.layers]
+        self.current: Pass
+
+    def begin(self, rows: slice, prefix: Prefix) -> None:
+        """Let slots start behind the prefix."""
+        for at, layer in enumerate(self.layers):
+            layer.begin(rows, prefix.layers[at] if prefix.layers else None)
+
+    def prepare(self, current: Pass) -> None:
+        """Make the next pass the current one, and room for it."""
+        self.current = current
+        for layer in self.layers:
+            layer.reserve(current.start + current.length)
+
+    def copy(self, sources: Sequence[int], targets: Sequence[int], length: int) -> None:
+        """Copy slots, the first `length` own tokens of each."""
+        if not sources:
+            return
+        for layer in self.layers:
+            tensors = [part for part in (layer.keys, *layer.states) if part is not None]
+            if tensors:
+                device = tensors[0].device
+                layer.copy(torch.tensor(sources, device=device), torch.tensor(targets, device=device), length)
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write the new tokens of an attention layer; the keys tell `slots_attention` where the rest is."""
+        layer, now = self.layers[layer_idx], self.current
+        assert layer.keys is not None
+        assert layer.values is not None
+        for part, new in ((layer.keys, keys), (layer.values, values)):
+            if now.length == 1:
+                part[torch.arange(now.rows.start, now.rows.stop, device=part.device), :, now.starts] = new[
+                    :, :, 0
+                ]
+            else:
+                part[now.rows, :, now.start : now.start + now.length] = new
+        keys.in_slots = (self, layer_idx)  # type: ignore[attr-defined]
+        return keys, values
+
+    def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> torch.Tensor:
+        """Inputs of the convolution before this pass, a view."""
+        return self.layers[layer_idx].conv[state_idx][self.current.rows]
+
+    def update_conv_state(
+        self, new: torch.Tensor, layer_idx: int, state_idx: int = 0, **_: Any
+    ) -> torch.Tensor:
+        """Keep the last inputs of each row; returns old and new ones together, (rows, channels, ...)."""
+        state = self.get_conv_state(layer_idx, state_idx)
+        width = state.shape[-1]
+        inputs = torch.cat([state, new], dim=-1)
+        if self.current.lengths is None:
+            state.copy_(inputs[..., -width:])
+        else:
+            last = self.current.lengths[:, None] + torch.arange(width, device=new.device)
+            state.copy_(inputs.gather(-1, last[:, None].expand(-1, new.shape[1], -1)))
+        return inputs
+
+    def get_recurrent_state(self, layer_idx: int, state_idx: int = 0) -> torch.Tensor | None:
+        """State before this pass, a view; None for a layer without one."""
+        state = self.layers[layer_idx].recurrent.get(state_idx)
+        return None if state is None else state[self.current.rows]
+
+    def update_recurrent_state(
+        self, new: torch.Tensor, layer_idx: int, state_idx: int = 0, **_: Any
+    ) -> torch.Tensor:
+        """Replace the state of each row."""
+        state = self.layers[layer_idx].recurrent[state_idx][self.current.rows]
+        return state.copy_(new)
+
+    def has_previous_state(self, layer_idx: int | None = None, state_idx: int | None = None) -> bool:
+        """A slot always has one, though it may be zero."""
+        return True
+
+    def is_recording_past(self, layer_idx: int) -> bool:
+        """Slots are never rolled back."""
+        return False
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Asked for only where a model is given no positions; slots differ in length."""
+        return self.current.start
+
+
+def _empty_like(state: torch.Tensor, slots: int) -> torch.Tensor:
+    return state.new_zeros((slots, *state.shape[1:]))

@@ -1,0 +1,219 @@
+"""Passes of a model over slots: a prefix, new prompts behind it, one more token for every slot."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evalsuite.engine.forward import run_at
+from evalsuite.engine.loading import LoadedModel
+from evalsuite.engine.slots_attention import slot_attention
+from evalsuite.engine.slots_cache import NO_PREFIX, Pass, Prefix, SlotCache
+from evalsuite.errors import ModelError
+from evalsuite.types import TokenIds
+
+NO_STEP = -1e4
+"""Raw time step of a padding token: softplus makes it exactly 0, and the state stays as it is."""
+
+PADDING_ID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotModel:
+    """A model and what slots must know of it."""
+
+    loaded: LoadedModel
+    like: Any
+    """transformers' cache after a pass of one token: the kinds and shapes of its layers."""
+    mixers: tuple[Any, ...]
+    """Mamba-2 mixers, whose last `num_heads` input features are the raw time steps."""
+    pads: bool
+    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, no floor under dt."""
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, loaded: LoadedModel) -> "SlotModel":
+        """Find out by a pass of one token.
+
+        Raises:
+            ModelError: the model returns no cache, or one of another form than transformers'.
+        """
+        cache = _plain_pass(loaded, (PADDING_ID,))
+        if not hasattr(cache, "layers"):
+            raise ModelError(f"{type(loaded.model).__name__} returns no cache of layers.")
+        mixers = tuple(module for module in loaded.model.modules() if _is_mamba2(module))
+        recurrent = sum(bool(layer.states) for layer in Prefix.of(cache, 1).layers)
+        pads = len(mixers) >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
+        return cls(loaded, cache, mixers, pads)
+
+    def prefix(self, ids: TokenIds) -> Prefix:
+        """The prefix `ids` after a pass of its own."""
+        return Prefix.of(_plain_pass(self.loaded, ids), len(ids)) if ids else NO_PREFIX
+
+
+def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
+    """transformers' own cache after one row; no logits."""
+    tokens = torch.tensor([ids], device=loaded.device)
+    nowhere = torch.empty(0, dtype=torch.long, device=loaded.device)
+    positions = torch.arange(len(ids), device=loaded.device)[None]
+    return run_at(loaded, tokens, nowhere, nowhere, position_ids=positions, use_cache=True)[1]
+
+
+def _is_mamba2(module: Any) -> bool:
+    return all(
+        hasattr(module, name) for name in ("A_log", "dt_bias", "in_proj", "num_heads", "time_step_limit")
+    )
+
+
+class Slots:
+    """Rows at work: always the first ones of the cache, so that every pass sees plain slices of it."""
+
+    def __init__(self, model: SlotModel, count: int) -> None:
+        self.model = model
+        self.count = count
+        """Most rows at a time."""
+        self.computed = 0
+        """Tokens fed to the model, padding not counted."""
+        self._cache = SlotCache(model.like, count)
+        self._device = model.loaded.device
+        self._lengths: list[int] = []
+        self._prefixes: list[Prefix] = []
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    @property
+    def free(self) -> int:
+        """Slots without a row."""
+        return self.count - len(self)
+
+    def prefill(self, prefix: Prefix, prompts: Sequence[TokenIds]) -> torch.Tensor:
+        """Put prompts behind `prefix` into new rows, the longest first; (prompts, vocabulary) next-token logits."""
+        first, lengths = len(self), [len(prompt) for prompt in prompts]
+        self._cache.begin(slice(first, first + len(prompts)), prefix)
+        parts = []
+        for rows, start, end in pieces(lengths, padded=self.model.pads):
+            parts.append(self._prefill_piece(prefix, prompts[:rows], start, end))
+        self._lengths += lengths
+        self._prefixes += [prefix] * len(prompts)
+        self.computed += sum(lengths)
+        return torch.cat(parts[::-1])
+
+    def _prefill_piece(
+        self, prefix: Prefix, prompts: Sequence[TokenIds], start: int, end: int
+    ) -> torch.Tensor:
+        """Logits of the prompts that end in this piece."""
+        first, length = len(self), end - start
+        ids = [prompt[start:end] + (PADDING_ID,) * (end - len(prompt)) for prompt in prompts]
+        lengths = self._tensor([min(len(prompt), end) - start for prompt in prompts])
+        ragged = any(len(prompt) < end for prompt in prompts)
+        now = Pass(
+            rows=slice(first, first + len(prompts)),
+            starts=torch.full_like(lengths, start),
+            start=start,
+            length=length,
+            prefixes=[(prefix, None)],
+            lengths=lengths if ragged else None,
+        )
+        positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
+        ending = self._tensor([at for at, prompt in enumerate(prompts) if len(prompt) <= end])
+        with _still_padding(self.model.mixers, now):
+            return self._run(now, self._tensor(ids), positions, ending, lengths[ending] - 1)
+
+    def decode(self, tokens: Sequence[int]) -> torch.Tensor:
+        """Feed each row its next token; (rows, vocabulary) logits for the one after."""
+        starts, before, ids = self._tensor(
+            [self._lengths, [one.length for one in self._prefixes], list(tokens)]
+        )
+        now = Pass(
+            rows=slice(0, len(self)),
+            starts=starts,
+            start=max(self._lengths),
+            length=1,
+            prefixes=self._rows_by_prefix(),
+        )
+        rows = torch.arange(len(self), device=self._device)
+        logits = self._run(now, ids[:, None], (before + starts)[:, None], rows, torch.zeros_like(rows))
+        self._lengths = [length + 1 for length in self._lengths]
+        self.computed += len(self)
+        return logits
+
+    def copy(self, sources: Sequence[int]) -> None:
+        """New rows, each equal to the row that it names."""
+        targets = list(range(len(self), len(self) + len(sources)))
+        self._cache.copy(sources, targets, max((self._lengths[at] for at in sources), default=0))
+        self._lengths += [self._lengths[at] for at in sources]
+        self._prefixes += [self._prefixes[at] for at in sources]
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all other rows; returns the old row of each new one. The last rows move into the gaps."""
+        staying = [row for row in rows if row < len(rows)]
+        gaps = sorted(set(range(len(rows))) - set(staying))
+        moving = [row for row in rows if row >= len(rows)]
+        self._cache.copy(moving, gaps, max((self._lengths[row] for row in moving), default=0))
+        order = list(range(len(rows)))
+        for gap, row in zip(gaps, moving, strict=True):
+            order[gap] = row
+        self._lengths = [self._lengths[row] for row in order]
+        self._prefixes = [self._prefixes[row] for row in order]
+        return order
+
+    def _rows_by_prefix(self) -> list[tuple[Prefix, torch.Tensor | None]]:
+        distinct = list(dict.fromkeys(self._prefixes))
+        if len(distinct) == 1:
+            return [(distinct[0], None)]
+        return [
+            (prefix, self._tensor([row for row, one in enumerate(self._prefixes) if one is prefix]))
+            for prefix in distinct
+        ]
+
+    def _run(
+        self, now: Pass, ids: torch.Tensor, positions: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+    ) -> torch.Tensor:
+        loaded = self.model.loaded
+        self._cache.prepare(now)
+        options = {"position_ids": positions, "use_cache": True, loaded.cache_name: self._cache}
+        with slot_attention(loaded.model):
+            return run_at(loaded, ids, rows, columns, **options)[0]
+
+    def _tensor(self, values: Sequence) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self._device)
+
+
+def pieces(lengths: Sequence[int], *, padded: bool) -> list[tuple[int, int, int]]:
+    """Passes over prompts of falling length: (the first how many, from which token, to which).
+
+    One pass with padding on the right; or, without padding, one for each distinct length.
+    """
+    if padded:
+        return [(len(lengths), 0, lengths[0])]
+    ends = sorted(set(lengths))
+    return [
+        (sum(length >= end for length in lengths), start, end)
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+
+
+@contextlib.contextmanager
+def _still_padding(mixers: Sequence[Any], now: Pass) -> Iterator[None]:
+    """Within this context padding on the right leaves the states of Mamba-2 mixers as they are."""
+    if now.lengths is None or not mixers:
+        yield
+        return
+    beyond = torch.arange(now.length, device=now.lengths.device) >= now.lengths[:, None]
+
+    def stop_time(mixer: Any) -> Any:
+        def hook(module: Any, inputs: Any, projected: torch.Tensor) -> torch.Tensor:
+            projected[..., -mixer.num_heads :].masked_fill_(beyond[..., None], NO_STEP)
+            return projected
+
+        return mixer.in_proj.register_forward_hook(hook)
+
+    handles = [stop_time(mixer) for mixer in mixers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
