@@ -8,7 +8,7 @@ from evalsuite.types import sha256_of
 COLUMNS = [
     "task", "subtask", "doc", "subtask_doc", "key", "cluster", "status", "reason", "gold", "prediction", "metrics",
     "shots", "contexts", "context_sha256", "continuations", "log_likelihoods", "is_greedy", "texts",
-    "extracted", "correct", "finishes", "generated_tokens", "context_tokens", "continuation_tokens",
+    "extracted", "correct", "deciders", "finishes", "generated_tokens", "context_tokens", "continuation_tokens",
 ]  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_a_generated_text_keeps_how_it_ended(table):
     row = table("sums").slice(1, 1).to_pylist()[0]
     assert (row["texts"], row["finishes"], row["generated_tokens"]) == ([" 4"], ["stop"], [3])
     assert (row["prediction"], row["gold"], row["shots"]) == ("4", "4", 2)
-    assert (row["extracted"], row["correct"]) == (["4"], [True])
+    assert (row["extracted"], row["correct"], row["deciders"]) == (["4"], [True], ["exact_match"])
     assert row["log_likelihoods"] == []
 
 
