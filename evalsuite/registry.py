@@ -27,6 +27,8 @@ class Selected:
     spec: PromptSpec
     best_of: str = ""
     """Name under which the better of its task's forms counts (its own without the form); else empty."""
+    averaged: bool = False
+    """It counts in its recipe's averages."""
 
     @property
     def address(self) -> str:
@@ -124,6 +126,10 @@ class Registry:
         self._known_recipe(within)
         names = dict.fromkeys(task for name, task, _ in self.forms() if name == within)
         matching = [name for name in names if fnmatchcase(name, address.task)]
+        if address.form is not None:  # Those that are asked so; where none is, the first says what there is.
+            matching = [name for name in matching if self._has_form(within, name, address.form)] or matching[
+                :1
+            ]
         if not matching:
             raise UserError(f"No task of recipe '{within}' fits '{address.task}'; it has {', '.join(names)}.")
         return matching
@@ -139,6 +145,10 @@ class Registry:
             yield from (self._in_form(within, task, forms, form, count) for form in forms)
         else:
             yield self._in_form(within, task, forms, self._form(address, within, task, forms), count)
+
+    def _has_form(self, recipe: str, task: str, form: str) -> bool:
+        specs = (self.spec(recipe, task, one) for one in self._forms_of(recipe, task))
+        return any(form == (spec.variant or spec.format) for spec in specs)
 
     def _best_form_counts(self, recipe: str) -> bool:
         return recipe in self.recipes and self.recipes[recipe].info.score == "best_form"
@@ -157,7 +167,8 @@ class Registry:
         in_form = "" if is_default_form else f":{spec.variant or spec.format}"
         with_shots = f"@{count}" if changed else ""
         best_of = name + with_shots if self._best_form_counts(within) and len(forms) > 1 else ""
-        return Selected(name + in_form + with_shots, self.tasks[spec.plugin], spec, best_of)
+        averaged = within in self.recipes and self.recipes[within].info.averaged
+        return Selected(name + in_form + with_shots, self.tasks[spec.plugin], spec, best_of, averaged)
 
     def task_names(self) -> list[str]:
         """Names by which recipes ask tasks, and those of task plug-ins."""

@@ -16,6 +16,7 @@ from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.progress import Progress, Silent, Stage
 from evalsuite.registry import Selected
 from evalsuite.results.aggregate import task_record
+from evalsuite.results.averages import averages
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
@@ -201,6 +202,7 @@ class _Session:
             seconds=round(time.monotonic() - self._began, 3),
             tasks=tuple(records),
             best_forms=best_forms(records),
+            averages=averages(records),
             notes=tuple(getattr(self._engine, "notes", ())),
         )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.catalog import STATUSES, document, recipe_specs, spec_row
+from evalsuite.errors import UserError
 from evalsuite.registry import Registry
 
 DOCS = Path(__file__).parents[1] / "docs" / "recipes.md"
@@ -45,3 +46,17 @@ def test_all_cells_of_both_cards_have_a_spec(registry):
         ),
         *("webqs", "piqa", "gsm8k"),
     }
+
+
+def test_a_pattern_with_a_form_means_the_tasks_that_are_asked_so(registry):
+    chosen = registry.select(["evalsuite/*:gold"])
+    assert {one.spec.format for one in chosen} == {"gold"}
+    assert "winogrande" not in {one.spec.task for one in chosen}
+    with pytest.raises(UserError, match="is not asked in the format 'generate'"):
+        registry.select(["evalsuite/wino*:generate"])
+
+
+def test_what_a_recipe_s_tasks_count_for_is_known_of_each(registry):
+    for one in registry.select(["evalsuite/*", "nemotron_h/*", "olmes/*"]):
+        assert one.averaged == (one.spec.recipe == "evalsuite")
+        assert bool(one.best_of) == (one.spec.recipe == "olmes")

@@ -31,6 +31,8 @@ class RecipeInfo(BaseModel):
     score: Literal["form", "best_form"] = "form"
     """form: each form of a task has its score. best_form: the task's score is its better form's (OLMES), so an
     address without a form means all of them."""
+    averaged: bool = False
+    """Its tasks have averages, which a run shows below their scores."""
 
 
 @dataclass(frozen=True)

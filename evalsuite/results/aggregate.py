@@ -51,6 +51,7 @@ def task_record(
         prompt_sha256=spec.sha256,
         comparability=selected.task.comparability,
         best_of=selected.best_of,
+        averaged=selected.averaged,
         source=spec.source.model_dump(),
         chance=selected.task.chance,
         data={

@@ -115,6 +115,8 @@ class TaskRecord(_Part):
     comparability: int
     best_of: str = ""
     """Name of the score that is the better form's, where the recipe scores a task by that (OLMES)."""
+    averaged: bool = False
+    """It counts in its recipe's averages."""
     source: dict[str, str]
     """What the prompt spec reproduces, and how well that is known."""
     chance: float | None
@@ -151,6 +153,17 @@ class BestForm(_Part):
     """Headline scores of all its forms."""
 
 
+class Average(_Part):
+    """A recipe's average over its tasks."""
+
+    recipe: str
+    metric: Literal["centred", "bits_per_byte"]
+    """centred: of (score - chance) / (1 - chance), 0 where blind guessing is and 1 where all is right."""
+    score: MetricRecord
+    tasks: tuple[str, ...]
+    """Names of the tasks, which weigh alike."""
+
+
 class RunLog(_Part):
     """The whole run."""
 
@@ -170,6 +183,8 @@ class RunLog(_Part):
     tasks: tuple[TaskRecord, ...] = ()
     best_forms: tuple[BestForm, ...] = ()
     """Of tasks that are scored by their better form."""
+    averages: tuple[Average, ...] = ()
+    """Of recipes that have them."""
     notes: tuple[str, ...] = ()
 
     def to_pandas(self) -> "pd.DataFrame":

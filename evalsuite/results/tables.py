@@ -4,7 +4,7 @@ from rich.table import Table
 
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.pairs import lower_is_better
-from evalsuite.results.runlog import BestForm, MetricRecord, RunLog, TaskRecord
+from evalsuite.results.runlog import Average, BestForm, MetricRecord, RunLog, TaskRecord
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
 
@@ -17,7 +17,8 @@ def table_rows(log: RunLog) -> list[tuple[str, ...]]:
         for place, (name, metric) in enumerate(metrics.items()):
             first = place == 0
             rows.append((*_task_cells(task, first), name, *_metric_cells(task, name, metric, first)))
-    return rows + [_best_form_row(log, best) for best in log.best_forms]
+    rows += [_best_form_row(log, best) for best in log.best_forms]
+    return rows + [_average_row(average) for average in log.averages]
 
 
 def terminal_table(log: RunLog) -> Table:
@@ -81,17 +82,26 @@ def _best_form_row(log: RunLog, best: BestForm) -> tuple[str, ...]:
     return (best.name, str(task.shots), best_form_metric(log, best), *cells, "")
 
 
+def _average_row(average: Average) -> tuple[str, ...]:
+    metric = f"{average.metric}, mean of {len(average.tasks)} tasks"
+    return (f"{average.recipe} average", "", metric, *score_cells(average.metric, average.score), "", "")
+
+
 def _task_cells(task: TaskRecord, first: bool) -> tuple[str, str]:
     return (task.name, str(task.shots)) if first else ("", "")
 
 
 def _metric_cells(task: TaskRecord, name: str, metric: MetricRecord | None, first: bool) -> tuple[str, ...]:
-    """Points of 100, or the unit of a metric that counts loss."""
     seconds = f"{task.seconds:.1f}" if first else ""
     scored = task.counts.scored if metric is None else metric.n
     documents = f"{scored}/{task.counts.documents}" if task.problem else str(scored)
     if metric is None:
         return ("—", "—", "—", documents, seconds)
+    return (*score_cells(name, metric), documents, seconds)
+
+
+def score_cells(name: str, metric: MetricRecord) -> tuple[str, str, str]:
+    """Score, standard error and interval in points of 100, or in the unit of a metric that counts loss."""
     scale, more = (1, 2) if lower_is_better(name) else (100, 0)
     stderr = "—" if metric.stderr is None else f"{scale * metric.stderr:.{2 + more}f}"
     interval = (
@@ -99,4 +109,4 @@ def _metric_cells(task: TaskRecord, name: str, metric: MetricRecord | None, firs
         if metric.low is None or metric.high is None
         else f"{scale * metric.low:.{1 + more}f} to {scale * metric.high:.{1 + more}f}"
     )
-    return (f"{scale * metric.value:.{2 + more}f}", stderr, interval, documents, seconds)
+    return (f"{scale * metric.value:.{2 + more}f}", stderr, interval)
