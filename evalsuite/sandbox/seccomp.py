@@ -24,6 +24,9 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NEWEST = 450
 """Above it are system calls that the table does not know: they look unimplemented, so that the C library copes."""
 
+_ANYONE = 0x7FFFABCD
+"""Stands for the process in the filter that is made once; no process has such a number."""
+
 _CLONE_THREAD = 0x10000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE_MASK = 1, 1, 0xF
 _SET_SIGNAL_RECEIVER = (8, 10, 15)
@@ -39,15 +42,19 @@ class _Piece:
     code: list[Instruction]
 
 
-@cache
 def filter_program(pid: int) -> bytes:
     """The filter for the process `pid`, which may send signals to itself only: an array of `struct sock_filter`."""
+    return _filter_of_anyone().replace(struct.pack("=I", _ANYONE), struct.pack("=I", pid))
+
+
+@cache
+def _filter_of_anyone() -> bytes:
     code = [
         _load(_ARCHITECTURE_AT),
         (_IF_EQUAL, 1, 0, _ARCHITECTURE[platform.machine()]),
         _end(_KILL),
         _load(_NUMBER_AT),
-        *_search(_pieces(_treatment(pid))),
+        *_search(_pieces(_treatment(_ANYONE))),
     ]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
