@@ -56,8 +56,10 @@ def judge(tests: str, candidate: socket.socket, stop: Stop) -> NoReturn:
 def _candidates_names(ask: Asker, script: types.CodeType, used: set[str], tests: str) -> dict[str, Any]:
     """What the candidate calls by a name that the tests use."""
     wanted = used | set(ask.plainly({"do": "public"})["value"]) if used & _LOOK_UP_BY_TEXT else used
+    # No name of the interpreter's own: `__builtins__` would change what the tests mean.
+    wanted = {name for name in wanted if not name.startswith("__")}
     told = ask.plainly({"do": "names", "of": sorted(wanted)})["value"]
-    values = {name: _value(ask, name, named, tests) for name, named in told.items()}
+    values = {name: _value(ask, name, told[name], tests) for name in sorted(wanted) if name in told}
     known = {name: value for name, value in values.items() if value is not None}
     shadowing = known.keys() & set(dir(builtins))
     if shadowing:

@@ -182,6 +182,8 @@ def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any]
         return None
     except TimeoutError:
         raise SandboxFailed("the sandbox's process does not answer") from None
+    except ValueError as error:
+        raise SandboxFailed(f"the tests are too large: {error}") from None
 
 
 def _conversation(channel: socket.socket, tests: str, token: str) -> dict[str, Any] | None:

@@ -300,6 +300,17 @@ LIES = [
         (_FAILED, _VIOLATION),
     ),
     Hostile(
+        "speaks for its process",
+        "#\nimport json, socket\ntry:\n    judge = socket.socket(fileno=4)\nexcept OSError:\n    raise SystemExit\n"
+        "def send(message):\n    data = json.dumps(message).encode()\n    judge.sendall(len(data).to_bytes(8, 'little') + data)\n"
+        "def receive():\n    return json.loads(judge.recv(int.from_bytes(judge.recv(8), 'little')))\n"
+        "send({'value': None})\nreceive()\nhandle = {'value': {'t': 'handle', 'v': 0}}\n"
+        "names = ['attempt', 'all', 'abs', '__builtins__', '__name__', 'AssertionError']\n"
+        "send({'value': {name: handle for name in names}})\nwhile True:\n    receive()\n    send({'value': True})\n",
+        (_FAILED, _VIOLATION, _EXITED),
+        tests="assert all([attempt() == 4, abs(attempt() - 4) < 1])",
+    ),
+    Hostile(
         "walks frames",
         "#\nimport sys\ndef attempt():\n    frame, found = sys._getframe(), []\n    while frame:\n        found += [str(frame.f_locals), str(frame.f_code.co_consts)]\n"
         "        frame = frame.f_back\n    wanted = ' '.join(['the', 'answer'])\n    return wanted if wanted in ' '.join(found) else 'x'\n",

@@ -1,0 +1,160 @@
+"""The types that travel between processes as plain data, and what each is made of."""
+
+import datetime
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+SCALARS = frozenset({type(None), bool, int, float, str})
+"""What JSON has itself."""
+_TYPES = (
+    *(type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, range),
+    *(object, Counter, OrderedDict, deque, Decimal),
+)
+TYPES_BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in _TYPES}
+"""Types that are values themselves."""
+TYPE_NAMES = {kind: name for name, kind in TYPES_BY_NAME.items()}
+SINGLETONS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
+
+
+@cache
+def named_tuple(name: str, fields: tuple[str, ...]) -> type:
+    """A type like the candidate's; raises ValueError for what cannot be a field."""
+    return namedtuple(name, fields)
+
+
+def _pairs(values: Any) -> list[tuple[Any, Any]]:
+    return list(dict.items(values))
+
+
+def _fill_list(target: list[Any], items: list[Any]) -> None:
+    target[:] = items
+
+
+def _fill_dict(target: Any, items: list[Any]) -> None:
+    target.clear()
+    for key, value in items:
+        target[key] = value
+
+
+def _fill_defaultdict(target: Any, parts: list[Any]) -> None:
+    factory, *items = parts
+    target.default_factory = factory
+    _fill_dict(target, items)
+
+
+def _fill_set(target: set[Any], items: list[Any]) -> None:
+    target.clear()
+    target.update(items)
+
+
+def _fill_bytearray(target: bytearray, parts: list[Any]) -> None:
+    target[:] = bytes.fromhex(parts[0])
+
+
+def _fill_deque(target: deque[Any], items: list[Any]) -> None:
+    target.clear()
+    target.extend(items)
+
+
+def travels(value: Any) -> bool:
+    """Whether a value of a known type is told in full by its parts."""
+    return getattr(value, "maxlen", None) is None and getattr(value, "tzinfo", None) in (None, datetime.UTC)
+
+
+WRITERS: dict[type, Callable[[Any], Iterable[Any]]] = {
+    dict: _pairs,
+    OrderedDict: _pairs,
+    Counter: _pairs,
+    defaultdict: lambda value: [
+        value.default_factory if value.default_factory in TYPE_NAMES else None,
+        *_pairs(value),
+    ],
+    set: list,
+    frozenset: list,
+    deque: list,
+    bytearray: lambda value: [value.hex()],
+    bytes: lambda value: [value.hex()],
+    complex: lambda value: [value.real, value.imag],
+    range: lambda value: [value.start, value.stop, value.step],
+    slice: lambda value: [value.start, value.stop, value.step],
+    Decimal: lambda value: [str(value)],
+    Fraction: lambda value: [value.numerator, value.denominator],
+    datetime.datetime: lambda value: [value.isoformat()],
+    datetime.date: lambda value: [value.isoformat()],
+    datetime.time: lambda value: [value.isoformat()],
+    datetime.timedelta: lambda value: [value.days, value.seconds, value.microseconds],
+    type({}.keys()): list,
+    type({}.values()): list,
+    type({}.items()): list,
+}
+READERS: dict[type, Callable[[list[Any]], Any]] = {
+    frozenset: frozenset,
+    bytes: lambda parts: bytes.fromhex(parts[0]),
+    complex: lambda parts: complex(*parts),
+    range: lambda parts: range(*parts),
+    slice: lambda parts: slice(*parts),
+    Decimal: lambda parts: Decimal(parts[0]),
+    Fraction: lambda parts: Fraction(*parts),
+    datetime.datetime: lambda parts: datetime.datetime.fromisoformat(parts[0]),
+    datetime.date: lambda parts: datetime.date.fromisoformat(parts[0]),
+    datetime.time: lambda parts: datetime.time.fromisoformat(parts[0]),
+    datetime.timedelta: lambda parts: datetime.timedelta(*parts),
+    type({}.keys()): lambda parts: dict.fromkeys(parts).keys(),
+    type({}.values()): lambda parts: dict(enumerate(parts)).values(),
+    type({}.items()): lambda parts: dict(parts).items(),
+}
+REFILL: dict[type, Callable[[Any, list[Any]], None]] = {
+    list: _fill_list,
+    dict: _fill_dict,
+    OrderedDict: _fill_dict,
+    Counter: _fill_dict,
+    defaultdict: _fill_defaultdict,
+    set: _fill_set,
+    deque: _fill_deque,
+    bytearray: _fill_bytearray,
+}
+TAGS = {kind: kind.__name__ for kind in WRITERS}
+KINDS = {tag: kind for kind, tag in TAGS.items()}
+
+BASES: list[tuple[type, Callable[[Any], Any]]] = [
+    (int, lambda value: int.__add__(value, 0)),
+    (float, lambda value: float.__add__(value, 0.0)),
+    (str, lambda value: str.__add__(value, "")),
+    (bytes, lambda value: bytes.__add__(value, b"")),
+    (complex, lambda value: complex.__add__(value, 0)),
+    (tuple, lambda value: tuple(tuple.__iter__(value))),
+    (list, lambda value: list(list.__iter__(value))),
+    (dict, lambda value: dict(_pairs(value))),
+    (frozenset, lambda value: frozenset(frozenset.__iter__(value))),
+    (set, lambda value: set(set.__iter__(value))),
+    (deque, lambda value: deque(deque.__iter__(value))),
+]
+"""The content of an instance of a subclass, past any method that it overrides."""
+
+
+def numpy_parts(value: Any) -> dict[str, Any] | None:
+    """An array or scalar of numbers, truth values or text; None for other objects of numpy."""
+    import numpy as np
+
+    scalar = issubclass(type(value), np.generic)
+    if type(value) is not np.ndarray and not scalar:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufcSU":
+        return None
+    return {"t": "numpy", "v": [array.dtype.str, list(array.shape), array.tobytes().hex(), scalar]}
+
+
+def numpy_value(dtype: str, shape: list[int], content: str, scalar: bool) -> Any:
+    """What `numpy_parts` took apart; raises ValueError or TypeError."""
+    import numpy as np
+
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufcSU":
+        raise ValueError(f"an array of {dtype}")
+    array = np.frombuffer(bytes.fromhex(content), dtype=kind).reshape(shape).copy()
+    return array[()] if scalar else array
