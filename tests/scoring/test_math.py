@@ -5,7 +5,7 @@ import json
 import pytest
 from golden import GOLDEN
 
-from evalsuite.scoring.math import math_verdict
+from evalsuite.scoring.math import SHOWN, math_verdict, nvidia_math_verdict
 from evalsuite.scoring.workers import call_all
 
 TABLE = GOLDEN / "scorers" / "gsm8k.jsonl"
@@ -48,3 +48,66 @@ def test_every_verdict_is_the_references():
     assert not differing
     assert len(rows) > 30
     assert len({verdict["correct"] for verdict in verdicts}) == 2
+
+
+HALF = r"So $x = \boxed{\frac{1}{2}}$."
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "decided_by"),
+    [
+        (HALF, r"\boxed{0.5}", "both"),
+        (HALF, "the answer is 1/2", "math_verify"),
+        (r"\boxed{0.5}", r"\boxed{50}", "math_grader"),  # taken for a percentage
+        (HALF, r"\boxed{0.6}", "neither"),
+        (HALF, "", "neither"),
+        (HALF, r"\boxed{\frac{1}{2}", "math_verify"),
+        ("no answer", "none either", "math_verify"),  # the reference's quirk: nothing equals nothing
+    ],
+)
+def test_either_judge_will_do(gold, text, decided_by):
+    verdict = nvidia_math_verdict(gold, text)
+    assert verdict["decided_by"] == decided_by
+    assert verdict["correct"] == (decided_by != "neither")
+
+
+def test_extracted_is_the_box_else_what_math_verify_read_cut_to_a_readable_length():
+    assert nvidia_math_verdict(HALF, r"1/3 = \boxed{ x }")["extracted"] == " x "
+    assert nvidia_math_verdict(HALF, "it is 1/3")["extracted"] == "1/3"
+    assert nvidia_math_verdict(HALF, "?")["extracted"] is None
+    assert len(nvidia_math_verdict(HALF, r"\boxed{" + "x" * 5000 + "}")["extracted"]) == SHOWN
+
+
+@pytest.mark.parametrize("text", [r"\boxed{10^{5000}}", "10^5000", "9" * 5000])
+def test_a_number_that_python_will_not_print_has_a_verdict(text):
+    assert nvidia_math_verdict(HALF, text)["correct"] is False
+    assert nvidia_math_verdict(r"\boxed{10^{5000}}", text)["correct"] is ("10" in text)
+
+
+def test_a_step_beyond_its_limit_is_not_equal(monkeypatch):
+    from evalsuite.scoring import math
+
+    monkeypatch.setattr(math, "MATH_VERIFY_SECONDS", 0.05)
+    assert math_verdict("1", r"\boxed{10^{10^{10^{10}}}}")["correct"] is False
+    assert math_verdict("1", "$" + r"\frac{1}{" * 300 + "x" + "}" * 300 + "$")["correct"] is False
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "correct"),
+    [
+        ("minerva_math", r"Final Answer: The final answer is $\frac{1}{2}$. I hope it is correct.", True),
+        ("minerva_math", r"\boxed{\frac{1}{2}}", False),
+        ("hendrycks_math", r"It is $\frac12$ then", True),
+        ("hendrycks_math", r"1/2", True),
+        ("hendrycks_math", r"It is 1/2", False),
+    ],
+)
+def test_lm_evals_own_scorers(target, text, correct):
+    from evalsuite.scoring import lm_eval_math
+
+    assert getattr(lm_eval_math, f"{target}_verdict")(HALF, text)["correct"] is correct
+
+
+def test_a_gold_solution_without_a_box_has_no_verdict_in_lm_evals_scorers():
+    [failed] = call_all("evalsuite.scoring.lm_eval_math:minerva_math_verdict", [("7", "7")])
+    assert "the gold solution has no" in str(failed)
