@@ -20,10 +20,9 @@ MEMORY_MB = 4096
 SANITIZER_SECONDS = 60.0
 """For one text: twice what 700 lines of a model that goes in circles were seen to take."""
 
+Attempt = tuple[Sample, str]
+"""A document and one of the texts that it was answered with."""
 Ended = Verdict | SandboxFailed
-Runs = list[Program | SandboxFailed]
-"""Of one program: the deciding tests' run, then the base tests' where a metric asks for them. A SandboxFailed stands
-for a run that cannot be made, because the reference solution does not pass."""
 
 
 def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
@@ -34,24 +33,18 @@ def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options)
     """
     assert spec.code is not None
     names = _tests_that_run(spec.code, spec.metrics)
-    programs = _programs(samples, spec, options.workers)
+    attempts = [(sample, text) for sample in samples for text in generated_texts(sample)]
+    programs = _programs(attempts, spec, options.workers)
     with open_sandbox(options.workers, allow_unsafe=options.allow_unsafe_code) as sandbox:
         references = _references(samples, names, sandbox, spec.code.seconds)
         runs = [
-            [_runs(program, own) for program in some] for some, own in zip(programs, references, strict=True)
+            _runs(program, [references[_key(sample, name)] for name in names])
+            for (sample, _), program in zip(attempts, programs, strict=True)
         ]
         ended = _ended(runs, sandbox)
         notes = _notes(sandbox.tier, ended)
-    return Scored(
-        [
-            [
-                program if isinstance(program, ScorerFailed) else _judged(program, own, names, ended)
-                for program, own in zip(some, one, strict=True)
-            ]
-            for some, one in zip(programs, runs, strict=True)
-        ],
-        notes,
-    )
+    verdicts = iter(_judged(*pair, names, ended) for pair in zip(programs, runs, strict=True))
+    return Scored([[next(verdicts) for _ in generated_texts(sample)] for sample in samples], notes)
 
 
 def _tests_that_run(code: CodeRun, metrics: Sequence[str]) -> tuple[str, ...]:
@@ -60,34 +53,23 @@ def _tests_that_run(code: CodeRun, metrics: Sequence[str]) -> tuple[str, ...]:
     return (code.tests, "base") if asks_for_base and code.tests != "base" else (code.tests,)
 
 
-def _programs(
-    samples: Sequence[Sample], spec: PromptSpec, workers: int | None
-) -> list[list[str | ScorerFailed]]:
-    """The program of each text, by sample."""
+def _programs(attempts: Sequence[Attempt], spec: PromptSpec, workers: int | None) -> list[str | ScorerFailed]:
+    """The program of each text."""
     assert spec.code is not None
     template = compile_template(spec.code.program, f"{spec.recipe}/{spec.task}: program")
+    problems = [_problem(sample) for sample, _ in attempts]
     texts = [
-        [
-            template(text=text, stem=problem.stem, entry_point=problem.entry_point, row=sample.document.row)
-            for text in generated_texts(sample)
-        ]
-        for sample in samples
-        for problem in [_problem(sample)]
+        template(text=text, stem=problem.stem, entry_point=problem.entry_point, row=sample.document.row)
+        for (sample, text), problem in zip(attempts, problems, strict=True)
     ]
-    if spec.code.sanitize == "no":
-        return [list(some) for some in texts]
-    entry_points = [_problem(sample).entry_point if spec.code.reachable else None for sample in samples]
+    if spec.code.sanitize == "no" or not texts:
+        return [*texts]
     calls = [
-        (text, entry_point, spec.code.sanitize)
-        for some, entry_point in zip(texts, entry_points, strict=True)
-        for text in some
+        (text, problem.entry_point if spec.code.reachable else None, spec.code.sanitize)
+        for text, problem in zip(texts, problems, strict=True)
     ]
-    found = iter(
-        call_all("evalsuite.scoring.sanitize:sanitized", calls, limit=SANITIZER_SECONDS, workers=workers)
-        if calls
-        else []
-    )
-    return [[next(found) for _ in some] for some in texts]
+    target = "evalsuite.scoring.sanitize:sanitized"
+    return call_all(target, calls, limit=SANITIZER_SECONDS, workers=workers)
 
 
 def _problem(sample: Sample) -> CodeProblem:
@@ -97,30 +79,31 @@ def _problem(sample: Sample) -> CodeProblem:
     return question
 
 
-def _references(
-    samples: Sequence[Sample], names: Sequence[str], sandbox: Sandbox, seconds: float
-) -> list[Runs]:
-    """The reference solutions' runs, of each problem with each of its tests, with the time limit found here.
-
-    Published tests that no answer passes have the least limit.
-    """
-    solutions = [[_solution(sample, name, seconds) for name in names] for sample in samples]
-    hopeful = [
-        solution
-        for sample, some in zip(samples, solutions, strict=True)
-        for name, solution in zip(names, some, strict=True)
-        if name not in _problem(sample).unpassable
-    ]
-    limited = _limited(list(dict.fromkeys(hopeful)), sandbox, seconds)
-    return [[limited.get(solution, solution) for solution in some] for some in solutions]
+Key = tuple[str, str]
+"""Reference solution and tests."""
 
 
-def _solution(sample: Sample, name: str, seconds: float) -> Program:
+def _key(sample: Sample, name: str) -> Key:
     problem = _problem(sample)
     if name not in problem.tests:
         known = ", ".join(problem.tests)
         raise UserError(f"A problem has no tests '{name}', which the prompt spec names; it has {known}.")
-    return Program(problem.solution, problem.tests[name], cpu_seconds=seconds, memory_mb=MEMORY_MB)
+    return problem.solution, problem.tests[name]
+
+
+def _references(
+    samples: Sequence[Sample], names: Sequence[str], sandbox: Sandbox, seconds: float
+) -> dict[Key, Program | SandboxFailed]:
+    """The reference solution's run of each problem with each of its tests, with the time limit found here.
+
+    Published tests that no answer passes have the least limit. Where the solution does not pass, there is no run.
+    """
+    unpassable: dict[Key, bool] = {}
+    for sample in samples:
+        unpassable |= {_key(sample, name): name in _problem(sample).unpassable for name in names}
+    plain = {key: Program(*key, cpu_seconds=seconds, memory_mb=MEMORY_MB) for key in unpassable}
+    timed = _limited([plain[key] for key, hopeless in unpassable.items() if not hopeless], sandbox, seconds)
+    return {key: timed.get(program, program) for key, program in plain.items()}
 
 
 def _limited(
@@ -144,33 +127,36 @@ def _limited(
     return found | limited("token", 60.0, failed)
 
 
-def _runs(program: str | ScorerFailed, references: Runs) -> Runs:
+def _runs(
+    program: str | ScorerFailed, references: Sequence[Program | SandboxFailed]
+) -> list[Program | SandboxFailed]:
     """The references' runs with `program` in their place; none for a text that gave no program."""
     if isinstance(program, ScorerFailed):
         return []
     return [one if isinstance(one, SandboxFailed) else replace(one, code=program) for one in references]
 
 
-def _ended(runs: Sequence[Sequence[Runs]], sandbox: Sandbox) -> dict[Program, Ended]:
+def _ended(runs: Sequence[Sequence[Program | SandboxFailed]], sandbox: Sandbox) -> dict[Program, Ended]:
     """How each program ended; one that several texts gave runs once."""
-    every = (run for of_sample in runs for of_text in of_sample for run in of_text)
-    programs = list(dict.fromkeys(run for run in every if isinstance(run, Program)))
+    programs = list(dict.fromkeys(run for some in runs for run in some if isinstance(run, Program)))
     return dict(zip(programs, sandbox.run(programs), strict=True))
 
 
 def _judged(
-    program: str, runs: Runs, names: Sequence[str], ended: Mapping[Program, Ended]
+    program: str | ScorerFailed,
+    runs: Sequence[Program | SandboxFailed],
+    names: Sequence[str],
+    ended: Mapping[Program, Ended],
 ) -> TextVerdict | ScorerFailed:
+    if isinstance(program, ScorerFailed):
+        return program
     verdicts = []
     for name, run in zip(names, runs, strict=True):
         verdict = ended[run] if isinstance(run, Program) else run
         if isinstance(verdict, SandboxFailed):
             return ScorerFailed(f"{name} tests: {verdict}")
         verdicts.append(verdict)
-    values = {
-        metric: float(verdict.passed)
-        for metric, verdict in zip(("pass", "base_pass"), verdicts, strict=False)
-    }
+    values = dict(zip(("pass", "base_pass"), (float(one.passed) for one in verdicts), strict=False))
     decider = "; ".join(_in_words(*pair) for pair in zip(names, verdicts, strict=True))
     return TextVerdict(verdicts[0].passed, program, decider, values)
 
