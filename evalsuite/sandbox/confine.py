@@ -30,6 +30,8 @@ class Confinement:
     """The user to become; None to stay who we are."""
     folder: str
     """Where a candidate may write files."""
+    own_users: bool
+    """Whether the user's processes are counted for this worker alone, so that they can be limited."""
 
 
 def confine(
@@ -59,7 +61,7 @@ def confine(
     if rules is not None:
         landlock.restrict(rules)
     _keep_only(descriptors)
-    _limit(cpu_seconds, address_space)
+    _limit(cpu_seconds, address_space, confinement.own_users)
     seccomp.install(seccomp.filter_program(os.getpid()))
 
 
@@ -75,12 +77,12 @@ def _moved_beyond(last: int, descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, last)
 
 
-def _limit(cpu_seconds: float, address_space: int) -> None:
+def _limit(cpu_seconds: float, address_space: int, own_users: bool) -> None:
     cpu = math.ceil(cpu_seconds) + _SPARE_CPU_SECONDS
     for limit, value in (
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_AS, address_space),
-        (resource.RLIMIT_NPROC, _THREADS),
+        (resource.RLIMIT_NPROC, _THREADS if own_users else resource.RLIM_INFINITY),
         (resource.RLIMIT_FSIZE, _FILE_MIB << 20),
         (resource.RLIMIT_STACK, _STACK_MIB << 20),
         (resource.RLIMIT_NOFILE, _DESCRIPTORS),
@@ -89,5 +91,5 @@ def _limit(cpu_seconds: float, address_space: int) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
         _, hard = resource.getrlimit(limit)
-        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        lowest = min((each for each in (value, hard) if each != resource.RLIM_INFINITY), default=value)
         resource.setrlimit(limit, (lowest, lowest))

@@ -91,6 +91,7 @@ WRITERS: dict[type, Callable[[Any], Iterable[Any]]] = {
     type({}.values()): list,
     type({}.items()): list,
 }
+"""The parts of a value, by its exact type."""
 READERS: dict[type, Callable[[list[Any]], Any]] = {
     frozenset: frozenset,
     bytes: lambda parts: bytes.fromhex(parts[0]),
@@ -107,6 +108,7 @@ READERS: dict[type, Callable[[list[Any]], Any]] = {
     type({}.values()): lambda parts: dict(enumerate(parts)).values(),
     type({}.items()): lambda parts: dict(parts).items(),
 }
+"""The value of parts, for types that cannot change."""
 REFILL: dict[type, Callable[[Any, list[Any]], None]] = {
     list: _fill_list,
     dict: _fill_dict,
@@ -117,6 +119,7 @@ REFILL: dict[type, Callable[[Any, list[Any]], None]] = {
     deque: _fill_deque,
     bytearray: _fill_bytearray,
 }
+"""Makes an existing container hold the parts, for types that can change."""
 TAGS = {kind: kind.__name__ for kind in WRITERS}
 KINDS = {tag: kind for kind, tag in TAGS.items()}
 

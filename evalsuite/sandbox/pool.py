@@ -107,7 +107,6 @@ def open_sandbox(
         tier: `namespaces`, `bubblewrap` or `rlimits`.
         allow_unsafe: whether tier `rlimits` may be used, which hides neither files nor processes.
     """
-    count = workers or len(os.sched_getaffinity(0))
     try:
         folder = tempfile.mkdtemp(prefix="evalsuite-")
     except OSError as error:
@@ -115,7 +114,7 @@ def open_sandbox(
     pool: list[Worker] = []
     try:
         chosen, make = tiers.choose(tier, allow_unsafe, folder)
-        pool = [make(number) for number in range(count)]
+        pool = [make(number) for number in range(workers or len(os.sched_getaffinity(0)))]
         yield Sandbox(chosen, pool)
     finally:
         for worker in pool:

@@ -89,6 +89,7 @@ class _Worker:
         self._caller = caller
         own = settings["tier"] == "namespaces"
         self._inside = namespaces.enter(settings["shown"], settings["hidden"]) if own else namespaces.stay()
+        self._own_users = settings["tier"] != "rlimits"
         self._folder = Folder(namespaces.FOLDER if own else settings["folder"], mounted=own)
         linux.hide_memory()
         self._readable = [*settings["shown"], *_DEVICES]
@@ -108,7 +109,7 @@ class _Worker:
         def rules(*written: str) -> int | None:
             return landlock.ruleset(self._readable, self._listed, written) if landlock.abi() else None
 
-        return Confinement(rules(folder), rules(), uid=self._inside.uid, folder=folder)
+        return Confinement(rules(folder), rules(), self._inside.uid, folder, self._own_users)
 
     def _clean(self) -> None:
         """Leave nothing of a program for the next. Raises OSError."""

@@ -1,6 +1,8 @@
 """The ways to confine programs, strongest first, and which of them holds here."""
 
 import os
+import platform
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +15,8 @@ from evalsuite.sandbox.worker import Worker
 
 NAMES = ("namespaces", "bubblewrap", "rlimits")
 UNSAFE = "rlimits"
+MACHINES = ("x86_64", "aarch64")
+"""Processors whose system calls `syscalls` knows."""
 
 Make = Callable[[int], Worker]
 """Makes the worker of that number."""
@@ -24,6 +28,11 @@ def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[Tier, Mak
     Args:
         folder: an empty folder, for tiers that have no file system of their own.
     """
+    if sys.platform != "linux" or platform.machine() not in MACHINES:
+        raise SandboxUnavailable(
+            f"The sandbox for model-written code needs Linux on {' or '.join(MACHINES)}, "
+            f"not {sys.platform} on {platform.machine()}."
+        )
     if name is not None and name not in NAMES:
         raise UnknownName("sandbox tier", name, NAMES)
     if name == UNSAFE and not allow_unsafe:

@@ -76,6 +76,12 @@ def test_where_no_tier_works_it_says_what_to_enable(monkeypatch):
     assert "--allow-unsafe-code" in message
 
 
+def test_another_processor_is_named(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(SandboxUnavailable, match="x86_64 or aarch64, not linux on riscv64"), open_sandbox():
+        pass
+
+
 def test_a_kernel_switch_that_forbids_user_namespaces_is_named(monkeypatch):
     monkeypatch.setattr(tiers, "_read", lambda path: "0" if path.endswith("max_user_namespaces") else "")
     assert "set sysctl user.max_user_namespaces=10000" in tiers.switches()
