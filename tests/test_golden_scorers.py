@@ -1,7 +1,9 @@
 """Verdicts on texts are the reference implementations', row by row, through `grade` as a user calls it."""
 
 import json
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from golden import GOLDEN, SHARED, needs_golden
@@ -24,15 +26,17 @@ def rows(name: str) -> list[dict]:
     return [json.loads(line) for line in (SCORERS / name).read_text("utf-8").splitlines()]
 
 
-def solution(row: dict, cache: dict = {}) -> str:  # noqa: B006 - each file is read once
-    """The gold solution that a row names; its hash proves that it is the one."""
+@cache
+def solutions(folder: Path, split: str) -> list[str]:
     import pyarrow.parquet as pq
 
-    folder = SHARED / row["dataset"] / row["config"]
-    if folder not in cache:
-        [file] = folder.glob(f"{row['split']}*.parquet")
-        cache[folder] = pq.read_table(file, columns=["solution"]).column(0).to_pylist()
-    text = cache[folder][row["index"]]
+    [file] = folder.glob(f"{split}*.parquet")
+    return pq.read_table(file, columns=["solution"]).column(0).to_pylist()
+
+
+def solution(row: dict) -> str:
+    """The gold solution that a row names; its hash proves that it is the one."""
+    text = solutions(SHARED / row["dataset"] / row["config"], row["split"])[row["index"]]
     assert sha256(text.encode()).hexdigest() == row["gold_solution_sha256"]
     return text
 
