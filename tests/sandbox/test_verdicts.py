@@ -161,3 +161,9 @@ def test_sets_have_the_same_order_in_every_process(sandbox):
     code = "def order(): return list({str(n) for n in range(50)})"
     details = {judged(sandbox, code, "assert order() == 0, str(order())", mode).detail for mode in MODES}
     assert len(details) == 1
+
+
+def test_tests_that_draw_their_inputs_draw_the_same_every_time(sandbox):
+    tests = "import random\nassert f() == random.random(), random.random()"
+    details = {judged(sandbox, "def f(): return 2", tests, mode).detail for mode in MODES for _ in range(2)}
+    assert len(details) == 1
