@@ -62,9 +62,12 @@ def grade(
     from evalsuite.scoring.verdict import Options
 
     [selected] = Registry.load(include or []).select([address], recipe)
+    lines = read_responses(responses)
+    if out is not None:
+        _check_place(out)
     grades, notes = graded(
         selected,
-        read_responses(responses),
+        lines,
         data_dir=data_folder(data),
         split=split,
         allow_drift=allow_data_drift,
@@ -78,6 +81,15 @@ def grade(
         _print(selected.name, told, notes, to_stderr=out is None)
     if told.without_verdict:
         raise typer.Exit(1)
+
+
+def _check_place(out: Path) -> None:
+    """Raises UserError where nothing can be written: better before the work than after it."""
+    from evalsuite.errors import UserError
+
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if out.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"--out {out}: a file cannot be written there.")
 
 
 def _write(grades: Sequence["Grade"], out: Path | None) -> None:

@@ -76,6 +76,16 @@ def test_a_bad_line_is_one_sentence_and_nothing_is_written(grade, responses, tmp
     assert not out.exists()
 
 
+@pytest.mark.parametrize("out", ["data", "responses.jsonl/verdicts.jsonl"])
+def test_a_place_that_cannot_be_written_is_found_before_the_work(grade, tmp_path, monkeypatch, out):
+    from evalsuite import grading
+
+    monkeypatch.delattr(grading, "TEXT_SCORERS")
+    done = grade("sums", "--out", tmp_path / out)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"evalsuite: --out {tmp_path / out}: a file cannot be written there.\n"
+
+
 def test_a_task_that_generates_nothing_says_so(grade):
     done = grade("quiz")
     assert done.code == 2
