@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from evalsuite.sandbox import namespaces
 
+_MODE = 0o700
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -14,20 +16,27 @@ class Folder:
     path: str
     mounted: bool
 
+    def open_to_programs(self) -> None:
+        """Let programs write. Raises OSError."""
+        if not self.mounted:
+            os.chmod(self.path, _MODE)
+
     def used(self) -> bool:
-        """Whether the last program has left something in it."""
-        return bool(os.listdir(self.path))
+        """Whether the last program has left something in it, or has closed it to others."""
+        mode = stat.S_IMODE(os.stat(self.path).st_mode)
+        return mode != (namespaces.FOLDER_MODE if self.mounted else _MODE) or bool(os.listdir(self.path))
 
     def clean(self) -> None:
         """Leave nothing in it; a mounted one is another then, which Landlock's rules do not know. Raises OSError."""
         if self.mounted:
             namespaces.renew_folder()
-        else:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                _empty(descriptor)
-            finally:
-                os.close(descriptor)
+            return
+        self.open_to_programs()
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _empty(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _empty(folder: int) -> None:

@@ -12,11 +12,12 @@ from evalsuite.sandbox import linux
 
 FOLDER = "/tmp"
 """The one place for files, in the new root."""
+FOLDER_MODE = 0o1777
 
 _INNER_ID, _NOBODY = 1000, 65534
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _MOUNT_POINTS = ("/mnt", "/srv", "/media", "/opt", "/home", "/var", "/tmp")
-_FOLDER_OPTIONS = "size=32m,nr_inodes=4096,mode=1777"
+_FOLDER_OPTIONS = f"size=32m,nr_inodes=4096,mode={FOLDER_MODE:o}"
 _SEALED = linux.ATTR_RDONLY | linux.ATTR_NOSUID
 _ALL = (
     linux.CLONE_NEWUSER

@@ -92,6 +92,7 @@ class _Worker:
         self._inside = namespaces.enter(settings["shown"], settings["hidden"]) if own else namespaces.stay()
         self._own_users = settings["tier"] != "rlimits"
         self._folder = Folder(namespaces.FOLDER if own else settings["folder"], mounted=own)
+        self._folder.open_to_programs()
         linux.hide_memory()
         self._readable = [*settings["shown"], *_DEVICES]
         self._listed = settings["sites"]

@@ -14,13 +14,18 @@ PROGRAMS = [
         "import numpy as np\ndef f(): return np.ones(2)", "import numpy as np\nassert np.allclose(f(), 1)"
     ),
     Program("def f():\n    open('kept', 'x').write('x')\n    return 1", "assert f() == 1"),
+    Program("import os\ndef f():\n    os.chmod('.', 0)", "f()"),
     Program("def f():\n    open('kept', 'x').write('x')\n    return 1", "assert f() == 1"),
 ]
-OUTCOMES = ["passed", "failed", "exited", "timeout", "passed", "passed", "passed"]
+OUTCOMES = ["passed", "failed", "exited", "timeout", "passed", "passed", None, "passed"]
 
 
 def test_every_tier_gives_the_same_verdicts(tier):
-    assert [verdict.outcome.value for verdict in tier.run(PROGRAMS)] == OUTCOMES
+    outcomes = [verdict.outcome.value for verdict in tier.run(PROGRAMS)]
+    # Whether a program may close its folder to others depends on who owns it.
+    assert [told for told, wanted in zip(outcomes, OUTCOMES, strict=True) if wanted] == list(
+        filter(None, OUTCOMES)
+    )
 
 
 def test_a_tier_names_its_proofs_and_layers(tier):

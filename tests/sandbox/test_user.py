@@ -19,6 +19,7 @@ from evalsuite.sandbox import Program, open_sandbox
 
 programs = [
     Program("import os\\ndef who(): return os.getuid()", "assert who() == 1000"),
+    Program("import os\\ndef close(): os.chmod('.', 0)", "close()"),
     Program("def write():\\n    open('file', 'w').write('x')\\n    return open('file').read()", "assert write() == 'x'"),
     Program("from concurrent.futures import ThreadPoolExecutor\\n"
             "def both():\\n    with ThreadPoolExecutor(2) as pool:\\n        return list(pool.map(abs, [-1, 2]))",
@@ -69,4 +70,4 @@ def test_an_ordinary_user_has_every_tier(python, tier):
     assert done.returncode == 0, done.stderr
     uid, name, *outcomes = json.loads(done.stdout)
     assert (uid, name) == (NOBODY_SPECIAL, tier)
-    assert outcomes == ["passed", "passed", "passed", "error"]
+    assert outcomes == ["passed", "passed", "passed", "passed", "error"]
