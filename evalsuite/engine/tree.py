@@ -58,14 +58,18 @@ class Tree:
         if not blocks.branching and (window is None or window >= blocks.length):
             return None
         if (blocks, window) not in self._masks:
-            places = blocks.positions.view(-1, blocks.length)
-            later, earlier = places[:, :, None], places[:, None, :]
-            order = torch.arange(blocks.length, device=places.device)
-            seen = (order[:, None] >= order) & (later < self.ends[earlier])
+            seen = self.seen_in(blocks)
             if window is not None:
-                seen &= self.depths[later] - self.depths[earlier] < window
+                depths = self.depths[blocks.positions].view(-1, blocks.length)
+                seen &= depths[:, :, None] - depths[:, None, :] < window
             self._masks[blocks, window] = _added(seen, dtype)[:, None]
         return self._masks[blocks, window]
+
+    def seen_in(self, blocks: Blocks) -> torch.Tensor:
+        """(blocks, length, length) whether a block's token comes after, or is, another in some sequence."""
+        places = blocks.positions.view(-1, blocks.length)
+        order = torch.arange(blocks.length, device=places.device)
+        return (order[:, None] >= order) & (places[:, :, None] < self.ends[places][:, None, :])
 
     def span_mask(self, span: Span, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
         """(1, 1, queries, keys) to be added to scores; None where every query sees every key."""
@@ -81,7 +85,7 @@ class Tree:
 def tree_of(pack: Pack, device: str) -> Tree:
     """A pack, ready for its forward pass."""
     stretches, spans = _parts(pack)
-    blocks = [_padded(bucket, device) for bucket in _bucketed(stretches)]
+    blocks = [padded(bucket, device) for bucket in bucketed(stretches)]
     ids, depths, ends = (torch.from_numpy(array).to(device) for array in (pack.ids, pack.depths, pack.ends))
     return Tree(pack, blocks, spans, ids, depths, ends)
 
@@ -104,7 +108,7 @@ def _parts(pack: Pack) -> tuple[list[Stretch], list[Span]]:
     return stretches, spans
 
 
-def _bucketed(stretches: list[Stretch]) -> list[list[Stretch]]:
+def bucketed(stretches: list[Stretch]) -> list[list[Stretch]]:
     """Stretches of nearly one length together, longest first."""
     buckets: list[list[Stretch]] = []
     for start, stop, branching in sorted(stretches, key=lambda one: (one[2], one[0] - one[1], one[0])):
@@ -117,7 +121,8 @@ def _bucketed(stretches: list[Stretch]) -> list[list[Stretch]]:
     return buckets
 
 
-def _padded(bucket: list[Stretch], device: str) -> Blocks:
+def padded(bucket: list[Stretch], device: str) -> Blocks:
+    """A bucket's stretches on their device."""
     starts, stops, branching = (np.array(column) for column in zip(*bucket, strict=True))
     length = int(stops[0] - starts[0])
     places = starts[:, None] + np.arange(length)

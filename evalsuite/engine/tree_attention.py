@@ -7,6 +7,7 @@ and no mask has the size of the row squared.
 """
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -29,13 +30,17 @@ _current = threading.local()
 def attending(model: Any, tree: Tree) -> Iterator[None]:
     """Within this context the attention layers of a transformers `model` see `tree` in their row."""
     usual = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
+    modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
+    choosing = any(hasattr(module, "ALL_ATTENTION_FUNCTIONS") for module in modules)
+    if choosing:
+        model.set_attn_implementation(NAME)
     _current.tree = tree
     try:
         yield
     finally:
         _current.tree = None
-        model.set_attn_implementation(usual)
+        if choosing:
+            model.set_attn_implementation(usual)
 
 
 def current_tree() -> Tree:
