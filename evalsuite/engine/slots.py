@@ -24,6 +24,13 @@ REFILL_SHARE = 8
 one over many, idle slots cost little. (slots * sqrt(2 / tokens per answer) is best; 1 / 8 at 128 tokens.)"""
 
 
+LARGEST_PADDING = 1.25
+"""Positions per token of a pass over prompts that are padded to the longest; a small pass may have more."""
+
+SMALL_PASS = 64
+"""Positions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """Requests that were answered together."""
@@ -120,14 +127,17 @@ class _Work:
         return first, logits[[at for at, _ in requests]]
 
     def _next_prompts(self) -> list[SlotPrompt]:
-        """The first of those that wait, as far as slots and the room for one pass go."""
+        """The first of those that wait, as far as slots and the room for one pass go; the longest first."""
         prompts: list[SlotPrompt] = []
-        needed = longest = 0
+        needed = longest = tokens = 0
         for prompt in self._waiting:
             needed += len(prompt.requests)
+            tokens += len(prompt.own)
             longest = max(longest, len(prompt.own))
-            full = needed > self._slots.free or (len(prompts) + 1) * longest > self._room.tokens
-            if prompts and (full or prompt.shared != prompts[0].shared):
+            positions = (len(prompts) + 1) * longest
+            full = needed > self._slots.free or positions > self._room.tokens
+            ragged = positions > max(SMALL_PASS, LARGEST_PADDING * tokens)
+            if prompts and (full or ragged or prompt.shared != prompts[0].shared):
                 break
             prompts.append(prompt)
         return sorted(prompts, key=lambda prompt: -len(prompt.own))

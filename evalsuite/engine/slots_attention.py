@@ -15,8 +15,10 @@ from evalsuite.engine.slots_cache import Pass, Prefix, SlotCache
 NAME = "evalsuite_slots"
 """Under which transformers finds `attend`; without a mask function of that name it builds no masks."""
 
-LARGEST_SCORES = 2**26
-"""Attention scores (rows x heads x queries x keys) worked on at a time, 256 MiB in float32."""
+LARGEST_SCORES = {"cpu": 2**21}
+"""Attention scores (rows x heads x queries x keys) worked on at a time: what stays in a CPU's caches."""
+LARGEST_SCORES_ELSEWHERE = 2**26
+"""256 MiB in float32."""
 
 
 @contextlib.contextmanager
@@ -61,7 +63,8 @@ def attend(
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)
     rule = _Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap, sinks)
     seen = cache.current.start + cache.current.length + max(p.length for p, _ in cache.current.prefixes)
-    step = max(1, LARGEST_SCORES // (seen * query.shape[0] * query.shape[1]))
+    largest = LARGEST_SCORES.get(query.device.type, LARGEST_SCORES_ELSEWHERE)
+    step = max(1, largest // (seen * query.shape[0] * query.shape[1]))
     parts = [
         _attend_queries(cache, layer_idx, grouped[..., at : at + step, :], at, rule)
         for at in range(0, query.shape[2], step)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from evalsuite.engine.generate_row import Rows
-from evalsuite.engine.slots import generate_in_slots
+from evalsuite.engine.slots import LARGEST_PADDING, generate_in_slots
+from evalsuite.engine.slots_attention import LARGEST_SCORES
 from evalsuite.engine.slots_forward import SlotModel, Slots, pieces
 from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
 from evalsuite.engine.slots_room import SlotRoom
@@ -117,6 +118,18 @@ def test_a_prefix_is_computed_once_and_all_tokens_are_counted(monkeypatch):
     assert fed - decoded == prefill_tokens(prompts) == len(SHOTS) + sum(map(len, QUESTIONS))
 
 
+def test_prompts_of_very_unequal_length_are_not_padded_to_one_another(monkeypatch):
+    lengths = [100, 95, 90, 50, 45, 40, 12, 11, 3]
+    model = tiny_llama()
+    ready = loaded(model)
+    slot_model = SlotModel.of(ready)
+    prompts = plan_slots([greedy((length,) * length, 1) for length in lengths])
+    seen = fed_to(model, monkeypatch)
+    done = list(generate_in_slots(slot_model, Rows(ready, Bytes(), 128), prompts, SlotRoom(16, 1000)))
+    assert len(seen) == 3
+    assert sum(seen) < LARGEST_PADDING * sum(block.tokens for block in done)
+
+
 def test_samples_of_a_prompt_share_its_pass():
     requests = [sampled(QUESTIONS[5], n) for n in range(4)]
     blocks = blocks_of(tiny_llama(), requests, SlotRoom(4, 64))
@@ -219,7 +232,7 @@ def test_prompts_of_falling_length_are_cut_where_one_ends_unless_they_are_padded
 def test_attention_worked_on_in_parts_is_the_same(monkeypatch):
     requests = [greedy(SHOTS + question) for question in QUESTIONS]
     whole = answers_of(tiny_llama(), requests)
-    monkeypatch.setattr("evalsuite.engine.slots_attention.LARGEST_SCORES", 1000)
+    monkeypatch.setitem(LARGEST_SCORES, "cpu", 1000)
     assert answers_of(tiny_llama(), requests) == whole
 
 
