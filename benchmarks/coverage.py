@@ -1,10 +1,10 @@
 """How often do the intervals hold the truth, and the gate its word?
 
-    python benchmarks/coverage.py [mean clustered paired paired-clustered repeats gate] [--simulations 2000]
+    python benchmarks/coverage.py [mean clustered others known paired paired-clustered repeats gate] [--simulations 2000]
 
 Prints Markdown tables, which docs/statistics.md keeps. Everything runs through the functions that the verbs use.
 Coverage of single proportions and of paired differences is exact, summed over every outcome that matters;
-the rest is simulated, with a standard error of 0.5 points at 2,000 simulations. Takes about ten minutes on one core.
+the rest is simulated, with a standard error of 0.5 points at 2,000 simulations (0.7 at 1,000).
 """
 
 import argparse
@@ -13,27 +13,42 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from draws import (
+    Chances,
+    Passages,
+    all_or_nothing_chances,
+    beta_chances,
+    cluster_chances,
+    cluster_draw,
+    equal,
+    geometric,
+    logit_normal_chances,
+    passages,
+    three_kinds,
+)
 from scipy.stats import binom, norm
 
 from evalsuite.results.gate import gate_sides
 from evalsuite.results.policy import Policy
 from evalsuite.results.read import TaskSamples
 from evalsuite.results.runlog import Counts, ModelRecord, RunLog, RunSpec, TaskRecord
-from evalsuite.stats.intervals import mean_estimate
-from evalsuite.stats.paired import paired_estimate, tango_score
+from evalsuite.stats.intervals import mean_estimate, verdicts_tail
 from evalsuite.stats.repeats import pass_at_k_estimate
+from evalsuite.stats.stderr import mean_error
+from evalsuite.stats.tango import paired_tail, tango_p, tango_score
 
 SIZES = (164, 500, 1319, 14042)
 PROPORTIONS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 BAR = (0.93, 0.97)
+Rows = Iterator[tuple[str, list[float]]]
 
 
-def mean() -> Iterator[tuple[str, list[float]]]:
+def mean() -> Rows:
     """95 % interval of a single score of 0/1 verdicts: exact coverage; columns are the true score."""
 
     @cache
@@ -50,41 +65,76 @@ def mean() -> Iterator[tuple[str, list[float]]]:
         yield f"n = {n}", row
 
 
-def clustered(simulations: int) -> Iterator[tuple[str, list[float]]]:
+CLUSTERS = ((4, 0.1), (4, 0.3), (10, 0.1), (10, 0.3))
+"""Mean documents a passage, and their correlation."""
+
+
+def clustered(simulations: int) -> Rows:
     """95 % interval of a score whose questions share passages; beta-binomial clusters of unequal size."""
     draw = np.random.default_rng(0)
     for n in SIZES:
-        for size, correlation in ((4, 0.1), (4, 0.3), (10, 0.1), (10, 0.3)):
-            row = []
-            for p in PROPORTIONS:
-                hits = 0
-                for _ in range(simulations if n < 10_000 else simulations // 4):
-                    labels = passages(draw, n, size)
-                    values = draw.random(n) < cluster_chances(draw, p, correlation, labels)
-                    found = mean_estimate(values.astype(float).tolist(), labels.tolist())
-                    hits += found.low is not None and found.high is not None and found.low <= p <= found.high
-                row.append(hits / (simulations if n < 10_000 else simulations // 4))
+        for size, correlation in CLUSTERS:
+            row = [
+                covered(fewer(simulations, n), partial(cluster_draw, draw, n, size, p, correlation), p)
+                for p in PROPORTIONS
+            ]
             yield f"n = {n}, {size} a passage, correlation {correlation}", row
 
 
-def passages(draw: np.random.Generator, n: int, size: int) -> np.ndarray:
-    """Cluster of each document: sizes 1 + Poisson, of mean `size`."""
-    sizes = 1 + draw.poisson(size - 1, n)
-    return np.repeat(np.arange(n), sizes)[:n]
+def others(simulations: int) -> Rows:
+    """The same for other kinds of clusters; the other half of the columns is the mirror image."""
+    draw = np.random.default_rng(4)
+    kinds: tuple[tuple[str, Passages, Chances], ...] = (
+        ("logit-normal, geometric sizes", geometric, logit_normal_chances),
+        ("logit-normal, equal sizes", equal, logit_normal_chances),
+        ("all or nothing", passages, all_or_nothing_chances),
+        ("all or nothing, geometric sizes", geometric, all_or_nothing_chances),
+    )
+    for name, sizes, chances in kinds:
+        for n in SIZES[:3]:
+            for size, correlation in CLUSTERS[1:]:
+                row = [
+                    covered(
+                        simulations,
+                        partial(cluster_draw, draw, n, size, p, correlation, sizes, chances),
+                        p,
+                    )
+                    for p in PROPORTIONS[:6]
+                ]
+                yield f"{name}: n = {n}, {size} a passage, correlation {correlation}", row
 
 
-def cluster_chances(
-    draw: np.random.Generator, p: float, correlation: float, labels: np.ndarray
-) -> np.ndarray:
-    """Chance of each document to be right: beta distributed over clusters, of mean p."""
-    scale = (1 - correlation) / correlation
-    return draw.beta(p * scale, (1 - p) * scale, labels.max() + 1)[labels]
+def known(simulations: int) -> Rows:
+    """What could be had if the correlation were known: Wilson's interval at the true effective number."""
+    draw = np.random.default_rng(5)
+    for n in SIZES[:2]:
+        for size, correlation in CLUSTERS:
+            row = []
+            for p in PROPORTIONS[:6]:
+                hits = 0
+                for _ in range(simulations):
+                    verdicts, labels = cluster_draw(draw, n, size, p, correlation)
+                    sizes = np.bincount(labels)
+                    effect = 1 + ((sizes**2).sum() / n - 1) * correlation
+                    hits += abs(verdicts.mean() - p) <= 1.96 * math.sqrt(p * (1 - p) * effect / n)
+                row.append(hits / simulations)
+            yield f"n = {n}, {size} a passage, correlation {correlation}", row
+
+
+def fewer(simulations: int, n: int) -> int:
+    """Half of them for the largest size."""
+    return simulations if n < 10_000 else simulations // 2
+
+
+def covered(simulations: int, draw_one: Callable[[], tuple[np.ndarray, list[int]]], truth: float) -> float:
+    """Share of the draws whose interval holds the truth; as `mean_estimate` inverts it, without its ends."""
+    return sum(verdicts_tail(*draw_one())(truth) >= 0.025 for _ in range(simulations)) / simulations
 
 
 DISCORDANCES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
-def paired() -> Iterator[tuple[str, list[float]]]:
+def paired() -> Rows:
     """95 % interval of a paired delta of 0/1 verdicts: exact coverage; columns are the share that changes."""
     z = float(norm.isf(0.025))
     for n in SIZES:
@@ -105,45 +155,45 @@ def outcomes(n: int, p: float) -> np.ndarray:
     return np.arange(binom.ppf(1e-10, n, p), binom.isf(1e-10, n, p) + 1)
 
 
-def paired_clustered(simulations: int) -> Iterator[tuple[str, list[float]]]:
+def paired_clustered(simulations: int) -> Rows:
     """The same where flips come in passages; columns are the share that changes."""
     draw = np.random.default_rng(1)
     for n in SIZES:
-        some = simulations if n < 10_000 else simulations // 4
-        for size, correlation in ((4, 0.2), (10, 0.2)):
-            row = []
-            for discordance in DISCORDANCES[2:]:
-                hits = 0
-                for _ in range(some):
-                    labels = passages(draw, n, size)
-                    worse = cluster_chances(draw, 0.5, correlation, labels)
-                    flips = draw.random(n) < cluster_chances(draw, discordance, correlation, labels)
-                    first = draw.random(n) < 0.5
-                    lost = draw.random(n) < worse
-                    first = np.where(flips, lost, first)
-                    second = np.where(flips, ~lost, first)
-                    values = first.astype(float).tolist(), second.astype(float).tolist()
-                    found = paired_estimate(*values, clusters=labels.tolist(), resamples=1)
-                    hits += found.low is not None and found.high is not None and found.low <= 0 <= found.high
-                row.append(hits / some)
-            yield f"n = {n}, {size} a passage", [math.nan, math.nan, *row]
+        for size in (4, 10):
+            for share, name in ((0.0, "no difference"), (0.6, "0.6 of it one way")):
+                row, count = [], fewer(simulations, n)
+                for discordance in DISCORDANCES[2:]:
+                    hits = sum(flips_covered(draw, n, size, discordance, share) for _ in range(count))
+                    row.append(hits / count)
+                yield f"n = {n}, {size} a passage, {name}", [math.nan, math.nan, *row]
 
 
-def repeats(simulations: int) -> Iterator[tuple[str, list[float]]]:
+def flips_covered(draw: np.random.Generator, n: int, size: int, discordance: float, share: float) -> bool:
+    """Whether the interval of one draw holds the true delta; flips and their directions have correlation 0.2."""
+    places = passages(draw, n, size)
+    flips = draw.random(n) < cluster_chances(draw, discordance, 0.2, places)
+    gain = draw.random(n) < cluster_chances(draw, (1 + share) / 2, 0.2, places)
+    differences, labels = flips * np.where(gain, 1.0, -1.0), places.tolist()
+    tail = paired_tail(differences, mean_error(differences, clusters=labels), clusters=labels)
+    lost, gained = float((differences < 0).sum()), float((differences > 0).sum())
+    return 0.025 <= tango_p(lost, gained, n, share * discordance, tail) <= 0.975
+
+
+def repeats(simulations: int) -> Rows:
     """95 % interval of pass@k from 10 answers to each problem; columns are the mean chance of one answer."""
     draw = np.random.default_rng(2)
-    for n in SIZES[:3]:
-        for k in (1, 5):
-            row = []
-            for p in PROPORTIONS:
-                chances = draw.beta(p * 2, (1 - p) * 2, 200_000)
-                truth, hits = float((1 - (1 - chances) ** k).mean()), 0
-                for _ in range(simulations // 4):
-                    right = draw.binomial(10, draw.choice(chances, n))
-                    found = pass_at_k_interval(right.tolist(), k)
-                    hits += found[0] <= truth <= found[1]
-                row.append(hits / (simulations // 4))
-            yield f"n = {n}, pass@{k}", row
+    for name, chances_of in (("beta", beta_chances), ("solved, coin or never", three_kinds)):
+        for n in SIZES[:3]:
+            for k in (1, 5):
+                row = []
+                for p in PROPORTIONS:
+                    truth, hits = float((1 - (1 - chances_of(draw, p, 400_000)) ** k).mean()), 0
+                    for _ in range(simulations):
+                        right = draw.binomial(10, chances_of(draw, p, n))
+                        found = pass_at_k_interval(right.tolist(), k)
+                        hits += found[0] <= truth <= found[1]
+                    row.append(hits / simulations)
+                yield f"{name}: n = {n}, pass@{k}", row
 
 
 def pass_at_k_interval(right: Sequence[int], k: int) -> tuple[float, float]:
@@ -215,7 +265,7 @@ GATE_POLICY = Policy.model_validate(
 )
 
 
-def gate(simulations: int) -> Iterator[tuple[str, list[float]]]:
+def gate(simulations: int) -> Rows:
     """Verdicts on a candidate of known damage (10 % of documents change); margins 1.5, 3 and pooled 2.5 points."""
     draw = np.random.default_rng(3)
     scenarios: tuple[tuple[str, dict[str, float]], ...] = (
@@ -247,9 +297,7 @@ def change(
     return np.where(right, draw.random(len(right)) >= lost, draw.random(len(right)) < gained)
 
 
-def show(
-    title: str, head: Sequence[object], rows: Iterator[tuple[str, list[float]]], bar: bool = True
-) -> None:
+def show(title: str, head: Sequence[object], rows: Rows, bar: bool = True) -> None:
     """Print a table; cells outside the bar are starred."""
     print(f"\n{title}\n\n| | {' | '.join(map(str, head))} |\n|---{'|---:' * len(head)}|")
     started, outside, total = time.monotonic(), 0, 0
@@ -272,9 +320,11 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=2000)
     given = parser.parse_args()
     count = given.simulations
-    parts: dict[str, tuple[Callable[[], Iterator[tuple[str, list[float]]]], Sequence[object], str | None]] = {
+    parts: dict[str, tuple[Callable[[], Rows], Sequence[object], str | None]] = {
         "mean": (mean, PROPORTIONS, mean.__doc__),
         "clustered": (lambda: clustered(count), PROPORTIONS, clustered.__doc__),
+        "others": (lambda: others(count), PROPORTIONS[:6], others.__doc__),
+        "known": (lambda: known(count), PROPORTIONS[:6], known.__doc__),
         "paired": (paired, DISCORDANCES, paired.__doc__),
         "paired-clustered": (lambda: paired_clustered(count), DISCORDANCES, paired_clustered.__doc__),
         "repeats": (lambda: repeats(count), PROPORTIONS, repeats.__doc__),

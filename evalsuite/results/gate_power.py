@@ -19,8 +19,9 @@ from evalsuite.stats.noninferiority import (
     mean_pass_chance,
     pass_chance,
 )
-from evalsuite.stats.paired import design_effect_of, tango_interval
+from evalsuite.stats.paired import design_effect_of
 from evalsuite.stats.stderr import mean_error
+from evalsuite.stats.tango import tango_interval
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,18 @@ def pooled_chance(policy: Policy, tasks: Sequence[Prospect], margin: float) -> f
     """Chance that an unchanged candidate passes the pooled verdict (normal approximation)."""
     from scipy.stats import norm
 
-    z = float(norm.isf(policy.alpha))
     deviation = math.sqrt(sum(one.discordance / one.effective_n for one in tasks)) / len(tasks)
-    bound = math.sqrt(sum(_half_width(one, z) ** 2 for one in tasks)) / len(tasks)
+    bound = math.sqrt(sum(_half_width(one, policy.alpha) ** 2 for one in tasks)) / len(tasks)
     return float(norm.cdf((margin - bound) / deviation)) if deviation else float(bound <= margin)
 
 
-def _half_width(task: Prospect, z: float) -> float:
+def _half_width(task: Prospect, alpha: float) -> float:
+    from scipy.stats import norm
+
     if not task.binary:
-        return z * math.sqrt(task.discordance / task.effective_n)
+        return float(norm.isf(alpha)) * math.sqrt(task.discordance / task.effective_n)
     each = task.effective_n * task.discordance / 2
-    return tango_interval(each, each, task.effective_n, quantile=z)[1]
+    return tango_interval(each, each, task.effective_n, 1 - 2 * alpha)[1]
 
 
 def refuse_hopeless(

@@ -1,17 +1,21 @@
 """Standard errors and 95 % intervals of scores.
 
-Public names: `Estimate`, `mean_estimate`, `macro_estimate`, `weighted_estimate`.
+Public names: `Estimate`, `mean_estimate`, `macro_estimate`, `weighted_estimate`, `verdicts_tail`.
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evalsuite.stats.stderr import MeanError, mean_error
+from evalsuite.stats.clusters import clustered_tail, clusters_of
+from evalsuite.stats.stderr import MeanError, cluster_totals, mean_error
 
 CONFIDENCE = 0.95
 Z = 1.959963984540054
 """Standard normal quantile of a two-sided 95 % interval."""
+_PRIOR_EVENTS = 0.5
+_PLAIN_CORRELATION = 0.2
+"""Of the documents of a cluster, before anything is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +36,22 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
     """Mean with its standard error; values that share a cluster are not independent (`mean_error`).
 
     The interval is Wilson's where every value is 0 or 1 (it stays inside [0, 1] and holds its level
-    near the ends: Brown, Cai and DasGupta 2001). Of shares (values inside [0, 1]: repeated samples, pass@k), and
-    with clusters, it is Wilson's at the effective number of documents, that with which a proportion would have
-    the same standard error, with Student's quantile (Franco, Little, Louis and Slud 2019, Journal of Survey Statistics and Methodology
-    7:334). Of other values it is the normal approximation, with clusters Student's t.
+    near the ends: Brown, Cai and DasGupta 2001), with clusters by the score test that integrates their
+    correlation out (`stats/clusters.py`). Of shares (values inside [0, 1]: repeated samples, pass@k) it is Wilson's at
+    the effective number of documents (`_of_shares`), of other values the normal one, with clusters Student's t.
     """
     error = mean_error(values, clusters=clusters)
-    n, shares = len(values), all(0 <= value <= 1 for value in values)
-    binary = shares and all(value in (0, 1) for value in values)
+    n, groups = len(values), None if clusters is None else error.units
     if error.stderr is None:
-        return Estimate(error.value, None, None, None, n, None if clusters is None else error.units)
-    if clusters is not None:
-        low, high = _interval(error, n if binary else math.inf, shares)
-        return Estimate(error.value, error.stderr, low, high, n, error.units)
-    if binary:
-        low, high = _wilson(math.fsum(values), n)
+        return Estimate(error.value, None, None, None, n, groups)
+    shares = all(0 <= value <= 1 for value in values)
+    if shares and all(value in (0, 1) for value in values):
+        low, high = _of_verdicts(values, clusters, error)
     elif shares:
-        # Each document as its own cluster: the degrees of freedom see that a few may hold all that differs.
-        low, high = _interval(mean_error(values, clusters=range(n)), math.inf, shares)
+        low, high = _of_shares(values, clusters, error)
     else:
-        low, high = error.value - Z * error.stderr, error.value + Z * error.stderr
-    return Estimate(error.value, error.stderr, low, high, n)
+        low, high = _student(error) if clusters is not None else _around(error, Z)
+    return Estimate(error.value, error.stderr, low, high, n, groups)
 
 
 def macro_estimate(
@@ -89,18 +88,89 @@ def weighted_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | 
     return Estimate(value, stderr, value - Z * stderr, value + Z * stderr, n, clusters)
 
 
-def _interval(error: MeanError, most: float, shares: bool) -> tuple[float, float]:
-    """`most`: clusters never make 0/1 verdicts worth more than as many independent documents."""
+def _of_verdicts(
+    values: Sequence[float], clusters: Sequence[Hashable] | None, error: MeanError
+) -> tuple[float, float]:
+    if clusters is None:
+        return _wilson(math.fsum(values), len(values))
+    from scipy.optimize import brentq
+
+    value, edge = error.value, 1e-9 / len(values)
+    tail = verdicts_tail(values, clusters, error)
+
+    def beyond(truth: float) -> float:
+        return tail(truth) - (1 - CONFIDENCE) / 2
+
+    inner = min(max(value, edge), 1 - edge)
+    low = brentq(beyond, edge, inner, xtol=1e-9) if value else 0.0
+    high = brentq(beyond, inner, 1 - edge, xtol=1e-9) if value < 1 else 1.0
+    return float(low), float(high)
+
+
+def verdicts_tail(
+    values: Sequence[float], clusters: Sequence[Hashable], error: MeanError | None = None
+) -> Callable[[float], float]:
+    """Chance that a score of clustered 0/1 verdicts lies as far to the side where it does, by the true score.
+
+    The 95 % interval of `mean_estimate` is where this is 0.025 or more.
+    """
+    import numpy as np
+
+    x = np.asarray(values, float)
+    error = error or mean_error(x, clusters=clusters)
+    value, n, alike = error.value, len(x), clusters_of(x, clusters)
+    observed = n * (error.stderr or 0.0) ** 2 / (value * (1 - value)) if 0 < value < 1 else None
+
+    def tail(truth: float) -> float:
+        variance = n * truth * (1 - truth)
+        score = n * abs(value - truth) / math.sqrt(variance)
+        return clustered_tail(score, *alike.design_effects(truth), observed, variance)
+
+    return tail
+
+
+def _of_shares(
+    values: Sequence[float], clusters: Sequence[Hashable] | None, error: MeanError
+) -> tuple[float, float]:
+    """Wilson's at the effective number of documents, with Student's quantile (Franco, Little, Louis and Slud 2019,
+    Journal of Survey Statistics and Methodology 7:334).
+
+    That number is n over the design effect: the variance of the mean over that of as many 0/1 verdicts of that mean.
+    Where a handful of documents holds all that differs from 0 or 1, it is estimated from these few, and
+    near saturation they often are not among the sampled ones. Half an event (Jeffreys's share of a 0/1 verdict) is
+    therefore added with the design effect of plain verdicts: 1, or 0.2 (size - 1) more with clusters of that
+    size. The quantile has the degrees of freedom of the design effect's logarithm, by its influence function.
+    """
+    import numpy as np
     from scipy.stats import t
 
-    stderr = error.stderr or 0.0
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, error.dof))
-    if not shares or (not stderr and 0 < error.value < 1):
-        return error.value - quantile * stderr, error.value + quantile * stderr
-    # All right or all wrong: nothing tells how alike a cluster's documents are; count each cluster once.
-    effective = min(most, error.value * (1 - error.value) / stderr**2) if stderr else error.units
-    effective *= (Z / quantile) ** 2
-    return _wilson(error.value * effective, effective)
+    x, n, value = np.asarray(values, float), len(values), error.value
+    labels: Sequence[Hashable] = range(n) if clusters is None else clusters
+    totals, sizes = cluster_totals(x - value, labels)
+    size = float((sizes**2).sum()) / n
+    plain = 1.0 if clusters is None else 1 + (size - 1) * _PLAIN_CORRELATION
+    events = n * value * (1 - value)
+    assert error.stderr is not None
+    seen = n**2 * error.stderr**2
+    effect = (seen + _PRIOR_EVENTS * plain) / (events + _PRIOR_EVENTS)
+    dof = error.dof
+    if seen and events:
+        influence = totals**2 / (totals**2).sum() - 1 / len(totals) - (1 - 2 * value) * totals / events
+        trust = seen / (seen + _PRIOR_EVENTS * plain)
+        dof = min(dof, 2 / max(float((influence**2).sum()) * trust**2, 1e-12))
+    effective = n / effect * (Z / float(t.ppf((1 + CONFIDENCE) / 2, dof))) ** 2
+    return _wilson(value * effective, effective)
+
+
+def _student(error: MeanError) -> tuple[float, float]:
+    from scipy.stats import t
+
+    return _around(error, float(t.ppf((1 + CONFIDENCE) / 2, error.dof)))
+
+
+def _around(error: MeanError, quantile: float) -> tuple[float, float]:
+    half = quantile * (error.stderr or 0.0)
+    return error.value - half, error.value + half
 
 
 def _wilson(successes: float, n: float) -> tuple[float, float]:

@@ -12,8 +12,9 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from evalsuite.stats.paired import design_effect_of, document_weights, tango_interval, tango_score
+from evalsuite.stats.paired import design_effect_of, document_weights
 from evalsuite.stats.stderr import mean_error
+from evalsuite.stats.tango import paired_tail, tango_interval, tango_p, tango_score
 
 _MOST_ENUMERATED = 1_000
 """Expected discordant documents up to which outcomes are enumerated; beyond, the normal distribution is exact
@@ -59,7 +60,7 @@ def noninferiority(
     The score test of a non-zero difference is Nam's (1997, Biometrics 53:1422), whose interval is Tango's.
     """
     import numpy as np
-    from scipy.stats import norm, t
+    from scipy.stats import t
 
     first, second = np.asarray(baseline, float), np.asarray(candidate, float)
     worse = second - first if lower_is_better else first - second
@@ -70,11 +71,11 @@ def noninferiority(
     low = high = None
     p_beyond = 1.0
     if error.stderr is not None and binary:
-        lost, gained = effective * weights[worse > 0].sum(), effective * weights[worse < 0].sum()
-        quantile = float(norm.isf(alpha) if simple else t.isf(alpha, error.dof))
-        low, high = tango_interval(gained, lost, effective, quantile=quantile)
-        score = float(tango_score(gained, lost, effective, margin))
-        p_beyond = float(norm.sf(score) if simple else t.sf(score, error.dof))
+        n = effective if strata is not None else len(worse)
+        lost, gained = n * weights[worse > 0].sum(), n * weights[worse < 0].sum()
+        tail = paired_tail(worse, error, strata=strata, clusters=clusters)
+        low, high = tango_interval(gained, lost, n, 1 - 2 * alpha, tail)
+        p_beyond = tango_p(gained, lost, n, margin, tail)
     elif error.stderr is not None:
         half = float(t.isf(alpha, error.dof)) * error.stderr
         low, high = error.value - half, error.value + half

@@ -1,6 +1,7 @@
 """Two runs on the same documents: is the difference real, and how big is it?
 
-Public names: `Paired`, `paired_estimate`, `mcnemar_exact`, `sign_flip`, `tango_interval`.
+Public names: `Paired`, `paired_estimate`, `mcnemar_exact`, `sign_flip`, `document_weights`,
+`design_effect_of`.
 """
 
 import math
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from evalsuite.stats.bootstrap import bootstrap_interval
 from evalsuite.stats.intervals import CONFIDENCE
-from evalsuite.stats.stderr import MeanError, mean_error
+from evalsuite.stats.stderr import MeanError, cluster_totals, mean_error
+from evalsuite.stats.tango import paired_tail, tango_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,8 +63,9 @@ def paired_estimate(
     """Delta of two runs with its paired interval and a test of no difference.
 
     0/1 verdicts: Tango's score interval, McNemar's exact test. Otherwise a bootstrap interval over documents
-    and a sign-flip permutation test. Strata (macro average) and clusters go into both: the score interval is
-    taken at the effective number of documents, the permutation flips whole clusters.
+    and a sign-flip permutation test. Clusters and strata (macro average) go into both: the score interval
+    integrates the clusters' correlation out (`stats/tango.py`), with strata it is taken at the effective number
+    of documents; the permutation flips whole clusters.
 
     Args:
         baseline: value of each common document.
@@ -74,6 +77,7 @@ def paired_estimate(
         seed: of their random stream; equal input, equal result.
     """
     import numpy as np
+    from scipy.stats import t
 
     first, second = np.asarray(baseline, float), np.asarray(candidate, float)
     if len(first) != len(second):
@@ -84,9 +88,20 @@ def paired_estimate(
     weights = document_weights(strata, len(differences))
     simple = strata is None and clusters is None
     design_effect = 1.0 if simple else design_effect_of(differences, error)
-    low, high, method = _interval(
-        differences, weights, error, design_effect, binary, simple, confidence, resamples, seed
-    )
+    low = high = None
+    method: IntervalMethod = "none"
+    if error.stderr is not None and binary:
+        n = len(differences) / (design_effect if strata is not None else 1.0)
+        lost, gained = n * weights[differences < 0].sum(), n * weights[differences > 0].sum()
+        tail = paired_tail(differences, error, strata=strata, clusters=clusters)
+        low, high = tango_interval(lost, gained, n, confidence, tail=tail)
+        method = "tango"
+    elif error.stderr is not None and simple:
+        low, high = bootstrap_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+        method = "bootstrap"
+    elif error.stderr is not None:
+        half = float(t.ppf((1 + confidence) / 2, error.dof)) * error.stderr
+        low, high, method = error.value - half, error.value + half, "t"
     if binary and simple:
         test: Test = "mcnemar"
         p = mcnemar_exact(int((differences < 0).sum()), int((differences > 0).sum()))
@@ -145,84 +160,6 @@ def sign_flip(contributions: "Sequence[float] | np.ndarray", resamples: int = 9_
     return (hits + 1) / (resamples + 1)
 
 
-def tango_interval(
-    lost: float, gained: float, n: float, confidence: float = CONFIDENCE, quantile: float | None = None
-) -> tuple[float, float]:
-    """Score interval of the difference of paired proportions (Tango 1998, Statistics in Medicine 17:891).
-
-    It holds its level with few discordant documents, where the normal interval is far too short (none at all
-    without discordance). Counts may be fractions: effective numbers of a clustered or weighted design.
-
-    Args:
-        lost: documents right in the baseline only.
-        gained: documents right in the candidate only.
-        n: all common documents.
-        confidence: two-sided level.
-        quantile: in place of the normal quantile.
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import norm
-
-    z = quantile if quantile is not None else float(norm.ppf((1 + confidence) / 2))
-    delta = (gained - lost) / n
-
-    def high_side(bound: float) -> float:
-        return float(tango_score(lost, gained, n, bound)) + z
-
-    def low_side(bound: float) -> float:
-        return float(tango_score(lost, gained, n, bound)) - z
-
-    edge = 1 - 1e-12
-    high = 1.0 if high_side(edge) > 0 else brentq(high_side, delta, edge, xtol=1e-10)
-    low = -1.0 if low_side(-edge) < 0 else brentq(low_side, -edge, delta, xtol=1e-10)
-    return float(low), float(high)
-
-
-def tango_score(
-    lost: "np.ndarray | float", gained: "np.ndarray | float", n: float, delta: float
-) -> "np.ndarray":
-    """Score statistic of the hypothesis that the true difference is `delta`; vectorised over the counts.
-
-    The variance is taken at the most likely probabilities under that hypothesis (Tango 1998, eq. 8 to 10).
-    """
-    import numpy as np
-
-    b, c = np.asarray(gained, float), np.asarray(lost, float)
-    linear = (2 * n - b + c) * delta - b - c
-    root = np.sqrt(np.maximum(linear**2 + 8 * n * c * delta * (1 - delta), 0))
-    only_lost = (root - linear) / (4 * n)
-    variance = np.maximum(n * (2 * only_lost + delta * (1 - delta)), 1e-300)
-    return (b - c - n * delta) / np.sqrt(variance)
-
-
-def _interval(
-    differences: "np.ndarray",
-    weights: "np.ndarray",
-    error: MeanError,
-    design_effect: float,
-    binary: bool,
-    simple: bool,
-    confidence: float,
-    resamples: int,
-    seed: int,
-) -> tuple[float | None, float | None, IntervalMethod]:
-    if error.stderr is None:
-        return None, None, "none"
-    if simple and not binary:
-        return *bootstrap_interval(
-            differences, confidence=confidence, resamples=resamples, seed=seed
-        ), "bootstrap"
-    from scipy.stats import t
-
-    quantile = None if simple else float(t.ppf((1 + confidence) / 2, error.dof))
-    if not binary:
-        half = (quantile or 0.0) * error.stderr
-        return error.value - half, error.value + half, "t"
-    n = len(differences) / design_effect
-    lost, gained = n * weights[differences < 0].sum(), n * weights[differences > 0].sum()
-    return *tango_interval(lost, gained, n, confidence, quantile), "tango"
-
-
 def document_weights(strata: Sequence[Hashable] | None, n: int) -> "np.ndarray":
     """Weight of each document in the score; they sum to 1."""
     import numpy as np
@@ -236,12 +173,7 @@ def document_weights(strata: Sequence[Hashable] | None, n: int) -> "np.ndarray":
 
 
 def _totals(contributions: "np.ndarray", clusters: Sequence[Hashable] | None) -> "np.ndarray":
-    import numpy as np
-
-    if clusters is None:
-        return contributions
-    _, place = np.unique(np.asarray([str(one) for one in clusters]), return_inverse=True)
-    return np.bincount(place, weights=contributions)
+    return contributions if clusters is None else cluster_totals(contributions, clusters)[0]
 
 
 def design_effect_of(differences: "np.ndarray", error: MeanError) -> float:

@@ -1,6 +1,6 @@
 """Standard error of a mean whose documents may come in strata and clusters.
 
-Public names: `MeanError`, `mean_error`.
+Public names: `MeanError`, `mean_error`, `cluster_totals`.
 
 A *cluster* is a group of documents that share a source (a passage, a template), so that their verdicts go
 together; clusters are the sampled unit then. A *stratum* is a member task with a weight of its own: the
@@ -50,7 +50,7 @@ def mean_error(
         raise ValueError("no values")
     parts = []
     for places in _groups(strata, len(x)):
-        labels = None if clusters is None else [clusters[place] for place in places]
+        labels = clusters if clusters is None or strata is None else [clusters[place] for place in places]
         parts.append(_one_stratum(x[places], labels))
     count = len(parts)
     value = math.fsum(part.value for part in parts) / count
@@ -62,6 +62,15 @@ def mean_error(
     spread = math.fsum(v * v / part.dof for v, part in zip(variances, parts, strict=True))
     dof = total * total / spread if spread else math.fsum(part.dof for part in parts)
     return MeanError(value, math.sqrt(total), dof, units)
+
+
+def cluster_totals(values: "np.ndarray", labels: Sequence[Hashable]) -> "tuple[np.ndarray, np.ndarray]":
+    """Sum of the values and number of documents of each cluster, in order of first appearance."""
+    import numpy as np
+
+    codes = {label: code for code, label in enumerate(dict.fromkeys(labels))}
+    place = np.fromiter(map(codes.__getitem__, labels), int, len(labels))
+    return np.bincount(place, weights=values), np.bincount(place)
 
 
 def _groups(labels: Sequence[Hashable] | None, n: int) -> "list[np.ndarray]":
@@ -77,26 +86,23 @@ def _groups(labels: Sequence[Hashable] | None, n: int) -> "list[np.ndarray]":
 
 
 def _one_stratum(x: "np.ndarray", clusters: Sequence[Hashable] | None) -> MeanError:
-    import numpy as np
 
     n = len(x)
     mean = math.fsum(x) / n
     if clusters is None:
         stderr = math.sqrt(math.fsum((x - mean) ** 2) / (n - 1) / n) if n > 1 else None
         return MeanError(mean, stderr, n - 1.0, n)
-    codes: dict[Hashable, int] = {}
-    place = np.array([codes.setdefault(label, len(codes)) for label in clusters])
-    if len(codes) == 1:
+    totals, sizes = cluster_totals(x - mean, clusters)
+    if len(sizes) == 1:
         return MeanError(mean, None, 0.0, 1)
-    share = np.bincount(place) / n
-    residual = np.bincount(place, weights=x - mean) / n
+    share, residual = sizes / n, totals / n
     variance = float((residual**2 / (1 - share)).sum())
     # Bell and McCaffrey's (tr B)^2 / tr(B^2) for a mean, documents independent under the working model.
     ratio = share**2 / (1 - share)
     dof = 1 / float((share**2).sum() + ratio.sum() ** 2 - (ratio**2).sum())
     if variance:
         dof = min(dof, _dof_of_skewed_totals(residual))
-    return MeanError(mean, math.sqrt(variance), dof, len(codes))
+    return MeanError(mean, math.sqrt(variance), dof, len(sizes))
 
 
 def _dof_of_skewed_totals(totals: "np.ndarray") -> float:

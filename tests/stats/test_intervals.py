@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from evalsuite.stats.intervals import CONFIDENCE, Estimate, Z, macro_estimate, mean_estimate
+from evalsuite.stats.stderr import mean_error
 
 
 def zeros_and_ones(successes: int, n: int) -> list[int]:
@@ -47,15 +48,24 @@ def test_shares_have_wilsons_interval_at_the_effective_number_of_documents():
     found = mean_estimate([0.0, 0.25, 0.5, 1.0, 1.0])
     assert (found.value, found.stderr) == (pytest.approx(0.55), pytest.approx(0.2))
     z = 2.776  # Student's t with 4 degrees of freedom
-    effective = 0.55 * 0.45 / 0.2**2
+    # 25 * 0.2^2 = 1 is seen, of 5 * 0.55 * 0.45 = 1.2375 events; half an event is added to both.
+    effective = 5 / ((1 + 0.5) / (1.2375 + 0.5))
     middle = (0.55 + z**2 / (2 * effective)) / (1 + z**2 / effective)
     assert (found.low + found.high) / 2 == pytest.approx(middle, abs=1e-4)
     assert 0 < found.low < 0.55 < found.high < 1
 
 
-def test_equal_shares_have_no_spread():
-    found = mean_estimate([0.5] * 4)
-    assert (found.low, found.high, found.stderr) == (0.5, 0.5, 0.0)
+def test_equal_shares_leave_the_uncertainty_of_half_an_event():
+    few, many = mean_estimate([0.5] * 4), mean_estimate([0.5] * 1000)
+    assert (few.stderr, many.stderr) == (0.0, 0.0)
+    assert few.high - few.low > 0.2
+    assert many.high - many.low < 0.003
+
+
+def test_shares_that_are_nearly_all_1_are_no_surer_than_as_many_verdicts():
+    found, verdicts = mean_estimate([1.0] * 163 + [0.996]), mean_estimate([1] * 164)
+    assert found.low == pytest.approx(verdicts.low, abs=0.004)
+    assert mean_error([1.0] * 163 + [0.996]).stderr < 3e-5  # alone it would claim 99.99 to 100
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
@@ -108,7 +118,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(chance, n):
 
 def test_the_normal_interval_covers_the_truth_as_often_as_it_says():
     draw = random.Random(0)
-    runs = [mean_estimate([draw.random() for _ in range(40)]) for _ in range(2000)]
+    runs = [mean_estimate([draw.gauss(0.5, 1) for _ in range(40)]) for _ in range(2000)]
     assert sum(one.low <= 0.5 <= one.high for one in runs) / 2000 == pytest.approx(CONFIDENCE, abs=0.015)
 
 

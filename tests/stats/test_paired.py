@@ -8,7 +8,8 @@ from scipy.stats import binom, norm, permutation_test
 from statsmodels.stats.contingency_tables import mcnemar
 
 from evalsuite.stats.multiple import holm
-from evalsuite.stats.paired import mcnemar_exact, paired_estimate, sign_flip, tango_interval, tango_score
+from evalsuite.stats.paired import mcnemar_exact, paired_estimate, sign_flip
+from evalsuite.stats.tango import tango_interval, tango_score
 
 
 @pytest.mark.parametrize(("lost", "gained"), [(0, 0), (0, 6), (3, 5), (40, 15)])

@@ -11,8 +11,9 @@ from evalsuite.stats.noninferiority import (
     noninferiority,
     pass_chance,
 )
-from evalsuite.stats.paired import mcnemar_exact, tango_score
+from evalsuite.stats.paired import mcnemar_exact
 from evalsuite.stats.power import detectable_delta, detectable_mean_delta, documents_needed
+from evalsuite.stats.tango import tango_score
 
 
 def test_the_detectable_difference_is_found_with_the_power_it_says():

@@ -37,6 +37,18 @@ def test_the_error_of_pass_at_k_is_of_documents():
     assert (found.n, found.stderr) == (40, mean_estimate(values).stderr)
 
 
+@pytest.mark.parametrize("chance", [0.5, 0.9, 0.95])
+def test_the_interval_of_pass_at_k_covers_the_truth_also_where_nearly_all_is_solved(chance):
+    """The short form of benchmarks/coverage.py; it may cover more where next to nothing fails."""
+    draw = np.random.default_rng(0)
+    chances = draw.beta(chance * 2, (1 - chance) * 2, 200_000)
+    truth, hits = (1 - (1 - chances) ** 5).mean(), 0
+    for _ in range(400):
+        found = pass_at_k_estimate(draw.binomial(10, draw.choice(chances, 164)).tolist(), [10] * 164, 5)
+        hits += found.low <= truth <= found.high
+    assert 0.93 <= hits / 400 <= 0.985
+
+
 def test_majority_of_all_is_the_plain_vote():
     answers, right = list("aaabbc"), [True] * 3 + [False] * 3
     assert majority_at_k(answers, right, 6) == 1.0
