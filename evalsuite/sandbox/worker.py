@@ -110,6 +110,9 @@ class Worker:
         except SandboxFailed:
             self.close()
             raise
+        except OSError as error:
+            self.close()
+            raise SandboxFailed(f"this machine has no room for another process or file: {error}") from None
 
     def _judged(self, program: Program, mode: str) -> Verdict:
         token = secrets.token_hex(16)

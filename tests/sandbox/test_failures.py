@@ -84,6 +84,18 @@ def test_a_worker_that_hangs_is_given_up(monkeypatch):
         assert sandbox.run([RIGHT])[0].passed
 
 
+def test_a_machine_without_room_for_files_is_no_verdict(sandbox, monkeypatch):
+    def full(name):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "memfd_create", full)
+        (told,) = sandbox.run([RIGHT])
+    assert isinstance(told, SandboxFailed)
+    assert "Too many open files" in str(told)
+    assert sandbox.run([RIGHT])[0].passed
+
+
 def test_nothing_is_left_when_it_closes():
     with open_sandbox(workers=2) as sandbox:
         sandbox.run([RIGHT] * 4)
