@@ -78,7 +78,6 @@ def prove(name: str, make: Make, folder: str) -> Tier:
     worker = make(-1)
     held, broken = [], []
     try:
-        worker.start()
         for proof in proofs.hostile(folder):
             verdict = worker.run(proof.program)
             if verdict.outcome in proof.outcomes:
