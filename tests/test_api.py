@@ -51,7 +51,7 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
         "trust_remote_code": False,
         "allow_data_drift": False,
     }
-    assert log.model.numerics == "transformers bfloat16 cpu"
+    assert log.model.numerics == "transformers bfloat16 cpu packed"
 
 
 def test_a_run_tells_its_progress(bench, model):

@@ -42,7 +42,7 @@ def test_every_kind_of_task_is_scored(tiny):
     assert log.status == "complete"
     assert [task.counts.scored for task in log.tasks] == [8] * 4
     assert {one.format for one in log.tasks} == {"cloze", "letters", "generate"}
-    assert log.model.numerics == "transformers float32 cpu"
+    assert log.model.numerics == "transformers float32 cpu packed"
     assert log.model.id == str(model)
     assert all(task.tokens > 0 and task.seconds > 0 for task in log.tasks)
     store = ResponseStore(bench.out / "responses.sqlite")
@@ -135,17 +135,17 @@ def test_the_same_weights_elsewhere_share_a_store(tiny, tmp_path):
 def test_running_out_of_memory_is_counted_and_mended_by_the_next_run(tiny, tmp_path, monkeypatch):
     import torch
 
-    from evalsuite.engine import score
+    from evalsuite.engine import packed
 
     bench, model, log = tiny
-    original = score.score_batch
+    original = packed.run_body
 
-    def small(loaded, batch):
-        if len(batch) > 1 or len(batch[0].ids) > 40:
+    def small(loaded, tree):
+        if len(tree.pack) > 40:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return original(loaded, batch)
+        return original(loaded, tree)
 
-    monkeypatch.setattr(score, "score_batch", small)
+    monkeypatch.setattr(packed, "run_body", small)
     short = run_tiny(bench, model, tmp_path / "out")
     assert short.status == "incomplete"
     letters = short.task("quiz:letters")

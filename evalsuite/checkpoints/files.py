@@ -131,6 +131,8 @@ def _gguf_config(metadata: dict[str, Any]) -> dict[str, Any]:
     config = {
         "model_type": family,
         "max_position_embeddings": metadata.get(f"{family}.context_length"),
+        "hidden_size": metadata.get(f"{family}.embedding_length"),
+        "intermediate_size": metadata.get(f"{family}.feed_forward_length"),
         "vocab_size": metadata.get(f"{family}.vocab_size", metadata.get("tokenizer.ggml.tokens")),
     }
     return {key: value for key, value in config.items() if value is not None}

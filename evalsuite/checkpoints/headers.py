@@ -4,6 +4,7 @@ Reads a few kilobytes (safetensors) or the header (GGUF), never the weights.
 """
 
 import json
+import math
 import mmap
 import struct
 from pathlib import Path
@@ -25,11 +26,7 @@ def check_safetensors(path: Path) -> None:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size, LONGEST_SAFETENSORS_HEADER):
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
+        length, header = _safetensors_header(path)
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     except OSError as error:
         raise ModelError(f"Weight file {path} cannot be read: {error.strerror}.") from None
@@ -38,6 +35,26 @@ def check_safetensors(path: Path) -> None:
     expected = 8 + length + max(ends, default=0)
     if size != expected:
         raise ModelError(f"Weight file {path} has {size} bytes instead of {expected}: get it again.")
+
+
+def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Its length in bytes, and its content."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > min(path.stat().st_size, LONGEST_SAFETENSORS_HEADER):
+            raise ValueError("its header is longer than the file")
+        return length, json.loads(file.read(length))
+
+
+def count_parameters(path: Path) -> int | None:
+    """Numbers in the tensors of a weight file that was checked; None if its format does not tell."""
+    if path.suffix == ".safetensors":
+        _, header = _safetensors_header(path)
+        return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    if path.suffix == ".gguf":
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _GgufCursor(data).parameters()
+    return None
 
 
 def read_gguf_header(path: Path) -> dict[str, Any]:
@@ -69,10 +86,17 @@ class _GgufCursor:
         if version not in (2, 3):
             raise ValueError(f"version {version}")
         metadata = {self.string(): self.value(self.scalar("I")) for _ in range(pairs)}
-        last_offset = max((self.tensor_offset() for _ in range(tensors)), default=0)
+        last_offset = max((self.tensor()[1] for _ in range(tensors)), default=0)
         if tensors and self.at + last_offset >= len(self.data):
             raise ValueError("cut off")
         return metadata
+
+    def parameters(self) -> int:
+        _, tensors, pairs = self.scalar("I"), self.scalar("Q"), self.scalar("Q")
+        for _ in range(pairs):
+            self.string()
+            self.value(self.scalar("I"))
+        return sum(self.tensor()[0] for _ in range(tensors))
 
     def scalar(self, code: str) -> Any:
         (value,) = struct.unpack_from("<" + code, self.data, self.at)
@@ -104,9 +128,9 @@ class _GgufCursor:
                 self.array_length()
         return count
 
-    def tensor_offset(self) -> int:
-        """Step over a tensor's name, shape and type; where its data starts within the data section."""
+    def tensor(self) -> tuple[int, int]:
+        """Step over a tensor's entry: how many numbers it has, and where they start within the data section."""
         self.string()
-        dimensions = self.scalar("I")
-        self.at += 8 * dimensions + 4
-        return self.scalar("Q")
+        numbers = math.prod(self.scalar("Q") for _ in range(self.scalar("I")))
+        self.scalar("I")
+        return numbers, self.scalar("Q")

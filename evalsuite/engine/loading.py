@@ -26,6 +26,8 @@ class LoadedModel:
     """What the run log should say about it."""
     parameters: frozenset[str]
     """Names that its forward takes."""
+    rounded_logits: bool = False
+    """Logits and log-probabilities have the model's data type, not float32."""
 
     @property
     def is_recurrent(self) -> bool:
@@ -45,7 +47,13 @@ class LoadedModel:
 
 
 def load_model(
-    files: ModelFiles, *, device: str, dtype: str, trust_remote_code: bool, allow_slow_kernels: bool
+    files: ModelFiles,
+    *,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool,
+    allow_slow_kernels: bool,
+    rounded_logits: bool = False,
 ) -> LoadedModel:
     """Load the weights onto a resolved device in a resolved data type.
 
@@ -60,13 +68,20 @@ def load_model(
     except Exception as error:
         raise ModelError(_why_not_loaded(files, error, trust_remote_code)) from error
     _refuse_random_weights(files, report)
-    return ready(model, device, (*notes, *support.patch(model)))
+    return ready(model, device, (*notes, *support.patch(model)), rounded_logits=rounded_logits)
 
 
-def ready(model: Any, device: str, notes: tuple[str, ...] = ()) -> LoadedModel:
-    """Make a transformers model that is on `device` already ready for use; its head gives float32 logits."""
-    widen_head(model)
-    return LoadedModel(model.eval(), device, notes, frozenset(inspect.signature(model.forward).parameters))
+def ready(
+    model: Any, device: str, notes: tuple[str, ...] = (), *, rounded_logits: bool = False
+) -> LoadedModel:
+    """Make a transformers model that is on `device` already ready for use.
+
+    Its head gives float32 logits, unless `rounded_logits` asks for the model's data type.
+    """
+    if not rounded_logits:
+        widen_head(model)
+    parameters = frozenset(inspect.signature(model.forward).parameters)
+    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits)
 
 
 def _from_pretrained(files: ModelFiles, device: str, dtype: str, trust_remote_code: bool) -> tuple[Any, Any]:

@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from evalsuite.engine.plan import Inputs, Ints, Run
+from evalsuite.engine.plan import Inputs, Ints, Run, ScorePlan
+from evalsuite.types import ScoreRequest
 
 
 @dataclass(frozen=True)
@@ -83,3 +84,32 @@ def lay(inputs: Inputs, run: Run, read: Sequence[int]) -> tuple[Pack, list[Ints]
         start, depth = stop, length
     ends[path[:depth]] = size
     return Pack(ids, depths, parents, ends), wanted
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read from a pack: for each continuation token of each request, which position foretells it."""
+
+    requests: tuple[ScoreRequest, ...]
+    rows: Ints
+    """Positions whose logits somebody needs, ascending."""
+    row_of: Ints
+    """(targets,) index among `rows`; the targets of one request follow each other."""
+    tokens: Ints
+    """(targets,) ids."""
+
+
+def lay_requests(plan: ScorePlan, run: Run) -> tuple[Pack, Reading]:
+    """The pack of a run of the plan's inputs, and what its requests read from it."""
+    together = [plan.requests[index] for index in run]
+    longest = [max(len(one.continuation) for one in requests) for requests in together]
+    pack, paths = lay(plan.inputs, run, longest)
+    positions = [
+        path[-len(one.continuation) :]
+        for requests, path in zip(together, paths, strict=True)
+        for one in requests
+    ]
+    requests = tuple(one for requests in together for one in requests)
+    rows, row_of = np.unique(np.concatenate(positions), return_inverse=True)
+    tokens = np.array([token for one in requests for token in one.continuation], np.int64)
+    return pack, Reading(requests, rows, row_of, tokens)

@@ -8,37 +8,26 @@ import numpy as np
 import torch
 
 from evalsuite.engine.loading import LoadedModel
-from evalsuite.engine.pack import lay
+from evalsuite.engine.needs import POSITIONS_PER_CHUNK
+from evalsuite.engine.pack import Reading, lay_requests
 from evalsuite.engine.plan import Run, ScorePlan
-from evalsuite.engine.score import POSITIONS_PER_CHUNK
+from evalsuite.engine.score import read_targets
 from evalsuite.engine.tree import Tree, tree_of
 from evalsuite.engine.tree_attention import attending
+from evalsuite.engine.tree_mamba import walking
 from evalsuite.types import Score, ScoreRequest
 
 
 @torch.inference_mode()
 def score_run(loaded: LoadedModel, plan: ScorePlan, run: Run) -> list[tuple[ScoreRequest, Score]]:
     """Answers to everything that is read from the inputs of a run."""
-    requests = [plan.requests[index] for index in run]
-    pack, positions = lay(
-        plan.inputs, run, [max(len(one.continuation) for one in together) for together in requests]
-    )
-    targets = np.concatenate(
-        [
-            path[-len(one.continuation) :]
-            for together, path in zip(requests, positions, strict=True)
-            for one in together
-        ]
-    )
-    flat = [one for together in requests for one in together]
-    tokens = torch.tensor([token for one in flat for token in one.continuation])
-    rows, row_of = np.unique(targets, return_inverse=True)
+    pack, reading = lay_requests(plan, run)
     output = run_body(loaded, tree_of(pack, loaded.device))
-    log_probs, is_best = _read(loaded, output, torch.from_numpy(rows), torch.from_numpy(row_of), tokens)
-    ends = np.cumsum([0, *(len(one.continuation) for one in flat)]).tolist()
+    log_probs, is_best = _read(loaded, output, reading)
+    ends = np.cumsum([0, *(len(one.continuation) for one in reading.requests)]).tolist()
     return [
         (request, Score(tuple(log_probs[start:end]), all(is_best[start:end])))
-        for request, (start, end) in zip(flat, pairwise(ends), strict=True)
+        for request, (start, end) in zip(reading.requests, pairwise(ends), strict=True)
     ]
 
 
@@ -47,7 +36,7 @@ def run_body(loaded: LoadedModel, tree: Tree) -> Any:
     body = loaded.model.base_model
     options = {"position_ids": tree.depths[None], "use_cache": False}
     taken = inspect.signature(body.forward).parameters
-    with attending(loaded.model, tree):
+    with attending(loaded.model, tree), walking(loaded.model, tree):
         return body(
             input_ids=tree.ids[None], **{name: value for name, value in options.items() if name in taken}
         )
@@ -70,30 +59,20 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
         del body.__dict__["forward"]
 
 
-def _read(
-    loaded: LoadedModel, output: Any, rows: torch.Tensor, row_of: torch.Tensor, tokens: torch.Tensor
-) -> tuple[list[float], list[bool]]:
-    """Log-probability of each target token, and whether it is the best one of its row (a tie is).
-
-    Args:
-        loaded: the model.
-        output: of its body.
-        rows: (r,) positions that are read.
-        row_of: (n,) index among `rows` of each target.
-        tokens: (n,) the targets.
-    """
-    log_probs, is_best = torch.empty(len(tokens)), torch.empty(len(tokens), dtype=torch.bool)
+def _read(loaded: LoadedModel, output: Any, reading: Reading) -> tuple[list[float], list[bool]]:
+    """Log-probability of each target token after the body's `output`, and whether it is the best one of its row."""
+    rows, row_of, tokens = map(torch.from_numpy, (reading.rows, reading.row_of, reading.tokens))
+    log_probs, is_best = torch.empty(len(tokens)), torch.empty(len(tokens))
     by_row = row_of.argsort(stable=True)
-    edges = torch.searchsorted(
-        row_of[by_row], torch.arange(0, len(rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
-    )
-    for chunk, (first, last) in enumerate(pairwise(edges.tolist())):
-        start = chunk * POSITIONS_PER_CHUNK
-        if first == last:
-            continue
+    starts = torch.arange(0, len(rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
+    edges = torch.searchsorted(row_of[by_row], starts).tolist()
+    for start, first, last in zip(starts.tolist(), edges, edges[1:], strict=False):
         within = by_row[first:last]
         logits = logits_at(loaded, output, rows[start : start + POSITIONS_PER_CHUNK])
-        row, token = (part.to(logits.device) for part in (row_of[within] - start, tokens[within]))
-        log_probs[within] = logits.float().log_softmax(-1)[row, token].cpu()
-        is_best[within] = (logits[row, token] >= logits.amax(-1)[row]).cpu()
-    return log_probs.tolist(), is_best.tolist()
+        log_probs[within], is_best[within] = (
+            read.cpu()
+            for read in read_targets(
+                logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits
+            )
+        )
+    return log_probs.tolist(), [flag > 0 for flag in is_best.tolist()]

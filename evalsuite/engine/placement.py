@@ -9,6 +9,7 @@ from evalsuite.engine.batches import Budget
 from evalsuite.errors import ModelError
 
 DTYPES = ("float32", "bfloat16", "float16")
+LOGITS_DTYPES = ("float32", "model")
 
 CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
 """A CPU gains nothing from larger batches; small ones stay in its caches."""
@@ -52,6 +53,13 @@ def resolve_dtype(dtype: str, device: str) -> str:
     if dtype not in DTYPES:
         raise ModelError(f"Unknown data type '{dtype}': use auto, {', '.join(DTYPES)}.")
     return dtype
+
+
+def resolve_logits_dtype(logits_dtype: str) -> str:
+    """ "float32" or "model"; raises ModelError for anything else."""
+    if logits_dtype not in LOGITS_DTYPES:
+        raise ModelError(f"Unknown data type of logits '{logits_dtype}': use {' or '.join(LOGITS_DTYPES)}.")
+    return logits_dtype
 
 
 def default_budget(device: str) -> Budget:

@@ -58,12 +58,12 @@ class Inputs:
         """The ids of one input."""
         return self.tokens[self.starts[index] : self.starts[index + 1]]
 
-    def shared_within(self, run: Run) -> list[int]:
+    def shared_within(self, run: Sequence[int]) -> list[int]:
         """Tokens that each input of a run has in common with the run's one before; 0 for the first."""
         gaps = (int(self.shared[left + 1 : right + 1].min()) for left, right in pairwise(run))
         return [0, *gaps] if run else []
 
-    def tokens_of(self, run: Run) -> int:
+    def tokens_of(self, run: Sequence[int]) -> int:
         """Tokens that computing a run takes."""
         return int(self.lengths[list(run)].sum()) - sum(self.shared_within(run))
 

@@ -8,10 +8,8 @@ import torch
 from evalsuite.engine.batches import ScoreRow
 from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
+from evalsuite.engine.needs import POSITIONS_PER_CHUNK
 from evalsuite.types import Score, ScoreRequest
-
-POSITIONS_PER_CHUNK = 256
-"""Positions whose vocabulary is normalised at a time: log-probabilities take as much room as logits."""
 
 PADDING_ID = 0
 """Stands to the right of every real token, where a causal model does not look."""
@@ -32,7 +30,7 @@ def score_batch(loaded: LoadedModel, batch: Sequence[ScoreRow]) -> list[tuple[Sc
         use_cache=False,
     )
     requests = [request for row in batch for request in row.requests]
-    log_probs, is_best = _target_log_probs(logits, *_targets(batch))
+    log_probs, is_best = _target_log_probs(logits, *_targets(batch), rounded=loaded.rounded_logits)
     ends = [0]
     for request in requests:
         ends.append(ends[-1] + len(request.continuation))
@@ -71,21 +69,40 @@ def _targets(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _target_log_probs(
-    logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor
+    logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
 ) -> tuple[list[float], list[bool]]:
-    """float32 log-softmax of `logits[indices]` at `tokens`, and whether each is the best (a tie is).
-
-    torch's own log-softmax and not a more exact one: on a CPU its sum over a large vocabulary is
-    off by 1e-5, and so is every score that a reference implementation made with it.
-    """
+    """`read_targets` over all logits, in chunks."""
     log_probs = torch.empty(len(indices), device=logits.device)
     is_best = torch.empty(len(indices), device=logits.device)
     for start in range(0, len(logits), POSITIONS_PER_CHUNK):
-        chunk = logits[start : start + POSITIONS_PER_CHUNK].float()
+        chunk = logits[start : start + POSITIONS_PER_CHUNK]
         within = ((indices >= start) & (indices < start + len(chunk))).nonzero()[:, 0]
-        position, token = (indices[within] - start).to(logits.device), tokens[within].to(logits.device)
-        log_probs[within] = chunk.log_softmax(dim=-1)[position, token]
-        is_best[within] = (chunk[position, token] >= chunk.amax(dim=-1)[position]).float()
+        log_probs[within], is_best[within] = read_targets(
+            chunk, indices[within] - start, tokens[within], rounded=rounded
+        )
     # One transfer: on a GPU each costs a wait for everything before it.
     values = torch.stack([log_probs, is_best]).tolist()
     return values[0], [flag > 0 for flag in values[1]]
+
+
+def read_targets(
+    logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of `tokens` in `rows` of `logits`, and 1 where the token is the best (a tie is), else 0.
+
+    float32 log-softmax by torch and not a more exact one: on a CPU its sum over a large vocabulary is off by
+    1e-5, and so is every score that a reference implementation made with it.
+
+    Args:
+        logits: (n, vocabulary).
+        rows: (targets,) indices into the n.
+        tokens: (targets,) ids.
+        rounded: compute as lm-eval 0.4.13's HFLM does by default, which is in the data type of the logits, where
+            only the first of equally good tokens is the best.
+    """
+    row, token = rows.to(logits.device), tokens.to(logits.device)
+    if rounded:
+        log_probs = logits.log_softmax(dim=-1)
+        return log_probs[row, token].float(), (log_probs.argmax(dim=-1)[row] == token).float()
+    logits = logits.float()
+    return logits.log_softmax(dim=-1)[row, token], (logits[row, token] >= logits.amax(dim=-1)[row]).float()

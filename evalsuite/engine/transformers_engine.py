@@ -1,8 +1,9 @@
 """The native engine: transformers' models, run in batches planned here."""
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
@@ -17,10 +18,12 @@ from evalsuite.engine.batches import (
     unanswered,
 )
 from evalsuite.engine.models import support_for
+from evalsuite.engine.packable import why_not
 from evalsuite.engine.placement import (
     default_budget,
     resolve_device,
     resolve_dtype,
+    resolve_logits_dtype,
     wait_without_spinning,
 )
 from evalsuite.engine.protocol import Block
@@ -30,6 +33,7 @@ from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreReques
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
+    from evalsuite.engine.plan import Run
     from evalsuite.engine.slots_forward import SlotModel
 
 LARGEST_VOCABULARY = 2**18
@@ -48,8 +52,11 @@ class TransformersEngine:
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
         trust_remote_code: let the model's folder run code of its own.
         verify_weights: hash every byte of the files again instead of trusting size and time.
-        token_budget: positions per scoring batch; chosen for the device if None.
+        token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
         allow_slow_kernels: run a Mamba model on a GPU without its kernels.
+        logits_dtype: "float32", or "model": logits and log-probabilities rounded to the model's data type
+            (lm-eval 0.4.13's HFLM).
+        packed: score on packed trees where the model fits them; if False in padded batches.
     """
 
     def __init__(
@@ -62,6 +69,8 @@ class TransformersEngine:
         verify_weights: bool = False,
         token_budget: int | None = None,
         allow_slow_kernels: bool = False,
+        logits_dtype: str = "float32",
+        packed: bool = True,
     ) -> None:
         wait_without_spinning()
         self.files = files
@@ -71,6 +80,8 @@ class TransformersEngine:
         self._verify_weights = verify_weights
         self._token_budget = token_budget
         self._allow_slow_kernels = allow_slow_kernels
+        self._logits_dtype = resolve_logits_dtype(logits_dtype)
+        self._packed = packed
         self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
         self.notes: tuple[str, ...] = ()
         """What the run log should say about the model; complete once the weights are loaded."""
@@ -95,12 +106,23 @@ class TransformersEngine:
         )
 
     def _numerics(self) -> str:
-        """Engine, data type, kind of device, and the kernels of families that have some."""
+        """Engine, data type, kind of device, the kernels of families that have some, how scores are computed."""
         support = support_for(read_config(self.files).get("model_type", ""))
         parts = ["transformers", self.dtype, self.device.partition(":")[0]]
         if support.kernels and parts[-1] == "cuda":
             parts.append("reference" if support.missing_kernels(self.device) else support.kernels)
+        if not self.why_batches:
+            parts.append("packed")
+        if self._logits_dtype == "model" and self.dtype != "float32":
+            parts.append("rounded-logits")
         return " ".join(parts)
+
+    @functools.cached_property
+    def why_batches(self) -> str:
+        """Why scoring runs in padded batches, as far as the configuration tells; empty if on packed trees."""
+        if not self._packed:
+            return "as asked"
+        return why_not(read_config(self.files), self.device, remote_code=self._trust_remote_code)
 
     @functools.cached_property
     def max_length(self) -> int | None:
@@ -114,6 +136,13 @@ class TransformersEngine:
         return budget if self._token_budget is None else replace(budget, tokens=self._token_budget)
 
     @functools.cached_property
+    def pack_tokens(self) -> int:
+        """Tokens of a packed forward pass: as given, else as many as the memory is sure to hold."""
+        from evalsuite.engine.needs import pack_tokens
+
+        return self._token_budget or pack_tokens(self.files, self.dtype, self.device)
+
+    @functools.cached_property
     def _loaded(self) -> "LoadedModel":
         from evalsuite.engine.loading import load_model
 
@@ -123,6 +152,7 @@ class TransformersEngine:
             dtype=self.dtype,
             trust_remote_code=self._trust_remote_code,
             allow_slow_kernels=self._allow_slow_kernels,
+            rounded_logits=self._logits_dtype == "model",
         )
         self.notes = loaded.notes
         return loaded
@@ -130,22 +160,69 @@ class TransformersEngine:
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:
-        """Score the distinct `requests`, longest first; the first block is empty and tells `planned`.
+        """Score the distinct `requests`, most work first; the first block is empty and tells `planned`.
 
         Raises:
             ModelError: the model cannot be loaded.
             ValueError: a request is longer than the context window.
         """
+        if self.why_batches:
+            yield from self._score_in_batches(requests, answered)
+            return
+        from evalsuite.engine.plan import plan_scoring as plan_packs
+        from evalsuite.engine.plan import without
+
+        plan = plan_packs(requests, self.pack_tokens)
+        runs, planned = without(plan, answered)
+        yield Block((), 0, planned)
+        if not runs:
+            return
+        self._refuse_longer_than_window(plan.inputs.lengths[[*chain(*runs)]].tolist())
+        yield self._begun(planned)
+        if self._trial_failed:
+            yield from self._score_in_batches(requests, answered)
+            return
+        from evalsuite.engine.memory import run_within_memory
+        from evalsuite.engine.packed import score_run
+
+        def run(inputs: "Run") -> Iterator[Block[ScoreRequest]]:
+            yield Block(tuple(score_run(self._loaded, plan, inputs)), plan.inputs.tokens_of(inputs), planned)
+
+        def give_up(index: int, reason: str) -> Block[ScoreRequest]:
+            return Block(tuple((request, Failure(reason)) for request in plan.requests[index]), 0, planned)
+
+        yield from run_within_memory(runs, run, plan.inputs.tokens_of, give_up)
+
+    @functools.cached_property
+    def _trial_failed(self) -> bool:
+        """Whether a small tree gave other numbers than single sequences; then a note says so."""
+        from evalsuite.engine.packable import why_it_differs
+
+        reason = why_it_differs(self._loaded)
+        if reason:
+            self._tell(f"scored in padded batches: {reason}")
+        return bool(reason)
+
+    def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
+        """Padded batches, for models that do not fit on packed trees."""
         vocabulary = read_config(self.files).get("vocab_size", LARGEST_VOCABULARY)
-        batches = unanswered(
-            plan_scoring(requests, self.budget, vocabulary), answered, lambda row: row.requests
-        )
+        return plan_scoring(requests, self.budget, vocabulary)
+
+    def _tell(self, note: str) -> None:
+        self.notes = tuple(dict.fromkeys((*self.notes, note)))
+
+    def _score_in_batches(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]
+    ) -> Iterator[Block[ScoreRequest]]:
+        batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
         planned = sum(len(row.ids) for batch in batches for row in batch)
         yield Block((), 0, planned)
         if not batches:
             return
         self._refuse_longer_than_window(len(row.ids) for batch in batches for row in batch)
         yield self._begun(planned)
+        if self._packed and self.why_batches:
+            self._tell(f"scored in padded batches: {self.why_batches}")
         from evalsuite.engine.memory import run_within_memory
         from evalsuite.engine.score import score_batch
 
@@ -216,7 +293,7 @@ class TransformersEngine:
         _ = self._loaded
         return Block((), 0, planned)
 
-    def _refuse_longer_than_window(self, lengths: Iterator[int]) -> None:
+    def _refuse_longer_than_window(self, lengths: Iterable[int]) -> None:
         longest = max(lengths)
         if self.max_length is not None and longest > self.max_length:
             raise ValueError(f"A request needs {longest} tokens; the context window has {self.max_length}.")

@@ -20,7 +20,7 @@ PROMPTS = [GenerateRequest(tuple(range(2, 2 + length)), (), 6) for length in (3,
 
 @pytest.fixture
 def engine(llama_files):
-    return TransformersEngine(llama_files, device="cpu", token_budget=40)
+    return TransformersEngine(llama_files, device="cpu", token_budget=40, packed=False)
 
 
 def answers_of(blocks):
@@ -141,6 +141,8 @@ def test_notes_are_there_once_the_weights_are(tmp_path):
 
 def test_an_engine_is_made_by_name(llama_files):
     options = {"dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False}
-    assert make_engine("native", llama_files, **options).identity.numerics == "transformers float32 cpu"
+    assert (
+        make_engine("native", llama_files, **options).identity.numerics == "transformers float32 cpu packed"
+    )
     with pytest.raises(UnknownName, match="Did you mean native"):
         make_engine("nativ", llama_files, **options)

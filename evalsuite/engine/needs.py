@@ -1,0 +1,75 @@
+"""How much memory a model takes, told from its files before anything is loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import read_config, weight_files
+from evalsuite.checkpoints.headers import count_parameters
+
+ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+POSITIONS_PER_CHUNK = 256
+"""Positions whose vocabulary is normalised at a time: log-probabilities take as much room as logits."""
+
+MOST_TOKENS = {"cpu": 2**13}
+"""Tokens of a packed forward pass, by kind of device; more of them save little (docs/performance.md)."""
+MOST_TOKENS_ELSEWHERE = 2**14
+FEWEST_TOKENS = 2**9
+SHARE = 0.5
+"""Of the memory that the weights leave; the rest is for everything else on the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Bytes that scoring takes."""
+
+    weights: int
+    a_token: int
+    """For each token of a forward pass: the largest set of tensors that one layer holds at a time."""
+    head: int
+    """Logits and log-probabilities of a chunk of positions."""
+
+    def activations(self, tokens: int) -> int:
+        """For a forward pass over so many tokens."""
+        return self.a_token * tokens + self.head
+
+
+def needs_of(files: ModelFiles, dtype: str) -> Needs:
+    """What a model takes in a resolved data type."""
+    config = read_config(files)
+    width = _first(config, ("hidden_size", "n_embd", "d_model"), 4096)
+    inner = _first(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
+    vocabulary = _first(config, ("vocab_size",), 2**18)
+    item = ITEM_BYTES[dtype]
+    # An MLP holds three tensors of its inner width; attention holds nine of the model's (queries, spread keys and
+    # values, their copies by block, the rotated ones, the result), and both the residual and its normalised form.
+    a_token = item * (2 * width + max(3 * inner, 9 * width))
+    parameters = [count_parameters(path) for path in weight_files(files)]
+    known = sum(count * item for count in parameters if count is not None)
+    sizes = sum(
+        path.stat().st_size
+        for path, count in zip(weight_files(files), parameters, strict=True)
+        if count is None
+    )
+    return Needs(known + sizes, a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
+
+
+def pack_tokens(files: ModelFiles, dtype: str, device: str) -> int:
+    """Tokens of a packed forward pass: as many as are worth it, halved until they fit the memory.
+
+    A power of two, so that a plan does not change with every byte that is free.
+    """
+    from evalsuite.engine.slots_room import free_bytes
+
+    tokens = MOST_TOKENS.get(device.partition(":")[0], MOST_TOKENS_ELSEWHERE)
+    needs = needs_of(files, dtype)
+    room = SHARE * (free_bytes(device) - needs.weights)
+    while tokens > FEWEST_TOKENS and needs.activations(tokens) > room:
+        tokens //= 2
+    return tokens
+
+
+def _first(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:
+    found = (config.get(name) for name in names)
+    return next((value for value in found if isinstance(value, int)), otherwise)

@@ -1,0 +1,112 @@
+"""Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
+
+What it takes: every layer that mixes tokens asks transformers' attention interface or is a Mamba-2 layer, and
+positions come from `position_ids` alone. Models that do not fit are scored in padded batches, with the reason in the run log.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalsuite.engine.loading import LoadedModel
+
+PACKED_DEVICES = ("cpu",)
+"""Where packing was measured and is faster; elsewhere models run in batches."""
+
+UNFIT_CODE = {
+    "alibi": "its attention adds biases by distance in the row",
+    "chunked_attention": "its attention is cut at fixed places of the row",
+}
+"""What modeling code contains, in small letters, and why it then does not fit."""
+RECURRENT_CODE = {
+    "mamba": "its recurrent layers read the row from left to right",
+    "linear_attention": "its recurrent layers read the row from left to right",
+    "causal_conv1d": "its convolutions read the row from left to right",
+}
+"""The same, unless these layers are the ones that can walk a tree."""
+MAMBA_2_CODE = ("def causal_conv1d_fn(", "def mamba2_chunk_scan(")
+"""Modeling code with Mamba-2 layers, which walk the tree (`tree_mamba`): transformers 5.23's six families."""
+ROPE_BY_LENGTH = ("dynamic", "longrope")
+"""Kinds of rotary embedding that depend on the longest position in the row."""
+
+ROUNDING = {"float32": 1e-3}
+"""Share of the largest logit by which a pack may differ from single sequences, by data type."""
+HALF_ROUNDING = 0.05
+
+
+def why_not(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str:
+    """Why a model of this configuration does not fit, in a few words; empty if it does.
+
+    Args:
+        config: its `config.json`.
+        device: resolved.
+        remote_code: its folder's own code would be run.
+    """
+    if device.partition(":")[0] not in PACKED_DEVICES:
+        return f"packs are for {', '.join(PACKED_DEVICES)}"
+    if remote_code and "auto_map" in config:
+        return "it runs code of its own"
+    code = _modeling_code(config.get("model_type", ""))
+    walks = all(words in code for words in MAMBA_2_CODE)
+    if "ALL_ATTENTION_FUNCTIONS" not in code and not walks:
+        return "its code does not use transformers' attention interface"
+    for words, reason in (UNFIT_CODE if walks else UNFIT_CODE | RECURRENT_CODE).items():
+        if words in code.lower():
+            return reason
+    if config.get("sliding_window") and "sliding_window=" not in code:
+        return "its attention does not tell its window"
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rope.get("rope_type", rope.get("type")) in ROPE_BY_LENGTH:
+        return "its position embedding depends on the length of the row"
+    return ""
+
+
+def _modeling_code(family: str) -> str:
+    """Text of transformers' module for a `model_type`, found without importing it; empty if there is none."""
+    package = importlib.util.find_spec("transformers")
+    if package is None or package.origin is None or not family:
+        return ""
+    for name in (family.replace("-", "_"), family.removesuffix("_text")):
+        path = Path(package.origin).parent / "models" / name / f"modeling_{name}.py"
+        if path.is_file():
+            return path.read_text("utf-8")
+    return ""
+
+
+def why_it_differs(loaded: "LoadedModel") -> str:
+    """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences give."""
+    import torch
+
+    from evalsuite.engine.pack import lay
+    from evalsuite.engine.packed import logits_at, run_body
+    from evalsuite.engine.plan import sort_inputs, sortable
+    from evalsuite.engine.tree import tree_of
+
+    if loaded.model.base_model is loaded.model or loaded.model.get_output_embeddings() is None:
+        return "its head cannot be run apart"
+    sequences = [(5, 6, 7, 8, 9), (5, 6, 7, 8, 10, 11, 12), (5, 6, 13), (14, 15)]
+    inputs, _ = sort_inputs(map(sortable, sequences))
+    pack, places = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
+    tree = tree_of(pack, loaded.device)
+    with torch.inference_mode():
+        try:
+            output = run_body(loaded, tree)
+            packed = logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float()
+        except (RuntimeError, TypeError, ValueError, AttributeError, KeyError) as error:
+            return (
+                f"a trial failed ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+            )
+        if not tree.layers:
+            return "its layers did not ask the attention interface"
+        alone = torch.stack(
+            [
+                loaded.model(input_ids=torch.tensor([list(one)], device=loaded.device)).logits[0, -1].float()
+                for one in sorted(sequences)
+            ]
+        )
+    dtype = str(loaded.model.dtype).removeprefix("torch.")
+    allowed = ROUNDING.get(dtype, HALF_ROUNDING) * max(1.0, alone.abs().max().item())
+    difference = (packed - alone).abs().max().item()
+    return "" if difference <= allowed else f"a trial differed by {difference:.1e} from single sequences"
