@@ -8,7 +8,7 @@ from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
-from evalsuite.stats.repeats import VarianceSplit, variance_split
+from evalsuite.stats.repeats import VarianceSplit, metric_split
 from evalsuite.types import Generated, Sample
 
 
@@ -101,7 +101,7 @@ def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRec
     declared = any(sample.document.cluster for sample in samples)
     clusters = {subtask: [one.document.cluster for one in group] for subtask, group in groups.items()}
     estimate = asdict(_as_shown(name, macro_estimate(values, clusters if declared else None)))
-    split = _split(samples) if len(groups) == 1 and not declared else None
+    split = _split(samples, name) if len(groups) == 1 and not declared else None
     return MetricRecord(
         **estimate,
         problem_stderr=split.problems if split else None,
@@ -120,11 +120,10 @@ def _as_shown(name: str, estimate: Estimate) -> Estimate:
     return replace(estimate, value=value or 0.0, stderr=stderr, low=low, high=high)
 
 
-def _split(samples: Sequence[Sample]) -> VarianceSplit | None:
-    """Problem and sampling part of the standard error, where every document has several answers."""
-    if len(samples) < 2 or any(len(sample.correct) < 2 for sample in samples):
-        return None
-    return variance_split([sample.correct for sample in samples])
+def _split(samples: Sequence[Sample], name: str) -> VarianceSplit | None:
+    """Problem and sampling part of the metric's standard error, where every document has several answers."""
+    values = [sample.metrics[name] for sample in samples]
+    return metric_split(name, values, [one.correct for one in samples], [one.extracted for one in samples])
 
 
 def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, SubtaskRecord]:

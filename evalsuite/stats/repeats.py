@@ -1,6 +1,6 @@
 """Repeated sampling: several generated answers to each document.
 
-Public names: `VarianceSplit`, `variance_split`, `pass_at_k`, `pass_at_k_estimate`, `majority_at_k`,
+Public names: `VarianceSplit`, `variance_split`, `metric_split`, `pass_at_k`, `pass_at_k_estimate`, `majority_at_k`,
 `majority_at_k_estimate`.
 
 The documents are the sampled unit throughout: more answers to a document make its own value surer and never
@@ -8,15 +8,24 @@ the number of documents larger.
 """
 
 import math
+import random
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from evalsuite.scoring.passk import pass_at_k
+from evalsuite.scoring.vote import majority
 from evalsuite.stats.bootstrap import bootstrap_interval
 from evalsuite.stats.intervals import Estimate, mean_estimate
 
+if TYPE_CHECKING:
+    import numpy as np
+
+_VOTES = 200
+"""Votes drawn for each document: their noise averages out over documents."""
 _MOST_SUBSETS = 5_000
 """Up to here every subset of answers is voted on, above it that many drawn ones."""
 
@@ -46,10 +55,73 @@ def variance_split(values: Sequence[Sequence[float]]) -> VarianceSplit:
         raise ValueError("a split needs two documents and two answers to each")
     means = np.array([math.fsum(answers) / len(answers) for answers in values])
     within = np.array([np.var(answers, ddof=1) / len(answers) for answers in values])
-    count = len(means)
-    total = float(means.var(ddof=1)) / count
-    sampling = float(within.mean()) / count
+    return _split(means, within)
+
+
+def metric_split(
+    name: str,
+    values: Sequence[float],
+    right: Sequence[Sequence[bool]],
+    answers: Sequence[Sequence[str | None]],
+) -> VarianceSplit | None:
+    """The same for a metric of a run: `pass@k`, `maj@k`, or a mean over answers.
+
+    What another seed would change of pass@k and maj@k is taken from answers that are drawn from the given ones with
+    replacement (the bootstrap): exactly for pass@k, from `_VOTES` votes for maj@k. None where documents
+    have a single answer, or where the metric is not made of these verdicts.
+
+    Args:
+        name: the metric.
+        values: of each document.
+        right: verdict on each answer of each document.
+        answers: the extracted answers; None has no vote.
+    """
+    if len(values) < 2 or any(len(one) < 2 for one in right):
+        return None
+    kind, _, k = name.partition("@")
+    if kind == "maj":
+        draw = random.Random(0)
+        return _split(
+            values, [_vote_variance(*one, int(k), draw) for one in zip(answers, right, strict=True)]
+        )
+    if kind == "pass" and int(k) > 1:
+        return _split(values, [_pass_variance(sum(one), len(one), int(k)) for one in right])
+    made_of = all(math.isclose(value, sum(one) / len(one)) for value, one in zip(values, right, strict=True))
+    return variance_split(right) if made_of else None
+
+
+def _split(values: "Sequence[float] | np.ndarray", within: "Sequence[float] | np.ndarray") -> VarianceSplit:
+    """From the documents' values and the variance that another seed gives each."""
+    import numpy as np
+
+    total = float(np.var(values, ddof=1)) / len(values)
+    sampling = float(np.mean(within)) / len(values)
     return VarianceSplit(math.sqrt(total), math.sqrt(max(0.0, total - sampling)), math.sqrt(sampling))
+
+
+@cache
+def _pass_variance(correct: int, answers: int, k: int) -> float:
+    """Of the pass@k of as many answers, each right with chance correct / answers."""
+    import numpy as np
+    from scipy.stats import binom
+
+    chances = binom.pmf(range(answers + 1), answers, correct / answers)
+    values = np.array([pass_at_k(again, answers, k) for again in range(answers + 1)])
+    return float(chances @ values**2 - (chances @ values) ** 2)
+
+
+def _vote_variance(
+    answers: Sequence[str | None], right: Sequence[bool], k: int, draw: random.Random
+) -> float:
+    """Of the verdict on the vote of k answers that are drawn from the given ones."""
+    if len(set(right)) == 1:
+        return 0.0
+    hits = 0
+    for _ in range(_VOTES):
+        places = draw.choices(range(len(answers)), k=k)
+        winner = majority([answers[place] for place in places])
+        hits += winner is not None and right[places[winner]]
+    return hits / _VOTES * (1 - hits / _VOTES)
 
 
 def pass_at_k_estimate(

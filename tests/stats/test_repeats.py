@@ -10,6 +10,7 @@ from evalsuite.stats.intervals import mean_estimate
 from evalsuite.stats.repeats import (
     majority_at_k,
     majority_at_k_estimate,
+    metric_split,
     pass_at_k,
     pass_at_k_estimate,
     variance_split,
@@ -92,6 +93,26 @@ def test_the_split_finds_both_variances():
     assert found.stderr**2 == pytest.approx(found.problems**2 + found.sampling**2)
     assert found.problems**2 * 400 == pytest.approx(0.05, rel=0.2)  # variance of beta(2, 2)
     assert found.sampling**2 * 400 * 8 == pytest.approx(0.2, rel=0.1)  # E[p (1 - p)]
+
+
+@pytest.mark.parametrize("name", ["pass@1", "pass@4", "maj@8"])
+def test_the_sampling_part_is_near_the_spread_of_re_runs(name):
+    draw = np.random.default_rng(3)
+    chances = draw.beta(1, 1, 300)
+
+    def values_of(right):
+        counts = right.sum(axis=1)
+        if name == "maj@8":  # all wrong answers are alike; four against four goes to the first
+            return (counts > 4) | ((counts == 4) & right[:, 0])
+        return np.array([pass_at_k(int(one), 8, int(name[-1])) for one in counts])
+
+    runs = [draw.random((300, 8)) < chances[:, None] for _ in range(100)]
+    spread = np.std([values_of(right).mean() for right in runs])
+    found = [
+        metric_split(name, values_of(right).astype(float), right.tolist(), np.where(right, "a", "b").tolist())
+        for right in runs[:5]
+    ]
+    assert np.mean([one.sampling for one in found]) == pytest.approx(spread, rel=0.2)
 
 
 def test_a_split_needs_two_answers():
