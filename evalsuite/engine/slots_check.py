@@ -28,7 +28,8 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        return None, str(error).strip().split("\n")[0] or type(error).__name__
+        message = str(error).strip().split("\n")[0] or type(error).__name__
+        return None, f"slots do not fit {type(loaded.model).__name__} ({message})"
     allowed = LARGEST_DIFFERENCE.get(loaded.model.dtype, LARGEST_IN_HALF_PRECISION)
     if difference <= allowed:
         return model, ""

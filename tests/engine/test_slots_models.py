@@ -20,7 +20,7 @@ from evalsuite.engine.slots_forward import SlotModel, Slots
 from evalsuite.engine.slots_plan import plan_slots
 from evalsuite.engine.slots_room import SlotRoom
 
-from .decoders import DECODERS
+from .decoders import DECODERS, decoder
 from .test_generate import Bytes, greedy
 from .tiny import BOS, EOS, VOCABULARY, loaded, tiny_hybrids, tiny_llama, tiny_nemotron_h
 
@@ -102,6 +102,12 @@ def test_mamba_1_does_not_fit_and_says_why():
         fitting, reason = fit_for_slots(loaded(model.eval()))
         assert fitting is None
         assert "off by" in reason
+
+
+def test_a_model_with_a_position_scheme_of_its_own_does_not_fit_and_says_why():
+    fitting, reason = fit_for_slots(loaded(decoder("Bloom", n_head=4, n_layer=2)))
+    assert fitting is None
+    assert reason.startswith("slots do not fit BloomForCausalLM (")
 
 
 def test_a_cache_that_is_wrong_is_noticed(monkeypatch):
