@@ -60,8 +60,10 @@ class Inputs:
 
     def shared_within(self, run: Sequence[int]) -> list[int]:
         """Tokens that each input of a run has in common with the run's one before; 0 for the first."""
-        gaps = (int(self.shared[left + 1 : right + 1].min()) for left, right in pairwise(run))
-        return [0, *gaps] if run else []
+        if len(run) < 2:
+            return [0] * len(run)
+        behind = np.array(run[:-1]) + 1
+        return [0, *np.minimum.reduceat(self.shared[: run[-1] + 1], behind).tolist()]
 
     def tokens_of(self, run: Sequence[int]) -> int:
         """Tokens that computing a run takes."""
