@@ -41,4 +41,3 @@ def test_a_few_of_each_kind_end_in_time():
 def test_a_thousand_end_in_time():
     counts = judged(answers(1000, seed=0, megabytes=20), limit=10.0)
     assert counts["neither"] > 500
-    assert counts["failed"] < 150
