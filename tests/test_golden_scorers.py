@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from golden import GOLDEN, SHARED, needs_golden
 
+from evalsuite.boxed import extract_boxed
 from evalsuite.cli import main
 from evalsuite.grading import Grade, grade
 from evalsuite.registry import Registry
 from evalsuite.responses import ResponseLine
-from evalsuite.scoring.math_grader import extract_boxed
 from evalsuite.scoring.text import extract
 
 pytestmark = needs_golden

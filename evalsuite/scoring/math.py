@@ -13,8 +13,9 @@ from typing import Any
 
 from math_verify import parse, verify
 
+from evalsuite.boxed import extract_boxed
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
-from evalsuite.scoring.math_grader import extract_boxed, math_equal
+from evalsuite.scoring.math_grader import math_equal
 
 Verdict = dict[str, Any]
 

@@ -27,20 +27,6 @@ _INTERVALS = {
 """sympy's spelling of an interval, and its brackets."""
 
 
-def extract_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}`, braces matched; None where there is none or it does not close."""
-    opening = r"\boxed{"
-    start = text.rfind(r"\boxed")
-    if start < 0 or not text.startswith(opening, start):
-        return None
-    depth = 0
-    for brace in re.finditer("[{}]", text[start:]):
-        depth += 1 if brace.group() == "{" else -1
-        if depth == 0:
-            return text[start + len(opening) : start + brace.start()]
-    return None
-
-
 def math_equal(gold: str | None, answer: str | None) -> bool:
     r"""Whether two answers are the same; the first rule that applies decides.
 
@@ -52,7 +38,8 @@ def math_equal(gold: str | None, answer: str | None) -> bool:
     6. sympy: the difference simplifies to 0, or the values agree within TOLERANCE (`math_symbols`).
 
     A missing gold answer equals nothing, an empty one only an empty one; a missing answer reads "None". The
-    reference's rules for sympy's `Point` and `Matrix` can never decide and are left out. Call it in a main
+    reference's rule for sympy's `Matrix` can never decide, that for `Point` only on a point of one coordinate; both
+    are left out. Call it in a main
     thread: rule 6 is limited by a signal.
     """
     try:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalsuite.boxed import extract_boxed
 from evalsuite.scoring import math_symbols
-from evalsuite.scoring.math_grader import LONGEST_GOLD, extract_boxed, math_equal
+from evalsuite.scoring.math_grader import LONGEST_GOLD, math_equal
 from evalsuite.scoring.math_normal import Ambiguous, normalized
 from evalsuite.scoring.math_symbols import same_expression
 
