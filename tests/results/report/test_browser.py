@@ -160,6 +160,26 @@ def test_another_prompt_of_the_other_run_is_shown_beside_its_answers(page, tmp_p
     assert "asked with another prompt" in page.text("#detail")
 
 
+def test_of_four_runs_each_is_compared_with_the_first_and_can_be_filtered_by(page, tmp_path, shots):
+    steps = {f"step-{seed}": {"quiz": quiz(120, 3, seed=seed), "sums": sums(8)} for seed in range(1, 4)}
+    steps["step-4"] = {"quiz": quiz(120, 3, seed=4)}
+    runs = [write(tmp_path / name, tasks) for name, tasks in steps.items()]
+    page.open(report(*runs, html=tmp_path / "page.html")[0])
+    page.driver.save_screenshot(str(shots / "four.png"))
+    titles = page.js("return [...document.querySelectorAll('h3')].map((e) => e.textContent)")
+    assert [one for one in titles if " against " in one] == [f"step-{n} against step-1" for n in (2, 3, 4)]
+    for name in steps:
+        page.select("run", name)
+        right = sum(sample.metrics["acc"] for sample in steps[name]["quiz"])
+        page.select("task", "quiz")
+        page.select("verdict", "right")
+        assert page.found == f"{right:.0f} of 128 samples", name
+    page.select("verdict", "not in this run")
+    page.select("task", "all tasks")
+    assert page.found == "8 of 128 samples"
+    assert page.complaints() == []
+
+
 def test_the_right_choice_is_marked_with_probabilities_that_sum_to_one(page, two):
     page.open(two)
     sample = quiz(300, 6)[0]
