@@ -32,11 +32,16 @@ class Folder:
             namespaces.renew_folder()
             return
         self.open_to_programs()
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            _empty(descriptor)
-        finally:
-            os.close(descriptor)
+        empty(self.path)
+
+
+def empty(path: str) -> None:
+    """Remove everything in a folder, however deep and however closed. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _empty(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _empty(folder: int) -> None:
@@ -50,11 +55,13 @@ def _empty(folder: int) -> None:
             if not stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
                 os.unlink(entry.name, dir_fd=folder)
                 continue
-            os.chmod(entry.name, 0o700, dir_fd=folder)
+            os.chmod(entry.name, _MODE, dir_fd=folder)
             inner = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             try:
                 for child in list(os.scandir(inner)):
                     number += 1
+                    if child.is_dir(follow_symlinks=False):
+                        os.chmod(child.name, _MODE, dir_fd=inner)  # Or it cannot get another parent.
                     os.rename(child.name, f".{number}", src_dir_fd=inner, dst_dir_fd=folder)
             finally:
                 os.close(inner)

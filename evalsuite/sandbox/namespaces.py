@@ -141,7 +141,10 @@ def _write_maps(worker: int, users: str, groups: str) -> None:
 
 def _new_root(readable: Sequence[str], hidden: Sequence[str]) -> None:
     linux.mount("none", "/", None, linux.MS_REC_PRIVATE)
-    root = next(place for place in _MOUNT_POINTS if os.path.isdir(place) and not _holds_any(place, readable))
+    free = (place for place in _MOUNT_POINTS if os.path.isdir(place) and not _holds_any(place, readable))
+    root = next(free, None)
+    if root is None:
+        raise OSError(f"none of {', '.join(_MOUNT_POINTS)} is free to build a root folder on")
     linux.mount("tmpfs", root, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
     outside_hidden = [path for path in readable if not _is_in_any(path, hidden)]
     for path in outside_hidden:

@@ -1,16 +1,16 @@
 """The sandbox as its users see it: programs in, verdicts out."""
 
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from queue import SimpleQueue
 
 from evalsuite.sandbox import limits, tiers
+from evalsuite.sandbox.folder import empty
 from evalsuite.sandbox.program import Program, SandboxFailed, SandboxUnavailable, Tier, Verdict
 from evalsuite.sandbox.worker import Worker
 
@@ -119,4 +119,6 @@ def open_sandbox(
     finally:
         for worker in pool:
             worker.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            empty(folder)
+            os.rmdir(folder)

@@ -7,6 +7,7 @@ The caller starts it as a program of its own, `python -m evalsuite.sandbox.super
 a socket, over which come one message of settings and then jobs.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -130,7 +131,8 @@ class _Worker:
             return False
         job = json.loads(data)
         if job["numpy"] and "numpy" not in sys.modules:
-            importlib.import_module("numpy")
+            with contextlib.suppress(ImportError):
+                importlib.import_module("numpy")
             gc.freeze()
         try:
             answer = self._do(job, *descriptors)

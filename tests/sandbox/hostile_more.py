@@ -96,7 +96,7 @@ EARLY_ENDS = [
     Hostile(
         "kills itself",
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\nwhile True:\n    pass\n",
-        (_MEMORY, _TIMEOUT),
+        (_MEMORY, _TIMEOUT, _EXITED),
         cpu_seconds=0.3,
     ),
     Hostile("aborts", "import os\nos.abort()\n", (_ERROR,)),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.sandbox.folder import empty
+
 from .conftest import TIERS
 
 NOBODY_SPECIAL = 1000
@@ -20,6 +22,8 @@ from evalsuite.sandbox import Program, open_sandbox
 programs = [
     Program("import os\\ndef who(): return os.getuid()", "assert who() == 1000"),
     Program("import os\\ndef close(): os.chmod('.', 0)", "close()"),
+    Program("import os\\ndef deep():\\n    for _ in range(1500):\\n        os.mkdir('d')\\n        os.chdir('d')\\n    os.chmod('.', 0)", "deep()"),
+    Program("import numpy_is_not_needed\\n", "assert True"),
     Program("def write():\\n    open('file', 'w').write('x')\\n    return open('file').read()", "assert write() == 'x'"),
     Program("from concurrent.futures import ThreadPoolExecutor\\n"
             "def both():\\n    with ThreadPoolExecutor(2) as pool:\\n        return list(pool.map(abs, [-1, 2]))",
@@ -70,4 +74,20 @@ def test_an_ordinary_user_has_every_tier(python, tier):
     assert done.returncode == 0, done.stderr
     uid, name, *outcomes = json.loads(done.stdout)
     assert (uid, name) == (NOBODY_SPECIAL, tier)
-    assert outcomes == ["passed", "passed", "passed", "passed", "error"]
+    assert outcomes == ["passed", "passed", "passed", "error", "passed", "passed", "error"]
+
+
+def test_no_depth_and_no_mode_keeps_a_folder_from_being_emptied(tmp_path):
+    there = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        for _ in range(1500):
+            os.mkdir("d")
+            os.symlink("/etc", "way")
+            os.chdir("d")
+        os.chmod(".", 0)
+    finally:
+        os.chdir(there)
+    empty(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert Path("/etc/passwd").exists()
