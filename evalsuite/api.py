@@ -3,12 +3,17 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.addresses import split_addresses
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
-from evalsuite.registry import Registry
+from evalsuite.registry import Registry, Selected
 from evalsuite.results.runlog import RunLog, RunSpec
+
+if TYPE_CHECKING:
+    from evalsuite.checkpoints import ModelFiles
+    from evalsuite.planning import RunPlan
 
 
 def run(
@@ -33,6 +38,7 @@ def run(
     allow_data_drift: bool = False,
     allow_failures: bool = False,
     allow_unsafe_code: bool = False,
+    logits_dtype: str = "float32",
     progress: Progress | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
@@ -58,24 +64,21 @@ def run(
         allow_data_drift: accept rows that are not the pinned ones, with a note.
         allow_failures: score a task although documents failed; the count stands beside it.
         allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
+        logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
         progress: is told what happens.
 
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
-    from evalsuite.checkpoints import resolve
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
 
-    if limit is not None and limit < 1:
-        raise UserError(f"--limit must be at least 1, not {limit}.")
-    selected = Registry.load([Path(path) for path in include]).select(
-        split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
-    )
-    files = resolve(model, revision=revision)
-    spec = RunSpec(
-        tasks=tuple(one.address for one in selected),
-        model=model,
+    spec, selected, files = _asked_for(
+        tasks,
+        model,
+        recipe=recipe,
+        shots=shots,
+        include=include,
         revision=revision,
         split=split,
         limit=limit,
@@ -85,6 +88,7 @@ def run(
         device=device,
         trust_remote_code=trust_remote_code,
         allow_data_drift=allow_data_drift,
+        logits_dtype=logits_dtype,
     )
     setting = Setting(
         folder=Path(out) if out else default_folder(spec),
@@ -95,6 +99,72 @@ def run(
         allow_unsafe_code=allow_unsafe_code,
     )
     return execute(spec, selected, files, setting, progress=progress)
+
+
+def plan(
+    tasks: str | Sequence[str],
+    model: str,
+    *,
+    data: str | Path | None = None,
+    recipe: str | None = None,
+    shots: int | None = None,
+    include: Sequence[str | Path] = (),
+    revision: str | None = None,
+    **spec: Any,
+) -> "RunPlan":
+    """What `run` would compute, counted without loading the weights.
+
+    Args:
+        tasks: as in `run`.
+        model: as in `run`.
+        data: as in `run`.
+        recipe: as in `run`.
+        shots: as in `run`.
+        include: as in `run`.
+        revision: as in `run`.
+        spec: `split`, `limit`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `trust_remote_code` and
+            `allow_data_drift`, as in `run`.
+
+    Raises:
+        UserError: anything that the user can mend, in one sentence.
+    """
+    from evalsuite.planning import plan_run
+
+    asked = _asked_for(tasks, model, recipe=recipe, shots=shots, include=include, revision=revision, **spec)
+    return plan_run(*asked, data_folder(data))
+
+
+def _asked_for(
+    tasks: str | Sequence[str],
+    model: str,
+    *,
+    recipe: str | None,
+    shots: int | None,
+    include: Sequence[str | Path],
+    revision: str | None,
+    limit: int | None = None,
+    logits_dtype: str = "float32",
+    **spec: Any,
+) -> tuple[RunSpec, list[Selected], "ModelFiles"]:
+    """The spec of a run, its tasks, and its model's files."""
+    from evalsuite.checkpoints import resolve
+    from evalsuite.engine.placement import resolve_logits_dtype
+
+    if limit is not None and limit < 1:
+        raise UserError(f"--limit must be at least 1, not {limit}.")
+    selected = Registry.load([Path(path) for path in include]).select(
+        split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
+    )
+    files = resolve(model, revision=revision)
+    whole = RunSpec(
+        tasks=tuple(one.address for one in selected),
+        model=model,
+        revision=revision,
+        limit=limit,
+        logits_dtype=resolve_logits_dtype(logits_dtype),  # type: ignore[arg-type]
+        **spec,
+    )
+    return whole, selected, files
 
 
 def data_folder(given: str | Path | None) -> Path | None:

@@ -153,7 +153,11 @@ def _record(
     after = task_record(
         prepared, [], samples, tokens=before.tokens, seconds=before.seconds, allow_failures=allow_failures, notes=notes
     )  # fmt: skip
-    engine = {"shots_dropped": before.counts.shots_dropped, "joined": before.counts.joined}
+    engine = {
+        "shots_dropped": before.counts.shots_dropped,
+        "joined": before.counts.joined,
+        "near_ties": before.counts.near_ties,
+    }
     counts = after.counts.model_copy(update=engine)
     return after.model_copy(update={"counts": counts, "requests": before.requests})
 

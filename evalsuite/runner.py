@@ -90,6 +90,7 @@ def execute(
             device=spec.device,
             trust_remote_code=spec.trust_remote_code,
             verify_weights=setting.verify_weights,
+            logits_dtype=spec.logits_dtype,
         )
         session = _Session(spec, prepared, engine, files, inputs)
         folder.write_log(session.log("running"))
@@ -178,6 +179,7 @@ class _Session:
                     seconds=seconds,
                     allow_failures=setting.allow_failures,
                     notes=(*letter_tokens(one, asked[name], self._engine.tokenizer), *notes),
+                    numerics=self._engine.identity.numerics,
                 )
             )
         scored = all(record.metrics for record in records)

@@ -228,6 +228,8 @@ class Sample:
     """Answers in the order of the prompt's continuations, or of the samples."""
     context_tokens: tuple[int, ...] = ()
     continuation_tokens: tuple[int, ...] = ()
+    margin: float | None = None
+    """Nats of log-likelihood between the two best choices by the headline metric; None without choices."""
 
 
 @dataclass(frozen=True, slots=True)

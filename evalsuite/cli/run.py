@@ -2,7 +2,7 @@
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,6 +32,9 @@ def run(
     engine: Annotated[str, typer.Option(help="Which engine answers.")] = "native",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    logits_dtype: Annotated[
+        str, typer.Option(help="float32, or model: rounded to the model's data type, as lm-eval's are.")
+    ] = "float32",
     seed: Annotated[int, typer.Option(help="Seed of sampled generation.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     trust_remote_code: Annotated[
@@ -47,6 +50,9 @@ def run(
         bool, typer.Option("--allow-failures", help="Score a task although documents failed.")
     ] = False,
     allow_unsafe_code: options.AllowUnsafeCode = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
@@ -54,6 +60,27 @@ def run(
     from evalsuite.cli.progress import live_progress
     from evalsuite.results.folder import default_folder
 
+    asked: dict[str, Any] = {
+        "recipe": recipe,
+        "shots": shots,
+        "split": split,
+        "limit": limit,
+        "data": data,
+        "engine": engine,
+        "device": device,
+        "dtype": dtype,
+        "logits_dtype": logits_dtype,
+        "seed": seed,
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "include": include or [],
+        "allow_data_drift": allow_data_drift,
+    }
+    if plan_only:
+        from evalsuite.cli.plan import print_plan
+
+        print_plan(api.plan(tasks, model, **asked), as_json)
+        return
     # A scheduler that takes the machine back asks as politely as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with live_progress() as progress:
@@ -61,22 +88,10 @@ def run(
             log = api.run(
                 tasks,
                 model,
-                recipe=recipe,
-                shots=shots,
-                split=split,
-                limit=limit,
-                data=data,
+                **asked,
                 out=out,
-                engine=engine,
-                device=device,
-                dtype=dtype,
-                seed=seed,
-                revision=revision,
-                trust_remote_code=trust_remote_code,
-                include=include or [],
                 store=store,
                 verify_weights=verify_weights,
-                allow_data_drift=allow_data_drift,
                 allow_failures=allow_failures,
                 allow_unsafe_code=allow_unsafe_code,
                 progress=progress,

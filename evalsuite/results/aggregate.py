@@ -6,6 +6,7 @@ from math import exp
 
 from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask
+from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
 from evalsuite.stats.repeats import VarianceSplit, metric_split
@@ -21,6 +22,7 @@ def task_record(
     seconds: float,
     allow_failures: bool,
     notes: Sequence[str] = (),
+    numerics: str = "",
 ) -> TaskRecord:
     """The record; it has no metrics while documents are missing, unless `allow_failures`.
 
@@ -32,10 +34,11 @@ def task_record(
         seconds: the engine's time for it.
         allow_failures: give metrics of the documents that were scored.
         notes: what a reader of the score must know besides what is known of the data.
+        numerics: the class of the numbers, which tells how close choices may be to count as near ties.
     """
     selected, spec = prepared.selected, prepared.selected.spec
     scored = [sample for sample in samples if sample.status == "scored"]
-    counts = _counts(prepared, asked, samples)
+    counts = _counts(prepared, asked, samples, rounding_of(numerics))
     problem = _problem(samples, counts)
     shown = scored if not problem or allow_failures else []
     return TaskRecord(
@@ -144,7 +147,9 @@ def _grouped(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     return groups
 
 
-def _counts(prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample]) -> Counts:
+def _counts(
+    prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample], rounding: float
+) -> Counts:
     texts = [one for sample in samples for one in sample.responses if isinstance(one, Generated)]
     return Counts(
         documents=len(samples),
@@ -154,6 +159,7 @@ def _counts(prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sa
         shots_dropped=sum(one.shots < prepared.selected.spec.shots.count for one in asked),
         joined=sum(one.joined for one in asked),
         cut=sum(text.finish in ("length", "window") for text in texts),
+        near_ties=sum(sample.margin is not None and sample.margin < rounding for sample in samples),
     )
 
 

@@ -35,6 +35,7 @@ class RunSpec(_Part):
     device: str = "auto"
     trust_remote_code: bool = False
     allow_data_drift: bool = False
+    logits_dtype: Literal["float32", "model"] = "float32"
 
 
 class ModelRecord(_Part):
@@ -95,6 +96,8 @@ class Counts(_Part):
     """Scored although a token spans the join of context and continuation."""
     cut: int = 0
     """Generated texts that ended at the token limit or the context window."""
+    near_ties: int = 0
+    """Scored although the two best choices are closer than the rounding of the numerics class."""
 
 
 class TaskRecord(_Part):

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.pairs import lower_is_better
+from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import Average, BestForm, MetricRecord, RunLog, TaskRecord
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
@@ -64,6 +65,11 @@ def remarks(log: RunLog) -> list[str]:
             )
         if task.counts.cut:
             told.append(f"{task.counts.cut} generated texts ended at the token limit")
+        if task.counts.near_ties:
+            told.append(
+                f"the two best choices of {task.counts.near_ties} of {task.counts.scored} documents are closer than "
+                f"{rounding_of(log.model.numerics):.2g} nats, the rounding of these numerics"
+            )
         lines += [f"{task.name}: {line.rstrip('.')}." for line in told]
     if log.best_forms:
         lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")

@@ -15,6 +15,13 @@ class ChoiceVerdict:
     """By metric: index of the choice with the highest value; ties go to the first."""
     metrics: dict[str, float]
     """1 for the right choice, by metric; and `bits_per_byte`."""
+    margins: dict[str, float]
+    """By metric: what the log-likelihoods of the two best choices would have to change by, together and in nats,
+    for the second to be the best; infinite if there is one choice."""
+
+    def margin(self, metric: str) -> float:
+        """The margin of `prediction(metric)`."""
+        return self.margins.get(metric, self.margins["acc"])
 
     def prediction(self, metric: str) -> int:
         """The choice that `metric` judges; of a metric that judges none, the likeliest."""
@@ -48,20 +55,31 @@ def choose(
         "acc_tokens": [len(score.log_probs) for score in scores],
     }
     values = {"acc": sums}
+    margins = {"acc": _margin(sums, [1] * len(sums))}
     for metric, sizes in lengths.items():
         values[metric] = [total / max(size, 1) for total, size in zip(sums, sizes, strict=True)]
+        margins[metric] = _margin(values[metric], sizes)
     if unconditional:
         prior = [score.log_likelihood for score in unconditional]
         values["acc_mutual_info"] = [total - alone for total, alone in zip(sums, prior, strict=True)]
+        margins["acc_mutual_info"] = _margin(values["acc_mutual_info"], [1] * len(sums))
     predictions = {metric: _first_best(ones) for metric, ones in values.items()}
     metrics = {metric: float(place == question.answer) for metric, place in predictions.items()}
     metrics["bits_per_byte"] = bits_per_byte(texts[question.answer], scores[question.answer])
-    return ChoiceVerdict(predictions, metrics)
+    return ChoiceVerdict(predictions, metrics, margins)
 
 
 def bits_per_byte(text: str, score: Score) -> float:
     """Bits that the model needs for each UTF-8 byte of `text`, which is given without its delimiter."""
     return -score.log_likelihood / math.log(2) / max(len(text.encode()), 1)
+
+
+def _margin(values: Sequence[float], sizes: Sequence[int]) -> float:
+    """A change of x nats moves a value by x / size, so two values meet after gap / (1/a + 1/b) nats at each."""
+    if len(values) < 2:
+        return math.inf
+    second, best = sorted(range(len(values)), key=values.__getitem__)[-2:]
+    return 2 * (values[best] - values[second]) / sum(1 / max(sizes[place], 1) for place in (best, second))
 
 
 def _first_best(values: Sequence[float]) -> int:

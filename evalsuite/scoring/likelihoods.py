@@ -16,7 +16,13 @@ def choice_sample(sample: Sample, spec: PromptSpec) -> Sample:
     texts = [_measured(text, spec) for text in sample.prompt.continuations[:count]]
     verdict = choose(question, texts, scores[:count], scores[count:])
     metrics = {metric: verdict.metrics[metric] for metric in spec.metrics}
-    return replace(sample, prediction=str(verdict.prediction(spec.metrics[0])), metrics=metrics)
+    headline = spec.metrics[0]
+    return replace(
+        sample,
+        prediction=str(verdict.prediction(headline)),
+        metrics=metrics,
+        margin=verdict.margin(headline),
+    )
 
 
 def gold_sample(sample: Sample, spec: PromptSpec) -> Sample:

@@ -146,3 +146,30 @@ def test_the_record_names_protocol_and_data(bench):
     assert (found.prompt_sha256, found.comparability) == (spec.sha256, 1)
     assert {split: one.rows for split, one in found.data.items()} == {"test": 16, "train": 6}
     assert found.data["test"].fingerprint == prepared.data["test"].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("numerics", "lead", "near"),
+    [
+        ("transformers float32 cpu packed", 1e-4, 16),
+        ("transformers float32 cpu packed", 1e-2, 0),
+        ("transformers bfloat16 cuda", 1e-2, 16),
+        ("transformers bfloat16 cuda", 0.2, 0),
+        ("transformers float16 cuda", 1e-2, 16),
+        ("scripted", 0.0, 0),
+    ],
+)
+def test_documents_whose_best_choices_are_within_rounding_are_counted(bench, numerics, lead, near):
+    prepared = bench.prepared("quiz:letters")
+    asked = ask(prepared, TOKENIZER, None, 0)
+    answers = {
+        request: Score((-1.0 - (lead if place else 0.0),), False)
+        for one in asked
+        for place, request in enumerate(one.requests)
+    }
+    samples = judge(prepared, asked, answers, None).samples
+    found = task_record(
+        prepared, asked, samples, tokens=0, seconds=0.0, allow_failures=False, numerics=numerics
+    )
+    assert found.counts.near_ties == near
+    assert found.metrics["acc"].n == 16

@@ -105,3 +105,15 @@ def test_a_narrow_terminal_folds_names_and_cuts_nothing(finished):
     assert "…" not in shown
     first_column = [line.split("│")[1].strip() for line in shown.splitlines() if line.startswith("│")]
     assert "".join(first_column) == name
+
+
+def test_near_ties_are_told_beside_the_score(finished):
+    _, log = finished
+    log = changed(log, counts=Counts(documents=16, scored=16, near_ties=3))
+    log = log.model_copy(
+        update={"model": log.model.model_copy(update={"numerics": "transformers bfloat16 cuda"})}
+    )
+    assert (
+        "quiz: the two best choices of 3 of 16 documents are closer than 0.12 nats, the rounding of these numerics."
+        in remarks(log)
+    )

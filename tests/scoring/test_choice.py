@@ -102,3 +102,22 @@ def test_the_order_of_the_choices_does_not_matter(totals, shuffler):
     texts = ["x"] * len(totals)
     best = verdict([totals[place] for place in places], texts).predictions["acc"]
     assert places[best] == verdict(totals, texts).predictions["acc"]
+
+
+def test_a_margin_is_what_the_sums_would_have_to_change_by_together():
+    found = verdict([-2.0, -2.5, -9.0], ["a", "bb", "cccc"])
+    assert found.margin("acc") == found.margins["acc"] == 0.5
+    # By characters -2, -1.25 and -2.25. A first sum of 0.5 more (-1.5) and a second of 0.5 less (-3) meet at -1.5.
+    assert found.margin("acc_norm") == pytest.approx(1.0)
+    assert found.margin("bits_per_byte") == 0.5
+
+
+def test_equal_choices_have_no_margin_and_a_single_one_has_no_rival():
+    assert verdict([-2.0, -2.0], ["a", "b"]).margin("acc") == 0.0
+    assert verdict([-2.0], ["a"]).margin("acc") == math.inf
+
+
+def test_a_margin_by_mutual_information_is_in_nats():
+    question = MultipleChoice("?", ("a", "b"), 0)
+    found = choose(question, ("a", "b"), [score(-2.0), score(-2.0)], [score(-5.0), score(-4.0)])
+    assert found.margin("acc_mutual_info") == 1.0

@@ -1,0 +1,72 @@
+"""The output of `evalsuite run --plan-only`."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from evalsuite.engine.work import Memory, Work
+    from evalsuite.planning import RunPlan
+
+COLUMNS = ("task", "requests", "requested", "distinct", "planned", "packs", "rows", "generated at most")
+
+
+def print_plan(plan: "RunPlan", as_json: bool) -> None:
+    """As a table with its explanation, or as JSON."""
+    if as_json:
+        memory = {**asdict(plan.memory), "total": plan.memory.total}
+        typer.echo(json.dumps({**asdict(plan), "memory": memory}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{plan.model} · {plan.numerics}", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "task" else "right", overflow="fold")
+    for name, work in plan.tasks.items():
+        table.add_row(name, *_cells(work))
+    if len(plan.tasks) > 1:
+        table.add_section()
+        table.add_row("all together", *_cells(plan.total))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+    for line in _remarks(plan):
+        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _cells(work: "Work") -> tuple[str, ...]:
+    counts = asdict(work).values()
+    return tuple(f"{count:,}" for count in counts)
+
+
+def _remarks(plan: "RunPlan") -> list[str]:
+    total = plan.total
+    lines = [
+        "requested: tokens if every request were computed by itself; distinct: tokens of the tree that they share; "
+        "planned: tokens to be computed, prompts of texts included; rows: positions whose logits are needed",
+        f"planned are {total.requested / max(total.planned, 1):.1f} times fewer tokens than requested, and "
+        f"{total.planned / max(total.distinct, 1):.3f} times the distinct ones",
+        _memory(plan.memory),
+    ]
+    if total.generated_at_most:
+        lines.append(
+            "texts take memory for keys and values besides: up to half of what the weights leave free"
+        )
+    if plan.in_batches:
+        lines.append(f"scoring runs in padded batches: {plan.in_batches}")
+    return lines
+
+
+def _memory(memory: "Memory") -> str:
+    return (
+        f"peak memory about {_gib(memory.total)}: {_gib(memory.weights)} of weights and {_gib(memory.forward)} for a "
+        f"forward pass of {memory.tokens:,} tokens"
+    )
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB"

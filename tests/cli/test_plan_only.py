@@ -1,0 +1,60 @@
+"""`evalsuite run --plan-only`: counts before anything runs."""
+
+import json
+
+import pytest
+from runs import ADDRESSES
+
+
+def test_it_counts_by_task_and_in_all_and_leaves_nothing_behind(run, bench):
+    done = run(plan_only=True)
+    assert done.code == 0
+    for words in (*ADDRESSES, "all together", "planned", "peak memory about", "tokens"):
+        assert words in done.out
+    assert not bench.out.exists()
+
+
+def test_no_weights_are_loaded(run, monkeypatch):
+    monkeypatch.setattr("evalsuite.engine.loading.load_model", None)
+    assert run(plan_only=True).code == 0
+
+
+def test_the_counts_are_those_of_the_run(run):
+    plan = json.loads(run("quiz", "quiz:letters", plan_only=True, json=True).out)
+    letters, total = plan["tasks"]["quiz:letters"], plan["total"]
+    # Three letters of two bytes each: " " is read from one row, and what follows it from another.
+    assert letters["rows"] == 2 * letters["requests"] / 3
+    for work in (*plan["tasks"].values(), total):
+        assert work["distinct"] <= work["planned"] <= work["requested"]
+    assert total["requests"] == sum(work["requests"] for work in plan["tasks"].values())
+    assert total["distinct"] <= sum(work["distinct"] for work in plan["tasks"].values())
+    assert plan["memory"]["total"] == plan["memory"]["weights"] + plan["memory"]["forward"]
+    computed = json.loads(run("quiz", "quiz:letters", json=True).out)
+    assert sum(task["tokens"] for task in computed["tasks"]) == pytest.approx(total["planned"], abs=2)
+    assert [task["requests"] for task in computed["tasks"]] == [
+        plan["tasks"][task["name"]]["requests"] for task in computed["tasks"]
+    ]
+
+
+def test_texts_are_counted_by_their_prompts_and_their_longest_answers(run):
+    plan = json.loads(run("sums", plan_only=True, json=True).out)["total"]
+    assert plan["packs"] == plan["rows"] == 0
+    assert plan["generated_at_most"] > 0
+    assert plan["planned"] >= plan["distinct"] > 0
+
+
+def test_a_model_that_is_scored_in_batches_says_why(run, monkeypatch):
+    monkeypatch.setattr("evalsuite.engine.transformers_engine.why_not", lambda *_, **__: "it hums")
+    done = run("quiz", plan_only=True)
+    assert "scoring runs in padded batches: it hums" in done.out
+    plan = json.loads(run("quiz", plan_only=True, json=True).out)
+    assert plan["in_batches"] == "it hums"
+    assert plan["total"]["planned"] > plan["total"]["distinct"]
+
+
+def test_rounded_logits_are_part_of_the_run(run, bench):
+    done = run("quiz", dtype="bfloat16", logits_dtype="model", json=True)
+    log = json.loads(done.out)
+    assert log["spec"]["logits_dtype"] == "model"
+    assert log["model"]["numerics"] == "transformers bfloat16 cpu packed rounded-logits"
+    assert run("quiz", out=bench.out / "other", logits_dtype="half").code == 2
