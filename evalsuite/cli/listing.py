@@ -70,7 +70,7 @@ def _recipes(include: list, in_full: bool) -> list[dict[str, Any]]:
     from evalsuite.registry import Registry
 
     registry = Registry.load(include)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in registry.recipe_names():
         info = registry.recipes[name].info if name in registry.recipes else None
         rows.append(
