@@ -22,8 +22,8 @@ from evalsuite.engine.tree import Tree
 from evalsuite.engine.tree_attention import current_tree
 from evalsuite.engine.tree_walk import Walk, walk_of
 
-WEIGHTS_AT_ONCE = 1 << 25
-"""Weights (blocks x heads x length x length) that are held in memory at a time."""
+WEIGHTS_AT_ONCE = 1 << 20
+"""Weights (blocks x heads x length x length) that are in memory at a time: few enough for the caches."""
 
 _current = threading.local()
 

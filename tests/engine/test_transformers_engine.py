@@ -59,7 +59,7 @@ def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monk
     assert TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda reference"
     monkeypatch.setitem(sys.modules, "mamba_ssm", sys)
     assert TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda mamba_ssm"
-    assert TransformersEngine(files, device="cpu")._numerics() == "transformers float32 cpu"
+    assert TransformersEngine(files, device="cpu")._numerics() == "transformers float32 cpu packed"
 
 
 def test_the_first_block_says_how_much_is_planned_and_all_blocks_agree(engine):
