@@ -68,12 +68,13 @@ class Engine(Protocol):
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:
-        """Score the distinct `requests`, longest work first.
+        """Score the distinct `requests`, most work first.
 
         Empty blocks come first: one that tells `planned`, one when the work begins (weights loaded).
 
-        All of them shape the plan, so that a resumed run computes in the same batches (and to the
-        same last digit) as an uninterrupted one; work whose every request is in `answered` is skipped.
+        All of them shape the plan, so that a run that goes on after some of its blocks computes the others as an
+        uninterrupted one does, to the last digit; what is in `answered` is left out, as far as nothing else
+        has to be computed with it.
         """
         ...
 
