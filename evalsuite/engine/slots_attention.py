@@ -1,6 +1,6 @@
 """Attention of slots: a row's own keys, and those of its shared prefix read once for all of its rows.
 
-The two parts are merged by their log-sum-exp, so that no prefix is copied into a slot.
+No prefix is copied into a slot.
 """
 
 import contextlib
@@ -89,43 +89,38 @@ class _Rule:
         return scores if self.softcap is None else scores.div_(self.softcap).tanh_().mul_(self.softcap)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Attention to some of the keys, before it is normalised; (rows, key heads, group, queries, ...)."""
-
-    output: torch.Tensor
-    """Sum of exp(score - top) * value."""
-    total: torch.Tensor
-    """Sum of exp(score - top), last dimension 1."""
-    top: torch.Tensor
-    """Largest score, last dimension 1."""
-
-
 def _attend_queries(
     cache: SlotCache, layer_idx: int, query: torch.Tensor, first: int, rule: _Rule
 ) -> torch.Tensor:
-    """Normalised float32 output for queries `first` and following of (rows, key heads, group, ., width)."""
-    now = cache.current
-    part = _own_part(cache, layer_idx, query, first, rule)
-    for prefix, rows in now.prefixes:
-        if prefix.length:
-            asking = query if rows is None else query[rows]
-            seen = _prefix_part(now, prefix, layer_idx, asking, rows, first, rule)
-            part = _merged(part, seen) if rows is None else _merged_rows(part, seen, rows)
-    if rule.sinks is not None:
-        part = _merged(part, _Part(torch.zeros(()), torch.ones(()), rule.sinks))
-    return part.output.div_(part.total)
+    """float32 output for queries `first` and following of (rows, key heads, group, queries, width).
 
-
-def _own_part(cache: SlotCache, layer_idx: int, query: torch.Tensor, first: int, rule: _Rule) -> _Part:
+    One softmax over what a row sees: its own keys, then those of each prefix (of which it has one).
+    """
     now, layer = cache.current, cache.layers[layer_idx]
     assert layer.keys is not None
     assert layer.values is not None
     end = now.start + first + query.shape[3]
     keys, values = (part[now.rows, :, :end].flatten(0, 1) for part in (layer.keys, layer.values))
-    scores = rule.scores(query.flatten(2, 3).flatten(0, 1), keys).view(*query.shape[:4], end)
-    scores.masked_fill_(_own_hidden(now, first, query.shape[3], end, rule.window), float("-inf"))
-    return _part(scores.flatten(2, 3).flatten(0, 1), values, query.shape[:4])
+    own = rule.scores(query.flatten(2, 3).flatten(0, 1), keys).view(*query.shape[:4], end)
+    parts = [own.masked_fill_(_own_hidden(now, first, query.shape[3], end, rule.window), float("-inf"))]
+    prefixes = [(prefix, rows) for prefix, rows in now.prefixes if prefix.length]
+    for prefix, rows in prefixes:
+        seen = _prefix_scores(
+            now, prefix, layer_idx, query if rows is None else query[rows], rows, first, rule
+        )
+        if rows is not None:
+            seen = own.new_full((*own.shape[:4], seen.shape[4]), float("-inf")).index_copy_(0, rows, seen)
+        parts.append(seen)
+    if rule.sinks is not None:
+        parts.append(rule.sinks.expand(*own.shape[:4], 1))
+    weights = torch.cat(parts, dim=-1).softmax(dim=-1).split([part.shape[-1] for part in parts], dim=-1)
+    output = _product(weights[0].flatten(2, 3).flatten(0, 1), values).view(*query.shape[:4], -1)
+    for (prefix, rows), share in zip(prefixes, weights[1:], strict=False):
+        if rows is None:
+            output += _prefix_output(prefix, layer_idx, share)
+        else:
+            output.index_add_(0, rows, _prefix_output(prefix, layer_idx, share[rows]))
+    return output
 
 
 def _own_hidden(now: Pass, first: int, length: int, end: int, window: int | None) -> torch.Tensor:
@@ -141,22 +136,26 @@ def _own_hidden(now: Pass, first: int, length: int, end: int, window: int | None
     return now.masks[name]
 
 
-def _prefix_part(
+def _prefix_scores(
     now: Pass, prefix: Prefix, layer_idx: int, query: torch.Tensor, rows: torch.Tensor | None, first: int, rule: _Rule
-) -> _Part:  # fmt: skip
-    """All rows' queries in one product with the prefix's keys."""
-    layer = prefix.layers[layer_idx]
-    assert layer.keys is not None
-    assert layer.values is not None
-    shape = query.shape[:4]
-    scores = rule.scores(query.transpose(0, 1).flatten(1, 3), layer.keys[0])
+) -> torch.Tensor:  # fmt: skip
+    """(rows, key heads, group, queries, kept) scores, in one product of all rows with the prefix's keys."""
+    keys = prefix.layers[layer_idx].keys
+    assert keys is not None
+    heads_first = query.transpose(0, 1)
+    scores = rule.scores(heads_first.flatten(1, 3), keys[0]).view(*heads_first.shape[:4], -1)
     if rule.window is not None:
-        hidden = _prefix_hidden(now, prefix, rows, first, shape[3], layer.keys.shape[2], rule.window)
-        scores = (
-            scores.view(shape[1], shape[0], *shape[2:], -1).masked_fill_(hidden, float("-inf")).flatten(1, 3)
-        )
-    part = _part(scores, layer.values[0], (shape[1], shape[0], *shape[2:]))
-    return _Part(*(tensor.transpose(0, 1) for tensor in (part.output, part.total, part.top)))
+        hidden = _prefix_hidden(now, prefix, rows, first, query.shape[3], keys.shape[2], rule.window)
+        scores.masked_fill_(hidden, float("-inf"))
+    return scores.transpose(0, 1)
+
+
+def _prefix_output(prefix: Prefix, layer_idx: int, weights: torch.Tensor) -> torch.Tensor:
+    """(rows, key heads, group, queries, width) of weights (rows, key heads, group, queries, kept)."""
+    values = prefix.layers[layer_idx].values
+    assert values is not None
+    heads_first = weights.transpose(0, 1)
+    return _product(heads_first.flatten(1, 3), values[0]).view(*heads_first.shape[:4], -1).transpose(0, 1)
 
 
 def _prefix_hidden(
@@ -172,32 +171,9 @@ def _prefix_hidden(
     return now.masks[name]
 
 
-def _part(scores: torch.Tensor, values: torch.Tensor, shape: tuple[int, ...]) -> _Part:
-    """Of (batch, queries, keys) scores and (batch, keys, width) values, as `shape` + (width or 1,)."""
-    top = scores.amax(dim=-1, keepdim=True).clamp_(min=torch.finfo(scores.dtype).min)
-    weights = scores.sub_(top).exp_()
-    total = weights.sum(dim=-1, keepdim=True)
-    output = _product(weights.to(values.dtype), values)
-    return _Part(*(tensor.view(*shape, -1) for tensor in (output, total, top)))
-
-
-def _merged(one: _Part, other: _Part) -> _Part:
-    top = torch.maximum(one.top, other.top)
-    share, other_share = (one.top - top).exp_(), (other.top - top).exp_()
-    return _Part(
-        one.output * share + other.output * other_share, one.total * share + other.total * other_share, top
-    )
-
-
-def _merged_rows(part: _Part, other: _Part, rows: torch.Tensor) -> _Part:
-    """`part` with `other` merged into some of its rows; changes its tensors."""
-    both = _merged(_Part(part.output[rows], part.total[rows], part.top[rows]), other)
-    part.output[rows], part.total[rows], part.top[rows] = both.output, both.total, both.top
-    return part
-
-
 def _product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Batched matrix product, accumulated and returned in float32."""
+    """Batched matrix product with keys or values, in their data type, accumulated and returned in float32."""
+    one = one.to(other.dtype)
     if one.dtype == torch.float32:
         return torch.bmm(one, other)
     if one.is_cuda:
