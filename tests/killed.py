@@ -11,11 +11,17 @@ what the runs say.
 import json
 import os
 import sys
+from functools import partialmethod
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # threads that wait for each other on a busy machine take minutes
+
+PASS = 200
+"""Tokens of a pass, so that a run of thousands has many blocks between which it can be killed."""
 
 
 def watch(engine: type, folder: Path) -> None:
-    """Make every engine of this class write down its blocks."""
+    """Make every engine of this class work in small passes and write down its blocks."""
     from evalsuite.store import request_key
 
     def watched(kind):
@@ -34,6 +40,7 @@ def watch(engine: type, folder: Path) -> None:
 
     watched("score")
     watched("generate")
+    engine.__init__ = partialmethod(engine.__init__, token_budget=PASS)
 
 
 def command_line(folder: Path, arguments: list[str]) -> None:
@@ -56,8 +63,9 @@ def main(folder: Path, arguments: list[str]) -> None:
     # What a run imports; none of it may start threads before the fork.
     from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    import evalsuite.engine.generate
-    import evalsuite.engine.score  # noqa: F401
+    import evalsuite.engine.score
+    import evalsuite.engine.slots
+    import evalsuite.engine.slots_check  # noqa: F401
 
     for line in sys.stdin:
         child = os.fork()
