@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalsuite.api import run
+    from evalsuite.api import plan, run
     from evalsuite.data.refs import DatasetRef, Pin
     from evalsuite.errors import UserError
     from evalsuite.prompting.spec import PromptSpec
@@ -39,6 +39,7 @@ _HOMES = {
     "compare": "evalsuite.results.compare",
     "compare_with_card": "evalsuite.results.cards_compare",
     "gate": "evalsuite.results.gate",
+    "plan": "evalsuite.api",
     "read_run": "evalsuite.results.runlog",
     "run": "evalsuite.api",
     "trend": "evalsuite.results.trend",
@@ -59,6 +60,7 @@ __all__ = [
     "compare",
     "compare_with_card",
     "gate",
+    "plan",
     "read_run",
     "run",
     "trend",
