@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from evalsuite.sandbox.namespaces import FOLDER, TEMPORARY
 from evalsuite.sandbox.paths import Readable
 from evalsuite.sandbox.program import SandboxFailed
 
@@ -36,7 +37,10 @@ def command(readable: Readable) -> list[str]:
     for path in in_hidden:
         arguments += _bind(path)
     arguments += ["--ro-bind", python, python, "--ro-bind", str(package), f"{PACKAGES}/evalsuite"]
-    return [*arguments, "--size", str(_FOLDER_BYTES), "--tmpfs", "/tmp", "--remount-ro", "/", python]
+    arguments += ["--size", str(_FOLDER_BYTES), "--tmpfs", FOLDER]
+    if not any(path.startswith(f"{TEMPORARY}/") for path in (*readable.shown, python)):
+        arguments += ["--symlink", FOLDER, TEMPORARY]
+    return [*arguments, "--remount-ro", "/", python]
 
 
 def _packaged() -> str | None:

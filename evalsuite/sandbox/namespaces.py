@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from evalsuite.sandbox import linux
 
-FOLDER = "/tmp"
-"""The one place for files, in the new root."""
+FOLDER, TEMPORARY = "/scratch", "/tmp"
+"""The one place for files, in the new root, and its usual name: a link, as Python itself may be installed below it."""
 FOLDER_MODE = 0o1777
 
 _INNER_ID, _NOBODY = 1000, 65534
@@ -162,6 +162,8 @@ def _new_root(readable: Sequence[str], hidden: Sequence[str]) -> None:
         _show(root, device, attributes=linux.ATTR_NOSUID | linux.ATTR_NOEXEC)
     os.makedirs(root + FOLDER, exist_ok=True)
     _mount_folder(root + FOLDER)
+    if not os.path.lexists(root + TEMPORARY):
+        os.symlink(FOLDER, root + TEMPORARY)
     linux.restrict_mount(root, _SEALED, recursive=False)
     linux.pivot_root(root)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import UnknownName
-from evalsuite.sandbox import paths, proofs
+from evalsuite.sandbox import namespaces, paths, proofs
 from evalsuite.sandbox.program import SandboxFailed, SandboxUnavailable, Tier
 from evalsuite.sandbox.worker import Worker
 
@@ -53,7 +53,7 @@ def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[Tier, Mak
 def maker(name: str, folder: str) -> Make:
     """Workers of a tier; raises SandboxFailed where it is not installed."""
     known = paths.readable()
-    settings: dict[str, Any] = {"tier": name, "folder": "/tmp", **asdict(known)}
+    settings: dict[str, Any] = {"tier": name, "folder": namespaces.FOLDER, **asdict(known)}
     if name == "bubblewrap":
         from evalsuite.sandbox import bubblewrap
 
