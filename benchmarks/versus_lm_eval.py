@@ -25,6 +25,7 @@ from evalsuite.types import Score, ScoreRequest
 WORKS = {
     "mmlu": "lm_eval/mmlu@5",
     "hellaswag": "lm_eval/hellaswag@10",
+    "hellaswag_0": "lm_eval/hellaswag@0",
     "arc_letters": "arc_challenge:letters@25",
     "arc_fixed": "evalsuite/arc_challenge:letters",
 }
