@@ -12,9 +12,16 @@ class UnknownName(UserError):
     """A name that no registry knows; suggests the nearest ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-        near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+        near = _nearest(name, known)
         suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
         super().__init__(f"Unknown {kind} '{name}'.{suggestion}{' ' + hint if hint else ''}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that are like it; only those about as like it as the one that is most so."""
+    likeness = {one: difflib.SequenceMatcher(None, name, one).ratio() for one in sorted(known)}
+    near = difflib.get_close_matches(name, likeness, n=3, cutoff=0.5)
+    return [one for one in near if likeness[one] > likeness[near[0]] - 0.1]
 
 
 class DataError(UserError):

@@ -8,7 +8,7 @@ def test_a_letters_task_shows_white_space_and_marks_the_right_answer(shown):
     lines = shown("show", "tiny_quiz", "--doc", 0).splitlines()
     assert lines[0].startswith("tiny/tiny_quiz:letters@1  version 1  spec ")
     assert "split: test   shots: 1   bos: never" in lines
-    assert lines[lines.index("--- context of document 0 (sums 0): 65 characters") + 1 :] == [
+    assert lines[lines.index("--- context of document 0 (tiny_quiz_sums 0): 65 characters") + 1 :] == [
         "5·-·1·=⏎",
         "A.·four⏎",
         "B.·six⏎",
@@ -55,7 +55,7 @@ def test_json_has_the_texts_as_they_are(shown):
     assert document["address"] == "tiny/tiny_quiz:cloze@1"
     assert document["contexts"] == ["At night the sky is dark\n\nBy day the\tsky is"]
     assert document["continuations"] == [" blue", " green"]
-    assert (document["gold"], document["document"]) == ("0", "2 (sky 0)")
+    assert (document["gold"], document["document"]) == ("0", "2 (tiny_quiz_sky 0)")
 
 
 def test_options_stand_for_parts_of_the_address(shown):
@@ -93,10 +93,13 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown):
         ),
         (
             ["mmlu:leters"],
-            "Unknown format 'leters'. Did you mean letters? Formats are cloze, letters, generate.",
+            "Unknown format 'leters'. Did you mean letters? Formats are cloze, letters, gold, generate, code.",
         ),
         (["mmlu:cloze"], "nemotron_h/mmlu is not asked in the format 'cloze'; it has letters."),
-        (["nemotron_h/piqa"], "Recipe 'nemotron_h' has no task 'piqa'; it is in lm_eval."),
+        (
+            ["nemotron_h/piqa"],
+            "Recipe 'nemotron_h' has no task 'piqa'; it is in evalsuite, lm_eval, nemotron_3, olmes.",
+        ),
         (["tiny_sums", "--doc", "2"], "--doc 2: split 'test' of tiny_sums has documents 0 to 1."),
         (["tiny_quiz@3"], "tiny_quiz@3 (sums): 3 shots need 3 rows of split 'train'; it has 2."),
         (["tiny_gaps@1"], "tiny/tiny_gaps cannot be asked with 1 shots: shots need a split"),
