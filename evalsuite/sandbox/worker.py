@@ -127,6 +127,8 @@ class Worker:
         assert self._socket is not None
         self._socket.settimeout(_PATIENCE)
         told = self._receive()
+        if mode == "compare":
+            _raise_what_tests_say_first(report or {})
         if "failed" in told or not told.get("confined"):
             raise SandboxFailed(told.get("failed", "a process could not be confined"))
         if mode == "token":
@@ -214,6 +216,14 @@ def _report(channel: socket.socket) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
+def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
+    """What the tests' process may say before the candidate is asked anything, whose process then ends unconfined."""
+    if report.get("outcome") == "inseparable":
+        raise _NeedOneProcess(str(report.get("detail")))
+    if report.get("outcome") == "broken":
+        raise SandboxFailed(f"the tests do not compile: {report.get('detail')}")
+
+
 def _verdict_of_tests(
     program: Program, report: dict[str, Any] | None, tests: dict[str, Any], candidate: dict[str, Any]
 ) -> Verdict:
@@ -223,10 +233,6 @@ def _verdict_of_tests(
         outcome, detail = Outcome.TIMEOUT, "the tests did not end"
     elif outcome is None:
         told, detail = _told(report)
-        if told == "inseparable":
-            raise _NeedOneProcess(detail)
-        if told == "broken":
-            raise SandboxFailed(f"the tests do not compile: {detail}")
         if told == "gone":
             outcome, detail = _ended(candidate)
         elif told in set(Outcome):

@@ -167,3 +167,9 @@ def test_tests_that_draw_their_inputs_draw_the_same_every_time(sandbox):
     tests = "import random\nassert f() == random.random(), random.random()"
     details = {judged(sandbox, "def f(): return 2", tests, mode).detail for mode in MODES for _ in range(2)}
     assert len(details) == 1
+
+
+def test_tests_that_end_before_the_candidate_is_confined_are_no_failure(sandbox):
+    tests = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n    assert f() == 1"
+    verdicts = sandbox.run([Program("def f(): return 1", tests)] * 200)
+    assert {(verdict.passed, verdict.mode) for verdict in verdicts} == {(True, "token")}
