@@ -244,6 +244,7 @@ ERRING = 2
 """Documents of the corrupted oracle that are answered wrongly."""
 
 
+@pytest.mark.slow  # tests/test_oracle.py asks the same of every spec with fewer documents
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_right_answers_score_1_and_a_known_share_of_wrong_ones_exactly_that(address, tmp_path):
     task = prepared(address)
