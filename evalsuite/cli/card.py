@@ -37,9 +37,8 @@ def card(
     if markdown:
         typer.echo(card_markdown(comparison), nl=False)
         return
-    from rich.console import Console
+    from evalsuite.cli.console import console, print_remarks
 
-    console = Console(width=None if Console().is_terminal else 200)
-    console.print(card_table(comparison))
-    for note in comparison.notes:
-        console.print(f"- {note}", markup=False, highlight=False)
+    output = console()
+    output.print(card_table(comparison))
+    print_remarks(comparison.notes, output)

@@ -29,16 +29,14 @@ def compare(
     if as_json:
         typer.echo(comparison.model_dump_json(indent=2))
         return
-    from rich.console import Console
-
+    from evalsuite.cli.console import console, print_remarks
     from evalsuite.results.compare_table import comparison_table, flip_lines, remark_lines
 
-    console = Console(width=None if Console().is_terminal else 200)
+    output = console()
     for pair in comparison.pairs:
-        console.print(comparison_table(comparison, pair))
-        for line in remark_lines(pair):
-            console.print(f"- {line}", markup=False, highlight=False)
+        output.print(comparison_table(comparison, pair))
+        print_remarks(remark_lines(pair), output)
         if flips:
             for task in pair.tasks:
                 for line in flip_lines(task, flips):
-                    console.print(line, markup=False, highlight=False)
+                    output.print(line, markup=False, highlight=False)

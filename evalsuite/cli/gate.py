@@ -36,13 +36,11 @@ def gate(
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
         raise typer.Exit(report.exit_code)
-    from rich.console import Console
-
+    from evalsuite.cli.console import console, print_remarks
     from evalsuite.results.gate_table import gate_lines, gate_table
 
-    console = Console(width=None if Console().is_terminal else 200)
-    console.print(gate_table(report))
-    for line in gate_lines(report):
-        console.print(f"- {line}", markup=False, highlight=False)
-    console.print(f"{report.outcome}: {report.reason}", markup=False, highlight=False)
+    output = console()
+    output.print(gate_table(report))
+    print_remarks(gate_lines(report), output)
+    output.print(f"{report.outcome}: {report.reason}", markup=False, highlight=False)
     raise typer.Exit(report.exit_code)

@@ -14,8 +14,6 @@ from evalsuite.cli import options
 if TYPE_CHECKING:
     from evalsuite.grading import Grade, Summary
 
-WIDTH_OF_FILES = 200
-
 
 def grade(
     address: Annotated[str, typer.Argument(help="[recipe/]task[:format][@shots]")],
@@ -35,19 +33,10 @@ def grade(
     data: options.Data = None,
     include: options.Include = None,
     allow_data_drift: options.AllowDataDrift = False,
-    allow_failures: Annotated[
-        bool, typer.Option("--allow-failures", help="Give scores although texts were left without a verdict.")
-    ] = False,
-    allow_unsafe_code: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unsafe-code", help="Run code under resource limits alone, where no sandbox works."
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Scoring processes [default: one per core].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    allow_failures: options.AllowFailures = False,
+    allow_unsafe_code: options.AllowUnsafeCode = False,
+    workers: options.ScoringWorkers = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Score texts that were generated elsewhere, line by line, as a run of the task would.
 
@@ -109,12 +98,11 @@ def _write(grades: Sequence["Grade"], out: Path | None) -> None:
 
 
 def _print(name: str, told: "Summary", notes: Sequence[str], to_stderr: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(stderr=to_stderr)
-    if not console.is_terminal:
-        console.width = WIDTH_OF_FILES
+    from evalsuite.cli.console import console, print_remarks
+
+    output = console(to_stderr=to_stderr)
     table = Table(title=name, title_justify="left")
     for column in ("metric", "score", "stderr", "95 % interval", "lines"):
         table.add_column(column, justify="left" if column == "metric" else "right")
@@ -124,10 +112,9 @@ def _print(name: str, told: "Summary", notes: Sequence[str], to_stderr: bool) ->
         interval = f"{100 * score.low:.1f} to {100 * score.high:.1f}" if known else "—"  # type: ignore[operator]
         table.add_row(metric, f"{100 * score.value:.2f}", stderr, interval, str(score.n))
     if told.scores:
-        console.print(table)
+        output.print(table)
     remarks = [f"{told.lines} lines, {told.texts} texts.", *notes]
     if told.without_verdict:
         rest = "; the scores leave their lines out." if told.scores else "; no score."
         remarks.append(f"{told.without_verdict} texts have no verdict (see 'problem'){rest}")
-    for line in remarks:
-        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    print_remarks(remarks, output)

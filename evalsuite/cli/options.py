@@ -30,4 +30,13 @@ AllowUnsafeCode = Annotated[
         help="Run model-written code under resource limits alone, where no sandbox works.",
     ),
 ]
+AllowFailures = Annotated[
+    bool,
+    typer.Option(
+        "--allow-failures", help="Give scores although documents failed; the count stands beside them."
+    ),
+]
+ScoringWorkers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Scoring processes [default: one per core].")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

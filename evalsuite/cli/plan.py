@@ -19,8 +19,9 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
         memory = {**asdict(plan.memory), "total": plan.memory.total}
         typer.echo(json.dumps({**asdict(plan), "memory": memory}, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from evalsuite.cli.console import console, print_remarks
 
     table = Table(title=f"{plan.model} · {plan.numerics}", title_justify="left")
     for column in COLUMNS:
@@ -30,12 +31,9 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
     if len(plan.tasks) > 1:
         table.add_section()
         table.add_row("all together", *_cells(plan.total))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
-    for line in _remarks(plan):
-        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    output = console()
+    output.print(table)
+    print_remarks(_remarks(plan), output)
 
 
 def _cells(work: "Work") -> tuple[str, ...]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from evalsuite.rescoring import TaskChange
     from evalsuite.results.runlog import TaskRecord
 
-WIDTH_OF_FILES = 200
 SHOWN_DOCUMENTS = 10
 
 
@@ -23,18 +22,9 @@ def rescore(
     ] = None,
     data: options.Data = None,
     include: options.Include = None,
-    allow_failures: Annotated[
-        bool, typer.Option("--allow-failures", help="Score a task although documents failed.")
-    ] = False,
-    allow_unsafe_code: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unsafe-code", help="Run code under resource limits alone, where no sandbox works."
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Scoring processes [default: one per core].")
-    ] = None,
+    allow_failures: options.AllowFailures = False,
+    allow_unsafe_code: options.AllowUnsafeCode = False,
+    workers: options.ScoringWorkers = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Score a finished run again from its stored answers, without a model, and say what changed."""
@@ -63,12 +53,10 @@ def rescore(
 
 
 def _print(changes: Sequence["TaskChange"]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_OF_FILES
+    from evalsuite.cli.console import console, print_remarks
+
     table = Table()
     for column in ("task", "metric", "before", "after", "changed documents"):
         table.add_column(column, justify="left" if column in ("task", "metric") else "right", overflow="fold")
@@ -80,9 +68,9 @@ def _print(changes: Sequence["TaskChange"]) -> None:
             task, count = (change.after.name, str(len(change.documents))) if place == 0 else ("", "")
             scores = (_shown(record, name) for record in (change.before, change.after))
             table.add_row(task, name, *scores, count)
-    console.print(table)
-    for line in _remarks(changes):
-        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    output = console()
+    output.print(table)
+    print_remarks(_remarks(changes), output)
 
 
 def _shown(record: "TaskRecord", name: str) -> str:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from evalsuite.results.runlog import RunLog
 
 INTERRUPTED = 130
-WIDTH_OF_FILES = 200
-"""Columns where the output is no terminal: rich takes 80 then, and cuts the names of tasks."""
 
 
 def run(
@@ -30,6 +28,9 @@ def run(
         Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
     ] = None,
     engine: Annotated[str, typer.Option(help="Which engine answers.")] = "native",
+    engine_arg: Annotated[
+        list[str] | None, typer.Option(help="A setting of the engine's own, NAME=VALUE; repeatable.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     logits_dtype: Annotated[
@@ -46,9 +47,7 @@ def run(
         bool, typer.Option("--verify-weights", help="Hash all weights again, whatever their size and date.")
     ] = False,
     allow_data_drift: options.AllowDataDrift = False,
-    allow_failures: Annotated[
-        bool, typer.Option("--allow-failures", help="Score a task although documents failed.")
-    ] = False,
+    allow_failures: options.AllowFailures = False,
     allow_unsafe_code: options.AllowUnsafeCode = False,
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
@@ -67,6 +66,7 @@ def run(
         "limit": limit,
         "data": data,
         "engine": engine,
+        "engine_args": engine_arg or [],
         "device": device,
         "dtype": dtype,
         "logits_dtype": logits_dtype,
@@ -113,14 +113,10 @@ def _print(log: "RunLog", as_json: bool, folder: Path) -> None:
             if task.problem:
                 typer.echo(f"evalsuite: {task.name}: {task.problem}.", err=True)
         return
-    from rich.console import Console
-
+    from evalsuite.cli.console import console, print_remarks
     from evalsuite.results.tables import remarks, terminal_table
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_OF_FILES
-    console.print(terminal_table(log))
-    for line in remarks(log):
-        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
-    console.print(f"results in {folder}", markup=False, highlight=False, soft_wrap=True)
+    output = console()
+    output.print(terminal_table(log))
+    print_remarks(remarks(log), output)
+    output.print(f"results in {folder}", markup=False, highlight=False, soft_wrap=True)

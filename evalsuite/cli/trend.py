@@ -43,13 +43,12 @@ def trend(
     if markdown:
         typer.echo(trend_markdown(found), nl=False)
         return
-    from rich.console import Console
+    from evalsuite.cli.console import console, print_remarks
 
-    console = Console(width=None if Console().is_terminal else 200)
+    output = console()
     for table in trend_tables(found):
-        console.print(table)
-    for note in found.notes:
-        console.print(f"- {note}", markup=False, highlight=False)
+        output.print(table)
+    print_remarks(found.notes, output)
 
 
 def _numbers(text: str | None) -> list[int] | None:

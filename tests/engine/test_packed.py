@@ -55,6 +55,15 @@ def furthest(one: dict[ScoreRequest, Score], other: dict[ScoreRequest, Score]) -
     )
 
 
+def assert_as_alone(model, requests, answers: dict[ScoreRequest, Score]) -> None:
+    """Each request was scored as in a forward pass of its own."""
+    assert set(answers) == set(requests)
+    scale = max(1.0, largest_logit(model, requests))
+    for request, score in answers.items():
+        expected = log_probs_alone(model, request.context, request.continuation)
+        assert score.log_probs == pytest.approx(expected, abs=OF_SCALE * scale)
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     requests=trees_of_requests(), budget=st.sampled_from([10, 40, 10_000]), small=st.sampled_from([0, 6, 128])
@@ -63,11 +72,7 @@ def test_a_packed_tree_scores_as_each_request_alone(model, requests, budget, sma
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree, "SMALL", small)
         answers = scored(model, requests, budget)
-    assert set(answers) == set(requests)
-    scale = max(1.0, largest_logit(model, requests))
-    for request, score in answers.items():
-        expected = log_probs_alone(model, request.context, request.continuation)
-        assert score.log_probs == pytest.approx(expected, abs=OF_SCALE * scale)
+    assert_as_alone(model, requests, answers)
 
 
 def questions(shots=40, documents=6, choices=4) -> list[ScoreRequest]:

@@ -16,7 +16,15 @@ from evalsuite.engine.tree_mamba import walking
 from evalsuite.types import Score
 
 from .hybrids import HYBRIDS, hybrid, nemotron_h
-from .test_packed import OF_SCALE, furthest, largest_logit, questions, scored, trees_of_requests
+from .test_packed import (
+    OF_SCALE,
+    assert_as_alone,
+    furthest,
+    largest_logit,
+    questions,
+    scored,
+    trees_of_requests,
+)
 from .test_tree_mamba import tree_over
 from .tiny import loaded, log_probs_alone, save
 
@@ -36,11 +44,7 @@ def test_a_packed_tree_scores_as_each_request_alone(model, requests, budget, chu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree_walk, "CHUNK", chunk)
         answers = scored(model, requests, budget)
-    assert set(answers) == set(requests)
-    scale = max(1.0, largest_logit(model, requests))
-    for request, score in answers.items():
-        expected = log_probs_alone(model, request.context, request.continuation)
-        assert score.log_probs == pytest.approx(expected, abs=OF_SCALE * scale)
+    assert_as_alone(model, requests, answers)
 
 
 def test_nothing_depends_on_the_budget_or_on_how_the_tree_is_cut(model, monkeypatch):

@@ -68,7 +68,13 @@ FILES = [
     Hostile("reads the password file", _any(["open('/etc/shadow').read()", "open('/etc/passwd').read()"])),
     Hostile(
         "reads a user's keys",
-        _any(["os.listdir('/root/.ssh')", "os.listdir('/root')", "os.listdir('/home')"]),
+        _any(
+            [
+                f"os.listdir({str(Path.home() / '.ssh')!r})",
+                f"os.listdir({str(Path.home())!r})",
+                "os.listdir('/home')",
+            ]
+        ),
     ),
     Hostile("reads the repository", _any([f"open({str(REPOSITORY / 'README.md')!r}).read()"])),
     Hostile(
@@ -86,7 +92,7 @@ FILES = [
                     "/dev",
                     "/dev/shm",
                     "/etc",
-                    "/root",
+                    str(Path.home()),
                     "/home",
                     "/usr/lib",
                     "/var/tmp",
