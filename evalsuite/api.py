@@ -39,6 +39,7 @@ def run(
     allow_failures: bool = False,
     allow_unsafe_code: bool = False,
     logits_dtype: str = "float32",
+    engine_args: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
@@ -65,14 +66,17 @@ def run(
         allow_failures: score a task although documents failed; the count stands beside it.
         allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
         logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
+        engine_args: the engine's own settings, each `NAME=VALUE`.
         progress: is told what happens.
 
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
+    from evalsuite.engine.make import split_arguments
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
 
+    engine_args, tuning = split_arguments(engine, engine_args)
     spec, selected, files = _asked_for(
         tasks,
         model,
@@ -89,6 +93,7 @@ def run(
         trust_remote_code=trust_remote_code,
         allow_data_drift=allow_data_drift,
         logits_dtype=logits_dtype,
+        engine_args=engine_args,
     )
     setting = Setting(
         folder=Path(out) if out else default_folder(spec),
@@ -97,6 +102,7 @@ def run(
         verify_weights=verify_weights,
         allow_failures=allow_failures,
         allow_unsafe_code=allow_unsafe_code,
+        engine_tuning=tuning,
     )
     return execute(spec, selected, files, setting, progress=progress)
 
@@ -122,8 +128,8 @@ def plan(
         shots: as in `run`.
         include: as in `run`.
         revision: as in `run`.
-        spec: `split`, `limit`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `trust_remote_code` and
-            `allow_data_drift`, as in `run`.
+        spec: `split`, `limit`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`, `trust_remote_code`
+            and `allow_data_drift`, as in `run`.
 
     Raises:
         UserError: anything that the user can mend, in one sentence.
@@ -147,7 +153,8 @@ def _asked_for(
     **spec: Any,
 ) -> tuple[RunSpec, list[Selected], "ModelFiles"]:
     """The spec of a run, its tasks, and its model's files."""
-    from evalsuite.checkpoints import resolve
+    from evalsuite.checkpoints import ModelFiles, resolve
+    from evalsuite.engine.make import engine_kind
     from evalsuite.engine.placement import resolve_logits_dtype
 
     if limit is not None and limit < 1:
@@ -155,7 +162,8 @@ def _asked_for(
     selected = Registry.load([Path(path) for path in include]).select(
         split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
     )
-    files = resolve(model, revision=revision)
+    needs_files = engine_kind(spec.get("engine", "native")).needs_files
+    files = resolve(model, revision=revision) if needs_files else ModelFiles.elsewhere(model, revision)
     whole = RunSpec(
         tasks=tuple(one.address for one in selected),
         model=model,

@@ -52,6 +52,7 @@ def plan_run(
         trust_remote_code=spec.trust_remote_code,
         verify_weights=False,
         logits_dtype=spec.logits_dtype,
+        arguments=spec.engine_args,
     )
     if not isinstance(engine, TransformersEngine):
         raise UserError(f"--plan-only is for the native engine; {spec.engine} plans by itself.")

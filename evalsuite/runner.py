@@ -10,7 +10,7 @@ from pathlib import Path
 from evalsuite.answering import answer
 from evalsuite.ask import Asked, ask, generate_requests, letter_tokens, score_requests
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
-from evalsuite.engine.make import make_engine
+from evalsuite.engine.make import engine_kind, make_engine
 from evalsuite.engine.protocol import Engine
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.progress import Progress, Silent, Stage
@@ -39,6 +39,8 @@ class Setting:
     allow_failures: bool = False
     allow_unsafe_code: bool = False
     """Run model-written code under resource limits alone, where no sandbox works."""
+    engine_tuning: tuple[str, ...] = ()
+    """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
 
 
 def execute(
@@ -79,24 +81,31 @@ def execute(
             )
             for selected in tasks
         ]
+        if engine is None and not engine_kind(spec.engine).needs_files:
+            engine = _make_engine(spec, files, setting)
         digests = _Digests.of(files, engine, setting.verify_weights)
         inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
             return earlier
-        engine = engine or make_engine(
-            spec.engine,
-            files,
-            dtype=spec.dtype,
-            device=spec.device,
-            trust_remote_code=spec.trust_remote_code,
-            verify_weights=setting.verify_weights,
-            logits_dtype=spec.logits_dtype,
-        )
+        engine = engine or _make_engine(spec, files, setting)
         session = _Session(spec, prepared, engine, files, inputs)
         folder.write_log(session.log("running"))
         log, samples = session.finish(setting.store or folder.store, setting, progress)
         folder.write_results(log, samples)
         return log
+
+
+def _make_engine(spec: RunSpec, files: ModelFiles, setting: Setting) -> Engine:
+    return make_engine(
+        spec.engine,
+        files,
+        dtype=spec.dtype,
+        device=spec.device,
+        trust_remote_code=spec.trust_remote_code,
+        verify_weights=setting.verify_weights,
+        logits_dtype=spec.logits_dtype,
+        arguments=(*spec.engine_args, *setting.engine_tuning),
+    )
 
 
 def _is_final(log: RunLog) -> bool:

@@ -38,6 +38,11 @@ class ModelFiles:
     revision: str | None = None
     """Commit on the hub, where known."""
 
+    @classmethod
+    def elsewhere(cls, name: str, revision: str | None = None) -> "ModelFiles":
+        """A model that is a name alone: its files are a server's business."""
+        return cls(name, Path("/nonexistent"), revision=revision)
+
     @property
     def gguf_path(self) -> Path | None:
         """The GGUF file, if the model is one."""

@@ -36,6 +36,8 @@ class RunSpec(_Part):
     trust_remote_code: bool = False
     allow_data_drift: bool = False
     logits_dtype: Literal["float32", "model"] = "float32"
+    engine_args: tuple[str, ...] = ()
+    """The engine's own settings that can change an answer, each `NAME=VALUE`, sorted."""
 
 
 class ModelRecord(_Part):
