@@ -55,6 +55,11 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
     return Needs(known + sizes, a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
 
 
+def most_tokens(device: str) -> int:
+    """Tokens of a packed forward pass where memory is ample."""
+    return MOST_TOKENS.get(device.partition(":")[0], MOST_TOKENS_ELSEWHERE)
+
+
 def pack_tokens(files: ModelFiles, dtype: str, device: str) -> int:
     """Tokens of a packed forward pass: as many as are worth it, halved until they fit the memory.
 
@@ -62,7 +67,7 @@ def pack_tokens(files: ModelFiles, dtype: str, device: str) -> int:
     """
     from evalsuite.engine.slots_room import free_bytes
 
-    tokens = MOST_TOKENS.get(device.partition(":")[0], MOST_TOKENS_ELSEWHERE)
+    tokens = most_tokens(device)
     needs = needs_of(files, dtype)
     room = SHARE * (free_bytes(device) - needs.weights)
     while tokens > FEWEST_TOKENS and needs.activations(tokens) > room:

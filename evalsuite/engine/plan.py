@@ -69,6 +69,12 @@ class Inputs:
         """Tokens that computing a run takes."""
         return int(self.lengths[list(run)].sum()) - sum(self.shared_within(run))
 
+    def between(self, first: int, last: int) -> "Inputs":
+        """Those from `first` to before `last`, as a tree of their own."""
+        shared = self.shared[first:last].copy()
+        shared[:1] = 0
+        return Inputs(self.tokens, self.starts[first : last + 1], shared)
+
 
 @dataclass(frozen=True, slots=True)
 class ScorePlan:
@@ -85,10 +91,17 @@ class ScorePlan:
     """Tokens of all packs."""
 
 
-def plan_scoring(requests: Iterable[ScoreRequest], budget: int) -> ScorePlan:
+def plan_scoring(requests: Iterable[ScoreRequest], budget: int, most: int | None = None) -> ScorePlan:
     """Lay the distinct `requests` on one tree and cut it into packs of at most `budget` tokens.
 
-    Only an input that is longer by itself is over the budget, alone in its pack.
+    Only an input that is longer by itself is over the budget, alone in its pack. A pack's requests planned by
+    themselves, within the same budget or a larger one, give the same pack.
+
+    Args:
+        requests: what is to be scored.
+        budget: tokens of a pack.
+        most: tokens of a pack where memory is ample. The tree is cut so first, and each piece then within
+            `budget`: a piece's requests planned by themselves give the piece's packs, whatever the budget.
     """
     reading: dict[bytes, list[ScoreRequest]] = {}
     contexts: dict[TokenIds, bytes] = {}
@@ -100,7 +113,12 @@ def plan_scoring(requests: Iterable[ScoreRequest], budget: int) -> ScorePlan:
         reading.setdefault(context + sortable(request.continuation[:-1]), []).append(request)
         requested += len(request.context) + len(request.continuation) - 1
     inputs, keys = sort_inputs(reading)
-    runs = cut_into_runs(inputs, budget)
+    pieces = [(run[0], run[-1] + 1) for run in cut_into_runs(inputs, max(budget, most or 0))]
+    runs = [
+        tuple(first + index for index in run)
+        for first, last in pieces
+        for run in cut_into_runs(inputs.between(first, last), budget)
+    ]
     return ScorePlan(
         inputs,
         [
@@ -155,24 +173,36 @@ def _steps(sizes: Ints) -> Iterator[tuple[int, int]]:
 
 
 def cut_into_runs(inputs: Inputs, budget: int) -> list[Run]:
-    """The cuts that compute the fewest tokens in all, by dynamic programming over a sliding window.
+    """The cuts that compute the fewest tokens in all, in runs of at most `budget` tokens each."""
+    return cheapest_runs(inputs.lengths - inputs.shared, inputs.shared, inputs.shared + PACK_COST, budget)
 
-    A run [first, last) costs total[last] - total[first] + shared[first], which falls as `first` rises, so
-    the beginnings that fit the budget are a window that moves to the right as `last` does.
+
+def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[Run]:
+    """The cuts of a row that cost least, in runs of at most `budget`; of equally good cuts the fewest.
+
+    A run [first, last) has the size sum(adds[first:last]) + repeats[first] and costs cost[first]. The size falls
+    as `first` rises, so the beginnings that fit the budget are a window that moves to the right as `last` does:
+    dynamic programming over it. One that is over the budget by itself is a run of its own.
+
+    Args:
+        adds: (n,) what each adds to the run that it is in.
+        repeats: (n,) what it adds besides where it is the first; at most `adds + repeats` of the one before.
+        cost: (n,) of beginning a run with it; above 0.
+        budget: size of a run.
     """
-    total = np.concatenate([[0], (inputs.lengths - inputs.shared).cumsum()])
-    earliest = np.searchsorted(total[:-1] - inputs.shared, total[1:] - budget).tolist()
-    repeated = (inputs.shared + PACK_COST).tolist()
-    cost, begins = 0, []
+    total = np.concatenate([[0], adds.cumsum()])
+    earliest = np.searchsorted(total[:-1] - repeats, total[1:] - budget).tolist()
+    repeated = cost.tolist()
+    spent, begins = 0, []
     window: deque[tuple[int, int]] = deque()
-    for index in range(len(inputs)):
-        beginning = cost + repeated[index]
+    for index in range(len(adds)):
+        beginning = spent + repeated[index]
         while window and window[-1][0] > beginning:
             window.pop()
         window.append((beginning, index))
         while len(window) > 1 and window[0][1] < earliest[index]:
             window.popleft()
-        cost, begin = window[0]  # the newest is never dropped: an input over the budget is alone
+        spent, begin = window[0]  # the newest is never dropped: an input over the budget is alone
         begins.append(begin)
     return _followed_back(begins)
 

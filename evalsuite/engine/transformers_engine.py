@@ -26,14 +26,14 @@ from evalsuite.engine.placement import (
     resolve_logits_dtype,
     wait_without_spinning,
 )
-from evalsuite.engine.protocol import Block
+from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
-from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
+from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
-    from evalsuite.engine.plan import Run
+    from evalsuite.engine.plan import Run, ScorePlan
     from evalsuite.engine.slots_forward import SlotModel
 
 LARGEST_VOCABULARY = 2**18
@@ -142,6 +142,12 @@ class TransformersEngine:
 
         return self._token_budget or pack_tokens(self.files, self.dtype, self.device)
 
+    @property
+    def _most_tokens(self) -> int:
+        from evalsuite.engine.needs import most_tokens
+
+        return self._token_budget or most_tokens(self.device)
+
     @functools.cached_property
     def _loaded(self) -> "LoadedModel":
         from evalsuite.engine.loading import load_model
@@ -169,10 +175,9 @@ class TransformersEngine:
         if self.why_batches:
             yield from self._score_in_batches(requests, answered)
             return
-        from evalsuite.engine.plan import plan_scoring as plan_packs
         from evalsuite.engine.plan import without
 
-        plan = plan_packs(requests, self.pack_tokens)
+        plan = self.plan_packs(requests)
         runs, planned = without(plan, answered)
         yield Block((), 0, planned)
         if not runs:
@@ -203,10 +208,36 @@ class TransformersEngine:
             self._tell(f"scored in padded batches: {reason}")
         return bool(reason)
 
+    def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
+        """Packed trees; only where memory is short is a part of `parts` more than one of them."""
+        from evalsuite.engine.plan import plan_scoring as plan_packs
+
+        return plan_packs(requests, self.pack_tokens, self._most_tokens)
+
     def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
         """Padded batches, for models that do not fit on packed trees."""
         vocabulary = read_config(self.files).get("vocab_size", LARGEST_VOCABULARY)
-        return plan_scoring(requests, self.budget, vocabulary)
+        parts: list[Sequence[ScoreRequest]] = [requests] if self.why_batches else [*self.parts(requests)]
+        return [batch for part in parts for batch in plan_scoring(part, self.budget, vocabulary)]
+
+    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """The packs or batches of scores, and texts by prompts that share a prefix; see `protocol.Engine`."""
+        from evalsuite.engine.parts import generation_parts
+
+        given: Sequence[Request] = requests
+        scores: list[ScoreRequest] = [one for one in given if isinstance(one, ScoreRequest)]
+        texts: list[GenerateRequest] = [one for one in given if isinstance(one, GenerateRequest)]
+        return [*self._score_parts(scores), *generation_parts(texts, self.budget.rows)]  # type: ignore[list-item]
+
+    def _score_parts(self, scores: Sequence[ScoreRequest]) -> list[tuple[ScoreRequest, ...]]:
+        from evalsuite.engine.plan import plan_scoring as plan_packs
+
+        if self.why_batches:
+            return [
+                tuple(one for row in batch for one in row.requests) for batch in self.plan_batches(scores)
+            ]
+        plan = plan_packs(scores, self._most_tokens)
+        return [tuple(one for index in run for one in plan.requests[index]) for run in plan.runs]
 
     def _tell(self, note: str) -> None:
         self.notes = tuple(dict.fromkeys((*self.notes, note)))

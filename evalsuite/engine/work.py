@@ -47,10 +47,10 @@ def work_of(
 ) -> Work:
     """Count distinct requests as this engine would compute them."""
     from evalsuite.engine.pack import lay_requests
-    from evalsuite.engine.plan import plan_scoring, sort_inputs, sortable
+    from evalsuite.engine.plan import sort_inputs, sortable
     from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
 
-    plan = plan_scoring(scores, engine.pack_tokens)
+    plan = engine.plan_packs(scores)
     everything, _ = sort_inputs(
         {
             *(sortable((one.context + one.continuation)[:-1]) for one in scores),
