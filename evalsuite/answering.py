@@ -32,15 +32,18 @@ def answer(
     engine: Engine,
     store: ResponseStore,
     progress: Progress,
+    others: frozenset[Request] = frozenset(),
 ) -> Answers:
     """Answer distinct requests; scoring first. The engine is not touched where nothing is missing.
+
+    Requests in `others` are another process's to answer; they only shape the plan.
 
     Raises:
         StorageError: the disk is full or the store damaged; answers stored before are kept.
     """
     answers = Answers()
-    _answer_kind("scoring", scores, engine.score, engine, store, progress, answers)
-    _answer_kind("generating", texts, engine.generate, engine, store, progress, answers)
+    _answer_kind("scoring", scores, engine.score, engine, store, progress, answers, others)
+    _answer_kind("generating", texts, engine.generate, engine, store, progress, answers, others)
     return answers
 
 
@@ -52,8 +55,9 @@ def _answer_kind(
     store: ResponseStore,
     progress: Progress,
     answers: Answers,
+    others: frozenset[Request],
 ) -> None:
-    keys = {request: request_key(request, engine.identity) for request in requests}
+    keys = {request: request_key(request, engine.identity) for request in requests if request not in others}
     stored = store.get(list(keys.values()))
     known = {request: stored[key] for request, key in keys.items() if key in stored}
     answers.by_request.update(known)
@@ -62,8 +66,10 @@ def _answer_kind(
     progress.stage(Stage(name, at_most=name == "generating"))
     tokens: dict[Request, float] = {}
     began = time.monotonic()
-    for block in work(requests, answered=known.keys()):
-        received = [(request, _refused_if_nan(response)) for request, response in block.answers]
+    for block in work(requests, answered=known.keys() | others if others else known.keys()):
+        received = [
+            (request, _refused_if_nan(response)) for request, response in block.answers if request in keys
+        ]
         store.put((keys[request], response) for request, response in received)
         for request, response in received:
             # An answer from before the interruption stays: it is what the store keeps.

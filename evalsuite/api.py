@@ -40,6 +40,7 @@ def run(
     allow_unsafe_code: bool = False,
     logits_dtype: str = "float32",
     engine_args: Sequence[str] = (),
+    shard: str | None = None,
     progress: Progress | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
@@ -67,6 +68,7 @@ def run(
         allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
         logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
         engine_args: the engine's own settings, each `NAME=VALUE`.
+        shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
         progress: is told what happens.
 
     Raises:
@@ -75,7 +77,11 @@ def run(
     from evalsuite.engine.make import split_arguments
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
+    from evalsuite.sharding import Shard
 
+    share = Shard.parse(shard) if shard is not None else None
+    if share and store:
+        raise UserError("--shard keeps its answers in its own folder; leave out --store.")
     engine_args, tuning = split_arguments(engine, engine_args)
     spec, selected, files = _asked_for(
         tasks,
@@ -96,13 +102,14 @@ def run(
         engine_args=engine_args,
     )
     setting = Setting(
-        folder=Path(out) if out else default_folder(spec),
+        folder=Path(out) if out else default_folder(spec, str(share or "")),
         data_dir=data_folder(data),
         store=Path(store) if store else None,
         verify_weights=verify_weights,
         allow_failures=allow_failures,
         allow_unsafe_code=allow_unsafe_code,
         engine_tuning=tuning,
+        shard=share,
     )
     return execute(spec, selected, files, setting, progress=progress)
 

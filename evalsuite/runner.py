@@ -1,13 +1,13 @@
 """A run from specification to run log: the one place that knows the order of the rooms."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from evalsuite.answering import answer
+from evalsuite.answering import Answers, answer
 from evalsuite.ask import Asked, ask, generate_requests, letter_tokens, score_requests
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.engine.make import engine_kind, make_engine
@@ -20,11 +20,12 @@ from evalsuite.results.averages import averages
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
-from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, TaskRecord
+from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
 from evalsuite.scoring.judge import judge
 from evalsuite.scoring.verdict import Options
-from evalsuite.store import ResponseStore
-from evalsuite.types import Sample, sha256_of
+from evalsuite.sharding import Shard, share_of
+from evalsuite.store import ResponseStore, request_key
+from evalsuite.types import Failure, Request, Sample, sha256_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Setting:
     """Run model-written code under resource limits alone, where no sandbox works."""
     engine_tuning: tuple[str, ...] = ()
     """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
+    shard: Shard | None = None
+    """Answer this share of the requests and stop there; None for all of them."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What other processes did for a run whose answers are all there."""
+
+    costs: Mapping[str, tuple[float, float]]
+    """By task name: tokens computed, and seconds."""
+    environment: Mapping[str, str]
+    """What they ran on."""
 
 
 def execute(
@@ -51,6 +64,7 @@ def execute(
     *,
     engine: Engine | None = None,
     progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> RunLog:
     """Do what `spec` asks for and return the run log, which is also written to the folder.
 
@@ -63,13 +77,14 @@ def execute(
         setting: folders and tolerances.
         engine: answers in place of the one that `spec` names.
         progress: is told what happens.
+        elsewhere: what other processes did for it.
 
     Raises:
         UserError: anything that the user can mend.
     """
     progress = progress or Silent()
     folder = RunFolder(setting.folder)
-    with folder.opened(spec) as earlier:
+    with folder.opened(spec, str(setting.shard or "")) as earlier:
         progress.stage(Stage("preparing"))
         prepared = [
             prepare(
@@ -88,9 +103,14 @@ def execute(
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
             return earlier
         engine = engine or _make_engine(spec, files, setting)
-        session = _Session(spec, prepared, engine, files, inputs)
+        session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere)
         folder.write_log(session.log("running"))
-        log, samples = session.finish(setting.store or folder.store, setting, progress)
+        store = setting.store or folder.store
+        if setting.shard:
+            log = session.answer_share(setting.shard, store, progress)
+            folder.write_log(log)
+            return log
+        log, samples = session.finish(store, progress)
         folder.write_results(log, samples)
         return log
 
@@ -110,7 +130,7 @@ def _make_engine(spec: RunSpec, files: ModelFiles, setting: Setting) -> Engine:
 
 def _is_final(log: RunLog) -> bool:
     """Every document was scored; one that failed is tried again, even if failures were allowed before."""
-    return log.status == "complete" and not any(task.problem for task in log.tasks)
+    return log.status in ("complete", "shard") and not any(task.problem for task in log.tasks)
 
 
 @dataclass(frozen=True)
@@ -146,29 +166,68 @@ class _Session:
     """One process's work on a run."""
 
     def __init__(
-        self, spec: RunSpec, prepared: Sequence[PreparedTask], engine: Engine, files: ModelFiles, inputs: str
+        self,
+        spec: RunSpec,
+        prepared: Sequence[PreparedTask],
+        engine: Engine,
+        files: ModelFiles,
+        inputs: str,
+        setting: Setting,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self._spec = spec
         self._prepared = prepared
         self._engine = engine
         self._files = files
         self._inputs = inputs
+        self._setting = setting
+        self._elsewhere = elsewhere
         self._began = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def finish(
-        self, store_path: Path, setting: Setting, progress: Progress
-    ) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
-        """The run log with its scores, and the samples by task name."""
+    def answer_share(self, shard: Shard, store_path: Path, progress: Progress) -> RunLog:
+        """Answer a shard's requests; the run log says how far that went."""
         asked = self._ask(progress)
+        answers, share = self._answers(asked, store_path, progress, shard)
+        identity = self._engine.identity
+        failures = {
+            request_key(request, identity).hex(): answer.reason
+            for request, answer in answers.by_request.items()
+            if isinstance(answer, Failure)
+        }
+        costs = {name: answers.cost(_requests_of(documents)) for name, documents in asked.items()}
+        record = ShardRecord(
+            index=shard.index, count=shard.count, requests=share, failures=failures, costs=costs
+        )
+        return self.log("incomplete" if failures else "shard").model_copy(update={"shard": record})
+
+    def _answers(
+        self,
+        asked: Mapping[str, Sequence[Asked]],
+        store_path: Path,
+        progress: Progress,
+        shard: Shard | None = None,
+    ) -> tuple[Answers, int]:
+        """The answers to a shard's requests, or to all, and how many requests these are."""
         every = [one for documents in asked.values() for one in documents]
+        scores, texts = score_requests(every), generate_requests(every)
+        others: frozenset[Request] = frozenset()
+        if shard:
+            progress.stage(Stage("sharing"))
+            others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
         store = ResponseStore(store_path)
         try:
-            answers = answer(score_requests(every), generate_requests(every), self._engine, store, progress)
+            answers = answer(scores, texts, self._engine, store, progress, others)
         finally:
             store.close()
+        return answers, len(scores) + len(texts) - len(others)
+
+    def finish(self, store_path: Path, progress: Progress) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
+        """The run log with its scores, and the samples by task name."""
+        asked = self._ask(progress)
+        answers, _ = self._answers(asked, store_path, progress)
         progress.stage(Stage("judging"))
-        options = Options(allow_unsafe_code=setting.allow_unsafe_code)
+        options = Options(allow_unsafe_code=self._setting.allow_unsafe_code)
         samples: dict[str, Sequence[Sample]] = {}
         records = []
         for one in self._prepared:
@@ -176,9 +235,9 @@ class _Session:
             samples[name], notes = judge(
                 one, asked[name], answers.by_request, self._engine.max_length, options
             )
-            tokens, seconds = answers.cost(
-                request for document in asked[name] for request in document.requests
-            )
+            tokens, seconds = answers.cost(_requests_of(asked[name]))
+            if self._elsewhere:
+                tokens, seconds = self._elsewhere.costs.get(name, (tokens, seconds))
             records.append(
                 task_record(
                     one,
@@ -186,7 +245,7 @@ class _Session:
                     samples[name],
                     tokens=round(tokens),
                     seconds=seconds,
-                    allow_failures=setting.allow_failures,
+                    allow_failures=self._setting.allow_failures,
                     notes=(*letter_tokens(one, asked[name], self._engine.tokenizer), *notes),
                     numerics=self._engine.identity.numerics,
                 )
@@ -195,7 +254,7 @@ class _Session:
         return self.log("complete" if scored else "incomplete", records), samples
 
     def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
-        identity = self._engine.identity
+        identity, shard = self._engine.identity, self._setting.shard
         return RunLog(
             evalsuite_version=metadata.version("evalsuite"),
             status=status,  # type: ignore[arg-type]
@@ -208,16 +267,21 @@ class _Session:
                 tokenizer_sha256=identity.tokenizer,
                 numerics=identity.numerics,
             ),
-            environment=environment(),
+            environment={**environment(), **(self._elsewhere.environment if self._elsewhere else {})},
             started=self._started,
             seconds=round(time.monotonic() - self._began, 3),
             tasks=tuple(records),
             best_forms=best_forms(records),
             averages=averages(records),
             notes=tuple(getattr(self._engine, "notes", ())),
+            shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )
 
     def _ask(self, progress: Progress) -> dict[str, list[Asked]]:
         progress.stage(Stage("encoding"))
         tokenizer, window = self._engine.tokenizer, self._engine.max_length
         return {one.selected.name: ask(one, tokenizer, window, self._spec.seed) for one in self._prepared}
+
+
+def _requests_of(documents: Sequence[Asked]) -> Iterator[Request]:
+    return (request for document in documents for request in document.requests)

@@ -17,7 +17,16 @@ from evalsuite.prepare import PreparedTask, gold_text, prepare
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.runlog import RunLog, RunSpec
 from evalsuite.runner import Setting, execute
-from evalsuite.types import Failure, Generated, GenerateRequest, ModelIdentity, Response, Score, ScoreRequest
+from evalsuite.types import (
+    Failure,
+    Generated,
+    GenerateRequest,
+    ModelIdentity,
+    Request,
+    Response,
+    Score,
+    ScoreRequest,
+)
 
 PLUGIN = '''
 from evalsuite import ClozePair, DatasetRef, MultipleChoice, OpenAnswer, PromptSpec, Task
@@ -191,6 +200,9 @@ class ScriptedEngine:
 
     def score(self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()):
         yield from self._blocks(requests, answered, self._score)
+
+    def parts(self, requests: Sequence[Request]) -> list[tuple[Request, ...]]:
+        return [tuple(requests[at : at + self.block]) for at in range(0, len(requests), self.block)]
 
     def generate(self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()):
         yield from self._blocks(requests, answered, self._generate)

@@ -1,15 +1,17 @@
 """`evalsuite run`: evaluate a model."""
 
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evalsuite.cli import options
+from evalsuite.errors import UserError
 
 if TYPE_CHECKING:
-    from evalsuite.results.runlog import RunLog
+    from evalsuite.results.runlog import RunLog, ShardRecord
 
 INTERRUPTED = 130
 
@@ -49,6 +51,12 @@ def run(
     allow_data_drift: options.AllowDataDrift = False,
     allow_failures: options.AllowFailures = False,
     allow_unsafe_code: options.AllowUnsafeCode = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer only share i/n (from 0) in a folder of its own; `merge` unites the shards."
+        ),
+    ] = None,
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
     ] = False,
@@ -77,6 +85,8 @@ def run(
         "allow_data_drift": allow_data_drift,
     }
     if plan_only:
+        if shard:
+            raise UserError("--plan-only counts the whole run; leave out --shard.")
         from evalsuite.cli.plan import print_plan
 
         print_plan(api.plan(tasks, model, **asked), as_json)
@@ -94,6 +104,7 @@ def run(
                 verify_weights=verify_weights,
                 allow_failures=allow_failures,
                 allow_unsafe_code=allow_unsafe_code,
+                shard=shard,
                 progress=progress,
             )
         except KeyboardInterrupt:
@@ -101,9 +112,23 @@ def run(
                 "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
             )
             raise typer.Exit(INTERRUPTED) from None
-    _print(log, as_json, out or default_folder(log.spec))
-    if log.status != "complete":
+    folder = out or default_folder(log.spec, log.shard.name if log.shard else "")
+    if log.shard and not as_json:
+        _print_shard(log.shard, folder)
+    else:
+        _print(log, as_json, folder)
+    if log.status not in ("complete", "shard"):
         raise typer.Exit(1)
+
+
+def _print_shard(shard: "ShardRecord", folder: Path) -> None:
+    answered = shard.requests - len(shard.failures)
+    typer.echo(
+        f"shard {shard.name}: {answered:,} of its {shard.requests:,} requests are answered, in {folder}"
+    )
+    for reason, count in Counter(shard.failures.values()).most_common(3):
+        typer.echo(f"- {count:,} failed: {reason}")
+    typer.echo(f"`evalsuite merge` of the folders of all {shard.count} shards finishes the run.")
 
 
 def _print(log: "RunLog", as_json: bool, folder: Path) -> None:

@@ -305,7 +305,10 @@ class TransformersEngine:
     def _generate_in_batches(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest], planned: int
     ) -> Iterator[Block[GenerateRequest]]:
-        batches = unanswered(plan_generation(requests, self.budget), answered, lambda request: (request,))
+        planned_batches = (
+            batch for part in self.parts(requests) for batch in plan_generation(part, self.budget)
+        )
+        batches = unanswered(planned_batches, answered, lambda request: (request,))
         from evalsuite.engine.generate import generate_batch
         from evalsuite.engine.memory import run_within_memory
 

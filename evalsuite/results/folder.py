@@ -15,10 +15,14 @@ from evalsuite.results.tables import markdown_table
 from evalsuite.types import Sample, sha256_of
 
 
-def default_folder(spec: RunSpec) -> Path:
-    """`results/runs/<model>-<hash of the spec>` below the working folder: the same command, the same folder."""
+def default_folder(spec: RunSpec, shard: str = "") -> Path:
+    """`results/runs/<model>-<hash of the spec>` below the working folder: the same command, the same folder.
+
+    A shard, for example "0/3", has `-shard-0-of-3` behind it.
+    """
     model = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in spec.model).strip("-.")
-    return Path("results", "runs", f"{model[-60:]}-{sha256_of(spec.model_dump(mode='json'))[:8]}")
+    share = f"-shard-{shard.replace('/', '-of-')}" if shard else ""
+    return Path("results", "runs", f"{model[-60:]}-{sha256_of(spec.model_dump(mode='json'))[:8]}{share}")
 
 
 class RunFolder:
@@ -33,11 +37,15 @@ class RunFolder:
         return self.path / "responses.sqlite"
 
     @contextmanager
-    def opened(self, spec: RunSpec) -> Iterator[RunLog | None]:
+    def opened(self, spec: RunSpec, shard: str = "") -> Iterator[RunLog | None]:
         """Hold the folder for one process; gives the log of an earlier session, if there is one.
 
+        Args:
+            spec: what is asked for.
+            shard: which share of it, for example "0/3"; empty for all.
+
         Raises:
-            StorageError: the folder cannot be written, is in use, or holds a run of another spec.
+            StorageError: the folder cannot be written, is in use, or holds a run of another spec or shard.
         """
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -49,11 +57,11 @@ class RunFolder:
                 raise StorageError(
                     f"{self.path} is in use by another run; wait for it or choose another --out."
                 ) from None
-            yield self._earlier(spec)
+            yield self._earlier(spec, shard)
         finally:
             lock.close()
 
-    def _earlier(self, spec: RunSpec) -> RunLog | None:
+    def _earlier(self, spec: RunSpec, shard: str) -> RunLog | None:
         if not (self.path / "run.json").exists():
             return None
         log = read_run(self.path)
@@ -65,6 +73,11 @@ class RunFolder:
         if differing:
             raise StorageError(
                 f"{self.path} holds a run of another specification ({'; '.join(differing)}); choose another --out folder."
+            )
+        there = log.shard.name if log.shard else ""
+        if there != shard:
+            raise StorageError(
+                f"{self.path} holds {_share(there)}, not {_share(shard)}; choose another --out folder."
             )
         return log
 
@@ -105,6 +118,10 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "far are kept."
             ) from error
         raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _share(shard: str) -> str:
+    return f"shard {shard} of a run" if shard else "a whole run"
 
 
 def _shown(value: object) -> str:

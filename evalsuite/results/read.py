@@ -72,6 +72,10 @@ class RunSide:
 def open_run(path: Path) -> RunSide:
     """A finished run by its folder or `run.json`; raises StorageError with what is wrong with it."""
     side = RunSide(path, read_run(path))
+    if shard := side.log.shard:
+        raise StorageError(
+            f"{path} is shard {shard.name} of a run; `evalsuite merge` of all {shard.count} finishes the run."
+        )
     if side.log.status == "running":
         raise StorageError(f"{path} has not finished; the command that started it continues it.")
     if not side.log.tasks:

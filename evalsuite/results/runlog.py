@@ -169,13 +169,34 @@ class Average(_Part):
     """Names of the tasks, which weigh alike."""
 
 
+class ShardRecord(_Part):
+    """One share of a run, answered by a process of its own (`run --shard`); `merge` finishes the run."""
+
+    index: int
+    """From 0."""
+    count: int
+    """Shards of the run."""
+    requests: int = 0
+    """Distinct requests of its share; 0 until they are found."""
+    failures: dict[str, str] = Field(default_factory=dict)
+    """By key of the request (hexadecimal): why the infrastructure left it without an answer."""
+    costs: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """By task name: tokens computed, and seconds, in the last session."""
+
+    @property
+    def name(self) -> str:
+        """As in `--shard`."""
+        return f"{self.index}/{self.count}"
+
+
 class RunLog(_Part):
     """The whole run."""
 
     schema_version: Literal[1] = 1
     evalsuite_version: str
-    status: Literal["running", "complete", "incomplete"]
-    """incomplete: at least one task has no score."""
+    status: Literal["running", "complete", "incomplete", "shard"]
+    """incomplete: at least one task has no score, or requests of a shard have no answer; shard: a share of a run
+    is answered."""
     spec: RunSpec
     inputs_sha256: str
     """Over spec, prompts, data, model and package version: equal inputs, equal answers."""
@@ -191,6 +212,8 @@ class RunLog(_Part):
     averages: tuple[Average, ...] = ()
     """Of recipes that have them."""
     notes: tuple[str, ...] = ()
+    shard: ShardRecord | None = None
+    """Which share of a run this is; None for a whole one."""
 
     def to_pandas(self) -> "pd.DataFrame":
         """One row per task and metric."""
