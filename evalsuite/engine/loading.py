@@ -11,6 +11,8 @@ from evalsuite.checkpoints.files import read_config
 from evalsuite.engine.head import widen_head
 from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.models import ModelSupport, support_for
+from evalsuite.engine.nemo import model_folder
+from evalsuite.engine.products import use_onednn
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
 
@@ -65,6 +67,8 @@ def load_model(
     try:
         with quiet_transformers():
             model, report = _from_pretrained(files, device, dtype, trust_remote_code)
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(_why_not_loaded(files, error, trust_remote_code)) from error
     _refuse_random_weights(files, report)
@@ -80,6 +84,7 @@ def ready(
     """
     if not rounded_logits:
         widen_head(model)
+    use_onednn(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)
     return LoadedModel(model.eval(), device, notes, parameters, rounded_logits)
 
@@ -89,7 +94,7 @@ def _from_pretrained(files: ModelFiles, device: str, dtype: str, trust_remote_co
 
     load: Any = AutoModelForCausalLM.from_pretrained
     model, report = load(
-        files.folder,
+        model_folder(files),
         gguf_file=files.gguf_file,
         dtype=getattr(torch, dtype),
         device_map=None if device == "cpu" else {"": device},

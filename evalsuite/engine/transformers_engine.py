@@ -21,6 +21,7 @@ from evalsuite.engine.models import support_for
 from evalsuite.engine.packable import why_not
 from evalsuite.engine.placement import (
     default_budget,
+    keep_freed_memory,
     resolve_device,
     resolve_dtype,
     resolve_logits_dtype,
@@ -152,6 +153,8 @@ class TransformersEngine:
     def _loaded(self) -> "LoadedModel":
         from evalsuite.engine.loading import load_model
 
+        if self.device == "cpu":
+            keep_freed_memory()
         loaded = load_model(
             self.files,
             device=self.device,

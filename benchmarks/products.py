@@ -1,0 +1,49 @@
+"""float32 matrix products of a small decoder's sizes on one core: torch's default against oneDNN.
+
+    python benchmarks/products.py [--rows 32 2048] [--threads 1]
+
+Prints GFLOP/s, the best of seven turns each.
+"""
+
+import argparse
+import time
+
+import torch
+
+from evalsuite.engine.products import use_onednn
+
+SIZES = ((576, 576), (576, 1536), (1536, 576), (576, 49152))
+"""(inputs, outputs) of SmolLM2-135M."""
+TURNS = 7
+
+
+def seconds(layer: torch.nn.Module, inputs: torch.Tensor) -> float:
+    """Of one call."""
+    started = time.perf_counter()
+    layer(inputs)
+    return time.perf_counter() - started
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[32, 2048])
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print("| rows | inputs | outputs | default | oneDNN |\n| ---: | ---: | ---: | ---: | ---: |")
+    for rows in options.rows:
+        for inputs, outputs in SIZES:
+            plain, ours = (torch.nn.Linear(inputs, outputs, bias=False) for _ in range(2))
+            use_onednn(ours)
+            given = torch.randn(rows, inputs)
+            taken = [(seconds(plain, given), seconds(ours, given)) for _ in range(TURNS)]
+            rates = [2e-9 * rows * inputs * outputs / min(times) for times in zip(*taken, strict=True)]
+            print(f"| {rows} | {inputs} | {outputs} | {rates[0]:.0f} | {rates[1]:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
