@@ -16,14 +16,16 @@ from evalsuite.errors import ModelError
 from evalsuite.types import sha256_of
 
 CHUNK = 16 * 2**20
+CONVERSION = 1
+"""Raised when NeMo archives are converted in another way: answers of the old one are then not reused."""
 CONFIG_FILES = ("config.json", "generation_config.json")
 
 
 def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of all weight files and the configuration that shapes the model.
 
-    A model with its own code (`auto_map` in its configuration) includes that code. A GGUF model
-    is its one file, whatever its name.
+    A model with its own code (`auto_map` in its configuration) includes that code. A GGUF or NeMo
+    model is its one file, whatever its name.
 
     Args:
         verify: read every byte, whatever the remembered hints say.
@@ -33,6 +35,8 @@ def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """
     if files.gguf_path:
         return sha256_of(["gguf", file_digest(files.gguf_path, verify=verify)])
+    if files.nemo_path:
+        return sha256_of(["nemo", CONVERSION, file_digest(files.nemo_path, verify=verify)])
     paths = [files.folder / name for name in CONFIG_FILES if (files.folder / name).is_file()]
     if "auto_map" in read_config(files):
         paths += sorted(files.folder.glob("*.py"))
@@ -43,6 +47,8 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of the tokenizer files; arguments and errors as in `weights_digest`."""
     if files.gguf_path:
         return sha256_of(["gguf tokenizer", file_digest(files.gguf_path, verify=verify)])
+    if files.nemo_path:
+        return sha256_of(["nemo tokenizer", CONVERSION, file_digest(files.nemo_path, verify=verify)])
     paths = tokenizer_files(files)
     if not paths:
         raise ModelError(f"Model '{files.name}' has no tokenizer files in {files.folder}.")

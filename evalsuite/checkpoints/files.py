@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.checkpoints.headers import check_safetensors, read_gguf_header
+from evalsuite.checkpoints.nemo import read_archive
+from evalsuite.checkpoints.nemo_config import nemotron_config
 from evalsuite.errors import ModelError
 
 TOKENIZER_FILES = (
@@ -34,6 +36,8 @@ class ModelFiles:
     folder: Path
     gguf_file: str | None = None
     """Name of the GGUF file in `folder` that is the whole model."""
+    nemo_file: str | None = None
+    """Name of the NeMo archive in `folder` that is the whole model."""
     hub_id: str | None = None
     revision: str | None = None
     """Commit on the hub, where known."""
@@ -48,6 +52,16 @@ class ModelFiles:
         """The GGUF file, if the model is one."""
         return self.folder / self.gguf_file if self.gguf_file else None
 
+    @property
+    def nemo_path(self) -> Path | None:
+        """The NeMo archive, if the model is one."""
+        return self.folder / self.nemo_file if self.nemo_file else None
+
+    @property
+    def only_file(self) -> Path | None:
+        """The file that is the whole model, tokenizer included, if it is one."""
+        return self.gguf_path or self.nemo_path
+
 
 def check(files: ModelFiles) -> None:
     """Refuse a model whose files are missing or cut off, by their headers alone.
@@ -59,7 +73,7 @@ def check(files: ModelFiles) -> None:
         read_gguf_header(files.gguf_path)
         return
     read_config(files)
-    for path in weight_files(files):
+    for path in () if files.nemo_path else weight_files(files):
         if path.suffix == ".safetensors":
             check_safetensors(path)
 
@@ -70,8 +84,8 @@ def weight_files(files: ModelFiles) -> tuple[Path, ...]:
     Raises:
         ModelError: there are none, or one that the index names is missing.
     """
-    if files.gguf_path:
-        return (files.gguf_path,)
+    if files.only_file:
+        return (files.only_file,)
     for index, pattern in (
         ("model.safetensors.index.json", "*.safetensors"),
         ("pytorch_model.bin.index.json", "pytorch_model*.bin"),
@@ -79,10 +93,6 @@ def weight_files(files: ModelFiles) -> tuple[Path, ...]:
         found = _indexed(files, index) or tuple(sorted(files.folder.glob(pattern)))
         if found:
             return found
-    if list(files.folder.glob("*.nemo")):
-        raise ModelError(
-            f"Model '{files.name}' is a NeMo archive ({files.folder}): convert it to the Hugging Face format first."
-        )
     raise ModelError(f"Model '{files.name}' has no weights (*.safetensors) in {files.folder}.")
 
 
@@ -104,20 +114,22 @@ def _indexed(files: ModelFiles, index: str) -> tuple[Path, ...]:
 
 
 def tokenizer_files(files: ModelFiles) -> tuple[Path, ...]:
-    """The files that decide how text becomes tokens, by name; for a GGUF model that file."""
-    if files.gguf_path:
-        return (files.gguf_path,)
+    """The files that decide how text becomes tokens, by name; for a GGUF or NeMo model that file."""
+    if files.only_file:
+        return (files.only_file,)
     return tuple(sorted({path for pattern in TOKENIZER_FILES for path in files.folder.glob(pattern)}))
 
 
 def read_config(files: ModelFiles) -> dict[str, Any]:
-    """`config.json` as a mapping; for a GGUF file the same keys as far as its metadata has them.
+    """`config.json` as a mapping; for a GGUF or NeMo file the same keys as far as its metadata has them.
 
     Raises:
         ModelError: missing or unreadable.
     """
     if files.gguf_path:
         return _gguf_config(read_gguf_header(files.gguf_path))
+    if files.nemo_path:
+        return nemotron_config(files.name, read_archive(files.nemo_path).settings)
     path = files.folder / "config.json"
     try:
         config = json.loads(path.read_text("utf-8"))

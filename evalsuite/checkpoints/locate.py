@@ -13,6 +13,8 @@ from evalsuite.hub import why_unreachable
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
 """Configuration and tokenizer; weights are asked for separately."""
+WHOLE_MODELS = (".gguf", ".nemo")
+"""Suffixes of files that are whole models."""
 
 
 def resolve(
@@ -20,8 +22,8 @@ def resolve(
 ) -> ModelFiles:
     """Find the files of a model, downloading them where needed, and check their headers.
 
-    `name` is an alias, a folder with config.json and safetensors (or one GGUF file), a GGUF
-    file, or a hub id `org/name`, optionally `org/name@revision`.
+    `name` is an alias, a folder with config.json and safetensors (or one GGUF file or NeMo archive), a GGUF
+    file, a NeMo archive, or a hub id `org/name`, optionally `org/name@revision`.
 
     Args:
         revision: branch, tag or commit on the hub.
@@ -32,7 +34,9 @@ def resolve(
         ModelError: one sentence that says what is wrong and what to do.
     """
     if not name.strip():
-        raise ModelError("No model given: --model takes an alias, a folder, a .gguf file or a hub id.")
+        raise ModelError(
+            "No model given: --model takes an alias, a folder, a .gguf or .nemo file, or a hub id."
+        )
     name_part, _, revision_part = name.partition("@")
     revision = revision or revision_part or None
     files = _local(name) or _packaged(aliases().get(name_part), revision)
@@ -44,22 +48,41 @@ def resolve(
 
 
 def _local(name: str) -> ModelFiles | None:
-    """The folder or GGUF file at this path, if there is one and no alias of that name."""
+    """The folder, GGUF file or NeMo archive at this path, if there is one and no alias of that name."""
     path = Path(name).expanduser()
     if name in aliases() or not path.exists():
         return None
-    if path.is_file():
-        if path.suffix != ".gguf":
+    if path.is_dir():
+        files = ModelFiles(name, path.resolve())
+        return files if (path / "config.json").is_file() else _single(files)
+    if path.suffix not in WHOLE_MODELS:
+        raise ModelError(
+            f"Model file {path} is not a .gguf or .nemo file: give that, or a folder with config.json."
+        )
+    return _with_file(ModelFiles(name, path.resolve().parent), path)
+
+
+def _single(files: ModelFiles) -> ModelFiles:
+    """With the one file in its folder that is a whole model, if there is one.
+
+    Raises:
+        ModelError: there are several.
+    """
+    for suffix in WHOLE_MODELS:
+        found = sorted(files.folder.glob(f"*{suffix}"))
+        if len(found) > 1:
             raise ModelError(
-                f"Model file {path} is not a .gguf file: give that, or a folder with config.json."
+                f"Folder {files.folder} holds {len(found)} {suffix} files: give --model one of them."
             )
-        return ModelFiles(name, path.resolve().parent, gguf_file=path.name)
-    gguf_files = sorted(path.glob("*.gguf"))
-    if (path / "config.json").is_file() or not gguf_files:
-        return ModelFiles(name, path.resolve())
-    if len(gguf_files) > 1:
-        raise ModelError(f"Folder {path} holds {len(gguf_files)} .gguf files: give --model one of them.")
-    return ModelFiles(name, path.resolve(), gguf_file=gguf_files[0].name)
+        if found:
+            return _with_file(files, found[0])
+    return files
+
+
+def _with_file(files: ModelFiles, path: Path) -> ModelFiles:
+    if path.suffix == ".gguf":
+        return replace(files, gguf_file=path.name)
+    return replace(files, nemo_file=path.name)
 
 
 def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:
@@ -79,14 +102,18 @@ def _hub_id(name: str, name_part: str) -> str:
     if _looks_like_path(name):
         raise ModelError(f"Model folder or file {name} does not exist.")
     if not HUB_ID.fullmatch(name_part):
-        hint = "A model is an alias, a folder, a .gguf file or a hub id such as nvidia/Nemotron-H-8B-Base-8K."
+        hint = "A model is an alias, a folder, a .gguf or .nemo file, or a hub id such as nvidia/Nemotron-H-8B-Base-8K."
         unknown = UnknownName("model", name, aliases(), hint)
         raise ModelError(str(unknown))
     return name_part
 
 
 def _looks_like_path(name: str) -> bool:
-    if name.startswith(("/", ".", "~")) or name.endswith((".gguf", ".safetensors", "/")) or "\\" in name:
+    if (
+        name.startswith(("/", ".", "~"))
+        or name.endswith((*WHOLE_MODELS, ".safetensors", "/"))
+        or "\\" in name
+    ):
         return True
     return name.count("/") > 1
 
@@ -99,6 +126,8 @@ def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> M
         files = _snapshot(wanted, (*WANTED, "*.safetensors"), offline, cache_dir)
         if not list(files.folder.glob("*.safetensors")):
             files = _snapshot(wanted, (*WANTED, "pytorch_model*.bin"), offline, cache_dir)
+        if not (files.folder / "config.json").is_file():
+            files = _single(_snapshot(wanted, ("*.nemo",), offline, cache_dir))
         weight_files(files)
     except ModelError:
         if not offline:

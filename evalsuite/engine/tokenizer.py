@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
+from evalsuite.engine.nemo import tokenizer_folder
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
@@ -14,7 +15,7 @@ TEXTS_PER_CALL = 2048
 
 
 class HuggingFaceTokenizer:
-    """Text to token ids with the tokenizer of a model's folder or GGUF file."""
+    """Text to token ids with the tokenizer of a model's folder, GGUF file or NeMo archive."""
 
     def __init__(self, files: ModelFiles, *, trust_remote_code: bool = False) -> None:
         self._files = files
@@ -27,11 +28,13 @@ class HuggingFaceTokenizer:
         try:
             with quiet_transformers():
                 tokenizer = AutoTokenizer.from_pretrained(
-                    self._files.folder,
+                    tokenizer_folder(self._files),
                     gguf_file=self._files.gguf_file,
                     trust_remote_code=self._trust_remote_code,
                     local_files_only=True,
                 )
+        except ModelError:
+            raise
         except Exception as error:
             raise ModelError(_unreadable(self._files, error)) from error
         # Texts longer than the window are the caller's business; transformers would warn.

@@ -1,0 +1,175 @@
+"""NeMo's model archive: what is in a `.nemo` file, without unpacking it.
+
+The file is a tar, plain or gzipped, of `model_config.yaml`, the tokenizer's file, and weights: one
+`model_weights.ckpt`, one of them for each rank in `mp_rank_00/` or `tp_rank_00_pp_rank_000/`, or a folder
+`model_weights/` of a distributed checkpoint. Source: NeMo 1.23, `save_restore_connector.py` and
+`nlp_save_restore_connector.py`. Members are never written to disk under their own names, and those that an archive of a
+model has no use for (links, devices, paths that lead out) are refused.
+"""
+
+import functools
+import posixpath
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from evalsuite.errors import ModelError
+
+CONFIG = "model_config.yaml"
+LONGEST_KEPT = 2**26
+"""Bytes of a configuration or tokenizer."""
+GZIP = b"\x1f\x8b"
+WEIGHTS = re.compile(
+    r"(?:(?:mp_rank_(?P<mp>\d+)|tp_rank_(?P<tp>\d+)_pp_rank_(?P<pp>\d+))/)?model_weights\.ckpt"
+)
+DISTRIBUTED = "model_weights/"
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, ValueError)
+"""What reading a tar or gzip file that is not whole raises, beside OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a file's bytes are in the tar, once that is decompressed."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NemoArchive:
+    """What a `.nemo` file holds."""
+
+    path: Path
+    compressed: bool
+    members: Mapping[str, Member]
+    """By path within the archive, without a leading `./`; files only."""
+    settings: Mapping[str, Any]
+    """Its `model_config.yaml`."""
+    tokenizers: Mapping[str, bytes]
+    """Content of its SentencePiece models (`*.model`), by path within the archive."""
+
+    @property
+    def ranks(self) -> dict[tuple[int, int], Member]:
+        """Weight files by (pipeline rank, tensor rank)."""
+        found = {}
+        for name, member in self.members.items():
+            if rank := WEIGHTS.fullmatch(name):
+                found[int(rank["pp"] or 0), int(rank["tp"] or rank["mp"] or 0)] = member
+        return found
+
+    @property
+    def distributed(self) -> dict[str, Member]:
+        """Files of the distributed checkpoint, by path within its folder."""
+        start = len(DISTRIBUTED)
+        return {name[start:]: one for name, one in self.members.items() if name.startswith(DISTRIBUTED)}
+
+
+def read_archive(path: Path) -> NemoArchive:
+    """List an archive and read its configuration; a gzipped one is decompressed for that, once for a process.
+
+    Raises:
+        ModelError: unreadable, damaged, cut off, with members that do not belong, or without configuration or weights.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ModelError(f"Model archive {path} cannot be read: {error.strerror}.") from None
+    return _read(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: Path, size: int, changed: int) -> NemoArchive:
+    try:
+        with path.open("rb") as file:
+            compressed = file.read(len(GZIP)) == GZIP
+        with tarfile.open(path, "r:gz" if compressed else "r:") as tar:
+            members, contents = _members(tar, path)
+    except DAMAGE:
+        raise ModelError(f"Model archive {path} is not a whole .nemo (tar) file: get it again.") from None
+    except OSError as error:
+        reason = error.strerror or "its compressed data is damaged; get it again"
+        raise ModelError(f"Model archive {path} cannot be read: {reason}.") from None
+    config = contents.pop(CONFIG, None)
+    if config is None:
+        raise ModelError(f"Model archive {path} has no {CONFIG}: it is not a NeMo model.")
+    archive = NemoArchive(path, compressed, members, _settings(config, path), contents)
+    if not archive.ranks and not archive.distributed:
+        raise ModelError(f"Model archive {path} has no weights (model_weights.ckpt or {DISTRIBUTED}).")
+    return archive
+
+
+def _members(tar: tarfile.TarFile, path: Path) -> tuple[dict[str, Member], dict[str, bytes]]:
+    """Where the files are, and what is in the few small ones that are needed first."""
+    members: dict[str, Member] = {}
+    contents: dict[str, bytes] = {}
+    for info in tar:
+        if info.isdir():
+            continue
+        name = _checked(info, path)
+        if name in members:
+            raise ModelError(f"Model archive {path} holds {name} twice.")
+        members[name] = Member(info.offset_data, info.size)
+        if (name == CONFIG or name.endswith(".model")) and info.size <= LONGEST_KEPT:
+            contents[name] = _content(tar, info)
+    return members, contents
+
+
+def _checked(info: tarfile.TarInfo, path: Path) -> str:
+    name = posixpath.normpath(info.name)
+    if not info.isreg() or info.issparse():
+        raise ModelError(f"Model archive {path} is refused: its member {info.name!r} is not a plain file.")
+    if name.startswith("/") or name.split("/")[0] == ".." or "\\" in name:
+        raise ModelError(f"Model archive {path} is refused: its member {info.name!r} leads out of it.")
+    return name
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(info)
+    assert file is not None
+    return file.read()
+
+
+INTERPOLATION = re.compile(r"\$\{\.?(?:model\.)?(\w+)\}")
+"""OmegaConf's reference to another setting on the top level, as NeMo's own configurations have them."""
+
+
+def _settings(config: bytes, path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        settings = yaml.safe_load(config)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ModelError(f"Model archive {path}: its {CONFIG} is not readable YAML.")
+    return {name: _followed(value, settings) for name, value in settings.items()}
+
+
+def _followed(value: Any, settings: Mapping[str, Any]) -> Any:
+    reference = INTERPOLATION.fullmatch(value) if isinstance(value, str) else None
+    return settings.get(reference[1]) if reference else value
+
+
+def decompress(archive: NemoArchive, target: IO[bytes]) -> None:
+    """Write the plain tar of a gzipped archive, to which the members' offsets refer.
+
+    Raises:
+        ModelError: the archive is damaged.
+    """
+    try:
+        for chunk in _plain_chunks(archive.path):
+            target.write(chunk)
+    except (EOFError, zlib.error):
+        raise ModelError(f"Model archive {archive.path} is damaged: get it again.") from None
+
+
+def _plain_chunks(path: Path) -> Iterator[bytes]:
+    import gzip
+
+    with gzip.open(path, "rb") as file:
+        while chunk := file.read(2**24):
+            yield chunk

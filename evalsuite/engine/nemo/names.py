@@ -1,0 +1,97 @@
+"""NeMo's names of a GPT's tensors, in every dialect, as one vocabulary.
+
+Sources: NeMo 1.23, `megatron/language_model.py` and `megatron/transformer.py` (the older Megatron naming) and
+`scripts/checkpoint_converters/convert_gpt_nemo_to_mcore.py` (how it maps to Megatron-Core's); Transformer Engine 1.x, `TransformerLayer`
+(NeMo's `transformer_engine: true` without Megatron-Core).
+"""
+
+import re
+from dataclasses import dataclass
+
+PREFIX = re.compile(r"(?:model\.)?(?:module\.)?(?:language_model\.)?")
+LAYER = re.compile(r"(?:encoder|decoder)\.layers\.(?:(?P<number>\d+)\.)?(?P<rest>.+)")
+
+GLOBAL = {
+    "embedding.word_embeddings.weight": "embedding.weight",
+    "output_layer.weight": "output.weight",
+    "encoder.final_layernorm.weight": "final_norm.weight",
+    "encoder.final_layernorm.bias": "final_norm.bias",
+    "decoder.final_layernorm.weight": "final_norm.weight",
+    "decoder.final_layernorm.bias": "final_norm.bias",
+}
+MODULES = {
+    "input_layernorm.": "attention_norm.",
+    "post_attention_layernorm.": "mlp_norm.",
+    "self_attention.query_key_value.": "qkv.",
+    "self_attention.dense.": "attention_out.",
+    "mlp.dense_h_to_4h.": "mlp_in.",
+    "mlp.dense_4h_to_h.": "mlp_out.",
+    "pre_mlp_layernorm.": "mlp_norm.",
+    "self_attention.linear_qkv.layer_norm_": "attention_norm.",
+    "self_attention.linear_qkv.": "qkv.",
+    "self_attention.linear_proj.": "attention_out.",
+    "mlp.linear_fc1.layer_norm_": "mlp_norm.",
+    "mlp.linear_fc1.": "mlp_in.",
+    "mlp.linear_fc2.": "mlp_out.",
+    "self_attention.layernorm_qkv.layer_norm_": "attention_norm.",
+    "self_attention.layernorm_qkv.": "qkv.",
+    "self_attention.proj.": "attention_out.",
+    "layernorm_mlp.layer_norm_": "mlp_norm.",
+    "layernorm_mlp.fc1_": "mlp_in.",
+    "layernorm_mlp.fc2_": "mlp_out.",
+}
+"""What stands before `weight` or `bias` in a layer, and our word for it."""
+
+NO_WEIGHTS = re.compile(r".*(?:_extra_state(?:/.*)?|inv_freq|\.core_attention\..*)")
+"""Kernels' states and rotary frequencies, which are computed."""
+LAST_STAGE_COPY = "word_embeddings.weight"
+"""The embedding again, on the last pipeline stage of a model that shares it with its output layer."""
+
+SPLIT_AXIS = {
+    "embedding.weight": 0,
+    "output.weight": 0,
+    "qkv.weight": 0,
+    "qkv.bias": 0,
+    "attention_out.weight": 1,
+    "mlp_in.weight": 0,
+    "mlp_in.bias": 0,
+    "mlp_out.weight": 1,
+}
+"""Along which axis tensor parallelism cuts a tensor; what is not listed, every rank has whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Which tensor it is."""
+
+    word: str
+    """In our words, for example `qkv.weight`."""
+    layer: int | None = None
+    """As numbered in its file; None outside the layers, and where one tensor holds all layers."""
+    stacked: bool = False
+    """Its first axis is the layer."""
+
+
+def parse(name: str) -> Name | None:
+    """What a tensor of NeMo's is; None for those that are no weights.
+
+    Raises:
+        KeyError: a tensor that no GPT of this kind has.
+    """
+    if NO_WEIGHTS.fullmatch(name):
+        return None
+    start = PREFIX.match(name)
+    rest = name[start.end() :] if start else name
+    if rest == LAST_STAGE_COPY:
+        return None
+    if rest in GLOBAL:
+        return Name(GLOBAL[rest])
+    layer = LAYER.fullmatch(rest)
+    if layer is None:
+        raise KeyError(name)
+    kind = "weight" if rest.endswith("weight") else "bias"
+    word = MODULES.get(layer["rest"].removesuffix(kind))
+    if word is None:
+        raise KeyError(name)
+    number = int(layer["number"]) if layer["number"] else None
+    return Name(word + kind, number, stacked=number is None)

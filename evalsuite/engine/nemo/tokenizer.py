@@ -1,0 +1,183 @@
+"""A SentencePiece model as a Hugging Face tokenizer that gives the same ids.
+
+As NeMo's `SentencePieceTokenizer.text_to_ids`: the model's own encoding, no BOS, and no special token read out of the text. The
+conversion is tried on texts of many kinds before it is used.
+"""
+
+import importlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalsuite.checkpoints.nemo import NemoArchive
+from evalsuite.errors import ModelError
+
+SPACE = "▁"
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+"""Kinds of pieces (sentencepiece 0.2, `sentencepiece_model.proto`)."""
+BPE = 2
+
+TRIED = (
+    "", " ", "  two  spaces   three ", "\n", "\n\nA.\tB\r\n", "word", " word", "Answer: 42", "1234567890", "3.14159e-10",
+    "The following are multiple choice questions (with answers) about  us foreign policy.\n\n",
+    "def f(x):\n    return {'a': [x ** 2, -x]}  # <s> </s> <unk> <pad> <0x0A>\n", "a▁b", "ＦＵＬＬ　ｗｉｄｔｈ ﬁ ½ e\u0301",
+    "naïve café Größe", "Привет, мир", "こんにちは世界。", "你好，世界", "안녕하세요", "שלום עולם", "مرحبا بالعالم", "नमस्ते",
+    "😀👍🏽 \u200b\u00a0\ufeff", "aaaaaaaaaa", "ababababab", "........ ---- ====", "\x00\x01\x7f", "x" * 300,
+)  # fmt: skip
+"""Texts on which the converted tokenizer must agree with SentencePiece."""
+
+
+def sentencepiece_model(archive: NemoArchive) -> Any:
+    """The archive's SentencePiece model, ready for use (`sentencepiece.SentencePieceProcessor`).
+
+    Raises:
+        ModelError: it has none that can be read, or the package is missing.
+    """
+    sentencepiece = _package("sentencepiece")
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=_content(archive))
+    except (RuntimeError, ValueError):
+        raise ModelError(f"Model archive {archive.path}: its SentencePiece model is not readable.") from None
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ModelError(
+            "A .nemo archive needs the packages sentencepiece and protobuf: pip install 'evalsuite[nemo]'."
+        ) from None
+
+
+def _content(archive: NemoArchive) -> bytes:
+    settings = archive.settings.get("tokenizer")
+    settings = settings if isinstance(settings, dict) else {}
+    library = settings.get("library", "sentencepiece")
+    if library != "sentencepiece":
+        raise ModelError(
+            f"Model archive {archive.path} has a tokenizer of {library}; only sentencepiece's can be read."
+        )
+    named = str(settings.get("model") or "").removeprefix("nemo:").removeprefix("./")
+    if named in archive.tokenizers:
+        return archive.tokenizers[named]
+    if len(archive.tokenizers) != 1:
+        raise ModelError(f"Model archive {archive.path} has no tokenizer {named!r} in it.")
+    return next(iter(archive.tokenizers.values()))
+
+
+def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
+    """Write the tokenizer's files; `AutoTokenizer` reads them.
+
+    Raises:
+        ModelError: no tokenizer, one of a kind that cannot be converted, or one that would give other ids.
+        OSError: they cannot be written.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    model = sentencepiece_model(archive)
+    backend = converted(model.serialized_model_proto(), str(archive.path))
+    special = {
+        f"{kind}_token": model.id_to_piece(number)
+        for kind in ("bos", "eos", "unk", "pad")
+        if (number := getattr(model, f"{kind}_id")()) >= 0
+    }
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        # Text that spells a special token is text, as for SentencePiece.
+        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+        **special,
+    )
+    check_same(model, tokenizer, TRIED, str(archive.path))
+    tokenizer.save_pretrained(folder)
+    (folder / "tokenizer.model").write_bytes(model.serialized_model_proto())
+
+
+def check_same(model: Any, tokenizer: Any, texts: Sequence[str], name: str) -> None:
+    """Raises ModelError where a converted tokenizer gives other ids than SentencePiece's own."""
+    for text in texts:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if ids != model.encode(text):
+            raise ModelError(
+                f"The tokenizer of {name} cannot be converted: it would give other ids for {text!r}."
+            )
+
+
+def converted(proto: bytes, name: str) -> Any:
+    """A `tokenizers.Tokenizer` with the ids of a SentencePiece BPE model.
+
+    Raises:
+        ModelError: another kind of model.
+    """
+    from tokenizers import AddedToken, Tokenizer, models
+
+    content = _package("sentencepiece.sentencepiece_model_pb2").ModelProto()
+    content.ParseFromString(proto)
+    if content.trainer_spec.model_type != BPE:
+        raise ModelError(
+            f"The tokenizer of {name} is not of the kind BPE, the only one that can be converted."
+        )
+    vocabulary = {piece.piece: number for number, piece in enumerate(content.pieces)}
+    backend = Tokenizer(
+        models.BPE(
+            vocabulary,
+            _merges(content.pieces),
+            unk_token=content.trainer_spec.unk_piece,
+            fuse_unk=True,
+            byte_fallback=content.trainer_spec.byte_fallback,
+        )
+    )
+    # Looked for in the normalised text, which has no space; a symbol with one is never found.
+    symbols = [
+        piece.piece for piece in content.pieces if piece.type == USER_DEFINED and " " not in piece.piece
+    ]
+    backend.normalizer = _normalizer(content.normalizer_spec, symbols)
+    backend.decoder = _decoder(content.normalizer_spec.add_dummy_prefix)
+    backend.add_tokens([AddedToken(symbol, normalized=True, special=False) for symbol in symbols])
+    control = [piece.piece for piece in content.pieces if piece.type in (CONTROL, UNKNOWN)]
+    backend.add_special_tokens([AddedToken(piece, normalized=False, special=True) for piece in control])
+    return backend
+
+
+def _merges(pieces: Sequence[Any]) -> list[tuple[str, str]]:
+    """Pairs of pieces that make a piece, the best score first, as SentencePiece joins them.
+
+    Bytes, control tokens and symbols take no part in that.
+    """
+    scores = {piece.piece: piece.score for piece in pieces if piece.type == NORMAL}
+    pairs = [
+        (-score, len(whole[:cut]), whole[:cut], whole[cut:])
+        for whole, score in scores.items()
+        for cut in range(1, len(whole))
+        if whole[:cut] in scores and whole[cut:] in scores
+    ]
+    return [(left, right) for _, _, left, right in sorted(pairs)]
+
+
+def _normalizer(spec: Any, symbols: Sequence[str]) -> Any:
+    from tokenizers import Regex, normalizers
+
+    steps: list[Any] = []
+    if spec.precompiled_charsmap:
+        steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
+    if spec.remove_extra_whitespaces:
+        steps += [normalizers.Replace(Regex(r"\A +"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+    if spec.add_dummy_prefix:
+        # The backend normalises each symbol as well before it looks for it, and that must not get the prefix;
+        # so a text that is one symbol and nothing else has no prefix either, other than in SentencePiece.
+        alone = "|".join(map(re.escape, symbols))
+        steps.append(normalizers.Replace(Regex(rf"\A(?!(?:{alone})\z)" if symbols else r"\A(?!\z)"), SPACE))
+    if spec.escape_whitespaces:
+        steps.append(normalizers.Replace(" ", SPACE))
+    if spec.remove_extra_whitespaces:
+        steps.append(normalizers.Replace(Regex(rf"[ {SPACE}]+\z"), ""))
+    return normalizers.Sequence(steps)
+
+
+def _decoder(prefix: bool) -> Any:
+    from tokenizers import decoders
+
+    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    return decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if prefix else steps)

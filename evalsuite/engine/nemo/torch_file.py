@@ -1,0 +1,102 @@
+"""The tensors of a `torch.save` file that stands somewhere inside a larger file, without loading them."""
+
+import io
+import pickle
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from evalsuite.checkpoints.nemo import Member
+from evalsuite.engine.nemo.stored import Stored, read_bytes
+from evalsuite.errors import ModelError
+
+
+class Window(io.RawIOBase):
+    """A part of a file as a file of its own."""
+
+    def __init__(self, file: IO[bytes], offset: int, size: int) -> None:
+        self._file, self._offset, self._size, self._at = file, offset, size, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As a file's."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """As a file's."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """As a file's."""
+        room = min(len(buffer), max(0, self._size - self._at))
+        self._file.seek(self._offset + self._at)
+        got = self._file.readinto(memoryview(buffer)[:room])  # type: ignore[attr-defined]
+        self._at += got
+        return got
+
+
+def tensors_in(path: Path, member: Member, what: str) -> dict[str, Stored]:
+    """Tensors by name of a state dict, described; only their bookkeeping is read.
+
+    Loads with `weights_only`: no code of the file runs. Transformer Engine keeps the state of its kernels as `io.BytesIO` beside the weights;
+    those, and all else that is no tensor, are left out.
+
+    Args:
+        path: the file that holds it.
+        member: where in that file.
+        what: what messages call it.
+
+    Raises:
+        ModelError: damaged, or with objects in it that weights have no use for.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    try:
+        with path.open("rb") as file, FakeTensorMode(), torch.serialization.safe_globals([io.BytesIO]):
+            window = io.BufferedReader(Window(file, member.offset, member.size))
+            content = torch.load(window, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"The weights in {what} are refused or damaged: {_reason(error)}") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError):
+        raise ModelError(f"The weights in {what} are damaged (or of a PyTorch before 1.6).") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"The weights in {what} are not a mapping of tensors.")
+    return {
+        str(name): _stored(path, member.offset, tensor)
+        for name, tensor in content.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def _reason(error: Exception) -> str:
+    """The one line of torch's long message that names what it does not allow."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next(
+        (line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0] if lines else ""
+    )
+
+
+def _stored(path: Path, start: int, tensor: torch.Tensor) -> Stored:
+    storage: Any = tensor.untyped_storage()
+    # PyTorch's documented mark of where a fake tensor's bytes are in its file (torch.serialization, 2.6 and later).
+    offset = start + storage._checkpoint_offset + tensor.storage_offset() * tensor.dtype.itemsize
+    shape, stride, dtype = tuple(tensor.shape), tensor.stride(), tensor.dtype
+    span = (
+        1 + sum((length - 1) * step for length, step in zip(shape, stride, strict=True))
+        if tensor.numel()
+        else 0
+    )
+
+    def read() -> torch.Tensor:
+        return read_bytes(path, offset, dtype, span).as_strided(shape, stride)
+
+    return Stored(shape, dtype, read)
