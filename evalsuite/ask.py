@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalsuite.engine.encode import Encoded, encode_contexts, encode_last_tokens, encode_pairs
+from evalsuite.engine.encode import (
+    Encoded,
+    encode_contexts,
+    encode_last_tokens,
+    encode_pairs,
+    encode_rolling,
+)
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.prepare import PreparedTask
-from evalsuite.types import Bos, GenerateRequest, Prompt, Request, ScoreRequest, TokenIds
+from evalsuite.types import Bos, GenerateRequest, Join, Prompt, Request, ScoreRequest, TokenIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +70,46 @@ def _with_fewer_shots(
 def _encoded(
     prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
 ) -> list[Asked]:
-    if not prompts:
-        return []
+    """The requests of each prompt; prompts that are asked in one way are encoded together."""
+    ways: dict[tuple[bool, Bos, Join], list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        ways.setdefault((prompt.generation is not None, prompt.bos, prompt.join), []).append(place)
+    asked: dict[int, Asked] = {}
+    for places in ways.values():
+        some = _encoded_alike([prompts[place] for place in places], [shots[place] for place in places],
+                              tokenizer, window, seed)  # fmt: skip
+        asked.update(zip(places, some, strict=True))
+    return [asked[place] for place in range(len(prompts))]
+
+
+def _encoded_alike(
+    prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
+) -> list[Asked]:
     bos = prompts[0].bos
     if prompts[0].generation is not None:
         contexts = encode_contexts(tokenizer, [prompt.contexts[0] for prompt in prompts], bos)
         return [
             _asked_generation(*fields, window, seed) for fields in zip(prompts, shots, contexts, strict=True)
         ]
-    encoded = _encoded_pairs(tokenizer, prompts, bos)
+    encoded = _encoded_pairs(tokenizer, prompts, bos, window)
     return [_asked_scores(*fields, window) for fields in zip(prompts, shots, encoded, strict=True)]
 
 
-def _encoded_pairs(tokenizer: Tokenizer, prompts: Sequence[Prompt], bos: Bos) -> list[list[Encoded] | str]:
+def _encoded_pairs(
+    tokenizer: Tokenizer, prompts: Sequence[Prompt], bos: Bos, window: int | None
+) -> list[list[Encoded] | str]:
     """The encoded pairs of each prompt, or why they cannot be encoded."""
-    encode = encode_pairs if prompts[0].join == "joined" else encode_last_tokens
     try:
+        if prompts[0].join == "rolling":
+            texts = [prompt.continuations[0] for prompt in prompts]
+            return list(encode_rolling(tokenizer, texts, bos, window))
+        encode = encode_pairs if prompts[0].join == "joined" else encode_last_tokens
         pairs = iter(encode(tokenizer, [pair for prompt in prompts for pair in prompt.pairs], bos))
     except ValueError as error:
         if len(prompts) == 1:
             return [str(error)]
         # One document's empty choice must not cost the others theirs: they are encoded one by one.
-        return [one for prompt in prompts for one in _encoded_pairs(tokenizer, [prompt], bos)]
+        return [one for prompt in prompts for one in _encoded_pairs(tokenizer, [prompt], bos, window)]
     return [[next(pairs) for _ in prompt.pairs] or "There are no choices." for prompt in prompts]
 
 
@@ -133,7 +157,7 @@ def generate_requests(asked: Sequence[Asked]) -> list[GenerateRequest]:
 def letter_tokens(prepared: PreparedTask, asked: Sequence[Asked], tokenizer: Tokenizer) -> tuple[str, ...]:
     """Which tokens stood for the letters, where a recipe encodes them by themselves: it depends on the tokenizer."""
     first = next((one for one in asked if one.requests), None)
-    if prepared.selected.spec.join == "joined" or first is None:
+    if prepared.selected.spec.join != "last_token" or first is None:
         return ()
     ids = [request.continuation[0] for request in first.requests if isinstance(request, ScoreRequest)]
     shown = ", ".join(f"{tokenizer.decode([one])!r} ({one})" for one in ids)

@@ -4,17 +4,52 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.recipes import Recipe, recipes_in
 from evalsuite.task import Task
 from evalsuite.types import sha256_of
 
+if TYPE_CHECKING:
+    from evalsuite.registry import Selected
+
 GROUP = "evalsuite.tasks"
+
+
+class Harness(Protocol):
+    """Another harness as a source of tasks."""
+
+    @property
+    def names(self) -> Mapping[str, object]:
+        """What can be asked for."""
+        ...
+
+    def select(self, name: str, form: str | None, shots: int | None) -> Iterator["Selected"]:
+        """The tasks of a known name; raises UserError."""
+        ...
+
+
+def harness(include: Sequence[Path] = ()) -> Harness:
+    """lm-eval's own definitions, and those of included YAML files; they are read when one is asked for."""
+    return importlib.import_module("evalsuite.lm_eval_bridge.harness").Harness(_definitions(include))
+
+
+def _definitions(paths: Sequence[Path]) -> list[Path]:
+    """The included paths that hold definitions of lm-eval."""
+    candidates = [
+        path
+        for path in paths
+        if path.suffix in (".yaml", ".yml") or (path.is_dir() and any(path.glob("*.yaml")))
+    ]
+    if not candidates:
+        return []
+    is_definition = importlib.import_module("evalsuite.lm_eval_bridge.index").is_definition
+    return [path for path in candidates if is_definition(path)]
 
 
 def builtin_tasks() -> Iterator[Task]:
@@ -39,7 +74,7 @@ def installed_tasks() -> Iterator[Task]:
 
 
 def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
-    """Tasks of Python files and recipes of folders: a file, or a folder with both.
+    """Tasks of Python files and recipes of folders: a file, or a folder with both. lm-eval's YAML files are `harness`'s.
 
     Raises:
         UserError: a path does not exist, cannot be imported, or defines no task and no recipe.
@@ -49,10 +84,14 @@ def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
     for path in paths:
         if not path.exists():
             raise UserError(f"--include {path}: there is no such file or folder.")
+        if _definitions([path]):  # Beside lm-eval's YAML files stand functions of theirs.
+            continue
         files = sorted(path.glob("[!_]*.py")) if path.is_dir() else [path]
         found = list(recipes_in(path)) if path.is_dir() else []
         if not files and not found:
-            raise UserError(f"--include {path}: the folder has no task file (*.py) and no recipe.")
+            raise UserError(
+                f"--include {path}: the folder has no task file (*.py), no recipe and no task of lm-eval (*.yaml)."
+            )
         for file in files:
             tasks.extend(_tasks_of(_import_file(file), str(file)))
         recipes.extend(found)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from evalsuite.data import Rows, load_split
-from evalsuite.errors import DataError
+from evalsuite.errors import DataError, UserError
+from evalsuite.foreign import ForeignScoring
 from evalsuite.prompting.fewshot import draw_shots
 from evalsuite.prompting.order import in_order
 from evalsuite.prompting.render import Renderer
@@ -39,6 +40,8 @@ class PreparedTask:
     """Rows shown before each document."""
     data: dict[str, Rows]
     """What each split that was read turned out to be."""
+    foreign: ForeignScoring | None = None
+    """Judges in place of the spec's scorer."""
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -96,6 +99,12 @@ def prepare(
         DataError: rows are missing, not the pinned ones, or cannot be read as questions.
     """
     task, spec = selected.task, selected.spec
+    if selected.foreign is not None:
+        if split is not None:
+            raise UserError(
+                f"--split {split}: {selected.name} is evaluated on '{task.split}', as its definition says."
+            )
+        return selected.foreign.prepare(selected, data_dir, limit)
     evaluated = split or spec.split or task.split
     data = {evaluated: load_split(task.data, evaluated, data_dir=data_dir, allow_drift=allow_drift)}
     documents = _documents(selected, data[evaluated].rows)

@@ -1,14 +1,15 @@
 """What can be run: tasks, recipes, and how an address finds them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
 from evalsuite.addresses import Address, parse_address
 from evalsuite.errors import UnknownName, UserError
-from evalsuite.plugins import builtin_tasks, included, installed_tasks
+from evalsuite.foreign import ForeignTask
+from evalsuite.plugins import Harness, builtin_tasks, harness, included, installed_tasks
 from evalsuite.prompting.recipes import Recipe, builtin_recipes
 from evalsuite.prompting.spec import FORMATS, PromptSpec
 from evalsuite.task import Task
@@ -29,6 +30,8 @@ class Selected:
     """Name under which the better of its task's forms counts (its own without the form); else empty."""
     averaged: bool = False
     """It counts in its recipe's averages."""
+    foreign: ForeignTask | None = None
+    """Another harness's definition, which gives documents, prompts and verdicts in place of task and spec."""
 
     @property
     def address(self) -> str:
@@ -40,8 +43,17 @@ class Selected:
 class Registry:
     """All tasks and recipes that are known to this process."""
 
-    def __init__(self, tasks: Iterable[Task], recipes: Iterable[Recipe]) -> None:
-        """Raises UserError where two plug-ins define the same name."""
+    def __init__(
+        self, tasks: Iterable[Task], recipes: Iterable[Recipe], harness: Harness | None = None
+    ) -> None:
+        """Raises UserError where two plug-ins define the same name.
+
+        Args:
+            tasks: task plug-ins.
+            recipes: folders of prompt specs.
+            harness: runs what a recipe that names it has no spec of.
+        """
+        self.harness = harness
         self.tasks: dict[str, Task] = {}
         self.recipes: dict[str, Recipe] = {}
         self._inline: dict[tuple[str, str, str], PromptSpec] = {}
@@ -64,7 +76,11 @@ class Registry:
     def load(cls, include: Sequence[Path] = ()) -> "Registry":
         """Built in, installed, and included by path."""
         tasks, recipes = included(include)
-        return cls([*builtin_tasks(), *installed_tasks(), *tasks], [*builtin_recipes(), *recipes])
+        return cls(
+            [*builtin_tasks(), *installed_tasks(), *tasks],
+            [*builtin_recipes(), *recipes],
+            harness(include),
+        )
 
     def recipe_names(self) -> list[str]:
         """Recipes by folder, then those of specs that plug-ins define inline."""
@@ -139,8 +155,18 @@ class Registry:
     ) -> Iterator[Selected]:
         """One form of the task, or all forms where the better one counts and the address names none."""
         within = address.recipe or recipe or self.default_recipe(task)
-        forms = self._forms_of(within, task)
         count = address.shots if address.shots is not None else shots
+        if (other := self._harness_of(within)) and task not in self._tasks_of(within):
+            if task not in other.names:
+                known = [*self._tasks_of(within), *other.names]
+                raise UnknownName(
+                    "task", task, known, "See 'evalsuite list tasks' and 'evalsuite list lm-eval'."
+                )
+            for part in other.select(task, address.form, count):
+                ours = part.spec.task in self._tasks_of(within)
+                yield from self._selected(replace(address, task=part.spec.task), part.spec.task, recipe, shots) if ours else [part]  # fmt: skip
+            return
+        forms = self._forms_of(within, task)
         if address.form is None and self._best_form_counts(within):
             yield from (self._in_form(within, task, forms, form, count) for form in forms)
         else:
@@ -173,6 +199,14 @@ class Registry:
     def task_names(self) -> list[str]:
         """Names by which recipes ask tasks, and those of task plug-ins."""
         return sorted({*self.tasks, *(task for _, task, _ in self.forms())})
+
+    def _tasks_of(self, recipe: str) -> list[str]:
+        return list(dict.fromkeys(task for name, task, _ in self.forms() if name == recipe))
+
+    def _harness_of(self, recipe: str) -> Harness | None:
+        """What runs the tasks that a recipe has no spec of."""
+        named = recipe in self.recipes and self.recipes[recipe].info.harness
+        return self.harness if named else None
 
     def _forms_of(self, recipe: str, task: str) -> list[str]:
         self._known_recipe(recipe)

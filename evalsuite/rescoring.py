@@ -71,7 +71,7 @@ def rescore(
             one, data_dir=data_dir, split=spec.split, limit=spec.limit, allow_drift=spec.allow_data_drift
         )
         rows = _rows(side, before)
-        judged = judge_samples(_samples(ready, rows), one.spec, options)
+        judged = judge_samples(_samples(ready, rows), one.spec, options, ready.foreign)
         after = _record(ready, before, judged.samples, allow_failures, judged.notes)
         prepared.append(ready)
         samples[after.name] = judged.samples
@@ -103,8 +103,8 @@ def _sample(prepared: PreparedTask, place: int, row: Mapping[str, Any]) -> Sampl
     prompt = prepared.prompt(place, row["shots"])
     _check_same_question(selected, document, prompt, row)
     responses = _responses(row)
-    asked = prompt.generation.samples if prompt.generation else len(prompt.continuations)
-    answered = len(responses) == asked
+    asked = prompt.generation.samples if prompt.generation else len(row["continuation_tokens"])
+    answered = 0 < asked == len(responses)
     kept = row["status"] == "too_long" or not answered
     return Sample(
         document=document,

@@ -105,9 +105,10 @@ Bos = Literal["never", "tokenizer", "always"]
 """Whether a beginning-of-sequence token opens the context: never, if the tokenizer adds one, always."""
 
 
-Join = Literal["joined", "last_token"]
+Join = Literal["joined", "last_token", "rolling"]
 """joined: what context and continuation encoded together have beyond the context. last_token: the last token
-of the continuation encoded by itself (MMLU's first implementation)."""
+of the continuation encoded by itself (MMLU's first implementation). rolling: the continuation is a whole text, every
+token of which is scored, in windows of the model's length where it is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,8 @@ class Failure:
     """An infrastructure failure in place of an answer: counted and shown, never scored, never stored."""
 
     reason: str
+    too_long: bool = False
+    """The prompt is longer than the window of a server that alone can count its tokens."""
 
 
 Response = Score | Generated | Failure
@@ -228,6 +231,8 @@ class Sample:
     """Answers in the order of the prompt's continuations, or of the samples."""
     context_tokens: tuple[int, ...] = ()
     continuation_tokens: tuple[int, ...] = ()
+    parts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """By metric that is no mean over documents: what this document gives to it (another harness's value)."""
     margin: float | None = None
     """Nats of log-likelihood between the two best choices by the headline metric; None without choices."""
 

@@ -29,7 +29,7 @@ def from_hub(ref: DatasetRef, split: str) -> Found:
     """
     away = why_unreachable("HF_DATASETS_OFFLINE")
     try:
-        with _offline() if away else nullcontext():
+        with offline() if away else nullcontext():
             dataset = _load(ref, split)
     except ImportError as error:
         raise NotHere(f"the package datasets cannot be imported ({error})") from error
@@ -50,7 +50,7 @@ def _load(ref: DatasetRef, split: str) -> "datasets.Dataset":
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
+def offline() -> Iterator[None]:
     """Within it, `datasets` and `huggingface_hub` answer from their caches at once, and quietly.
 
     Both copy the environment variables into module flags when they are imported, so the flags are

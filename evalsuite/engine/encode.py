@@ -96,6 +96,38 @@ def encode_contexts(tokenizer: Tokenizer, texts: Sequence[str], bos: Bos) -> lis
     return [ids[text] if text else (_prefix_id(tokenizer),) for text in texts]
 
 
+def encode_rolling(
+    tokenizer: Tokenizer, texts: Sequence[str], bos: Bos, window: int | None
+) -> list[list[Encoded]]:
+    """Requests that together score every token of each text once, the first after the prefix token.
+
+    The rule of lm-eval 0.4.13 (`utils.py`, `get_rolling_token_windows` with a context of one token): windows of
+    `window` tokens one after another, each of which sees one token before it; the last, shorter one sees as many
+    tokens as the window has room for.
+
+    Raises:
+        ValueError: a text encodes to no token.
+        ModelError: as in `encode_pairs`.
+    """
+    ids = _encode_texts(tokenizer, [text for text in texts if text], bos)
+    return [[Encoded(one) for one in _windows(tokenizer, ids.get(text, ()), window)] for text in texts]
+
+
+def _windows(tokenizer: Tokenizer, ids: TokenIds, window: int | None) -> list[ScoreRequest]:
+    if not ids:
+        raise ValueError("A text that is to be scored as a whole encodes to no token.")
+    size = min(window or len(ids), len(ids))
+    shown = (
+        _prefix_id(tokenizer),
+        *ids,
+    )  # The token at `start` in it stands before token `start` of the text.
+    requests = [ScoreRequest(shown[:1], ids[:size])]
+    for start in range(size, len(ids), size):
+        end = min(start + size, len(ids))
+        requests.append(ScoreRequest(shown[end - size : start + 1], ids[start:end]))
+    return requests
+
+
 def _move_trailing_space(context: str, continuation: str) -> tuple[str, str]:
     kept = context.rstrip()
     return kept, context[len(kept) :] + continuation

@@ -29,6 +29,7 @@ Scorer = Literal[
     "minerva_math",
     "hendrycks_math",
     "code",
+    "lm_eval",
 ]
 
 _CHOICE = r"acc|acc_norm|acc_bytes|acc_tokens|acc_mutual_info|bits_per_byte"
@@ -43,6 +44,7 @@ METRICS: dict[Scorer, str] = {
     "minerva_math": r"exact_match|math_verify",
     "hendrycks_math": r"exact_match",
     "code": r"pass@\d+|base_pass@\d+",
+    "lm_eval": r".+",
 }
 """Metrics of each scorer, as a regular expression; a spec's named extractions are metrics too."""
 _SCORERS: dict[Format, tuple[Scorer, ...]] = {
@@ -236,6 +238,9 @@ class PromptSpec(_Strict):
     """Member tasks that are evaluated; empty for all of them."""
     description: str = ""
     """Text before the first shot; a template that sees `row` and `member`."""
+    definition: str = ""
+    """SHA-256 of a definition of lm-eval's own, which renders and scores in place of all templates (scorer
+    `lm_eval`)."""
     question: str
     """Template of a question: sees stem, choices, letters (or beginning, ending), member and row."""
     answer: str | None = None
@@ -290,7 +295,9 @@ class PromptSpec(_Strict):
             raise ValueError(f"format '{self.format}' generates nothing: leave out generation and extraction")
         if (self.format == "code") != (self.code is not None):
             raise ValueError("format 'code' and the field 'code' belong together")
-        if self.scorer not in _SCORERS[self.format]:
+        if (self.scorer == "lm_eval") != bool(self.definition):
+            raise ValueError("scorer 'lm_eval' and the field 'definition' belong together")
+        if self.scorer not in (*_SCORERS[self.format], "lm_eval"):
             wanted = " or ".join(sorted(_SCORERS[self.format]))
             raise ValueError(f"format '{self.format}' is scored by {wanted}, not {self.scorer}")
         return self

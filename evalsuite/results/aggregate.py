@@ -5,7 +5,9 @@ from dataclasses import asdict, replace
 from math import exp
 
 from evalsuite.ask import Asked
+from evalsuite.foreign import ForeignScoring
 from evalsuite.prepare import PreparedTask
+from evalsuite.registry import Selected
 from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
@@ -41,6 +43,7 @@ def task_record(
     counts = _counts(prepared, asked, samples, rounding_of(numerics))
     problem = _problem(samples, counts)
     shown = scored if not problem or allow_failures else []
+    metrics = _metrics(prepared, shown) if shown else {}
     return TaskRecord(
         name=selected.name,
         address=selected.address,
@@ -62,9 +65,9 @@ def task_record(
             for split, rows in prepared.data.items()
         },
         counts=counts,
-        headline=spec.metrics[0],
+        headline=next((name for name in spec.metrics if name in metrics), spec.metrics[0]),
         aggregation=spec.aggregation,
-        metrics=_metrics(prepared, shown) if shown else {},
+        metrics=metrics,
         subtasks=_subtasks(shown, spec.metrics),
         requests=sum(len(one.requests) for one in asked),
         tokens=tokens,
@@ -77,6 +80,8 @@ def task_record(
 def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, MetricRecord]:
     """The spec's metrics, then its scores over subsets of the documents."""
     spec, subsets = prepared.selected.spec, prepared.selected.task.subsets
+    if prepared.foreign is not None:
+        return _foreign_metrics(prepared.foreign, prepared.selected, samples)
     metrics = {name: _metric(samples, name, spec.aggregation) for name in spec.metrics}
     for name, aggregate in spec.aggregates.items():
         inside = subsets[aggregate.subset]
@@ -85,6 +90,25 @@ def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, Met
             metrics[name] = _metric(part, spec.metrics[0], "micro")
         elif part:
             metrics[name] = _weighted_by_members(part, spec.metrics[0], sizes=_grouped(samples))
+    return metrics
+
+
+def _foreign_metrics(
+    scoring: ForeignScoring, selected: Selected, samples: Sequence[Sample]
+) -> dict[str, MetricRecord]:
+    """What the other harness's verdicts hold: of a group what its definition names, of a task all of it."""
+    given = dict.fromkeys(name for one in samples for name in (*one.metrics, *one.parts))
+    announced = [name for name in selected.spec.metrics if name in given]
+    is_group = any(sample.document.subtask for sample in samples)
+    metrics = {}
+    for name in announced if is_group and announced else dict.fromkeys([*announced, *given]):
+        having = [one for one in samples if name in one.metrics or name in one.parts]
+        value = scoring.corpus_score(name, having)
+        metrics[name] = (
+            _metric(having, name, selected.spec.aggregation)
+            if value is None
+            else MetricRecord(value=value, stderr=None, low=None, high=None, n=len(having))
+        )
     return metrics
 
 
@@ -133,7 +157,11 @@ def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, Su
     return {
         subtask: SubtaskRecord(
             scored=len(group),
-            metrics={name: sum(one.metrics[name] for one in group) / len(group) for name in metrics},
+            metrics={
+                name: sum(one.metrics[name] for one in group) / len(group)
+                for name in metrics
+                if all(name in one.metrics for one in group)
+            },
         )
         for subtask, group in _grouped(samples).items()
         if subtask

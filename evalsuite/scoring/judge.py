@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from evalsuite.ask import Asked
 from evalsuite.errors import UserError
+from evalsuite.foreign import ForeignScoring
 from evalsuite.prepare import PreparedTask, gold_text
 from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
@@ -41,15 +42,27 @@ def judge(
         _unscored(document, one, answers, window)
         for document, one in zip(prepared.documents, asked, strict=True)
     ]
-    return judge_samples(samples, prepared.selected.spec, options)
+    return judge_samples(samples, prepared.selected.spec, options, prepared.foreign)
 
 
-def judge_samples(samples: Sequence[Sample], spec: PromptSpec, options: Options | None = None) -> Judged:
-    """The samples that have all their answers (status `scored`) with verdicts, the others as they are."""
+def judge_samples(
+    samples: Sequence[Sample],
+    spec: PromptSpec,
+    options: Options | None = None,
+    foreign: ForeignScoring | None = None,
+) -> Judged:
+    """The samples that have all their answers (status `scored`) with verdicts, the others as they are.
+
+    `foreign` judges in place of the spec's scorer.
+    """
     judged = list(samples)
-    ready = [place for place, sample in enumerate(samples) if sample.status == "scored"]
-    verdicts, notes = _verdicts([samples[place] for place in ready], spec, options or Options())
-    for place, sample in zip(ready, verdicts, strict=True):
+    places = [place for place, sample in enumerate(samples) if sample.status == "scored"]
+    ready = [samples[place] for place in places]
+    if foreign is not None:
+        verdicts, notes = Judged(foreign.judge(ready) if ready else [])
+    else:
+        verdicts, notes = _verdicts(ready, spec, options or Options())
+    for place, sample in zip(places, verdicts, strict=True):
         judged[place] = sample
     return Judged(judged, notes)
 
@@ -72,14 +85,15 @@ def _unscored(
 ) -> Sample:
     """The sample with its answers, before a verdict."""
     responses = tuple(answers.get(request, Failure("no answer")) for request in asked.requests)
-    failures = [answer.reason for answer in responses if isinstance(answer, Failure)]
+    failures = [answer for answer in responses if isinstance(answer, Failure)]
     status, reason = "scored", ""
     if asked.problem:
         status, reason = "failed", asked.problem
     elif asked.too_long:
         status, reason = "too_long", f"{asked.tokens} tokens; the context window holds {window}"
     elif failures:
-        status, reason = "failed", failures[0]
+        longest = next((failure for failure in failures if failure.too_long), None)
+        status, reason = ("too_long", longest.reason) if longest else ("failed", failures[0].reason)
     return Sample(
         document=document,
         prompt=asked.prompt,

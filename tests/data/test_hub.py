@@ -97,7 +97,7 @@ def test_the_offline_flags_are_put_back():
         return huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
 
     before = flags()
-    with hub._offline():
+    with hub.offline():
         assert huggingface_hub.is_offline_mode()
         assert datasets.config.HF_HUB_OFFLINE
     assert flags() == before

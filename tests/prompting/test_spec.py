@@ -29,6 +29,7 @@ def test_a_spec_of_each_format_is_valid(fields):
         ),
         (CLOZE | {"metrics": []}, "metrics of scorer 'choice'"),
         (GENERATE | {"metrics": ["acc"]}, "metrics of scorer 'exact_match' are exact_match"),
+        (CLOZE | {"scorer": "lm_eval"}, "'lm_eval' and the field 'definition' belong together"),
         (CLOZE | {"scorer": "math_verify"}, "format 'cloze' is scored by choice, not math_verify"),
         (GENERATE | {"scorer": "choice"}, "format 'generate' is scored by exact_match or"),
         (GENERATE | {"generation": None}, "needs 'generation', and 'answer' for its shots"),
@@ -93,14 +94,17 @@ GENERATE_CHANGES = {
     "extractions": {"strict": {"patterns": [r"\d+"]}},
 }
 CODE_CHANGES = {"code": {"program": "{{ stem }}{{ text }}"}}
+DEFINED = CLOZE | {"scorer": "lm_eval", "definition": "1f"}
+DEFINED_CHANGES = {"definition": "2e"}
 
 
-ALL_CHANGES = CHANGES | GENERATE_CHANGES | CODE_CHANGES
+ALL_CHANGES = CHANGES | GENERATE_CHANGES | CODE_CHANGES | DEFINED_CHANGES
+BASES = ((CHANGES, CLOZE), (CODE_CHANGES, CODE), (DEFINED_CHANGES, DEFINED), (GENERATE_CHANGES, GENERATE))
 
 
 @pytest.mark.parametrize("field", ALL_CHANGES)
 def test_the_hash_changes_with_every_field_that_can_change_a_score(field):
-    base = CLOZE if field in CHANGES else CODE if field in CODE_CHANGES else GENERATE
+    base = next(base for changes, base in BASES if field in changes)
     changed = base | {field: ALL_CHANGES[field]}
     assert PromptSpec(**changed).sha256 != PromptSpec(**base).sha256
 

@@ -1,0 +1,209 @@
+"""From a definition to its documents and prompts: lm-eval renders, evalsuite asks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from evalsuite.data import Rows
+from evalsuite.data.fingerprint import fingerprint
+from evalsuite.errors import DataError, UserError
+from evalsuite.lm_eval_bridge.data import Loaded, data_from
+from evalsuite.lm_eval_bridge.definition import Definition, cannot
+from evalsuite.lm_eval_bridge.protocol import BY_ITS_OWN, generation_settings
+from evalsuite.lm_eval_bridge.quiet import FEWSHOT_SEED, code_metric_allowed, quiet, seeded
+from evalsuite.lm_eval_bridge.rows import plain_row, question_of
+from evalsuite.lm_eval_bridge.verdicts import Scoring
+from evalsuite.prepare import PreparedTask
+from evalsuite.types import Document, Generation, Prompt, Row
+
+if TYPE_CHECKING:
+    from evalsuite.lm_eval_bridge.harness import HarnessTask
+    from evalsuite.registry import Selected
+
+
+@dataclass(frozen=True)
+class PreparedHarnessTask(PreparedTask):
+    """Documents whose prompts lm-eval rendered."""
+
+    texts: Mapping[int, Prompt] = field(default_factory=dict)
+    """By index of the document."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the score must know; first, whose definition it is."""
+        return (f"{self.selected.spec.source.notes} ({self.selected.spec.source.reference})", *super().notes)
+
+    def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
+        """The prompt of the document at `place`; its shots cannot be taken away."""
+        return self.texts[self.documents[place].index]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of lm-eval's task objects with its documents."""
+
+    name: str
+    task: Any
+    """An `lm_eval.api.task.Task`."""
+    docs: Sequence[Any]
+    rows: list[Row]
+    """The documents as JSON has them."""
+
+
+def prepare_harness_task(
+    task: "HarnessTask", selected: "Selected", data_dir: Path | None, limit: int | None
+) -> PreparedHarnessTask:
+    """Load the data, build lm-eval's task objects and render the prompts of the documents that are asked.
+
+    Raises:
+        UserError: data or code is missing, or the definition asks what evalsuite cannot answer.
+    """
+    import lm_eval.utils
+
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        stack.enter_context(seeded())
+        if task.unsafe_code:
+            stack.enter_context(code_metric_allowed())
+        # lm-eval compiles its templates anew for every document (0.4.13, `utils.apply_template`).
+        stack.enter_context(
+            patch.object(lm_eval.utils.env, "from_string", lru_cache(256)(lm_eval.utils.env.from_string))
+        )
+        loaded = stack.enter_context(data_from(data_dir, _spare_splits(task.members)))
+        members = [_member(one) for one in task.members]
+        wanted = _wanted([len(one.docs) for one in members], limit)
+        documents: list[Document] = []
+        texts: dict[int, Prompt] = {}
+        instances: dict[int, list[Any]] = {}
+        start = 0
+        for member, places in zip(members, wanted, strict=True):
+            subtask = member.name if task.is_group else ""
+            for place, (prompt, asked) in _rendered(member, places):
+                index = start + place
+                question = question_of(member.task, member.docs[place])
+                documents.append(Document(index, subtask, place, member.rows[place], question))
+                texts[index], instances[index] = prompt, asked
+            start += len(member.docs)
+    return PreparedHarnessTask(
+        selected,
+        selected.task.split,
+        documents,
+        [[] for _ in documents],
+        {selected.task.split: _rows(selected, members, loaded)},
+        Scoring({one.name: one.task for one in members}, instances, selected.spec.aggregation, task.is_group),
+        texts,
+    )
+
+
+def _spare_splits(members: Sequence[Definition]) -> set[str]:
+    """Splits that only shots come from, where none are shown."""
+    spare: set[str] = set()
+    for one in members:
+        named = {
+            str(one.raw.get(key))
+            for key in ("training_split", "fewshot_split", "validation_split")
+            if one.raw.get(key)
+        }
+        evaluated = one.raw.get("test_split") or one.raw.get("validation_split")
+        spare |= named - {evaluated} if not one.shots else set()
+    return spare
+
+
+def _member(definition: Definition) -> Member:
+    task = definition.build()
+    if task.get_config("num_fewshot") is None:
+        task.set_config(key="num_fewshot", value=0)
+    task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    try:
+        docs = list(task.eval_docs)
+    except UserError:
+        raise
+    except Exception as error:  # Boundary: `process_docs` is the definition's own code.
+        raise cannot("read its documents", definition.task_name, error) from error
+    if not docs:
+        raise DataError(f"lm-eval's definition '{definition.task_name}' has no documents.")
+    return Member(definition.task_name, task, docs, [plain_row(doc) for doc in docs])
+
+
+def _wanted(counts: Sequence[int], limit: int | None) -> list[list[int]]:
+    """Places of the first `limit` documents, members in turn."""
+    in_turn = sorted((place, member) for member, count in enumerate(counts) for place in range(count))
+    wanted: list[list[int]] = [[] for _ in counts]
+    for place, member in in_turn[:limit]:
+        wanted[member].append(place)
+    return wanted
+
+
+def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tuple[Prompt, list[Any]]]]:
+    """Prompts of the first documents; the draw of shots follows their order."""
+    for place in places:
+        try:
+            yield place, _asked(member, place)
+        except UserError:
+            raise
+        except Exception as error:  # Boundary: templates and functions of the definition.
+            raise cannot(f"render document {place}", member.name, error) from error
+
+
+def _asked(member: Member, place: int) -> tuple[Prompt, list[Any]]:
+    """The prompt and lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`)."""
+    task, doc = member.task, member.docs[place]
+    context = task.fewshot_context(
+        doc,
+        num_fewshot=task.config.num_fewshot or 0,
+        system_instruction=None,
+        apply_chat_template=False,
+        fewshot_as_multiturn=False,
+        chat_template=None,
+        gen_prefix=task.doc_to_prefix(doc),
+    )
+    made = task.construct_requests(
+        doc=doc,
+        ctx=context,
+        metadata=(member.name, place, task.config.repeats),
+        apply_chat_template=False,
+        chat_template=None,
+    )
+    instances = sorted(made if isinstance(made, list) else [made], key=lambda one: one.idx)
+    return _prompt(member.name, instances), instances
+
+
+def _prompt(name: str, instances: Sequence[Any]) -> Prompt:
+    kinds = {one.request_type for one in instances}
+    if len(kinds) > 1 or (kinds != {"loglikelihood"} and len(instances) > 1):
+        raise UserError(
+            f"lm-eval's definition '{name}' asks several texts or kinds of request of one document, which evalsuite "
+            "cannot: lm-eval run --model evalsuite."
+        )
+    arguments = [one.args for one in instances]
+    match kinds.pop():
+        case "loglikelihood":
+            contexts = tuple(context for context, _ in arguments)
+            same = len(set(contexts)) == 1
+            return Prompt(
+                contexts[:1] if same else contexts, tuple(text for _, text in arguments), bos="tokenizer"
+            )
+        case "loglikelihood_rolling":
+            return Prompt(("",), (arguments[0][0],), bos="tokenizer", join="rolling")
+        case _:
+            context, settings = arguments[0]
+            spec = generation_settings(settings, f"lm-eval's definition '{name}'")
+            samples = instances[0].repeats if spec.temperature > 0 else 1
+            return Prompt((context,), generation=_generation(spec.settings(), samples or 1), bos="tokenizer")
+
+
+def _generation(settings: Generation, samples: int) -> Generation:
+    return Generation(settings.stop, settings.max_tokens, settings.temperature, settings.top_p, samples)
+
+
+def _rows(selected: "Selected", members: Sequence[Member], loaded: Loaded) -> Rows:
+    rows = [dict(row) for member in members for row in member.rows]
+    source = ", ".join(dict.fromkeys(loaded.sources)) or selected.task.data.id
+    return Rows(rows, fingerprint(rows), source, tuple(dict.fromkeys(loaded.notes)))
+
+
+__all__ = ["BY_ITS_OWN", "PreparedHarnessTask", "prepare_harness_task"]
