@@ -42,6 +42,9 @@ def run(
     engine_args: Sequence[str] = (),
     shard: str | None = None,
     progress: Progress | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
+    gpus_per_replica: float | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
 
@@ -71,12 +74,16 @@ def run(
         shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
         progress: is told what happens.
 
+        workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by default.
+        ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is started.
+        gpus_per_replica: GPUs of each worker; one by default where there are some.
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
     from evalsuite.engine.make import split_arguments
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
+    from evalsuite.engine.replicas.crew import Wanted
     from evalsuite.sharding import Shard
 
     share = Shard.parse(shard) if shard is not None else None
@@ -113,6 +120,7 @@ def run(
     )
     return execute(spec, selected, files, setting, progress=progress)
 
+        workers=Wanted.asked(workers, ray_address, gpus_per_replica),
 
 def plan(
     tasks: str | Sequence[str],

@@ -1,7 +1,7 @@
 """What a run tells while it works."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +11,20 @@ class Stage:
     name: str
     at_most: bool = False
     """Its plan is an upper bound: generated texts may end before their token limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One of several workers that share the work."""
+
+    number: int
+    """A worker that takes the place of a lost one has a new number."""
+    state: Literal["waiting for a place", "loading", "working", "lost"]
+    place: str = ""
+    """Host and process, once it has them."""
+    answers: int = 0
+    tokens: int = 0
+    """What it has done in this stage."""
 
 
 class Progress(Protocol):
@@ -24,6 +38,10 @@ class Progress(Protocol):
         """That many more tokens of the stage are done, out of `planned` in all."""
         ...
 
+    def worker(self, state: WorkerState) -> None:
+        """One of several workers has got on, or is lost."""
+        ...
+
 
 class Silent:
     """Draws nothing."""
@@ -32,4 +50,7 @@ class Silent:
         """Nothing."""
 
     def advance(self, tokens: int, planned: int) -> None:
+        """Nothing."""
+
+    def worker(self, state: WorkerState) -> None:
         """Nothing."""

@@ -2,16 +2,22 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from evalsuite.answering import Answers, answer
 from evalsuite.ask import Asked, ask, generate_requests, letter_tokens, score_requests
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.engine.make import engine_kind, make_engine
 from evalsuite.engine.protocol import Engine
+from evalsuite.engine.replicas.crew import Wanted
+from evalsuite.engine.replicas.engine import ReplicatedEngine
+from evalsuite.engine.replicas.worker import EngineSetup
+from evalsuite.errors import StorageError, UserError
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.progress import Progress, Silent, Stage
 from evalsuite.registry import Selected
@@ -45,6 +51,8 @@ class Setting:
     shard: Shard | None = None
     """Answer this share of the requests and stop there; None for all of them."""
 
+    workers: Wanted | None = None
+    """Several processes, each with a replica of the model; None for this process alone."""
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -84,7 +92,7 @@ def execute(
     """
     progress = progress or Silent()
     folder = RunFolder(setting.folder)
-    with folder.opened(spec, str(setting.shard or "")) as earlier:
+    with folder.opened(spec, str(setting.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
         prepared = [
             prepare(
@@ -97,12 +105,12 @@ def execute(
             for selected in tasks
         ]
         if engine is None and not engine_kind(spec.engine).needs_files:
-            engine = _make_engine(spec, files, setting)
+            engine = stack.enter_context(_made(spec, files, setting, progress))
         digests = _Digests.of(files, engine, setting.verify_weights)
         inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
             return earlier
-        engine = engine or _make_engine(spec, files, setting)
+        engine = engine or stack.enter_context(_made(spec, files, setting, progress))
         session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere)
         folder.write_log(session.log("running"))
         store = setting.store or folder.store
@@ -115,17 +123,36 @@ def execute(
         return log
 
 
-def _make_engine(spec: RunSpec, files: ModelFiles, setting: Setting) -> Engine:
-    return make_engine(
-        spec.engine,
-        files,
-        dtype=spec.dtype,
-        device=spec.device,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=setting.verify_weights,
-        logits_dtype=spec.logits_dtype,
-        arguments=(*spec.engine_args, *setting.engine_tuning),
-    )
+@contextmanager
+def _made(spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress) -> Iterator[Engine]:
+    """The engine that is asked for, until it is not needed any more."""
+    engine = make_engine_of(spec, files, setting, progress)
+    try:
+        yield engine
+    finally:
+        getattr(engine, "close", lambda: None)()
+
+
+def make_engine_of(
+    spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress | None = None
+) -> Engine:
+    """The engine that `spec` names, or workers that hold it, not yet loaded; `progress` hears of workers."""
+    keywords: dict[str, Any] = {
+        "dtype": spec.dtype,
+        "device": spec.device,
+        "trust_remote_code": spec.trust_remote_code,
+        "verify_weights": setting.verify_weights,
+        "logits_dtype": spec.logits_dtype,
+        "arguments": (*spec.engine_args, *setting.engine_tuning),
+    }
+    if setting.workers is None:
+        return make_engine(spec.engine, files, **keywords)
+    if not engine_kind(spec.engine).needs_files:
+        raise UserError(
+            f"Workers each hold a model, and the engine {spec.engine} holds none; leave --workers out."
+        )
+    setup = EngineSetup(spec.engine, files, keywords)
+    return ReplicatedEngine(setup, setting.workers, (progress or Silent()).worker)
 
 
 def _is_final(log: RunLog) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evalsuite.progress import Progress, Stage
+from evalsuite.progress import Progress, Stage, WorkerState
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -38,18 +38,36 @@ def live_progress() -> Iterator[Progress]:
 
 
 class _Bar:
+    """A bar for the stage, and below it one for the share of each worker, where there are several."""
+
     def __init__(self, bars: "Bars") -> None:
         self._bars = bars
         self._task: TaskID | None = None
+        self._planned = 1
+        self._workers: dict[int, TaskID] = {}
 
     def stage(self, stage: Stage) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
+        for task in (self._task, *self._workers.values()):
+            if task is not None:
+                self._bars.remove_task(task)
+        self._workers.clear()
         self._task = self._bars.add_task(stage.name, total=1)
 
     def advance(self, tokens: int, planned: int) -> None:
+        self._planned = planned
         if self._task is not None:
             self._bars.update(self._task, advance=tokens, total=planned)
+
+    def worker(self, state: WorkerState) -> None:
+        if state.number not in self._workers:
+            self._workers[state.number] = self._bars.add_task("")
+        done = f", {state.answers:,} answers" if state.answers else ""
+        self._bars.update(
+            self._workers[state.number],
+            description=f"  worker {state.number} {state.state}{done}",
+            completed=state.tokens,
+            total=max(self._planned, 1),
+        )
 
 
 class _Lines:
@@ -57,6 +75,7 @@ class _Lines:
         self._name = self._bound = ""
         self._done = 0
         self._started = self._last = 0.0
+        self._workers: dict[int, WorkerState] = {}
 
     def stage(self, stage: Stage) -> None:
         self._name, self._done = stage.name, 0
@@ -79,6 +98,17 @@ class _Lines:
             f"{self._name}: {self._done:,} of {self._bound}{planned:,} tokens, {rate:,.0f} a second, "
             f"{self._bound or 'about '}{left:.0f} s left"
         )
+        if self._workers:
+            answers = (f"{number}: {state.answers:,}" for number, state in sorted(self._workers.items()))
+            self._say(f"answers by worker: {', '.join(answers)}")
+
+    def worker(self, state: WorkerState) -> None:
+        before = self._workers.get(state.number)
+        self._workers[state.number] = state
+        if before is None or before.state != state.state:
+            at = f" ({state.place})" if state.place else ""
+            done = f" after {state.answers:,} answers" if state.answers else ""
+            self._say(f"worker {state.number}{at}: {state.state}{done}")
 
     def _say(self, text: str) -> None:
         sys.stderr.write(f"evalsuite: {text}\n")

@@ -60,6 +60,15 @@ def run(
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, each with a replica of the model (needs Ray).")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster that the workers run in [default: this machine].")
+    ] = None,
+    gpus_per_replica: Annotated[
+        float | None, typer.Option(help="GPUs of each worker [default: 1 where there are some].")
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
@@ -108,6 +117,9 @@ def run(
                 progress=progress,
             )
         except KeyboardInterrupt:
+                workers=workers,
+                ray_address=ray_address,
+                gpus_per_replica=gpus_per_replica,
             typer.echo(
                 "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
             )

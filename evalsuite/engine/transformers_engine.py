@@ -166,6 +166,10 @@ class TransformersEngine:
         self.notes = loaded.notes
         return loaded
 
+    def load(self) -> None:
+        """Load the weights now; raises ModelError if they cannot be."""
+        _ = self._loaded
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:

@@ -1,0 +1,118 @@
+"""Reaching Ray: a cluster of our own on this machine, or one that is there. Only this and `pool` import ray."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import ModuleType
+
+from evalsuite.errors import UserError
+
+OBJECT_STORE_BYTES = 256 * 2**20
+"""On this machine: what workers send and have not yet been heard on; a part is well under a megabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What each worker gets of the cluster."""
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """Of a worker."""
+        return max(1, int(self.cpus))
+
+
+def ray_package() -> ModuleType:
+    """The package `ray`, told not to report usage; raises UserError without it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UserError(
+            "--workers and --ray-address need the package ray: pip install 'evalsuite[ray]'."
+        ) from None
+    return ray
+
+
+def connect(address: str | None) -> bool:
+    """Join the cluster at `address`, or start one on this machine; whether it is ours to shut down.
+
+    A connection that the process has already is used as it is.
+
+    Raises:
+        UserError: there is no cluster at `address`.
+    """
+    ray = ray_package()
+    if ray.is_initialized():
+        return False
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    with _signals_kept(), _told_once():
+        try:
+            if address:
+                ray.init(address=address, **quiet)
+            else:
+                ray.init(
+                    include_dashboard=False,
+                    num_cpus=len(os.sched_getaffinity(0)),
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _node_ip_address="127.0.0.1",
+                    **quiet,
+                )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            where = f"There is no Ray cluster at {address}" if address else "Ray cannot be started here"
+            raise UserError(f"{where}: {reason}") from None
+    return True
+
+
+def share_out(workers: int | None, gpus: float | None, device: str) -> Share:
+    """What each worker gets of the cluster that is connected.
+
+    Args:
+        workers: how many; None is one for each share of the GPUs, without GPUs one for each node.
+        gpus: of a worker; None is one where the cluster has some and `device` is not "cpu".
+        device: as the user asked for it.
+
+    Raises:
+        UserError: the cluster has too few GPUs for a single worker.
+    """
+    ray = ray_package()
+    there = ray.cluster_resources()
+    if gpus is None:
+        gpus = 1.0 if there.get("GPU") and device != "cpu" else 0.0
+    if gpus > there.get("GPU", 0):
+        raise UserError(
+            f"--gpus-per-replica {gpus:g}: the cluster has {there.get('GPU', 0):g} GPU(s), too few for one worker."
+        )
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    workers = workers or (int(there["GPU"] // gpus) if gpus else nodes)
+    cores = there.get("CPU", 1.0) / workers
+    return Share(workers, float(int(cores)) if cores >= 1 else int(cores * 1000) / 1000, gpus)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; the command line has its own answer to it."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # not the main thread, where Ray changes nothing
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Ray's remark on its tokens, which a cluster of our own does not need, is left out."""
+    log = logging.getLogger("ray._private.authentication.authentication_token_setup")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before

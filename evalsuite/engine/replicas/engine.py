@@ -1,0 +1,160 @@
+"""An engine that has its requests answered by workers, each with a replica of the model.
+
+The driver plans and hands out; it loads no weights. A part is answered by one worker as it would be anywhere,
+so that neither the number of workers nor their order shows in an answer.
+"""
+
+import functools
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from importlib import metadata
+
+from evalsuite.checkpoints import tokenizer_digest, weights_digest
+from evalsuite.engine.parts import tokens_of
+from evalsuite.engine.protocol import Block, R
+from evalsuite.engine.replicas.cluster import ray_package
+from evalsuite.engine.replicas.crew import KEPT, Crew, Wanted
+from evalsuite.engine.replicas.handout import Handout, Piece, Setback
+from evalsuite.engine.replicas.pool import Event
+from evalsuite.engine.replicas.roll import Roll
+from evalsuite.engine.replicas.wire import pack_requests, unpack_responses
+from evalsuite.engine.replicas.worker import Answered, Broke, EngineSetup
+from evalsuite.engine.transformers_engine import TransformersEngine
+from evalsuite.errors import ModelError
+from evalsuite.progress import WorkerState
+from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
+
+GIVEN_UP_IN_A_ROW = 8
+"""Requests that may fail with nothing answered in between; one more, and the requests are not to blame."""
+
+
+class ReplicatedEngine:
+    """Answers requests with several workers; see `protocol.Engine`.
+
+    Building one starts nothing. The workers start at the first `score` or `generate` that has work to do (in a
+    cluster already when `identity` is asked for), load the weights once, and stay until `close`.
+
+    Args:
+        setup: the engine that each worker holds.
+        wanted: how many workers, and where.
+        tell: is told what becomes of each worker.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+
+    def __init__(
+        self, setup: EngineSetup, wanted: Wanted, tell: Callable[[WorkerState], None] = lambda state: None
+    ) -> None:
+        ray_package()
+        self._setup = setup
+        self._planner = setup.make()
+        self._roll = Roll(tell)
+        self._crew = Crew(setup, wanted, self._roll)
+        self._elsewhere = wanted.address is not None
+        self.tokenizer = self._planner.tokenizer
+
+    @property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where the model has no limit."""
+        return self._planner.max_length
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run log should say: of the model, and of what was computed again."""
+        return self._roll.notes
+
+    @functools.cached_property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on; in a cluster a worker tells the numerics, as this machine may have no GPU."""
+        if not self._elsewhere:
+            return self._planner.identity
+        files, verify = self._setup.files, self._setup.keywords.get("verify_weights", False)
+        return replace(
+            self._crew.first_description.identity,
+            weights=weights_digest(files, verify=verify),
+            tokenizer=tokenizer_digest(files, verify=verify),
+        )
+
+    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """As the workers' own engine cuts them; see `protocol.Engine`."""
+        if self._elsewhere and isinstance(self._planner, TransformersEngine):
+            self._planner.device = self._crew.first_description.device
+        return self._planner.parts(requests)
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[Block[ScoreRequest]]:
+        """Score the distinct `requests`; see `protocol.Engine`.
+
+        Raises:
+            ModelError: the model cannot be loaded, or no worker is left and none can be started.
+        """
+        yield from self._answer("score", requests, answered)
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[Block[GenerateRequest]]:
+        """Generate for the distinct `requests`; errors as in `score`."""
+        yield from self._answer("generate", requests, answered)
+
+    def close(self) -> None:
+        """End the workers; a later call starts new ones."""
+        self._crew.close()
+
+    def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[Block[R]]:
+        handout = Handout(self.parts(requests), answered)
+        planned = sum(map(tokens_of, handout.left))
+        yield Block((), 0, planned)
+        self._roll.begin()
+        begun = False
+        try:
+            while not handout.done:
+                self._crew.load(self.identity, metadata.version("evalsuite"))
+                self._hand_out(handout, kind)
+                if self._crew.ready and not begun:
+                    begun = True
+                    yield Block((), 0, planned)
+                for event in self._crew.events():
+                    block = self._block(event, handout, planned)
+                    if block.answers:
+                        yield block
+        finally:
+            if not handout.done:  # at work on what nobody waits for any more
+                self.close()
+
+    def _hand_out(self, handout: Handout[R], kind: str) -> None:
+        ready = self._crew.ready
+        alive = frozenset(ready)
+        for worker in ready:
+            while taken := handout.take(worker, alive):
+                ticket, piece = taken
+                self._crew.give(worker, ticket, kind, pack_requests(piece.requests), _positions(piece))
+
+    def _block(self, event: Event, handout: Handout[R], planned: int) -> Block[R]:
+        """The answers that an event brings, if any."""
+        if isinstance(event.result, Answered) and event.ticket is not None:
+            requests = handout.answered(event.worker, event.ticket)
+            responses = unpack_responses(event.result.responses)
+            self._roll.did(event.worker, len(requests), event.result.tokens, event.result.notes)
+            return Block(tuple(zip(requests, responses, strict=True)), event.result.tokens, planned)
+        assert isinstance(event.result, Broke)
+        if event.lost:
+            setback = handout.lost(event.worker)
+        else:
+            setback = handout.failed(event.worker, event.ticket or 0)
+        self._roll.failed(event.worker, event.result.reason, setback, lost=event.lost)
+        return Block(self._given_up(setback, event.result.reason, handout), 0, planned)
+
+    def _given_up(
+        self, setback: Setback[R] | None, reason: str, handout: Handout[R]
+    ) -> tuple[tuple[R, Failure], ...]:
+        if setback is None or setback.then != "given up":
+            return ()
+        if handout.given_up_in_a_row > GIVEN_UP_IN_A_ROW:
+            raise ModelError(f"The workers fail whatever they are asked; the last one said: {reason}. {KEPT}")
+        return tuple((request, Failure(f"failed twice: {reason}")) for request in setback.requests)
+
+
+def _positions(piece: Piece[R]) -> frozenset[int]:
+    return frozenset(index for index, one in enumerate(piece.requests) if one in piece.answered)

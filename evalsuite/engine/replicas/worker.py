@@ -1,0 +1,142 @@
+"""What runs in a worker's process: one engine, its weights loaded once. Knows nothing of Ray."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, TypeVar
+
+from evalsuite.checkpoints import ModelFiles, resolve
+from evalsuite.engine.placement import wait_without_spinning
+from evalsuite.engine.protocol import Engine
+from evalsuite.engine.replicas.wire import pack_responses, unpack_requests
+from evalsuite.errors import UserError
+from evalsuite.types import Failure, ModelIdentity
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EngineSetup:
+    """How to make the engine that each worker holds."""
+
+    name: str
+    files: ModelFiles
+    keywords: dict[str, Any]
+    """Of `make_engine`."""
+
+    def make(self) -> Engine:
+        """The engine, not yet loaded; a hub model that is not in the same folder here is looked up."""
+        from evalsuite.engine.make import make_engine
+
+        files = self.files
+        if files.hub_id and not files.folder.is_dir():
+            files = resolve(files.hub_id, revision=files.revision)
+        return make_engine(self.name, files, **self.keywords)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a worker is, told before it loads the weights."""
+
+    place: str
+    """Host and process."""
+    version: str
+    """Of evalsuite."""
+    identity: ModelIdentity
+    device: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A piece was answered."""
+
+    responses: bytes
+    """As `wire.pack_responses` has them, in the order of the requests that needed an answer."""
+    tokens: int
+    seconds: float
+    """At work."""
+    notes: tuple[str, ...]
+    """What the run log should say about the model."""
+
+
+@dataclass(frozen=True)
+class Broke:
+    """The worker could not do it; exceptions do not travel, since not all of them can be sent."""
+
+    reason: str
+    for_the_user: bool = False
+    """The reason is a whole sentence about the model, and would be the same everywhere."""
+    unusable: bool = False
+    """The process can do nothing more: an error on a GPU stays there."""
+
+
+class Worker:
+    """Holds an engine and does what the driver asks, one thing at a time."""
+
+    def __init__(self, setup: EngineSetup, threads: int) -> None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        wait_without_spinning()
+        self._setup = setup
+        self._engine: Engine | None = None
+
+    def describe(self) -> Description | Broke:
+        """What it is; makes the engine, and loads no weights."""
+        return _guarded(self._describe)
+
+    def load(self) -> Broke | None:
+        """Load the weights, where the engine has some."""
+        return _guarded(self._load)
+
+    def answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> Answered | Broke:
+        """Answer a piece.
+
+        Args:
+            kind: "score" or "generate".
+            sent: its requests, as `wire.pack_requests` has them.
+            answered: positions of those that need no answer.
+        """
+        return _guarded(lambda: self._answer(kind, sent, answered))
+
+    def _describe(self) -> Description:
+        self._engine = self._setup.make()
+        return Description(
+            f"{socket.gethostname()}, process {os.getpid()}",
+            metadata.version("evalsuite"),
+            self._engine.identity,
+            getattr(self._engine, "device", ""),
+        )
+
+    def _load(self) -> None:
+        load = getattr(self._engine, "load", None)
+        if load:
+            load()
+
+    def _answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> Answered:
+        assert self._engine is not None, "describe comes first"
+        began = time.monotonic()
+        requests = unpack_requests(sent)
+        known = {requests[position] for position in answered}
+        work: Callable[..., Any] = getattr(self._engine, kind)
+        received: dict[Any, Any] = {}
+        tokens = 0
+        for block in work(requests, answered=known):
+            tokens += block.tokens
+            for request, response in block.answers:
+                received.setdefault(request, response)
+        nothing = Failure("the engine gave no answer")
+        responses = pack_responses(received.get(one, nothing) for one in requests if one not in known)
+        notes = tuple(getattr(self._engine, "notes", ()))
+        return Answered(responses, tokens, time.monotonic() - began, notes)
+
+
+def _guarded(work: Callable[[], T]) -> T | Broke:
+    try:
+        return work()
+    except UserError as error:
+        return Broke(str(error), for_the_user=True)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        return Broke(reason.rstrip(": "), unusable="CUDA error" in str(error))
