@@ -18,6 +18,7 @@ from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.worker import EngineSetup
 from evalsuite.errors import StorageError, UserError
+from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.progress import Progress, Silent, Stage
 from evalsuite.registry import Selected
@@ -50,9 +51,9 @@ class Setting:
     """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
     shard: Shard | None = None
     """Answer this share of the requests and stop there; None for all of them."""
-
     workers: Wanted | None = None
     """Several processes, each with a replica of the model; None for this process alone."""
+
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -62,6 +63,8 @@ class Elsewhere:
     """By task name: tokens computed, and seconds."""
     environment: Mapping[str, str]
     """What they ran on."""
+    inputs_sha256: str
+    """Of the run that they answered."""
 
 
 def execute(
@@ -91,6 +94,7 @@ def execute(
         UserError: anything that the user can mend.
     """
     progress = progress or Silent()
+    refuse_unsafe_code(tasks, setting.allow_unsafe_code)
     folder = RunFolder(setting.folder)
     with folder.opened(spec, str(setting.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
@@ -108,6 +112,11 @@ def execute(
             engine = stack.enter_context(_made(spec, files, setting, progress))
         digests = _Digests.of(files, engine, setting.verify_weights)
         inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
+        if elsewhere and elsewhere.inputs_sha256 != inputs:
+            raise StorageError(
+                "Data, prompts, task files or evalsuite itself are not the same here as where the shards ran; merge "
+                "with the same --data, --include and version."
+            )
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
             return earlier
         engine = engine or stack.enter_context(_made(spec, files, setting, progress))

@@ -97,6 +97,33 @@ class ResponseStore:
         with self._readable(), self._connection:
             self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?)", rows)
 
+    def take(self, other: Path, named: str = "") -> None:
+        """Take over the answers of another store, all or none.
+
+        Args:
+            other: the other store's file.
+            named: what an error calls it; its path if empty.
+
+        Raises:
+            StorageError: it is damaged, or has another answer to a request that is answered here.
+        """
+        ResponseStore(other).close()  # finds out what is wrong with it
+        with self._readable():
+            self._connection.execute("ATTACH DATABASE ? AS other", (str(other),))
+            try:
+                query = "SELECT COUNT(*), COUNT(*) FILTER (WHERE mine.response != theirs.response) "
+                query += "FROM responses AS mine JOIN other.responses AS theirs USING (key)"
+                common, differing = self._connection.execute(query).fetchone()
+                if differing:
+                    raise StorageError(
+                        f"{named or other} has other answers than the rest to {differing:,} of the {common:,} requests "
+                        "that both answered; they were not made on equal terms, so compute one of them again."
+                    )
+                with self._connection:
+                    self._connection.execute("INSERT OR IGNORE INTO responses SELECT * FROM other.responses")
+            finally:
+                self._connection.execute("DETACH DATABASE other")
+
     def __len__(self) -> int:
         with self._readable():
             return self._connection.execute("SELECT COUNT(*) FROM responses").fetchone()[0]

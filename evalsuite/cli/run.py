@@ -30,6 +30,9 @@ def run(
         Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
     ] = None,
     engine: Annotated[str, typer.Option(help="Which engine answers.")] = "native",
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the server for --engine openai: http://HOST:PORT.")
+    ] = None,
     engine_arg: Annotated[
         list[str] | None, typer.Option(help="A setting of the engine's own, NAME=VALUE; repeatable.")
     ] = None,
@@ -57,9 +60,6 @@ def run(
             help="Answer only share i/n (from 0) in a folder of its own; `merge` unites the shards."
         ),
     ] = None,
-    plan_only: Annotated[
-        bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
-    ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes, each with a replica of the model (needs Ray).")
     ] = None,
@@ -69,6 +69,9 @@ def run(
     gpus_per_replica: Annotated[
         float | None, typer.Option(help="GPUs of each worker [default: 1 where there are some].")
     ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
@@ -83,7 +86,7 @@ def run(
         "limit": limit,
         "data": data,
         "engine": engine,
-        "engine_args": engine_arg or [],
+        "engine_args": [*(engine_arg or []), *([f"base_url={base_url}"] if base_url else [])],
         "device": device,
         "dtype": dtype,
         "logits_dtype": logits_dtype,
@@ -114,12 +117,12 @@ def run(
                 allow_failures=allow_failures,
                 allow_unsafe_code=allow_unsafe_code,
                 shard=shard,
-                progress=progress,
-            )
-        except KeyboardInterrupt:
                 workers=workers,
                 ray_address=ray_address,
                 gpus_per_replica=gpus_per_replica,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
             typer.echo(
                 "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
             )
@@ -128,7 +131,7 @@ def run(
     if log.shard and not as_json:
         _print_shard(log.shard, folder)
     else:
-        _print(log, as_json, folder)
+        print_results(log, as_json, folder)
     if log.status not in ("complete", "shard"):
         raise typer.Exit(1)
 
@@ -143,7 +146,8 @@ def _print_shard(shard: "ShardRecord", folder: Path) -> None:
     typer.echo(f"`evalsuite merge` of the folders of all {shard.count} shards finishes the run.")
 
 
-def _print(log: "RunLog", as_json: bool, folder: Path) -> None:
+def print_results(log: "RunLog", as_json: bool, folder: Path) -> None:
+    """The table with its remarks and the folder; or the run log as JSON."""
     if as_json:
         typer.echo(log.model_dump_json(indent=2))
         for task in log.tasks:

@@ -1,0 +1,43 @@
+"""`evalsuite merge`: unite the shards of a run and finish it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evalsuite.cli import options
+from evalsuite.cli.run import print_results
+
+
+def merge(
+    shards: Annotated[
+        list[Path], typer.Argument(help="Folders of all shards of a run, as `run --shard` left them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
+    ] = None,
+    data: options.Data = None,
+    include: options.Include = None,
+    allow_failures: options.AllowFailures = False,
+    allow_unsafe_code: options.AllowUnsafeCode = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Unite the shards of a run and finish it as one process would have; loads no model."""
+    from evalsuite.api import data_folder
+    from evalsuite.cli.progress import live_progress
+    from evalsuite.merging import merge as merged
+    from evalsuite.registry import Registry
+
+    with live_progress() as progress:
+        log, folder = merged(
+            shards,
+            out,
+            Registry.load(include or []),
+            data_dir=data_folder(data),
+            allow_failures=allow_failures,
+            allow_unsafe_code=allow_unsafe_code,
+            progress=progress,
+        )
+    print_results(log, as_json, folder)
+    if log.status != "complete":
+        raise typer.Exit(1)
