@@ -41,10 +41,10 @@ def run(
     logits_dtype: str = "float32",
     engine_args: Sequence[str] = (),
     shard: str | None = None,
-    progress: Progress | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
     gpus_per_replica: float | None = None,
+    progress: Progress | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
 
@@ -72,18 +72,18 @@ def run(
         logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
         engine_args: the engine's own settings, each `NAME=VALUE`.
         shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
-        progress: is told what happens.
-
         workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by default.
         ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is started.
         gpus_per_replica: GPUs of each worker; one by default where there are some.
+        progress: is told what happens.
+
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
     from evalsuite.engine.make import split_arguments
+    from evalsuite.engine.replicas.crew import Wanted
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
-    from evalsuite.engine.replicas.crew import Wanted
     from evalsuite.sharding import Shard
 
     share = Shard.parse(shard) if shard is not None else None
@@ -117,10 +117,10 @@ def run(
         allow_unsafe_code=allow_unsafe_code,
         engine_tuning=tuning,
         shard=share,
+        workers=Wanted.asked(workers, ray_address, gpus_per_replica),
     )
     return execute(spec, selected, files, setting, progress=progress)
 
-        workers=Wanted.asked(workers, ray_address, gpus_per_replica),
 
 def plan(
     tasks: str | Sequence[str],
