@@ -1,147 +1,249 @@
-"""The same documents through evalsuite's engine and lm-eval's HFLM, by turns, on one model object.
+"""The same documents through evalsuite's engine and lm-eval's HFLM, by turns, each in a process of its own.
 
-    python benchmarks/versus_lm_eval.py mmlu hellaswag --data DIR [--members 8] [--documents 24] [--threads 1]
+    python benchmarks/versus_lm_eval.py mmlu gsm8k --data DIR [--documents 24] [--threads 1 2] [--batch 8 16]
 
-Prints a Markdown table. Both sides get the same token ids and neither encodes any within the clock. HFLM runs at
---batch rows, right-padded; its tokens are all positions that it computes, padding too. Wall and CPU seconds are
-those of this process; a ratio counts only if nothing else ran.
+Prints a Markdown table. Both sides get the same token ids (texts are generated from the same contexts, which HFLM
+encodes itself) and load the model before the clock starts. HFLM runs at each of the --batch sizes; its tokens are
+all positions that it computes, padding too. CPU seconds are those of a side's process. A ratio counts only if
+nothing else ran.
 """
 
 import argparse
+import multiprocessing
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalsuite.ask import Asked, ask, score_requests
+from evalsuite.ask import Asked, ask
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
 from evalsuite.engine.work import work_of
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
-from evalsuite.types import Score, ScoreRequest
-
-WORKS = {
-    "mmlu": "lm_eval/mmlu@5",
-    "hellaswag": "lm_eval/hellaswag@10",
-    "hellaswag_0": "lm_eval/hellaswag@0",
-    "arc_letters": "arc_challenge:letters@25",
-    "arc_fixed": "evalsuite/arc_challenge:letters",
-}
-COLUMNS = (
-    "work", "threads", "documents", "requested", "distinct", "ours", "HFLM", "wall s", "HFLM wall s", "wall ratio",
-    "CPU ratio", "largest difference", "changed answers",
-)  # fmt: skip
+from evalsuite.types import Generated, GenerateRequest, Request, Score, ScoreRequest
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Seconds that something took."""
+class Workload:
+    """Documents that both sides get."""
 
+    address: str
+    documents: int
+    """Of each member task."""
+    members: int = 1
+    fixed_shots: bool = False
+    """Every document sees the first rows of the split that shots come from."""
+    cap: int | None = None
+    """Most tokens of a text."""
+
+
+WORKLOADS = {
+    "mmlu": Workload("lm_eval/mmlu@5", 24, members=8),
+    "hellaswag": Workload("lm_eval/hellaswag@10", 24),
+    "arc_letters": Workload("arc_challenge:letters@25", 24),
+    "arc_letters_fixed": Workload("arc_challenge:letters@25", 96, fixed_shots=True),
+    "gsm8k": Workload("gsm8k", 40, cap=256),
+    "humaneval": Workload("lm_eval/humaneval", 32, cap=256),
+}
+COLUMNS = (
+    "work", "threads", "batch", "documents", "requested", "distinct", "planned", "ours", "HFLM", "wall s",
+    "HFLM wall s", "wall ratio", "CPU ratio", "largest difference", "changed answers",
+)  # fmt: skip
+PREVIEW = 4
+"""Requests that a side answers before the clock starts: its first calls of every kernel."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side did with a workload."""
+
+    answers: list[Any]
+    """By request: log-likelihood or text."""
     wall: float
     cpu: float
+    positions: int
+    """That the model computed."""
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, Timing]:
-    """The result and what it took."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, Timing(time.perf_counter() - wall, time.process_time() - cpu)
+Asking = tuple[Request, str]
+"""A request and its context as text."""
 
 
-class Reference:
-    """lm-eval's HFLM on a loaded model, with the positions that it computes."""
+class _Side:
+    """A model in a process of its own. One instance per process, made by `_begin`."""
 
-    def __init__(self, engine: TransformersEngine, batch: int) -> None:
+    def __init__(self, model: str, dtype: str, ours: bool) -> None:
+        self._engine = TransformersEngine(resolve(model), dtype=dtype, device="cpu")
+        self._ours = ours
+        if ours:
+            self._model = self._engine._loaded.model
+        else:
+            from transformers import AutoModelForCausalLM
+
+            files = self._engine.files
+            self._model = AutoModelForCausalLM.from_pretrained(
+                files.folder, gguf_file=files.gguf_file, dtype=dtype, local_files_only=True
+            ).eval()
+        self._positions = 0
+        self._model.base_model.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def turn(self, askings: Sequence[Asking], threads: int, batch: int) -> Turn:
+        import torch
+
+        torch.set_num_threads(threads)
+        answer = self._by_evalsuite if self._ours else self._by_hflm(batch)
+        answer(askings[:PREVIEW])
+        self._positions = 0
+        wall, cpu = time.perf_counter(), time.process_time()
+        answers = answer(askings)
+        return Turn(answers, time.perf_counter() - wall, time.process_time() - cpu, self._positions)
+
+    def _count(self, module: Any, args: tuple, options: dict) -> None:
+        self._positions += options.get("input_ids", *args[:1]).numel()
+
+    def _by_evalsuite(self, askings: Sequence[Asking]) -> list[Any]:
+        scores = [request for request, _ in askings if isinstance(request, ScoreRequest)]
+        texts = [request for request, _ in askings if isinstance(request, GenerateRequest)]
+        found: dict[Request, Any] = {}
+        for block in (*self._engine.score(scores), *self._engine.generate(texts)):
+            for request, response in block.answers:
+                assert isinstance(response, Score | Generated), response
+                found[request] = response.log_likelihood if isinstance(response, Score) else response.text
+        return [found[request] for request, _ in askings]
+
+    def _by_hflm(self, batch: int) -> Callable[[Sequence[Asking]], list[Any]]:
+        from lm_eval.api.instance import Instance
         from lm_eval.models.huggingface import HFLM
 
-        self.positions = 0
-        self._model = HFLM(
-            pretrained=engine._loaded.model, tokenizer=engine.tokenizer._tokenizer, batch_size=batch
-        )
-        call = self._model._model_call
+        hflm = HFLM(pretrained=self._model, tokenizer=self._engine.tokenizer._tokenizer, batch_size=batch)
 
-        def counted(inputs: Any, **options: Any) -> Any:
-            self.positions += inputs.numel()
-            return call(inputs, **options)
+        def answer(askings: Sequence[Asking]) -> list[Any]:
+            if isinstance(askings[0][0], ScoreRequest):
+                pairs = [([*one.context], [*one.continuation]) for one, _ in askings]  # type: ignore[union-attr]
+                encoded = [(("", str(n)), *pair) for n, pair in enumerate(pairs)]
+                return [total for total, _ in hflm._loglikelihood_tokens(encoded, disable_tqdm=True)]
+            asked = [
+                Instance("generate_until", {}, (text, _settings(one)), n)  # type: ignore[arg-type]
+                for n, (one, text) in enumerate(askings)
+            ]
+            return hflm.generate_until(asked, disable_tqdm=True)
 
-        self._model._model_call = counted
-
-    def score(self, requests: Iterable[ScoreRequest]) -> dict[ScoreRequest, float]:
-        """Log-likelihoods."""
-        asked = list(requests)
-        encoded = [(("", str(n)), [*one.context], [*one.continuation]) for n, one in enumerate(asked)]
-        found = self._model._loglikelihood_tokens(encoded, disable_tqdm=True)
-        return {one: total for one, (total, _) in zip(asked, found, strict=True)}
+        return answer
 
 
-def first(prepared: PreparedTask, members: int, documents: int) -> PreparedTask:
+def _settings(request: GenerateRequest) -> dict[str, Any]:
+    return {"until": [*request.stop], "max_gen_toks": request.max_tokens, "do_sample": False}
+
+
+_side: _Side
+
+
+def _begin(*settings: Any) -> None:
+    global _side
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _side = _Side(*settings)
+
+
+def _turn(askings: Sequence[Asking], threads: int, batch: int = 0) -> Turn:
+    return _side.turn(askings, threads, batch)
+
+
+def selected_documents(workload: Workload, data: Path | None) -> PreparedTask:
     """The first documents of each of the first member tasks; of the whole task, if it has none."""
-    names = list(dict.fromkeys(one.subtask for one in prepared.documents))[:members]
+    [selected] = Registry.load().select([workload.address])
+    if workload.fixed_shots:
+        shots = selected.spec.shots.model_copy(update={"draw": "first"})
+        selected = replace(selected, spec=selected.spec.model_copy(update={"shots": shots}))
+    prepared = prepare(selected, data_dir=data)
+    names = list(dict.fromkeys(one.subtask for one in prepared.documents))[: workload.members]
     places = [
         place
         for place, one in enumerate(prepared.documents)
-        if one.subtask in names and one.subtask_index < documents
+        if one.subtask in names and one.subtask_index < workload.documents
     ]
-    return replace(
-        prepared,
-        documents=[prepared.documents[place] for place in places],
-        shots=[prepared.shots[place] for place in places],
-    )
+    documents = [prepared.documents[place] for place in places]
+    return replace(prepared, documents=documents, shots=[prepared.shots[place] for place in places])
 
 
-def scored(engine: TransformersEngine, requests: list[ScoreRequest]) -> dict[ScoreRequest, float]:
-    """Log-likelihoods by the engine."""
-    answers = (answer for block in engine.score(requests) for answer in block.answers)
-    return {request: answer.log_likelihood for request, answer in answers if isinstance(answer, Score)}
+def askings_of(asked: Sequence[Asked], cap: int | None) -> list[Asking]:
+    """The distinct requests with their contexts' texts; texts of at most `cap` tokens."""
+    found: dict[Request, str] = {}
+    for one in asked:
+        for request in one.requests:
+            if isinstance(request, GenerateRequest) and cap is not None:
+                request = replace(request, max_tokens=min(cap, request.max_tokens))
+            found[request] = one.prompt.contexts[0]
+    return list(found.items())
 
 
-def changed(asked: list[Asked], one: dict[ScoreRequest, float], other: dict[ScoreRequest, float]) -> int:
+def difference(ours: Turn, theirs: Turn) -> str:
+    """Largest difference of log-likelihoods; or how many texts are the same."""
+    if isinstance(ours.answers[0], str):
+        same = sum(one == other for one, other in zip(ours.answers, theirs.answers, strict=True))
+        return f"{same} of {len(ours.answers)} texts equal"
+    return f"{max(abs(one - other) for one, other in zip(ours.answers, theirs.answers, strict=True)):.1e}"
+
+
+def changed(asked: Sequence[Asked], askings: Sequence[Asking], ours: Turn, theirs: Turn) -> str:
     """Documents whose likeliest choice differs."""
+    places = {request: place for place, (request, _) in enumerate(askings)}
+    if not isinstance(askings[0][0], ScoreRequest):
+        return "—"
 
-    def best(document: Asked, found: dict[ScoreRequest, float]) -> int:
-        totals = [found[request] for request in document.requests if isinstance(request, ScoreRequest)]
+    def best(document: Asked, turn: Turn) -> int:
+        totals = [turn.answers[places[request]] for request in document.requests]
         return totals.index(max(totals))
 
-    return sum(best(document, one) != best(document, other) for document in asked)
+    return str(sum(best(one, ours) != best(one, theirs) for one in asked))
 
 
-def compare(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """Rows of the table."""
-    import torch
-
-    engine = TransformersEngine(resolve(options.model), dtype=options.dtype, device="cpu")
-    reference = Reference(engine, options.batch)
-    registry = Registry.load()
-    for name in options.works:
-        [selected] = registry.select([WORKS.get(name, name)])
-        prepared = first(prepare(selected, data_dir=options.data), options.members, options.documents)
-        asked = [one for one in ask(prepared, engine.tokenizer, engine.max_length, 0) if one.requests]
-        requests = score_requests(asked)
-        work = work_of(engine, requests, [])
-        for threads in options.threads:
-            torch.set_num_threads(threads)
-            scored(engine, requests[:4])  # the trial of packs, and first calls of kernels
-            for _ in range(options.repeats):
-                ours, our_time = timed(lambda: scored(engine, requests))  # noqa: B023
-                reference.positions = 0
-                theirs, their_time = timed(lambda: reference.score(requests))  # noqa: B023
-                yield (
-                    name,
-                    str(threads),
-                    str(len(asked)),
-                    f"{work.requested:,}",
-                    f"{work.distinct:,}",
-                    f"{work.planned:,}",
-                    f"{reference.positions:,}",
-                    f"{our_time.wall:.1f}",
-                    f"{their_time.wall:.1f}",
-                    f"{their_time.wall / our_time.wall:.2f}",
-                    f"{their_time.cpu / our_time.cpu:.2f}",
-                    f"{max(abs(ours[one] - theirs[one]) for one in requests):.1e}",
-                    str(changed(asked, ours, theirs)),
-                )
+    spawn = multiprocessing.get_context("spawn")
+    planning = TransformersEngine(resolve(options.model), dtype=options.dtype, device="cpu")
+    settings = (options.model, options.dtype)
+    with (
+        ProcessPoolExecutor(1, spawn, _begin, (*settings, True)) as ours,
+        ProcessPoolExecutor(1, spawn, _begin, (*settings, False)) as hflm,
+    ):
+        for name in options.works:
+            workload = WORKLOADS[name]
+            workload = replace(workload, documents=options.documents or workload.documents)
+            workload = replace(workload, members=options.members or workload.members)
+            prepared = selected_documents(workload, options.data)
+            asked = [one for one in ask(prepared, planning.tokenizer, planning.max_length, 0) if one.requests]
+            askings = askings_of(asked, workload.cap)
+            requests = [request for request, _ in askings]
+            work = work_of(
+                planning,
+                [one for one in requests if isinstance(one, ScoreRequest)],
+                [one for one in requests if isinstance(one, GenerateRequest)],
+            )
+            for _, threads in ((n, t) for n in range(options.repeats) for t in options.threads):
+                mine = ours.submit(_turn, askings, threads).result()
+                for batch in options.batch:
+                    other = hflm.submit(_turn, askings, threads, batch).result()
+                    yield (
+                        name,
+                        str(threads),
+                        str(batch),
+                        str(len(asked)),
+                        f"{work.requested:,}",
+                        f"{work.distinct:,}",
+                        f"{work.planned:,}",
+                        f"{mine.positions:,}",
+                        f"{other.positions:,}",
+                        f"{mine.wall:.1f}",
+                        f"{other.wall:.1f}",
+                        f"{other.wall / mine.wall:.2f}",
+                        f"{other.cpu / mine.cpu:.2f}",
+                        difference(mine, other),
+                        changed(asked, askings, mine, other),
+                    )
 
 
 def main() -> None:
@@ -149,18 +251,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("works", nargs="+", metavar="WORK", help=f"{', '.join(WORKS)}, or a task's address")
+    parser.add_argument("works", nargs="+", metavar="WORK", choices=WORKLOADS, help=", ".join(WORKLOADS))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--members", type=int, default=8, help="member tasks (MMLU's subjects)")
-    parser.add_argument("--documents", type=int, default=24, help="of each member task")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument(
+        "--members", type=int, help="member tasks (MMLU's subjects) [default: the workload's]"
+    )
+    parser.add_argument("--documents", type=int, help="of each member task [default: the workload's]")
+    parser.add_argument("--batch", type=int, nargs="+", default=[8], help="HFLM's batch sizes")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=1)
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + " --- |" * len(COLUMNS))
-    for row in compare(parser.parse_args()):
+    for row in rows(parser.parse_args()):
         print("| " + " | ".join(row) + " |", flush=True)
 
 
