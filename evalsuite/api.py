@@ -40,6 +40,7 @@ def run(
     allow_unsafe_code: bool = False,
     logits_dtype: str = "float32",
     engine_args: Sequence[str] = (),
+    base_url: str | None = None,
     shard: str | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
@@ -71,6 +72,7 @@ def run(
         allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
         logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
         engine_args: the engine's own settings, each `NAME=VALUE`.
+        base_url: address of the server that the engine asks (the setting of that name).
         shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
         workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by default.
         ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is started.
@@ -89,7 +91,8 @@ def run(
     share = Shard.parse(shard) if shard is not None else None
     if share and store:
         raise UserError("--shard keeps its answers in its own folder; leave out --store.")
-    engine_args, tuning = split_arguments(engine, engine_args)
+    address = [f"base_url={base_url}"] if base_url else []
+    engine_args, tuning = split_arguments(engine, [*engine_args, *address])
     spec, selected, files = _asked_for(
         tasks,
         model,

@@ -1,15 +1,14 @@
 """Engines by name, and their own settings (`--engine-arg NAME=VALUE`)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from evalsuite.checkpoints import ModelFiles
+from evalsuite.engine import openai_settings
+from evalsuite.engine.openai_engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.transformers_engine import TransformersEngine
 from evalsuite.errors import UnknownName, UserError
-
-Arguments = Mapping[str, str]
-"""An engine's own settings, as the user wrote them."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,10 @@ class EngineKind:
     """Whether the model is files on this machine; else `--model` is a name that the engine understands."""
 
 
-ENGINES: dict[str, EngineKind] = {"native": EngineKind(TransformersEngine)}
+ENGINES: dict[str, EngineKind] = {
+    "native": EngineKind(TransformersEngine),
+    "openai": EngineKind(OpenAIEngine, openai_settings.SETTINGS, openai_settings.TUNING, needs_files=False),
+}
 
 
 def engine_kind(name: str) -> EngineKind:

@@ -1,0 +1,112 @@
+"""What a completions server answers, read once into types."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from evalsuite.engine.openai_http import Server
+
+
+class Malformed(Exception):
+    """An answer that is not what the completions protocol says."""
+
+
+class Listed(NamedTuple):
+    """A token with its log-probability, as the answer lists it."""
+
+    text: str
+    """Its text; servers spell parts of a character in ways of their own."""
+    log_prob: float | None
+    """Nats; None for the first token of a prompt."""
+    best: float | None
+    """Log-probability of the most probable token in its place; None where the server does not tell."""
+    offset: int | None
+    """Character at which it begins."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of `/completions`."""
+
+    text: str
+    finish: str
+    """"length", "stop", or a word of the server's own."""
+    stop: str | None
+    """The stop string that ended the text, where the server tells."""
+    tells_stop: bool
+    """Whether it tells which; then a text that none ended was ended by the end token."""
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    listed: tuple[Listed, ...] = ()
+    """Tokens with log-probabilities; of the prompt too where it was echoed."""
+
+
+@dataclass(frozen=True)
+class Completer:
+    """Asks one model of a server."""
+
+    server: Server
+    model: str
+    neutral: tuple[tuple[str, Any], ...] = ()
+    """Fields that undo the server's own defaults of sampling."""
+
+    async def complete(
+        self, prompt: str | list[int], max_tokens: int, *, in_probe: bool = False, **fields: Any
+    ) -> Completion:
+        """The completion of `prompt`, greedy unless `fields` say otherwise.
+
+        Raises:
+            Refused, Unanswered, Unreachable: as `Server.post`.
+            Malformed: an answer that is none.
+        """
+        body = {"model": self.model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0.0}
+        answer = await self.server.post(
+            "/completions",
+            {**body, **dict(self.neutral), **fields},
+            retries=1 if in_probe else None,
+            wait_if_away=not in_probe,
+        )
+        return read_completion(answer)
+
+
+def read_completion(answer: Any) -> Completion:
+    """The only choice of an answer; raises Malformed."""
+    try:
+        [choice] = answer["choices"]
+        usage = answer.get("usage") or {}
+        return Completion(
+            text=_text(choice["text"]),
+            finish=str(choice.get("finish_reason") or ""),
+            stop=reason if isinstance(reason := choice.get("stop_reason"), str) else None,
+            tells_stop="stop_reason" in choice,
+            prompt_tokens=_count(usage.get("prompt_tokens")),
+            completion_tokens=_count(usage.get("completion_tokens")),
+            listed=_listed(choice.get("logprobs")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Malformed(f"the answer is not a completion ({type(error).__name__}: {error})") from None
+
+
+def _listed(logprobs: dict[str, Any] | None) -> tuple[Listed, ...]:
+    if not logprobs or not logprobs.get("tokens"):
+        return ()
+    tokens, log_probs = logprobs["tokens"], logprobs["token_logprobs"]
+    tops = logprobs.get("top_logprobs") or [None] * len(tokens)
+    offsets = logprobs.get("text_offset") or [None] * len(tokens)
+    return tuple(
+        Listed(_text(text), _nats(log_prob), max(map(float, top.values())) if top else None, offset)
+        for text, log_prob, top, offset in zip(tokens, log_probs, tops, offsets, strict=True)
+    )
+
+
+def _nats(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,101 @@
+"""From an echoed prompt with log-probabilities to the score of its continuation.
+
+Where the continuation begins is never guessed. With token ids it is a count of tokens. With text it is the
+place from which the tokens spell the continuation. What fits neither is an error.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from evalsuite.engine.openai_answer import Completion, Listed, Malformed
+from evalsuite.types import Score
+
+
+@dataclass(frozen=True)
+class Echo:
+    """The tokens of a prompt in an echoed answer."""
+
+    tokens: tuple[Listed, ...]
+    end: int | None
+    """Character at which the prompt ends by the server's count."""
+
+
+def echo_of(completion: Completion, hidden: int) -> Echo:
+    """The prompt's part of an answer that generated one token more, or none because the text ended.
+
+    Args:
+        completion: an echoed answer.
+        hidden: tokens at the beginning of the prompt that the server counts and does not list.
+
+    Raises:
+        Malformed: the list is not as long as the counts say.
+    """
+    if completion.prompt_tokens is None:
+        raise Malformed("the server does not count the tokens of the prompt")
+    count = completion.prompt_tokens - hidden
+    beyond = len(completion.listed) - count
+    if not (beyond == 1 or (beyond == 0 and completion.finish != "length")):
+        raise Malformed(
+            f"{len(completion.listed)} tokens have log-probabilities where the prompt has {count}"
+        )
+    return Echo(completion.listed[:count], completion.listed[count].offset if beyond else None)
+
+
+def score_of(tokens: Sequence[Listed]) -> Score:
+    """The score of a continuation's tokens; raises Malformed where a log-probability is missing."""
+    pairs = [(token.log_prob, token.best) for token in tokens]
+    known = [(value, best) for value, best in pairs if value is not None and best is not None]
+    if not pairs or len(known) < len(pairs):
+        raise Malformed("a token of the continuation has no log-probability")
+    return Score(tuple(value for value, _ in known), all(value >= best for value, best in known))
+
+
+async def first_of_continuation(
+    echo: Echo, context: str, continuation: str, count_context: Callable[[], Awaitable[int]]
+) -> int:
+    """Index of the continuation's first token among the prompt's.
+
+    Args:
+        echo: the listed tokens of context and continuation.
+        context: text that was sent before it.
+        continuation: text at the prompt's end.
+        count_context: how many listed tokens the context has by itself; asked only where it decides.
+
+    Raises:
+        Malformed: the tokens do not spell the text, or one of them spans the join.
+    """
+    left = continuation
+    for place in reversed(range(len(echo.tokens))):
+        text = echo.tokens[place].text
+        if len(text) > len(left) and (context + left).endswith(text):
+            return await _after_join(echo, count_context)
+        if not text or not left.endswith(text):
+            break
+        left = left[: -len(text)]
+        if not left:
+            return place
+    return _by_offset(echo, len(context), len(context + continuation))
+
+
+async def _after_join(echo: Echo, count_context: Callable[[], Awaitable[int]]) -> int:
+    """The last token, where the continuation adds none of its own: `encode.py` scores that.
+
+    In other cases it scores the rest of the tokens after the context's own, which no text asks for.
+    """
+    if await count_context() < len(echo.tokens):
+        raise Malformed("a token spans the join of context and continuation, and the server takes text alone")
+    return len(echo.tokens) - 1
+
+
+def _by_offset(echo: Echo, boundary: int, end: int) -> int:
+    """The first token that begins at the boundary: for tokens that spell parts of characters.
+
+    Servers count such parts in different ways, so the offsets must agree with the text at both ends.
+    """
+    if echo.tokens and echo.tokens[0].offset == 0 and echo.end == end:
+        for place, token in enumerate(echo.tokens):
+            if token.offset == boundary and place:
+                return place
+    raise Malformed(
+        "the echoed tokens do not spell the prompt, so its continuation cannot be told from its context"
+    )

@@ -1,0 +1,244 @@
+"""The engine that asks an OpenAI-compatible completions server (`--engine openai --base-url URL`)."""
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest
+from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
+from evalsuite.engine.openai_answer import Completer
+from evalsuite.engine.openai_http import Server, Unanswered
+from evalsuite.engine.openai_models import identity_of, served_model, window_of
+from evalsuite.engine.openai_probe import FEW_STOPS, Abilities, honours_seeds, probe, takes_many_stops
+from evalsuite.engine.openai_settings import Settings
+from evalsuite.engine.openai_text import CharacterTokenizer
+from evalsuite.engine.openai_wire import Answered, Wire
+from evalsuite.engine.protocol import Block, R, Tokenizer
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.errors import ModelError, UserError
+from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest, TokenIds
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+IN_A_PART = 64
+
+
+class OpenAIEngine:
+    """Answers requests through a server; see `protocol.Engine`.
+
+    Building one asks nothing. With a tokenizer, requests are token ids; without one they are text, and the
+    server alone knows the tokens.
+
+    Args:
+        files: the served model's name.
+        arguments: settings by name, see `openai_settings.Settings`.
+        dtype, device, logits_dtype: the server's business; anything but the default is refused.
+        trust_remote_code: let the tokenizer's folder run code of its own.
+        verify_weights: hash every byte of the tokenizer's files again.
+
+    Raises:
+        UserError: a setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        arguments: dict[str, str],
+        dtype: str = "auto",
+        device: str = "auto",
+        logits_dtype: str = "float32",
+        trust_remote_code: bool = False,
+        verify_weights: bool = False,
+    ) -> None:
+        if (dtype, device, logits_dtype) != ("auto", "auto", "float32"):
+            raise UserError(
+                "--engine openai takes no --device, --dtype or --logits-dtype: these are the server's business."
+            )
+        self.settings = Settings.of(arguments)
+        self._name = files.name
+        self._verify = verify_weights
+        self._trust_remote_code = trust_remote_code
+        self._repeated: Counter[str] = Counter()
+        self._gone = ""
+        self._told: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def _tokenizer_files(self) -> ModelFiles | None:
+        return resolve_tokenizer(self.settings.tokenizer) if self.settings.tokenizer else None
+
+    @functools.cached_property
+    def _served(self) -> dict[str, Any]:
+        """What the server tells of the model."""
+        with self._server() as (portal, server):
+            return portal.call(served_model, server, self._name)
+
+    @functools.cached_property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on, as far as the server tells it."""
+        weights = identity_of(self._served, self.settings)
+        files = self._tokenizer_files
+        maker = self._served.get("owned_by")
+        words = ["openai", *([str(maker).replace(" ", "-")] if maker else []), *([] if files else ["text"])]
+        return ModelIdentity(
+            weights=weights,
+            tokenizer=tokenizer_digest(files, verify=self._verify) if files else weights,
+            numerics=" ".join(words),
+        )
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The given tokenizer; else characters."""
+        if self._tokenizer_files is None:
+            return CharacterTokenizer(lambda: bool(self._abilities.special_tokens))
+        return HuggingFaceTokenizer(self._tokenizer_files, trust_remote_code=self._trust_remote_code)
+
+    @property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where it is not known, or the tokens are not."""
+        return self._window if self._tokenizer_files else None
+
+    @functools.cached_property
+    def _window(self) -> int | None:
+        return self.settings.max_length or window_of(self._served)
+
+    @functools.cached_property
+    def _abilities(self) -> Abilities:
+        with self._server() as (portal, server):
+            tokenizer = self.tokenizer if self._tokenizer_files else None
+            try:
+                return portal.call(probe, Completer(server, self._name), tokenizer)
+            except Unanswered as error:
+                raise ModelError(
+                    f"The server at {self.settings.base_url} stopped answering: {error}."
+                ) from None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run log should say; complete once the requests are answered."""
+        abilities = self.__dict__.get("_abilities")
+        notes = [f"Answered by {self.settings.base_url}, whose weights cannot be verified."]
+        if not self._tokenizer_files:
+            notes.append("Requests were sent as text; their tokens are counted in characters.")
+        if abilities is not None:
+            notes += abilities.notes
+            if abilities.why_no_scores:
+                notes.append(f"The server cannot score: {abilities.why_no_scores}.")
+        notes += [f"Sent again {count} times: {reason}." for reason, count in self._repeated.most_common(5)]
+        return (*notes, *self._told)
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[Block[ScoreRequest]]:
+        """Score the distinct `requests`; where the server cannot, each is a Failure that says why.
+
+        Raises:
+            ModelError: nobody answers at the address, or nobody who completes text.
+        """
+        left = [request for request in requests if request not in answered]
+        why = self._abilities.why_no_scores if left else ""
+        if why:
+            refused = Failure(f"the server cannot score: {why}")
+            yield Block((), 0, 0)
+            yield Block(tuple((request, refused) for request in left), 0, 0)
+            return
+        yield from self._answers(left)
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[Block[GenerateRequest]]:
+        """Generate for the distinct `requests`; errors as in `score`."""
+        left = [request for request in requests if request not in answered]
+        yield from self._answers(left)
+
+    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """Runs of requests that share most of their beginnings: each is answered by itself."""
+        ordered = sorted(requests, key=_ids)
+        return [tuple(ordered[start : start + IN_A_PART]) for start in range(0, len(ordered), IN_A_PART)]
+
+    def _answers(self, requests: Sequence[R]) -> Iterator[Block[R]]:
+        """Blocks of answers as they come, requests with the same beginning one after the other."""
+        weights = {request: _weight(request) for request in requests}
+        total, done, tokens = sum(weights.values()), 0, 0
+        yield Block((), 0, total)
+        if not requests:
+            return
+        abilities = self._abilities
+        with self._server() as (portal, server):
+            wire = self._wire(portal, server, abilities, requests)
+            yield Block((), 0, total)
+            for pairs in self._in_flight(portal, wire, sorted(requests, key=_ids)):
+                done += sum(weights[request] for request, _ in pairs)
+                cost = sum(answer.tokens for _, answer in pairs)
+                tokens += cost
+                answers = tuple((request, answer.response) for request, answer in pairs)
+                yield Block(answers, cost, round(tokens * total / done))
+
+    def _in_flight(
+        self, portal: "BlockingPortal", wire: Wire, requests: Sequence[R]
+    ) -> Iterator[list[tuple[R, Answered]]]:
+        """What is answered together, while as many requests as may are under way."""
+        waiting = iter(requests)
+        running: dict[Future[Answered], R] = {}
+        while True:
+            for request in islice(waiting, self.settings.concurrency - len(running)):
+                running[portal.start_task_soon(wire.answer, request)] = request
+            if not running:
+                return
+            ready, _ = wait(running, return_when=FIRST_COMPLETED)
+            yield [(running.pop(one), one.result()) for one in ready]
+
+    def _wire(
+        self, portal: "BlockingPortal", server: Server, abilities: Abilities, requests: Sequence[R]
+    ) -> Wire:
+        """The way to the server, with what only some requests need found out now."""
+        completer = Completer(server, self._name, abilities.neutral)
+        by_text = self._tokenizer_files is None
+        wire = Wire(completer, abilities, self.tokenizer, by_text, self._window)
+        if any(_is_sampled(request) for request in requests) and not portal.call(honours_seeds, completer):
+            self._tell("The server does not honour seeds: sampled texts will not come again.")
+        if any(_stops(request) > FEW_STOPS for request in requests) and not portal.call(
+            takes_many_stops, completer
+        ):
+            self._tell(
+                f"The server takes {FEW_STOPS} stop strings at most; the others were cut off afterwards."
+            )
+            wire = replace(wire, many_stops=False)
+        return wire
+
+    def _tell(self, note: str) -> None:
+        self._told = tuple(dict.fromkeys((*self._told, note)))
+
+    @contextmanager
+    def _server(self) -> Iterator[tuple["BlockingPortal", Server]]:
+        """The server, and the event loop in a thread of its own that talks to it."""
+        from anyio.from_thread import start_blocking_portal
+
+        with start_blocking_portal() as portal:
+            server = Server(self.settings, self._repeated, self._gone)
+            yield portal, server
+            portal.call(server.close)
+            self._gone = server.gone
+
+
+def _ids(request: Request) -> tuple[TokenIds, TokenIds]:
+    return request.context, request.continuation if isinstance(request, ScoreRequest) else (request.sample,)
+
+
+def _weight(request: Request) -> int:
+    more = len(request.continuation) if isinstance(request, ScoreRequest) else request.max_tokens
+    return len(request.context) + more
+
+
+def _is_sampled(request: Request) -> bool:
+    return isinstance(request, GenerateRequest) and request.temperature > 0
+
+
+def _stops(request: Request) -> int:
+    return len(request.stop) if isinstance(request, GenerateRequest) else 0

@@ -1,0 +1,212 @@
+"""What a completions server can do, found out by asking it a few tiny things.
+
+Log-probabilities of a prompt are only believed where they are the server's own: the most probable token
+after a text must have the same log-probability when it is generated and when the text is echoed with more behind it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evalsuite.engine.openai_answer import Completer, Completion, Malformed
+from evalsuite.engine.openai_echo import echo_of, first_of_continuation
+from evalsuite.engine.openai_http import Refused, Unanswered, Unreachable
+from evalsuite.engine.openai_settings import KEY_VARIABLES
+from evalsuite.engine.protocol import Tokenizer
+from evalsuite.errors import ModelError
+
+TEXTS = ("The capital of France is", "One two three four five", "Water is made of hydrogen and")
+MORE = " and then some"
+STOPS = tuple(f"<{number}>" for number in range(16))
+FEW_STOPS = 4
+"""What a server takes that does not take many: OpenAI's own limit."""
+ALIKE = 0.3
+"""Nats that two computations of one log-probability may differ by; quantised kernels reach a tenth of that."""
+
+_PENALTIES = {
+    "repetition_penalty": 1.0,
+    "repeat_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
+NEUTRAL: tuple[dict[str, Any], ...] = (
+    {"top_k": 0, "min_p": 0.0, **_PENALTIES},
+    {"top_k": -1, "min_p": 0.0, **_PENALTIES},
+    {},
+)
+"""Servers have defaults of their own (llama-cpp-python: top_k 40, vLLM: the model's generation_config.json).
+Tried in this order; the last is for servers that refuse names that they do not know."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What the server can do."""
+
+    neutral: tuple[tuple[str, Any], ...]
+    """Fields that undo its defaults of sampling."""
+    token_ids: bool = False
+    """It takes token ids as a prompt."""
+    special_tokens: int = 0
+    """Tokens that it puts before each text."""
+    hidden: int = 0
+    """Tokens at the beginning of a prompt that it counts and does not list."""
+    hidden_bos: int = 0
+    """The same where the prompt's ids begin with a BOS token."""
+    why_no_scores: str = ""
+    """Why log-likelihoods cannot be had from it; empty if they can."""
+    notes: tuple[str, ...] = ()
+
+
+async def probe(completer: Completer, tokenizer: Tokenizer | None) -> Abilities:
+    """Find out what the server can do.
+
+    Args:
+        completer: asks the server.
+        tokenizer: makes token ids, if there is one.
+
+    Raises:
+        ModelError: it cannot even complete a text.
+    """
+    completer = await _completing(completer)
+    takes_ids = tokenizer is not None and await _takes_ids(completer, tokenizer)
+    notes = []
+    if not completer.neutral:
+        notes.append(
+            "The server takes no top_k, min_p or repetition penalty: its own defaults of these hold."
+        )
+    if tokenizer is not None and not takes_ids:
+        notes.append("The server takes no token ids; it gets text, and its count of tokens is checked.")
+    single = await completer.complete("a", 1, in_probe=True)
+    abilities = Abilities(
+        completer.neutral, takes_ids, max(0, (single.prompt_tokens or 1) - 1), notes=tuple(notes)
+    )
+    return await _with_scores(completer, tokenizer if takes_ids else None, abilities)
+
+
+async def _completing(completer: Completer) -> Completer:
+    """The completer with the first set of neutral fields that the server takes."""
+    where = f"The server at {completer.server.settings.base_url}"
+    for fields in NEUTRAL:
+        asking = replace(completer, neutral=tuple(fields.items()))
+        try:
+            await asking.complete(TEXTS[0], 1, in_probe=True)
+        except Refused as error:
+            if error.status in (401, 403):
+                raise ModelError(
+                    f"{where} wants a key ({error}): set {KEY_VARIABLES[0]} in the environment."
+                ) from None
+            if error.status in (404, 405, 501) or not fields:
+                raise ModelError(
+                    f"{where} does not complete text with model '{completer.model}' ({error}); evalsuite needs the "
+                    "completions protocol (/v1/completions), not chat."
+                ) from None
+        except (Unanswered, Malformed) as error:
+            raise ModelError(f"{where} cannot be asked: {error}.") from None
+        else:
+            return asking
+    raise AssertionError("the last set of fields is empty")
+
+
+async def _takes_ids(completer: Completer, tokenizer: Tokenizer) -> bool:
+    ids = tokenizer.encode([TEXTS[0]], special_tokens=False)[0]
+    try:
+        answer = await completer.complete(ids, 1, in_probe=True)
+    except (Refused, Malformed):
+        return False
+    except Unreachable:
+        raise
+    except Unanswered:
+        return False
+    return answer.prompt_tokens == len(ids)
+
+
+async def _with_scores(completer: Completer, tokenizer: Tokenizer | None, abilities: Abilities) -> Abilities:
+    """The abilities with what is to be known for scoring, or why it is not to be had."""
+    try:
+        hidden = await _hidden(completer, _Sent(tokenizer, ()))
+        bos = () if tokenizer is None or tokenizer.bos_id is None else (tokenizer.bos_id,)
+        hidden_bos = await _hidden(completer, _Sent(tokenizer, bos)) if bos else hidden
+    except Unreachable:
+        raise
+    except (Refused, Unanswered, Malformed) as error:
+        return replace(abilities, why_no_scores=str(error))
+    return replace(abilities, hidden=hidden, hidden_bos=hidden_bos)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """How a text is sent as a prompt: as its ids after `before`, or as it is."""
+
+    tokenizer: Tokenizer | None
+    before: tuple[int, ...]
+
+    def ids(self, text: str) -> list[int]:
+        assert self.tokenizer is not None
+        return [*self.before, *self.tokenizer.encode([text], special_tokens=False)[0]]
+
+    def prompt(self, text: str) -> str | list[int]:
+        return text if self.tokenizer is None else self.ids(text)
+
+
+async def _hidden(completer: Completer, sent: _Sent) -> int:
+    """How many tokens of a prompt's beginning are not listed, once its log-probabilities are proved.
+
+    Raises:
+        Malformed: there are none, or they are not the server's own.
+    """
+    found: set[int] = set()
+    for text in TEXTS:
+        alone = await completer.complete(sent.prompt(text), 1, in_probe=True, logprobs=1)
+        whole = await completer.complete(sent.prompt(text + MORE), 1, in_probe=True, logprobs=1, echo=True)
+        if not alone.listed or len(whole.listed) < 2:
+            raise Malformed("it does not give the log-probabilities of an echoed prompt")
+        if whole.finish != "length" or whole.prompt_tokens is None:
+            continue
+        hidden = whole.prompt_tokens + 1 - len(whole.listed)
+        place = await _place(completer, sent, text, whole, hidden)
+        _compare(whole.listed[place].best, alone.listed[-1].log_prob)
+        found.add(hidden)
+    if len(found) != 1 or not found <= {0, 1, 2}:
+        raise Malformed("its lists of echoed tokens do not fit its counts of tokens")
+    return found.pop()
+
+
+async def _place(completer: Completer, sent: _Sent, text: str, whole: Completion, hidden: int) -> int:
+    """Index of the first listed token after `text`."""
+    if sent.tokenizer is not None:
+        if sent.ids(text + MORE)[: len(sent.ids(text))] != sent.ids(text):
+            raise Malformed("the tokenizer joins words, so that echoed log-probabilities cannot be proved")
+        return len(sent.ids(text)) - hidden
+
+    async def count() -> int:
+        return ((await completer.complete(text, 1, in_probe=True)).prompt_tokens or 0) - hidden
+
+    return await first_of_continuation(echo_of(whole, hidden), text, MORE, count)
+
+
+def _compare(echoed: float | None, generated: float | None) -> None:
+    if echoed is None or generated is None:
+        raise Malformed("it does not tell the most probable token in each place of an echoed prompt")
+    if abs(echoed - generated) > ALIKE:
+        raise Malformed(
+            f"its log-probabilities of an echoed prompt are not those of its own next token ({echoed:.2f} and "
+            f"{generated:.2f} nats for the same one)"
+        )
+
+
+async def takes_many_stops(completer: Completer) -> bool:
+    """Whether more than four stop strings are taken."""
+    try:
+        await completer.complete(TEXTS[0], 1, in_probe=True, stop=list(STOPS))
+    except (Refused, Unanswered, Malformed):
+        return False
+    return True
+
+
+async def honours_seeds(completer: Completer) -> bool:
+    """Whether the same seed gives the same text."""
+    fields = {"temperature": 1.0, "top_p": 1.0, "seed": 11}
+    try:
+        first, second = [await completer.complete(TEXTS[1], 12, in_probe=True, **fields) for _ in range(2)]
+    except (Refused, Unanswered, Malformed):
+        return False
+    return first.text == second.text

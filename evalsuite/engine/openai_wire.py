@@ -1,0 +1,168 @@
+"""One request, sent to a completions server, and its answer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from evalsuite.engine.openai_answer import Completer, Completion, Malformed
+from evalsuite.engine.openai_echo import echo_of, first_of_continuation, score_of
+from evalsuite.engine.openai_http import Refused, Unanswered
+from evalsuite.engine.openai_probe import FEW_STOPS, Abilities
+from evalsuite.engine.protocol import Tokenizer
+from evalsuite.engine.stops import cut_at_stop
+from evalsuite.types import (
+    Failure,
+    Finish,
+    Generated,
+    GenerateRequest,
+    Response,
+    ScoreRequest,
+    TokenIds,
+    sha256_of,
+)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer and what it cost."""
+
+    response: Response
+    tokens: int
+    """Tokens that the server computed."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How requests travel to one server."""
+
+    completer: Completer
+    abilities: Abilities
+    tokenizer: Tokenizer
+    by_text: bool
+    """The ids of requests are characters: the server alone knows the tokens."""
+    window: int | None
+    many_stops: bool = True
+    """The server takes any number of stop strings."""
+
+    async def answer(self, request: ScoreRequest | GenerateRequest) -> Answered:
+        """The answer; whatever kept the server from giving one is a Failure."""
+        try:
+            if isinstance(request, GenerateRequest):
+                return await self._generate(request)
+            if self.by_text:
+                return await self._score_text(request)
+            return await self._score_ids(request)
+        except Refused as error:
+            return Answered(Failure(str(error), too_long=error.is_too_long), 0)
+        except (Unanswered, Malformed) as error:
+            return Answered(Failure(str(error)), 0)
+
+    async def _score_ids(self, request: ScoreRequest) -> Answered:
+        ids = request.context + request.continuation
+        completion = await self._echoed(self._prompt(ids))
+        self._check_count(completion, ids)
+        hidden = self.abilities.hidden_bos if self._begins_with_bos(ids) else self.abilities.hidden
+        start = len(request.context) - hidden
+        if start < 1:
+            raise Malformed(
+                "the server does not list the first tokens of a prompt, and the context has no others"
+            )
+        tokens = echo_of(completion, hidden).tokens[start:]
+        return Answered(score_of(tokens), len(ids))
+
+    async def _score_text(self, request: ScoreRequest) -> Answered:
+        context, continuation = map(self.tokenizer.decode, (request.context, request.continuation))
+        hidden = self.abilities.hidden
+        completion = await self._echoed(context + continuation)
+        echo = echo_of(completion, hidden)
+
+        async def count_context() -> int:
+            return ((await self.completer.complete(context, 1)).prompt_tokens or 0) - hidden
+
+        start = await first_of_continuation(echo, context, continuation, count_context)
+        return Answered(score_of(echo.tokens[start:]), completion.prompt_tokens or 0)
+
+    async def _echoed(self, prompt: str | list[int]) -> Completion:
+        # Not max_tokens=0: llama-cpp-python takes that for "as many as there is room for".
+        return await self.completer.complete(prompt, 1, echo=True, logprobs=1)
+
+    async def _generate(self, request: GenerateRequest) -> Answered:
+        prompt: str | list[int]
+        limit = request.max_tokens
+        if self.by_text:
+            prompt = self.tokenizer.decode(request.context)
+        else:
+            prompt = self._prompt(request.context)
+            limit = min(limit, (self.window or limit + len(request.context)) - len(request.context))
+        try:
+            completion = await self.completer.complete(prompt, limit, **self._fields(request))
+        except Refused as error:
+            limit = await self._room(prompt, error)
+            completion = await self.completer.complete(prompt, limit, **self._fields(request))
+        if not self.by_text:
+            self._check_count(completion, request.context)
+        text = cut_at_stop(completion.text, request.stop)
+        tokens = completion.completion_tokens
+        if tokens is None:
+            tokens = len(self.tokenizer.encode([completion.text], special_tokens=False)[0])
+        answer = Generated(text, tokens, _finish(completion, request, text, tokens))
+        return Answered(answer, tokens + (completion.prompt_tokens or len(request.context)))
+
+    def _fields(self, request: GenerateRequest) -> dict[str, Any]:
+        """Sampling, seed and stop strings; those beyond what the server takes are cut off here."""
+        stop = list(request.stop if self.many_stops else request.stop[:FEW_STOPS])
+        fields: dict[str, Any] = {"stop": stop} if stop else {}
+        if request.temperature > 0:
+            fields |= {"temperature": request.temperature, "top_p": request.top_p, "seed": seed_of(request)}
+        return fields
+
+    async def _room(self, prompt: str | list[int], error: Refused) -> int:
+        """Tokens that fit behind a prompt which is too long together with all that may be generated.
+
+        Raises:
+            Refused: `error`, unless that was the reason, the window is known and the prompt alone fits.
+        """
+        if not error.is_too_long or self.window is None:
+            raise error
+        alone = await self.completer.complete(prompt, 1)
+        if alone.prompt_tokens is None or alone.prompt_tokens >= self.window:
+            raise error
+        return self.window - alone.prompt_tokens
+
+    def _prompt(self, ids: TokenIds) -> str | list[int]:
+        """The ids, or for a server that takes none the text that has these ids.
+
+        Raises:
+            Malformed: no text has them.
+        """
+        if self.abilities.token_ids:
+            return list(ids)
+        begins = self._begins_with_bos(ids)
+        body = list(ids[begins:])
+        text = self.tokenizer.decode(body)
+        if self.tokenizer.encode([text], special_tokens=False)[0] != body:
+            raise Malformed("the server takes text alone, and no text has these token ids")
+        return text if self.abilities.special_tokens or not begins else self.tokenizer.bos_text + text
+
+    def _begins_with_bos(self, ids: TokenIds) -> bool:
+        return self.tokenizer.bos_id is not None and ids[:1] == (self.tokenizer.bos_id,)
+
+    def _check_count(self, completion: Completion, ids: TokenIds) -> None:
+        if completion.prompt_tokens not in (None, len(ids)):
+            raise Malformed(
+                f"the server read {completion.prompt_tokens} tokens where the tokenizer makes {len(ids)}: it has "
+                "another tokenizer, adds tokens of its own, or cut the prompt"
+            )
+
+
+def seed_of(request: GenerateRequest) -> int:
+    """The request's own seed, so that no two samples are alike: 31 bits, which every server takes."""
+    content = [list(request.context), request.seed, request.sample]
+    return int(sha256_of(content)[:15], 16) % 2**31
+
+
+def _finish(completion: Completion, request: GenerateRequest, text: str, tokens: int) -> Finish:
+    if completion.stop is not None or text != completion.text:
+        return "stop"
+    if completion.finish == "length":
+        return "window" if tokens < request.max_tokens else "length"
+    return "eos" if completion.tells_stop or not request.stop else "stop"
