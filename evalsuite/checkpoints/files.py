@@ -93,7 +93,9 @@ def weight_files(files: ModelFiles) -> tuple[Path, ...]:
         found = _indexed(files, index) or tuple(sorted(files.folder.glob(pattern)))
         if found:
             return found
-    raise ModelError(f"Model '{files.name}' has no weights (*.safetensors) in {files.folder}.")
+    archives = sorted(files.folder.glob("*.nemo"))
+    hint = f": give --model {archives[0]}" if archives else ""
+    raise ModelError(f"Model '{files.name}' has no weights (*.safetensors) in {files.folder}{hint}.")
 
 
 def _indexed(files: ModelFiles, index: str) -> tuple[Path, ...]:

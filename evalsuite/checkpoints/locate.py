@@ -126,8 +126,8 @@ def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> M
         files = _snapshot(wanted, (*WANTED, "*.safetensors"), offline, cache_dir)
         if not list(files.folder.glob("*.safetensors")):
             files = _snapshot(wanted, (*WANTED, "pytorch_model*.bin"), offline, cache_dir)
-        if not (files.folder / "config.json").is_file():
-            files = _single(_snapshot(wanted, ("*.nemo",), offline, cache_dir))
+            if not list(files.folder.glob("pytorch_model*.bin")):
+                files = _single(_snapshot(wanted, ("*.nemo",), offline, cache_dir))
         weight_files(files)
     except ModelError:
         if not offline:

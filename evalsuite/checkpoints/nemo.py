@@ -8,11 +8,13 @@ model has no use for (links, devices, paths that lead out) are refused.
 """
 
 import functools
+import gzip
 import posixpath
 import re
+import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -159,17 +161,10 @@ def decompress(archive: NemoArchive, target: IO[bytes]) -> None:
 
     Raises:
         ModelError: the archive is damaged.
+        OSError: the target cannot be written.
     """
     try:
-        for chunk in _plain_chunks(archive.path):
-            target.write(chunk)
-    except (EOFError, zlib.error):
+        with gzip.open(archive.path, "rb") as file:
+            shutil.copyfileobj(file, target, 2**24)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
         raise ModelError(f"Model archive {archive.path} is damaged: get it again.") from None
-
-
-def _plain_chunks(path: Path) -> Iterator[bytes]:
-    import gzip
-
-    with gzip.open(path, "rb") as file:
-        while chunk := file.read(2**24):
-            yield chunk

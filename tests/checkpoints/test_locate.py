@@ -74,7 +74,7 @@ def test_no_name_at_all_says_what_a_name_can_be():
 def test_a_file_that_is_no_model_is_refused(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("")
-    assert "not a .gguf file" in refusal(path)
+    assert "not a .gguf or .nemo file" in refusal(path)
 
 
 def test_a_folder_without_config_or_weights_says_which(folder):
@@ -84,9 +84,9 @@ def test_a_folder_without_config_or_weights_says_which(folder):
     assert "no config.json" in refusal(folder)
 
 
-def test_a_nemo_archive_is_told_apart_from_missing_weights(folder):
+def test_a_folder_whose_weights_are_a_nemo_archive_says_what_to_give(folder):
     (folder / "model.safetensors").rename(folder / "model.nemo")
-    assert "NeMo archive" in refusal(folder)
+    assert refusal(folder).endswith(f"give --model {folder / 'model.nemo'}.")
 
 
 def test_an_unreadable_config_is_named(folder):

@@ -124,7 +124,7 @@ def test_a_spoiled_model_folder_is_one_sentence(run, model, tmp_path, spoil, sai
 
 def test_a_file_that_is_no_model_is_one_sentence(run, tmp_path):
     (tmp_path / "notes.txt").write_text("a model")
-    assert "is not a .gguf file" in sentence(run("quiz", model=tmp_path / "notes.txt"))
+    assert "is not a .gguf or .nemo file" in sentence(run("quiz", model=tmp_path / "notes.txt"))
     (tmp_path / "model.gguf").write_text("not a model")
     assert "model.gguf" in sentence(run("quiz", model=tmp_path / "model.gguf"))
 

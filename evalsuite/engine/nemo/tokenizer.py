@@ -17,6 +17,8 @@ SPACE = "▁"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """Kinds of pieces (sentencepiece 0.2, `sentencepiece_model.proto`)."""
 BPE = 2
+MOST_SPACES = 2**16
+"""That a decoder strips."""
 
 TRIED = (
     "", " ", "  two  spaces   three ", "\n", "\n\nA.\tB\r\n", "word", " word", "Answer: 42", "1234567890", "3.14159e-10",
@@ -134,7 +136,7 @@ def converted(proto: bytes, name: str) -> Any:
         piece.piece for piece in content.pieces if piece.type == USER_DEFINED and " " not in piece.piece
     ]
     backend.normalizer = _normalizer(content.normalizer_spec, symbols)
-    backend.decoder = _decoder(content.normalizer_spec.add_dummy_prefix)
+    backend.decoder = _decoder(content.normalizer_spec)
     backend.add_tokens([AddedToken(symbol, normalized=True, special=False) for symbol in symbols])
     control = [piece.piece for piece in content.pieces if piece.type in (CONTROL, UNKNOWN)]
     backend.add_special_tokens([AddedToken(piece, normalized=False, special=True) for piece in control])
@@ -176,8 +178,15 @@ def _normalizer(spec: Any, symbols: Sequence[str]) -> Any:
     return normalizers.Sequence(steps)
 
 
-def _decoder(prefix: bool) -> Any:
+def _decoder(spec: Any) -> Any:
     from tokenizers import decoders
 
-    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    return decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if prefix else steps)
+    leading = MOST_SPACES if spec.remove_extra_whitespaces else int(spec.add_dummy_prefix)
+    return decoders.Sequence(
+        [
+            decoders.Replace(SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", leading, 0),
+        ]
+    )

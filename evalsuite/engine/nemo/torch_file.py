@@ -2,14 +2,21 @@
 
 import io
 import pickle
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
+from zlib import crc32
 
 import torch
 
 from evalsuite.checkpoints.nemo import Member
 from evalsuite.engine.nemo.stored import Stored, read_bytes
 from evalsuite.errors import ModelError
+
+LOCAL_HEADER = struct.Struct("<26xHH")
+"""A zip record's own header: lengths of the name and of the extra field that follow it."""
 
 
 class Window(io.RawIOBase):
@@ -64,14 +71,15 @@ def tensors_in(path: Path, member: Member, what: str) -> dict[str, Stored]:
         with path.open("rb") as file, FakeTensorMode(), torch.serialization.safe_globals([io.BytesIO]):
             window = io.BufferedReader(Window(file, member.offset, member.size))
             content = torch.load(window, weights_only=True, map_location="cpu")
+            checksums = _checksums(window)
     except pickle.UnpicklingError as error:
         raise ModelError(f"The weights in {what} are refused or damaged: {_reason(error)}") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError):
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError, BadZipFile):
         raise ModelError(f"The weights in {what} are damaged (or of a PyTorch before 1.6).") from None
     if not isinstance(content, dict):
         raise ModelError(f"The weights in {what} are not a mapping of tensors.")
     return {
-        str(name): _stored(path, member.offset, tensor)
+        str(name): _stored(path, member.offset, tensor, checksums, what)
         for name, tensor in content.items()
         if isinstance(tensor, torch.Tensor)
     }
@@ -85,18 +93,31 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _stored(path: Path, start: int, tensor: torch.Tensor) -> Stored:
+def _checksums(file: IO[bytes]) -> dict[int, int]:
+    """CRC-32 of every record of a `torch.save` file (a zip) by where its bytes start."""
+    with ZipFile(file) as records:
+        found = {}
+        for record in records.infolist():
+            file.seek(record.header_offset)
+            header = file.read(LOCAL_HEADER.size)
+            found[record.header_offset + LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(header))] = record.CRC
+    return found
+
+
+def _stored(path: Path, start: int, tensor: torch.Tensor, checksums: Mapping[int, int], what: str) -> Stored:
     storage: Any = tensor.untyped_storage()
     # PyTorch's documented mark of where a fake tensor's bytes are in its file (torch.serialization, 2.6 and later).
-    offset = start + storage._checkpoint_offset + tensor.storage_offset() * tensor.dtype.itemsize
+    at = storage._checkpoint_offset
+    offset = start + at + tensor.storage_offset() * tensor.dtype.itemsize
     shape, stride, dtype = tuple(tensor.shape), tensor.stride(), tensor.dtype
-    span = (
-        1 + sum((length - 1) * step for length, step in zip(shape, stride, strict=True))
-        if tensor.numel()
-        else 0
-    )
+    steps = [(length - 1) * step for length, step in zip(shape, stride, strict=True)]
+    span = 1 + sum(steps) if tensor.numel() else 0
+    expected = checksums.get(at) if span * dtype.itemsize == storage.nbytes() else None
 
     def read() -> torch.Tensor:
-        return read_bytes(path, offset, dtype, span).as_strided(shape, stride)
+        values = read_bytes(path, offset, dtype, span)
+        if expected is not None and crc32(values.view(torch.uint8).numpy().data) != expected:
+            raise ModelError(f"The weights in {what} are damaged: get it again.")
+        return values.as_strided(shape, stride)
 
     return Stored(shape, dtype, read)

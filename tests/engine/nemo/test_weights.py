@@ -4,13 +4,13 @@ import io
 
 import pytest
 import torch
+from nemo_archives import NAMINGS, gpt, pack, torch_dist_files, write, zarr_files
 from transformers import AutoModelForCausalLM
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.nemo import model_folder
 
 from . import reference
-from .archives import NAMINGS, gpt, pack, torch_dist_files, write, zarr_files
 
 IDS = [7, 300, 12, 511, 7, 0, 45, 45, 99, 3]
 SHAPES = {
