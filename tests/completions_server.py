@@ -3,6 +3,7 @@
 It speaks as the servers in use do, in several dialects, and misbehaves as they do, on demand.
 """
 
+import contextlib
 import json
 import socket
 import threading
@@ -68,6 +69,7 @@ class CompletionsServer:
         self._lock = threading.Lock()
         self._under_way = 0
         self._http: ThreadingHTTPServer | None = None
+        self._connections: set[socket.socket] = set()
 
     @property
     def url(self) -> str:
@@ -92,6 +94,9 @@ class CompletionsServer:
         if http is not None:
             http.shutdown()
             http.server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def models(self) -> dict:
         told = {
@@ -227,6 +232,14 @@ class _Handler(BaseHTTPRequestHandler):
     served: CompletionsServer
     protocol_version = "HTTP/1.1"
 
+    def setup(self) -> None:
+        super().setup()
+        self.served._connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.served._connections.discard(self.connection)
+        super().finish()
+
     def do_GET(self) -> None:
         if self.path == "/v1/models" and self._may():
             self._send(200, self.served.models())
@@ -287,8 +300,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         if status in (429, 503):
             self.send_header("Retry-After", self.served.habits.retry_after)
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(OSError):  # they hung up
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -21,7 +21,9 @@ class Echo:
 
 
 def echo_of(completion: Completion, hidden: int) -> Echo:
-    """The prompt's part of an answer that generated one token more, or none because the text ended.
+    """The prompt's part of an answer that generated a token more, or none because the text ended.
+
+    llama-cpp-python goes on to the end of a character, so it may generate several.
 
     Args:
         completion: an echoed answer.
@@ -34,7 +36,8 @@ def echo_of(completion: Completion, hidden: int) -> Echo:
         raise Malformed("the server does not count the tokens of the prompt")
     count = completion.prompt_tokens - hidden
     beyond = len(completion.listed) - count
-    if not (beyond == 1 or (beyond == 0 and completion.finish != "length")):
+    generated = 1 if completion.completion_tokens is None else completion.completion_tokens
+    if beyond != generated and (completion.finish == "length" or beyond != generated - 1):
         raise Malformed(
             f"{len(completion.listed)} tokens have log-probabilities where the prompt has {count}"
         )

@@ -170,7 +170,7 @@ class OpenAIEngine:
         if not requests:
             return
         abilities = self._abilities
-        with self._server() as (portal, server):
+        with self._server(self._repeated) as (portal, server):
             wire = self._wire(portal, server, abilities, requests)
             yield Block((), 0, total)
             for pairs in self._in_flight(portal, wire, sorted(requests, key=_ids)):
@@ -216,12 +216,15 @@ class OpenAIEngine:
         self._told = tuple(dict.fromkeys((*self._told, note)))
 
     @contextmanager
-    def _server(self) -> Iterator[tuple["BlockingPortal", Server]]:
-        """The server, and the event loop in a thread of its own that talks to it."""
+    def _server(self, counted: Counter[str] | None = None) -> Iterator[tuple["BlockingPortal", Server]]:
+        """The server, and the event loop in a thread of its own that talks to it.
+
+        What is sent again is counted in `counted`.
+        """
         from anyio.from_thread import start_blocking_portal
 
         with start_blocking_portal() as portal:
-            server = Server(self.settings, self._repeated, self._gone)
+            server = Server(self.settings, Counter() if counted is None else counted, self._gone)
             yield portal, server
             portal.call(server.close)
             self._gone = server.gone

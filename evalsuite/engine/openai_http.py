@@ -221,4 +221,4 @@ def _message(content: bytes) -> tuple[str, str]:
         code = f"{error.get('code') or ''} {error.get('type') or ''}".strip()
     else:
         text, code = error, ""
-    return " ".join(str(text).split())[:300], code
+    return " ".join(str(text).split())[:200], code

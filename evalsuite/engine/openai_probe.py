@@ -122,9 +122,9 @@ async def _takes_ids(completer: Completer, tokenizer: Tokenizer) -> bool:
 async def _with_scores(completer: Completer, tokenizer: Tokenizer | None, abilities: Abilities) -> Abilities:
     """The abilities with what is to be known for scoring, or why it is not to be had."""
     try:
-        hidden = await _hidden(completer, _Sent(tokenizer, ()))
+        hidden = await _hidden(completer, _Sent(tokenizer, ()), 0 if tokenizer else abilities.special_tokens)
         bos = () if tokenizer is None or tokenizer.bos_id is None else (tokenizer.bos_id,)
-        hidden_bos = await _hidden(completer, _Sent(tokenizer, bos)) if bos else hidden
+        hidden_bos = await _hidden(completer, _Sent(tokenizer, bos), 1) if bos else hidden
     except Unreachable:
         raise
     except (Refused, Unanswered, Malformed) as error:
@@ -147,8 +147,13 @@ class _Sent:
         return text if self.tokenizer is None else self.ids(text)
 
 
-async def _hidden(completer: Completer, sent: _Sent) -> int:
+async def _hidden(completer: Completer, sent: _Sent, most: int) -> int:
     """How many tokens of a prompt's beginning are not listed, once its log-probabilities are proved.
+
+    Args:
+        completer: asks the server.
+        sent: how texts are sent.
+        most: tokens before the text's own, which alone may be missing.
 
     Raises:
         Malformed: there are none, or they are not the server's own.
@@ -161,11 +166,15 @@ async def _hidden(completer: Completer, sent: _Sent) -> int:
             raise Malformed("it does not give the log-probabilities of an echoed prompt")
         if whole.finish != "length" or whole.prompt_tokens is None:
             continue
-        hidden = whole.prompt_tokens + 1 - len(whole.listed)
+        hidden = whole.prompt_tokens + (whole.completion_tokens or 1) - len(whole.listed)
+        if not 0 <= hidden <= most:
+            raise Malformed(
+                f"an echoed prompt of {whole.prompt_tokens} tokens comes with {len(whole.listed)} log-probabilities"
+            )
         place = await _place(completer, sent, text, whole, hidden)
         _compare(whole.listed[place].best, alone.listed[-1].log_prob)
         found.add(hidden)
-    if len(found) != 1 or not found <= {0, 1, 2}:
+    if len(found) != 1:
         raise Malformed("its lists of echoed tokens do not fit its counts of tokens")
     return found.pop()
 
