@@ -51,7 +51,7 @@ def run(
 
     Args:
         tasks: addresses, comma-separated or as a list: `[recipe/]task[:format][@shots]`.
-        model: alias, hub id (`org/name[@revision]`), folder, or GGUF file.
+        model: alias, hub id (`org/name[@revision]`), folder, GGUF file or NeMo archive.
         recipe: recipe of bare task names.
         shots: number of shots where an address gives none.
         split: evaluated split in place of the specs'.
@@ -59,7 +59,7 @@ def run(
         data: folder with data sets in Hugging Face layout (default: EVALSUITE_DATA).
         out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues.
         engine: which engine answers.
-        device: auto, cpu, cuda, cuda:1, mps.
+        device: auto, cpu, cuda, cuda:1, mps, or spread: layers over all GPUs (device_map).
         dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16, float16.
         seed: seed of sampled generation; shots follow the recipe's own seed.
         revision: hub revision of the model.
@@ -84,10 +84,12 @@ def run(
     """
     from evalsuite.engine.make import split_arguments
     from evalsuite.engine.replicas.crew import Wanted
+    from evalsuite.engine.team import Team
     from evalsuite.results.folder import default_folder
     from evalsuite.runner import Setting, execute
     from evalsuite.sharding import Shard
 
+    team = Team.of_torchrun(os.environ)
     share = Shard.parse(shard) if shard is not None else None
     if share and store:
         raise UserError("--shard keeps its answers in its own folder; leave out --store.")
@@ -122,6 +124,10 @@ def run(
         shard=share,
         workers=Wanted.asked(workers, ray_address, gpus_per_replica),
     )
+    if team.size > 1:
+        from evalsuite.team_run import execute_in_team
+
+        return execute_in_team(team, spec, selected, files, setting, progress)
     return execute(spec, selected, files, setting, progress=progress)
 
 

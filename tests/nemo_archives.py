@@ -141,7 +141,7 @@ def name_of(word: str, naming: str, layer: int | None) -> str:
 
 
 def slice_of(word, tensor, rank, ranks):
-    if word in ROWS or word in COLUMNS:
+    if ranks > 1 and word in ROWS + COLUMNS:
         return tensor.chunk(ranks, dim=int(word in COLUMNS))[rank].clone()
     return tensor
 

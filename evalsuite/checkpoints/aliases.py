@@ -19,7 +19,11 @@ ALIASES = (
     Alias("8b", "nvidia/Nemotron-H-8B-Base-8K", "Nemotron-H 8B base: Mamba-2 and attention, 8k context"),
     Alias("47b", "nvidia/Nemotron-H-47B-Base-8K", "Nemotron-H 47B base, pruned and distilled from 56B"),
     Alias("56b", "nvidia/Nemotron-H-56B-Base-8K", "Nemotron-H 56B base"),
-    Alias("nemotron-3-8b", "nvidia/nemotron-3-8b-base-4k", "Nemotron-3 8B base: a GPT of 2023, 4k context"),
+    Alias(
+        "nemotron-3-8b",
+        "nvidia/nemotron-3-8b-base-4k",
+        "Nemotron-3 8B base: a GPT of 2023, 4k context; a NeMo archive",
+    ),
     Alias(
         "smollm2-135m",
         "HuggingFaceTB/SmolLM2-135M-Instruct",

@@ -1,7 +1,9 @@
 """`evalsuite run`: evaluate a model."""
 
+import os
 import signal
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +21,8 @@ INTERRUPTED = 130
 def run(
     tasks: options.Tasks,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Alias, hub id (org/name[@revision]), folder, or GGUF file.")
+        str,
+        typer.Option("--model", "-m", help="Alias, hub id (org/name[@revision]), folder, GGUF or NeMo file."),
     ],
     recipe: options.Recipe = None,
     shots: options.Shots = None,
@@ -36,7 +39,9 @@ def run(
     engine_arg: Annotated[
         list[str] | None, typer.Option(help="A setting of the engine's own, NAME=VALUE; repeatable.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, or spread: over all GPUs.")
+    ] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     logits_dtype: Annotated[
         str, typer.Option(help="float32, or model: rounded to the model's data type, as lm-eval's are.")
@@ -77,7 +82,8 @@ def run(
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
     from evalsuite import api
     from evalsuite.cli.progress import live_progress
-    from evalsuite.results.folder import default_folder
+    from evalsuite.engine.team import Team
+    from evalsuite.progress import Silent
 
     asked: dict[str, Any] = {
         "recipe": recipe,
@@ -96,6 +102,9 @@ def run(
         "include": include or [],
         "allow_data_drift": allow_data_drift,
     }
+    team = Team.of_torchrun(os.environ)
+    if plan_only and team.size > 1:
+        raise UserError("--plan-only is for one process; start it without torchrun.")
     if plan_only:
         if shard:
             raise UserError("--plan-only counts the whole run; leave out --shard.")
@@ -103,9 +112,13 @@ def run(
 
         print_plan(api.plan(tasks, model, **asked), as_json)
         return
-    # A scheduler that takes the machine back asks as politely as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with live_progress() as progress:
+    if team.rank:
+        # Waiting for the others in a collective operation it would not hear of a signal that Python handles.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    else:
+        # A scheduler that takes the machine back asks as politely as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with nullcontext(Silent()) if team.rank else live_progress() as progress:
         try:
             log = api.run(
                 tasks,
@@ -127,13 +140,20 @@ def run(
                 "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
             )
             raise typer.Exit(INTERRUPTED) from None
+    if not team.rank:
+        _tell(log, as_json, out)
+    if log.status not in ("complete", "shard"):
+        raise typer.Exit(1)
+
+
+def _tell(log: "RunLog", as_json: bool, out: Path | None) -> None:
+    from evalsuite.results.folder import default_folder
+
     folder = out or default_folder(log.spec, log.shard.name if log.shard else "")
     if log.shard and not as_json:
         _print_shard(log.shard, folder)
     else:
         print_results(log, as_json, folder)
-    if log.status not in ("complete", "shard"):
-        raise typer.Exit(1)
 
 
 def _print_shard(shard: "ShardRecord", folder: Path) -> None:

@@ -92,16 +92,24 @@ def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
         model_input_names=["input_ids", "attention_mask"],
         **special,
     )
-    check_same(model, tokenizer, TRIED, str(archive.path))
+    check_same(model, tokenizer, [*TRIED, *_pieces_in_text(model, backend)], str(archive.path))
     tokenizer.save_pretrained(folder)
     (folder / "tokenizer.model").write_bytes(model.serialized_model_proto())
 
 
+def _pieces_in_text(model: Any, backend: Any) -> list[str]:
+    """Every piece as text, and every symbol inside of some."""
+    added = backend.get_added_tokens_decoder()
+    plain = (model.id_to_piece(number) for number in range(model.get_piece_size()) if number not in added)
+    symbols = (token.content.replace(SPACE, " ") for token in added.values() if not token.special)
+    return [piece.replace(SPACE, " ") for piece in plain] + [f"a{symbol}b {symbol}" for symbol in symbols]
+
+
 def check_same(model: Any, tokenizer: Any, texts: Sequence[str], name: str) -> None:
     """Raises ModelError where a converted tokenizer gives other ids than SentencePiece's own."""
-    for text in texts:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        if ids != model.encode(text):
+    ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    for text, mine, own in zip(texts, ids, model.encode(list(texts)), strict=True):
+        if mine != own:
             raise ModelError(
                 f"The tokenizer of {name} cannot be converted: it would give other ids for {text!r}."
             )

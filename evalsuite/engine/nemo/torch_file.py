@@ -118,6 +118,6 @@ def _stored(path: Path, start: int, tensor: torch.Tensor, checksums: Mapping[int
         values = read_bytes(path, offset, dtype, span)
         if expected is not None and crc32(values.view(torch.uint8).numpy().data) != expected:
             raise ModelError(f"The weights in {what} are damaged: get it again.")
-        return values.as_strided(shape, stride)
+        return values.as_strided(shape, stride).contiguous()
 
     return Stored(shape, dtype, read)

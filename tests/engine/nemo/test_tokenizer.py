@@ -74,8 +74,8 @@ def test_no_bos_is_added_and_it_is_known(shared):
 def test_a_tokenizer_that_gives_other_ids_is_refused(pieces):
     model = sentencepiece.SentencePieceProcessor(model_proto=pieces)
 
-    def other(text, add_special_tokens):
-        return {"input_ids": model.encode(text.lower())}
+    def other(texts, add_special_tokens):
+        return {"input_ids": model.encode([text.lower() for text in texts])}
 
     with pytest.raises(ModelError, match="other ids for 'Answer: 42'"):
         check_same(model, other, ["word", "Answer: 42"], "tiny.nemo")

@@ -16,6 +16,7 @@ IDS = [7, 300, 12, 511, 7, 0, 45, 45, 99, 3]
 SHAPES = {
     "multi-head": {},
     "grouped queries": {"groups": 2},
+    "one group": {"groups": 1, "bias": True},
     "biases": {"bias": True},
     "grouped, biases, shared embedding": {"groups": 2, "bias": True, "tied": True},
     "own head width": {"head_width": 12, "groups": 2},
@@ -85,6 +86,15 @@ def test_half_precision_prefixes_and_kernel_states_change_nothing(tmp_path, piec
     assert stored.dtype == torch.bfloat16
     assert torch.equal(stored.lm_head.weight, model.tensors["output.weight", None])
     check(model, path)
+
+
+def test_views_of_larger_tensors_are_read_as_what_they_show(tmp_path, pieces):
+    model = gpt(layers=1)
+    for key in (("mlp_out.weight", 0), ("qkv.weight", 0)):
+        whole = torch.cat([model.tensors[key], model.tensors[key]]).T.contiguous().T
+        model.tensors[key] = whole[: len(whole) // 2]
+        assert not model.tensors[key].is_contiguous()
+    check(model, write(tmp_path, model, pieces))
 
 
 def test_rows_that_pad_the_vocabulary_stay_as_in_training(tmp_path, pieces):
