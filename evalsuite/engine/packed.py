@@ -15,6 +15,7 @@ from evalsuite.engine.score import read_targets
 from evalsuite.engine.tree import Tree, tree_of
 from evalsuite.engine.tree_attention import attending
 from evalsuite.engine.tree_mamba import walking
+from evalsuite.engine.upload import on_device
 from evalsuite.types import Score, ScoreRequest
 
 
@@ -61,18 +62,19 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
 
 def _read(loaded: LoadedModel, output: Any, reading: Reading) -> tuple[list[float], list[bool]]:
     """Log-probability of each target token after the body's `output`, and whether it is the best one of its row."""
-    rows, row_of, tokens = map(torch.from_numpy, (reading.rows, reading.row_of, reading.tokens))
-    log_probs, is_best = torch.empty(len(tokens)), torch.empty(len(tokens))
-    by_row = row_of.argsort(stable=True)
-    starts = torch.arange(0, len(rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
-    edges = torch.searchsorted(row_of[by_row], starts).tolist()
-    for start, first, last in zip(starts.tolist(), edges, edges[1:], strict=False):
-        within = by_row[first:last]
+    starts = np.arange(0, len(reading.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
+    by_row = reading.row_of.argsort(kind="stable")
+    edges = np.searchsorted(reading.row_of[by_row], starts)
+    rows, row_of, tokens, order = on_device(
+        (reading.rows, reading.row_of, reading.tokens, by_row), str(output.last_hidden_state.device)
+    )
+    found = torch.empty(2, len(tokens), device=tokens.device)
+    for start, first, last in zip(starts.tolist(), edges.tolist(), edges[1:].tolist(), strict=False):
+        within = order[first:last]
         logits = logits_at(loaded, output, rows[start : start + POSITIONS_PER_CHUNK])
-        log_probs[within], is_best[within] = (
-            read.cpu()
-            for read in read_targets(
-                logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits
-            )
+        found[:, within] = torch.stack(
+            read_targets(logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits)
         )
-    return log_probs.tolist(), [flag > 0 for flag in is_best.tolist()]
+    # One transfer: on a GPU each costs a wait for everything before it.
+    log_probs, is_best = found.tolist()
+    return log_probs, [flag > 0 for flag in is_best]

@@ -1,11 +1,15 @@
 """A pack on its device, cut into the parts that attention over it is computed in."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from evalsuite.engine.pack import Pack
+from evalsuite.engine.plan import Ints
+from evalsuite.engine.tree_levels import levels_of
+from evalsuite.engine.upload import on_device
 
 SMALL = 128
 """Tokens of a subtree that is computed as one block with a mask of its own, whatever its branches."""
@@ -39,19 +43,62 @@ class Span:
     queries: slice
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class LevelCall:
+    """A level of the tree as a kernel for sequences of unequal length takes it."""
+
+    queries: torch.Tensor | slice
+    """Positions in the row."""
+    keys: torch.Tensor | slice
+    query_edges: torch.Tensor
+    """(sequences + 1,) int32, where each sequence begins among the queries, and the end of the last."""
+    key_edges: torch.Tensor
+    longest_queries: int
+    """Tokens of a sequence; 2 at least, as FlashAttention takes another way for one, for which nothing speaks."""
+    longest_keys: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DeviceLevels:
+    """`tree_levels.Levels`, ready for its calls."""
+
+    own: LevelCall
+    calls: list[LevelCall]
+    partly: list[Span]
+
+
 @dataclass(eq=False)
 class Tree:
     """What the layers of one forward pass read."""
 
     pack: Pack
-    blocks: list[Blocks]
-    spans: list[Span]
     ids: torch.Tensor
     depths: torch.Tensor
     ends: torch.Tensor
     layers: int = 0
     """How often attention over it was computed."""
     _masks: dict[tuple[object, int | None], torch.Tensor | None] = field(default_factory=dict)
+    _levels: dict[tuple[int | None, str], DeviceLevels] = field(default_factory=dict)
+
+    @cached_property
+    def blocks(self) -> list[Blocks]:
+        """Stretches that hold every token once."""
+        return [padded(bucket, str(self.ids.device)) for bucket in bucketed(self._parts[0])]
+
+    @property
+    def spans(self) -> list[Span]:
+        """What connects them."""
+        return self._parts[1]
+
+    @cached_property
+    def _parts(self) -> tuple[list[Stretch], list[Span]]:
+        return _parts(self.pack)
+
+    def levels(self, window: int | None, device: str) -> DeviceLevels:
+        """The same by levels, where a layer's tensors are; `window` as in `tree_levels.levels_of`."""
+        if (window, device) not in self._levels:
+            self._levels[window, device] = _ready_levels(self.pack, window, device)
+        return self._levels[window, device]
 
     def block_mask(self, blocks: Blocks, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
         """(blocks, 1, length, length) to be added to scores; None where a token sees all that precede it."""
@@ -84,10 +131,36 @@ class Tree:
 
 def tree_of(pack: Pack, device: str) -> Tree:
     """A pack, ready for its forward pass."""
-    stretches, spans = _parts(pack)
-    blocks = [padded(bucket, device) for bucket in bucketed(stretches)]
-    ids, depths, ends = (torch.from_numpy(array).to(device) for array in (pack.ids, pack.depths, pack.ends))
-    return Tree(pack, blocks, spans, ids, depths, ends)
+    ids, depths, ends = on_device((pack.ids, pack.depths, pack.ends), device)
+    return Tree(pack, ids, depths, ends)
+
+
+def _ready_levels(pack: Pack, window: int | None, device: str) -> DeviceLevels:
+    levels = levels_of(pack, window)
+    arrays = [levels.edges]
+    for level in levels.levels:
+        arrays += [level.queries, level.keys, level.query_edges, level.key_edges]
+    edges, *others = on_device(arrays, device)
+    every, longest = slice(0, len(pack)), int(np.diff(levels.edges).max())
+    own = LevelCall(every, every, edges.int(), edges.int(), max(2, longest), longest)
+    calls = [
+        LevelCall(
+            _as_slice(level.queries, others[at]),
+            _as_slice(level.keys, others[at + 1]),
+            others[at + 2].int(),
+            others[at + 3].int(),
+            max(2, int(np.diff(level.query_edges).max())),
+            int(np.diff(level.key_edges).max()),
+        )
+        for at, level in zip(range(0, len(others), 4), levels.levels, strict=True)
+    ]
+    return DeviceLevels(own, calls, [Span(*one) for one in levels.partly])
+
+
+def _as_slice(positions: Ints, there: torch.Tensor) -> torch.Tensor | slice:
+    """Ascending positions, without a gather where nothing lies between them."""
+    first, count = int(positions[0]), len(positions)
+    return slice(first, first + count) if int(positions[-1]) == first + count - 1 else there
 
 
 def _parts(pack: Pack) -> tuple[list[Stretch], list[Span]]:

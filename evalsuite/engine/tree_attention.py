@@ -17,6 +17,8 @@ from torch.nn.functional import pad
 from transformers import AttentionInterface
 
 from evalsuite.engine.tree import Blocks, Tree
+from evalsuite.engine.varlen_attention import Parts, attend_by_level, merge
+from evalsuite.engine.varlen_attention import fits as fits_levels
 
 NAME = "evalsuite_tree"
 """Under which transformers knows this implementation."""
@@ -80,30 +82,52 @@ def tree_attention(
     """
     tree = current_tree()
     tree.layers += 1
-    heads, tokens, width = query.shape[1:]
+    heads, width = query.shape[1], query.shape[-1]
     scale = width**-0.5 if scaling is None else scaling
-    queries, keys, values = query[0], _spread(key[0], heads), _spread(value[0], heads)
-    result = torch.empty(tokens, heads, value.shape[-1], dtype=torch.float32, device=query.device)
-    merged, normaliser = result.transpose(0, 1), torch.empty(heads, tokens, device=query.device)
-    for blocks in tree.blocks:
-        mask = tree.block_mask(blocks, sliding_window, query.dtype)
-        q, k, v = (_gathered(part, blocks) for part in (queries, keys, values))
-        parts, logs = _attend(q, k, v, scale, softcap, mask, causal=mask is None)
-        merged[:, blocks.kept] = parts.transpose(0, 1).flatten(1, 2)[:, blocks.real].float()
-        normaliser[:, blocks.kept] = logs.transpose(0, 1).flatten(1)[:, blocks.real]
-    for span in tree.spans:
+    queries = query[0]
+    if fits_levels(query, value, softcap):
+        q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+        result, normaliser = attend_by_level(tree, q, k, v, scale, sliding_window)
+        spans = tree.levels(sliding_window, str(query.device)).partly
+        keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
+    else:
+        keys, values = _spread(key[0], heads), _spread(value[0], heads)
+        result, normaliser = _attend_by_block(tree, queries, keys, values, scale, softcap, sliding_window)
+        spans = tree.spans
+    merged = result.transpose(0, 1)
+    for span in spans:
         mask = tree.span_mask(span, sliding_window, query.dtype)
         q, k, v = queries[None, :, span.queries], keys[None, :, span.keys], values[None, :, span.keys]
         (part,), (log,) = _attend(q, k, v, scale, softcap, mask)
-        known = normaliser[:, span.queries]
-        merged[:, span.queries].lerp_(part.float(), torch.sigmoid(log - known)[..., None])
-        normaliser[:, span.queries] = torch.logaddexp(known, log)
+        merge(result, normaliser, span.queries, part.transpose(0, 1), log)
     if s_aux is not None:
         merged *= torch.sigmoid(normaliser - s_aux.float()[:, None])[..., None]
     return result[None].to(query.dtype), None
 
 
 AttentionInterface.register(NAME, tree_attention)
+
+
+def _attend_by_block(
+    tree: Tree,
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    scale: float,
+    softcap: float | None,
+    window: int | None,
+) -> Parts:
+    """What the tokens of (heads, tokens, width) see of their own blocks."""
+    heads, tokens, _ = queries.shape
+    result = torch.empty(tokens, heads, values.shape[-1], dtype=torch.float32, device=queries.device)
+    merged, normaliser = result.transpose(0, 1), torch.empty(heads, tokens, device=queries.device)
+    for blocks in tree.blocks:
+        mask = tree.block_mask(blocks, window, queries.dtype)
+        q, k, v = (_gathered(part, blocks) for part in (queries, keys, values))
+        parts, logs = _attend(q, k, v, scale, softcap, mask, causal=mask is None)
+        merged[:, blocks.kept] = parts.transpose(0, 1).flatten(1, 2)[:, blocks.real].float()
+        normaliser[:, blocks.kept] = logs.transpose(0, 1).flatten(1)[:, blocks.real]
+    return result, normaliser
 
 
 def _spread(heads_of_keys: torch.Tensor, heads: int) -> torch.Tensor:

@@ -132,9 +132,10 @@ def test_a_configuration_that_does_not_fit_is_told_with_the_reason(config, words
 @pytest.mark.parametrize(
     "family", ["llama", "gpt2", "gpt_neox", "gemma3_text", "nemotron", "mixtral", "olmo2"]
 )
-def test_families_that_fit_are_packed_on_a_cpu(family):
+def test_families_that_fit_are_packed_on_a_cpu_and_a_gpu(family):
     assert why_not({"model_type": family}, "cpu", remote_code=False) == ""
-    assert why_not({"model_type": family}, "cuda:1", remote_code=False) == "packs are for cpu"
+    assert why_not({"model_type": family}, "cuda:1", remote_code=False) == ""
+    assert why_not({"model_type": family}, "mps", remote_code=False) == "packs are for cpu, cuda"
 
 
 def test_a_family_that_does_not_fit_is_scored_in_batches_and_the_log_says_why(tmp_path):

@@ -1,0 +1,133 @@
+"""Packed scoring through the GPU's attention, with a stand-in for the one kernel that a CPU has not.
+
+Everything but the kernel is the code that a GPU runs: the stand-in computes what the kernel promises, and checks
+what the kernel asks for.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import varlen
+
+from evalsuite.engine import packable, varlen_attention
+from evalsuite.engine.packable import trial_sequences, why_it_differs
+
+from . import varlen_plain
+from .decoders import DECODERS, decoder
+from .hybrids import nemotron_h
+from .test_packed import assert_as_alone, furthest, questions, scored, trees_of_requests
+from .tiny import loaded, tiny_llama
+
+MODELS = {
+    name: DECODERS[name]
+    for name in (
+        "llama", "gpt2, learned positions", "qwen3", "mistral, window", "gemma2, window and soft caps",
+        "gemma3, window", "gpt_oss, sinks and window",
+    )
+} | {"nemotron_h": nemotron_h}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch) -> list[tuple]:
+    """The kernel's place is taken, on a CPU and for float32 too; its calls' window sizes."""
+    made = []
+
+    def stand_in(*args, **options):
+        made.append(options["window_size"])
+        return varlen_plain.varlen_attn(*args, **options)
+
+    monkeypatch.setattr(varlen, "varlen_attn", stand_in)
+    monkeypatch.setattr(varlen_attention, "DEVICES", ("cpu",))
+    monkeypatch.setattr(varlen_attention, "DTYPES", (torch.float32, torch.bfloat16))
+    return made
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request) -> torch.nn.Module:
+    return MODELS[request.param]()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests=trees_of_requests())
+def test_a_packed_tree_scores_as_each_request_alone(model, requests):
+    assert_as_alone(model, requests, scored(model, requests))
+
+
+def test_one_call_for_the_nodes_and_one_for_each_level(calls):
+    model = tiny_llama()
+    assert_as_alone(model, questions(), scored(model, questions()))
+    layers = model.config.num_hidden_layers
+    assert calls == ([(-1, 0)] + [(-1, -1)] * (len(calls) // layers - 1)) * layers
+    assert len(calls) > layers
+
+
+def test_a_window_is_the_kernels_within_a_node(calls):
+    model = DECODERS["mistral, window"]()
+    scored(model, questions())
+    assert {left for left, right in calls if right == 0} == {model.config.sliding_window - 1}
+
+
+def test_soft_caps_and_float32_are_left_to_plain_operations(calls, monkeypatch):
+    scored(DECODERS["gemma2, window and soft caps"](), questions())
+    monkeypatch.setattr(varlen_attention, "DTYPES", (torch.bfloat16, torch.float16))
+    scored(tiny_llama(), questions())
+    assert not calls
+
+
+def test_half_precision_differs_by_rounding_alone(calls, monkeypatch):
+    requests = questions()
+    exact = scored(tiny_llama(), requests)
+    by_level = scored(tiny_llama().to(torch.bfloat16), requests)
+    assert calls
+    monkeypatch.setattr(varlen_attention, "DEVICES", ())
+    by_block = scored(tiny_llama().to(torch.bfloat16), requests)
+    assert furthest(by_level, exact) <= 2 * furthest(by_block, exact)
+
+
+def test_the_trial_on_a_gpu_has_stretches_as_long_as_its_kernels_tiles(monkeypatch):
+    ready = loaded(decoder("Llama", max_position_embeddings=512))
+    sequences = trial_sequences(replace(ready, device="cuda"))
+    assert max(map(len, sequences)) > 256
+    assert trial_sequences(replace(loaded(tiny_llama()), device="cuda")) == trial_sequences(ready)
+    monkeypatch.setattr(packable, "SHORT_TRIAL", sequences)
+    assert why_it_differs(ready) == ""
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no varlen"), TypeError("new signature"), Exception("of a compiler")]
+)
+def test_a_kernel_that_fails_in_the_trial_means_batches(monkeypatch, error):
+    def broken(*args, **options):
+        raise error
+
+    monkeypatch.setattr(varlen, "varlen_attn", broken)
+    assert f"a trial failed ({type(error).__name__}: {error})" == why_it_differs(loaded(tiny_llama()))
+
+
+def test_a_kernel_that_computes_something_else_is_found_out_in_the_trial(monkeypatch):
+    def unscaled(*args, **options):
+        return varlen_plain.varlen_attn(*args, **{**options, "scale": 1.0})
+
+    for model in (tiny_llama(), tiny_llama().to(torch.bfloat16)):
+        assert why_it_differs(loaded(model)) == ""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(varlen, "varlen_attn", unscaled)
+            assert "differed" in why_it_differs(loaded(model))
+
+
+def test_the_installed_torch_has_this_kernel_with_this_signature(monkeypatch):
+    """Its own description of what comes back: normalisers are (heads, tokens)."""
+    monkeypatch.undo()
+    with FakeTensorMode():
+        query, key = torch.empty(10, 4, 8), torch.empty(10, 2, 8)
+        edges = torch.zeros(3, dtype=torch.int32)
+        options = {"return_aux": varlen.AuxRequest(lse=True), "scale": 0.3, "enable_gqa": True}
+        for window_size in ((-1, 0), (-1, -1), (6, 0)):
+            result, logs = varlen.varlen_attn(
+                query, key, key, edges, edges, 6, 6, window_size=window_size, **options
+            )
+            assert result.shape == (10, 4, 8)
+            assert (logs.shape, logs.dtype) == ((4, 10), torch.float32)
