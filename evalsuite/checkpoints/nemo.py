@@ -2,9 +2,10 @@
 
 The file is a tar, plain or gzipped, of `model_config.yaml`, the tokenizer's file, and weights: one
 `model_weights.ckpt`, one of them for each rank in `mp_rank_00/` or `tp_rank_00_pp_rank_000/`, or a folder
-`model_weights/` of a distributed checkpoint. Source: NeMo 1.23, `save_restore_connector.py` and
-`nlp_save_restore_connector.py`. Members are never written to disk under their own names, and those that an archive of a
-model has no use for (links, devices, paths that lead out) are refused.
+`model_weights/` of a distributed checkpoint. Source: NeMo 1,
+`nemo/core/connectors/save_restore_connector.py` and `nemo/utils/model_utils.py`
+(`inject_model_parallel_rank`). Members are never written to disk under their own names, and those that an
+archive of a model has no use for (links, devices, paths that lead out) are refused.
 """
 
 import functools
@@ -74,7 +75,8 @@ def read_archive(path: Path) -> NemoArchive:
     """List an archive and read its configuration; a gzipped one is decompressed for that, once for a process.
 
     Raises:
-        ModelError: unreadable, damaged, cut off, with members that do not belong, or without configuration or weights.
+        ModelError: unreadable, damaged, cut off, without configuration or weights, or with members that do
+            not belong.
     """
     try:
         stat = path.stat()

@@ -1,8 +1,8 @@
 """NeMo's model settings as the configuration of transformers' Nemotron architecture.
 
-Sources: NeMo 1.23, `examples/nlp/language_modeling/conf/megatron_gpt_config.yaml` (names, defaults);
-transformers 5.23, `configuration_nemotron.py`. A setting that would change the model and that the architecture does not have
-is refused by name.
+Sources: NeMo 1, `examples/nlp/language_modeling/conf/megatron_gpt_config.yaml` (names, defaults);
+transformers 5.23, `configuration_nemotron.py`. A setting that would change the model and that the
+architecture does not have is refused by name.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ REQUIRED: Mapping[str, tuple[tuple[Any, ...], Any]] = {
     "megatron_legacy": ((False, None), False),
     "multi_query_attention": ((False, None), False),
     "headscale": ((False, None), False),
+    "normalize_attention_scores": ((True, None), True),
     "qk_layernorm": ((False, None), False),
     "parallel_attention": ((False, None), False),
     "window_size": ((None,), None),
@@ -33,7 +34,7 @@ REQUIRED: Mapping[str, tuple[tuple[Any, ...], Any]] = {
 
 
 def nemotron_config(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`config.json` of the model, but for what only its weights and tokenizer tell (vocabulary, data type, end tokens).
+    """`config.json`, but for what only weights and tokenizer tell (vocabulary, data type, end tokens).
 
     Args:
         name: what messages call the model.

@@ -34,7 +34,7 @@ def check_room(needed: int, folder: Path) -> None:
     """Raises ModelError where that many bytes do not fit beside `folder`."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        place = folder.parent.parent
         raise ModelError(
-            f"Converting the model takes {needed / 1e9:.1f} GB in {place}, where {free / 1e9:.1f} GB are free."
+            f"Converting the model takes {needed / 1e9:.1f} GB in {folder.parent.parent}, "
+            f"where {free / 1e9:.1f} GB are free."
         )

@@ -65,7 +65,8 @@ def _alone(home: Path) -> Iterator[None]:
         lock = (home / "lock").open("w")
     except OSError as error:
         raise ModelError(
-            f"The converted model cannot be kept in {home}: {error.strerror}; set XDG_CACHE_HOME to another folder."
+            f"The converted model cannot be kept in {home}: {error.strerror}; "
+            "set XDG_CACHE_HOME to another folder."
         ) from None
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

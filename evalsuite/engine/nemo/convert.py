@@ -1,4 +1,4 @@
-"""A NeMo archive as a folder in the Hugging Face format, with one weight file's tensors in memory at a time."""
+"""A NeMo archive as a folder in the Hugging Face format, with one weight file in memory at a time."""
 
 import json
 import tempfile
@@ -66,7 +66,8 @@ def write_model(archive: NemoArchive, folder: Path) -> Converted:
         vocabulary = tensors["model.embed_tokens.weight"].shape[0]
         if vocabulary < pieces.get_piece_size():
             raise ModelError(
-                f"Model archive {name} embeds {vocabulary} tokens, but its tokenizer has {pieces.get_piece_size()}."
+                f"Model archive {name} embeds {vocabulary} tokens, "
+                f"but its tokenizer has {pieces.get_piece_size()}."
             )
         check_room(sum(one.size for one in tensors.values()), folder)
         config |= {

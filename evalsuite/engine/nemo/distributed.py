@@ -1,8 +1,8 @@
 """Megatron-Core's distributed checkpoints: tensors stored in boxes, the layers of a model stacked in one.
 
-Two kinds: `zarr` (a folder of raw chunks for each tensor) and `torch_dist` (PyTorch's distributed checkpoint). Sources:
-Megatron-Core 0.4 to 0.8, `dist_checkpointing/strategies/zarr.py` and `torch.py`; Zarr specification 2; torch 2.6 to 2.13,
-`distributed/checkpoint/metadata.py` and `filesystem.py`.
+Two kinds: `zarr` (a folder of raw chunks for each tensor) and `torch_dist` (PyTorch's distributed
+checkpoint). Sources: Megatron-Core, `dist_checkpointing/strategies/zarr.py` and `torch.py`; Zarr
+specification 2; torch 2.13, `distributed/checkpoint/metadata.py` and `filesystem.py`.
 """
 
 import io
@@ -29,8 +29,10 @@ ZARR_TYPES = {"<f4": torch.float32, "<f2": torch.float16, "bfloat16": torch.bflo
 TORCH_INDEX = ".metadata"
 INDEX_CLASSES = {
     "collections": {"OrderedDict"},
-    "torch": {"Size", *(str(one).removeprefix("torch.") for one in (torch.float32, torch.float16, torch.bfloat16))}
-    | {"float64", "int64", "int32", "int16", "int8", "uint8", "bool", "float8_e4m3fn", "float8_e5m2", "device"},
+    "torch": {
+        "Size", "device", "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int64",
+        "int32", "int16", "int8", "uint8", "bool",
+    },
     "torch.serialization": {"_get_layout"},
     "torch.distributed.checkpoint.metadata": {
         "BytesStorageMetadata", "ChunkStorageMetadata", "Metadata", "MetadataIndex", "StorageMeta",
@@ -74,7 +76,8 @@ def distributed_weights(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
                 whole[name.word, name.layer] = whole_of(tensor.blocks, tensor.shape, tensor.dtype)
     except KeyError as error:
         raise ModelError(
-            f"Model archive {archive.path}: its distributed checkpoint has no place for, or lacks, {error.args[0]}."
+            f"Model archive {archive.path}: its distributed checkpoint lacks, or has no use for, "
+            f"{error.args[0]}."
         ) from None
     except (ValueError, TypeError, AttributeError, IndexError, EOFError, pickle.UnpicklingError):
         raise ModelError(f"Model archive {archive.path}: its distributed checkpoint is damaged.") from None

@@ -1,8 +1,10 @@
 """From NeMo's tensors to those of transformers' Nemotron.
 
-A fused `qkv` has its rows by group of heads: the group's queries, then its key, then its value, each `head_dim` rows (with as many groups
-as heads that is query, key, value for each head). Tensor parallelism cuts between groups. The weight of a `layernorm1p` is stored less one on both sides. Source:
-NeMo 1.23, `scripts/checkpoint_converters/convert_nemotron_nemo_to_hf.py`; transformers 5.23, `modeling_nemotron.py`.
+A fused `qkv` has its rows by group of heads: the group's queries, then its key, then its value, each
+`head_dim` rows (with as many groups as heads that is query, key, value for each head). Tensor parallelism
+cuts between groups. The weight of a `layernorm1p` is stored less one on both sides. Sources: NeMo 1,
+`scripts/checkpoint_converters/convert_nemotron_nemo_to_hf.py` and `megatron/attention.py`; transformers
+5.23, `modeling_nemotron.py`.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """NeMo's names of a GPT's tensors, in every dialect, as one vocabulary.
 
-Sources: NeMo 1.23, `megatron/language_model.py` and `megatron/transformer.py` (the older Megatron naming) and
-`scripts/checkpoint_converters/convert_gpt_nemo_to_mcore.py` (how it maps to Megatron-Core's); Transformer Engine 1.x, `TransformerLayer`
-(NeMo's `transformer_engine: true` without Megatron-Core).
+Sources: NeMo 1, `scripts/checkpoint_converters/convert_gpt_nemo_to_mcore.py` (the older Megatron naming,
+and how it maps to Megatron-Core's); Transformer Engine, `TransformerLayer` (NeMo's `transformer_engine:
+true` without Megatron-Core).
 """
 
 import re

@@ -18,6 +18,9 @@ from evalsuite.errors import ModelError
 LOCAL_HEADER = struct.Struct("<26xHH")
 """A zip record's own header: lengths of the name and of the extra field that follow it."""
 
+FAKE_OFFSET = "_checkpoint_offset"
+"""Where the bytes of a fake tensor's storage are in its file (torch 2.7 and later, `torch.serialization`)."""
+
 
 class Window(io.RawIOBase):
     """A part of a file as a file of its own."""
@@ -54,8 +57,8 @@ class Window(io.RawIOBase):
 def tensors_in(path: Path, member: Member, what: str) -> dict[str, Stored]:
     """Tensors by name of a state dict, described; only their bookkeeping is read.
 
-    Loads with `weights_only`: no code of the file runs. Transformer Engine keeps the state of its kernels as `io.BytesIO` beside the weights;
-    those, and all else that is no tensor, are left out.
+    Loads with `weights_only`: no code of the file runs. Transformer Engine keeps the state of its kernels
+    beside the weights, as `io.BytesIO`; those, and all else that is no tensor, are left out.
 
     Args:
         path: the file that holds it.
@@ -106,8 +109,9 @@ def _checksums(file: IO[bytes]) -> dict[int, int]:
 
 def _stored(path: Path, start: int, tensor: torch.Tensor, checksums: Mapping[int, int], what: str) -> Stored:
     storage: Any = tensor.untyped_storage()
-    # PyTorch's documented mark of where a fake tensor's bytes are in its file (torch.serialization, 2.6 and later).
-    at = storage._checkpoint_offset
+    at = getattr(storage, FAKE_OFFSET, None)
+    if at is None:
+        raise ModelError("Reading a .nemo archive takes PyTorch 2.7 or later.")
     offset = start + at + tensor.storage_offset() * tensor.dtype.itemsize
     shape, stride, dtype = tuple(tensor.shape), tensor.stride(), tensor.dtype
     steps = [(length - 1) * step for length, step in zip(shape, stride, strict=True)]

@@ -63,7 +63,7 @@ def _from_ranks(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
 
 
 def _joined_slices(parts: list[dict[Name, Stored]], path: Path) -> dict[Name, Stored]:
-    """The tensors of one pipeline stage from those of its tensor ranks; layers are numbered within the stage."""
+    """Tensors of a pipeline stage from those of its tensor ranks; layers are numbered within the stage."""
     for name, part in product(parts[0], parts):
         if name not in part or name.stacked or part.keys() != parts[0].keys():
             raise ModelError(f"Model archive {path}: its ranks do not hold the same tensors ({name.word}).")

@@ -1,4 +1,4 @@
-"""Megatron's GPT with the layers of Nemotron-3, written from its description: one sequence, one head at a time, in float64."""
+"""Megatron's GPT with the layers of Nemotron-3, written from its description: head by head, in float64."""
 
 import math
 

@@ -58,7 +58,7 @@ def shared(tmp_path_factory, pieces):
 @given(st.one_of(st.text(), st.lists(st.sampled_from(PARTS), min_size=2).map("".join)))
 def test_no_text_is_encoded_otherwise(shared, text):
     model, tokenizer = shared
-    # Halves of surrogate pairs are no text to SentencePiece; the prefix before a lone symbol is the known difference.
+    # Halves of surrogate pairs are no text to SentencePiece; a lone symbol is the known difference.
     text = text.encode("utf-8", "ignore").decode() + "."
     assert tokenizer.encode([text], special_tokens=False) == [model.encode(text)]
 

@@ -88,6 +88,14 @@ def test_half_precision_prefixes_and_kernel_states_change_nothing(tmp_path, piec
     check(model, path)
 
 
+def test_tensors_that_were_saved_from_a_gpu_are_read_without_one(tmp_path, pieces, monkeypatch):
+    monkeypatch.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")
+    model = gpt(layers=1)
+    path = write(tmp_path, model, pieces)
+    assert b"cuda:0" in path.read_bytes()
+    check(model, path)
+
+
 def test_views_of_larger_tensors_are_read_as_what_they_show(tmp_path, pieces):
     model = gpt(layers=1)
     for key in (("mlp_out.weight", 0), ("qkv.weight", 0)):
