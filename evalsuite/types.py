@@ -175,8 +175,8 @@ class Score:
         return sum(self.log_probs)
 
 
-Finish = Literal["stop", "eos", "length", "window"]
-"""A stop string, the end token, `max_tokens`, or the end of the context window."""
+Finish = Literal["stop", "eos", "length", "window", "unknown"]
+"""A stop string, the end token, `max_tokens`, the end of the context window; of an imported text, unknown."""
 
 
 @dataclass(frozen=True, slots=True)

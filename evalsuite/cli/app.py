@@ -10,6 +10,7 @@ from evalsuite.cli.doctor import doctor
 from evalsuite.cli.dump import requests
 from evalsuite.cli.gate import gate
 from evalsuite.cli.grade import grade
+from evalsuite.cli.import_lm_eval import import_lm_eval
 from evalsuite.cli.listing import listing
 from evalsuite.cli.merge import merge
 from evalsuite.cli.report import report
@@ -39,4 +40,5 @@ app.command("card", cls=DecisionCommand)(card)
 app.command("trend", cls=DecisionCommand)(trend)
 app.command("report", cls=DecisionCommand)(report)
 app.command("convert-nemo")(convert_nemo)
+app.command("import-lm-eval")(import_lm_eval)
 app.command("doctor")(doctor)

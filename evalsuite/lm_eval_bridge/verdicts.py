@@ -90,7 +90,7 @@ def with_values(
 
     Numbers whose score is their mean become metrics. lm-eval's `perplexity` is a log-likelihood, which evalsuite keeps
     as its negative. Other values are parts of a score over all documents; of a text's perplexities the document's own
-    is kept beside.
+    is kept beside, in nats per word or byte, of which the perplexity is the exponential.
     """
     from lm_eval.api.metrics import mean, perplexity
 
@@ -121,7 +121,7 @@ def with_values(
 
 def _of_a_text(metric: str, log_likelihood: float, units: float) -> float:
     nats = -log_likelihood / units
-    return nats / math.log(2) if metric == "bits_per_byte" else math.exp(min(nats, 700.0))
+    return nats / math.log(2) if metric == "bits_per_byte" else nats
 
 
 def _choice(sample: Sample, metrics: Mapping[str, float]) -> tuple[str | None, float | None]:

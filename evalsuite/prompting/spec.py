@@ -311,6 +311,8 @@ class PromptSpec(_Strict):
         if strange or not self.metrics:
             shown = known.replace(r"\d+", "K").replace("|", ", ")
             raise ValueError(f"metrics of scorer '{self.scorer}' are {shown}; got {list(self.metrics)}")
+        if self.scorer == "lm_eval":  # What its metrics need, lm-eval asks.
+            return self
         if self.order == "shuffled" and self.shots.split:
             raise ValueError("order 'shuffled' is of documents; shots from a split have no place among them")
         if "acc_mutual_info" in self.metrics and self.unconditional is None:

@@ -82,12 +82,12 @@ def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, Met
     spec, subsets = prepared.selected.spec, prepared.selected.task.subsets
     if prepared.foreign is not None:
         return _foreign_metrics(prepared.foreign, prepared.selected, samples)
-    metrics = {name: _metric(samples, name, spec.aggregation) for name in spec.metrics}
+    metrics = {name: metric_record(samples, name, spec.aggregation) for name in spec.metrics}
     for name, aggregate in spec.aggregates.items():
         inside = subsets[aggregate.subset]
         part = [sample for sample in samples if inside(sample.document.row)]
         if part and aggregate.weights == "documents":
-            metrics[name] = _metric(part, spec.metrics[0], "micro")
+            metrics[name] = metric_record(part, spec.metrics[0], "micro")
         elif part:
             metrics[name] = _weighted_by_members(part, spec.metrics[0], sizes=_grouped(samples))
     return metrics
@@ -105,7 +105,7 @@ def _foreign_metrics(
         having = [one for one in samples if name in one.metrics or name in one.parts]
         value = scoring.corpus_score(name, having)
         metrics[name] = (
-            _metric(having, name, selected.spec.aggregation)
+            metric_record(having, name, selected.spec.aggregation)
             if value is None
             else MetricRecord(value=value, stderr=None, low=None, high=None, n=len(having))
         )
@@ -122,7 +122,8 @@ def _weighted_by_members(
     return MetricRecord(**asdict(estimate))
 
 
-def _metric(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord:
+def metric_record(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord:
+    """Mean of a metric over documents (`micro`), or over member tasks (`macro`), with its error and interval."""
     groups = _grouped(samples) if aggregation == "macro" else {"": samples}
     values = {subtask: [one.metrics[name] for one in group] for subtask, group in groups.items()}
     declared = any(sample.document.cluster for sample in samples)

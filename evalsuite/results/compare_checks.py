@@ -9,7 +9,7 @@ from evalsuite.errors import UserError
 from evalsuite.results.compare_document import Difference, DifferenceKind
 from evalsuite.results.pairs import Pairs
 from evalsuite.results.read import RunSide, TaskSamples
-from evalsuite.results.runlog import TaskRecord
+from evalsuite.results.runlog import UNKNOWN, TaskRecord
 
 _SCORER_PACKAGES = ("lm-eval", "math-verify")
 """Packages that carry prompts or verdicts; those that compute are part of the numerics class."""
@@ -42,7 +42,7 @@ def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
     found = [
         _differs(kind, "", what, before, after) for kind, what, before, after in compared if before != after
     ]
-    if one.model.weights_sha256 == other.model.weights_sha256:
+    if one.model.weights_sha256 == other.model.weights_sha256 != UNKNOWN:
         found.append(Difference(kind="model", task="", text="The weights are the same in both runs."))
     return found
 

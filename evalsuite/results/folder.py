@@ -91,6 +91,8 @@ class RunFolder:
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
             for task in log.tasks:
+                if task.name not in samples:  # Imported from results without samples.
+                    continue
                 path = folder / f"{file_stem(task.name)}.parquet"
                 unfinished = path.with_suffix(".unfinished")
                 write_samples(samples[task.name], task.task, unfinished)

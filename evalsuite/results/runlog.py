@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+UNKNOWN = "unknown"
+"""In place of a digest that imported results do not hold."""
 
 
 class _Part(BaseModel):

@@ -1,0 +1,177 @@
+"""lm-eval's results on disk: `results_<time>.json` and, where samples were logged, `samples_<task>_<time>.jsonl`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import StorageError
+
+_NEEDED = ("results", "configs", "n-shot", "config")
+_OF_A_SAMPLE = ("doc_id", "doc", "target", "arguments", "resps", "filter", "metrics")
+
+
+@dataclass(frozen=True)
+class TheirSample:
+    """One document as lm-eval logged it, the lines of all its filters together."""
+
+    doc_id: int
+    doc: Any
+    target: str
+    arguments: tuple[tuple[Any, ...], ...]
+    resps: tuple[list[Any], ...]
+    """By request: numbers and truth values spelled as text."""
+    filtered: tuple[Any, ...]
+    """By request, of the first filter."""
+    values: Mapping[tuple[str, str], Any]
+    """By (metric, filter)."""
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """One evaluation of lm-eval."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def version(self) -> str:
+        """Of lm-eval; empty where the file does not say."""
+        return str(self.content.get("lm_eval_version") or "")
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Model and execution settings."""
+        return self.content["config"]
+
+    @property
+    def model_arguments(self) -> dict[str, str]:
+        """`--model_args` by name."""
+        given = self.settings.get("model_args") or {}
+        if isinstance(given, Mapping):
+            return {str(name): str(value) for name, value in given.items()}
+        pairs = (part.partition("=") for part in str(given).split(",") if "=" in part)
+        return {name.strip(): value.strip() for name, _, value in pairs}
+
+    @cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """Tasks of each outermost group that has a score, however deep they stand in it."""
+        children = self.content.get("group_subtasks") or {}
+        scored = self.content.get("groups") or {}
+        inner = {child for members in children.values() for child in members}
+        found = {}
+        for name in scored:
+            if name not in inner or not any(name in children.get(other, ()) for other in scored):
+                found[name] = [
+                    leaf for leaf in self._leaves(name, children) if leaf in self.content["configs"]
+                ]
+        return found
+
+    def _leaves(self, name: str, children: Mapping[str, list[str]]) -> list[str]:
+        if not children.get(name):
+            return [name]
+        return [leaf for child in children[name] for leaf in self._leaves(child, children)]
+
+    @property
+    def single_tasks(self) -> list[str]:
+        """Tasks outside these groups."""
+        grouped = {leaf for members in self.groups.values() for leaf in members}
+        return [name for name in self.content["configs"] if name not in grouped]
+
+    def documents(self, task: str) -> int | None:
+        """How many were evaluated, where the file says."""
+        counts = (self.content.get("n-samples") or {}).get(task) or {}
+        return counts.get("effective")
+
+    def is_whole(self, task: str) -> bool:
+        """Whether all documents of the split were evaluated."""
+        counts = (self.content.get("n-samples") or {}).get(task) or {}
+        return counts.get("effective") is not None and counts.get("effective") == counts.get("original")
+
+    def samples(self, task: str) -> list[TheirSample] | None:
+        """Documents in order; None where none were logged.
+
+        Raises:
+            StorageError: the file is damaged or cut short.
+        """
+        stamp = self.path.stem.rpartition("_")[2]
+        path = self.path.with_name(f"samples_{task}_{stamp}.jsonl")
+        if not path.is_file():
+            return None
+        by_document: dict[int, list[Mapping[str, Any]]] = {}
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                fields = _sample_fields(path, number, line)
+                by_document.setdefault(int(fields["doc_id"]), []).append(fields)
+        expected = self.documents(task)
+        if expected is not None and len(by_document) != expected:
+            raise StorageError(
+                f"{path} holds {len(by_document)} documents, the results file {expected}: it is cut short or of another "
+                "evaluation; copy it again."
+            )
+        return [_sample(by_document[doc_id]) for doc_id in sorted(by_document)]
+
+
+def read_results(path: Path) -> ResultsFile:
+    """The results file, or the one in a folder.
+
+    Raises:
+        StorageError: there is none, there are several, or it is not lm-eval's.
+    """
+    file = _only_results_file(path) if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise StorageError(
+            f"{file} is not JSON ({error}); it is cut short, or no results file of lm-eval."
+        ) from error
+    missing = [
+        key for key in _NEEDED if not (isinstance(content, dict) and isinstance(content.get(key), dict))
+    ]
+    if missing:
+        raise StorageError(f"{file} is no results file of lm-eval 0.4.9 or later: it has no '{missing[0]}'.")
+    if not content["configs"]:
+        raise StorageError(f"{file} holds no task.")
+    return ResultsFile(file, content)
+
+
+def _only_results_file(folder: Path) -> Path:
+    found = sorted(folder.rglob("results_*.json"))
+    if not found:
+        raise StorageError(f"{folder} holds no results_*.json, as lm-eval writes it with --output_path.")
+    if len(found) > 1:
+        shown = ", ".join(str(one.relative_to(folder)) for one in found[:4])
+        raise StorageError(f"{folder} holds {len(found)} results of lm-eval ({shown}); name one of them.")
+    return found[0]
+
+
+def _sample_fields(path: Path, number: int, line: str) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise StorageError(
+            f"{path}, line {number}, is not JSON: the file is cut short or damaged."
+        ) from error
+    missing = [key for key in _OF_A_SAMPLE if not isinstance(fields, dict) or key not in fields]
+    if missing:
+        raise StorageError(f"{path}, line {number}, is no sample of lm-eval: it has no '{missing[0]}'.")
+    return fields
+
+
+def _sample(lines: list[Mapping[str, Any]]) -> TheirSample:
+    first = lines[0]
+    arguments = first["arguments"]
+    requests = [arguments[f"gen_args_{place}"] for place in range(len(arguments))]
+    return TheirSample(
+        doc_id=int(first["doc_id"]),
+        doc=first["doc"],
+        target=str(first["target"]),
+        arguments=tuple(tuple(one[f"arg_{place}"] for place in range(len(one))) for one in requests),
+        resps=tuple(first["resps"]),
+        filtered=tuple(first.get("filtered_resps") or ()),
+        values={(metric, one["filter"]): one.get(metric) for one in lines for metric in one["metrics"]},
+    )
