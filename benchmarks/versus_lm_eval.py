@@ -152,21 +152,33 @@ def _turn(askings: Sequence[Asking], threads: int, batch: int = 0) -> Turn:
     return _side.turn(askings, threads, batch)
 
 
-def selected_documents(workload: Workload, data: Path | None) -> PreparedTask:
-    """The first documents of each of the first member tasks; of the whole task, if it has none."""
+def selected_documents(
+    workload: Workload, data: Path | None, *, documents: int | None = None, members: int | None = None
+) -> PreparedTask:
+    """The first documents of each of the first member tasks; of the whole task, if it has none.
+
+    Args:
+        workload: what is asked.
+        data: folder with data sets.
+        documents: of each member task, in place of the workload's.
+        members: member tasks, in place of the workload's.
+    """
     [selected] = Registry.load().select([workload.address])
     if workload.fixed_shots:
         shots = selected.spec.shots.model_copy(update={"draw": "first"})
         selected = replace(selected, spec=selected.spec.model_copy(update={"shots": shots}))
     prepared = prepare(selected, data_dir=data)
-    names = list(dict.fromkeys(one.subtask for one in prepared.documents))[: workload.members]
+    names = list(dict.fromkeys(one.subtask for one in prepared.documents))[: members or workload.members]
     places = [
         place
         for place, one in enumerate(prepared.documents)
-        if one.subtask in names and one.subtask_index < workload.documents
+        if one.subtask in names and one.subtask_index < (documents or workload.documents)
     ]
-    documents = [prepared.documents[place] for place in places]
-    return replace(prepared, documents=documents, shots=[prepared.shots[place] for place in places])
+    return replace(
+        prepared,
+        documents=[prepared.documents[place] for place in places],
+        shots=[prepared.shots[place] for place in places],
+    )
 
 
 def askings_of(asked: Sequence[Asked], cap: int | None) -> list[Asking]:
@@ -212,9 +224,9 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     ):
         for name in options.works:
             workload = WORKLOADS[name]
-            workload = replace(workload, documents=options.documents or workload.documents)
-            workload = replace(workload, members=options.members or workload.members)
-            prepared = selected_documents(workload, options.data)
+            prepared = selected_documents(
+                workload, options.data, documents=options.documents, members=options.members
+            )
             asked = [one for one in ask(prepared, planning.tokenizer, planning.max_length, 0) if one.requests]
             askings = askings_of(asked, workload.cap)
             requests = [request for request, _ in askings]
