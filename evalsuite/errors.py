@@ -32,5 +32,9 @@ class ModelError(UserError):
     """A model that cannot be found, read or run."""
 
 
+class ProcessError(ModelError):
+    """What one of several processes that hold a model together met by itself."""
+
+
 class StorageError(UserError):
     """An output folder or store that cannot be used."""

@@ -39,7 +39,8 @@ def head_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[H
 
     def gather(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         use.gathered = True
-        return (args[0][rows, columns][None], *args[1:])
+        there = args[0].device  # the last layer's, where layers are on several devices
+        return (args[0][rows.to(there), columns.to(there)][None], *args[1:])
 
     handle = head.register_forward_pre_hook(gather)
     try:
@@ -51,8 +52,26 @@ def head_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[H
 def widen_head(model: Any) -> None:
     """Let a half-precision linear head return float32; changes the model in place."""
     head = model.get_output_embeddings()
-    if type(head) is torch.nn.Linear and head.weight.dtype in (torch.bfloat16, torch.float16):
-        head.__dict__["forward"] = lambda hidden: float32_linear(hidden, head.weight, head.bias)
+    if type(head) is not torch.nn.Linear or head.weight.dtype not in (torch.bfloat16, torch.float16):
+        return
+    # accelerate's hook calls the forward that it found, with the weights where they are needed.
+    forward = "_old_forward" if hasattr(head, "_hf_hook") else "forward"
+    head.__dict__[forward] = lambda hidden: _float32_logits(head, hidden)
+
+
+def _float32_logits(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
+    """Float32 logits of a head, also of one that is divided among processes by words (tensor parallelism)."""
+    mesh = getattr(head.weight, "device_mesh", None)
+    if mesh is None:
+        return float32_linear(hidden, head.weight, head.bias)
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+
+    weight, bias = (None if part is None else part.to_local() for part in (head.weight, head.bias))
+    local = float32_linear(hidden, weight, bias)
+    shape = (*local.shape[:-1], head.out_features)
+    stride = torch.empty(shape, device="meta").stride()
+    divided = DTensor.from_local(local, mesh, [Shard(-1)], run_check=False, shape=shape, stride=stride)
+    return divided.redistribute(placements=[Replicate()]).to_local()
 
 
 def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """A model in memory, as its files say it is: nothing missing, patched, its kernels checked."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +57,22 @@ def load_model(
     trust_remote_code: bool,
     allow_slow_kernels: bool,
     rounded_logits: bool = False,
+    processes: int = 1,
+    spread: bool = False,
+    max_memory: Mapping[int | str, int | str] | None = None,
 ) -> LoadedModel:
     """Load the weights onto a resolved device in a resolved data type.
+
+    Args:
+        files: the model.
+        device: where its inputs go.
+        dtype: of the weights.
+        trust_remote_code: let the model's folder run code of its own.
+        allow_slow_kernels: run a Mamba model on a GPU without its kernels.
+        rounded_logits: leave the logits in the model's data type.
+        processes: that each load their part of every layer (tensor parallelism); all of them call this.
+        spread: layers over all devices, and in the machine's memory where these are full.
+        max_memory: by device, for `spread`; as accelerate takes it.
 
     Raises:
         ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, no memory.
@@ -66,7 +81,8 @@ def load_model(
     notes = _check_kernels(support, device, allow_slow_kernels)
     try:
         with quiet_transformers():
-            model, report = _from_pretrained(files, device, dtype, trust_remote_code)
+            where = _where(device, processes, spread, max_memory)
+            model, report = _from_pretrained(files, where, dtype, trust_remote_code)
     except ModelError:
         raise
     except Exception as error:
@@ -89,7 +105,28 @@ def ready(
     return LoadedModel(model.eval(), device, notes, parameters, rounded_logits)
 
 
-def _from_pretrained(files: ModelFiles, device: str, dtype: str, trust_remote_code: bool) -> tuple[Any, Any]:
+def _where(
+    device: str, processes: int, spread: bool, max_memory: Mapping[int | str, int | str] | None
+) -> dict[str, Any]:
+    """How transformers is told where the weights go."""
+    if processes > 1:
+        try:
+            from transformers.distributed import DistributedConfig
+
+            return {"distributed_config": DistributedConfig(tp_size=processes, tp_plan="auto")}
+        except (ImportError, TypeError) as error:
+            raise ModelError(
+                "This version of transformers has no tensor parallelism that evalsuite knows; install the one that "
+                "constraints.txt names."
+            ) from error
+    if spread:
+        return {"device_map": "auto", "max_memory": max_memory}
+    return {"device_map": None if device == "cpu" else {"": device}}
+
+
+def _from_pretrained(
+    files: ModelFiles, where: dict[str, Any], dtype: str, trust_remote_code: bool
+) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM
 
     load: Any = AutoModelForCausalLM.from_pretrained
@@ -97,7 +134,7 @@ def _from_pretrained(files: ModelFiles, device: str, dtype: str, trust_remote_co
         model_folder(files),
         gguf_file=files.gguf_file,
         dtype=getattr(torch, dtype),
-        device_map=None if device == "cpu" else {"": device},
+        **where,
         trust_remote_code=trust_remote_code,
         local_files_only=True,
         output_loading_info=True,

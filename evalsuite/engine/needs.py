@@ -60,16 +60,17 @@ def most_tokens(device: str) -> int:
     return MOST_TOKENS.get(device.partition(":")[0], MOST_TOKENS_ELSEWHERE)
 
 
-def pack_tokens(files: ModelFiles, dtype: str, device: str) -> int:
+def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) -> int:
     """Tokens of a packed forward pass: as many as are worth it, halved until they fit the memory.
 
-    A power of two, so that a plan does not change with every byte that is free.
+    A power of two, so that a plan does not change with every byte that is free. The weights may be divided among
+    `processes`.
     """
     from evalsuite.engine.slots_room import free_bytes
 
     tokens = most_tokens(device)
     needs = needs_of(files, dtype)
-    room = SHARE * (free_bytes(device) - needs.weights)
+    room = SHARE * (free_bytes(device) - needs.weights // processes)
     while tokens > FEWEST_TOKENS and needs.activations(tokens) > room:
         tokens //= 2
     return tokens

@@ -10,6 +10,8 @@ from evalsuite.engine.batches import Budget
 from evalsuite.errors import ModelError
 
 DTYPES = ("float32", "bfloat16", "float16")
+SPREAD = "spread"
+"""The device that is all of them: layers over all GPUs, and in the machine's memory where these are full."""
 LOGITS_DTYPES = ("float32", "model")
 
 CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
@@ -18,7 +20,7 @@ GPU_BUDGET = Budget(tokens=2**14, logits=2**28, cached_tokens=2**18, rows=128)
 
 
 def resolve_device(device: str) -> str:
-    """The device that `device` means: "auto" is the first GPU, else the CPU.
+    """The device that `device` means: "auto" and "spread" are the first GPU, else the CPU.
 
     Raises:
         ModelError: unknown, or not on this machine.
@@ -27,13 +29,13 @@ def resolve_device(device: str) -> str:
         return device
     import torch
 
-    if device == "auto":
+    if device in ("auto", SPREAD):
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, index = device.partition(":")
     if kind not in ("cuda", "mps") or (index and not index.isdigit()):
-        raise ModelError(f"Unknown device '{device}': use auto, cpu, cuda, cuda:0 or mps.")
+        raise ModelError(f"Unknown device '{device}': use auto, cpu, cuda, cuda:0, mps or {SPREAD}.")
     if kind == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"Device '{device}' asked for, but torch sees no GPU here.")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():

@@ -41,12 +41,12 @@ class Done:
 
 
 def generate_in_slots(
-    model: SlotModel, rows: Rows, prompts: Sequence[SlotPrompt], room: SlotRoom
+    model: SlotModel, rows: Rows, prompts: Sequence[SlotPrompt], room: SlotRoom, *, retry: bool = True
 ) -> Iterator[Done]:
     """Answer every request of the prompts.
 
     Out of memory, half of the room is used from there on, and rows at work begin again; a request
-    that does not fit alone fails.
+    that does not fit alone fails. Without `retry` the error is raised.
     """
     waiting = list(prompts)
     while waiting:
@@ -55,7 +55,7 @@ def generate_in_slots(
             yield from work.run()
             return
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not (retry and is_out_of_memory(error)):
                 raise
             # Only the text is kept: the error's traceback would keep tensors alive.
             reason = str(error).strip().split("\n")[0] or type(error).__name__

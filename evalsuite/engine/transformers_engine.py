@@ -1,10 +1,10 @@
 """The native engine: transformers' models, run in batches planned here."""
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config
@@ -20,6 +20,7 @@ from evalsuite.engine.batches import (
 from evalsuite.engine.models import support_for
 from evalsuite.engine.packable import why_not
 from evalsuite.engine.placement import (
+    SPREAD,
     default_budget,
     keep_freed_memory,
     resolve_device,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from evalsuite.engine.plan import Run, ScorePlan
     from evalsuite.engine.slots_forward import SlotModel
 
+RowT = TypeVar("RowT")
+ResultT = TypeVar("ResultT")
+
 LARGEST_VOCABULARY = 2**18
 """Assumed where a configuration does not say."""
 
@@ -50,7 +54,8 @@ class TransformersEngine:
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
         dtype: "auto" (float32 on a CPU, bfloat16 elsewhere), "float32", "bfloat16" or "float16".
-        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or "spread" (layers over all GPUs, and
+            in the machine's memory where these are full).
         trust_remote_code: let the model's folder run code of its own.
         verify_weights: hash every byte of the files again instead of trusting size and time.
         token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
@@ -77,6 +82,7 @@ class TransformersEngine:
         self.files = files
         self._dtype = dtype
         self._device = device
+        self.spread = device == SPREAD
         self._trust_remote_code = trust_remote_code
         self._verify_weights = verify_weights
         self._token_budget = token_budget
@@ -114,6 +120,8 @@ class TransformersEngine:
             parts.append("reference" if support.missing_kernels(self.device) else support.kernels)
         if not self.why_batches:
             parts.append("packed")
+        if self.spread:
+            parts.append(SPREAD)
         if self._logits_dtype == "model" and self.dtype != "float32":
             parts.append("rounded-logits")
         return " ".join(parts)
@@ -123,6 +131,8 @@ class TransformersEngine:
         """Why scoring runs in padded batches, as far as the configuration tells; empty if on packed trees."""
         if not self._packed:
             return "as asked"
+        if self.spread:
+            return "its layers may be on several devices"
         return why_not(read_config(self.files), self.device, remote_code=self._trust_remote_code)
 
     @functools.cached_property
@@ -162,6 +172,7 @@ class TransformersEngine:
             trust_remote_code=self._trust_remote_code,
             allow_slow_kernels=self._allow_slow_kernels,
             rounded_logits=self._logits_dtype == "model",
+            spread=self.spread,
         )
         self.notes = loaded.notes
         return loaded
@@ -194,7 +205,6 @@ class TransformersEngine:
         if self._trial_failed:
             yield from self._score_in_batches(requests, answered)
             return
-        from evalsuite.engine.memory import run_within_memory
         from evalsuite.engine.packed import score_run
 
         def run(inputs: "Run") -> Iterator[Block[ScoreRequest]]:
@@ -203,7 +213,7 @@ class TransformersEngine:
         def give_up(index: int, reason: str) -> Block[ScoreRequest]:
             return Block(tuple((request, Failure(reason)) for request in plan.requests[index]), 0, planned)
 
-        yield from run_within_memory(runs, run, plan.inputs.tokens_of, give_up)
+        yield from self._within_memory(runs, run, plan.inputs.tokens_of, give_up)
 
     @functools.cached_property
     def _trial_failed(self) -> bool:
@@ -261,7 +271,6 @@ class TransformersEngine:
         yield self._begun(planned)
         if self._packed and self.why_batches:
             self._tell(f"scored in padded batches: {self.why_batches}")
-        from evalsuite.engine.memory import run_within_memory
         from evalsuite.engine.score import score_batch
 
         def run(batch: tuple[ScoreRow, ...]) -> Iterator[Block[ScoreRequest]]:
@@ -271,7 +280,7 @@ class TransformersEngine:
         def give_up(row: ScoreRow, reason: str) -> Block[ScoreRequest]:
             return Block(tuple((request, Failure(reason)) for request in row.requests), 0, planned)
 
-        yield from run_within_memory(batches, run, padded_tokens, give_up)
+        yield from self._within_memory(batches, run, padded_tokens, give_up)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
@@ -292,18 +301,22 @@ class TransformersEngine:
             return
         from evalsuite.engine.generate_row import Rows
         from evalsuite.engine.slots import generate_in_slots
-        from evalsuite.engine.slots_room import free_bytes, room_for
+        from evalsuite.engine.slots_room import room_for
 
         rows = Rows(self._loaded, self.tokenizer, self.max_length)
-        room = room_for(model, prompts, self.budget, free_bytes(self.device))
-        for done in generate_in_slots(model, rows, prompts, room):
+        room = room_for(model, prompts, self.budget, self._free_bytes())
+        for done in generate_in_slots(model, rows, prompts, room, retry=self._may_retry):
             yield Block(done.answers, done.tokens, planned)
 
     @functools.cached_property
     def _slot_model(self) -> "SlotModel | None":
         """The model for generation with slots; None, and a note, if they do not fit it."""
+        from evalsuite.engine.products import lay_out_for_few_rows
         from evalsuite.engine.slots_check import fit_for_slots
+        from evalsuite.engine.slots_room import free_bytes
 
+        if self.device == "cpu":
+            lay_out_for_few_rows(self._loaded.model, free_bytes(self.device))
         model, reason = fit_for_slots(self._loaded)
         if model is None:
             self.notes += (f"texts are generated in batches: {reason}",)
@@ -317,7 +330,6 @@ class TransformersEngine:
         )
         batches = unanswered(planned_batches, answered, lambda request: (request,))
         from evalsuite.engine.generate import generate_batch
-        from evalsuite.engine.memory import run_within_memory
 
         def run(batch: tuple[GenerateRequest, ...]) -> Iterator[Block[GenerateRequest]]:
             for done in generate_batch(self._loaded, self.tokenizer, self.max_length, batch):
@@ -327,7 +339,28 @@ class TransformersEngine:
         def give_up(request: GenerateRequest, reason: str) -> Block[GenerateRequest]:
             return Block(((request, Failure(reason)),), 0, planned)
 
-        yield from run_within_memory(batches, run, cached_tokens, give_up)
+        yield from self._within_memory(batches, run, cached_tokens, give_up)
+
+    def _within_memory(
+        self,
+        batches: Sequence[tuple[RowT, ...]],
+        run: Callable[[tuple[RowT, ...]], Iterator[ResultT]],
+        size: Callable[[Sequence[RowT]], int],
+        give_up: Callable[[RowT, str], ResultT],
+    ) -> Iterator[ResultT]:
+        from evalsuite.engine.memory import run_within_memory
+
+        return run_within_memory(batches, run, size, give_up)
+
+    @property
+    def _may_retry(self) -> bool:
+        """Whether work that ran out of memory is tried again in smaller pieces."""
+        return True
+
+    def _free_bytes(self) -> int:
+        from evalsuite.engine.slots_room import free_bytes
+
+        return free_bytes(self.device)
 
     def _begun(self, planned: int) -> Block:
         """An empty block once the weights are loaded: the work's clock starts here."""

@@ -1,0 +1,282 @@
+"""Tensor parallelism: one model over several processes, each with a part of every layer.
+
+The first process leads: it alone reads data, keeps the store, writes the folder and draws progress. What it scores
+or generates it announces to the others, which do the same in lockstep, as plans depend on the requests alone. Their
+collective operations need all of them, so whatever happens to one of them happens to all: what cannot be agreed
+upon ends every process, and the answers so far are kept.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import read_config
+from evalsuite.engine.placement import resolve_device
+from evalsuite.engine.protocol import Block
+from evalsuite.engine.team import Team
+from evalsuite.engine.transformers_engine import TransformersEngine
+from evalsuite.errors import ModelError, ProcessError, UserError
+from evalsuite.types import GenerateRequest, ScoreRequest
+
+if TYPE_CHECKING:
+    from evalsuite.engine.loading import LoadedModel
+
+ResultT = TypeVar("ResultT")
+RowT = TypeVar("RowT")
+
+PATIENCE = timedelta(days=30)
+"""How long processes wait for the leader, who may be judging programs for hours."""
+LEAST_DIVIDED = 0.5
+"""Share of the weights that a plan must divide to be one; Nemotron-H's divides its embeddings and experts only."""
+WHOLE = ("replicate", "replicated_with_grad_allreduce")
+"""Styles of transformers' plans that leave a weight whole in every process."""
+
+
+class TensorParallelEngine(TransformersEngine):
+    """The native engine in a team of processes; arguments as of `TransformersEngine`, and `team`."""
+
+    def __init__(self, files: ModelFiles, *, team: Team, **options: Any) -> None:
+        super().__init__(files, **options)
+        if self.spread:
+            raise UserError("--device spread is for one process; start evalsuite without torchrun.")
+        self.team = team
+        self._together = True
+        """False while a collective operation may be under way: then nothing else can be sent."""
+
+    @cached_property
+    def device(self) -> str:
+        """This process's own device."""
+        kind = resolve_device(self._device).partition(":")[0]
+        if self._device.partition(":")[2]:
+            raise UserError(f"--device {self._device} names one GPU; under torchrun use cuda or auto.")
+        if kind == "mps":
+            raise UserError("Tensor parallelism needs CUDA GPUs or CPUs; start evalsuite without torchrun.")
+        if kind == "cpu":
+            import torch
+
+            if torch.cuda.is_available():
+                raise UserError(
+                    "torchrun with --device cpu needs CUDA_VISIBLE_DEVICES= (empty): here are GPUs."
+                )
+            return kind
+        return resolve_device(f"{kind}:{self.team.local_rank}")
+
+    def _numerics(self) -> str:
+        return f"{super()._numerics()} tp{self.team.size}"
+
+    @cached_property
+    def pack_tokens(self) -> int:
+        """As few as one of the processes has room for."""
+        from evalsuite.engine.needs import pack_tokens
+
+        own = self._token_budget or pack_tokens(self.files, self.dtype, self.device, self.team.size)
+        return self._agreed(own)
+
+    def _free_bytes(self) -> int:
+        return self._agreed(super()._free_bytes())
+
+    def _within_memory(
+        self,
+        batches: Sequence[tuple[RowT, ...]],
+        run: Callable[[tuple[RowT, ...]], Iterator[ResultT]],
+        size: Callable[[Sequence[RowT]], int],
+        give_up: Callable[[RowT, str], ResultT],
+    ) -> Iterator[ResultT]:
+        """Without a second try: out of memory in one process, the others wait for it in the same pass."""
+        for batch in batches:
+            yield from run(batch)
+
+    @property
+    def _may_retry(self) -> bool:
+        return False
+
+    @cached_property
+    def _loaded(self) -> "LoadedModel":
+        from torch import distributed
+
+        from evalsuite.engine.loading import load_model
+
+        problem, loaded = "", None
+        try:
+            self._refuse_without_plan()
+            loaded = load_model(
+                self.files,
+                device=self.device,
+                dtype=self.dtype,
+                trust_remote_code=self._trust_remote_code,
+                allow_slow_kernels=self._allow_slow_kernels,
+                rounded_logits=self._logits_dtype == "model",
+                processes=self.team.size,
+            )
+        except ModelError as error:
+            problem = str(error)
+        problems: list[str] = [""] * self.team.size
+        distributed.all_gather_object(problems, problem, group=self._control)
+        if any(problems) or loaded is None:
+            raise ModelError(next(filter(None, problems)))
+        self.notes = loaded.notes
+        return loaded
+
+    def _refuse_without_plan(self) -> None:
+        config, size = read_config(self.files), self.team.size
+        for name, what in (
+            ("num_attention_heads", "attention heads"),
+            ("num_key_value_heads", "key-value heads"),
+        ):
+            if (config.get(name) or 0) % size:
+                raise ModelError(
+                    f"Model '{self.files.name}' has {config[name]} {what}, which {size} processes cannot share equally; "
+                    "use another number, or one process with --device spread."
+                )
+        divided = divided_share(self.files, self._trust_remote_code)
+        if divided < LEAST_DIVIDED:
+            raise ModelError(
+                f"transformers' tensor-parallel plan for '{config.get('model_type')}' divides {divided:.0%} of the "
+                "weights and leaves the rest whole in every process; use one process with --device spread (device_map), "
+                "without torchrun."
+            )
+
+    @cached_property
+    def _control(self) -> Any:
+        """The group that objects are sent through; the first use waits for all processes."""
+        import torch
+        from torch import distributed
+
+        if not distributed.is_initialized():
+            options: dict[str, Any] = {"backend": "gloo"}
+            if self.device.startswith("cuda"):
+                torch.cuda.set_device(self.device)
+                options = {"backend": "nccl", "device_id": torch.device(self.device)}
+            distributed.init_process_group(**options, timeout=PATIENCE)
+        return distributed.new_group(backend="gloo", timeout=PATIENCE)
+
+    def _agreed(self, value: int) -> int:
+        """The smallest of all processes' values."""
+        from torch import distributed
+
+        values: list[int] = [0] * self.team.size
+        distributed.all_gather_object(values, value, group=self._control)
+        return min(values)
+
+    def _send(self, *message: Any) -> tuple[Any, ...]:
+        """The leader's message, in every process."""
+        from torch import distributed
+
+        content = [message]
+        distributed.broadcast_object_list(content, src=0, group=self._control)
+        return content[0]
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[Block[ScoreRequest]]:
+        """As one process does; the leader's call is every process's."""
+        yield from self._in_lockstep("score", super().score, requests, answered)
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[Block[GenerateRequest]]:
+        """As one process does; the leader's call is every process's."""
+        yield from self._in_lockstep("generate", super().generate, requests, answered)
+
+    def _in_lockstep(
+        self, name: str, work: Callable[..., Iterator[Block]], requests: Sequence, answered: Collection
+    ) -> Iterator[Block]:
+        with self._errors_told():
+            if self.team.rank == 0:
+                self._send(name, tuple(requests), frozenset(answered))
+            self._together = False
+            yield from work(requests, answered)
+            self._together = True
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        """What one process alone meets, or another one's end, as a sentence."""
+        from torch import distributed
+
+        from evalsuite.engine.memory import is_out_of_memory
+
+        me = f"Process {self.team.rank} of {self.team.size}"
+        try:
+            yield
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise ProcessError(
+                    f"{me} ran out of memory; use more processes or a smaller data type. The answers so far are kept."
+                ) from error
+            if isinstance(error, distributed.DistError) or _LOST.search(str(error)):
+                raise ProcessError(
+                    f"{me} lost the others, one of which has ended; the answers so far are kept, the same command "
+                    "continues."
+                ) from error
+            raise
+
+    def lead(self, run: Callable[[], ResultT]) -> ResultT:
+        """Do `run` in the first process, whose result is that of every process; the others call it, too.
+
+        Raises:
+            UserError: in every process, where the leader met it between two passes of the model.
+        """
+        if self.team.rank:
+            return self._follow()
+        try:
+            result = run()
+        except BaseException as error:
+            if self._together:
+                self._send("failed", str(error))
+                self._leave()
+            raise
+        self._send("done", result)
+        self._leave()
+        return result
+
+    def _follow(self) -> Any:
+        while True:
+            with self._errors_told():
+                name, *content = self._send()
+            match name:
+                case "done":
+                    self._leave()
+                    return content[0]
+                case "failed":
+                    self._leave()
+                    raise UserError(content[0])
+                case _:
+                    for _ in getattr(self, name)(*content):
+                        pass
+
+    def _leave(self) -> None:
+        from torch import distributed
+
+        distributed.destroy_process_group()
+
+
+_LOST = re.compile(r"gloo|nccl|connection (closed|reset)", re.IGNORECASE)
+
+
+def divided_share(files: ModelFiles, trust_remote_code: bool = False) -> float:
+    """Share of the weights that transformers' plan divides among processes; nothing is loaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from evalsuite.engine.loading import model_folder
+
+    config = AutoConfig.from_pretrained(
+        model_folder(files),
+        gguf_file=files.gguf_file,
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+    )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    plan = {name for name, style in (model._tp_plan or {}).items() if style not in WHOLE}
+    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+    divided = sum(
+        size
+        for name, size in sizes.items()
+        if {generic := re.sub(r"\d+", "*", name), generic.rpartition(".")[0]} & plan
+    )
+    return divided / sum(sizes.values())

@@ -1,0 +1,44 @@
+"""A run in a team: several processes that torchrun started hold one model together."""
+
+from collections.abc import Sequence
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.engine.team import Team
+from evalsuite.errors import UserError
+from evalsuite.progress import Progress
+from evalsuite.registry import Selected
+from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.runner import Setting, execute
+
+
+def execute_in_team(
+    team: Team,
+    spec: RunSpec,
+    tasks: Sequence[Selected],
+    files: ModelFiles,
+    setting: Setting,
+    progress: Progress | None = None,
+) -> RunLog:
+    """`runner.execute`, called by every process of the team; the first one does it, with the help of the others.
+
+    Raises:
+        UserError: in every process.
+    """
+    if spec.engine != "native":
+        raise UserError(
+            f"Under torchrun the native engine runs; {spec.engine} has its own ways to use several GPUs."
+        )
+    if setting.workers is not None:
+        raise UserError("Workers are processes of their own; leave out either --workers or torchrun.")
+    from evalsuite.engine.tensor_parallel import TensorParallelEngine
+
+    engine = TensorParallelEngine(
+        files,
+        team=team,
+        dtype=spec.dtype,
+        device=spec.device,
+        trust_remote_code=spec.trust_remote_code,
+        verify_weights=setting.verify_weights,
+        logits_dtype=spec.logits_dtype,
+    )
+    return engine.lead(lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress))
