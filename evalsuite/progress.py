@@ -24,7 +24,8 @@ class WorkerState:
     """Host and process, once it has them."""
     answers: int = 0
     tokens: int = 0
-    """What it has done in this stage."""
+    seconds: float = 0.0
+    """What it has done in this stage, and how long it was at work on that."""
 
 
 class Progress(Protocol):

@@ -52,12 +52,13 @@ def connect(address: str | None) -> bool:
     if ray.is_initialized():
         return False
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    with _signals_kept(), _told_once():
+    with _signals_kept(), _authentication_unsaid():
         try:
             if address:
                 ray.init(address=address, **quiet)
             else:
                 ray.init(
+                    address="local",
                     include_dashboard=False,
                     num_cpus=len(os.sched_getaffinity(0)),
                     object_store_memory=OBJECT_STORE_BYTES,
@@ -68,6 +69,8 @@ def connect(address: str | None) -> bool:
             reason = str(error).strip().splitlines()[0]
             where = f"There is no Ray cluster at {address}" if address else "Ray cannot be started here"
             raise UserError(f"{where}: {reason}") from None
+    # Ray prints at length on standard output, where results belong, that a worker was lost; the run log says it.
+    ray._private.worker.print_to_stdstream = lambda *said, **how: None
     return True
 
 
@@ -108,8 +111,8 @@ def _signals_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    """Ray's remark on its tokens, which a cluster of our own does not need, is left out."""
+def _authentication_unsaid() -> Iterator[None]:
+    """Without Ray's remark that its connections need a token, which it makes and finds by itself."""
     log = logging.getLogger("ray._private.authentication.authentication_token_setup")
     before, log.disabled = log.disabled, True
     try:

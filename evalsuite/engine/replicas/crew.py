@@ -73,6 +73,11 @@ class Crew:
         return next(iter(self._pool.described.values()))
 
     @property
+    def size(self) -> int:
+        """How many workers there are when all have found a place."""
+        return self._pool.share.workers
+
+    @property
     def ready(self) -> list[int]:
         """Workers that have loaded their weights."""
         return self._pool.ready

@@ -82,6 +82,14 @@ class ReplicatedEngine:
             self._planner.device = self._crew.first_description.device
         return self._planner.parts(requests)
 
+    def load(self) -> None:
+        """Wait until all workers have their weights; work does not need it, and begins with the first one."""
+        while len(self._crew.ready) < self._crew.size:
+            self._crew.load(self.identity, metadata.version("evalsuite"))
+            for event in self._crew.events():
+                if isinstance(event.result, Broke):
+                    self._roll.failed(event.worker, event.result.reason, None, lost=event.lost)
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:
@@ -103,8 +111,9 @@ class ReplicatedEngine:
         self._crew.close()
 
     def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[Block[R]]:
-        handout = Handout(self.parts(requests), answered)
-        planned = sum(map(tokens_of, handout.left))
+        parts = [part for part in self.parts(requests) if any(one not in answered for one in part)]
+        handout = Handout(parts, answered, self._crew.size if parts else 0)
+        planned = sum(tokens_of([one for one in part if one not in answered]) for part in parts)
         yield Block((), 0, planned)
         self._roll.begin()
         begun = False
@@ -136,7 +145,7 @@ class ReplicatedEngine:
         if isinstance(event.result, Answered) and event.ticket is not None:
             requests = handout.answered(event.worker, event.ticket)
             responses = unpack_responses(event.result.responses)
-            self._roll.did(event.worker, len(requests), event.result.tokens, event.result.notes)
+            self._roll.did(event.worker, len(requests), event.result)
             return Block(tuple(zip(requests, responses, strict=True)), event.result.tokens, planned)
         assert isinstance(event.result, Broke)
         if event.lost:

@@ -13,7 +13,8 @@ from typing import Generic, Literal
 from evalsuite.engine.protocol import R
 
 AHEAD = 2
-"""Parts that a worker holds: one at work and one that waits, so that it is never idle."""
+"""Parts that a worker holds: one at work and one that waits, so that it is never idle. The last parts, as many
+as there are workers, wait for whoever is free first."""
 
 FAILURES = 2
 """Of a part, before it is halved; of a single request, before it is given up."""
@@ -48,20 +49,15 @@ class Setback(Generic[R]):
 class Handout(Generic[R]):
     """Hands out the pieces of one call; a piece that is at work is known by its worker and its ticket."""
 
-    def __init__(self, parts: Iterable[Sequence[R]], answered: Collection[R] = ()) -> None:
+    def __init__(self, parts: Iterable[Sequence[R]], answered: Collection[R] = (), workers: int = 1) -> None:
         pieces = (Piece(tuple(part), frozenset(one for one in part if one in answered)) for part in parts)
         self._waiting: deque[Piece[R]] = deque(piece for piece in pieces if piece.left)
+        self._workers = workers
         self._at_work: dict[int, dict[int, Piece[R]]] = {}
         """By worker and ticket, in the order of handing out."""
         self._tickets = count()
         self.given_up_in_a_row = 0
         """Requests given up since a piece was last answered."""
-
-    @property
-    def left(self) -> list[tuple[R, ...]]:
-        """The requests without an answer, by piece."""
-        at_work = [piece for held in self._at_work.values() for piece in held.values()]
-        return [piece.left for piece in (*at_work, *self._waiting)]
 
     @property
     def done(self) -> bool:
@@ -74,7 +70,7 @@ class Handout(Generic[R]):
         A piece goes to a worker on which it has failed only if it has failed on all that are `alive`.
         """
         held = self._at_work.setdefault(worker, {})
-        if len(held) >= AHEAD:
+        if len(held) >= (AHEAD if len(self._waiting) >= self._workers else 1):
             return None
         for index, piece in enumerate(self._waiting):
             if worker not in piece.failed_on or piece.failed_on.issuperset(alive):

@@ -1,10 +1,11 @@
 """What each worker has done and what befell it: for the progress display, and as notes for the run log."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
 from evalsuite.engine.replicas.handout import Setback
+from evalsuite.engine.replicas.worker import Answered
 from evalsuite.progress import WorkerState
 
 MOST_NOTES = 50
@@ -12,9 +13,9 @@ MOST_NOTES = 50
 
 State = Literal["waiting for a place", "loading", "working", "lost"]
 THEN = {
-    "again": "was given out again",
-    "halved": "failed twice and was halved",
-    "given up": "failed twice by itself and was given up",
+    "again": "is given out again",
+    "halved": "is halved, to find the request at fault",
+    "given up": "is given up",
 }
 
 
@@ -38,18 +39,25 @@ class Roll:
         """A new stage: what the workers did before is not counted any more."""
         for state in self._states.values():
             if state.state != "lost":
-                self._set(replace(state, answers=0, tokens=0))
+                self._set(replace(state, answers=0, tokens=0, seconds=0.0))
 
     def entered(self, worker: int, state: State, place: str = "") -> None:
         """A worker has got so far."""
         before = self._states.get(worker, WorkerState(worker, state))
         self._set(replace(before, state=state, place=place or before.place))
 
-    def did(self, worker: int, answers: int, tokens: int, notes: Iterable[str]) -> None:
+    def did(self, worker: int, answers: int, result: Answered) -> None:
         """A worker answered a piece."""
         before = self._states[worker]
-        self._of_the_model.update(dict.fromkeys(notes))
-        self._set(replace(before, answers=before.answers + answers, tokens=before.tokens + tokens))
+        self._of_the_model.update(dict.fromkeys(result.notes))
+        self._set(
+            replace(
+                before,
+                answers=before.answers + answers,
+                tokens=before.tokens + result.tokens,
+                seconds=before.seconds + result.seconds,
+            )
+        )
 
     def failed(self, worker: int, reason: str, setback: Setback[Any] | None, *, lost: bool) -> None:
         """A worker could not answer its piece, or is lost."""

@@ -89,7 +89,7 @@ class Fleet:
 @given(works(), st.data())
 def test_every_request_gets_exactly_one_answer_whatever_fails(work, data):
     parts, answered, poisonous = work
-    fleet = Fleet(Handout(parts, answered), poisonous, data.draw)
+    fleet = Fleet(Handout(parts, answered, data.draw(st.integers(1, 5))), poisonous, data.draw)
     fleet.run()
     outcome = fleet.answers + Counter(fleet.given_up)
     assert outcome == Counter(one for some in parts for one in some if one not in answered)
@@ -122,7 +122,7 @@ def test_a_part_that_fails_goes_to_the_same_worker_if_there_is_no_other():
 
 
 def test_what_waited_behind_a_lost_workers_part_is_not_to_blame():
-    handout = Handout([part(1), part(2)])
+    handout = Handout([part(1), part(2)], workers=1)
     handout.take(0, alive=[0, 1])
     handout.take(0, alive=[0, 1])
     setback = handout.lost(0)
@@ -150,6 +150,15 @@ def test_what_is_answered_shapes_the_plan_and_is_not_asked_again():
     assert piece == Piece(part(1, 2, 3), frozenset(part(2)))
     assert numbers(handout.answered(0, ticket)) == [1, 3]
     assert handout.done
+
+
+def test_the_last_parts_wait_for_whoever_is_free_first():
+    handout = Handout([part(number) for number in range(5)], workers=3)
+    assert [len(handout.take(0, alive=[0])[1].requests) for _ in range(AHEAD)] == [1, 1]
+    assert handout.take(0, alive=[0]) is None
+    assert handout.take(1, alive=[0, 1])
+    assert handout.take(1, alive=[0, 1]) is None, "two parts are left, and a third worker is still to come"
+    assert handout.take(2, alive=[0, 1, 2])
 
 
 @pytest.mark.parametrize("successes", [0, 1])

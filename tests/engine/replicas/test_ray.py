@@ -1,0 +1,173 @@
+"""Real workers in real processes, with an engine that fails as a test wants it to."""
+
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evalsuite.engine.replicas.cluster import connect
+from evalsuite.engine.replicas.crew import Wanted
+from evalsuite.engine.replicas.engine import ReplicatedEngine
+from evalsuite.errors import ModelError, UserError
+from evalsuite.progress import WorkerState
+from evalsuite.types import Failure
+
+from .faulty import PART, Faults, FaultySetup, Idle, answer, request
+
+ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    """One for all tests: starting it is most of the time."""
+    assert connect(None)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[FaultySetup.__module__])
+    yield
+    ray.shutdown()
+
+
+class Work:
+    """Requests through workers; what came of it."""
+
+    def __init__(self, folder: Path, faults: Faults, count: int, workers: int = 1, answered=()) -> None:
+        self.folder = folder
+        self.states: list[WorkerState] = []
+        setup = FaultySetup(folder, faults)
+        engine = ReplicatedEngine(setup, Wanted(workers, patience=120), self.states.append)
+        self.requests = [request(number) for number in range(count)]
+        try:
+            self.blocks = list(engine.score(self.requests, answered))
+        finally:
+            engine.close()
+        self.notes = engine.notes
+        self.answers = [pair for block in self.blocks for pair in block.answers]
+
+    @property
+    def asked(self) -> Counter:
+        """How often each request was answered by a worker."""
+        lines = (path.read_text().split() for path in self.folder.glob("*.asked"))
+        return Counter(int(number) for some in lines for number in some)
+
+    def failures(self) -> dict[int, str]:
+        """Reasons by request, after checking that every other request has its answer, and only one."""
+        assert len(self.answers) == len(dict(self.answers))
+        failed = {one.context[0]: it.reason for one, it in self.answers if isinstance(it, Failure)}
+        right = [(one, answer(one)) for one in self.requests if one.context[0] not in failed]
+        assert [pair for pair in sorted(self.answers, key=str) if not isinstance(pair[1], Failure)] == sorted(
+            right, key=str
+        )
+        return failed
+
+
+def test_workers_share_the_parts_and_answer_as_one_would(tmp_path):
+    done = Work(tmp_path, Faults(seconds=0.05), 20 * PART, workers=2)
+    assert done.failures() == {}
+    assert set(done.asked.values()) == {1}
+    last = {state.number: state for state in done.states}
+    assert sum(state.answers for state in last.values()) == 20 * PART
+    assert all(state.state == "working" and state.answers for state in last.values())
+    assert done.blocks[0].planned == done.blocks[1].planned == 20 * PART * 2
+    assert not done.blocks[0].answers
+    assert not done.blocks[1].answers
+    assert done.notes == ("answers are made up",)
+
+
+def test_what_is_answered_is_not_asked_again(tmp_path):
+    known = {request(number) for number in (*range(PART), PART + 3)}
+    done = Work(tmp_path, Faults(), 2 * PART, answered=known)
+    assert {one.context[0] for one, _ in done.answers} == set(range(PART, 2 * PART)) - {PART + 3}
+    assert set(done.asked) == {one.context[0] for one, _ in done.answers}
+
+
+def test_the_part_of_a_lost_worker_is_given_out_again_and_the_log_says_so(tmp_path):
+    done = Work(tmp_path, Faults(kill_once=frozenset([PART + 1])), 4 * PART)
+    assert done.failures() == {}
+    assert set(done.asked.values()) == {1}
+    assert [state.number for state in done.states if state.state == "lost"] == [1]
+    [note] = done.notes[1:]
+    assert note.startswith("worker 1 (")
+    assert note.endswith(f"its part of {PART} requests is given out again")
+
+
+def test_one_poisonous_request_is_found_and_the_others_are_answered(tmp_path):
+    done = Work(tmp_path, Faults(refuse=frozenset([PART + 5])), 3 * PART)
+    [(number, reason)] = done.failures().items()
+    assert (number, reason) == (PART + 5, "failed twice: ValueError: cannot do")
+    assert {state.state for state in done.states} == {"waiting for a place", "loading", "working"}
+
+
+@pytest.mark.slow
+def test_a_request_that_takes_its_process_down_is_found_too(tmp_path):
+    done = Work(tmp_path, Faults(kill=frozenset([PART + 5]), seconds=0.3), 3 * PART, workers=2)
+    assert list(done.failures()) == [PART + 5]
+    assert sum(state.state == "lost" for state in done.states) == 2 + 2 + 2
+
+
+def test_an_error_of_the_model_ends_the_run_with_its_own_sentence(tmp_path):
+    with pytest.raises(ModelError, match=r"^These weights are cut off\.$"):
+        Work(tmp_path, Faults(model="These weights are cut off."), PART)
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run(tmp_path):
+    with pytest.raises(ModelError, match=r"^Worker 1 cannot load the model: RuntimeError: no such layer\.$"):
+        Work(tmp_path, Faults(at_load="no such layer"), PART)
+
+
+@pytest.mark.slow
+def test_workers_that_are_all_lost_before_they_can_work_end_the_run(tmp_path):
+    with pytest.raises(ModelError, match=r"^All workers were lost, .* died.*The answers so far are kept"):
+        Work(tmp_path, Faults(at_load="exit"), PART)
+
+
+def test_requests_that_all_fail_end_the_run(tmp_path):
+    with pytest.raises(ModelError, match=r"^The workers fail whatever they are asked; .* cannot do\. "):
+        Work(tmp_path, Faults(refuse=frozenset(range(99))), 99)
+
+
+def test_a_worker_with_other_weights_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"has other weights than expected"):
+        Work(tmp_path, Faults(identity_differs=True), PART)
+
+
+def test_a_cluster_without_a_place_for_a_worker_is_not_waited_for_for_ever(tmp_path):
+    held = ray.remote(num_cpus=ray.cluster_resources()["CPU"])(Idle).remote()
+    ray.get(held.ping.remote())
+    engine = ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1, patience=0.5))
+    try:
+        with pytest.raises(ModelError, match="had no place for a worker"):
+            list(engine.score([request(0)]))
+    finally:
+        engine.close()
+        ray.kill(held)
+
+
+def test_more_gpus_than_there_are_is_said_in_one_sentence(tmp_path):
+    engine = ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1, gpus=4))
+    with pytest.raises(UserError, match=r"--gpus-per-replica 4: the cluster has 0 GPU"):
+        list(engine.score([request(0)]))
+
+
+def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"pip install 'evalsuite\[ray\]'\.$"):
+        ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((0, None, None), "--workers must be at least 1, not 0."),
+        ((1, None, -1.0), "--gpus-per-replica must not be negative, as -1 is."),
+        ((None, None, 1.0), "--gpus-per-replica goes with --workers or --ray-address."),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(asked, said):
+    with pytest.raises(UserError, match=f"^{said}$"):
+        Wanted.asked(*asked)
+
+
+def test_without_these_options_there_are_no_workers():
+    assert Wanted.asked(None, None, None) is None
+    assert Wanted.asked(2, None, None) == replace(Wanted(), workers=2)
