@@ -44,7 +44,8 @@ def lay_out_for_few_rows(model: Any, free: int) -> None:
 
 def _plain_layers(model: Any) -> Iterator[torch.nn.Linear]:
     for module in model.modules():
-        if type(module) is torch.nn.Linear and _is_plain(module.weight):
+        moved = hasattr(module, "_hf_hook")  # by accelerate, to where it runs
+        if type(module) is torch.nn.Linear and _is_plain(module.weight) and not moved:
             yield module
 
 
