@@ -27,7 +27,8 @@ def resolve_tokenizer(name: str) -> ModelFiles:
     alias = aliases().get(base)
     packaged = alias is not None and alias.package and importlib.util.find_spec(alias.package) is not None
     hub_id = alias.hub_id if alias else base
-    if folder.exists() or packaged or not HUB_ID.fullmatch(hub_id):
+    path_like = name.startswith((".", "/", "~"))
+    if folder.exists() or packaged or path_like or not HUB_ID.fullmatch(hub_id):
         return resolve(name)
     return _from_hub(name, hub_id, revision or None)
 

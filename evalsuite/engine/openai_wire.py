@@ -8,6 +8,7 @@ from evalsuite.engine.openai_echo import echo_of, first_of_continuation, score_o
 from evalsuite.engine.openai_http import Refused, Unanswered
 from evalsuite.engine.openai_probe import FEW_STOPS, Abilities
 from evalsuite.engine.protocol import Tokenizer
+from evalsuite.engine.seeds import seed_of
 from evalsuite.engine.stops import cut_at_stop
 from evalsuite.types import (
     Failure,
@@ -17,7 +18,6 @@ from evalsuite.types import (
     Response,
     ScoreRequest,
     TokenIds,
-    sha256_of,
 )
 
 
@@ -152,12 +152,6 @@ class Wire:
                 f"the server read {completion.prompt_tokens} tokens where the tokenizer makes {len(ids)}: it has "
                 "another tokenizer, adds tokens of its own, or cut the prompt"
             )
-
-
-def seed_of(request: GenerateRequest) -> int:
-    """The request's own seed, so that no two samples are alike: 31 bits, which every server takes."""
-    content = [list(request.context), request.seed, request.sample]
-    return int(sha256_of(content)[:15], 16) % 2**31
 
 
 def _finish(completion: Completion, request: GenerateRequest, text: str, tokens: int) -> Finish:

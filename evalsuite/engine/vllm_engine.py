@@ -1,0 +1,249 @@
+"""The engine that runs a model in vLLM (`--engine vllm`, extra `vllm`).
+
+Written against vLLM 0.33.0's own source and tested against its signatures; not yet run on a GPU.
+"""
+
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints.files import context_window
+from evalsuite.engine.placement import DTYPES
+from evalsuite.engine.protocol import Block, R
+from evalsuite.engine.seeds import seed_of
+from evalsuite.engine.stops import cut_at_stop
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.engine.vllm_score import ScorePrompt, read_scores, score_prompts
+from evalsuite.engine.vllm_settings import TUNING, llm_arguments
+from evalsuite.errors import ModelError, UserError
+from evalsuite.types import (
+    Failure,
+    Finish,
+    Generated,
+    GenerateRequest,
+    ModelIdentity,
+    Response,
+    ScoreRequest,
+)
+
+PROMPTS_PER_CALL = 1024
+"""vLLM answers a call when all of its prompts are done; what one call answers is stored together."""
+
+
+class VllmEngine:
+    """Answers requests with vLLM on this machine's GPUs; see `protocol.Engine`.
+
+    Building one loads nothing. Texts are generated, and continuations of one token scored, with prefix caching.
+
+    Args:
+        files: the model, from `evalsuite.checkpoints.resolve`.
+        arguments: arguments of `vllm.LLM` as text, see `vllm_settings`.
+        dtype: "auto" (bfloat16), "float32", "bfloat16" or "float16".
+        device: "auto" or "cuda"; which GPUs is said by CUDA_VISIBLE_DEVICES.
+        trust_remote_code: let the model's folder run code of its own.
+        verify_weights: hash every byte of the files again.
+        logits_dtype: "float32", as vLLM's log-probabilities are.
+
+    Raises:
+        UserError: something that vLLM does not do.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        arguments: Mapping[str, str] | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        verify_weights: bool = False,
+        logits_dtype: str = "float32",
+    ) -> None:
+        if device not in ("auto", "cuda"):
+            raise UserError(
+                f"--engine vllm takes no --device {device}: choose GPUs with CUDA_VISIBLE_DEVICES."
+            )
+        if logits_dtype != "float32":
+            raise UserError("--engine vllm gives float32 log-probabilities; leave out --logits-dtype.")
+        if dtype != "auto" and dtype not in DTYPES:
+            raise UserError(f"Unknown data type '{dtype}': --engine vllm takes auto, {', '.join(DTYPES)}.")
+        if files.gguf_file:
+            raise UserError(
+                "--engine vllm needs a folder with safetensors, not a GGUF file; --engine native reads it."
+            )
+        self.files = files
+        self.notes: tuple[str, ...] = ()
+        self._given = dict(arguments or {})
+        self._dtype = "bfloat16" if dtype == "auto" else dtype
+        self._trust_remote_code = trust_remote_code
+        self._verify_weights = verify_weights
+        self._dead = ""
+        self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
+
+    @functools.cached_property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on: with vLLM's version and every setting given, parallel sizes included."""
+        given = [f"{name}={value}" for name, value in sorted(self._given.items()) if name not in TUNING]
+        return ModelIdentity(
+            weights=weights_digest(self.files, verify=self._verify_weights),
+            tokenizer=tokenizer_digest(self.files, verify=self._verify_weights),
+            numerics=" ".join(["vllm", vllm_version(), self._dtype, *given]),
+        )
+
+    @functools.cached_property
+    def max_length(self) -> int | None:
+        """Longest model input in tokens: vLLM keeps one place of its window for the token that it generates."""
+        window = self._arguments.get("max_model_len") or context_window(self.files)
+        return None if window is None else int(window) - 1
+
+    @functools.cached_property
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            **llm_arguments(self._given),
+            "model": str(self.files.folder),
+            "dtype": self._dtype,
+            "trust_remote_code": self._trust_remote_code,
+        }
+
+    @functools.cached_property
+    def _llm(self) -> Any:
+        vllm_version()
+        try:
+            from vllm import LLM
+
+            return LLM(**self._arguments)
+        except Exception as error:
+            raise ModelError(f"vLLM cannot run model '{self.files.name}': {_first_line(error)}") from error
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[Block[ScoreRequest]]:
+        """Score the distinct `requests`; raises ModelError where vLLM does not start."""
+        prompts = score_prompts([request for request in requests if request not in answered])
+        planned = sum(len(prompt.ids) for prompt in prompts)
+        yield Block((), 0, planned)
+        yield from self._calls(prompts, self._score_call, planned)
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[Block[GenerateRequest]]:
+        """Generate for the distinct `requests`; errors as in `score`."""
+        left = sorted((r for r in requests if r not in answered), key=lambda r: (r.context, r.sample))
+        planned = sum(len(request.context) + request.max_tokens for request in left)
+        yield Block((), 0, planned)
+        yield from self._calls(left, self._generate_call, planned)
+
+    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """Runs of requests with the same beginnings; vLLM's own batches are no function of the requests."""
+        ordered = sorted(requests, key=lambda request: request.context)
+        return [
+            tuple(ordered[start : start + PROMPTS_PER_CALL])
+            for start in range(0, len(ordered), PROMPTS_PER_CALL)
+        ]
+
+    def _calls(
+        self,
+        prompts: Sequence[Any],
+        call: Callable[[Sequence[Any]], list[tuple[R, Response, int]]],
+        planned: int,
+    ) -> Iterator[Block[R]]:
+        """A block for each call of vLLM; the empty one comes when the weights are loaded."""
+        if not prompts:
+            return
+        _ = self._llm
+        yield Block((), 0, planned)
+        for start in range(0, len(prompts), PROMPTS_PER_CALL):
+            answers = call(prompts[start : start + PROMPTS_PER_CALL])
+            pairs = tuple((request, response) for request, response, _ in answers)
+            yield Block(pairs, sum(tokens for _, _, tokens in answers), planned)
+
+    def _score_call(self, prompts: Sequence[ScorePrompt]) -> list[tuple[ScoreRequest, Response, int]]:
+        outputs = self._run([(prompt.ids, prompt.sampling()) for prompt in prompts])
+        answers: list[tuple[ScoreRequest, Response, int]] = []
+        for prompt, output in zip(prompts, outputs, strict=True):
+            if isinstance(output, Failure):
+                answers += [(request, output, 0) for request in prompt.requests]
+                continue
+            read = read_scores(prompt, output)
+            costs = [len(prompt.ids), *[0] * (len(read) - 1)]
+            answers += [
+                (request, response, cost) for (request, response), cost in zip(read, costs, strict=True)
+            ]
+        return answers
+
+    def _generate_call(
+        self, requests: Sequence[GenerateRequest]
+    ) -> list[tuple[GenerateRequest, Response, int]]:
+        outputs = self._run([(request.context, self._sampling(request)) for request in requests])
+        return [
+            (request, output, 0) if isinstance(output, Failure) else (request, *_read_text(request, output))
+            for request, output in zip(requests, outputs, strict=True)
+        ]
+
+    def _sampling(self, request: GenerateRequest) -> dict[str, Any]:
+        """Arguments of `SamplingParams`."""
+        room = request.max_tokens
+        if self.max_length is not None:
+            room = min(room, self.max_length + 1 - len(request.context))
+        wanted: dict[str, Any] = {
+            "temperature": request.temperature,
+            "max_tokens": room,
+            "stop": list(request.stop),
+        }
+        if request.temperature > 0:
+            wanted |= {"top_p": request.top_p, "seed": seed_of(request)}
+        return wanted
+
+    def _run(self, prompts: Sequence[tuple[Sequence[int], dict[str, Any]]]) -> list[Any]:
+        """vLLM's outputs; where a call fails its halves are tried, down to the prompt at fault, which is a Failure."""
+        if self._dead:
+            return [Failure(self._dead)] * len(prompts)
+        from vllm import SamplingParams
+
+        try:
+            return self._llm.generate(
+                [{"prompt_token_ids": list(ids)} for ids, _ in prompts],
+                [SamplingParams(**wanted) for _, wanted in prompts],
+                use_tqdm=False,
+            )
+        except Exception as error:
+            reason = f"vLLM failed: {_first_line(error)}"
+            if _is_fatal(error):
+                self._dead = reason
+            if self._dead or len(prompts) == 1:
+                return [Failure(reason)] * len(prompts)
+            middle = len(prompts) // 2
+            return [*self._run(prompts[:middle]), *self._run(prompts[middle:])]
+
+
+def vllm_version() -> str:
+    """The version installed; raises UserError where there is none."""
+    try:
+        return metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        raise UserError("--engine vllm needs vLLM: pip install 'evalsuite[vllm]'.") from None
+
+
+def _read_text(request: GenerateRequest, output: Any) -> tuple[Response, int]:
+    [generated] = output.outputs
+    tokens = len(generated.token_ids)
+    finish: Finish
+    if generated.finish_reason == "length":
+        finish = "window" if tokens < request.max_tokens else "length"
+    elif generated.finish_reason == "stop":
+        finish = "stop" if isinstance(generated.stop_reason, str) else "eos"
+    else:
+        return Failure(f"vLLM gave up: {generated.finish_reason}"), 0
+    text = cut_at_stop(generated.text, request.stop)
+    return Generated(text, tokens, finish), len(request.context) + tokens
+
+
+def _is_fatal(error: Exception) -> bool:
+    """Whether the engine behind it is gone: nothing that is asked after that is answered."""
+    return any(kind.__name__ == "EngineDeadError" for kind in type(error).__mro__)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
