@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import StorageError
+from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.prepare import PreparedTask, gold_text, prepare
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.aggregate import task_record
@@ -63,6 +64,7 @@ def rescore(
         raise StorageError(f"{out} is there already; choose another --out folder.")
     spec = side.log.spec
     selected = registry.select(list(spec.tasks))
+    refuse_unsafe_code(selected, bool(options and options.allow_unsafe_code))
     prepared: list[PreparedTask] = []
     changes: list[TaskChange] = []
     samples: dict[str, Sequence[Sample]] = {}

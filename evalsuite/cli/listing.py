@@ -18,6 +18,7 @@ class Kind(StrEnum):
     RECIPES = "recipes"
     MODELS = "models"
     CARDS = "cards"
+    LM_EVAL = "lm-eval"
 
 
 def listing(
@@ -25,12 +26,13 @@ def listing(
     include: options.Include = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List tasks, recipes, model aliases or cards of published numbers."""
+    """List tasks, recipes, model aliases, cards of published numbers, or all names of lm-eval's own tasks."""
     listed: dict[Kind, Callable[[list], list[dict[str, Any]]]] = {
         Kind.TASKS: _tasks,
         Kind.RECIPES: partial(_recipes, in_full=as_json),
         Kind.MODELS: _models,
         Kind.CARDS: _cards,
+        Kind.LM_EVAL: _lm_eval,
     }
     rows = listed[kind](include or [])
     if as_json:
@@ -40,6 +42,8 @@ def listing(
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
     for row in shown:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if kind is Kind.TASKS:
+        typer.echo("lm_eval/NAME also runs lm-eval's own definitions: evalsuite list lm-eval", err=True)
 
 
 def _tasks(include: list) -> list[dict[str, Any]]:
@@ -108,6 +112,22 @@ def _cards(include: list) -> list[dict[str, Any]]:
             "models": list(card.models),
         }
         for card in map(load_card, card_names())
+    ]
+
+
+def _lm_eval(include: list) -> list[dict[str, Any]]:
+    """Every name of the installed lm-eval, and who defines what it runs here."""
+    from evalsuite.lm_eval_bridge.index import names
+    from evalsuite.registry import Registry
+
+    ours = {task for recipe, task, _ in Registry.load(include).forms() if recipe == "lm_eval"}
+    return [
+        {
+            "task": f"lm_eval/{name}",
+            "kind": entry.kind,
+            "by": "evalsuite's spec" if name in ours else "lm-eval's own definition",
+        }
+        for name, entry in sorted(names().items())
     ]
 
 
