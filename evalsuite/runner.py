@@ -223,6 +223,7 @@ class _Session:
 
     def answer_share(self, shard: Shard, store_path: Path, progress: Progress) -> RunLog:
         """Answer a shard's requests; the run log says how far that went."""
+        self._begin_loading(store_path)
         asked = self._ask(progress)
         answers, share = self._answers(asked, store_path, progress, shard)
         identity = self._engine.identity
@@ -260,6 +261,7 @@ class _Session:
 
     def finish(self, store_path: Path, progress: Progress) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
         """The run log with its scores, and the samples by task name."""
+        self._begin_loading(store_path)
         asked = self._ask(progress)
         answers, _ = self._answers(asked, store_path, progress)
         progress.stage(Stage("judging"))
@@ -312,6 +314,12 @@ class _Session:
             notes=tuple(getattr(self._engine, "notes", ())),
             shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )
+
+    def _begin_loading(self, store_path: Path) -> None:
+        """Let the engine load beside the encoding, where nothing was answered yet and it has to in any case."""
+        begin = getattr(self._engine, "begin_loading", None)
+        if begin and not store_path.exists():
+            begin()
 
     def _ask(self, progress: Progress) -> dict[str, list[Asked]]:
         progress.stage(Stage("encoding"))

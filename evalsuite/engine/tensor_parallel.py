@@ -94,6 +94,9 @@ class TensorParallelEngine(TransformersEngine):
     def _may_retry(self) -> bool:
         return False
 
+    def begin_loading(self) -> None:
+        """Not yet: all processes load together, when the leader has work for them."""
+
     @cached_property
     def _loaded(self) -> "LoadedModel":
         from torch import distributed

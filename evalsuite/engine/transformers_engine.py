@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config
+from evalsuite.engine import kernels
 from evalsuite.engine.batches import (
     Budget,
     ScoreRow,
@@ -90,6 +92,7 @@ class TransformersEngine:
         self._logits_dtype = resolve_logits_dtype(logits_dtype)
         self._packed = packed
         self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
+        self._loading: Future[LoadedModel] | None = None
         self.notes: tuple[str, ...] = ()
         """What the run log should say about the model; complete once the weights are loaded."""
 
@@ -118,6 +121,8 @@ class TransformersEngine:
         parts = ["transformers", self.dtype, self.device.partition(":")[0]]
         if support.kernels and parts[-1] == "cuda":
             parts.append("reference" if support.missing_kernels(self.device) else support.kernels)
+        if not kernels.why_not(self.device):
+            parts.append(kernels.NUMERICS)
         if not self.why_batches:
             parts.append("packed")
         if self.spread:
@@ -161,6 +166,16 @@ class TransformersEngine:
 
     @functools.cached_property
     def _loaded(self) -> "LoadedModel":
+        return self._loading.result() if self._loading else self._load()
+
+    def begin_loading(self) -> None:
+        """Load the weights in a thread, beside other work; what is wrong with them is said when they are needed."""
+        _ = self.tokenizer.eos_id  # loads it first: both silence transformers for that long
+        pool = ThreadPoolExecutor(1, "weights")
+        self._loading = pool.submit(self._load)
+        pool.shutdown(wait=False)
+
+    def _load(self) -> "LoadedModel":
         from evalsuite.engine.loading import load_model
 
         if self.device == "cpu":
@@ -175,6 +190,8 @@ class TransformersEngine:
             spread=self.spread,
         )
         self.notes = loaded.notes
+        if why := self.device.startswith("cuda") and kernels.why_not(self.device):
+            self._tell(f"trees and log-probabilities without our own kernels: {why}")
         return loaded
 
     def load(self) -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
-from evalsuite.engine import TransformersEngine, score
+from evalsuite.engine import TransformersEngine, loading, score
 from evalsuite.engine.make import make_engine
-from evalsuite.errors import UnknownName
+from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
 
 from .tiny import save, tiny_gpt2
@@ -96,6 +96,30 @@ def test_a_finished_run_loads_no_model(engine, monkeypatch):
     assert (block.answers, block.planned) == ((), 0)
     (block,) = engine.generate(PROMPTS, answered=set(PROMPTS))
     assert block.planned == 0
+
+
+def test_weights_loaded_in_a_thread_are_loaded_once(engine, llama_files, monkeypatch):
+    expected = answers_of(
+        TransformersEngine(llama_files, device="cpu", token_budget=40, packed=False).score(REQUESTS)
+    )
+    loads, load = [], loading.load_model
+    monkeypatch.setattr(
+        loading, "load_model", lambda *args, **options: loads.append(1) or load(*args, **options)
+    )
+    engine.begin_loading()
+    assert answers_of(engine.score(REQUESTS)) == expected
+    assert len(loads) == 1
+
+
+def test_what_is_wrong_with_the_weights_is_said_when_they_are_needed(engine, monkeypatch):
+    def broken(*_, **__):
+        raise ModelError("a weight is missing")
+
+    monkeypatch.setattr(loading, "load_model", broken)
+    engine.begin_loading()
+    assert engine.identity.numerics == "transformers float32 cpu"
+    with pytest.raises(ModelError, match="a weight is missing"):
+        list(engine.score(REQUESTS))
 
 
 def test_texts_are_generated_within_the_plan(engine):
