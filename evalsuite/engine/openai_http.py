@@ -60,7 +60,6 @@ class Trouble:
     waits: int = 0
     since: float = 0.0
     """When this request's trouble began."""
-    last: str = ""
 
 
 @dataclass
@@ -138,13 +137,12 @@ class Server:
         """Sleep before the next try; raises Unanswered where there is none."""
         now = time.monotonic()
         trouble.since = trouble.since or now
-        trouble.last = str(error)
         away = isinstance(error, Unreachable)
         waited = now - (max(self._seen, trouble.since) if away else trouble.since)
         if away or (isinstance(error, _TryAgain) and error.busy):
             if waited >= self.settings.patience:
                 reason = f"{error}; waited {waited:.0f} s for it"
-                self.gone = reason if away else ""
+                self.gone = reason if away else self.gone
                 raise Unanswered(reason)
         else:
             trouble.failures += 1
@@ -154,7 +152,9 @@ class Server:
         asked = error.wait if isinstance(error, _TryAgain) else None
         backoff = min(LONGEST_WAIT, FIRST_WAIT * 2**trouble.waits) * random.uniform(0.5, 1.0)
         trouble.waits += 1
-        await asyncio.sleep(backoff if asked is None else min(asked, self.settings.patience))
+        if asked is not None:  # not all at once when the time is over
+            backoff = min(max(asked, FIRST_WAIT), self.settings.patience) * random.uniform(1.0, 1.1)
+        await asyncio.sleep(backoff)
 
     async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         import httpx2

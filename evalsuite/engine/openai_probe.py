@@ -76,9 +76,10 @@ async def probe(completer: Completer, tokenizer: Tokenizer | None) -> Abilities:
     if tokenizer is not None and not takes_ids:
         notes.append("The server takes no token ids; it gets text, and its count of tokens is checked.")
     single = await completer.complete("a", 1, in_probe=True)
-    abilities = Abilities(
-        completer.neutral, takes_ids, max(0, (single.prompt_tokens or 1) - 1), notes=tuple(notes)
-    )
+    special = max(0, (single.prompt_tokens or 1) - 1)
+    if tokenizer is None and special:
+        notes.append("The server puts a BOS token before every text, also where a prompt wants none.")
+    abilities = Abilities(completer.neutral, takes_ids, special, notes=tuple(notes))
     return await _with_scores(completer, tokenizer if takes_ids else None, abilities)
 
 
