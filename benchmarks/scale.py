@@ -1,6 +1,7 @@
 """What the driver of `--workers` costs: many tiny requests through real workers, by the code that a run uses.
 
-    python benchmarks/scale.py --requests 100000 --workers 2 [--width 128] [--layers 4]
+    python benchmarks/scale.py --requests 100000 --workers 2 [--width 128] [--layers 4] [--part N]
+    python benchmarks/scale.py --task mmlu --data DIR
 
 The model is a random Llama, so small that each request is next to nothing: the driver has as little time per request
 as it can ever have. Printed are the CPU seconds of the driver (planning, keys, handing out, storing: everything
@@ -13,26 +14,33 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
 
 from evalsuite.answering import answer
+from evalsuite.api import data_folder
+from evalsuite.ask import ask, generate_requests, score_requests
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.parts import tokens_of
-from evalsuite.engine.protocol import Block
+from evalsuite.engine.protocol import R
 from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.handout import Handout
 from evalsuite.engine.replicas.wire import pack_requests, pack_responses, unpack_requests, unpack_responses
 from evalsuite.engine.replicas.worker import EngineSetup
+from evalsuite.prepare import prepare
 from evalsuite.progress import Silent, WorkerState
+from evalsuite.registry import Registry
 from evalsuite.store import ResponseStore, request_key
-from evalsuite.types import Score, ScoreRequest
+from evalsuite.types import Generated, Request, Response, Score, ScoreRequest
 
 T = TypeVar("T")
+KEYWORDS: dict[str, Any] = {
+    "dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False,
+}  # fmt: skip
 VOCABULARY = 32_000
 CONTEXT, CHOICES = 12, 4
 """Tokens of a question, and continuations of one to three tokens that are scored after it."""
@@ -97,13 +105,25 @@ def daemons() -> float:
     return sum(cpu_seconds(child.pid) for child in children if not child.cmdline()[0].startswith("ray::"))
 
 
-def through_workers(files: ModelFiles, requests: list[ScoreRequest], workers: int, store: Path) -> None:
+class InPartsOf(ReplicatedEngine):
+    """Cuts requests into parts of `size`, to tell what a part costs from what a request costs."""
+
+    size: int | None = None
+
+    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """Of `size` requests each; as the engine would, if that is None."""
+        if not self.size:
+            return super().parts(requests)
+        return [tuple(requests[start : start + self.size]) for start in range(0, len(requests), self.size)]
+
+
+def through_workers(
+    files: ModelFiles, requests: list[ScoreRequest], workers: int, size: int | None, store: Path
+) -> None:
     """One run's answering, as the runner does it."""
-    keywords: dict[str, Any] = {
-        "dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False,
-    }  # fmt: skip
     watch = Watch()
-    engine = ReplicatedEngine(EngineSetup("native", files, keywords), Wanted(workers), watch.worker)
+    engine = InPartsOf(EngineSetup("native", files, KEYWORDS), Wanted(workers), watch.worker)
+    engine.size = size
     responses = ResponseStore(store)
     try:
         engine.load()
@@ -134,37 +154,50 @@ def on_the_wire(engine: ReplicatedEngine, requests: list[ScoreRequest], answers:
     print(f"wire              {sent:,} bytes sent, {received:,} received in {len(parts)} parts ({each})")
 
 
-def steps(files: ModelFiles, requests: list[ScoreRequest], store: Path) -> None:
-    """Each thing that the driver does, alone."""
-    setup = EngineSetup(
-        "native",
-        files,
-        {"dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False},
-    )
-    engine = setup.make()
+def steps(files: ModelFiles, requests: Sequence[Request], store: Path) -> None:
+    """Each thing that the driver does, alone, for requests of one kind."""
+    engine = EngineSetup("native", files, KEYWORDS).make()
     identity = engine.identity
     keys = timed("keys", lambda: [request_key(one, identity) for one in requests])
-    parts = timed("parts", lambda: engine.parts(requests))
+    parts: list[tuple[Request, ...]] = timed("parts", lambda: engine.parts(requests))  # type: ignore[type-var]
     timed("handout", lambda: Handout(parts))
-    timed("tokens planned", lambda: sum(map(tokens_of, parts)))
+    tokens = timed("tokens planned", lambda: [tokens_of(part) for part in parts])
     sent = timed("pack requests", lambda: [pack_requests(part) for part in parts])
     timed("(worker) unpack", lambda: [unpack_requests(one) for one in sent])
-    made = [[Score((-1.25,) * len(one.continuation), is_greedy=False) for one in part] for part in parts]
+    made = [[made_up(one) for one in part] for part in parts]
     back = timed("(worker) pack", lambda: [pack_responses(some) for some in made])
     answers = timed("unpack answers", lambda: [unpack_responses(one) for one in back])
     responses = ResponseStore(store)
     key = dict(zip(requests, keys, strict=True))
-    blocks = [
-        Block(tuple(zip(part, some, strict=True)), 1, 1) for part, some in zip(parts, answers, strict=True)
-    ]
+    blocks = [[*zip(part, some, strict=True)] for part, some in zip(parts, answers, strict=True)]
 
     def put() -> None:
         for block in blocks:
-            responses.put((key[request], response) for request, response in block.answers)
+            responses.put((key[request], response) for request, response in block)
 
-    timed(f"store in {len(parts)} commits", put)
+    timed(f"store in {len(parts):,} commits", put)
     timed("look up what is stored", lambda: responses.get(keys))
     responses.close()
+    print(
+        f"  {len(requests):,} requests, {sum(map(len, sent)):,} bytes sent, {sum(map(len, back)):,} received"
+    )
+    print(f"  {len(parts):,} parts, {sum(tokens):,} tokens at most, {max(tokens):,} in the largest part")
+
+
+def made_up(request: Request) -> Response:
+    """An answer of the size that a real one has."""
+    if isinstance(request, ScoreRequest):
+        return Score((-1.25,) * len(request.continuation), is_greedy=False)
+    return Generated("word " * request.max_tokens, request.max_tokens, "length")
+
+
+def requests_of(address: str, files: ModelFiles, data: Path | None) -> Sequence[Request]:
+    """What a task asks; every document."""
+    [selected] = Registry.load().select([address])
+    prepared = prepare(selected, data_dir=data_folder(data))
+    engine = EngineSetup("native", files, KEYWORDS).make()
+    asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
+    return score_requests(asked) or generate_requests(asked)
 
 
 def timed(name: str, work: Callable[[], T]) -> T:
@@ -182,14 +215,20 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--steps-only", action="store_true", help="no workers, only the driver's steps")
+    parser.add_argument("--part", type=int, help="requests of a part, in place of what the engine chooses")
+    parser.add_argument("--task", help="no workers: only the driver's steps, for a task's real requests")
+    parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer encodes the task")
+    parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
-        files = tiny_model(Path(folder, "model"), options.width, options.layers)
-        requests = tiny_requests(options.requests)
-        if not options.steps_only:
-            through_workers(files, requests, options.workers, Path(folder, "store.sqlite"))
+        if options.task:
+            files = resolve(options.model)
+            requests = requests_of(options.task, files, options.data)
+        else:
+            files = tiny_model(Path(folder, "model"), options.width, options.layers)
+            requests = tiny_requests(options.requests)
+            through_workers(files, requests, options.workers, options.part, Path(folder, "store.sqlite"))
         print("the driver's steps, each alone:")
         steps(files, requests, Path(folder, "steps.sqlite"))
 

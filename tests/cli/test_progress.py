@@ -7,7 +7,7 @@ import pytest
 
 from evalsuite.cli import progress
 from evalsuite.cli.progress import live_progress
-from evalsuite.progress import Stage
+from evalsuite.progress import Stage, WorkerState
 
 ERASED, CURSOR_ON = "\x1b[2K", "\x1b[?25h"
 
@@ -79,6 +79,24 @@ def test_a_plan_without_tokens_divides_nothing_by_zero(clock, lines):
     assert not any("nan" in line or "inf" in line for line in lines())
 
 
+def test_workers_are_told_of_when_they_get_on_and_counted_now_and_then(clock, lines):
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        shown.worker(WorkerState(1, "loading", "node, process 7"))
+        shown.worker(WorkerState(1, "working", "node, process 7"))
+        shown.worker(WorkerState(1, "working", "node, process 7", answers=1200, tokens=10))
+        clock.now += 2.0
+        shown.advance(10, 10)
+        shown.worker(WorkerState(1, "lost", "node, process 7", answers=1200, tokens=10))
+    assert lines()[1:] == [
+        "evalsuite: worker 1 (node, process 7): loading",
+        "evalsuite: worker 1 (node, process 7): working",
+        "evalsuite: scoring: 10 of 10 tokens, 5 a second, about 0 s left",
+        "evalsuite: answers by worker: 1: 1,200",
+        "evalsuite: worker 1 (node, process 7): lost after 1,200 answers",
+    ]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -109,6 +127,23 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(terminal):
     assert "generating" in drawn
     assert "30 / 60 tokens" in drawn
     assert ERASED in drawn.rpartition("30 / 60 tokens")[2]
+
+
+def test_each_worker_has_a_bar_of_its_share_until_the_stage_ends(terminal):
+    written = terminal()
+    with live_progress() as shown:
+        shown.stage(Stage("scoring"))
+        shown.advance(400, 1000)
+        shown.worker(WorkerState(3, "working", "node", answers=20, tokens=400))
+        shown._bars.refresh()
+        drawn = written.getvalue()
+        shown.stage(Stage("judging"))
+        written.truncate(0)
+        shown._bars.refresh()
+        after = written.getvalue()
+    assert "400 / 1,000 tokens" in drawn.rpartition("worker 3 working, 20 answers")[2]
+    assert "judging" in after
+    assert "worker 3" not in after
 
 
 def interrupted() -> None:
