@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from evalsuite.engine.upload import sent
 from evalsuite.types import GenerateRequest, sha256_of
 
 COLDEST = 1e-6
@@ -29,15 +30,25 @@ def next_tokens(
     logits: torch.Tensor, requests: Sequence[GenerateRequest], generators: Sequence[torch.Generator | None]
 ) -> list[int]:
     """One token id per row of `logits` (rows, vocabulary)."""
+    return chosen_tokens(logits, requests, generators).tolist()
+
+
+def chosen_tokens(
+    logits: torch.Tensor, requests: Sequence[GenerateRequest], generators: Sequence[torch.Generator | None]
+) -> torch.Tensor:
+    """The same, (rows,) on the device of the logits; on a GPU nothing waits for it."""
     tokens = logits.argmax(dim=-1)
     drawn = [row for row, generator in enumerate(generators) if generator is not None]
-    if drawn:
-        uniform = [torch.rand((), generator=generators[row], dtype=torch.float64).item() for row in drawn]
-        temperature = [requests[row].temperature for row in drawn]
-        top_p = [requests[row].top_p for row in drawn]
-        values = torch.tensor([uniform, temperature, top_p], dtype=torch.float32, device=logits.device)
-        tokens[drawn] = draw(logits[drawn], *values)
-    return tokens.tolist()
+    if not drawn:
+        return tokens
+    uniform = [torch.rand((), generator=generators[row], dtype=torch.float64).item() for row in drawn]
+    temperature = [requests[row].temperature for row in drawn]
+    top_p = [requests[row].top_p for row in drawn]
+    device = str(logits.device)
+    rows = sent(torch.tensor(drawn), device)
+    values = sent(torch.tensor([uniform, temperature, top_p], dtype=torch.float32), device)
+    tokens[rows] = draw(logits[rows], *values)
+    return tokens
 
 
 def draw(

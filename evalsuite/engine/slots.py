@@ -12,11 +12,12 @@ import torch
 
 from evalsuite.engine.generate_row import Row, Rows
 from evalsuite.engine.memory import free_memory, is_out_of_memory
-from evalsuite.engine.sampling import next_tokens
+from evalsuite.engine.sampling import chosen_tokens
 from evalsuite.engine.slots_cache import Prefix
 from evalsuite.engine.slots_forward import SlotModel, Slots
 from evalsuite.engine.slots_plan import SlotPrompt, in_slots
 from evalsuite.engine.slots_room import SlotRoom
+from evalsuite.engine.upload import sent
 from evalsuite.types import Failure, Generated, GenerateRequest
 
 REFILL_SHARE = 8
@@ -40,17 +41,38 @@ class Done:
     """Computed since the last answers, for these and for rows still at work."""
 
 
+STEPS = {"cpu": 1}
+"""Steps whose tokens leave the device together, by kind of device: each time the device waits for the host."""
+STEPS_ELSEWHERE = 4
+
+
 def generate_in_slots(
-    model: SlotModel, rows: Rows, prompts: Sequence[SlotPrompt], room: SlotRoom, *, retry: bool = True
+    model: SlotModel,
+    rows: Rows,
+    prompts: Sequence[SlotPrompt],
+    room: SlotRoom,
+    *,
+    retry: bool = True,
+    steps: int | None = None,
 ) -> Iterator[Done]:
     """Answer every request of the prompts.
 
     Out of memory, half of the room is used from there on, and rows at work begin again; a request
-    that does not fit alone fails. Without `retry` the error is raised.
+    that does not fit alone fails.
+
+    Args:
+        model: the model.
+        rows: how rows begin and end.
+        prompts: what is asked.
+        room: slots, and positions of a pass.
+        retry: without it running out of memory is raised.
+        steps: after how many of them stops are looked for, tokens beyond a stop being thrown away; by default
+            what suits the device. No text depends on it.
     """
+    steps = steps or STEPS.get(model.loaded.device, STEPS_ELSEWHERE)
     waiting = list(prompts)
     while waiting:
-        work = _Work(model, rows, in_slots(waiting, room.slots), room)
+        work = _Work(model, rows, in_slots(waiting, room.slots), room, steps)
         try:
             yield from work.run()
             return
@@ -73,9 +95,12 @@ def generate_in_slots(
 class _Work:
     """Generation within one room: prompts that wait, and rows in slots."""
 
-    def __init__(self, model: SlotModel, rows: Rows, prompts: Iterable[SlotPrompt], room: SlotRoom) -> None:
+    def __init__(
+        self, model: SlotModel, rows: Rows, prompts: Iterable[SlotPrompt], room: SlotRoom, steps: int
+    ) -> None:
         self._model = model
         self._rows = rows
+        self._most_steps = steps
         self._waiting = deque(prompts)
         self._room = room
         self._slots = Slots(model, room.slots)
@@ -95,8 +120,8 @@ class _Work:
         """Yield answers as rows finish."""
         while self._waiting or self._live:
             with torch.inference_mode():
-                logits = self._take_in() if self._should_take_in() else self._step()
-                answers = self._add_tokens(*logits)
+                chosen = self._take_in() if self._should_take_in() else self._steps()
+                answers = self._add_tokens(*chosen)
             if answers:
                 tokens, self._computed = self._slots.computed - self._computed, self._slots.computed
                 yield Done(answers, tokens)
@@ -110,7 +135,7 @@ class _Work:
         return not self._live or self._slots.free >= wanted
 
     def _take_in(self) -> tuple[int, torch.Tensor]:
-        """Prefill as many prompts of one prefix as fit; logits of a row for each of their requests."""
+        """Prefill as many prompts of one prefix as fit; the first row, and a token for each from there on."""
         first, prompts = len(self._live), self._next_prompts()
         if self._prefix[0] != prompts[0].shared:
             self._prefix = (prompts[0].shared, self._model.prefix(prompts[0].shared))
@@ -124,7 +149,7 @@ class _Work:
         self._live += [(prompts[at], self._rows.begin(request)) for at, request in requests]
         for _ in prompts:
             self._waiting.popleft()
-        return first, logits[[at for at, _ in requests]]
+        return first, self._chosen(logits[[at for at, _ in requests]], self._live[first:])[None]
 
     def _next_prompts(self) -> list[SlotPrompt]:
         """The first of those that wait, as far as slots and the room for one pass go; the longest first."""
@@ -142,15 +167,34 @@ class _Work:
             prompts.append(prompt)
         return sorted(prompts, key=lambda prompt: -len(prompt.own))
 
-    def _step(self) -> tuple[int, torch.Tensor]:
-        return 0, self._slots.decode([row.ids[-1] for _, row in self._live])
+    def _steps(self) -> tuple[int, torch.Tensor]:
+        """Some tokens more for every row: the first row, and (steps, rows) tokens."""
+        tokens = sent(torch.tensor([row.ids[-1] for _, row in self._live]), self._model.loaded.device)
+        chosen = []
+        for _ in range(self._steps_before_stops()):
+            tokens = self._chosen(self._slots.decode(tokens), self._live)
+            chosen.append(tokens)
+        return 0, torch.stack(chosen)
 
-    def _add_tokens(self, first: int, logits: torch.Tensor) -> tuple[tuple[GenerateRequest, Generated], ...]:
-        """Choose a token for the rows from `first` on; answers of those that are done, whose slots are free."""
+    def _steps_before_stops(self) -> int:
+        """None beyond a row's window, none after which no row can be at work."""
+        window = min(row.room - len(row.ids) for _, row in self._live)
+        longest = max(row.request.max_tokens - len(row.ids) for _, row in self._live)
+        return max(1, min(self._most_steps, window, longest))
+
+    def _chosen(self, logits: torch.Tensor, live: Sequence[tuple[SlotPrompt, Row]]) -> torch.Tensor:
+        rows = [row for _, row in live]
+        return chosen_tokens(logits, [row.request for row in rows], [row.generator for row in rows])
+
+    def _add_tokens(self, first: int, tokens: torch.Tensor) -> tuple[tuple[GenerateRequest, Generated], ...]:
+        """Add (steps, rows) tokens to the rows from `first` on; answers of those done, whose slots are free."""
         rows = [row for _, row in self._live[first:]]
-        chosen = next_tokens(logits, [row.request for row in rows], [row.generator for row in rows])
-        for row, token in zip(rows, chosen, strict=True):
-            self._rows.add(row, token)
+        for row, column in zip(rows, tokens.T.tolist(), strict=True):
+            for at, token in enumerate(column):
+                self._rows.add(row, token)
+                if row.answer is not None:
+                    self._slots.computed -= len(column) - 1 - at
+                    break
         left = [slot for slot, (_, row) in enumerate(self._live) if row.answer is None]
         if len(left) < len(self._live):
             order = self._slots.keep(left)

@@ -46,7 +46,7 @@ def largest_difference(model: SlotModel) -> float:
     ]
     slots = Slots(model, len(prompts))
     found = [slots.prefill(model.prefix(prompts[0][:PREFIX]), [prompt[PREFIX:-1] for prompt in prompts])]
-    found.append(slots.decode([prompt[-1] for prompt in prompts]))
+    found.append(slots.decode(torch.tensor([prompt[-1] for prompt in prompts], device=model.loaded.device)))
     own = torch.stack([_own_logits(model.loaded, prompt) for prompt in prompts], dim=1)
     spread = (own - own.mean(dim=-1, keepdim=True)).norm(dim=-1)
     return float(((torch.stack(found) - own).norm(dim=-1) / spread).max())

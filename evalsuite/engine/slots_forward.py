@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.slots_attention import slot_attention
 from evalsuite.engine.slots_cache import NO_PREFIX, Pass, Prefix, SlotCache
+from evalsuite.engine.upload import sent
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 
@@ -67,6 +68,23 @@ def _is_mamba2(module: Any) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the rows of a step are, on the device; (rows,) each."""
+
+    starts: torch.Tensor
+    """Own tokens so far."""
+    positions: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    """Of the position in each row whose logits are wanted: 0."""
+    prefixes: list[tuple[Prefix, torch.Tensor | None]]
+
+    def next(self) -> "_Places":
+        """One token later."""
+        return replace(self, starts=self.starts + 1, positions=self.positions + 1)
+
+
 class Slots:
     """Rows at work: always the first ones of the cache, so that every pass sees plain slices of it."""
 
@@ -80,6 +98,8 @@ class Slots:
         self._device = model.loaded.device
         self._lengths: list[int] = []
         self._prefixes: list[Prefix] = []
+        self._places: _Places | None = None
+        """Of the next step; None when other rows are there than in the last one."""
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -92,6 +112,7 @@ class Slots:
     def prefill(self, prefix: Prefix, prompts: Sequence[TokenIds]) -> torch.Tensor:
         """Put prompts behind `prefix` into new rows, the longest first; (prompts, vocabulary) next-token logits."""
         first, lengths = len(self), [len(prompt) for prompt in prompts]
+        self._places = None
         self._cache.begin(slice(first, first + len(prompts)), prefix)
         parts = []
         for rows, start, end in pieces(lengths, padded=self.model.pads):
@@ -122,27 +143,36 @@ class Slots:
         with _still_padding(self.model.mixers, now):
             return self._run(now, self._tensor(ids), positions, ending, lengths[ending] - 1)
 
-    def decode(self, tokens: Sequence[int]) -> torch.Tensor:
-        """Feed each row its next token; (rows, vocabulary) logits for the one after."""
-        starts, before, ids = self._tensor(
-            [self._lengths, [one.length for one in self._prefixes], list(tokens)]
-        )
+    def decode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Feed each row its next token (rows,); (rows, vocabulary) logits for the one after.
+
+        As long as the rows stay the same, what a step needs follows from the step before on the device.
+        """
+        if self._places is None:
+            self._places = self._current_places()
+        places = self._places
         now = Pass(
             rows=slice(0, len(self)),
-            starts=starts,
+            starts=places.starts,
             start=max(self._lengths),
             length=1,
-            prefixes=self._rows_by_prefix(),
+            prefixes=places.prefixes,
         )
-        rows = torch.arange(len(self), device=self._device)
-        logits = self._run(now, ids[:, None], (before + starts)[:, None], rows, torch.zeros_like(rows))
+        logits = self._run(now, tokens[:, None], places.positions[:, None], places.rows, places.columns)
+        self._places = places.next()
         self._lengths = [length + 1 for length in self._lengths]
         self.computed += len(self)
         return logits
 
+    def _current_places(self) -> "_Places":
+        starts, before = self._tensor([self._lengths, [one.length for one in self._prefixes]])
+        rows = torch.arange(len(self), device=self._device)
+        return _Places(starts, before + starts, rows, torch.zeros_like(rows), self._rows_by_prefix())
+
     def copy(self, sources: Sequence[int]) -> None:
         """New rows, each equal to the row that it names."""
         targets = list(range(len(self), len(self) + len(sources)))
+        self._places = None
         self._cache.copy(sources, targets, max((self._lengths[at] for at in sources), default=0))
         self._lengths += [self._lengths[at] for at in sources]
         self._prefixes += [self._prefixes[at] for at in sources]
@@ -152,6 +182,7 @@ class Slots:
         staying = [row for row in rows if row < len(rows)]
         gaps = sorted(set(range(len(rows))) - set(staying))
         moving = [row for row in rows if row >= len(rows)]
+        self._places = None
         self._cache.copy(moving, gaps, max((self._lengths[row] for row in moving), default=0))
         order = list(range(len(rows)))
         for gap, row in zip(gaps, moving, strict=True):
@@ -179,7 +210,7 @@ class Slots:
             return run_at(loaded, ids, rows, columns, **options)[0]
 
     def _tensor(self, values: Sequence) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self._device)
+        return sent(torch.tensor(values, dtype=torch.long), self._device)
 
 
 def pieces(lengths: Sequence[int], *, padded: bool) -> list[tuple[int, int, int]]:

@@ -91,6 +91,43 @@ def test_samples_depend_neither_on_the_room_nor_on_their_neighbours(room):
     assert len({answer.text for answer in answers.values()}) > 8
 
 
+@pytest.mark.parametrize("steps", [2, 4, 8])
+@pytest.mark.parametrize("room", [SlotRoom(1, 64), SlotRoom(3, 64), SlotRoom(64, 1000)])
+def test_texts_and_counts_do_not_depend_on_how_often_stops_are_looked_for(room, steps):
+    model = tiny_llama()
+    free = [
+        greedy(SHOTS + question, count)
+        for question, count in zip(QUESTIONS, (1, 2, 5, 9, 17, 500), strict=True)
+    ]
+    texts = answers_of(model, free)
+    stopping = [greedy(one.context, 40, stop=(texts[one].text[1:3],)) for one in free[2:]]
+    requests = [*free, *stopping, *(sampled((*SHOTS, 7), n, count=6 + n) for n in range(5))]
+    ready = loaded(model)
+
+    def blocks(steps):
+        rows, prompts = Rows(ready, Bytes(), 128), plan_slots(requests)
+        return list(generate_in_slots(SlotModel.of(ready), rows, prompts, room, steps=steps))
+
+    every, some = blocks(1), blocks(steps)
+    assert dict(one for done in some for one in done.answers) == dict(
+        one for done in every for one in done.answers
+    )
+    assert sum(done.tokens for done in some) == sum(done.tokens for done in every)
+
+
+def test_no_step_goes_beyond_the_context_window():
+    """GPT-2 has no positions there."""
+    model = tiny_gpt2()
+    model.generation_config.eos_token_id = None
+    requests = [greedy((30, 31, 32, at), 500) for at in range(3)] + [greedy((9,) * 60, 500)]
+    ready, tokenizer = loaded(model), Bytes()
+    tokenizer.eos_id = None
+    rows = Rows(ready, tokenizer, 64)
+    work = generate_in_slots(SlotModel.of(ready), rows, plan_slots(requests), SlotRoom(4, 100), steps=8)
+    answers = dict(one for done in work for one in done.answers)
+    assert [answers[one].tokens for one in requests] == [60, 60, 60, 4]
+
+
 def fed_to(model, monkeypatch):
     """Counts positions that the model sees, padding included."""
     seen = []
