@@ -12,16 +12,19 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch.nn.functional import pad, softplus
 from transformers.activations import ACT2FN
 
+from evalsuite.engine import kernels
 from evalsuite.engine.tree import Tree
-from evalsuite.engine.tree_attention import current_tree
 from evalsuite.engine.tree_walk import Walk, walk_of
 
+CONV, SCAN = "causal_conv1d_fn", "mamba2_chunk_scan"
+"""The two functions, by their names in transformers' modules (5.23)."""
 WEIGHTS_AT_ONCE = 1 << 20
 """Weights (blocks x heads x length x length) that are in memory at a time: few enough for the caches."""
 
@@ -32,31 +35,51 @@ _current = threading.local()
 def walking(model: Any, tree: Tree) -> Iterator[None]:
     """Within this context the Mamba-2 layers of a transformers `model` see `tree` in their row."""
     mixing = {sys.modules[type(layer).__module__] for layer in model.modules()}
-    mixing = {module for module in mixing if all(hasattr(module, name) for name in OVER_A_TREE)}
+    mixing = {module for module in mixing if all(hasattr(module, name) for name in (CONV, SCAN))}
     for module in mixing:
         _teach(module)
-    _current.walk = walk_of(tree) if mixing else None
+    _current.over_the_tree = over_a_tree(tree) if mixing else {}
     try:
         yield
     finally:
-        _current.walk = None
+        _current.over_the_tree = {}
+
+
+def over_a_tree(tree: Tree) -> dict[str, Callable[..., Any]]:
+    """What stands in for transformers' two functions: kernels of our own on a GPU, torch elsewhere."""
+    if kernels.why_not(str(tree.ids.device)):
+        walk = walk_of(tree)
+        return {CONV: partial(tree_conv, walk), SCAN: _counted(tree, partial(tree_scan, walk))}
+    from evalsuite.engine.kernels.conv import path_conv
+    from evalsuite.engine.kernels.scan import path_scan
+    from evalsuite.engine.kernels.tables import tables_of
+
+    tables = tables_of(tree)
+    return {CONV: partial(path_conv, tables), SCAN: _counted(tree, partial(path_scan, tables))}
+
+
+def _counted(tree: Tree, scan: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def counting(*args: Any, **options: Any) -> torch.Tensor:
+        tree.layers += 1
+        return scan(*args, **options)
+
+    return counting
 
 
 def _teach(module: Any) -> None:
-    """Let a module's functions do, within `walking` and in its thread alone, what `OVER_A_TREE` says."""
-    for name, over_a_tree in OVER_A_TREE.items():
+    """Let a module's two functions do, within `walking` and in its thread alone, what `over_a_tree` says."""
+    for name in (CONV, SCAN):
         usual = getattr(module, name)
-        if not hasattr(usual, "over_a_tree"):
-            setattr(module, name, _either(usual, over_a_tree))
+        if not hasattr(usual, "walks"):
+            setattr(module, name, _either(name, usual))
 
 
-def _either(usual: Callable[..., Any], over_a_tree: Callable[..., Any]) -> Callable[..., Any]:
+def _either(name: str, usual: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(usual)
     def chosen(*args: Any, **options: Any) -> Any:
-        walk = getattr(_current, "walk", None)
-        return usual(*args, **options) if walk is None else over_a_tree(walk, *args, **options)
+        return getattr(_current, "over_the_tree", {}).get(name, usual)(*args, **options)
 
-    chosen.over_a_tree = over_a_tree  # type: ignore[attr-defined]
+    chosen.walks = True  # type: ignore[attr-defined]
     return chosen
 
 
@@ -128,7 +151,6 @@ def tree_scan(
     Returns:
         (1, tokens, heads, width), float32.
     """
-    current_tree().layers += 1
     steps = dt[0] if dt_bias is None else dt[0] + dt_bias.to(dt.dtype)
     steps = (softplus(steps) if dt_softplus else steps).clamp(*dt_limit)
     x = hidden_states[0].float()
@@ -136,11 +158,6 @@ def tree_scan(
     result, sums = _within_blocks(walk, written, steps.double() * A.double(), B, C)
     _across_blocks(walk, written, sums, B, C, result)
     return (result if D is None else result.addcmul_(x, D.float()[:, None]))[None]
-
-
-OVER_A_TREE: dict[str, Callable[..., Any]] = {"causal_conv1d_fn": tree_conv, "mamba2_chunk_scan": tree_scan}
-"""What stands in for the two functions, by their names in transformers' modules (5.23). Kernels for a GPU would
-take these places: all that they need of the tree is in the walk."""
 
 
 def _within_blocks(

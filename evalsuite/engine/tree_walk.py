@@ -7,7 +7,9 @@ import numpy as np
 import torch
 
 from evalsuite.engine.pack import Pack
+from evalsuite.engine.plan import Ints
 from evalsuite.engine.tree import Blocks, Tree, bucketed, padded
+from evalsuite.engine.upload import on_device
 
 CHUNK = 64
 """Tokens of a block at most: within one, work grows with the square of its length."""
@@ -40,21 +42,46 @@ class Walk:
     """(tokens + 1,) positions of the tokens before each; the one behind the row stands for none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A chunk before anything is on a device."""
+
+    block: int
+    source: int
+    """Slot of the state that it starts from; -1 at the beginning of a sequence."""
+    slot: int
+    readers: list[int]
+    """Blocks that go on from it."""
+
+
 def walk_of(tree: Tree) -> Walk:
     """Cut a tree; on its device."""
     pack, device = tree.pack, str(tree.ids.device)
-    stretches, before = _cut(pack)
+    edges, steps, slots = steps_of(pack)
+    stretches = [*pairwise(edges.tolist())]
     blocks = [
         padded(bucket, device) for bucket in bucketed([(start, stop, True) for start, stop in stretches])
     ]
-    parents = np.append(np.where(pack.parents < 0, len(pack), pack.parents), len(pack))
-    chunks = _chunks(stretches, before, device)
-    return Walk(
-        [(one, tree.seen_in(one)) for one in blocks],
-        chunks,
-        max((chunk.slot for chunk in chunks), default=-1) + 1,
-        torch.from_numpy(parents).to(device),
-    )
+    positions = [np.concatenate([np.arange(*stretches[block]) for block in step.readers]) for step in steps]
+    parents, *readers = on_device([parents_of(pack), *positions], device)
+    chunks = [
+        Chunk(slice(*stretches[step.block]), None if step.source < 0 else step.source, step.slot, read)
+        for step, read in zip(steps, readers, strict=True)
+    ]
+    return Walk([(one, tree.seen_in(one)) for one in blocks], chunks, slots, parents)
+
+
+def parents_of(pack: Pack) -> Ints:
+    """`Walk.parents`."""
+    return np.append(np.where(pack.parents < 0, len(pack), pack.parents), len(pack))
+
+
+def steps_of(pack: Pack) -> tuple[Ints, list[Step], int]:
+    """Where blocks begin, and the end of the row; the chunks in their order; and how many slots they take."""
+    stretches, before = _cut(pack)
+    steps = _steps(before)
+    edges = np.array([0, *(stop for _, stop in stretches)], np.int64)
+    return edges, steps, max((step.slot for step in steps), default=-1) + 1
 
 
 def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
@@ -76,7 +103,7 @@ def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
     return stretches, before
 
 
-def _chunks(stretches: list[tuple[int, int]], before: list[int], device: str) -> list[Chunk]:
+def _steps(before: list[int]) -> list[Step]:
     """The blocks that others go on from.
 
     The last one that goes on from a chunk takes its slot, the ones before that the next slot, which is free
@@ -88,17 +115,7 @@ def _chunks(stretches: list[tuple[int, int]], before: list[int], device: str) ->
     read = sorted(readers.keys() - {-1})
     last = {before[block]: block for block in read}
     slots = {-1: -1}
-    chunks = []
     for block in read:
         source = before[block]
         slots[block] = slots[source] + (source < 0 or block != last[source])
-        positions = np.concatenate([np.arange(*stretches[one]) for one in readers[block]])
-        chunks.append(
-            Chunk(
-                slice(*stretches[block]),
-                None if source < 0 else slots[source],
-                slots[block],
-                torch.from_numpy(positions).to(device),
-            )
-        )
-    return chunks
+    return [Step(block, slots[before[block]], slots[block], readers[block]) for block in read]
