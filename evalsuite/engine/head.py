@@ -66,9 +66,10 @@ def _float32_logits(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor
         return float32_linear(hidden, head.weight, head.bias)
     from torch.distributed.tensor import DTensor, Replicate, Shard
 
-    weight, bias = (None if part is None else part.to_local() for part in (head.weight, head.bias))
-    local = float32_linear(hidden, weight, bias)
-    shape = (*local.shape[:-1], head.out_features)
+    divided_head: Any = head
+    bias = None if head.bias is None else divided_head.bias.to_local()
+    local = float32_linear(hidden, divided_head.weight.to_local(), bias)
+    shape = torch.Size((*local.shape[:-1], head.out_features))
     stride = torch.empty(shape, device="meta").stride()
     divided = DTensor.from_local(local, mesh, [Shard(-1)], run_check=False, shape=shape, stride=stride)
     return divided.redistribute(placements=[Replicate()]).to_local()
