@@ -9,14 +9,17 @@ nothing else ran.
 """
 
 import argparse
+import functools
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from hflm import Asking, by_evalsuite, by_hflm, counting, difference
 
 from evalsuite.ask import Asked, ask
 from evalsuite.checkpoints import resolve
@@ -24,7 +27,7 @@ from evalsuite.engine import TransformersEngine
 from evalsuite.engine.work import work_of
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
-from evalsuite.types import Generated, GenerateRequest, Request, Score, ScoreRequest
+from evalsuite.types import GenerateRequest, Request, ScoreRequest
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ WORKLOADS = {
     "arc_letters": Workload("arc_challenge:letters@25", 24),
     "arc_letters_fixed": Workload("arc_challenge:letters@25", 96, fixed_shots=True),
     "gsm8k": Workload("gsm8k", 40, cap=256),
+    "gsm8k_cot": Workload("lm_eval/gsm8k_cot", 40, cap=256),
     "humaneval": Workload("lm_eval/humaneval", 32, cap=256),
 }
 COLUMNS = (
@@ -69,10 +73,6 @@ class Turn:
     """That the model computed."""
 
 
-Asking = tuple[Request, str]
-"""A request and its context as text."""
-
-
 class _Side:
     """A model in a process of its own. One instance per process, made by `_begin`."""
 
@@ -88,55 +88,20 @@ class _Side:
             self._model = AutoModelForCausalLM.from_pretrained(
                 files.folder, gguf_file=files.gguf_file, dtype=dtype, local_files_only=True
             ).eval()
-        self._positions = 0
-        self._model.base_model.register_forward_pre_hook(self._count, with_kwargs=True)
 
     def turn(self, askings: Sequence[Asking], threads: int, batch: int) -> Turn:
         import torch
 
         torch.set_num_threads(threads)
-        answer = self._by_evalsuite if self._ours else self._by_hflm(batch)
+        if self._ours:
+            answer = functools.partial(by_evalsuite, self._engine)
+        else:
+            answer = by_hflm(self._model, self._engine.tokenizer._tokenizer, batch)
         answer(askings[:PREVIEW])
-        self._positions = 0
-        wall, cpu = time.perf_counter(), time.process_time()
-        answers = answer(askings)
-        return Turn(answers, time.perf_counter() - wall, time.process_time() - cpu, self._positions)
-
-    def _count(self, module: Any, args: tuple, options: dict) -> None:
-        self._positions += options.get("input_ids", *args[:1]).numel()
-
-    def _by_evalsuite(self, askings: Sequence[Asking]) -> list[Any]:
-        scores = [request for request, _ in askings if isinstance(request, ScoreRequest)]
-        texts = [request for request, _ in askings if isinstance(request, GenerateRequest)]
-        found: dict[Request, Any] = {}
-        for block in (*self._engine.score(scores), *self._engine.generate(texts)):
-            for request, response in block.answers:
-                assert isinstance(response, Score | Generated), response
-                found[request] = response.log_likelihood if isinstance(response, Score) else response.text
-        return [found[request] for request, _ in askings]
-
-    def _by_hflm(self, batch: int) -> Callable[[Sequence[Asking]], list[Any]]:
-        from lm_eval.api.instance import Instance
-        from lm_eval.models.huggingface import HFLM
-
-        hflm = HFLM(pretrained=self._model, tokenizer=self._engine.tokenizer._tokenizer, batch_size=batch)
-
-        def answer(askings: Sequence[Asking]) -> list[Any]:
-            if isinstance(askings[0][0], ScoreRequest):
-                pairs = [([*one.context], [*one.continuation]) for one, _ in askings]  # type: ignore[union-attr]
-                encoded = [(("", str(n)), *pair) for n, pair in enumerate(pairs)]
-                return [total for total, _ in hflm._loglikelihood_tokens(encoded, disable_tqdm=True)]
-            asked = [
-                Instance("generate_until", {}, (text, _settings(one)), n)  # type: ignore[arg-type]
-                for n, (one, text) in enumerate(askings)
-            ]
-            return hflm.generate_until(asked, disable_tqdm=True)
-
-        return answer
-
-
-def _settings(request: GenerateRequest) -> dict[str, Any]:
-    return {"until": [*request.stop], "max_gen_toks": request.max_tokens, "do_sample": False}
+        with counting(self._model) as computed:
+            wall, cpu = time.perf_counter(), time.process_time()
+            answers = answer(askings)
+            return Turn(answers, time.perf_counter() - wall, time.process_time() - cpu, computed.positions)
 
 
 _side: _Side
@@ -192,14 +157,6 @@ def askings_of(asked: Sequence[Asked], cap: int | None) -> list[Asking]:
     return list(found.items())
 
 
-def difference(ours: Turn, theirs: Turn) -> str:
-    """Largest difference of log-likelihoods; or how many texts are the same."""
-    if isinstance(ours.answers[0], str):
-        same = sum(one == other for one, other in zip(ours.answers, theirs.answers, strict=True))
-        return f"{same} of {len(ours.answers)} texts equal"
-    return f"{max(abs(one - other) for one, other in zip(ours.answers, theirs.answers, strict=True)):.1e}"
-
-
 def changed(asked: Sequence[Asked], askings: Sequence[Asking], ours: Turn, theirs: Turn) -> str:
     """Documents whose likeliest choice differs."""
     places = {request: place for place, (request, _) in enumerate(askings)}
@@ -253,7 +210,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
                         f"{other.wall:.1f}",
                         f"{other.wall / mine.wall:.2f}",
                         f"{other.cpu / mine.cpu:.2f}",
-                        difference(mine, other),
+                        difference(mine.answers, other.answers),
                         changed(asked, askings, mine, other),
                     )
 

