@@ -30,6 +30,7 @@ def execute_in_team(
         )
     if setting.workers is not None:
         raise UserError("Workers are processes of their own; leave out either --workers or torchrun.")
+    from evalsuite.engine.make import parse_arguments
     from evalsuite.engine.tensor_parallel import TensorParallelEngine
 
     engine = TensorParallelEngine(
@@ -40,5 +41,6 @@ def execute_in_team(
         trust_remote_code=spec.trust_remote_code,
         verify_weights=setting.verify_weights,
         logits_dtype=spec.logits_dtype,
+        arguments=parse_arguments(spec.engine_args),
     )
     return engine.lead(lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress))

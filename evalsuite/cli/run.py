@@ -46,6 +46,9 @@ def run(
     logits_dtype: Annotated[
         str, typer.Option(help="float32, or model: rounded to the model's data type, as lm-eval's are.")
     ] = "float32",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same requests get the same digits each time; slower.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of sampled generation.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     trust_remote_code: Annotated[
@@ -92,7 +95,11 @@ def run(
         "limit": limit,
         "data": data,
         "engine": engine,
-        "engine_args": [*(engine_arg or []), *([f"base_url={base_url}"] if base_url else [])],
+        "engine_args": [
+            *(engine_arg or []),
+            *([f"base_url={base_url}"] if base_url else []),
+            *(["deterministic=yes"] if deterministic else []),
+        ],
         "device": device,
         "dtype": dtype,
         "logits_dtype": logits_dtype,

@@ -31,6 +31,8 @@ class LoadedModel:
     """Names that its forward takes."""
     rounded_logits: bool = False
     """Logits and log-probabilities have the model's data type, not float32."""
+    fixed_sizes: bool = False
+    """Packs are padded to few sizes, and the head's rows to one (`deterministic`)."""
 
     @property
     def is_recurrent(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import openai_settings, vllm_settings
+from evalsuite.engine import deterministic, openai_settings, vllm_settings
 from evalsuite.engine.openai_engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.transformers_engine import TransformersEngine
@@ -27,7 +27,7 @@ class EngineKind:
 
 
 ENGINES: dict[str, EngineKind] = {
-    "native": EngineKind(TransformersEngine),
+    "native": EngineKind(TransformersEngine, frozenset({deterministic.SETTING})),
     "openai": EngineKind(OpenAIEngine, openai_settings.SETTINGS, openai_settings.TUNING, needs_files=False),
     "vllm": EngineKind(VllmEngine, vllm_settings.SETTINGS, vllm_settings.TUNING),
 }

@@ -29,6 +29,17 @@ class Pack:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def filled(self, size: int) -> "Pack":
+        """With tokens behind it that nobody reads, each a sequence of its own, up to so many in all."""
+        more = size - len(self)
+        zeros = np.zeros(more, np.int64)
+        return Pack(
+            np.concatenate([self.ids, zeros]),
+            np.concatenate([self.depths, zeros]),
+            np.concatenate([self.parents, zeros - 1]),
+            np.concatenate([self.ends, np.arange(len(self), size) + 1]),
+        )
+
     @cached_property
     def nodes(self) -> "Nodes":
         """The tree by stretches of tokens that follow each other without a branch."""

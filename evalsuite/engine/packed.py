@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from evalsuite.engine.deterministic import fixed_size
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.needs import POSITIONS_PER_CHUNK
 from evalsuite.engine.pack import Reading, lay_requests
@@ -23,6 +24,8 @@ from evalsuite.types import Score, ScoreRequest
 def score_run(loaded: LoadedModel, plan: ScorePlan, run: Run) -> list[tuple[ScoreRequest, Score]]:
     """Answers to everything that is read from the inputs of a run."""
     pack, reading = lay_requests(plan, run)
+    if loaded.fixed_sizes:
+        pack = pack.filled(fixed_size(len(pack)))
     output = run_body(loaded, tree_of(pack, loaded.device))
     log_probs, is_best = _read(loaded, output, reading)
     ends = np.cumsum([0, *(len(one.continuation) for one in reading.requests)]).tolist()
@@ -71,7 +74,10 @@ def _read(loaded: LoadedModel, output: Any, reading: Reading) -> tuple[list[floa
     found = torch.empty(2, len(tokens), device=tokens.device)
     for start, first, last in zip(starts.tolist(), edges.tolist(), edges[1:].tolist(), strict=False):
         within = order[first:last]
-        logits = logits_at(loaded, output, rows[start : start + POSITIONS_PER_CHUNK])
+        chunk = rows[start : start + POSITIONS_PER_CHUNK]
+        if loaded.fixed_sizes:
+            chunk = torch.cat([chunk, chunk[-1:].expand(POSITIONS_PER_CHUNK - len(chunk))])
+        logits = logits_at(loaded, output, chunk)
         found[:, within] = torch.stack(
             read_targets(logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits)
         )

@@ -1,7 +1,7 @@
 """The native engine: transformers' models, run in batches planned here."""
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config
-from evalsuite.engine import kernels
+from evalsuite.engine import deterministic, kernels
 from evalsuite.engine.batches import (
     Budget,
     ScoreRow,
@@ -65,6 +65,7 @@ class TransformersEngine:
         logits_dtype: "float32", or "model": logits and log-probabilities rounded to the model's data type
             (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
+        arguments: its own settings, `deterministic=yes` (see `engine.deterministic`).
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class TransformersEngine:
         allow_slow_kernels: bool = False,
         logits_dtype: str = "float32",
         packed: bool = True,
+        arguments: Mapping[str, str] | None = None,
     ) -> None:
         wait_without_spinning()
         self.files = files
@@ -91,6 +93,7 @@ class TransformersEngine:
         self._allow_slow_kernels = allow_slow_kernels
         self._logits_dtype = resolve_logits_dtype(logits_dtype)
         self._packed = packed
+        self._deterministic = deterministic.is_wanted((arguments or {}).get(deterministic.SETTING, "no"))
         self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
         self._loading: Future[LoadedModel] | None = None
         self.notes: tuple[str, ...] = ()
@@ -127,6 +130,8 @@ class TransformersEngine:
             parts.append("packed")
         if self.spread:
             parts.append(SPREAD)
+        if self._deterministic:
+            parts.append(deterministic.SETTING)
         if self._logits_dtype == "model" and self.dtype != "float32":
             parts.append("rounded-logits")
         return " ".join(parts)
@@ -180,6 +185,8 @@ class TransformersEngine:
 
         if self.device == "cpu":
             keep_freed_memory()
+        if self._deterministic:
+            deterministic.switch_on()
         loaded = load_model(
             self.files,
             device=self.device,
@@ -189,6 +196,7 @@ class TransformersEngine:
             rounded_logits=self._logits_dtype == "model",
             spread=self.spread,
         )
+        loaded = replace(loaded, fixed_sizes=self._deterministic)
         self.notes = loaded.notes
         if why := self.device.startswith("cuda") and kernels.why_not(self.device):
             self._tell(f"trees and log-probabilities without our own kernels: {why}")
