@@ -18,7 +18,8 @@ from evalsuite.answering import answer
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.encode import encode_contexts, encode_pairs, encode_rolling
 from evalsuite.engine.make import make_engine
-from evalsuite.errors import UserError
+from evalsuite.engine.placement import resolve_device
+from evalsuite.errors import ModelError, UserError
 from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
 from evalsuite.store import ResponseStore
@@ -67,7 +68,7 @@ class EvalsuiteLM(LM):
             "native",
             resolve(pretrained, revision=revision),
             dtype=dtype,
-            device=device or "auto",
+            device=_device(device),
             trust_remote_code=trust_remote_code,
             verify_weights=False,
             logits_dtype=logits_dtype,
@@ -164,6 +165,15 @@ class EvalsuiteLM(LM):
                     return answer(scores, texts, self.engine, store, bar).by_request
             finally:
                 store.close()
+
+
+def _device(asked: str | None) -> str:
+    """lm-eval's command asks for `cuda:0` where the user asks for nothing; its own backend then takes what there is."""
+    try:
+        return resolve_device(asked or "auto")
+    except ModelError as error:
+        log.warning("%s Taking what there is.", error)
+        return "auto"
 
 
 class TokenBar(Silent):
