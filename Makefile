@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: setup demo test test-slow lint wheel-check reference gate docs schema clean
+.PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs schema clean
 
 setup: $(SETUP)
 
@@ -22,6 +22,10 @@ test: setup lint
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an H100.
+test-kernels: setup
+	$(BIN)/python -m pytest -m slow tests/engine/kernels
 
 lint: setup
 	$(BIN)/ruff check .

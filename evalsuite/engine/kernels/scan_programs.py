@@ -2,7 +2,8 @@
 
 Names of sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` numbers per channel of a head.
 Sums of decays, and their differences, are float64, as in `tree_mamba`. Products are taken on tensor cores, with sums
-in float32: of float32 inputs in three parts ("tf32x3"), of half-precision ones, which tf32 holds exactly, in one.
+in float32 (`PRECISION`): with float32 inputs in three parts ("tf32x3"); with half-precision ones, which tf32 holds
+exactly, in one ("tf32").
 """
 
 import triton
@@ -10,6 +11,16 @@ import triton.language as tl
 
 SOFTPLUS_IS_LINEAR = tl.constexpr(20.0)
 """From here on, as torch has it."""
+
+
+@triton.jit
+def _rounded(value, PRECISION: tl.constexpr):
+    """A factor of a product with the ten bits of tf32, to the nearest: a tensor core would cut off the others."""
+    if PRECISION == "tf32":
+        bits = value.to(tl.int32, bitcast=True)
+        nearest = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+        value = tl.where(value == value, nearest, value)
+    return value
 
 
 @triton.jit(do_not_specialize=["tokens"])
@@ -75,7 +86,7 @@ def within_blocks(
         weights = tl.where(seen, left * scores * step[None, :], 0.0)
         of_head = head * width + column
         value = tl.load(x + row[:, None] * x_stride + of_head[None, :], mask=there, other=0.0).to(tl.float32)
-        found = tl.dot(weights, value, input_precision=PRECISION)
+        found = tl.dot(_rounded(weights, PRECISION), value, input_precision=PRECISION)
         if SKIP:
             found += tl.load(D + head).to(tl.float32) * value
         tl.store(result + row[:, None] * (heads * width) + of_head[None, :], found, mask=there)
@@ -93,7 +104,7 @@ def _add_read(
     kept = tl.exp(tl.load(sums + row, mask=inside, other=0.0).to(tl.float32))
     target = result + row[:, None] * result_stride + of_head[None, :]
     there = inside[:, None] & column_real[None, :]
-    found = tl.dot(read, behind, input_precision=PRECISION) * kept[:, None]
+    found = tl.dot(read, _rounded(behind, PRECISION), input_precision=PRECISION) * kept[:, None]
     tl.store(target, tl.load(target, mask=there, other=0.0) + found, mask=there)
 
 
@@ -132,7 +143,8 @@ def across_blocks(
             mask=inside[:, None] & (at < state)[None, :], other=0.0,
         ).to(tl.float32)  # fmt: skip
         left = tl.exp(tl.where(inside, whole - total, 0.0).to(tl.float32)) * step
-        behind = tl.dot(tl.trans(written), value * left[:, None], input_precision=PRECISION)
+        put = _rounded(value * left[:, None], PRECISION)
+        behind = tl.dot(tl.trans(written), put, input_precision=PRECISION)
         if source >= 0:
             before = tl.load(states + source * (heads * state * width) + place, mask=kept, other=0.0)
             behind += before * tl.exp(whole.to(tl.float32))

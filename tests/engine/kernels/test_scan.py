@@ -70,15 +70,17 @@ def test_it_is_that_of_torch_across_blocks_of_full_length(shape):
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_half_precision_inputs_are_taken_as_they_are(half):
-    """The result is that of float32 from the same rounded inputs: nothing else is rounded to their type."""
+def test_with_half_precision_inputs_nothing_else_is_rounded_to_their_type(half):
+    """The result is that of float32 from the same inputs, up to the rounding of one factor of each product."""
     tables, walk, tokens = tables_over(BRANCHING)
     inputs = {
         name: value if name == "A" else value.to(half)
         for name, value in inputs_of("powers of two", tokens).items()
     }
     exact = tree_scan(walk, **{name: value.float() for name, value in inputs.items()}, dt_softplus=True)
-    assert_near(path_scan(tables, **there(inputs), dt_softplus=True), exact, HALF_OF_SCALE)
+    found = path_scan(tables, **there(inputs), dt_softplus=True)
+    assert_near(found, exact, HALF_OF_SCALE)
+    assert abs(((found.cpu() - exact) * exact).sum() / exact.square().sum()) <= HALF_OF_SCALE / 10, "a bias"
 
 
 def test_it_reads_the_columns_that_a_mixer_cuts_from_its_projection():
@@ -119,10 +121,12 @@ def test_small_steps_keep_their_digits():
     assert (found - exact).abs().max() <= 1e-5 * exact.abs().max()
 
 
-def test_no_number_is_not_made_one():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_number_is_not_made_one(dtype):
     tables, _, tokens = tables_over([tuple(range(70)), (900, 901)])
     inputs = inputs_of("few", tokens)
     inputs["dt"][0, 5] = float("nan")
+    inputs["hidden_states"] = inputs["hidden_states"].to(dtype)
     found = path_scan(tables, **there(inputs), dt_softplus=True, dt_limit=(0.001, 1.0)).cpu()
     assert found[0, 5:70].isnan().all()
     assert not found[0, :5].isnan().any()

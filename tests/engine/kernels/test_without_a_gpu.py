@@ -1,0 +1,66 @@
+"""Runs the kernels' tests where there is no GPU, with Triton brought into a folder of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+TRITON = "triton==3.9.0"
+"""The first whose interpreter works with NumPy 2.4 (of 3.6, which does not, and 3.9, which does)."""
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def triton_folder(tmp_path_factory) -> Iterator[Path]:
+    """A folder with Triton alone: 290 MB to fetch, 700 MB on the disk until the tests are over."""
+    folder = tmp_path_factory.mktemp("triton")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(folder),
+        TRITON,
+    ]
+    if subprocess.run(command).returncode:
+        pytest.skip(f"{TRITON} could not be fetched")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels' tests run on the GPU")
+@pytest.mark.parametrize(
+    "tests",
+    [["test_conv.py", "test_log_sums.py"], ["test_scan.py"], ["test_models.py"], ["test_compile.py"]],
+    ids=lambda tests: tests[0],
+)
+def test_the_kernels_pass(tests, triton_folder):
+    interpreted = "0" if tests == ["test_compile.py"] else "1"
+    environment = os.environ | {
+        "PYTHONPATH": str(triton_folder), "TRITON_INTERPRET": interpreted,
+        "TRITON_CACHE_DIR": str(triton_folder / "cache"),
+    }  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *(str(HERE / one) for one in tests),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    summary = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "passed" in summary
+    assert "skipped" not in summary
