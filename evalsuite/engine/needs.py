@@ -44,7 +44,10 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
     item = ITEM_BYTES[dtype]
     # An MLP holds three tensors of its inner width; attention holds nine of the model's (queries, spread keys and
     # values, their copies by block, the rotated ones, the result), and both the residual and its normalised form.
-    a_token = item * (2 * width + max(3 * inner, 9 * width))
+    # A Mamba-2 layer holds, for each of its channels, the projection, the convolution's input and result, and in
+    # float32 the result of the convolution, what is written to the state and what is read from it.
+    recurrent = (5 * item + 22) * _recurrent_channels(config)
+    a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
     parameters = [count_parameters(path) for path in weight_files(files)]
     known = sum(count * item for count in parameters if count is not None)
     sizes = sum(
@@ -74,6 +77,22 @@ def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) 
     while tokens > FEWEST_TOKENS and needs.activations(tokens) > room:
         tokens //= 2
     return tokens
+
+
+HEADS_AND_WIDTHS = (
+    ("mamba_num_heads", "mamba_head_dim"),
+    ("mamba_n_heads", "mamba_d_head"),
+    ("n_mamba_heads", "mamba_headdim"),
+)
+"""What families call the number and the width of their Mamba-2 heads."""
+
+
+def _recurrent_channels(config: Mapping[str, Any]) -> int:
+    """Of a Mamba-2 layer; 0 where there is none."""
+    for heads, width in HEADS_AND_WIDTHS:
+        if heads in config:
+            return _first(config, (heads,), 0) * _first(config, (width,), 64)
+    return 0
 
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:

@@ -12,6 +12,7 @@ from evalsuite.errors import ModelError
 from evalsuite.types import Failure, ScoreRequest
 
 from .decoders import decoder
+from .hybrids import SCAN, hybrid
 from .tiny import loaded, save, tiny_gpt2, tiny_hybrids, tiny_llama
 
 SHOTS = tuple(range(20, 30))
@@ -212,3 +213,11 @@ def test_a_gguf_or_safetensors_configuration_has_the_sizes_that_the_estimate_nee
     needed = needs.needs_of(llama_files, "float32")
     width, inner = config["hidden_size"], config["intermediate_size"]
     assert needed.a_token == 4 * (2 * width + max(3 * inner, 9 * width))
+
+
+def test_a_hybrid_needs_memory_for_the_channels_of_its_recurrent_layers(tmp_path):
+    files = resolve(str(save(hybrid("Bamba", **SCAN, num_hidden_layers=2, attn_layer_indices=[1]), tmp_path)))
+    config = json.loads((files.folder / "config.json").read_text())
+    channels = config["mamba_n_heads"] * config["mamba_d_head"]
+    held = needs.needs_of(files, "float32").a_token - 4 * 2 * config["hidden_size"]
+    assert held > 5 * 4 * channels > 4 * 3 * config["intermediate_size"]
