@@ -45,28 +45,23 @@ def share_of(
 ) -> frozenset[Request]:
     """The requests that a shard answers: whole parts of the plan, each kind balanced by its tokens."""
     of_scores, of_texts = engine.parts(scores), engine.parts(texts)
-    sizes = [tokens_of(part) for part in of_scores]
-    scored = dealt(sizes, [0] * shard.count)
-    loads = [sum(sizes[place] for place in places) for places in scored]
-    written = dealt([tokens_of(part) for part in of_texts], loads)
+    scored = dealt([tokens_of(part) for part in of_scores], shard.count)[shard.index]
+    # Tokens of two kinds of work do not compare, but who has most of one takes least of the other.
+    written = dealt([tokens_of(part) for part in of_texts], shard.count)[-1 - shard.index]
     return frozenset(
         (
-            *(one for place in scored[shard.index] for one in of_scores[place]),
-            *(one for place in written[shard.index] for one in of_texts[place]),
+            *(one for place in scored for one in of_scores[place]),
+            *(one for place in written for one in of_texts[place]),
         )
     )
 
 
-def dealt(sizes: Sequence[int], before: Sequence[int]) -> list[list[int]]:
-    """Places of `sizes` for each shard: the largest first, each to the shard with least so far.
-
-    Of several such shards the one with least `before` takes it: the sums over two kinds of work do not
-    compare, but who has less of one takes more of the other.
-    """
-    places: list[list[int]] = [[] for _ in before]
-    loads = [0] * len(before)
+def dealt(sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Places of `sizes` in `count` heaps, the largest first, each to the smallest heap; the largest heap first."""
+    heaps: list[list[int]] = [[] for _ in range(count)]
+    loads = [0] * count
     for place in sorted(range(len(sizes)), key=lambda one: (-sizes[one], one)):
-        least = min(range(len(before)), key=lambda one: (loads[one], before[one], one))
-        places[least].append(place)
+        least = min(range(count), key=lambda one: (loads[one], one))
+        heaps[least].append(place)
         loads[least] += sizes[place]
-    return places
+    return [heaps[one] for one in sorted(range(count), key=lambda one: (-loads[one], one))]

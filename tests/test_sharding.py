@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import ADDRESSES, Bench, read_json
+from runs import ADDRESSES, Bench, ScriptedEngine, read_json
 
 import evalsuite
 from evalsuite.errors import StorageError, UserError
 from evalsuite.results.read import open_run
-from evalsuite.sharding import Shard, dealt
+from evalsuite.sharding import Shard, dealt, share_of
+from evalsuite.types import GenerateRequest, ScoreRequest
 
 
 @pytest.mark.parametrize(
@@ -38,16 +39,21 @@ def test_a_shard_is_written_as_it_is_read():
 sizes = st.lists(st.integers(0, 50), max_size=30)
 
 
-@given(sizes, st.lists(st.integers(0, 50), min_size=1, max_size=6))
-def test_every_part_is_dealt_once_and_nobody_has_more_than_the_largest_part_too_much(sizes, before):
-    places = dealt(sizes, before)
+@given(sizes, st.integers(1, 6))
+def test_every_part_is_dealt_once_and_nobody_has_more_than_the_largest_part_too_much(sizes, count):
+    places = dealt(sizes, count)
     assert sorted(place for some in places for place in some) == list(range(len(sizes)))
     loads = [sum(sizes[place] for place in some) for some in places]
+    assert loads == sorted(loads, reverse=True)
     assert max(loads) - min(loads) <= max(sizes, default=0)
 
 
-def test_who_has_less_of_one_kind_of_work_takes_the_larger_share_of_the_other():
-    assert dealt([5, 3, 3], [10, 0]) == [[1, 2], [0]]
+def test_who_has_most_of_one_kind_of_work_takes_least_of_the_other():
+    engine = ScriptedEngine(block=1)
+    scores = [ScoreRequest((5,) * length, (6,)) for length in (9, 5, 3)]
+    texts = [GenerateRequest((7,) * length, (), 4) for length in (20, 4, 2)]
+    shares = [share_of(Shard(index, 2), engine, scores, texts) for index in range(2)]
+    assert shares == [{scores[0], texts[1], texts[2]}, {scores[1], scores[2], texts[0]}]
 
 
 @pytest.fixture(scope="module")
