@@ -1,14 +1,21 @@
 """`--deterministic`: what is promised holds, and sizes are fixed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from evalsuite.engine import TransformersEngine, packed
 from evalsuite.engine.deterministic import fixed_size
 from evalsuite.engine.make import make_engine
+from evalsuite.engine.packed import score_run
+from evalsuite.engine.plan import plan_scoring
 from evalsuite.errors import UserError
 
+from .hybrids import nemotron_h
+from .test_packed import questions
 from .test_packed_engine import REQUESTS, answers_of, furthest
+from .tiny import loaded, tiny_llama
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +62,16 @@ def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypat
     assert seen == {"layers": {256}, "head": {16}}
     plain = answers_of(TransformersEngine(llama_files, device="cpu").score(REQUESTS))
     assert furthest(scores[len(REQUESTS)], plain) < 1e-5
+
+
+@pytest.mark.parametrize("make", [tiny_llama, nemotron_h])
+def test_tokens_that_fill_a_pack_change_no_score(make):
+    ready, asked = loaded(make()), questions(documents=3)
+    plan = plan_scoring(asked, 10_000)
+    plain = dict(answer for run in plan.runs for answer in score_run(ready, plan, run))
+    filling = replace(ready, fixed_sizes=True)
+    filled = dict(answer for run in plan.runs for answer in score_run(filling, plan, run))
+    assert furthest(filled, plain) < 2e-5
 
 
 @pytest.mark.parametrize(("tokens", "size"), [(1, 256), (256, 256), (257, 512), (8192, 8192), (9000, 16384)])
