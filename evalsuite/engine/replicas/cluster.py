@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from evalsuite.errors import UserError
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """On this machine: what workers send and have not yet been heard on; a part is well under a megabyte."""
+
+REACHED_WITHIN = 10.0
+"""Seconds in which a cluster's address has to take a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ def connect(address: str | None) -> bool:
     ray = ray_package()
     if ray.is_initialized():
         return False
+    if address:
+        _refuse_unreachable(address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     with _signals_kept(), _authentication_unsaid():
         try:
@@ -72,6 +78,17 @@ def connect(address: str | None) -> bool:
     # Ray prints at length on standard output, where results belong, that a worker was lost; the run log says it.
     ray._private.worker.print_to_stdstream = lambda *said, **how: None
     return True
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Ray itself tries for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit() and "/" not in address):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise UserError(f"There is no Ray cluster at {address}: {error.strerror or error}.") from None
 
 
 def share_out(workers: int | None, gpus: float | None, device: str) -> Share:

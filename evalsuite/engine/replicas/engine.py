@@ -166,4 +166,6 @@ class ReplicatedEngine:
 
 
 def _positions(piece: Piece[R]) -> frozenset[int]:
+    if not piece.answered:
+        return frozenset()
     return frozenset(index for index, one in enumerate(piece.requests) if one in piece.answered)

@@ -35,6 +35,8 @@ class Piece(Generic[R]):
     @property
     def left(self) -> tuple[R, ...]:
         """Requests that need an answer."""
+        if not self.answered:
+            return self.requests
         return tuple(one for one in self.requests if one not in self.answered)
 
 

