@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 Fault = Callable[[int, dict], str | None]
-"""What goes wrong with the n-th completion asked for (from 0): drop, hang, die, or a status such as 500."""
+"""What goes wrong with the n-th completion asked for (from 0): drop, hang, die, restart, or a status such as 500."""
 
 
 @dataclass
@@ -97,6 +97,11 @@ class CompletionsServer:
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def restart(self) -> None:
+        self.die()
+        time.sleep(1)
+        self.start()
 
     def models(self) -> dict:
         told = {
@@ -284,10 +289,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "drop":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-        elif fault == "die":
+        elif fault in ("die", "restart"):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-            threading.Thread(target=self.served.die, daemon=True).start()
+            then = self.served.die if fault == "die" else self.served.restart
+            threading.Thread(target=then, daemon=True).start()
         elif fault == "nonsense":
             self._send(200, {"message": "Hello"})
         else:
