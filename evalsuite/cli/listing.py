@@ -42,8 +42,6 @@ def listing(
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
     for row in shown:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    if kind is Kind.TASKS:
-        typer.echo("lm_eval/NAME also runs lm-eval's own definitions: evalsuite list lm-eval", err=True)
 
 
 def _tasks(include: list) -> list[dict[str, Any]]:
