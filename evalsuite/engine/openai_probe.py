@@ -167,10 +167,12 @@ async def _hidden(completer: Completer, sent: _Sent, most: int) -> int:
             raise Malformed("it does not give the log-probabilities of an echoed prompt")
         if whole.finish != "length" or whole.prompt_tokens is None:
             continue
-        hidden = whole.prompt_tokens + (whole.completion_tokens or 1) - len(whole.listed)
+        expected = whole.prompt_tokens + (whole.completion_tokens or 1)
+        hidden = expected - len(whole.listed)
         if not 0 <= hidden <= most:
             raise Malformed(
-                f"an echoed prompt of {whole.prompt_tokens} tokens comes with {len(whole.listed)} log-probabilities"
+                f"an echoed prompt of {whole.prompt_tokens} tokens and what follows it come with {len(whole.listed)} "
+                f"log-probabilities in place of {expected}"
             )
         place = await _place(completer, sent, text, whole, hidden)
         _compare(whole.listed[place].best, alone.listed[-1].log_prob)
