@@ -12,9 +12,8 @@ ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 POSITIONS_PER_CHUNK = 256
 """Positions whose vocabulary is normalised at a time: log-probabilities take as much room as logits."""
 
-MOST_TOKENS = {"cpu": 2**13}
-"""Tokens of a packed forward pass, by kind of device; more of them save little (docs/performance.md)."""
-MOST_TOKENS_ELSEWHERE = 2**14
+MOST_TOKENS = 2**14
+"""Tokens of a packed forward pass where memory is ample; more of them save little (docs/performance.md)."""
 FEWEST_TOKENS = 2**9
 SHARE = 0.5
 """Of the memory that the weights leave; the rest is for everything else on the machine."""
@@ -58,11 +57,6 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
     return Needs(known + sizes, a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
 
 
-def most_tokens(device: str) -> int:
-    """Tokens of a packed forward pass where memory is ample."""
-    return MOST_TOKENS.get(device.partition(":")[0], MOST_TOKENS_ELSEWHERE)
-
-
 def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) -> int:
     """Tokens of a packed forward pass: as many as are worth it, halved until they fit the memory.
 
@@ -71,7 +65,7 @@ def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) 
     """
     from evalsuite.engine.slots_room import free_bytes
 
-    tokens = most_tokens(device)
+    tokens = MOST_TOKENS
     needs = needs_of(files, dtype)
     room = SHARE * (free_bytes(device) - needs.weights // processes)
     while tokens > FEWEST_TOKENS and needs.activations(tokens) > room:

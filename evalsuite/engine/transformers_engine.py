@@ -165,9 +165,9 @@ class TransformersEngine:
 
     @property
     def _most_tokens(self) -> int:
-        from evalsuite.engine.needs import most_tokens
+        from evalsuite.engine.needs import MOST_TOKENS
 
-        return self._token_budget or most_tokens(self.device)
+        return self._token_budget or MOST_TOKENS
 
     @functools.cached_property
     def _loaded(self) -> "LoadedModel":

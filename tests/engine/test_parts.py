@@ -109,7 +109,7 @@ def test_parts_scored_alone_give_every_digit_of_the_whole(llama_files, packed):
 
 
 def test_so_they_do_where_memory_is_short_and_a_part_takes_several_packs(llama_files, monkeypatch):
-    monkeypatch.setattr(needs, "MOST_TOKENS", {"cpu": 60})
+    monkeypatch.setattr(needs, "MOST_TOKENS", 60)
     monkeypatch.setattr(needs, "FEWEST_TOKENS", 10)
     ample = TransformersEngine(llama_files, device="cpu").parts(SCORES)
     monkeypatch.setattr(needs, "SHARE", 0.0)

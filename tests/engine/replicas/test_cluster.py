@@ -102,7 +102,7 @@ def test_a_node_that_is_killed_changes_no_answer(tmp_path, cluster, model, stage
 @pytest.fixture
 def small_parts(monkeypatch):
     """Many parts for few documents. It is enough that the driver cuts so: parts are answered as they come."""
-    monkeypatch.setitem(needs.MOST_TOKENS, "cpu", 1024)
+    monkeypatch.setattr(needs, "MOST_TOKENS", 1024)
     monkeypatch.setattr(placement, "CPU_BUDGET", replace(placement.CPU_BUDGET, rows=1))
 
 
