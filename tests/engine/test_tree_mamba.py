@@ -10,12 +10,10 @@ from evalsuite.engine import tree_mamba, tree_walk
 from evalsuite.engine.pack import lay
 from evalsuite.engine.plan import sort_inputs, sortable
 from evalsuite.engine.tree import Tree, tree_of
-from evalsuite.engine.tree_attention import attending
 from evalsuite.engine.tree_mamba import tree_conv, tree_scan
 from evalsuite.engine.tree_walk import Walk, walk_of
 
 from .test_packed import trees_of_requests
-from .tiny import tiny_llama
 
 HEADS, WIDTH, GROUPS, STATE = 4, 3, 2, 5
 
@@ -99,11 +97,6 @@ def random_inputs(tokens: int, seed: int = 0) -> dict[str, torch.Tensor]:
     }
 
 
-def scan(walk: Walk, tree: Tree, **options) -> torch.Tensor:
-    with attending(tiny_llama(), tree):
-        return tree_scan(walk, **options)
-
-
 @settings(deadline=None)
 @given(
     sequences=some_sequences,
@@ -123,7 +116,7 @@ def test_the_recurrence_is_that_of_each_path(sequences, chunk, at_once, softplus
     options = {"dt_softplus": softplus, "dt_limit": limit}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tree_mamba, "WEIGHTS_AT_ONCE", at_once)
-        found = scan(walk, tree, **inputs, **options)
+        found = tree_scan(walk, **inputs, **options)
     for path in paths:
         of_path = {
             name: value[:, path] if name in ("hidden_states", "dt", "B", "C") else value
@@ -154,7 +147,7 @@ def test_steps_that_forget_everything_cost_those_behind_them_no_digits():
     dt[:, 3] = 3e4
     inputs |= {"dt": dt, "A": -torch.ones(HEADS)}
     del inputs["D"], inputs["dt_bias"]
-    walk, tree, _ = walk_over([tuple(range(length))], 64)
-    found, exact = scan(walk, tree, **inputs), one_token_after_the_other(**inputs)
+    walk, _, _ = walk_over([tuple(range(length))], 64)
+    found, exact = tree_scan(walk, **inputs), one_token_after_the_other(**inputs)
     assert (found - exact)[:, 4:].abs().max() <= 1e-6 * exact.abs().max()
     assert (found - exact)[:, 4:].abs().max() <= 1e-5 * exact[:, 4:].abs().max()
