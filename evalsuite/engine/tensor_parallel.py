@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.files import read_config
 from evalsuite.engine.placement import resolve_device
 from evalsuite.engine.protocol import Block
 from evalsuite.engine.team import Team
@@ -125,20 +124,19 @@ class TensorParallelEngine(TransformersEngine):
         return loaded
 
     def _refuse_without_plan(self) -> None:
-        config, size = read_config(self.files), self.team.size
-        for name, what in (
-            ("num_attention_heads", "attention heads"),
-            ("num_key_value_heads", "key-value heads"),
-        ):
-            if (config.get(name) or 0) % size:
+        config, size = model_config(self.files, self._trust_remote_code), self.team.size
+        heads = {"num_attention_heads": "attention heads", "num_key_value_heads": "key-value heads"}
+        for name, what in heads.items():
+            count = getattr(config.get_text_config(), name, None)
+            if isinstance(count, int) and count % size:
                 raise ModelError(
-                    f"Model '{self.files.name}' has {config[name]} {what}, which {size} processes cannot share equally; "
+                    f"Model '{self.files.name}' has {count} {what}, which {size} processes cannot share equally; "
                     "use another number, or one process with --device spread."
                 )
         divided = divided_share(self.files, self._trust_remote_code)
         if divided < LEAST_DIVIDED:
             raise ModelError(
-                f"transformers' tensor-parallel plan for '{config.get('model_type')}' divides {divided:.0%} of the "
+                f"transformers' tensor-parallel plan for '{config.model_type}' divides {divided:.0%} of the "
                 "weights and leaves the rest whole in every process; use one process with --device spread (device_map), "
                 "without torchrun."
             )
@@ -260,19 +258,26 @@ class TensorParallelEngine(TransformersEngine):
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset)", re.IGNORECASE)
 
 
-def divided_share(files: ModelFiles, trust_remote_code: bool = False) -> float:
-    """Share of the weights that transformers' plan divides among processes; nothing is loaded."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+def model_config(files: ModelFiles, trust_remote_code: bool = False) -> Any:
+    """transformers' configuration of a model, also of a GGUF file."""
+    from transformers import AutoConfig
 
     from evalsuite.engine.loading import model_folder
 
-    config = AutoConfig.from_pretrained(
+    return AutoConfig.from_pretrained(
         model_folder(files),
         gguf_file=files.gguf_file,
         trust_remote_code=trust_remote_code,
         local_files_only=True,
     )
+
+
+def divided_share(files: ModelFiles, trust_remote_code: bool = False) -> float:
+    """Share of the weights that transformers' plan divides among processes; nothing is loaded."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = model_config(files, trust_remote_code)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     plan = {name for name, style in (model._tp_plan or {}).items() if style not in WHOLE}

@@ -14,8 +14,8 @@ from transformers import LlamaForCausalLM, NemotronConfig, NemotronForCausalLM
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
 from evalsuite.engine.team import ALONE, Team
-from evalsuite.engine.tensor_parallel import divided_share
-from evalsuite.errors import UserError
+from evalsuite.engine.tensor_parallel import TensorParallelEngine, divided_share
+from evalsuite.errors import ModelError, UserError
 
 from .in_team import SCORES, TEXTS, answered
 from .tiny import BOS, EOS, VOCABULARY, save, tiny_gpt2, tiny_llama, tiny_nemotron_h
@@ -166,3 +166,14 @@ def test_a_team_is_read_from_what_torchrun_sets(environment, team):
 def test_a_half_set_environment_is_a_sentence(environment):
     with pytest.raises(UserError, match="as torchrun sets it"):
         Team.of_torchrun(environment)
+
+
+def test_heads_that_cannot_be_shared_equally_are_a_sentence(llama_files, smollm2):
+    """Also of a GGUF file, whose configuration is inside."""
+    for files, size, said in (
+        (llama_files, 3, "has 4 attention heads, which 3 processes cannot share equally"),
+        (llama_files, 4, "has 2 key-value heads, which 4 processes cannot share equally"),
+        (smollm2.files, 2, "has 9 attention heads, which 2 processes cannot share equally"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            TensorParallelEngine(files, team=Team(0, size, 0), device="cpu")._refuse_without_plan()
