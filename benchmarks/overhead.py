@@ -22,7 +22,9 @@ from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
 from evalsuite.ask import ask
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine, packed, slots_forward, tree_attention
+from evalsuite.engine import TransformersEngine, packed
+from evalsuite.engine.slots import forward as slots_forward
+from evalsuite.engine.trees import attention as tree_attention
 from evalsuite.types import GenerateRequest, ScoreRequest
 
 

@@ -63,10 +63,6 @@ def main(folder: Path, arguments: list[str]) -> None:
     # What a run imports; none of it may start threads before the fork.
     from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    import evalsuite.engine.score
-    import evalsuite.engine.slots
-    import evalsuite.engine.slots_check  # noqa: F401
-
     for line in sys.stdin:
         child = os.fork()
         if not child:

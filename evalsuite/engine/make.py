@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import deterministic, openai_settings, vllm_settings
-from evalsuite.engine.openai_engine import OpenAIEngine
+from evalsuite.engine import deterministic
+from evalsuite.engine.openai import settings as openai_settings
+from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.transformers_engine import TransformersEngine
-from evalsuite.engine.vllm_engine import VllmEngine
+from evalsuite.engine.vllm import settings as vllm_settings
+from evalsuite.engine.vllm.engine import VllmEngine
 from evalsuite.errors import UnknownName, UserError
 
 

@@ -27,7 +27,7 @@ RECURRENT_CODE = {
 }
 """The same, unless these layers are the ones that can walk a tree."""
 MAMBA_2_CODE = ("def causal_conv1d_fn(", "def mamba2_chunk_scan(")
-"""Modeling code with Mamba-2 layers, which walk the tree (`tree_mamba`): transformers 5.23's six families."""
+"""Modeling code with Mamba-2 layers, which walk the tree (`trees.mamba`): transformers 5.23's six families."""
 ROPE_BY_LENGTH = ("dynamic", "longrope")
 """Kinds of rotary embedding that depend on the longest position in the row."""
 
@@ -87,7 +87,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     from evalsuite.engine.pack import lay
     from evalsuite.engine.packed import logits_at, run_body
     from evalsuite.engine.plan import sort_inputs, sortable
-    from evalsuite.engine.tree import tree_of
+    from evalsuite.engine.trees.tree import tree_of
 
     if loaded.model.base_model is loaded.model or loaded.model.get_output_embeddings() is None:
         return "its head cannot be run apart"

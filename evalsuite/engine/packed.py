@@ -13,9 +13,9 @@ from evalsuite.engine.needs import POSITIONS_PER_CHUNK
 from evalsuite.engine.pack import Reading, lay_requests
 from evalsuite.engine.plan import Run, ScorePlan
 from evalsuite.engine.score import read_targets
-from evalsuite.engine.tree import Tree, tree_of
-from evalsuite.engine.tree_attention import attending
-from evalsuite.engine.tree_mamba import walking
+from evalsuite.engine.trees.attention import attending
+from evalsuite.engine.trees.mamba import walking
+from evalsuite.engine.trees.tree import Tree, tree_of
 from evalsuite.engine.upload import on_device
 from evalsuite.types import Score, ScoreRequest
 

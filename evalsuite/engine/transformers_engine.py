@@ -31,14 +31,14 @@ from evalsuite.engine.placement import (
     wait_without_spinning,
 )
 from evalsuite.engine.protocol import Block, R
-from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
+from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
     from evalsuite.engine.plan import Run, ScorePlan
-    from evalsuite.engine.slots_forward import SlotModel
+    from evalsuite.engine.slots.forward import SlotModel
 
 RowT = TypeVar("RowT")
 ResultT = TypeVar("ResultT")
@@ -325,8 +325,8 @@ class TransformersEngine:
             yield from self._generate_in_batches(requests, answered, planned)
             return
         from evalsuite.engine.generate_row import Rows
-        from evalsuite.engine.slots import generate_in_slots
-        from evalsuite.engine.slots_room import room_for
+        from evalsuite.engine.slots.generate import generate_in_slots
+        from evalsuite.engine.slots.room import room_for
 
         rows = Rows(self._loaded, self.tokenizer, self.max_length)
         room = room_for(model, prompts, self.budget, self._free_bytes())
@@ -337,8 +337,8 @@ class TransformersEngine:
     def _slot_model(self) -> "SlotModel | None":
         """The model for generation with slots; None, and a note, if they do not fit it."""
         from evalsuite.engine.products import lay_out_for_few_rows
-        from evalsuite.engine.slots_check import fit_for_slots
-        from evalsuite.engine.slots_room import free_bytes
+        from evalsuite.engine.slots.check import fit_for_slots
+        from evalsuite.engine.slots.room import free_bytes
 
         if self.device == "cpu":
             lay_out_for_few_rows(self._loaded.model, free_bytes(self.device))
@@ -383,7 +383,7 @@ class TransformersEngine:
         return True
 
     def _free_bytes(self) -> int:
-        from evalsuite.engine.slots_room import free_bytes
+        from evalsuite.engine.slots.room import free_bytes
 
         return free_bytes(self.device)
 

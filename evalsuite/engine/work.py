@@ -48,7 +48,7 @@ def work_of(
     """Count distinct requests as this engine would compute them."""
     from evalsuite.engine.pack import lay_requests
     from evalsuite.engine.plan import sort_inputs, sortable
-    from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
+    from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
 
     plan = engine.plan_packs(scores)
     everything, _ = sort_inputs(

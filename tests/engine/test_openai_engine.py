@@ -9,9 +9,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs, openai_http
+from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
 from evalsuite.engine.make import make_engine
-from evalsuite.engine.openai_engine import OpenAIEngine
+from evalsuite.engine.openai import http as openai_http
+from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest

@@ -10,9 +10,9 @@ import pytest
 from completions_server import CompletionsServer
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import openai_http
-from evalsuite.engine.openai_engine import OpenAIEngine
-from evalsuite.engine.openai_http import _retry_after
+from evalsuite.engine.openai import http as openai_http
+from evalsuite.engine.openai.engine import OpenAIEngine
+from evalsuite.engine.openai.http import _retry_after
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, Score
 

@@ -18,7 +18,7 @@ from faulty_proxy import FaultyProxy
 
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
-from evalsuite.engine.openai_engine import OpenAIEngine
+from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.types import Failure, GenerateRequest
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalsuite.engine import packed, tree
+from evalsuite.engine import packed
 from evalsuite.engine.packed import score_run
 from evalsuite.engine.plan import plan_scoring
+from evalsuite.engine.trees import tree
 from evalsuite.types import Score, ScoreRequest
 
 from .decoders import DECODERS

@@ -170,12 +170,12 @@ def test_a_failed_trial_means_batches_and_a_note(engine, monkeypatch):
 
 def test_the_budget_is_halved_until_it_fits_the_memory(llama_files, monkeypatch):
     room = needs.needs_of(llama_files, "float32")
-    monkeypatch.setattr("evalsuite.engine.slots_room.free_bytes", lambda device: 2**40)
+    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: 2**40)
     assert needs.pack_tokens(llama_files, "float32", "cpu") == needs.MOST_TOKENS
     tight = room.weights + 2 * room.activations(3000)
-    monkeypatch.setattr("evalsuite.engine.slots_room.free_bytes", lambda device: tight)
+    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: tight)
     assert needs.pack_tokens(llama_files, "float32", "cpu") == 2048
-    monkeypatch.setattr("evalsuite.engine.slots_room.free_bytes", lambda device: 0)
+    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: 0)
     assert needs.pack_tokens(llama_files, "float32", "cpu") == needs.FEWEST_TOKENS
 
 

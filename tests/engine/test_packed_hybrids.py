@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from transformers.models.nemotron_h import modeling_nemotron_h
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine, tree_walk
+from evalsuite.engine import TransformersEngine
 from evalsuite.engine.packable import why_it_differs, why_not
-from evalsuite.engine.tree_attention import attending
-from evalsuite.engine.tree_mamba import walking
+from evalsuite.engine.trees import walk as tree_walk
+from evalsuite.engine.trees.attention import attending
+from evalsuite.engine.trees.mamba import walking
 from evalsuite.types import Score
 
 from .hybrids import HYBRIDS, hybrid, nemotron_h

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from evalsuite.engine.generate_row import Rows
-from evalsuite.engine.slots import LARGEST_PADDING, generate_in_slots
-from evalsuite.engine.slots_attention import LARGEST_SCORES
-from evalsuite.engine.slots_forward import SlotModel, Slots, pieces
-from evalsuite.engine.slots_plan import plan_slots, prefill_tokens
-from evalsuite.engine.slots_room import SlotRoom
+from evalsuite.engine.slots.attention import LARGEST_SCORES
+from evalsuite.engine.slots.forward import SlotModel, Slots, pieces
+from evalsuite.engine.slots.generate import LARGEST_PADDING, generate_in_slots
+from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
+from evalsuite.engine.slots.room import SlotRoom
 from evalsuite.types import Failure, Generated, GenerateRequest
 
 from .test_generate import Bytes, greedy, until_end

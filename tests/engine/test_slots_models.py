@@ -14,11 +14,11 @@ from transformers import (
 from evalsuite.engine.generate import generate_batch
 from evalsuite.engine.generate_row import Rows
 from evalsuite.engine.models.nemotron_h import restore_time_step_limit
-from evalsuite.engine.slots import generate_in_slots
-from evalsuite.engine.slots_check import fit_for_slots, largest_difference
-from evalsuite.engine.slots_forward import SlotModel, Slots
-from evalsuite.engine.slots_plan import plan_slots
-from evalsuite.engine.slots_room import SlotRoom
+from evalsuite.engine.slots.check import fit_for_slots, largest_difference
+from evalsuite.engine.slots.forward import SlotModel, Slots
+from evalsuite.engine.slots.generate import generate_in_slots
+from evalsuite.engine.slots.plan import plan_slots
+from evalsuite.engine.slots.room import SlotRoom
 
 from .decoders import DECODERS, decoder
 from .test_generate import Bytes, greedy

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.slots_plan import (
+from evalsuite.engine.slots.plan import (
     WORTH_A_PREFIX,
     in_slots,
     plan_slots,

@@ -1,9 +1,9 @@
 import pytest
 
 from evalsuite.engine.batches import Budget
-from evalsuite.engine.slots_forward import SlotModel
-from evalsuite.engine.slots_plan import plan_slots
-from evalsuite.engine.slots_room import (
+from evalsuite.engine.slots.forward import SlotModel
+from evalsuite.engine.slots.plan import plan_slots
+from evalsuite.engine.slots.room import (
     SlotRoom,
     _free_in_group,
     free_bytes,

@@ -48,7 +48,8 @@ def test_the_identity_is_known_without_the_weights(engine, llama_files, monkeypa
 def test_the_numerics_class_leaves_out_which_gpu_it_was(llama_files, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert TransformersEngine(llama_files, device="cuda:3").identity.numerics == "transformers bfloat16 cuda"
+    numerics = TransformersEngine(llama_files, device="cuda:3").identity.numerics
+    assert numerics == "transformers bfloat16 cuda packed"
 
 
 def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monkeypatch):
@@ -56,9 +57,13 @@ def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monk
     files = ModelFiles("mine", tmp_path)
     monkeypatch.setattr("evalsuite.engine.transformers_engine.resolve_device", lambda device: device)
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
-    assert TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda reference"
+    assert (
+        TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda reference packed"
+    )
     monkeypatch.setitem(sys.modules, "mamba_ssm", sys)
-    assert TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda mamba_ssm"
+    assert (
+        TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda mamba_ssm packed"
+    )
     assert TransformersEngine(files, device="cpu")._numerics() == "transformers float32 cpu packed"
 
 

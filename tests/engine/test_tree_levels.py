@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evalsuite.engine.pack import Pack, lay
 from evalsuite.engine.plan import sort_inputs, sortable
-from evalsuite.engine.tree_levels import levels_of
+from evalsuite.engine.trees.levels import levels_of
 
 sequences = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9).map(tuple), min_size=1, max_size=12)
 

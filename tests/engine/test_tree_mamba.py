@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.models.mamba2.modeling_mamba2 import causal_conv1d_fn, mamba2_chunk_scan
 
-from evalsuite.engine import tree_mamba, tree_walk
 from evalsuite.engine.pack import lay
 from evalsuite.engine.plan import sort_inputs, sortable
-from evalsuite.engine.tree import Tree, tree_of
-from evalsuite.engine.tree_mamba import tree_conv, tree_scan
-from evalsuite.engine.tree_walk import Walk, walk_of
+from evalsuite.engine.trees import mamba as tree_mamba
+from evalsuite.engine.trees import walk as tree_walk
+from evalsuite.engine.trees.mamba import tree_conv, tree_scan
+from evalsuite.engine.trees.tree import Tree, tree_of
+from evalsuite.engine.trees.walk import Walk, walk_of
 
 from .test_packed import trees_of_requests
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import varlen
 
-from evalsuite.engine import packable, varlen_attention
+from evalsuite.engine import packable
 from evalsuite.engine.packable import trial_sequences, why_it_differs
+from evalsuite.engine.trees import varlen as varlen_attention
 
 from . import varlen_plain
 from .decoders import DECODERS, decoder

@@ -4,10 +4,11 @@ from importlib.util import find_spec
 
 import pytest
 
-from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs, vllm_engine
+from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
 from evalsuite.engine.make import make_engine
-from evalsuite.engine.vllm_engine import VllmEngine
-from evalsuite.engine.vllm_score import score_prompts
+from evalsuite.engine.vllm import engine as vllm_engine
+from evalsuite.engine.vllm.engine import VllmEngine
+from evalsuite.engine.vllm.score import score_prompts
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
 

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from evalsuite.engine.vllm_score import MOST_IDS
-from evalsuite.engine.vllm_settings import DEFAULTS, SETTINGS, TUNING
+from evalsuite.engine.vllm.score import MOST_IDS
+from evalsuite.engine.vllm.settings import DEFAULTS, SETTINGS, TUNING
 
 from .vllm_shapes import COMPLETION_OUTPUT, LLM_METHODS, LOGPROB, REQUEST_OUTPUT, SAMPLING_PARAMS, VERSION
 

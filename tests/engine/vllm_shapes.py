@@ -148,7 +148,7 @@ def installed(monkeypatch, model, tokenizer, window: int) -> list[LLM]:
     module = types.ModuleType("vllm")
     module.LLM, module.SamplingParams = make, SamplingParams  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vllm", module)
-    monkeypatch.setattr("evalsuite.engine.vllm_engine.metadata.version", lambda name: VERSION)
+    monkeypatch.setattr("evalsuite.engine.vllm.engine.metadata.version", lambda name: VERSION)
     return made
 
 

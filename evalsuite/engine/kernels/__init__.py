@@ -1,7 +1,7 @@
 """Kernels of our own for a GPU, in Triton; whatever they do, a function of torch beside them does as well.
 
 - `tables`: a packed tree as the kernels read it.
-- `conv`, `scan`: the two places where a Mamba-2 layer mixes tokens (`tree_mamba`).
+- `conv`, `scan`: the two places where a Mamba-2 layer mixes tokens (`trees.mamba`).
 - `log_sums`: what log-probabilities of single tokens need of their rows of logits (`score.read_targets`).
 
 Triton is imported with the modules that hold kernels, which nothing imports where `why_not` has an answer.

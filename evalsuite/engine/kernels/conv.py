@@ -46,7 +46,7 @@ def path_conv(
     activation: str | None = None,
     **options: Any,
 ) -> torch.Tensor:
-    """`tree_mamba.tree_conv`, with the tree's tables in the place of its walk."""
+    """`trees.mamba.tree_conv`, with the tree's tables in the place of its walk."""
     rows = hidden_states[0].T
     rows = rows if rows.stride(1) == 1 else rows.contiguous()
     weight = weight if weight.stride(1) == 1 else weight.contiguous()

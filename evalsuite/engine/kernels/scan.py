@@ -7,7 +7,7 @@ import triton
 
 from evalsuite.engine.kernels.scan_programs import across_blocks, steps_and_sums, within_blocks
 from evalsuite.engine.kernels.tables import Tables
-from evalsuite.engine.tree_walk import CHUNK
+from evalsuite.engine.trees.walk import CHUNK
 
 SMALLEST = 16
 """Sides of a product of matrices at least, for tensor cores."""
@@ -32,7 +32,7 @@ def path_scan(
     dt_limit: tuple[float, float] = (0.0, float("inf")),
     **options: Any,
 ) -> torch.Tensor:
-    """`tree_mamba.tree_scan`, with the tree's tables in the place of its walk.
+    """`trees.mamba.tree_scan`, with the tree's tables in the place of its walk.
 
     Time steps are float32 whatever the type of the inputs, as in mamba-ssm's kernels.
     """

@@ -1,7 +1,7 @@
 """The three programs of `scan`, each over its own grid.
 
 Names of sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` numbers per channel of a head.
-Sums of decays, and their differences, are float64, as in `tree_mamba`. Products are taken on tensor cores, with sums
+Sums of decays, and their differences, are float64, as in `trees.mamba`. Products are taken on tensor cores, with sums
 in float32 (`PRECISION`): with float32 inputs in three parts ("tf32x3"); with half-precision ones, which tf32 holds
 exactly, in one ("tf32").
 """

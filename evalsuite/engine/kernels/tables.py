@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from evalsuite.engine.pack import Pack
-from evalsuite.engine.tree import Tree
-from evalsuite.engine.tree_walk import parents_of, steps_of
+from evalsuite.engine.trees.tree import Tree
+from evalsuite.engine.trees.walk import parents_of, steps_of
 from evalsuite.engine.upload import on_device
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tables:
-    """The blocks of `tree_walk`, and their chunks, as whole numbers on the device."""
+    """The blocks of `trees.walk`, and their chunks, as whole numbers on the device."""
 
     ends: torch.Tensor
     """(tokens,) position behind the last token that comes after each in some sequence."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.test_tree_mamba import some_sequences
-from evalsuite.engine.tree_mamba import tree_conv
+from evalsuite.engine.trees.mamba import tree_conv
 
 from .where import DEVICE, INTERPRETED, OF_SCALE, assert_near, tables_over
 

@@ -7,11 +7,12 @@ import torch
 from engine.hybrids import HYBRIDS
 from engine.test_packed import furthest, largest_logit, questions, scored
 from engine.test_packed_hybrids import alone
-from evalsuite.engine import kernels, tree_mamba
+from evalsuite.engine import kernels
 from evalsuite.engine.loading import ready
 from evalsuite.engine.packable import why_it_differs
 from evalsuite.engine.packed import score_run
 from evalsuite.engine.plan import plan_scoring
+from evalsuite.engine.trees import mamba as tree_mamba
 
 from .where import DEVICE, INTERPRETED
 

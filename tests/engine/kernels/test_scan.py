@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine import test_tree_mamba
 from engine.test_tree_mamba import one_token_after_the_other, random_inputs, some_chunks, some_sequences
-from evalsuite.engine.tree_mamba import tree_scan
+from evalsuite.engine.trees.mamba import tree_scan
 
 from .where import DEVICE, HALF_OF_SCALE, assert_near, tables_over, there
 

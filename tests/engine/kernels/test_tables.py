@@ -9,9 +9,10 @@ from hypothesis import given
 from engine.test_tree_mamba import some_chunks, some_sequences, tree_over, walk_over
 from engine.tiny import save, tiny_llama
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine, kernels, tree_walk
+from evalsuite.engine import TransformersEngine, kernels
 from evalsuite.engine.kernels.tables import tables_of
-from evalsuite.engine.tree_mamba import over_a_tree
+from evalsuite.engine.trees import walk as tree_walk
+from evalsuite.engine.trees.mamba import over_a_tree
 
 
 @given(sequences=some_sequences, chunk=some_chunks)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from engine.test_tree_mamba import tree_over
-from evalsuite.engine import tree_walk
 from evalsuite.engine.kernels.tables import Tables, tables_of
-from evalsuite.engine.tree import tree_of
-from evalsuite.engine.tree_walk import Walk, walk_of
+from evalsuite.engine.trees import walk as tree_walk
+from evalsuite.engine.trees.tree import tree_of
+from evalsuite.engine.trees.walk import Walk, walk_of
 
 pytest.importorskip("triton", reason="triton is not installed; `make test-kernels` brings it")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest
 from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
-from evalsuite.engine.openai_answer import Completer
-from evalsuite.engine.openai_http import Server, Unanswered
-from evalsuite.engine.openai_models import identity_of, served_model, window_of
-from evalsuite.engine.openai_probe import FEW_STOPS, Abilities, honours_seeds, probe, takes_many_stops
-from evalsuite.engine.openai_settings import Settings
-from evalsuite.engine.openai_text import CharacterTokenizer
-from evalsuite.engine.openai_wire import Answered, Wire
+from evalsuite.engine.openai.answer import Completer
+from evalsuite.engine.openai.http import Server, Unanswered
+from evalsuite.engine.openai.models import identity_of, served_model, window_of
+from evalsuite.engine.openai.probe import FEW_STOPS, Abilities, honours_seeds, probe, takes_many_stops
+from evalsuite.engine.openai.settings import Settings
+from evalsuite.engine.openai.text import CharacterTokenizer
+from evalsuite.engine.openai.wire import Answered, Wire
 from evalsuite.engine.protocol import Block, R, Tokenizer
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import ModelError, UserError
@@ -37,7 +37,7 @@ class OpenAIEngine:
 
     Args:
         files: the served model's name.
-        arguments: settings by name, see `openai_settings.Settings`.
+        arguments: settings by name, see `settings.Settings`.
         dtype, device, logits_dtype: the server's business; anything but the default is refused.
         trust_remote_code: let the tokenizer's folder run code of its own.
         verify_weights: hash every byte of the tokenizer's files again.

@@ -15,8 +15,8 @@ from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.seeds import seed_of
 from evalsuite.engine.stops import cut_at_stop
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
-from evalsuite.engine.vllm_score import ScorePrompt, read_scores, score_prompts
-from evalsuite.engine.vllm_settings import TUNING, llm_arguments
+from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts
+from evalsuite.engine.vllm.settings import TUNING, llm_arguments
 from evalsuite.errors import ModelError, UserError
 from evalsuite.types import (
     Failure,
@@ -39,7 +39,7 @@ class VllmEngine:
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
-        arguments: arguments of `vllm.LLM` as text, see `vllm_settings`.
+        arguments: arguments of `vllm.LLM` as text, see `settings`.
         dtype: "auto" (bfloat16), "float32", "bfloat16" or "float16".
         device: "auto" or "cuda"; which GPUs is said by CUDA_VISIBLE_DEVICES.
         trust_remote_code: let the model's folder run code of its own.

@@ -13,10 +13,10 @@ import torch
 from evalsuite.engine.generate_row import Row, Rows
 from evalsuite.engine.memory import free_memory, is_out_of_memory
 from evalsuite.engine.sampling import chosen_tokens
-from evalsuite.engine.slots_cache import Prefix
-from evalsuite.engine.slots_forward import SlotModel, Slots
-from evalsuite.engine.slots_plan import SlotPrompt, in_slots
-from evalsuite.engine.slots_room import SlotRoom
+from evalsuite.engine.slots.cache import Prefix
+from evalsuite.engine.slots.forward import SlotModel, Slots
+from evalsuite.engine.slots.plan import SlotPrompt, in_slots
+from evalsuite.engine.slots.room import SlotRoom
 from evalsuite.engine.upload import sent
 from evalsuite.types import Failure, Generated, GenerateRequest
 

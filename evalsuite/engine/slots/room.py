@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from evalsuite.engine.batches import Budget
-from evalsuite.engine.slots_cache import Prefix
-from evalsuite.engine.slots_forward import SlotModel
-from evalsuite.engine.slots_plan import SlotPrompt
+from evalsuite.engine.slots.cache import Prefix
+from evalsuite.engine.slots.forward import SlotModel
+from evalsuite.engine.slots.plan import SlotPrompt
 
 SHARE_FOR_SLOTS = 0.5
 """Of the free memory; the rest is for prefixes, growing room (old and new at once) and the passes."""

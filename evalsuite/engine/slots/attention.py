@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evalsuite.engine.slots_cache import Pass, Prefix, SlotCache
+from evalsuite.engine.slots.cache import Pass, Prefix, SlotCache
 
 NAME = "evalsuite_slots"
 """Under which transformers finds `attend`; without a mask function of that name it builds no masks."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from evalsuite.engine.openai_http import Refused, Server, Unanswered, Unreachable
-from evalsuite.engine.openai_settings import KEY_VARIABLES, Settings
+from evalsuite.engine.openai.http import Refused, Server, Unanswered, Unreachable
+from evalsuite.engine.openai.settings import KEY_VARIABLES, Settings
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import sha256_of
 

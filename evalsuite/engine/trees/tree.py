@@ -8,7 +8,7 @@ import torch
 
 from evalsuite.engine.pack import Pack
 from evalsuite.engine.plan import Ints
-from evalsuite.engine.tree_levels import levels_of
+from evalsuite.engine.trees.levels import levels_of
 from evalsuite.engine.upload import on_device
 
 SMALL = 128
@@ -60,7 +60,7 @@ class LevelCall:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DeviceLevels:
-    """`tree_levels.Levels`, ready for its calls."""
+    """`levels.Levels`, ready for its calls."""
 
     own: LevelCall
     calls: list[LevelCall]
@@ -95,7 +95,7 @@ class Tree:
         return _parts(self.pack)
 
     def levels(self, window: int | None, device: str) -> DeviceLevels:
-        """The same by levels, where a layer's tensors are; `window` as in `tree_levels.levels_of`."""
+        """The same by levels, where a layer's tensors are; `window` as in `levels.levels_of`."""
         if (window, device) not in self._levels:
             self._levels[window, device] = _ready_levels(self.pack, window, device)
         return self._levels[window, device]

@@ -8,7 +8,7 @@ import torch
 
 from evalsuite.engine.pack import Pack
 from evalsuite.engine.plan import Ints
-from evalsuite.engine.tree import Blocks, Tree, bucketed, padded
+from evalsuite.engine.trees.tree import Blocks, Tree, bucketed, padded
 from evalsuite.engine.upload import on_device
 
 CHUNK = 64

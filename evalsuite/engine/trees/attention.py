@@ -16,9 +16,9 @@ import torch
 from torch.nn.functional import pad
 from transformers import AttentionInterface
 
-from evalsuite.engine.tree import Blocks, Tree
-from evalsuite.engine.varlen_attention import Parts, attend_by_level, merge
-from evalsuite.engine.varlen_attention import fits as fits_levels
+from evalsuite.engine.trees.tree import Blocks, Tree
+from evalsuite.engine.trees.varlen import Parts, attend_by_level, merge
+from evalsuite.engine.trees.varlen import fits as fits_levels
 
 NAME = "evalsuite_tree"
 """Under which transformers knows this implementation."""

@@ -9,8 +9,8 @@ import torch
 
 from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
-from evalsuite.engine.slots_attention import slot_attention
-from evalsuite.engine.slots_cache import NO_PREFIX, Pass, Prefix, SlotCache
+from evalsuite.engine.slots.attention import slot_attention
+from evalsuite.engine.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
 from evalsuite.engine.upload import sent
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds

@@ -145,7 +145,7 @@ class SlotCache:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the new tokens of an attention layer; the keys tell `slots_attention` where the rest is."""
+        """Write the new tokens of an attention layer; the keys tell `slots.attention` where the rest is."""
         layer, now = self.layers[layer_idx], self.current
         assert layer.keys is not None
         assert layer.values is not None

@@ -7,10 +7,10 @@ after a text must have the same log-probability when it is generated and when th
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evalsuite.engine.openai_answer import Completer, Completion, Malformed
-from evalsuite.engine.openai_echo import echo_of, first_of_continuation
-from evalsuite.engine.openai_http import Refused, Unanswered, Unreachable
-from evalsuite.engine.openai_settings import KEY_VARIABLES
+from evalsuite.engine.openai.answer import Completer, Completion, Malformed
+from evalsuite.engine.openai.echo import echo_of, first_of_continuation
+from evalsuite.engine.openai.http import Refused, Unanswered, Unreachable
+from evalsuite.engine.openai.settings import KEY_VARIABLES
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.errors import ModelError
 

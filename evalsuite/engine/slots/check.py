@@ -5,7 +5,7 @@ import torch
 from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.memory import is_out_of_memory
-from evalsuite.engine.slots_forward import SlotModel, Slots
+from evalsuite.engine.slots.forward import SlotModel, Slots
 from evalsuite.types import TokenIds
 
 LARGEST_DIFFERENCE = {torch.float32: 1e-3}

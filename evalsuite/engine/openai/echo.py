@@ -7,7 +7,7 @@ place from which the tokens spell the continuation. What fits neither is an erro
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from evalsuite.engine.openai_answer import Completion, Listed, Malformed
+from evalsuite.engine.openai.answer import Completion, Listed, Malformed
 from evalsuite.types import Score
 
 

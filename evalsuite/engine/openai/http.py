@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from evalsuite.engine.openai_settings import Settings, api_key
+from evalsuite.engine.openai.settings import Settings, api_key
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from evalsuite.engine.openai_http import Server
+from evalsuite.engine.openai.http import Server
 
 
 class Malformed(Exception):

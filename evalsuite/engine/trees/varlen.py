@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import pad
 
 if TYPE_CHECKING:
-    from evalsuite.engine.tree import LevelCall, Tree
+    from evalsuite.engine.trees.tree import LevelCall, Tree
 
 DEVICES = ("cuda",)
 DTYPES = (torch.bfloat16, torch.float16)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.engine.openai_answer import Completer, Completion, Malformed
-from evalsuite.engine.openai_echo import echo_of, first_of_continuation, score_of
-from evalsuite.engine.openai_http import Refused, Unanswered
-from evalsuite.engine.openai_probe import FEW_STOPS, Abilities
+from evalsuite.engine.openai.answer import Completer, Completion, Malformed
+from evalsuite.engine.openai.echo import echo_of, first_of_continuation, score_of
+from evalsuite.engine.openai.http import Refused, Unanswered
+from evalsuite.engine.openai.probe import FEW_STOPS, Abilities
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.engine.seeds import seed_of
 from evalsuite.engine.stops import cut_at_stop

@@ -20,8 +20,8 @@ from torch.nn.functional import pad, softplus
 from transformers.activations import ACT2FN
 
 from evalsuite.engine import kernels
-from evalsuite.engine.tree import Tree
-from evalsuite.engine.tree_walk import Walk, walk_of
+from evalsuite.engine.trees.tree import Tree
+from evalsuite.engine.trees.walk import Walk, walk_of
 
 CONV, SCAN = "causal_conv1d_fn", "mamba2_chunk_scan"
 """The two functions, by their names in transformers' modules (5.23)."""

@@ -1,0 +1,1 @@
+"""Answers from a server with `/v1/completions`."""

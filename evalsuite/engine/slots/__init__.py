@@ -1,0 +1,1 @@
+"""Text generation with slots: shared prefixes once, rows that come and go."""

@@ -1,0 +1,1 @@
+"""Answers from vLLM on this machine's GPUs."""
