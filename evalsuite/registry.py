@@ -158,6 +158,7 @@ class Registry:
         count = address.shots if address.shots is not None else shots
         if (other := self._harness_of(within)) and task not in self._tasks_of(within):
             if task not in other.names:
+                self._refuse_of_others(within, task)
                 known = [*self._tasks_of(within), *other.names]
                 raise UnknownName(
                     "task", task, known, "See 'evalsuite list tasks' and 'evalsuite list lm-eval'."
@@ -214,10 +215,14 @@ class Registry:
         if not forms and task not in self.task_names():
             raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
         if not forms:
-            raise UserError(
-                f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(self._recipes_of(task)) or 'no recipe'}."
-            )
+            self._refuse_of_others(recipe, task)
+            raise UserError(f"Recipe '{recipe}' has no task '{task}'; it is in no recipe.")
         return forms
+
+    def _refuse_of_others(self, recipe: str, task: str) -> None:
+        """Raises UserError where other recipes have the task."""
+        if others := self._recipes_of(task):
+            raise UserError(f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(others)}.")
 
     def _form(self, address: Address, recipe: str, task: str, forms: list[str]) -> str:
         """The form's file key for the format that an address names."""

@@ -51,6 +51,7 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
         "trust_remote_code": False,
         "allow_data_drift": False,
         "logits_dtype": "float32",
+        "engine_args": (),
     }
     assert log.model.numerics == "transformers bfloat16 cpu packed"
 

@@ -171,7 +171,15 @@ def test_answers_come_while_others_are_under_way(ask, server):
     assert len(server.asked) <= asked + 1
 
 
-def test_nothing_is_sent_after_an_interruption(ask, server):
+@pytest.fixture
+def interruptible():
+    """As from a terminal: what runs in a shell's background begins with interruptions switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_nothing_is_sent_after_an_interruption(ask, server, interruptible):
     engine = ask()
     server.habits.fault = lambda number, body: "503"
     server.habits.retry_after = "60"
