@@ -63,6 +63,7 @@ class CompletionsServer:
     most_at_once: int = 0
 
     def __post_init__(self) -> None:
+        self._counting = threading.Lock()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -97,11 +98,6 @@ class CompletionsServer:
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-
-    def restart(self) -> None:
-        self.die()
-        time.sleep(1)
-        self.start()
 
     def models(self) -> dict:
         told = {
@@ -253,14 +249,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         served, habits = self.served, self.served.habits
+        if served._http is None:  # accepted as the server died
+            self.close_connection = True
+            return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/completions" or not habits.completions:
             self._send(404, {"detail": "Not Found"})
             return
         if not self._may():
             return
-        number = len(served.asked)
-        served.asked.append(body)
+        with served._counting:
+            number = len(served.asked)
+            served.asked.append(body)
         fault = habits.fault(number, body)
         if fault:
             self._fail(fault)
@@ -290,10 +290,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
         elif fault in ("die", "restart"):
+            # Dead before the client hears of it: else it could come back in time to be served.
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-            then = self.served.die if fault == "die" else self.served.restart
-            threading.Thread(target=then, daemon=True).start()
+            self.served.die()
+            if fault == "restart":
+                threading.Timer(1, self.served.start).start()
         elif fault == "nonsense":
             self._send(200, {"message": "Hello"})
         else:
