@@ -149,7 +149,8 @@ def test_a_server_that_stays_away_leaves_failures_and_what_was_answered(ask, ser
     answers = scores(engine, PAIRS)
     assert time.monotonic() - began < 5
     failed = [answer for answer in answers if isinstance(answer, Failure)]
-    assert len(failed) >= len(PAIRS) - 6
+    beside = 2  # at work when the server died, with a concurrency of 3: these may still be answered
+    assert len(failed) >= len(PAIRS) - 6 - beside
     assert any(isinstance(answer, Score) for answer in answers)
     assert all("nobody answers" in answer.reason for answer in failed)
     began = time.monotonic()
