@@ -57,13 +57,15 @@ class Pass:
     starts: torch.Tensor
     """(rows,) own tokens in each slot before this pass."""
     start: int
-    """The largest of `starts`; all are equal where there are several new tokens."""
+    """The largest of `starts`."""
     length: int
     """New tokens of each row, padding on the right included."""
     prefixes: Sequence[tuple[Prefix, torch.Tensor | None]]
     """Each prefix with the rows (indices within `rows`) that continue it; None for all of them."""
     lengths: torch.Tensor | None = None
     """(rows,) new tokens without padding; None where nothing is padded."""
+    level: bool = False
+    """All of `starts` are equal."""
     masks: dict[tuple, torch.Tensor] = field(default_factory=dict)
     """What attention has worked out for this pass; the same for all layers of a kind."""
 
@@ -150,12 +152,12 @@ class SlotCache:
         assert layer.keys is not None
         assert layer.values is not None
         for part, new in ((layer.keys, keys), (layer.values, values)):
-            if now.length == 1:
-                part[torch.arange(now.rows.start, now.rows.stop, device=part.device), :, now.starts] = new[
-                    :, :, 0
-                ]
-            else:
+            if now.level:
                 part[now.rows, :, now.start : now.start + now.length] = new
+            else:
+                rows = torch.arange(now.rows.start, now.rows.stop, device=part.device)[:, None]
+                tokens = now.starts[:, None] + torch.arange(now.length, device=part.device)
+                part[rows, :, tokens] = new.transpose(1, 2)
         keys.in_slots = (self, layer_idx)  # type: ignore[attr-defined]
         return keys, values
 

@@ -19,8 +19,9 @@ PREFIX, OWN = 8, (7, 4)
 def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     """The model with what slots must know of it; or None, and why they do not fit it.
 
-    Compared are the logits after two prompts of unequal length behind one prefix, and after one more
-    token each, with those of transformers' own cache and of a pass per prompt.
+    Compared are the logits after two prompts of unequal length behind one prefix, after one more token each,
+    and for a model that can take tokens back after two more, which are checked as guesses are, with those of
+    transformers' own cache and of a pass per prompt.
     """
     try:
         model = SlotModel.of(loaded)
@@ -35,31 +36,46 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
         return model, ""
     return None, f"with slots its logits are off by {difference:.2g} of their spread"
 
+GUESSED = 2
+"""Tokens that are checked in one pass."""
+
 
 @torch.inference_mode()
 def largest_difference(model: SlotModel) -> float:
     """Between logits over slots and the model's own, relative to the spread (norm about the mean) of these."""
     vocabulary = model.loaded.model.get_input_embeddings().num_embeddings
+    checked = GUESSED if model.forgets else 0
     prompts = [
-        tuple((37 * at + 11 * row * (at >= PREFIX)) % vocabulary for at in range(PREFIX + own + 1))
+        tuple((37 * at + 11 * row * (at >= PREFIX)) % vocabulary for at in range(PREFIX + own + 1 + checked))
         for row, own in enumerate(OWN)
     ]
-    slots = Slots(model, len(prompts))
-    found = [slots.prefill(model.prefix(prompts[0][:PREFIX]), [prompt[PREFIX:-1] for prompt in prompts])]
-    found.append(slots.decode(torch.tensor([prompt[-1] for prompt in prompts], device=model.loaded.device)))
-    own = torch.stack([_own_logits(model.loaded, prompt) for prompt in prompts], dim=1)
+    slots, device = Slots(model, len(prompts)), model.loaded.device
+    ends = [PREFIX + own for own in OWN]
+    found = slots.prefill(
+        model.prefix(prompts[0][:PREFIX]),
+        [prompt[PREFIX:end] for prompt, end in zip(prompts, ends, strict=True)],
+    )[:, None]
+    next_ones = [prompt[end:] for prompt, end in zip(prompts, ends, strict=True)]
+    tokens = torch.tensor(next_ones, device=device)
+    found = torch.cat([found, slots.decode(tokens[:, 0])[:, None]], dim=1)
+    if checked:
+        found = torch.cat([found, slots.check(tokens[:, 1:])], dim=1)
+    own = torch.stack([_own_logits(model.loaded, prompt, end) for prompt, end in zip(prompts, ends, strict=True)])
     spread = (own - own.mean(dim=-1, keepdim=True)).norm(dim=-1)
-    return float(((torch.stack(found) - own).norm(dim=-1) / spread).max())
+    return float(((found - own).norm(dim=-1) / spread).max())
 
 
-def _own_logits(loaded: LoadedModel, ids: TokenIds) -> torch.Tensor:
-    """(2, vocabulary) float32 logits after all but the last of `ids`, and after the last."""
+def _own_logits(loaded: LoadedModel, ids: TokenIds, end: int) -> torch.Tensor:
+    """float32 logits after the first `end` of `ids`, and after each token that follows, (tokens, vocabulary)."""
     tokens = torch.tensor([ids], device=loaded.device)
     positions = torch.arange(len(ids), device=loaded.device)[None]
     row = torch.zeros(1, dtype=torch.long, device=loaded.device)
-    first, cache = run_at(
-        loaded, tokens[:, :-1], row, row + len(ids) - 2, position_ids=positions[:, :-1], use_cache=True
+    logits, cache = run_at(
+        loaded, tokens[:, :end], row, row + end - 1, position_ids=positions[:, :end], use_cache=True
     )
-    options = {"position_ids": positions[:, -1:], "use_cache": True, loaded.cache_name: cache}
-    last, _ = run_at(loaded, tokens[:, -1:], row, row, **options)
-    return torch.cat([first, last]).float()
+    found = [logits]
+    for at in range(end, len(ids)):
+        options = {"position_ids": positions[:, at : at + 1], "use_cache": True, loaded.cache_name: cache}
+        logits, cache = run_at(loaded, tokens[:, at : at + 1], row, row, **options)
+        found.append(logits)
+    return torch.cat(found).float()

@@ -32,6 +32,8 @@ class SlotModel:
     """Mamba-2 mixers, whose last `num_heads` input features are the raw time steps."""
     pads: bool
     """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, no floor under dt."""
+    forgets: bool
+    """The last tokens of a slot can be taken back: no recurrent layer."""
 
     @classmethod
     @torch.inference_mode()
@@ -47,7 +49,7 @@ class SlotModel:
         mixers = tuple(module for module in loaded.model.modules() if _is_mamba2(module))
         recurrent = sum(bool(layer.states) for layer in Prefix.of(cache, 1).layers)
         pads = len(mixers) >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
-        return cls(loaded, cache, mixers, pads)
+        return cls(loaded, cache, mixers, pads, forgets=not recurrent)
 
     def prefix(self, ids: TokenIds) -> Prefix:
         """The prefix `ids` after a pass of its own."""
@@ -137,6 +139,7 @@ class Slots:
             length=length,
             prefixes=[(prefix, None)],
             lengths=lengths if ragged else None,
+            level=True,
         )
         positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
         ending = self._tensor([at for at, prompt in enumerate(prompts) if len(prompt) <= end])
@@ -163,6 +166,36 @@ class Slots:
         self._lengths = [length + 1 for length in self._lengths]
         self.computed += len(self)
         return logits
+
+    def check(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Feed each row several tokens, of which all but the first are guesses; none of them is kept yet.
+
+        Only for a model that `forgets`.
+
+        Args:
+            tokens: (rows, length).
+
+        Returns:
+            (rows, length, vocabulary) logits for what follows each of them.
+        """
+        places, (count, length) = self._current_places(), tokens.shape
+        now = Pass(
+            rows=slice(0, count),
+            starts=places.starts,
+            start=max(self._lengths),
+            length=length,
+            prefixes=places.prefixes,
+        )
+        new = torch.arange(length, device=self._device)
+        rows, columns = places.rows.repeat_interleave(length), new.repeat(count)
+        logits = self._run(now, tokens, places.positions[:, None] + new, rows, columns)
+        return logits.unflatten(0, (count, length))
+
+    def extend(self, tokens: Sequence[int]) -> None:
+        """Keep so many of the tokens that were checked last, by row."""
+        self._places = None
+        self._lengths = [length + more for length, more in zip(self._lengths, tokens, strict=True)]
+        self.computed += sum(tokens)
 
     def _current_places(self) -> "_Places":
         starts, before = self._tensor([self._lengths, [one.length for one in self._prefixes]])

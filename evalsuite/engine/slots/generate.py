@@ -7,6 +7,7 @@ prompt share its pass.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import torch
 
@@ -14,7 +15,8 @@ from evalsuite.engine.generate_row import Row, Rows
 from evalsuite.engine.memory import free_memory, is_out_of_memory
 from evalsuite.engine.sampling import chosen_tokens
 from evalsuite.engine.slots.cache import Prefix
-from evalsuite.engine.slots.forward import SlotModel, Slots
+from evalsuite.engine.slots.forward import PADDING_ID, SlotModel, Slots
+from evalsuite.engine.slots.guesses import Guesser
 from evalsuite.engine.slots.plan import SlotPrompt, in_slots
 from evalsuite.engine.slots.room import SlotRoom
 from evalsuite.engine.upload import sent
@@ -45,6 +47,24 @@ STEPS = {"cpu": 1}
 """Steps whose tokens leave the device together, by kind of device: each time the device waits for the host."""
 STEPS_ELSEWHERE = 4
 
+CHECKED = {"cpu": 24}
+"""Positions up to which a pass takes little longer than over a single row, by kind of device: room for guesses."""
+CHECKED_ELSEWHERE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """A row in its slot."""
+
+    prompt: SlotPrompt
+    row: Row
+    guesser: Guesser | None
+    """None for a row that draws its tokens, or a model that cannot take back a wrong guess."""
+
+    def guess(self, most: int) -> list[int]:
+        left = min(self.row.request.max_tokens, self.row.room) - len(self.row.ids)
+        return self.guesser.guess(min(most, left - 1)) if self.guesser and left > 1 else []
+
 
 def generate_in_slots(
     model: SlotModel,
@@ -54,6 +74,7 @@ def generate_in_slots(
     *,
     retry: bool = True,
     steps: int | None = None,
+    checked: int | None = None,
 ) -> Iterator[Done]:
     """Answer every request of the prompts.
 
@@ -68,11 +89,13 @@ def generate_in_slots(
         retry: without it running out of memory is raised.
         steps: after how many of them stops are looked for, tokens beyond a stop being thrown away; by default
             what suits the device. No text depends on it.
+        checked: most positions of a pass that checks guesses, 0 for none; by default what suits the device.
     """
     steps = steps or STEPS.get(model.loaded.device, STEPS_ELSEWHERE)
+    checked = CHECKED.get(model.loaded.device, CHECKED_ELSEWHERE) if checked is None else checked
     waiting = list(prompts)
     while waiting:
-        work = _Work(model, rows, in_slots(waiting, room.slots), room, steps)
+        work = _Work(model, rows, in_slots(waiting, room.slots), room, steps, checked)
         try:
             yield from work.run()
             return
@@ -96,15 +119,22 @@ class _Work:
     """Generation within one room: prompts that wait, and rows in slots."""
 
     def __init__(
-        self, model: SlotModel, rows: Rows, prompts: Iterable[SlotPrompt], room: SlotRoom, steps: int
+        self,
+        model: SlotModel,
+        rows: Rows,
+        prompts: Iterable[SlotPrompt],
+        room: SlotRoom,
+        steps: int,
+        checked: int,
     ) -> None:
         self._model = model
         self._rows = rows
         self._most_steps = steps
+        self._most_checked = checked if model.forgets else 0
         self._waiting = deque(prompts)
         self._room = room
         self._slots = Slots(model, room.slots)
-        self._live: list[tuple[SlotPrompt, Row]] = []
+        self._live: list[_AtWork] = []
         """By slot."""
         self._prefix: tuple[tuple[int, ...] | None, Prefix | None] = (None, None)
         """The last one in use, by its tokens."""
@@ -113,7 +143,7 @@ class _Work:
 
     def unanswered(self) -> list[SlotPrompt]:
         """Rows at work, to begin again, and prompts that wait."""
-        begun = [replace(prompt, requests=(row.request,)) for prompt, row in self._live]
+        begun = [replace(one.prompt, requests=(one.row.request,)) for one in self._live]
         return [*begun, *self._waiting]
 
     def run(self) -> Iterator[Done]:
@@ -134,8 +164,8 @@ class _Work:
         )
         return not self._live or self._slots.free >= wanted
 
-    def _take_in(self) -> tuple[int, torch.Tensor]:
-        """Prefill as many prompts of one prefix as fit; the first row, and a token for each from there on."""
+    def _take_in(self) -> tuple[int, list[list[int]]]:
+        """Prefill as many prompts of one prefix as fit; the first row, and tokens of each from there on."""
         first, prompts = len(self._live), self._next_prompts()
         if self._prefix[0] != prompts[0].shared:
             self._prefix = (prompts[0].shared, self._model.prefix(prompts[0].shared))
@@ -146,10 +176,16 @@ class _Work:
         more = [(at, request) for at, prompt in enumerate(prompts) for request in prompt.requests[1:]]
         self._slots.copy([first + at for at, _ in more])
         requests = [*((at, prompt.requests[0]) for at, prompt in enumerate(prompts)), *more]
-        self._live += [(prompts[at], self._rows.begin(request)) for at, request in requests]
+        self._live += [self._begin(prompts[at], request) for at, request in requests]
         for _ in prompts:
             self._waiting.popleft()
-        return first, self._chosen(logits[[at for at, _ in requests]], self._live[first:])[None]
+        chosen = self._chosen(logits[[at for at, _ in requests]], self._live[first:])
+        return first, chosen[:, None].tolist()
+
+    def _begin(self, prompt: SlotPrompt, request: GenerateRequest) -> _AtWork:
+        row = self._rows.begin(request)
+        guesses = self._most_checked and row.generator is None
+        return _AtWork(prompt, row, Guesser(request.context, row.ids) if guesses else None)
 
     def _next_prompts(self) -> list[SlotPrompt]:
         """The first of those that wait, as far as slots and the room for one pass go; the longest first."""
@@ -167,35 +203,62 @@ class _Work:
             prompts.append(prompt)
         return sorted(prompts, key=lambda prompt: -len(prompt.own))
 
-    def _steps(self) -> tuple[int, torch.Tensor]:
-        """Some tokens more for every row: the first row, and (steps, rows) tokens."""
-        tokens = sent(torch.tensor([row.ids[-1] for _, row in self._live]), self._model.loaded.device)
+    def _steps(self) -> tuple[int, list[list[int]]]:
+        """Some tokens more for every row: the first row, and the tokens of each."""
+        most = min(self._most_checked // len(self._live), *(one.row.room - len(one.row.ids) for one in self._live)) - 1
+        guesses = [one.guess(most) for one in self._live] if most > 0 else []
+        return 0, self._checked(guesses) if any(guesses) else self._decoded()
+
+    def _decoded(self) -> list[list[int]]:
+        """Tokens of a few steps."""
+        tokens = sent(torch.tensor([one.row.ids[-1] for one in self._live]), self._model.loaded.device)
         chosen = []
         for _ in range(self._steps_before_stops()):
             tokens = self._chosen(self._slots.decode(tokens), self._live)
             chosen.append(tokens)
-        return 0, torch.stack(chosen)
+        return torch.stack(chosen, dim=1).tolist()
+
+    def _checked(self, guesses: Sequence[Sequence[int]]) -> list[list[int]]:
+        """By one pass: the guesses of each row that were right, and the token after them."""
+        longest = max(len(guess) for guess in guesses)
+        fed = [
+            [one.row.ids[-1], *guess, *[PADDING_ID] * (longest - len(guess))]
+            for one, guess in zip(self._live, guesses, strict=True)
+        ]
+        logits = self._slots.check(sent(torch.tensor(fed), self._model.loaded.device))
+        first = self._chosen(logits[:, 0], self._live)
+        chosen = torch.cat([first[:, None], logits[:, 1:].argmax(dim=-1)], dim=1).tolist()
+        kept = []
+        for one, guess, tokens in zip(self._live, guesses, chosen, strict=True):
+            right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(guess, tokens, strict=False)))
+            if one.guesser and guess:
+                one.guesser.learn(len(guess), right)
+            kept.append(tokens[: right + 1])
+        self._slots.extend([len(tokens) for tokens in kept])
+        return kept
 
     def _steps_before_stops(self) -> int:
         """None beyond a row's window, none after which no row can be at work."""
-        window = min(row.room - len(row.ids) for _, row in self._live)
-        longest = max(row.request.max_tokens - len(row.ids) for _, row in self._live)
+        window = min(one.row.room - len(one.row.ids) for one in self._live)
+        longest = max(one.row.request.max_tokens - len(one.row.ids) for one in self._live)
         return max(1, min(self._most_steps, window, longest))
 
-    def _chosen(self, logits: torch.Tensor, live: Sequence[tuple[SlotPrompt, Row]]) -> torch.Tensor:
-        rows = [row for _, row in live]
+    def _chosen(self, logits: torch.Tensor, live: Sequence[_AtWork]) -> torch.Tensor:
+        rows = [one.row for one in live]
         return chosen_tokens(logits, [row.request for row in rows], [row.generator for row in rows])
 
-    def _add_tokens(self, first: int, tokens: torch.Tensor) -> tuple[tuple[GenerateRequest, Generated], ...]:
-        """Add (steps, rows) tokens to the rows from `first` on; answers of those done, whose slots are free."""
-        rows = [row for _, row in self._live[first:]]
-        for row, column in zip(rows, tokens.T.tolist(), strict=True):
-            for at, token in enumerate(column):
+    def _add_tokens(
+        self, first: int, tokens: Sequence[Sequence[int]]
+    ) -> tuple[tuple[GenerateRequest, Generated], ...]:
+        """Add tokens to each row from `first` on; answers of those done, whose slots are free."""
+        rows = [one.row for one in self._live[first:]]
+        for row, new in zip(rows, tokens, strict=True):
+            for at, token in enumerate(new):
                 self._rows.add(row, token)
                 if row.answer is not None:
-                    self._slots.computed -= len(column) - 1 - at
+                    self._slots.computed -= len(new) - 1 - at
                     break
-        left = [slot for slot, (_, row) in enumerate(self._live) if row.answer is None]
+        left = [slot for slot, one in enumerate(self._live) if one.row.answer is None]
         if len(left) < len(self._live):
             order = self._slots.keep(left)
             self._live = [self._live[slot] for slot in order]
