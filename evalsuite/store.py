@@ -157,8 +157,9 @@ class ResponseStore:
 
 def _encoded(answer: Response) -> str:
     match answer:
-        case Score(log_probs, is_greedy):
-            return json.dumps({"log_probs": log_probs, "is_greedy": is_greedy})
+        case Score(log_probs, is_greedy, rounded_sum):
+            rounded = {} if rounded_sum is None else {"rounded_sum": rounded_sum}
+            return json.dumps({"log_probs": log_probs, "is_greedy": is_greedy, **rounded})
         case Generated(text, tokens, finish):
             return json.dumps({"text": text, "tokens": tokens, "finish": finish})
     raise TypeError(f"not an answer: {answer!r}")
@@ -167,5 +168,5 @@ def _encoded(answer: Response) -> str:
 def _decoded(text: str) -> Response:
     fields = json.loads(text)
     if "log_probs" in fields:
-        return Score(tuple(fields["log_probs"]), fields["is_greedy"])
+        return Score(tuple(fields["log_probs"]), fields["is_greedy"], fields.get("rounded_sum"))
     return Generated(**fields)

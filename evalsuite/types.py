@@ -168,11 +168,13 @@ class Score:
     """Natural-log probability of each continuation token."""
     is_greedy: bool
     """Every continuation token is the model's most probable one."""
+    rounded_sum: float | None = None
+    """Where sums are rounded, too (`--logits-dtype model`): the sum of `log_probs` in the data type of the logits."""
 
     @property
     def log_likelihood(self) -> float:
         """Sum over the continuation, in nats."""
-        return sum(self.log_probs)
+        return sum(self.log_probs) if self.rounded_sum is None else self.rounded_sum
 
 
 Finish = Literal["stop", "eos", "length", "window", "unknown"]

@@ -19,7 +19,7 @@ SCORE = ScoreRequest((1, 2, 3), (4, 5))
 TEXT = GenerateRequest((1, 2, 3), ("\n", "Q:"), 16, 0.7, 0.9, seed=3, sample=1)
 
 log_probs = st.lists(st.floats(max_value=0.0, allow_nan=False), min_size=1, max_size=5).map(tuple)
-scores = st.builds(Score, log_probs, st.booleans())
+scores = st.builds(Score, log_probs, st.booleans(), st.none() | st.floats(max_value=0))
 texts = st.builds(Generated, st.text(), st.integers(0, 2**31), st.sampled_from(["stop", "eos", "length", "window"]))  # fmt: skip
 ids = st.lists(st.integers(0, 2**31), max_size=6).map(tuple)
 

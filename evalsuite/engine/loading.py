@@ -30,7 +30,7 @@ class LoadedModel:
     parameters: frozenset[str]
     """Names that its forward takes."""
     rounded_logits: bool = False
-    """Logits and log-probabilities have the model's data type, not float32."""
+    """Logits, log-probabilities and their sums are in the model's data type, not float32."""
     fixed_sizes: bool = False
     """Packs are padded to few sizes, and the head's rows to one (`deterministic`)."""
 
@@ -71,7 +71,7 @@ def load_model(
         dtype: of the weights.
         trust_remote_code: let the model's folder run code of its own.
         allow_slow_kernels: run a Mamba model on a GPU without its kernels.
-        rounded_logits: leave the logits in the model's data type.
+        rounded_logits: leave logits, and scores from them, in the model's data type.
         processes: that each load their part of every layer (tensor parallelism); all of them call this.
         spread: layers over all devices, and in the machine's memory where these are full.
         max_memory: by device, for `spread`; as accelerate takes it.

@@ -1,7 +1,6 @@
 """Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions that are read."""
 
 import inspect
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.needs import POSITIONS_PER_CHUNK
 from evalsuite.engine.pack import Reading, lay_requests
 from evalsuite.engine.plan import Run, ScorePlan
-from evalsuite.engine.score import read_targets
+from evalsuite.engine.score import read_targets, scores_of
 from evalsuite.engine.trees.attention import attending
 from evalsuite.engine.trees.mamba import walking
 from evalsuite.engine.trees.tree import Tree, tree_of
@@ -26,13 +25,7 @@ def score_run(loaded: LoadedModel, plan: ScorePlan, run: Run) -> list[tuple[Scor
     pack, reading = lay_requests(plan, run)
     if loaded.fixed_sizes:
         pack = pack.filled(fixed_size(len(pack)))
-    output = run_body(loaded, tree_of(pack, loaded.device))
-    log_probs, is_best = _read(loaded, output, reading)
-    ends = np.cumsum([0, *(len(one.continuation) for one in reading.requests)]).tolist()
-    return [
-        (request, Score(tuple(log_probs[start:end]), all(is_best[start:end])))
-        for request, (start, end) in zip(reading.requests, pairwise(ends), strict=True)
-    ]
+    return _read(loaded, run_body(loaded, tree_of(pack, loaded.device)), reading)
 
 
 def run_body(loaded: LoadedModel, tree: Tree) -> Any:
@@ -63,8 +56,8 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
         del body.__dict__["forward"]
 
 
-def _read(loaded: LoadedModel, output: Any, reading: Reading) -> tuple[list[float], list[bool]]:
-    """Log-probability of each target token after the body's `output`, and whether it is the best one of its row."""
+def _read(loaded: LoadedModel, output: Any, reading: Reading) -> list[tuple[ScoreRequest, Score]]:
+    """Answers to the requests, from the body's `output`."""
     starts = np.arange(0, len(reading.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
     by_row = reading.row_of.argsort(kind="stable")
     edges = np.searchsorted(reading.row_of[by_row], starts)
@@ -72,15 +65,17 @@ def _read(loaded: LoadedModel, output: Any, reading: Reading) -> tuple[list[floa
         (reading.rows, reading.row_of, reading.tokens, by_row), str(output.last_hidden_state.device)
     )
     found = torch.empty(2, len(tokens), device=tokens.device)
+    rounded_to = None
     for start, first, last in zip(starts.tolist(), edges.tolist(), edges[1:].tolist(), strict=False):
         within = order[first:last]
         chunk = rows[start : start + POSITIONS_PER_CHUNK]
         if loaded.fixed_sizes:
             chunk = torch.cat([chunk, chunk[-1:].expand(POSITIONS_PER_CHUNK - len(chunk))])
         logits = logits_at(loaded, output, chunk)
+        rounded_to = logits.dtype if loaded.rounded_logits else None
         found[:, within] = torch.stack(
             read_targets(logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits)
         )
     # One transfer: on a GPU each costs a wait for everything before it.
     log_probs, is_best = found.tolist()
-    return log_probs, [flag > 0 for flag in is_best]
+    return scores_of(reading.requests, log_probs, is_best, rounded_to)

@@ -1,7 +1,7 @@
 """Log-likelihoods of a batch of rows in one forward."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 
@@ -32,13 +32,35 @@ def score_batch(loaded: LoadedModel, batch: Sequence[ScoreRow]) -> list[tuple[Sc
     )
     requests = [request for row in batch for request in row.requests]
     log_probs, is_best = _target_log_probs(logits, *_targets(batch), rounded=loaded.rounded_logits)
-    ends = [0]
-    for request in requests:
-        ends.append(ends[-1] + len(request.continuation))
+    return scores_of(requests, log_probs, is_best, logits.dtype if loaded.rounded_logits else None)
+
+
+def scores_of(
+    requests: Sequence[ScoreRequest],
+    log_probs: Sequence[float],
+    is_best: Sequence[float],
+    rounded_to: torch.dtype | None,
+) -> list[tuple[ScoreRequest, Score]]:
+    """Each request with its part of what was read.
+
+    Args:
+        requests: whose continuations' tokens follow each other in `log_probs` and `is_best`.
+        log_probs: of each of these tokens.
+        is_best: 1 for a most probable token, else 0.
+        rounded_to: data type in which log-probabilities are added up, as lm-eval 0.4.13's HFLM does in that of the
+            logits; None for no rounding.
+    """
+    ends = accumulate((len(request.continuation) for request in requests), initial=0)
     return [
-        (request, Score(tuple(log_probs[start:end]), all(is_best[start:end])))
+        (request, _score(tuple(log_probs[start:end]), all(is_best[start:end]), rounded_to))
         for request, (start, end) in zip(requests, pairwise(ends), strict=True)
     ]
+
+
+def _score(log_probs: tuple[float, ...], is_greedy: bool, rounded_to: torch.dtype | None) -> Score:
+    if rounded_to is None:
+        return Score(log_probs, is_greedy)
+    return Score(log_probs, is_greedy, torch.tensor(log_probs, dtype=rounded_to).sum().item())
 
 
 def _right_padded(batch: Sequence[ScoreRow]) -> torch.Tensor:
@@ -71,7 +93,7 @@ def _targets(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _target_log_probs(
     logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
-) -> tuple[list[float], list[bool]]:
+) -> tuple[list[float], list[float]]:
     """`read_targets` over all logits, in chunks."""
     log_probs = torch.empty(len(indices), device=logits.device)
     is_best = torch.empty(len(indices), device=logits.device)
@@ -83,7 +105,7 @@ def _target_log_probs(
         )
     # One transfer: on a GPU each costs a wait for everything before it.
     values = torch.stack([log_probs, is_best]).tolist()
-    return values[0], [flag > 0 for flag in values[1]]
+    return values[0], values[1]
 
 
 def read_targets(

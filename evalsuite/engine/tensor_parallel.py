@@ -100,27 +100,16 @@ class TensorParallelEngine(TransformersEngine):
     def _loaded(self) -> "LoadedModel":
         from torch import distributed
 
-        from evalsuite.engine.loading import load_model
-
         problem, loaded = "", None
         try:
             self._refuse_without_plan()
-            loaded = load_model(
-                self.files,
-                device=self.device,
-                dtype=self.dtype,
-                trust_remote_code=self._trust_remote_code,
-                allow_slow_kernels=self._allow_slow_kernels,
-                rounded_logits=self._logits_dtype == "model",
-                processes=self.team.size,
-            )
+            loaded = self._load(self.team.size)
         except ModelError as error:
             problem = str(error)
         problems: list[str] = [""] * self.team.size
         distributed.all_gather_object(problems, problem, group=self._control)
         if any(problems) or loaded is None:
             raise ModelError(next(filter(None, problems)))
-        self.notes = loaded.notes
         return loaded
 
     def _refuse_without_plan(self) -> None:

@@ -62,8 +62,8 @@ class TransformersEngine:
         verify_weights: hash every byte of the files again instead of trusting size and time.
         token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
         allow_slow_kernels: run a Mamba model on a GPU without its kernels.
-        logits_dtype: "float32", or "model": logits and log-probabilities rounded to the model's data type
-            (lm-eval 0.4.13's HFLM).
+        logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type in which
+            the model gives logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
         arguments: its own settings, `deterministic=yes` (see `engine.deterministic`).
     """
@@ -132,8 +132,8 @@ class TransformersEngine:
             parts.append(SPREAD)
         if self._deterministic:
             parts.append(deterministic.SETTING)
-        if self._logits_dtype == "model" and self.dtype != "float32":
-            parts.append("rounded-logits")
+        if self._logits_dtype == "model":
+            parts.append("rounded-scores")
         return " ".join(parts)
 
     @functools.cached_property
@@ -180,7 +180,7 @@ class TransformersEngine:
         self._loading = pool.submit(self._load)
         pool.shutdown(wait=False)
 
-    def _load(self) -> "LoadedModel":
+    def _load(self, processes: int = 1) -> "LoadedModel":
         from evalsuite.engine.loading import load_model
 
         if self.device == "cpu":
@@ -194,6 +194,7 @@ class TransformersEngine:
             trust_remote_code=self._trust_remote_code,
             allow_slow_kernels=self._allow_slow_kernels,
             rounded_logits=self._logits_dtype == "model",
+            processes=processes,
             spread=self.spread,
         )
         loaded = replace(loaded, fixed_sizes=self._deterministic)

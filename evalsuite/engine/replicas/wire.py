@@ -45,16 +45,16 @@ def pack_responses(responses: Iterable[Response]) -> bytes:
     rows: list[tuple] = []
     for one in responses:
         match one:
-            case Score(log_probs, is_greedy):
-                rows.append((log_probs, is_greedy))
+            case Score(log_probs, is_greedy, rounded_sum):
+                rows.append(("score", log_probs, is_greedy, rounded_sum))
             case Generated(text, tokens, finish):
-                rows.append((text, tokens, finish))
+                rows.append(("text", text, tokens, finish))
             case Failure(reason):
-                rows.append((reason,))
+                rows.append(("failure", reason))
     return pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
 
 
 def unpack_responses(sent: bytes) -> list[Response]:
     """What `pack_responses` packed, in its order."""
-    kinds = {1: Failure, 2: Score, 3: Generated}
-    return [kinds[len(row)](*row) for row in pickle.loads(sent)]
+    kinds = {"score": Score, "text": Generated, "failure": Failure}
+    return [kinds[kind](*fields) for kind, *fields in pickle.loads(sent)]

@@ -19,7 +19,7 @@ texts = st.builds(
 )
 log_probs = st.lists(st.floats(max_value=0), max_size=5).map(tuple)
 responses = st.one_of(
-    st.builds(Score, log_probs, st.booleans()),
+    st.builds(Score, log_probs, st.booleans(), st.none() | st.floats(max_value=0)),
     st.builds(Generated, st.text(), st.integers(0, 9), st.sampled_from(["stop", "eos", "length", "window"])),
     st.builds(Failure, st.text()),
 )
