@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from evalsuite.engine.products import lay_out_for_few_rows, use_onednn
+from evalsuite.engine.products import lay_out_weights, use_onednn
 
 SIZES = ((576, 576), (576, 1536), (1536, 576), (576, 49152))
 """(inputs, outputs) of SmolLM2-135M."""
@@ -43,7 +43,7 @@ def main() -> None:
             plain, onednn, laid_out = (torch.nn.Linear(inputs, outputs, bias=False) for _ in range(3))
             use_onednn(onednn)
             use_onednn(laid_out)
-            lay_out_for_few_rows(laid_out, sys.maxsize)
+            lay_out_weights(laid_out, sys.maxsize)
             given = torch.randn(rows, inputs)
             taken = [[seconds(layer, given) for layer in (plain, onednn, laid_out)] for _ in range(TURNS)]
             rates = [2e-9 * rows * inputs * outputs / min(times) for times in zip(*taken, strict=True)]

@@ -9,6 +9,7 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import read_config
+from evalsuite.engine.gates import fuse_gates
 from evalsuite.engine.head import widen_head
 from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.models import ModelSupport, support_for
@@ -103,6 +104,7 @@ def ready(
     if not rounded_logits:
         widen_head(model)
     use_onednn(model)
+    fuse_gates(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)
     return LoadedModel(model.eval(), device, notes, parameters, rounded_logits)
 

@@ -1,7 +1,8 @@
 """Matrix products with float32 weights on a CPU, by oneDNN where torch has it.
 
-On one core of an AMD EPYC torch's default (MKL) did 95 to 97 GFLOP/s with 2,048 rows, oneDNN 104 to 107; with 4 to
-16 rows, as in generation, weights that are laid out for it once are 1.4 to 2 times as fast (`benchmarks/products.py`).
+On one core of an AMD EPYC torch's default (MKL) did 95 to 97 GFLOP/s with 2,048 rows, oneDNN 104 to 107; weights that
+are laid out for it once gain 3 % there, and are 1.4 to 2 times as fast with the 4 to 16 rows of generation
+(`benchmarks/products.py`). Laid-out weights give the same digits.
 """
 
 from collections.abc import Iterator
@@ -10,12 +11,11 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-FEW_ROWS = 64
-"""Rows up to which laid-out weights are used; with more there is little to gain."""
 TYPICAL_ROWS = 32
-"""For which weights are laid out; it serves all few rows but one about as well."""
-ROOM = 2
+"""For which weights are laid out; the layout is the same for 8 rows and for 4,096."""
+ROOM = 3
 """Laid-out copies are made where so many times their size is free."""
+OPERATORS = ("_linear_pointwise", "_reorder_linear_weight")
 
 
 def use_onednn(model: Any) -> None:
@@ -26,20 +26,32 @@ def use_onednn(model: Any) -> None:
         module.__dict__["forward"] = _forward(module)
 
 
-def lay_out_for_few_rows(model: Any, free: int) -> None:
+def lay_out_weights(model: Any, free: int) -> None:
     """Give the layers of `use_onednn` copies of their weights in oneDNN's own layout, if memory holds them.
 
     Args:
         model: changed in place; its weights must not change afterwards.
         free: bytes of memory.
     """
-    layers = [module for module in _plain_layers(model) if "forward" in module.__dict__]
+    layers = [module for module in _plain_layers(model) if runs_by_onednn(module)]
     if ROOM * sum(module.weight.nbytes for module in layers) > free:
         return
     for module in layers:
         if "laid_out" not in module.__dict__:
             weight = module.weight.detach()
             module.__dict__["laid_out"] = torch.ops.mkldnn._reorder_linear_weight(weight, TYPICAL_ROWS)
+
+
+def runs_by_onednn(module: Any) -> bool:
+    """Whether `use_onednn` has taken this layer."""
+    return type(module) is torch.nn.Linear and "forward" in module.__dict__
+
+
+def weight_for(module: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
+    """The copy in oneDNN's layout, if there is one; for a single row it would change digits and gain nothing."""
+    if inputs.numel() == module.in_features:
+        return module.weight
+    return module.__dict__.get("laid_out", module.weight)
 
 
 def _plain_layers(model: Any) -> Iterator[torch.nn.Linear]:
@@ -51,9 +63,7 @@ def _plain_layers(model: Any) -> Iterator[torch.nn.Linear]:
 
 def _has_onednn() -> bool:
     operators = torch.ops.mkldnn
-    return torch.backends.mkldnn.is_available() and all(
-        hasattr(operators, name) for name in ("_linear_pointwise", "_reorder_linear_weight")
-    )
+    return torch.backends.mkldnn.is_available() and all(hasattr(operators, name) for name in OPERATORS)
 
 
 def _is_plain(weight: Any) -> bool:
@@ -66,8 +76,7 @@ def _forward(module: torch.nn.Linear) -> Any:
     def forward(inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype != torch.float32 or not inputs.numel():
             return linear(inputs, module.weight, module.bias)
-        few = inputs.numel() <= FEW_ROWS * module.in_features
-        weight = module.__dict__.get("laid_out", module.weight) if few else module.weight
+        weight = weight_for(module, inputs)
         return torch.ops.mkldnn._linear_pointwise(inputs, weight, module.bias, "none", [], "")
 
     return forward

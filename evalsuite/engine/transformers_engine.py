@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config
-from evalsuite.engine import deterministic, kernels
+from evalsuite.engine import deterministic, graphs, kernels
 from evalsuite.engine.batches import (
     Budget,
     ScoreRow,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
     from evalsuite.engine.plan import Run, ScorePlan
     from evalsuite.engine.slots.forward import SlotModel
+    from evalsuite.engine.slots.graphs import Graphing
 
 RowT = TypeVar("RowT")
 ResultT = TypeVar("ResultT")
@@ -65,7 +66,7 @@ class TransformersEngine:
         logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type in which
             the model gives logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
-        arguments: its own settings, `deterministic=yes` (see `engine.deterministic`).
+        arguments: its own settings, `deterministic=yes` (see `engine.deterministic`) and `graphs=no` (see `engine.graphs`).
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class TransformersEngine:
         self._logits_dtype = resolve_logits_dtype(logits_dtype)
         self._packed = packed
         self._deterministic = deterministic.is_wanted((arguments or {}).get(deterministic.SETTING, "no"))
+        self._graphs = graphs.are_wanted((arguments or {}).get(graphs.SETTING, "yes"))
         self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
         self._loading: Future[LoadedModel] | None = None
         self.notes: tuple[str, ...] = ()
@@ -182,6 +184,7 @@ class TransformersEngine:
 
     def _load(self, processes: int = 1) -> "LoadedModel":
         from evalsuite.engine.loading import load_model
+        from evalsuite.engine.products import lay_out_weights
 
         if self.device == "cpu":
             keep_freed_memory()
@@ -198,6 +201,8 @@ class TransformersEngine:
             spread=self.spread,
         )
         loaded = replace(loaded, fixed_sizes=self._deterministic)
+        if self.device == "cpu" and processes == 1 and not self._deterministic:  # not where it must not vary
+            lay_out_weights(loaded.model, self._free_bytes())
         self.notes = loaded.notes
         if why := self.device.startswith("cuda") and kernels.why_not(self.device):
             self._tell(f"trees and log-probabilities without our own kernels: {why}")
@@ -331,18 +336,32 @@ class TransformersEngine:
 
         rows = Rows(self._loaded, self.tokenizer, self.max_length)
         room = room_for(model, prompts, self.budget, self._free_bytes())
-        for done in generate_in_slots(model, rows, prompts, room, retry=self._may_retry):
+        for done in generate_in_slots(
+            model, rows, prompts, room, retry=self._may_retry, graphing=self._graphing
+        ):
             yield Block(done.answers, done.tokens, planned)
+        if self._graphing and self._graphing.refused:
+            self._tell(f"texts are generated without CUDA graphs: {self._graphing.refused}")
+
+    @functools.cached_property
+    def _graphing(self) -> "Graphing | None":
+        """What records the steps of texts; None where they are launched operation by operation."""
+        # A team that may not retry may not record, either: both have to go alike in all of its processes.
+        if not (self._graphs and self.device.startswith("cuda") and self._may_retry):
+            return None
+        if self._deterministic or self.spread:
+            return None
+        from evalsuite.engine.slots.cuda_graphs import CudaRecorder
+        from evalsuite.engine.slots.differences import allowed_difference
+        from evalsuite.engine.slots.graphs import Graphing
+
+        return Graphing(CudaRecorder(self.device), allowed_difference(self._loaded.model.dtype))
 
     @functools.cached_property
     def _slot_model(self) -> "SlotModel | None":
         """The model for generation with slots; None, and a note, if they do not fit it."""
-        from evalsuite.engine.products import lay_out_for_few_rows
         from evalsuite.engine.slots.check import fit_for_slots
-        from evalsuite.engine.slots.room import free_bytes
 
-        if self.device == "cpu":
-            lay_out_for_few_rows(self._loaded.model, free_bytes(self.device))
         model, reason = fit_for_slots(self._loaded)
         if model is None:
             self.notes += (f"texts are generated in batches: {reason}",)

@@ -51,7 +51,7 @@ def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypat
     model = engine._loaded.model
     monkeypatch.setattr(packed, "POSITIONS_PER_CHUNK", 16)
     seen = {"layers": set(), "head": set()}
-    model.model.layers[0].mlp.up_proj.register_forward_pre_hook(
+    model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
         lambda module, args: seen["layers"].add(args[0].shape[1])
     )
     model.lm_head.register_forward_pre_hook(lambda module, args: seen["head"].add(args[0].shape[1]))

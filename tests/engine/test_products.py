@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evalsuite.engine.loading import ready
-from evalsuite.engine.products import lay_out_for_few_rows, use_onednn
+from evalsuite.engine.products import lay_out_weights, use_onednn
 
 from .tiny import tiny_gpt2, tiny_llama
 
@@ -72,7 +72,7 @@ def test_laid_out_weights_give_the_same(rows, bias):
     layer, inputs = torch.nn.Linear(48, 72, bias=bias), torch.randn(rows, 48)
     expected = product(layer, inputs)
     use_onednn(layer)
-    lay_out_for_few_rows(layer, PLENTY)
+    lay_out_weights(layer, PLENTY)
     assert layer.__dict__["laid_out"].layout == torch._mkldnn
     torch.testing.assert_close(product(layer, inputs), expected, atol=1e-5, rtol=0)
 
@@ -80,11 +80,11 @@ def test_laid_out_weights_give_the_same(rows, bias):
 def test_no_copies_are_made_without_room():
     layer = torch.nn.Linear(48, 72)
     use_onednn(layer)
-    lay_out_for_few_rows(layer, 2 * layer.weight.nbytes - 1)
+    lay_out_weights(layer, 2 * layer.weight.nbytes - 1)
     assert "laid_out" not in layer.__dict__
 
 
 def test_layers_that_do_not_run_through_onednn_get_no_copies():
     layer = torch.nn.Linear(48, 72)
-    lay_out_for_few_rows(layer, PLENTY)
+    lay_out_weights(layer, PLENTY)
     assert "laid_out" not in layer.__dict__
