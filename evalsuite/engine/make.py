@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import deterministic
+from evalsuite.engine import deterministic, graphs
 from evalsuite.engine.openai import settings as openai_settings
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
@@ -29,7 +29,9 @@ class EngineKind:
 
 
 ENGINES: dict[str, EngineKind] = {
-    "native": EngineKind(TransformersEngine, frozenset({deterministic.SETTING})),
+    "native": EngineKind(
+        TransformersEngine, frozenset({deterministic.SETTING}), tuning=frozenset({graphs.SETTING})
+    ),
     "openai": EngineKind(OpenAIEngine, openai_settings.SETTINGS, openai_settings.TUNING, needs_files=False),
     "vllm": EngineKind(VllmEngine, vllm_settings.SETTINGS, vllm_settings.TUNING),
 }

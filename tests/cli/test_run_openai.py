@@ -80,7 +80,7 @@ def test_the_key_stands_in_no_file(served, server, bench, monkeypatch):
         ({}, {"engine_arg": "tokenizer=./nowhere"}, "Model folder or file ./nowhere does not exist."),
         ({}, {"device": "cpu"}, "--engine openai takes no --device"),
         ({}, {"plan_only": True}, "--plan-only is for the native engine"),
-        ({}, {"engine": "native", "engine_arg": None}, "Unknown engine setting 'base_url'. Engine native takes deterministic."),
+        ({}, {"engine": "native", "engine_arg": None}, "Unknown engine setting 'base_url'. Engine native takes deterministic, graphs."),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(served, server, habits, options, said):

@@ -46,7 +46,7 @@ def test_an_engine_without_settings_is_not_handed_any(kettle, monkeypatch):
         ("kettle", ["heat"], "--engine-arg takes NAME=VALUE, not 'heat'."),
         ("kettle", ["=1"], "--engine-arg takes NAME=VALUE, not '=1'."),
         ("kettle", ["heat=1", "heat=2"], "--engine-arg heat is given twice."),
-        ("native", ["heat=1"], "Unknown engine setting 'heat'. Engine native takes deterministic."),
+        ("native", ["heat=1"], "Unknown engine setting 'heat'. Engine native takes deterministic, graphs."),
         ("ketle", [], "Unknown engine 'ketle'. Did you mean kettle?"),
     ],
 )  # fmt: skip

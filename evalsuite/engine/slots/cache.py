@@ -4,7 +4,7 @@ A slot holds what follows its prompt's shared prefix. The prefix's keys and valu
 beside the slots; its recurrent states are where a slot begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,11 +103,15 @@ class SlotLayer:
         for at, state in enumerate(self.states):
             state[rows] = 0 if prefix is None else prefix.states[at]
 
+    @property
+    def by_token(self) -> tuple[torch.Tensor, ...]:
+        """Keys and values, where the layer has them."""
+        return () if self.keys is None or self.values is None else (self.keys, self.values)
+
     def copy(self, sources: torch.Tensor, targets: torch.Tensor, length: int) -> None:
         """Copy slots, the first `length` own tokens of each."""
-        for part in (self.keys, self.values):
-            if part is not None:
-                part[targets, :, :length] = part[sources, :, :length]
+        for part in self.by_token:
+            part[targets, :, :length] = part[sources, :, :length]
         for state in self.states:
             state[targets] = state[sources]
 
@@ -121,7 +125,23 @@ class SlotCache:
     def __init__(self, like: Any, slots: int) -> None:
         """Take the kinds of layers from transformers' own cache after a pass of one row."""
         self.layers = [SlotLayer(layer, slots) for layer in like.layers]
+        self.slots = slots
         self.current: Pass
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether some layer is an attention layer."""
+        return any(layer.by_token for layer in self.layers)
+
+    @property
+    def room(self) -> int:
+        """Own tokens that there is room for in every slot; whenever it grows, keys and values move."""
+        return max((layer.by_token[0].shape[2] for layer in self.layers if layer.by_token), default=0)
+
+    def reserve(self, room: int) -> None:
+        """Make room for so many own tokens in every slot."""
+        for layer in self.layers:
+            layer.reserve(room)
 
     def begin(self, rows: slice, prefix: Prefix) -> None:
         """Let slots start behind the prefix."""
@@ -131,18 +151,48 @@ class SlotCache:
     def prepare(self, current: Pass) -> None:
         """Make the next pass the current one, and room for it."""
         self.current = current
-        for layer in self.layers:
-            layer.reserve(current.start + current.length)
+        self.reserve(current.start + current.length)
 
     def copy(self, sources: Sequence[int], targets: Sequence[int], length: int) -> None:
         """Copy slots, the first `length` own tokens of each."""
         if not sources:
             return
         for layer in self.layers:
-            tensors = [part for part in (layer.keys, *layer.states) if part is not None]
+            tensors = (*layer.by_token, *layer.states)
             if tensors:
                 device = tensors[0].device
                 layer.copy(torch.tensor(sources, device=device), torch.tensor(targets, device=device), length)
+
+    def copied_states(self, rows: int) -> list[torch.Tensor]:
+        """Convolution and recurrent states of the first slots, for `put_back`."""
+        return [state[:rows].clone() for layer in self.layers for state in layer.states]
+
+    def put_back(self, states: Sequence[torch.Tensor]) -> None:
+        """Let the first slots have these states again."""
+        for state, before in zip(
+            (one for layer in self.layers for one in layer.states), states, strict=False
+        ):
+            state[: len(before)] = before
+
+    def wipe(self, starts: torch.Tensor, length: int) -> None:
+        """Zero the keys and values of `length` tokens in the first slots, from `starts` (rows,) on."""
+        for part, where in self._new(starts, length):
+            part[where] = 0
+
+    def norms(self, starts: torch.Tensor, length: int) -> torch.Tensor:
+        """(tensors, rows) of the states of the first slots, and of keys and values of tokens as in `wipe`."""
+        parts = [part[where] for part, where in self._new(starts, length)]
+        parts += [state[: len(starts)] for layer in self.layers for state in layer.states]
+        found = [torch.linalg.vector_norm(part.flatten(1), dim=1, dtype=torch.float32) for part in parts]
+        return torch.stack(found) if found else starts.new_zeros((0, len(starts)), dtype=torch.float32)
+
+    def _new(self, starts: torch.Tensor, length: int) -> Iterator[tuple[torch.Tensor, tuple]]:
+        """Keys and values of every layer, and where in them the tokens are: (rows, tokens, heads, width)."""
+        rows = torch.arange(len(starts), device=starts.device)[:, None]
+        tokens = starts[:, None] + torch.arange(length, device=starts.device)
+        for layer in self.layers:
+            for part in layer.by_token:
+                yield part, (rows, slice(None), tokens)
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any

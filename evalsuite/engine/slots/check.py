@@ -5,12 +5,9 @@ import torch
 from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.memory import is_out_of_memory
+from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.slots.forward import SlotModel, Slots
 from evalsuite.types import TokenIds
-
-LARGEST_DIFFERENCE = {torch.float32: 1e-3}
-"""By data type, relative to the spread of the logits. A wrong cache is off by their whole spread."""
-LARGEST_IN_HALF_PRECISION = 0.1
 
 PREFIX, OWN = 8, (7, 4)
 """Lengths, in tokens, of the prefix and of what follows it in the two rows that are compared."""
@@ -31,10 +28,10 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
             raise
         message = str(error).strip().split("\n")[0] or type(error).__name__
         return None, f"slots do not fit {type(loaded.model).__name__} ({message})"
-    allowed = LARGEST_DIFFERENCE.get(loaded.model.dtype, LARGEST_IN_HALF_PRECISION)
-    if difference <= allowed:
+    if difference <= allowed_difference(loaded.model.dtype):
         return model, ""
     return None, f"with slots its logits are off by {difference:.2g} of their spread"
+
 
 GUESSED = 2
 """Tokens that are checked in one pass."""
@@ -60,9 +57,10 @@ def largest_difference(model: SlotModel) -> float:
     found = torch.cat([found, slots.decode(tokens[:, 0])[:, None]], dim=1)
     if checked:
         found = torch.cat([found, slots.check(tokens[:, 1:])], dim=1)
-    own = torch.stack([_own_logits(model.loaded, prompt, end) for prompt, end in zip(prompts, ends, strict=True)])
-    spread = (own - own.mean(dim=-1, keepdim=True)).norm(dim=-1)
-    return float(((found - own).norm(dim=-1) / spread).max())
+    own = torch.stack(
+        [_own_logits(model.loaded, prompt, end) for prompt, end in zip(prompts, ends, strict=True)]
+    )
+    return difference_of(found, own)
 
 
 def _own_logits(loaded: LoadedModel, ids: TokenIds, end: int) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Passes of a model over slots: a prefix, new prompts behind it, one more token for every slot."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.slots.attention import slot_attention
 from evalsuite.engine.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
+from evalsuite.engine.slots.graphs import Graphing, Graphs, Step
 from evalsuite.engine.upload import sent
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
@@ -77,9 +79,6 @@ class _Places:
     starts: torch.Tensor
     """Own tokens so far."""
     positions: torch.Tensor
-    rows: torch.Tensor
-    columns: torch.Tensor
-    """Of the position in each row whose logits are wanted: 0."""
     prefixes: list[tuple[Prefix, torch.Tensor | None]]
 
     def next(self) -> "_Places":
@@ -90,7 +89,8 @@ class _Places:
 class Slots:
     """Rows at work: always the first ones of the cache, so that every pass sees plain slices of it."""
 
-    def __init__(self, model: SlotModel, count: int) -> None:
+    def __init__(self, model: SlotModel, count: int, graphing: Graphing | None = None) -> None:
+        """Make so many slots; steps are recorded and replayed where `graphing` is given."""
         self.model = model
         self.count = count
         """Most rows at a time."""
@@ -102,6 +102,9 @@ class Slots:
         self._prefixes: list[Prefix] = []
         self._places: _Places | None = None
         """Of the next step; None when other rows are there than in the last one."""
+        # Not a method of this object: a circle of references would keep the cache until Python looks for circles.
+        self._run_step = functools.partial(_run_step, model, self._cache)
+        self._graphs = Graphs(graphing, self._cache, self._run_step) if graphing else None
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -144,7 +147,9 @@ class Slots:
         positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
         ending = self._tensor([at for at, prompt in enumerate(prompts) if len(prompt) <= end])
         with _still_padding(self.model.mixers, now):
-            return self._run(now, self._tensor(ids), positions, ending, lengths[ending] - 1)
+            return _run(
+                self.model, self._cache, now, self._tensor(ids), positions, ending, lengths[ending] - 1
+            )
 
     def decode(self, tokens: torch.Tensor) -> torch.Tensor:
         """Feed each row its next token (rows,); (rows, vocabulary) logits for the one after.
@@ -153,16 +158,8 @@ class Slots:
         """
         if self._places is None:
             self._places = self._current_places()
-        places = self._places
-        now = Pass(
-            rows=slice(0, len(self)),
-            starts=places.starts,
-            start=max(self._lengths),
-            length=1,
-            prefixes=places.prefixes,
-        )
-        logits = self._run(now, tokens[:, None], places.positions[:, None], places.rows, places.columns)
-        self._places = places.next()
+        logits = self._logits(self._places, tokens[:, None])[:, 0]
+        self._places = self._places.next()
         self._lengths = [length + 1 for length in self._lengths]
         self.computed += len(self)
         return logits
@@ -178,18 +175,20 @@ class Slots:
         Returns:
             (rows, length, vocabulary) logits for what follows each of them.
         """
-        places, (count, length) = self._current_places(), tokens.shape
-        now = Pass(
-            rows=slice(0, count),
+        return self._logits(self._current_places(), tokens)
+
+    def _logits(self, places: _Places, tokens: torch.Tensor) -> torch.Tensor:
+        """(rows, length, vocabulary) after (rows, length) new tokens."""
+        new = torch.arange(tokens.shape[1], device=self._device)
+        step = Step(
+            tokens=tokens,
+            positions=places.positions[:, None] + new,
             starts=places.starts,
-            start=max(self._lengths),
-            length=length,
+            end=max(self._lengths) + tokens.shape[1],
             prefixes=places.prefixes,
         )
-        new = torch.arange(length, device=self._device)
-        rows, columns = places.rows.repeat_interleave(length), new.repeat(count)
-        logits = self._run(now, tokens, places.positions[:, None] + new, rows, columns)
-        return logits.unflatten(0, (count, length))
+        replayed = self._graphs.logits(step) if self._graphs else None
+        return self._run_step(step) if replayed is None else replayed
 
     def extend(self, tokens: Sequence[int]) -> None:
         """Keep so many of the tokens that were checked last, by row."""
@@ -199,8 +198,7 @@ class Slots:
 
     def _current_places(self) -> "_Places":
         starts, before = self._tensor([self._lengths, [one.length for one in self._prefixes]])
-        rows = torch.arange(len(self), device=self._device)
-        return _Places(starts, before + starts, rows, torch.zeros_like(rows), self._rows_by_prefix())
+        return _Places(starts, before + starts, self._rows_by_prefix())
 
     def copy(self, sources: Sequence[int]) -> None:
         """New rows, each equal to the row that it names."""
@@ -233,17 +231,40 @@ class Slots:
             for prefix in distinct
         ]
 
-    def _run(
-        self, now: Pass, ids: torch.Tensor, positions: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
-    ) -> torch.Tensor:
-        loaded = self.model.loaded
-        self._cache.prepare(now)
-        options = {"position_ids": positions, "use_cache": True, loaded.cache_name: self._cache}
-        with slot_attention(loaded.model):
-            return run_at(loaded, ids, rows, columns, **options)[0]
-
     def _tensor(self, values: Sequence) -> torch.Tensor:
         return sent(torch.tensor(values, dtype=torch.long), self._device)
+
+
+def _run_step(model: SlotModel, cache: SlotCache, step: Step) -> torch.Tensor:
+    """(rows, length, vocabulary) logits; makes nothing from numbers of the host that another step would not make."""
+    count, length = step.tokens.shape
+    now = Pass(
+        rows=slice(0, count),
+        starts=step.starts,
+        start=step.end - length,
+        length=length,
+        prefixes=step.prefixes,
+    )
+    new = torch.arange(length, device=step.tokens.device)
+    rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)
+    logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
+    return logits.unflatten(0, (count, length))
+
+
+def _run(
+    model: SlotModel,
+    cache: SlotCache,
+    now: Pass,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+) -> torch.Tensor:
+    """Logits at (rows[i], columns[i])."""
+    cache.prepare(now)
+    options = {"position_ids": positions, "use_cache": True, model.loaded.cache_name: cache}
+    with slot_attention(model.loaded.model):
+        return run_at(model.loaded, ids, rows, columns, **options)[0]
 
 
 def pieces(lengths: Sequence[int], *, padded: bool) -> list[tuple[int, int, int]]:

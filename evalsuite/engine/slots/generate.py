@@ -16,6 +16,7 @@ from evalsuite.engine.memory import free_memory, is_out_of_memory
 from evalsuite.engine.sampling import chosen_tokens
 from evalsuite.engine.slots.cache import Prefix
 from evalsuite.engine.slots.forward import PADDING_ID, SlotModel, Slots
+from evalsuite.engine.slots.graphs import Graphing
 from evalsuite.engine.slots.guesses import Guesser
 from evalsuite.engine.slots.plan import SlotPrompt, in_slots
 from evalsuite.engine.slots.room import SlotRoom
@@ -75,6 +76,7 @@ def generate_in_slots(
     retry: bool = True,
     steps: int | None = None,
     checked: int | None = None,
+    graphing: Graphing | None = None,
 ) -> Iterator[Done]:
     """Answer every request of the prompts.
 
@@ -90,12 +92,13 @@ def generate_in_slots(
         steps: after how many of them stops are looked for, tokens beyond a stop being thrown away; by default
             what suits the device. No text depends on it.
         checked: most positions of a pass that checks guesses, 0 for none; by default what suits the device.
+        graphing: records steps and replays them, and is told how that went; None where steps run as they are.
     """
     steps = steps or STEPS.get(model.loaded.device, STEPS_ELSEWHERE)
     checked = CHECKED.get(model.loaded.device, CHECKED_ELSEWHERE) if checked is None else checked
     waiting = list(prompts)
     while waiting:
-        work = _Work(model, rows, in_slots(waiting, room.slots), room, steps, checked)
+        work = _Work(model, rows, in_slots(waiting, room.slots), room, steps, checked, graphing)
         try:
             yield from work.run()
             return
@@ -126,6 +129,7 @@ class _Work:
         room: SlotRoom,
         steps: int,
         checked: int,
+        graphing: Graphing | None,
     ) -> None:
         self._model = model
         self._rows = rows
@@ -133,7 +137,7 @@ class _Work:
         self._most_checked = checked if model.forgets else 0
         self._waiting = deque(prompts)
         self._room = room
-        self._slots = Slots(model, room.slots)
+        self._slots = Slots(model, room.slots, graphing)
         self._live: list[_AtWork] = []
         """By slot."""
         self._prefix: tuple[tuple[int, ...] | None, Prefix | None] = (None, None)
@@ -205,7 +209,8 @@ class _Work:
 
     def _steps(self) -> tuple[int, list[list[int]]]:
         """Some tokens more for every row: the first row, and the tokens of each."""
-        most = min(self._most_checked // len(self._live), *(one.row.room - len(one.row.ids) for one in self._live)) - 1
+        left = min(one.row.room - len(one.row.ids) for one in self._live)
+        most = min(self._most_checked // len(self._live), left) - 1
         guesses = [one.guess(most) for one in self._live] if most > 0 else []
         return 0, self._checked(guesses) if any(guesses) else self._decoded()
 
@@ -230,7 +235,9 @@ class _Work:
         chosen = torch.cat([first[:, None], logits[:, 1:].argmax(dim=-1)], dim=1).tolist()
         kept = []
         for one, guess, tokens in zip(self._live, guesses, chosen, strict=True):
-            right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(guess, tokens, strict=False)))
+            right = sum(
+                1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(guess, tokens, strict=False))
+            )
             if one.guesser and guess:
                 one.guesser.learn(len(guess), right)
             kept.append(tokens[: right + 1])
