@@ -1,9 +1,13 @@
 """The vLLM adapter's logic, against objects of vLLM's shapes that really compute. It was not run on a GPU."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from nemo_archives import gpt, write
+from nemo_texts import train
 
+from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.vllm import engine as vllm_engine
@@ -169,10 +173,22 @@ def test_settings_go_to_vllm_and_into_the_numerics(llms, llama_files):
         {"a": 1},
         True,
     )
-    assert (given["model"], given["dtype"]) == (str(llama_files.folder), "bfloat16")
+    assert given["model"] == given["tokenizer"] == str(llama_files.folder)
+    assert given["dtype"] == "bfloat16"
     assert given["max_num_batched_tokens"] == 2048
     assert "tensor_parallel_size=2" in engine.identity.numerics
     assert "download_dir" not in engine.identity.numerics
+
+
+def test_of_a_nemo_archive_the_conversion_is_run(llms, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    engine = VllmEngine(resolve(str(write(tmp_path, gpt(layers=1), train()))))
+    assert engine.max_length == 127
+    assert not (tmp_path / "cache").exists()
+    _ = engine._llm
+    given = llms[0].arguments
+    assert (Path(given["model"]) / "config.json").is_file()
+    assert (Path(given["tokenizer"]) / "tokenizer_config.json").is_file()
 
 
 @pytest.mark.parametrize(

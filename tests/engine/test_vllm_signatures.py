@@ -61,7 +61,7 @@ def parameters(tree: ast.Module, name: str, method: str) -> set[str]:
 
 def test_settings_are_arguments_of_the_engine(source):
     known = fields(source("vllm/engine/arg_utils.py"), "EngineArgs")
-    assert {*SETTINGS, *TUNING, *DEFAULTS, "model", "dtype", "trust_remote_code"} <= known
+    assert {*SETTINGS, *TUNING, *DEFAULTS, "model", "tokenizer", "dtype", "trust_remote_code"} <= known
 
 
 def test_the_engine_takes_what_it_is_asked_with(source):

@@ -10,6 +10,7 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window
+from evalsuite.engine.nemo import model_folder, tokenizer_folder
 from evalsuite.engine.placement import DTYPES
 from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.seeds import seed_of
@@ -95,14 +96,14 @@ class VllmEngine:
     @functools.cached_property
     def max_length(self) -> int | None:
         """Longest model input in tokens: vLLM keeps one place of its window for the token that it generates."""
-        window = self._arguments.get("max_model_len") or context_window(self.files)
+        window = llm_arguments(self._given).get("max_model_len") or context_window(self.files)
         return None if window is None else int(window) - 1
 
-    @functools.cached_property
     def _arguments(self) -> dict[str, Any]:
         return {
             **llm_arguments(self._given),
-            "model": str(self.files.folder),
+            "model": str(model_folder(self.files)),
+            "tokenizer": str(tokenizer_folder(self.files)),
             "dtype": self._dtype,
             "trust_remote_code": self._trust_remote_code,
         }
@@ -110,10 +111,11 @@ class VllmEngine:
     @functools.cached_property
     def _llm(self) -> Any:
         vllm_version()
+        arguments = self._arguments()
         try:
             from vllm import LLM
 
-            return LLM(**self._arguments)
+            return LLM(**arguments)
         except Exception as error:
             raise ModelError(f"vLLM cannot run model '{self.files.name}': {_first_line(error)}") from error
 
