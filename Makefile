@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
+# A file of tests runs in one process; each process takes up to 2 GB.
+SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs schema clean
 
@@ -18,7 +20,7 @@ demo: setup
 	$(BIN)/evalsuite run --tasks mmlu,lm_eval/hellaswag,gsm8k --model smollm2-135m --limit 20 --out demo
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SPREAD)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -50,6 +50,10 @@ class Habits:
     fault: Fault = lambda number, body: None
 
 
+class _Server(ThreadingHTTPServer):
+    allow_reuse_port = True
+
+
 @dataclass
 class CompletionsServer:
     """Serves `model` while it is used as a context manager; a dead one can be started again on its port."""
@@ -64,9 +68,10 @@ class CompletionsServer:
 
     def __post_init__(self) -> None:
         self._counting = threading.Lock()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self._kept = socket.socket()  # never listens; nobody else gets the port while the server is dead
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._kept.bind(("127.0.0.1", 0))
+        self.port = self._kept.getsockname()[1]
         self._lock = threading.Lock()
         self._under_way = 0
         self._http: ThreadingHTTPServer | None = None
@@ -82,11 +87,11 @@ class CompletionsServer:
 
     def __exit__(self, *_: object) -> None:
         self.die()
+        self._kept.close()
 
     def start(self) -> None:
         handler = type("Handler", (_Handler,), {"served": self})
-        ThreadingHTTPServer.allow_reuse_address = True
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._http = _Server(("127.0.0.1", self.port), handler)
         self._http.daemon_threads = True
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 

@@ -1,9 +1,15 @@
 """Every test runs without a hub and without the user's own settings."""
 
+import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before anything imports torch; the processes that tests start inherit it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,3 +29,12 @@ def model(tmp_path_factory) -> Path:
 
     torch.set_num_threads(1)
     return save(tiny_llama(), tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def quick_collections() -> Iterator[None]:
+    """For tests of short memory, where the engine calls `gc.collect` again and again: what is there already stays out."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -234,6 +234,7 @@ def test_a_store_that_is_missing_damaged_or_another_one_is_named(bench, copies, 
     assert merged(bench, copies, tmp_path / "run").status == "complete"
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_failures_of_a_shard_are_failures_of_the_run(bench, model, tmp_path, monkeypatch):
     """Out of memory, always, where a text is generated: its documents are counted, not scored."""
     from evalsuite.engine.slots import generate as slots

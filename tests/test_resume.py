@@ -206,10 +206,10 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_mode
     bench = Bench.make(tmp_path, documents=DOCUMENTS_WHEN_KILLED, plugin=plugin)
     fixed = ["run", "--tasks", "quiz,quiz:letters,pairs,sums", "--model", str(slow_model), "--device", "cpu"]
     fixed += ["--data", str(bench.data), "--include", str(bench.plugin)]
-    whole, killed = kind(tmp_path / "whole_log"), kind(tmp_path / "killed_log")
-    whole.start([*fixed, "--out", str(tmp_path / "whole")])
-    assert whole.wait() == 0, whole.said()
-    whole.close()
+    runs = kind(tmp_path / "log")
+    runs.start([*fixed, "--out", str(tmp_path / "whole")])
+    assert runs.wait() == 0, runs.said()
+    whole = runs.computed()
 
     out, draw = tmp_path / "killed", random.Random(0)
     everything = len(stored(tmp_path / "whole"))
@@ -217,20 +217,21 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_mode
     for number in range(10):
         # Seven times while continuations are scored, three times while texts are generated.
         enough = len(stored(out)) + draw.randrange(scores // 12) if number < 7 else scores + 10 * (number - 7)
-        pid = killed.start([*fixed, "--out", str(out)])
-        wait_until(lambda enough=enough: len(stored(out)) >= enough, killed)
+        pid = runs.start([*fixed, "--out", str(out)])
+        wait_until(lambda enough=enough: len(stored(out)) >= enough, runs)
         time.sleep(draw.uniform(0, 0.2))
         os.kill(pid, signal.SIGKILL)
-        assert killed.wait() == -signal.SIGKILL, killed.said()
+        assert runs.wait() == -signal.SIGKILL, runs.said()
     assert evalsuite.read_run(out).status == "running"
     assert scores < len(stored(out)) < everything
-    pid = killed.start([*fixed, "--out", str(out)])
-    wait_until(lambda: "judging" in killed.said(), killed)
+    said = len(runs.said())
+    pid = runs.start([*fixed, "--out", str(out)])
+    wait_until(lambda: "judging" in runs.said()[said:], runs)
     os.kill(pid, signal.SIGKILL)
-    killed.wait()  # it may have been finished already
-    killed.start([*fixed, "--out", str(out)])
-    assert killed.wait() == 0, killed.said()
-    killed.close()
+    runs.wait()  # it may have been finished already
+    runs.start([*fixed, "--out", str(out)])
+    assert runs.wait() == 0, runs.said()
+    runs.close()
 
     one, other = evalsuite.read_run(tmp_path / "whole"), evalsuite.read_run(out)
     assert other.status == "complete"
@@ -238,7 +239,7 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_mode
     assert stored(out) == stored(tmp_path / "whole")
     for table in (tmp_path / "whole" / "samples").iterdir():
         assert pq.read_table(out / "samples" / table.name).equals(pq.read_table(table))
-    only_the_batch_in_flight_is_computed_twice(whole.computed(), killed.computed())
+    only_the_batch_in_flight_is_computed_twice(whole, runs.computed()[len(whole) :])
 
 
 def only_the_batch_in_flight_is_computed_twice(whole: list[dict], killed: list[dict]) -> None:

@@ -1,9 +1,9 @@
 """A run with the real engine, tokenizer, files and store: a tiny random Llama in its folder."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -99,9 +99,10 @@ def test_a_finished_run_imports_neither_torch_nor_transformers(tiny):
         "device": "cpu",
     }
     options["include"] = [str(bench.plugin)]
-    began = time.monotonic()
+    before = os.times()
     done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], capture_output=True, text=True, check=True)  # fmt: skip
-    assert time.monotonic() - began < 5
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 5
     assert json.loads(done.stdout) == ["complete", log.started, []]
 
 
@@ -132,6 +133,7 @@ def test_the_same_weights_elsewhere_share_a_store(tiny, tmp_path):
     assert not (tmp_path / "two" / "responses.sqlite").exists()
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_running_out_of_memory_is_counted_and_mended_by_the_next_run(tiny, tmp_path, monkeypatch):
     import torch
 

@@ -96,6 +96,7 @@ def test_a_request_beyond_the_context_window_is_the_callers_mistake(engine):
     assert answers_of(engine.score([ScoreRequest((2,) * 128, (3,))]))
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_a_pack_that_does_not_fit_is_halved_and_one_input_that_never_does_fails_alone(engine, monkeypatch):
     whole = answers_of(engine.score(REQUESTS))
     original = packed.run_body

@@ -197,6 +197,7 @@ class Full:
         monkeypatch.setattr(Slots, kind, limited)
 
 
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("kind", ["decode", "prefill"])
 def test_out_of_memory_halves_the_slots_and_loses_nothing(monkeypatch, kind):
     model = tiny_llama()
@@ -208,6 +209,7 @@ def test_out_of_memory_halves_the_slots_and_loses_nothing(monkeypatch, kind):
     assert full.raised == 2, "8 slots, then 4, then 2"
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_what_was_answered_before_memory_ran_out_is_not_answered_again(monkeypatch):
     requests = [
         greedy(question, count) for question, count in zip(QUESTIONS, [2, 3, 9, 9, 9, 9], strict=True)
@@ -226,6 +228,7 @@ def test_what_was_answered_before_memory_ran_out_is_not_answered_again(monkeypat
     assert answers_of(model, requests, SlotRoom(6, 64)) == whole
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_only_what_does_not_fit_alone_fails(monkeypatch):
     original = Slots.prefill
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import LlamaForCausalLM, NemotronConfig, NemotronForCausalLM
@@ -168,12 +169,36 @@ def test_a_half_set_environment_is_a_sentence(environment):
         Team.of_torchrun(environment)
 
 
-def test_heads_that_cannot_be_shared_equally_are_a_sentence(llama_files, smollm2):
+def gguf_of_nine_heads(path: Path) -> Path:
+    """A GGUF file of a Llama with an odd number of heads: its configuration and one tensor."""
+    gguf = pytest.importorskip("gguf", reason="the extra `gguf` is not installed")
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(72)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(8)
+    writer.add_head_count(9)
+    writer.add_head_count_kv(3)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_token_list(["a", "b"])
+    writer.add_tensor("token_embd.weight", np.zeros((2, 72), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_heads_that_cannot_be_shared_equally_are_a_sentence(llama_files, tmp_path):
     """Also of a GGUF file, whose configuration is inside."""
     for files, size, said in (
         (llama_files, 3, "has 4 attention heads, which 3 processes cannot share equally"),
         (llama_files, 4, "has 2 key-value heads, which 4 processes cannot share equally"),
-        (smollm2.files, 2, "has 9 attention heads, which 2 processes cannot share equally"),
+        (
+            resolve(str(gguf_of_nine_heads(tmp_path / "nine.gguf"))),
+            2,
+            "has 9 attention heads, which 2 processes cannot",
+        ),
     ):
         with pytest.raises(ModelError, match=said):
             TensorParallelEngine(files, team=Team(0, size, 0), device="cpu")._refuse_without_plan()

@@ -142,6 +142,7 @@ def test_a_request_beyond_the_context_window_is_the_callers_mistake(engine):
     assert answers_of(engine.score([ScoreRequest((2,) * 128, (3,))]))
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_running_out_of_memory_fails_only_the_rows_that_do_not_fit(engine, monkeypatch):
     original = score.score_batch
 
