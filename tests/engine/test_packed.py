@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from evalsuite.engine import packed
 from evalsuite.engine.packed import score_run
 from evalsuite.engine.plan import plan_scoring
-from evalsuite.engine.trees import tree
+from evalsuite.engine.trees import blocks
 from evalsuite.types import Score, ScoreRequest
 
 from .decoders import DECODERS
@@ -67,11 +67,15 @@ def assert_as_alone(model, requests, answers: dict[ScoreRequest, Score]) -> None
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    requests=trees_of_requests(), budget=st.sampled_from([10, 40, 10_000]), small=st.sampled_from([0, 6, 128])
+    requests=trees_of_requests(),
+    budget=st.sampled_from([10, 40, 10_000]),
+    small=st.sampled_from([0, 6, 128]),
+    short=st.sampled_from([0, 3, 16]),
 )
-def test_a_packed_tree_scores_as_each_request_alone(model, requests, budget, small):
+def test_a_packed_tree_scores_as_each_request_alone(model, requests, budget, small, short):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tree, "SMALL", small)
+        patch.setattr(blocks, "SMALL", small)
+        patch.setattr(blocks, "SHORT", short)
         answers = scored(model, requests, budget)
     assert_as_alone(model, requests, answers)
 
@@ -92,7 +96,7 @@ def test_nothing_depends_on_the_budget_or_on_how_attention_is_cut(model, monkeyp
     whole = scored(model, requests)
     scale = max(1.0, largest_logit(model, requests))
     assert furthest(scored(model, requests, budget=70), whole) <= 2 * OF_SCALE * scale
-    monkeypatch.setattr(tree, "SMALL", 0)
+    monkeypatch.setattr(blocks, "SMALL", 0)
     assert furthest(scored(model, requests), whole) <= 2 * OF_SCALE * scale
 
 
@@ -137,7 +141,7 @@ def test_continuations_of_unequal_length_that_share_their_input_are_read_at_thei
 
 
 def test_the_model_is_itself_again_after_a_pack():
-    model = tiny_llama()
+    model = loaded(tiny_llama()).model
     ids = torch.tensor([[4, 5, 6, 7]])
     with torch.inference_mode():
         before = model(input_ids=ids).logits

@@ -16,7 +16,8 @@ import torch
 from torch.nn.functional import pad
 from transformers import AttentionInterface
 
-from evalsuite.engine.trees.tree import Blocks, Tree
+from evalsuite.engine.trees.blocks import Blocks
+from evalsuite.engine.trees.tree import Tree
 from evalsuite.engine.trees.varlen import Parts, attend_by_level, merge
 from evalsuite.engine.trees.varlen import fits as fits_levels
 
@@ -85,7 +86,7 @@ def tree_attention(
     heads, width = query.shape[1], query.shape[-1]
     scale = width**-0.5 if scaling is None else scaling
     queries = query[0]
-    if fits_levels(query, value, softcap):
+    if not tree.plain and fits_levels(query, value, softcap):
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
         result, normaliser = attend_by_level(tree, q, k, v, scale, sliding_window)
         spans = tree.levels(sliding_window, str(query.device)).partly
@@ -97,7 +98,8 @@ def tree_attention(
     merged = result.transpose(0, 1)
     for span in spans:
         mask = tree.span_mask(span, sliding_window, query.dtype)
-        q, k, v = queries[None, :, span.queries], keys[None, :, span.keys], values[None, :, span.keys]
+        seen = tree.keys_of(span)
+        q, k, v = queries[None, :, span.queries], keys[None, :, seen], values[None, :, seen]
         (part,), (log,) = _attend(q, k, v, scale, softcap, mask)
         merge(result, normaliser, span.queries, part.transpose(0, 1), log)
     if s_aux is not None:

@@ -47,7 +47,7 @@ def walking(model: Any, tree: Tree) -> Iterator[None]:
 
 def over_a_tree(tree: Tree) -> dict[str, Callable[..., Any]]:
     """What stands in for transformers' two functions: kernels of our own on a GPU, torch elsewhere."""
-    if kernels.why_not(str(tree.ids.device)):
+    if tree.plain or kernels.why_not(str(tree.ids.device)):
         walk = walk_of(tree)
         return {CONV: partial(tree_conv, walk), SCAN: _counted(tree, partial(tree_scan, walk))}
     from evalsuite.engine.kernels.conv import path_conv

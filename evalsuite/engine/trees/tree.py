@@ -8,39 +8,9 @@ import torch
 
 from evalsuite.engine.pack import Pack
 from evalsuite.engine.plan import Ints
+from evalsuite.engine.trees.blocks import Blocks, Span, Stretch, bucketed, cut, padded
 from evalsuite.engine.trees.levels import levels_of
 from evalsuite.engine.upload import on_device
-
-SMALL = 128
-"""Tokens of a subtree that is computed as one block with a mask of its own, whatever its branches."""
-PADDED = 1.25
-"""Blocks share a padded length if none grows by more than this factor."""
-
-Stretch = tuple[int, int, bool]
-"""Start, stop, and whether it branches."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Blocks:
-    """Stretches of the row that attend within themselves, padded to one length."""
-
-    positions: torch.Tensor
-    """(blocks x length,) places in the row; padding repeats a block's last one."""
-    real: torch.Tensor
-    """(n,) indices into `positions` that are no padding."""
-    kept: torch.Tensor
-    """(n,) `positions[real]`."""
-    length: int
-    branching: bool
-    """A token does not see everything before it in its block."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Span:
-    """A node's tokens as keys of everything below the node."""
-
-    keys: slice
-    queries: slice
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,9 +45,12 @@ class Tree:
     ids: torch.Tensor
     depths: torch.Tensor
     ends: torch.Tensor
+    plain: bool = False
+    """Computed by functions of torch, whatever kernels there are."""
     layers: int = 0
     """How often attention over it was computed."""
     _masks: dict[tuple[object, int | None], torch.Tensor | None] = field(default_factory=dict)
+    _keys: dict[Span, torch.Tensor] = field(default_factory=dict)
     _levels: dict[tuple[int | None, str], DeviceLevels] = field(default_factory=dict)
 
     @cached_property
@@ -92,7 +65,7 @@ class Tree:
 
     @cached_property
     def _parts(self) -> tuple[list[Stretch], list[Span]]:
-        return _parts(self.pack)
+        return cut(self.pack)
 
     def levels(self, window: int | None, device: str) -> DeviceLevels:
         """The same by levels, where a layer's tensors are; `window` as in `levels.levels_of`."""
@@ -118,21 +91,30 @@ class Tree:
         order = torch.arange(blocks.length, device=places.device)
         return (order[:, None] >= order) & (places[:, :, None] < self.ends[places][:, None, :])
 
+    def keys_of(self, span: Span) -> slice | torch.Tensor:
+        """Positions of a span's keys, as an index."""
+        if not span.before:
+            return span.keys
+        if span not in self._keys:
+            places = [*span.before, *range(span.keys.start, span.keys.stop)]
+            self._keys[span] = torch.tensor(places, device=self.ids.device)
+        return self._keys[span]
+
     def span_mask(self, span: Span, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
         """(1, 1, queries, keys) to be added to scores; None where every query sees every key."""
-        first = int(self.pack.depths[span.keys.start])
+        first = int(self.pack.depths[span.first])
         if window is None or int(self.pack.depths[span.queries].max()) - first < window:
             return None
         if (span, window) not in self._masks:
-            distance = self.depths[span.queries, None] - self.depths[None, span.keys]
+            distance = self.depths[span.queries, None] - self.depths[None, self.keys_of(span)]
             self._masks[span, window] = _added(distance < window, dtype)[None, None]
         return self._masks[span, window]
 
 
-def tree_of(pack: Pack, device: str) -> Tree:
+def tree_of(pack: Pack, device: str, *, plain: bool = False) -> Tree:
     """A pack, ready for its forward pass."""
     ids, depths, ends = on_device((pack.ids, pack.depths, pack.ends), device)
-    return Tree(pack, ids, depths, ends)
+    return Tree(pack, ids, depths, ends, plain)
 
 
 def _ready_levels(pack: Pack, window: int | None, device: str) -> DeviceLevels:
@@ -161,48 +143,6 @@ def _as_slice(positions: Ints, there: torch.Tensor) -> torch.Tensor | slice:
     """Ascending positions, without a gather where nothing lies between them."""
     first, count = int(positions[0]), len(positions)
     return slice(first, first + count) if int(positions[-1]) == first + count - 1 else there
-
-
-def _parts(pack: Pack) -> tuple[list[Stretch], list[Span]]:
-    """Stretches that hold every token once, and the spans that connect them."""
-    nodes = pack.nodes
-    stretches: list[Stretch] = []
-    spans = []
-    done = 0
-    for start, stop, end in zip(
-        nodes.starts.tolist(), nodes.stops.tolist(), nodes.ends.tolist(), strict=True
-    ):
-        if start < done:
-            continue
-        done = end if end - start <= SMALL else stop
-        stretches.append((start, done, done > stop))
-        if end > done:
-            spans.append(Span(slice(start, stop), slice(stop, end)))
-    return stretches, spans
-
-
-def bucketed(stretches: list[Stretch]) -> list[list[Stretch]]:
-    """Stretches of nearly one length together, longest first."""
-    buckets: list[list[Stretch]] = []
-    for start, stop, branching in sorted(stretches, key=lambda one: (one[2], one[0] - one[1], one[0])):
-        if buckets:
-            first = buckets[-1][0]
-            if first[2] == branching and first[1] - first[0] <= PADDED * (stop - start):
-                buckets[-1].append((start, stop, branching))
-                continue
-        buckets.append([(start, stop, branching)])
-    return buckets
-
-
-def padded(bucket: list[Stretch], device: str) -> Blocks:
-    """A bucket's stretches on their device."""
-    starts, stops, branching = (np.array(column) for column in zip(*bucket, strict=True))
-    length = int(stops[0] - starts[0])
-    places = starts[:, None] + np.arange(length)
-    real = np.flatnonzero(places < stops[:, None])
-    positions = np.minimum(places, stops[:, None] - 1).reshape(-1)
-    at, where, kept = (torch.from_numpy(array).to(device) for array in (positions, real, positions[real]))
-    return Blocks(at, where, kept, length, bool(branching[0]))
 
 
 def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

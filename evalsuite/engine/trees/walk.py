@@ -8,7 +8,8 @@ import torch
 
 from evalsuite.engine.pack import Pack
 from evalsuite.engine.plan import Ints
-from evalsuite.engine.trees.tree import Blocks, Tree, bucketed, padded
+from evalsuite.engine.trees.blocks import Blocks, Stretch, bucketed, padded
+from evalsuite.engine.trees.tree import Tree
 from evalsuite.engine.upload import on_device
 
 CHUNK = 64
@@ -60,7 +61,8 @@ def walk_of(tree: Tree) -> Walk:
     edges, steps, slots = steps_of(pack)
     stretches = [*pairwise(edges.tolist())]
     blocks = [
-        padded(bucket, device) for bucket in bucketed([(start, stop, True) for start, stop in stretches])
+        padded(bucket, device)
+        for bucket in bucketed([Stretch(start, stop, True) for start, stop in stretches])
     ]
     positions = [np.concatenate([np.arange(*stretches[block]) for block in step.readers]) for step in steps]
     parents, *readers = on_device([parents_of(pack), *positions], device)
