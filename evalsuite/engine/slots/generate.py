@@ -53,6 +53,10 @@ CHECKED = {"cpu": 24}
 CHECKED_ELSEWHERE = 64
 
 
+LEAST_GUESSED = 0.5
+"""Guesses per row that a pass is made for, where the tokens of several steps leave the device together otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class _AtWork:
     """A row in its slot."""
@@ -212,7 +216,8 @@ class _Work:
         left = min(one.row.room - len(one.row.ids) for one in self._live)
         most = min(self._most_checked // len(self._live), left) - 1
         guesses = [one.guess(most) for one in self._live] if most > 0 else []
-        return 0, self._checked(guesses) if any(guesses) else self._decoded()
+        least = LEAST_GUESSED * len(self._live) if self._most_steps > 1 else 0
+        return 0, self._checked(guesses) if sum(map(len, guesses)) >= max(1, least) else self._decoded()
 
     def _decoded(self) -> list[list[int]]:
         """Tokens of a few steps."""

@@ -22,6 +22,12 @@ from evalsuite.errors import ModelError
 WANTED = 4
 """Steps of one shape that run as they are, before the next one is recorded: that costs several of them."""
 
+WANTED_BESIDE_LARGER = 16
+"""The same where a larger recorded step serves meanwhile, whose rows are at most twice as many."""
+
+LARGEST_ROWS_STEP = 8
+"""Between sizes: with many rows their states, not the weights, are what a hybrid's step takes longest to read."""
+
 MOST_KEPT = 16
 """Recorded steps; the one that was not used for longest makes room."""
 
@@ -83,15 +89,23 @@ class Graphing:
     """Steps that were recorded, so far."""
     replayed: int = 0
     """Replays of them."""
+    positions: int = 0
+    """Computed by these replays, padding too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class _Shape:
     """What is the same in every replay of a recorded step."""
 
     rows: int
     length: int
     end: int
+
+    def is_served_by(self, other: "_Shape") -> bool:
+        """Whether a step of this shape can be done in the other, at a price that is not out of proportion."""
+        return (
+            self.rows <= other.rows <= 2 * self.rows and self.length == other.length and self.end <= other.end
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +155,17 @@ class Graphs:
         shape = self._shape(step)
         self._cache.reserve(shape.end)
         self._forget_unless_valid_for(self._cache.room, step.prefixes[0][0])
-        kept = self._kept.pop(shape, None)
-        if kept is not None:
-            self._kept[shape] = kept
-            self._graphing.replayed += 1
-            return kept.replay(step)
-        self._wanted[shape] = self._wanted.get(shape, 0) + 1
-        return self._recorded(shape, step) if self._wanted[shape] > WANTED else None
+        serving = min(filter(shape.is_served_by, self._kept), default=None)
+        if serving != shape:
+            self._wanted[shape] = self._wanted.get(shape, 0) + 1
+            if self._wanted[shape] > (WANTED if serving is None else WANTED_BESIDE_LARGER):
+                return self._recorded(shape, step)
+        if serving is None:
+            return None
+        kept = self._kept[serving] = self._kept.pop(serving)
+        self._graphing.replayed += 1
+        self._graphing.positions += serving.rows * serving.length
+        return kept.replay(step)
 
     def _shape(self, step: Step) -> _Shape:
         rows, new = step.tokens.shape
@@ -221,8 +239,8 @@ class Graphs:
 
 
 def padded_rows(rows: int) -> int:
-    """The next of two sizes for each power of two: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, ..."""
-    step = 1 << max(0, (rows - 1).bit_length() - 2)
+    """The next size of 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, and so on by eights."""
+    step = min(LARGEST_ROWS_STEP, 1 << max(0, (rows - 1).bit_length() - 2))
     return -(-rows // step) * step
 
 
