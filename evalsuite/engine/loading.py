@@ -34,6 +34,8 @@ class LoadedModel:
     """Logits, log-probabilities and their sums are in the model's data type, not float32."""
     fixed_sizes: bool = False
     """Packs are padded to few sizes, and the head's rows to one (`deterministic`)."""
+    plain_trees: bool = False
+    """Trees are computed by functions of torch: the kernels for them failed the trial."""
 
     @property
     def is_recurrent(self) -> bool:

@@ -6,6 +6,7 @@ positions come from `position_ids` alone. Models that do not fit are scored in p
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,20 @@ def _modeling_code(family: str) -> str:
     return ""
 
 
+def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
+    """The model as it passes the trial, by the kernels of its device or by functions of torch, and what is to be told.
+
+    None where neither gives what single sequences give: then packs cannot be used.
+    """
+    reason = why_it_differs(loaded)
+    if not reason:
+        return loaded, ""
+    plain = replace(loaded, plain_trees=True)
+    if still := why_it_differs(plain):
+        return None, f"scored in padded batches: {still}"
+    return plain, f"packed trees are computed by torch's functions, without kernels: {reason}"
+
+
 def why_it_differs(loaded: "LoadedModel") -> str:
     """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences give."""
     import torch
@@ -94,7 +109,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     sequences = sorted(trial_sequences(loaded))
     inputs, _ = sort_inputs(map(sortable, sequences))
     pack, places = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
-    tree = tree_of(pack, loaded.device)
+    tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
     with torch.inference_mode():
         try:
             output = run_body(loaded, tree)

@@ -25,7 +25,8 @@ def score_run(loaded: LoadedModel, plan: ScorePlan, run: Run) -> list[tuple[Scor
     pack, reading = lay_requests(plan, run)
     if loaded.fixed_sizes:
         pack = pack.filled(fixed_size(len(pack)))
-    return _read(loaded, run_body(loaded, tree_of(pack, loaded.device)), reading)
+    tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
+    return _read(loaded, run_body(loaded, tree), reading)
 
 
 def run_body(loaded: LoadedModel, tree: Tree) -> Any:

@@ -248,13 +248,16 @@ class TransformersEngine:
 
     @functools.cached_property
     def _trial_failed(self) -> bool:
-        """Whether a small tree gave other numbers than single sequences; then a note says so."""
-        from evalsuite.engine.packable import why_it_differs
+        """Whether a small tree gave other numbers than single sequences, also without kernels; a note says so."""
+        from evalsuite.engine.packable import fitted
 
-        reason = why_it_differs(self._loaded)
-        if reason:
-            self._tell(f"scored in padded batches: {reason}")
-        return bool(reason)
+        model, note = fitted(self._loaded)
+        if note:
+            self._tell(note)
+        if model is None:
+            return True
+        self._loaded = model
+        return False
 
     def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
         """Packed trees; only where memory is short is a part of `parts` more than one of them."""

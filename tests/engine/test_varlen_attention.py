@@ -4,7 +4,10 @@ Everything but the kernel is the code that a GPU runs: the stand-in computes wha
 what the kernel asks for.
 """
 
+import re
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import varlen
 
-from evalsuite.engine import packable
-from evalsuite.engine.packable import trial_sequences, why_it_differs
+from evalsuite.engine import TransformersEngine, packable
+from evalsuite.engine.packable import fitted, trial_sequences, why_it_differs
+from evalsuite.engine.trees import mamba
 from evalsuite.engine.trees import varlen as varlen_attention
 
 from . import varlen_plain
@@ -100,7 +104,7 @@ def test_the_trial_on_a_gpu_has_stretches_as_long_as_its_kernels_tiles(monkeypat
 @pytest.mark.parametrize(
     "error", [ImportError("no varlen"), TypeError("new signature"), Exception("of a compiler")]
 )
-def test_a_kernel_that_fails_in_the_trial_means_batches(monkeypatch, error):
+def test_a_kernel_that_fails_in_the_trial_is_named(monkeypatch, error):
     def broken(*args, **options):
         raise error
 
@@ -109,14 +113,50 @@ def test_a_kernel_that_fails_in_the_trial_means_batches(monkeypatch, error):
 
 
 def test_a_kernel_that_computes_something_else_is_found_out_in_the_trial(monkeypatch):
-    def unscaled(*args, **options):
-        return varlen_plain.varlen_attn(*args, **{**options, "scale": 1.0})
-
     for model in (tiny_llama(), tiny_llama().to(torch.bfloat16)):
         assert why_it_differs(loaded(model)) == ""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(varlen, "varlen_attn", unscaled)
             assert "differed" in why_it_differs(loaded(model))
+
+
+def unscaled(*args, **options):
+    return varlen_plain.varlen_attn(*args, **{**options, "scale": 1.0})
+
+
+def test_trees_are_computed_by_torch_where_the_kernel_is_wrong(llama_files, monkeypatch):
+    monkeypatch.setattr(varlen, "varlen_attn", unscaled)
+    engine, requests = TransformersEngine(llama_files, device="cpu"), questions()
+    scores = {one: score for block in engine.score(requests) for one, score in block.answers}
+    told = r"packed trees are computed by torch's functions, without kernels: a trial differed from .*"
+    assert re.fullmatch(told, *engine.notes)
+    assert_as_alone(tiny_llama(), requests, scores)
+
+
+def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monkeypatch):
+    """The kernels' places are taken by torch's functions, one of which forgets its bias."""
+    wrong = {
+        "conv": {"path_conv": lambda walk, hidden, weight, bias, *rest, **options: mamba.tree_conv(walk, hidden, weight)},
+        "scan": {"path_scan": mamba.tree_scan},
+        "tables": {"tables_of": mamba.walk_of},
+    }  # fmt: skip
+    for name, functions in wrong.items():
+        monkeypatch.setitem(sys.modules, f"evalsuite.engine.kernels.{name}", SimpleNamespace(**functions))
+    monkeypatch.setattr(mamba, "kernels", SimpleNamespace(why_not=lambda device: ""))
+    model = nemotron_h()
+    assert "differed" in why_it_differs(loaded(model))
+    ready, note = fitted(loaded(model))
+    assert ready.plain_trees
+    assert "without kernels: a trial differed" in note
+    assert why_it_differs(ready) == ""
+
+
+def test_what_fits_neither_kernels_nor_torch_is_scored_in_batches(monkeypatch):
+    monkeypatch.setattr(varlen, "varlen_attn", unscaled)
+    convolving = loaded(decoder("Lfm2", layer_types=["conv", "full_attention"]))
+    model, note = fitted(convolving)
+    assert model is None
+    assert note.startswith("scored in padded batches: a trial differed from single sequences by ")
 
 
 def test_the_installed_torch_has_this_kernel_with_this_signature(monkeypatch):
