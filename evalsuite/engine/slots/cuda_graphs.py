@@ -36,8 +36,7 @@ class CudaRecorder:
     def warm_up(self, step: Callable[[], torch.Tensor]) -> None:
         """Compile and tune kernels by one run; the second one fails where the host would wait for the GPU.
 
-        So most of what cannot be recorded is found before recording, whose failure some versions of torch do not get
-        over (before 2.12, pytorch pull request 180395).
+        So most of what cannot be recorded is found before that is tried.
         """
         self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
         with torch.cuda.stream(self._stream):
@@ -49,12 +48,18 @@ class CudaRecorder:
     def record(self, step: Callable[[], torch.Tensor], beside: Recorded | None) -> CudaGraph:
         """Capture the step."""
         graph = torch.cuda.CUDAGraph()
-        pool = beside.graph.pool() if isinstance(beside, CudaGraph) else None
-        # The outer context gives the stream back where the inner one fails at its end.
-        with torch.cuda.stream(self._stream), torch.cuda.graph(
-            graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"
-        ):  # fmt: skip
-            output = step()
+        pool = beside.graph.pool() if isinstance(beside, CudaGraph) else torch.cuda.graph_pool_handle()
+        capture = torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local")
+        try:
+            # The outer context gives the stream back where the inner one fails at its end.
+            with torch.cuda.stream(self._stream), capture:
+                output = step()
+        except Exception:
+            # Before torch 2.12 (pytorch pull request 180395) a failure leaves the allocator in the belief that
+            # recording goes on, and it gives no memory back any more.
+            with contextlib.suppress(Exception):
+                torch._C._cuda_endAllocateToPool(self._stream.device.index, pool)
+            raise
         return CudaGraph(graph, output)
 
 
