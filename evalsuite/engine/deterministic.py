@@ -8,23 +8,9 @@ decides how its attention is cut; what it does not depend on is the size of matr
 
 import os
 
-from evalsuite.errors import UserError
-
 SETTING = "deterministic"
 SMALLEST = 256
 """Tokens of a padded pack; sizes are this times a power of two."""
-ANSWERS = {"yes": True, "no": False}
-
-
-def is_wanted(value: str) -> bool:
-    """What `deterministic=VALUE` says.
-
-    Raises:
-        UserError: neither yes nor no.
-    """
-    if value not in ANSWERS:
-        raise UserError(f"--engine-arg {SETTING} is yes or no, not '{value}'.")
-    return ANSWERS[value]
 
 
 def switch_on() -> None:

@@ -6,18 +6,4 @@ They are never used on other devices, by models in several parts (`spread`, tens
 `deterministic=yes`.
 """
 
-from evalsuite.errors import UserError
-
 SETTING = "graphs"
-ANSWERS = {"yes": True, "no": False}
-
-
-def are_wanted(value: str) -> bool:
-    """What `graphs=VALUE` says.
-
-    Raises:
-        UserError: neither yes nor no.
-    """
-    if value not in ANSWERS:
-        raise UserError(f"--engine-arg {SETTING} is yes or no, not '{value}'.")
-    return ANSWERS[value]

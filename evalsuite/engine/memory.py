@@ -26,8 +26,10 @@ def run_within_memory(
     run: Callable[[tuple[RowT, ...]], Iterator[ResultT]],
     size: Callable[[Sequence[RowT]], int],
     give_up: Callable[[RowT, str], ResultT],
+    *,
+    retry: bool = True,
 ) -> Iterator[ResultT]:
-    """Yield what `run` yields for each batch, splitting batches that do not fit.
+    """Yield what `run` yields for each batch, splitting batches that do not fit; without `retry` these are errors.
 
     A batch that ran out of memory is run again as two halves (answers that it had already
     yielded are then yielded again), and later batches are split to half of its `size` before
@@ -44,7 +46,7 @@ def run_within_memory(
         try:
             yield from run(batch)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not (retry and is_out_of_memory(error)):
                 raise
             # Only the text is kept: the error's traceback would keep the batch's tensors alive.
             reason = str(error).strip().split("\n")[0] or type(error).__name__

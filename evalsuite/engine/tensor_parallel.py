@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
 
 ResultT = TypeVar("ResultT")
-RowT = TypeVar("RowT")
 
 PATIENCE = timedelta(days=30)
 """How long processes wait for the leader, who may be judging programs for hours."""
@@ -78,19 +77,9 @@ class TensorParallelEngine(TransformersEngine):
     def _free_bytes(self) -> int:
         return self._agreed(super()._free_bytes())
 
-    def _within_memory(
-        self,
-        batches: Sequence[tuple[RowT, ...]],
-        run: Callable[[tuple[RowT, ...]], Iterator[ResultT]],
-        size: Callable[[Sequence[RowT]], int],
-        give_up: Callable[[RowT, str], ResultT],
-    ) -> Iterator[ResultT]:
-        """Without a second try: out of memory in one process, the others wait for it in the same pass."""
-        for batch in batches:
-            yield from run(batch)
-
     @property
     def _may_retry(self) -> bool:
+        """No: where one process is out of memory, the others wait for it in the same pass."""
         return False
 
     def begin_loading(self) -> None:

@@ -31,6 +31,7 @@ from evalsuite.engine.placement import (
     wait_without_spinning,
 )
 from evalsuite.engine.protocol import Block, R
+from evalsuite.engine.settings import is_on
 from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest
@@ -94,8 +95,8 @@ class TransformersEngine:
         self._allow_slow_kernels = allow_slow_kernels
         self._logits_dtype = resolve_logits_dtype(logits_dtype)
         self._packed = packed
-        self._deterministic = deterministic.is_wanted((arguments or {}).get(deterministic.SETTING, "no"))
-        self._graphs = graphs.are_wanted((arguments or {}).get(graphs.SETTING, "yes"))
+        self._deterministic = is_on(arguments or {}, deterministic.SETTING, usually=False)
+        self._graphs = is_on(arguments or {}, graphs.SETTING, usually=True)
         self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
         self._loading: Future[LoadedModel] | None = None
         self.notes: tuple[str, ...] = ()
@@ -398,7 +399,7 @@ class TransformersEngine:
     ) -> Iterator[ResultT]:
         from evalsuite.engine.memory import run_within_memory
 
-        return run_within_memory(batches, run, size, give_up)
+        return run_within_memory(batches, run, size, give_up, retry=self._may_retry)
 
     @property
     def _may_retry(self) -> bool:

@@ -70,3 +70,12 @@ def test_every_device_has_its_own_words_for_no_memory(error):
 def test_an_error_of_another_kind_is_not_out_of_memory():
     assert not is_out_of_memory(RuntimeError("size mismatch"))
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_without_a_second_try_a_lack_of_memory_is_an_error():
+    def run(batch):
+        raise MemoryError("full")
+        yield
+
+    with pytest.raises(MemoryError, match="full"):
+        list(run_within_memory([(1, 2)], run, len, lambda row, reason: None, retry=False))
