@@ -38,12 +38,16 @@ class CudaRecorder:
 
         So most of what cannot be recorded is found before that is tried.
         """
-        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
-        with torch.cuda.stream(self._stream):
-            step()
-            with _no_waiting():
+        current = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(current)
+        try:
+            with torch.cuda.stream(self._stream):
                 step()
-        torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
+                with _no_waiting():
+                    step()
+        finally:
+            # Also after a failure: what the step has begun must not go on beside what follows.
+            current.wait_stream(self._stream)
 
     def record(self, step: Callable[[], torch.Tensor], beside: Recorded | None) -> CudaGraph:
         """Capture the step."""
