@@ -32,9 +32,8 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def quick_collections() -> Iterator[None]:
+def quick_collections() -> None:
     """For tests of short memory, where the engine calls `gc.collect` again and again: what is there already stays out."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()

@@ -1,6 +1,7 @@
 """The gate on fabricated runs, as a careful release engineer would expect it."""
 
 import re
+from pathlib import Path
 
 import pytest
 from fabricate import Made, fabricate, flipped, verdicts
@@ -23,11 +24,24 @@ def policy(pooled=None, **tasks) -> Policy:
 CRITICAL = policy(mmlu=("critical", 0.03))
 
 
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory):
+    """Run folders, each written once."""
+    folders: dict[str, Path] = {}
+
+    def of(name, tasks) -> Path:
+        key = f"{name} {tasks}"
+        if key not in folders:
+            folders[key] = fabricate(tmp_path_factory.mktemp("runs") / name, tasks)
+        return folders[key]
+
+    return of
+
+
 @pytest.fixture
-def gated(tmp_path):
+def gated(folder_of):
     def of(first, second, rules=CRITICAL, **settings) -> GateReport:
-        one, other = fabricate(tmp_path / "one", first), fabricate(tmp_path / "other", second)
-        return evalsuite.gate(one, other, rules, **settings)
+        return evalsuite.gate(folder_of("one", first), folder_of("other", second), rules, **settings)
 
     return of
 
