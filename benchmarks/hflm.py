@@ -39,9 +39,7 @@ def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[
 
     def answer(askings: Sequence[Asking]) -> list[Any]:
         if isinstance(askings[0][0], ScoreRequest):
-            pairs = [([*one.context], [*one.continuation]) for one, _ in askings]  # type: ignore[union-attr]
-            encoded = [(("", str(n)), *pair) for n, pair in enumerate(pairs)]
-            return [total for total, _ in hflm._loglikelihood_tokens(encoded, disable_tqdm=True)]
+            return [total for total, _ in scores_by_hflm(hflm, [one for one, _ in askings])]  # type: ignore[misc]
         asked = [
             Instance("generate_until", {}, (text, _settings(one)), n)  # type: ignore[arg-type]
             for n, (one, text) in enumerate(askings)
@@ -49,6 +47,12 @@ def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[
         return hflm.generate_until(asked, disable_tqdm=True)
 
     return answer
+
+
+def scores_by_hflm(hflm: Any, requests: Sequence[ScoreRequest]) -> list[tuple[float, bool]]:
+    """(log-likelihood, is greedy) of each, from the token ids."""
+    encoded = [(("", str(n)), [*one.context], [*one.continuation]) for n, one in enumerate(requests)]
+    return hflm._loglikelihood_tokens(encoded, disable_tqdm=True)
 
 
 def _settings(request: GenerateRequest) -> dict[str, Any]:

@@ -13,6 +13,8 @@ DTYPES = ("float32", "bfloat16", "float16")
 SPREAD = "spread"
 """The device that is all of them: layers over all GPUs, and in the machine's memory where these are full."""
 LOGITS_DTYPES = ("float32", "model")
+ROUNDED_SCORES = "rounded-scores"
+"""Says in a class of numerics that logits are "model": log-likelihoods are numbers of their data type, too."""
 
 CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
 """A CPU gains nothing from larger batches; small ones stay in its caches."""

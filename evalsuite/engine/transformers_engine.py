@@ -22,6 +22,7 @@ from evalsuite.engine.batches import (
 from evalsuite.engine.models import support_for
 from evalsuite.engine.packable import why_not
 from evalsuite.engine.placement import (
+    ROUNDED_SCORES,
     SPREAD,
     default_budget,
     keep_freed_memory,
@@ -136,7 +137,7 @@ class TransformersEngine:
         if self._deterministic:
             parts.append(deterministic.SETTING)
         if self._logits_dtype == "model":
-            parts.append("rounded-scores")
+            parts.append(ROUNDED_SCORES)
         return " ".join(parts)
 
     @functools.cached_property

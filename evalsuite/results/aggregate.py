@@ -8,11 +8,11 @@ from evalsuite.ask import Asked
 from evalsuite.foreign import ForeignScoring
 from evalsuite.prepare import PreparedTask
 from evalsuite.registry import Selected
-from evalsuite.results.rounding import rounding_of
+from evalsuite.results.rounding import rounding_at
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
 from evalsuite.stats.repeats import VarianceSplit, metric_split
-from evalsuite.types import Generated, Sample
+from evalsuite.types import Generated, Sample, Score
 
 
 def task_record(
@@ -40,7 +40,7 @@ def task_record(
     """
     selected, spec = prepared.selected, prepared.selected.spec
     scored = [sample for sample in samples if sample.status == "scored"]
-    counts = _counts(prepared, asked, samples, rounding_of(numerics))
+    counts = _counts(prepared, asked, samples, numerics)
     problem = _problem(samples, counts)
     shown = scored if not problem or allow_failures else []
     metrics = _metrics(prepared, shown) if shown else {}
@@ -177,7 +177,7 @@ def _grouped(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def _counts(
-    prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample], rounding: float
+    prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample], numerics: str
 ) -> Counts:
     texts = [one for sample in samples for one in sample.responses if isinstance(one, Generated)]
     return Counts(
@@ -188,8 +188,14 @@ def _counts(
         shots_dropped=sum(one.shots < prepared.selected.spec.shots.count for one in asked),
         joined=sum(one.joined for one in asked),
         cut=sum(text.finish in ("length", "window") for text in texts),
-        near_ties=sum(sample.margin is not None and sample.margin < rounding for sample in samples),
+        near_ties=sum(is_near_tie(sample, numerics) for sample in samples),
     )
+
+
+def is_near_tie(sample: Sample, numerics: str) -> bool:
+    """Whether its two best choices are closer than a class of numerics can tell apart."""
+    sizes = sorted(abs(one.log_likelihood) for one in sample.responses if isinstance(one, Score))
+    return sample.margin is not None and sample.margin < rounding_at(numerics, max(sizes[:2], default=0.0))
 
 
 def _problem(samples: Sequence[Sample], counts: Counts) -> str:

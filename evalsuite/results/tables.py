@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.rounding import rounding_of
@@ -68,12 +69,17 @@ def remarks(log: RunLog) -> list[str]:
         if task.counts.near_ties:
             told.append(
                 f"the two best choices of {task.counts.near_ties} of {task.counts.scored} documents are closer than "
-                f"{rounding_of(log.model.numerics):.2g} nats, the rounding of these numerics"
+                f"{rounding_of(log.model.numerics):.2g} nats{_and_a_step(log)}, the rounding of these numerics"
             )
         lines += [f"{task.name}: {line.rstrip('.')}." for line in told]
     if log.best_forms:
         lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")
     return lines + list(log.notes)
+
+
+def _and_a_step(log: RunLog) -> str:
+    rounded = ROUNDED_SCORES in log.model.numerics.split()
+    return " and a step of their data type" if rounded else ""
 
 
 def best_form_metric(log: RunLog, best: BestForm) -> str:

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
+from evalsuite.engine import TransformersEngine, encode_pairs
 from evalsuite.engine.batches import score_rows
 from evalsuite.engine.loading import ready
 from evalsuite.engine.packed import score_run
@@ -10,6 +12,7 @@ from evalsuite.engine.plan import plan_scoring
 from evalsuite.engine.score import score_batch
 from evalsuite.types import Score, ScoreRequest
 
+from .test_smollm2 import PAIRS
 from .tiny import VOCABULARY, byte_tokenizer, greedy_alone, tiny_gpt2, tiny_llama, tiny_nemotron_h
 
 pytest.importorskip("lm_eval", reason="the package lm-eval is not installed")
@@ -78,3 +81,17 @@ def test_of_two_words_that_tie_the_first_is_greedy_as_in_hflm():
     assert [(one.log_likelihood, one.is_greedy) for one in ours] == by_hflm(model, byte_tokenizer(), requests)
     assert [one.is_greedy for one in ours] == [True, False]
     assert ours[0].log_likelihood == ours[1].log_likelihood
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_so_are_those_of_a_real_model_as_transformers_loads_it(smollm2, dtype):
+    files = smollm2.files
+    plain = AutoModelForCausalLM.from_pretrained(
+        files.folder, gguf_file=files.gguf_file, dtype=getattr(torch, dtype), local_files_only=True
+    )
+    engine = TransformersEngine(files, dtype=dtype, device="cpu", logits_dtype="model", packed=False)
+    requests = [one.request for one in encode_pairs(engine.tokenizer, PAIRS, "never")]
+    ours = [answer for one in requests for block in engine.score([one]) for _, answer in block.answers]
+    theirs = by_hflm(plain.eval(), engine.tokenizer._tokenizer, requests)
+    assert [(one.log_likelihood, one.is_greedy) for one in ours] == theirs

@@ -153,8 +153,10 @@ def test_the_record_names_protocol_and_data(bench):
     [
         ("transformers float32 cpu packed", 1e-4, 16),
         ("transformers float32 cpu packed", 1e-2, 0),
-        ("transformers bfloat16 cuda", 1e-2, 16),
-        ("transformers bfloat16 cuda", 0.2, 0),
+        ("transformers bfloat16 cuda", 0.2, 16),
+        ("transformers bfloat16 cuda", 0.255, 0),
+        ("transformers bfloat16 cuda rounded-scores", 0.255, 16),
+        ("transformers bfloat16 cuda rounded-scores", 0.26, 0),
         ("transformers float16 cuda", 1e-2, 16),
         ("scripted", 0.0, 0),
     ],
