@@ -122,12 +122,13 @@ def _attend_by_block(
     """What the tokens of (heads, tokens, width) see of their own blocks."""
     heads, tokens, _ = queries.shape
     result = torch.empty(tokens, heads, values.shape[-1], dtype=torch.float32, device=queries.device)
-    merged, normaliser = result.transpose(0, 1), torch.empty(heads, tokens, device=queries.device)
+    normaliser = torch.empty(heads, tokens, device=queries.device)
     for blocks in tree.blocks:
         mask = tree.block_mask(blocks, window, queries.dtype)
         q, k, v = (_gathered(part, blocks) for part in (queries, keys, values))
         parts, logs = _attend(q, k, v, scale, softcap, mask, causal=mask is None)
-        merged[:, blocks.kept] = parts.transpose(0, 1).flatten(1, 2)[:, blocks.real].float()
+        found = parts.transpose(1, 2).flatten(0, 1).index_select(0, blocks.real)
+        result.index_copy_(0, blocks.kept, found.float())
         normaliser[:, blocks.kept] = logs.transpose(0, 1).flatten(1)[:, blocks.real]
     return result, normaliser
 
@@ -138,9 +139,13 @@ def _spread(heads_of_keys: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def _gathered(part: torch.Tensor, blocks: Blocks) -> torch.Tensor:
-    """(heads, tokens, width) to (blocks, heads, length, width)."""
+    """(heads, tokens, width) to (blocks, heads, length, width); whole rows of the memory at a time."""
     heads, _, width = part.shape
-    return part[:, blocks.positions].view(heads, -1, blocks.length, width).transpose(0, 1)
+    if part.is_contiguous():
+        kept = part.index_select(1, blocks.positions)
+        return kept.view(heads, -1, blocks.length, width).transpose(0, 1)
+    kept = part.transpose(0, 1).index_select(0, blocks.positions)
+    return kept.view(-1, blocks.length, heads, width).transpose(1, 2)
 
 
 def _attend(
@@ -157,7 +162,10 @@ def _attend(
         return _attend_in_steps(query, key, value, scale, softcap, mask, causal)
     width = value.shape[-1]
     common = max(width, query.shape[-1])
-    query, key, value = (pad(part, (0, common - part.shape[-1])) for part in (query, key, value))
+    query, key, value = (
+        part if part.shape[-1] == common else pad(part, (0, common - part.shape[-1]))  # which copies
+        for part in (query, key, value)
+    )
     result, logs = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, causal, attn_mask=mask, scale=scale
     )
