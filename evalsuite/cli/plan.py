@@ -60,9 +60,10 @@ def _remarks(plan: "RunPlan") -> list[str]:
 
 
 def _memory(memory: "Memory") -> str:
+    copies = f", {_gib(memory.copies)} for copies of them in a faster layout" if memory.copies else ""
     return (
-        f"peak memory about {_gib(memory.total)}: {_gib(memory.weights)} of weights and {_gib(memory.forward)} for a "
-        f"forward pass of {memory.tokens:,} tokens"
+        f"peak memory about {_gib(memory.total)}: {_gib(memory.weights)} of weights{copies} and "
+        f"{_gib(memory.forward)} for a forward pass of {memory.tokens:,} tokens"
     )
 
 

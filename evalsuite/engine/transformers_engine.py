@@ -203,12 +203,17 @@ class TransformersEngine:
             spread=self.spread,
         )
         loaded = replace(loaded, fixed_sizes=self._deterministic)
-        if self.device == "cpu" and processes == 1 and not self._deterministic:  # not where it must not vary
+        if self.lays_out and processes == 1:
             lay_out_weights(loaded.model, self._free_bytes())
         self.notes = loaded.notes
         if why := self.device.startswith("cuda") and kernels.why_not(self.device):
             self._tell(f"trees and log-probabilities without our own kernels: {why}")
         return loaded
+
+    @property
+    def lays_out(self) -> bool:
+        """Whether weights are copied into a faster layout where memory is ample; not where that must not matter."""
+        return self.device == "cpu" and self.dtype == "float32" and not self._deterministic
 
     def load(self) -> None:
         """Load the weights now; raises ModelError if they cannot be."""

@@ -35,11 +35,13 @@ class Memory:
     forward: int
     """A forward pass of `tokens`, and its logits."""
     tokens: int
+    copies: int = 0
+    """Of the weights, laid out for faster products (`engine.products`); made where they leave ample room."""
 
     @property
     def total(self) -> int:
-        """Weights and a forward pass."""
-        return self.weights + self.forward
+        """All of it."""
+        return self.weights + self.copies + self.forward
 
 
 def work_of(
@@ -78,7 +80,10 @@ def work_of(
 def memory_of(engine: TransformersEngine) -> Memory:
     """Estimated from the model's files; nothing is loaded."""
     from evalsuite.engine.needs import needs_of
+    from evalsuite.engine.products import ROOM
+    from evalsuite.engine.slots.room import free_bytes
 
     needs = needs_of(engine.files, engine.dtype)
     tokens = engine.budget.tokens if engine.why_batches else engine.pack_tokens
-    return Memory(needs.weights, needs.activations(tokens), tokens)
+    copied = engine.lays_out and ROOM * needs.weights <= free_bytes(engine.device) - needs.weights
+    return Memory(needs.weights, needs.activations(tokens), tokens, needs.weights if copied else 0)

@@ -28,12 +28,20 @@ def test_the_counts_are_those_of_the_run(run):
         assert work["distinct"] <= work["planned"] <= work["requested"]
     assert total["requests"] == sum(work["requests"] for work in plan["tasks"].values())
     assert total["distinct"] <= sum(work["distinct"] for work in plan["tasks"].values())
-    assert plan["memory"]["total"] == plan["memory"]["weights"] + plan["memory"]["forward"]
+    memory = plan["memory"]
+    assert memory["total"] == memory["weights"] + memory["copies"] + memory["forward"]
     computed = json.loads(run("quiz", "quiz:letters", json=True).out)
     assert sum(task["tokens"] for task in computed["tasks"]) == pytest.approx(total["planned"], abs=2)
     assert [task["requests"] for task in computed["tasks"]] == [
         plan["tasks"][task["name"]]["requests"] for task in computed["tasks"]
     ]
+
+
+@pytest.mark.parametrize(("free", "copied"), [(2**40, True), (0, False)])
+def test_copies_of_the_weights_are_told_where_they_will_be_made(run, monkeypatch, free, copied):
+    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: free)
+    memory = json.loads(run("quiz", plan_only=True, json=True).out)["memory"]
+    assert memory["copies"] == (memory["weights"] if copied else 0)
 
 
 def test_texts_are_counted_by_their_prompts_and_their_longest_answers(run):
