@@ -123,7 +123,7 @@ def run(model: Path, tasks: list[str], folder: Path, local: Path, **options: Any
         [f"lm_eval/{name}" for name in tasks],
         str(model),
         out=folder,
-        data=SHARED,
+        data=SHARED if SHARED.is_dir() else None,
         include=[local],
         device="cpu",
         dtype="float32",
