@@ -19,14 +19,17 @@ ACTIVATIONS = {
 }
 """oneDNN's name and variant of an activation, by its class."""
 LARGEST_DIFFERENCE = 1e-5
-"""Between a layer's own result and the fused one, relative to the largest number in it."""
+"""Between a layer's own result for a row and the fused one, relative to the largest number in it."""
 TRIAL_ROWS = 5
+TRIAL_SCALES = (1e-3, 1.0, 30.0, 1000.0)
+"""Sizes of the rows that are tried, and of what the gate makes of them: a limit within the layer shows (DeepSeek-V4
+clamps at 10)."""
 
 
 def fuse_gates(model: Any) -> None:
     """Fuse the gated layers whose linear layers run through oneDNN (`use_onednn`); changes the model in place.
 
-    A layer is taken by the names of its parts, and only if both ways give the same on random inputs.
+    A layer is taken by the names of its parts, and only if both ways give the same on random inputs of all sizes.
     """
     for module in _gated_layers(model):
         fused = _forward(module)
@@ -58,10 +61,19 @@ def _forward(module: Any) -> Any:
 
 @torch.inference_mode()
 def _same(module: Any, fused: Any) -> bool:
-    random = torch.Generator().manual_seed(0)
-    hidden = torch.randn((1, TRIAL_ROWS, module.gate_proj.in_features), generator=random)
+    hidden = _trial_rows(module.gate_proj)
     try:
         expected, found = module(hidden), fused(hidden)
     except (RuntimeError, TypeError):
         return False
-    return bool((found - expected).abs().max() <= LARGEST_DIFFERENCE * expected.abs().max())
+    off, largest = (part.abs().amax(dim=-1) for part in (found - expected, expected))
+    return bool((off <= LARGEST_DIFFERENCE * largest).all())
+
+
+def _trial_rows(gate: torch.nn.Linear) -> torch.Tensor:
+    """(1, rows, width) rows of each of the `TRIAL_SCALES`, and rows that `gate` projects to each of them."""
+    random = torch.Generator().manual_seed(0)
+    hidden = torch.randn((TRIAL_ROWS, gate.in_features), generator=random)
+    projected = gate(hidden).abs().mean().clamp(min=torch.finfo(hidden.dtype).eps)
+    scales = torch.tensor(TRIAL_SCALES)
+    return (torch.cat([scales, scales / projected])[:, None, None] * hidden).flatten(0, 1)[None]

@@ -71,6 +71,32 @@ def test_a_layer_that_does_something_else_with_the_same_parts_is_left_alone():
         assert not is_fused(fused(kind(config)))
 
 
+@pytest.mark.parametrize("limit", [1e-3, 0.1, 7.0, 100.0, 900.0])
+@pytest.mark.parametrize("part", ["gate", "up", "product", "input"])
+def test_a_layer_that_limits_a_part_is_left_alone(part, limit):
+    class Clamped(LlamaMLP):
+        def forward(self, x):
+            def held(name, value):
+                return value.clamp(max=limit) if name == part else value
+
+            x = held("input", x)
+            up = held("up", self.up_proj(x))
+            return self.down_proj(held("product", self.act_fn(held("gate", self.gate_proj(x))) * up))
+
+    torch.manual_seed(3)
+    config = LlamaConfig(hidden_size=24, intermediate_size=40, num_attention_heads=2, num_hidden_layers=1)
+    assert not is_fused(fused(Clamped(config)))
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 50.0])
+def test_weights_of_any_size_are_fused(size):
+    layer = llama_layer("gelu", bias=True)
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.mul_(size)
+    assert is_fused(fused(layer))
+
+
 def test_activations_that_onednn_lacks_and_half_precision_are_left_alone():
     assert not is_fused(fused(llama_layer("relu2")))
     assert not is_fused(fused(llama_layer().to(torch.bfloat16)))
