@@ -24,6 +24,7 @@ def run(
     shots: int | None = None,
     split: str | None = None,
     limit: int | None = None,
+    sample: int | None = None,
     data: str | Path | None = None,
     out: str | Path | None = None,
     engine: str = "native",
@@ -55,13 +56,16 @@ def run(
         recipe: recipe of bare task names.
         shots: number of shots where an address gives none.
         split: evaluated split in place of the specs'.
-        limit: documents per task; member tasks (MMLU's subjects) are taken in turn.
+        limit: documents per task, the first ones; member tasks (MMLU's subjects) are taken in turn.
+        sample: documents per task, drawn at random by `seed` and spread over member tasks; a larger sample holds the
+            smaller one.
         data: folder with data sets in Hugging Face layout (default: EVALSUITE_DATA).
-        out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues.
+        out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues, also with a larger
+            `limit` or `sample`.
         engine: which engine answers.
         device: auto, cpu, cuda, cuda:1, mps, or spread: layers over all GPUs (device_map).
         dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16, float16.
-        seed: seed of sampled generation; shots follow the recipe's own seed.
+        seed: seed of sampled generation and of `sample`; shots follow the recipe's own seed.
         revision: hub revision of the model.
         trust_remote_code: run Python code that comes with the model.
         include: task files, or folders of task files and recipes.
@@ -89,6 +93,7 @@ def run(
     from evalsuite.runner import Setting, execute
     from evalsuite.sharding import Shard
 
+    refuse_empty_paths(out=out, store=store, data=data)
     team = Team.of_torchrun(os.environ)
     share = Shard.parse(shard) if shard is not None else None
     if share and store:
@@ -104,6 +109,7 @@ def run(
         revision=revision,
         split=split,
         limit=limit,
+        sample=sample,
         seed=seed,
         engine=engine,
         dtype=dtype,
@@ -152,7 +158,7 @@ def plan(
         shots: as in `run`.
         include: as in `run`.
         revision: as in `run`.
-        spec: `split`, `limit`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`, `trust_remote_code`
+        spec: `split`, `limit`, `sample`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`, `trust_remote_code`
             and `allow_data_drift`, as in `run`.
 
     Raises:
@@ -173,6 +179,7 @@ def _asked_for(
     include: Sequence[str | Path],
     revision: str | None,
     limit: int | None = None,
+    sample: int | None = None,
     logits_dtype: str = "float32",
     **spec: Any,
 ) -> tuple[RunSpec, list[Selected], "ModelFiles"]:
@@ -181,8 +188,11 @@ def _asked_for(
     from evalsuite.engine.make import engine_kind
     from evalsuite.engine.placement import resolve_logits_dtype
 
-    if limit is not None and limit < 1:
-        raise UserError(f"--limit must be at least 1, not {limit}.")
+    for option, count in (("--limit", limit), ("--sample", sample)):
+        if count is not None and count < 1:
+            raise UserError(f"{option} must be at least 1, not {count}.")
+    if limit is not None and sample is not None:
+        raise UserError("--limit takes the first documents and --sample draws some; give one of them.")
     selected = Registry.load([Path(path) for path in include]).select(
         split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
     )
@@ -193,10 +203,18 @@ def _asked_for(
         model=model,
         revision=revision,
         limit=limit,
+        sample=sample,
         logits_dtype=resolve_logits_dtype(logits_dtype),  # type: ignore[arg-type]
         **spec,
     )
     return whole, selected, files
+
+
+def refuse_empty_paths(**paths: str | Path | None) -> None:
+    """Raises UserError for a path that is an empty text, such as an unset variable of a shell."""
+    for name, path in paths.items():
+        if path == "":
+            raise UserError(f"--{name.replace('_', '-')} is empty; give a path or leave the option out.")
 
 
 def data_folder(given: str | Path | None) -> Path | None:

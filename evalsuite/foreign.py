@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from evalsuite.data.subset import Subset
 from evalsuite.errors import UserError
 from evalsuite.types import Sample
 
@@ -20,7 +21,7 @@ class ForeignTask(Protocol):
         """Whether judging runs model-written code outside evalsuite's sandbox."""
         ...
 
-    def prepare(self, selected: "Selected", data_dir: Path | None, limit: int | None) -> "PreparedTask":
+    def prepare(self, selected: "Selected", data_dir: Path | None, subset: Subset) -> "PreparedTask":
         """Its documents and prompts; raises UserError where its data or code is missing."""
         ...
 

@@ -59,7 +59,11 @@ def plan_run(
     asked = {
         one.name: ask(
             prepare(
-                one, data_dir=data_dir, split=spec.split, limit=spec.limit, allow_drift=spec.allow_data_drift
+                one,
+                data_dir=data_dir,
+                split=spec.split,
+                subset=spec.subset,
+                allow_drift=spec.allow_data_drift,
             ),
             engine.tokenizer,
             engine.max_length,

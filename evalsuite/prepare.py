@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalsuite.data import Rows, load_split
+from evalsuite.data.subset import ALL, Subset
 from evalsuite.errors import DataError, UserError
 from evalsuite.foreign import ForeignScoring
 from evalsuite.prompting.fewshot import draw_shots
@@ -35,13 +36,17 @@ class PreparedTask:
     split: str
     """The evaluated split."""
     documents: list[Document]
-    """In split order; a limit has already been applied."""
+    """Those that are evaluated, in split order."""
     shots: list[list[Row]]
     """Rows shown before each document."""
     data: dict[str, Rows]
     """What each split that was read turned out to be."""
     foreign: ForeignScoring | None = None
     """Judges in place of the spec's scorer."""
+    subset: Subset = ALL
+    """What was asked for of the documents."""
+    available: int = 0
+    """Documents that the subset was taken from."""
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -60,7 +65,21 @@ class PreparedTask:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the score must know about its data."""
-        return tuple(dict.fromkeys(note for rows in self.data.values() for note in rows.notes))
+        data = (note for rows in self.data.values() for note in rows.notes)
+        return tuple(dict.fromkeys([*data, *self._subset_notes()]))
+
+    def _subset_notes(self) -> Iterator[str]:
+        """Documents stand in files in no random order: an interval over the first ones says nothing of the others."""
+        count = len(self.documents)
+        if count >= self.available:
+            return
+        if self.subset.sample is not None:
+            yield f"a random sample of {count} of {self.available} documents (seed {self.subset.seed})"
+        else:
+            yield (
+                f"the first {count} of {self.available} documents, which are no random sample: the interval does not "
+                f"cover the other documents (--sample {count} draws documents at random)"
+            )
 
     def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
         """The prompt of the document at `place`, with at most `most_shots` shots."""
@@ -83,7 +102,7 @@ def prepare(
     *,
     data_dir: Path | None = None,
     split: str | None = None,
-    limit: int | None = None,
+    subset: Subset = ALL,
     allow_drift: bool = False,
 ) -> PreparedTask:
     """Load the data of a task, read its documents and draw their shots.
@@ -92,7 +111,7 @@ def prepare(
         selected: task and prompt spec.
         data_dir: folder in Hugging Face layout that is looked at first.
         split: evaluated split, in place of the spec's.
-        limit: evaluate that many documents: the first ones, taken from the member tasks in turn.
+        subset: which documents are evaluated.
         allow_drift: accept rows that are not the pinned ones, with a note.
 
     Raises:
@@ -104,7 +123,7 @@ def prepare(
             raise UserError(
                 f"--split {split}: {selected.name} is evaluated on '{task.split}', as its definition says."
             )
-        return selected.foreign.prepare(selected, data_dir, limit)
+        return selected.foreign.prepare(selected, data_dir, subset)
     evaluated = split or spec.split or task.split
     data = {evaluated: load_split(task.data, evaluated, data_dir=data_dir, allow_drift=allow_drift)}
     documents = _documents(selected, data[evaluated].rows)
@@ -115,8 +134,16 @@ def prepare(
             data[source] = load_split(task.data, source, data_dir=data_dir, allow_drift=allow_drift)
         pool = list(data[source].rows)
     shots = _shots(selected, documents, pool, same_split=spec.shots.split == evaluated)
-    places = _limited(documents, limit)
-    return PreparedTask(selected, evaluated, [documents[p] for p in places], [shots[p] for p in places], data)
+    chosen = subset.indices([one.member for one in documents], equally=spec.aggregation == "macro")
+    return PreparedTask(
+        selected,
+        evaluated,
+        [documents[index] for index in chosen],
+        [shots[index] for index in chosen],
+        data,
+        subset=subset,
+        available=len(documents),
+    )
 
 
 def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:
@@ -199,11 +226,3 @@ def _shots(
             raise DataError(f"{selected.name}{f' ({name})' if name else ''}: {error}") from None
         drawn.update(zip((document.index for document in group), rows, strict=True))
     return [drawn[document.index] for document in documents]
-
-
-def _limited(documents: list[Document], limit: int | None) -> list[int]:
-    """Places of the first `limit` documents, member tasks in turn, in split order."""
-    if limit is None or limit >= len(documents):
-        return list(range(len(documents)))
-    in_turn = sorted(range(len(documents)), key=lambda place: (documents[place].subtask_index, place))
-    return sorted(in_turn[:limit])

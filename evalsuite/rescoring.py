@@ -70,7 +70,7 @@ def rescore(
     samples: dict[str, Sequence[Sample]] = {}
     for one, before in zip(selected, side.log.tasks, strict=True):
         ready = prepare(
-            one, data_dir=data_dir, split=spec.split, limit=spec.limit, allow_drift=spec.allow_data_drift
+            one, data_dir=data_dir, split=spec.split, subset=spec.subset, allow_drift=spec.allow_data_drift
         )
         rows = _rows(side, before)
         judged = judge_samples(_samples(ready, rows), one.spec, options, ready.foreign)

@@ -103,7 +103,7 @@ def execute(
                 selected,
                 data_dir=setting.data_dir,
                 split=spec.split,
-                limit=spec.limit,
+                subset=spec.subset,
                 allow_drift=spec.allow_data_drift,
             )
             for selected in tasks
@@ -195,7 +195,7 @@ def inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], weights: str,
         for one in prepared
     ]
     version = metadata.version("evalsuite")
-    return sha256_of([spec.model_dump(mode="json"), tasks, weights, tokenizer, version])
+    return sha256_of([spec.content, tasks, weights, tokenizer, version])
 
 
 class _Session:

@@ -12,6 +12,7 @@ from pathlib import Path
 from data.tiny_mirror import TinyMirror
 
 from evalsuite.checkpoints import ModelFiles
+from evalsuite.data.subset import Subset
 from evalsuite.engine.protocol import Block
 from evalsuite.prepare import PreparedTask, gold_text, prepare
 from evalsuite.registry import Registry, Selected
@@ -152,7 +153,7 @@ class Bench:
 
     def prepared(self, address: str, limit: int | None = None) -> PreparedTask:
         [selected] = self.select(address)
-        return prepare(selected, data_dir=self.data, limit=limit)
+        return prepare(selected, data_dir=self.data, subset=Subset(limit))
 
     def execute(self, engine: "ScriptedEngine", *addresses: str, allow_failures: bool = False) -> RunLog:
         """Through the runner, with an engine object in place of a model."""

@@ -44,6 +44,7 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
         "revision": None,
         "split": "test",
         "limit": 2,
+        "sample": None,
         "seed": 3,
         "engine": "native",
         "dtype": "bfloat16",

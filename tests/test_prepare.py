@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.data import DatasetRef
+from evalsuite.data.subset import Subset
 from evalsuite.dump import hash_rows
 from evalsuite.errors import DataError
 from evalsuite.prepare import PreparedTask, gold_text, prepare
@@ -82,7 +83,7 @@ topics = st.text("abc", min_size=1, max_size=20)
 )
 def test_a_prompt_under_a_limit_is_the_prompt_without_one(folder, topics, limit, draw, count, spare):
     selected = quiz(folder, rows_of(topics), draw=draw, count=count, spare=spare)
-    whole, some = contexts(prepare(selected)), contexts(prepare(selected, limit=limit))
+    whole, some = contexts(prepare(selected)), contexts(prepare(selected, subset=Subset(limit)))
     assert len(some) == min(limit, len(topics))
     assert some.items() <= whole.items()
 
@@ -100,7 +101,7 @@ def test_a_prompt_does_not_depend_on_the_order_in_which_prompts_are_made(folder,
 @cache
 def real(address: str, limit: int | None = None) -> PreparedTask:
     [selected] = Registry.load().select([address])
-    return prepare(selected, data_dir=SHARED, limit=limit)
+    return prepare(selected, data_dir=SHARED, subset=Subset(limit))
 
 
 @needs_shared
@@ -114,7 +115,7 @@ def test_a_prompt_of_a_real_task_under_a_limit_is_the_prompt_without_one(address
 @pytest.mark.parametrize("each", [1, 3])
 def test_a_limit_takes_as_many_documents_of_every_subject_of_mmlu(each):
     [selected] = Registry.load().select(["nemotron_h/mmlu"])
-    prepared = prepare(selected, limit=57 * each)
+    prepared = prepare(selected, subset=Subset(57 * each))
     assert set(Counter(document.subtask for document in prepared.documents).values()) == {each}
     assert {document.subtask_index for document in prepared.documents} == set(range(each))
 
@@ -124,7 +125,7 @@ def test_a_limit_takes_as_many_documents_of_every_subject_of_mmlu(each):
 def test_a_limit_of_k_times_the_members_takes_the_first_k_of_each(folder, topics, each):
     balanced = topics + "".join(sorted(set(topics))) * each
     members = len(set(topics))
-    chosen = prepare(quiz(folder, rows_of(balanced)), limit=each * members).documents
+    chosen = prepare(quiz(folder, rows_of(balanced)), subset=Subset(each * members)).documents
     assert sorted((one.member, one.subtask_index) for one in chosen) == [
         (topic, place) for topic in sorted(set(topics)) for place in range(each)
     ]
@@ -134,7 +135,9 @@ def test_a_limit_of_k_times_the_members_takes_the_first_k_of_each(folder, topics
 @given(topics=topics, limits=st.tuples(st.integers(1, 25), st.integers(1, 25)).map(sorted))
 def test_a_larger_limit_keeps_every_document_of_a_smaller_one_in_split_order(folder, topics, limits):
     selected = quiz(folder, rows_of(topics))
-    small, large = ([one.index for one in prepare(selected, limit=limit).documents] for limit in limits)
+    small, large = (
+        [one.index for one in prepare(selected, subset=Subset(limit)).documents] for limit in limits
+    )
     assert set(small) <= set(large)
     assert large == sorted(large)
     assert len(large) == min(limits[1], len(topics))
@@ -219,4 +222,4 @@ def test_the_gold_text_is_an_index_or_the_canonical_form(question, gold):
 @pytest.mark.parametrize("address", ["nemotron_h/mmlu", "lm_eval/piqa", "lm_eval/winogrande"])
 def test_the_mirror_and_the_packages_give_the_same_prompts(address):
     [selected] = Registry.load().select([address])
-    assert hash_rows(prepare(selected, limit=300)) == hash_rows(real(address, 300))
+    assert hash_rows(prepare(selected, subset=Subset(300))) == hash_rows(real(address, 300))

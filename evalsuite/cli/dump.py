@@ -18,6 +18,8 @@ def requests(
     shots: options.Shots = None,
     split: options.Split = None,
     limit: options.Limit = None,
+    sample: options.Sample = None,
+    seed: Annotated[int, typer.Option(help="Seed of --sample.")] = 0,
     data: options.Data = None,
     include: options.Include = None,
     allow_data_drift: options.AllowDataDrift = False,
@@ -25,6 +27,7 @@ def requests(
     """Write all requests of tasks as Parquet; no model is needed."""
     from evalsuite.addresses import split_addresses
     from evalsuite.api import data_folder
+    from evalsuite.data.subset import Subset
     from evalsuite.dump import write_requests
     from evalsuite.errors import DataError
     from evalsuite.prepare import prepare
@@ -32,11 +35,12 @@ def requests(
     from evalsuite.results.folder import disk_errors
 
     chosen = Registry.load(include or []).select(split_addresses(tasks), recipe, shots)
+    subset = Subset(limit, sample, seed)
     missing = []
     for selected in chosen:
         try:
             prepared = prepare(
-                selected, data_dir=data_folder(data), split=split, limit=limit, allow_drift=allow_data_drift
+                selected, data_dir=data_folder(data), split=split, subset=subset, allow_drift=allow_data_drift
             )
         except DataError as error:  # One task without data must not cost the others theirs.
             if len(chosen) == 1:

@@ -11,7 +11,14 @@ Tasks = Annotated[
 Recipe = Annotated[str | None, typer.Option(help="Recipe of bare task names.")]
 Shots = Annotated[int | None, typer.Option(min=0, help="Shots where an address gives none.")]
 Split = Annotated[str | None, typer.Option(help="Evaluated split, in place of the recipe's.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Documents per task; member tasks are taken in turn.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Documents per task, the first ones; member tasks are taken in turn."),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(min=1, help="Documents per task, drawn at random (--seed) and spread over member tasks."),
+]
 Data = Annotated[
     Path | None,
     # The variable is read by the library, so that an error can say where a wrong folder comes from.

@@ -28,6 +28,7 @@ def run(
     shots: options.Shots = None,
     split: options.Split = None,
     limit: options.Limit = None,
+    sample: options.Sample = None,
     data: options.Data = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
@@ -49,7 +50,7 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same requests get the same digits each time; slower.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of sampled generation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of sampled generation and of --sample.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
@@ -93,6 +94,7 @@ def run(
         "shots": shots,
         "split": split,
         "limit": limit,
+        "sample": sample,
         "data": data,
         "engine": engine,
         "engine_args": [

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from evalsuite.data import Rows
 from evalsuite.data.fingerprint import fingerprint
+from evalsuite.data.subset import Subset
 from evalsuite.errors import DataError, UserError
 from evalsuite.lm_eval_bridge.data import Loaded, data_from
 from evalsuite.lm_eval_bridge.definition import Definition, cannot
@@ -55,7 +57,7 @@ class Member:
 
 
 def prepare_harness_task(
-    task: "HarnessTask", selected: "Selected", data_dir: Path | None, limit: int | None
+    task: "HarnessTask", selected: "Selected", data_dir: Path | None, subset: Subset
 ) -> PreparedHarnessTask:
     """Load the data, build lm-eval's task objects and render the prompts of the documents that are asked.
 
@@ -75,7 +77,7 @@ def prepare_harness_task(
         )
         loaded = stack.enter_context(data_from(data_dir, _spare_splits(task.members)))
         members = [_member(one) for one in task.members]
-        wanted = _wanted([len(one.docs) for one in members], limit)
+        wanted = _wanted([len(one.docs) for one in members], subset)
         documents: list[Document] = []
         texts: dict[int, Prompt] = {}
         instances: dict[int, list[Any]] = {}
@@ -95,7 +97,9 @@ def prepare_harness_task(
         [[] for _ in documents],
         {selected.task.split: _rows(selected, members, loaded)},
         Scoring({one.name: one.task for one in members}, instances, selected.spec.aggregation, task.is_group),
-        texts,
+        subset=subset,
+        available=sum(len(one.docs) for one in members),
+        texts=texts,
     )
 
 
@@ -129,20 +133,28 @@ def _member(definition: Definition) -> Member:
     return Member(definition.task_name, task, docs, [plain_row(doc) for doc in docs])
 
 
-def _wanted(counts: Sequence[int], limit: int | None) -> list[list[int]]:
-    """Places of the first `limit` documents, members in turn."""
-    in_turn = sorted((place, member) for member, count in enumerate(counts) for place in range(count))
+def _wanted(counts: Sequence[int], subset: Subset) -> list[list[int]]:
+    """The chosen documents of each member, counted within the member."""
+    starts = [*accumulate(counts, initial=0)]
+    members = [member for member, count in enumerate(counts) for _ in range(count)]
     wanted: list[list[int]] = [[] for _ in counts]
-    for place, member in in_turn[:limit]:
-        wanted[member].append(place)
+    for index in subset.indices(members):
+        wanted[members[index]].append(index - starts[members[index]])
     return wanted
 
 
 def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tuple[Prompt, list[Any]]]]:
-    """Prompts of the first documents; the draw of shots follows their order."""
-    for place in places:
+    """Prompts of the documents at `places`, ascending.
+
+    lm-eval draws the shots of all documents from one stream, so the documents before them are rendered, too.
+    """
+    wanted = set(places)
+    draws = member.task.config.num_fewshot and places
+    for place in range(places[-1] + 1) if draws else places:
         try:
-            yield place, _asked(member, place)
+            asked = _asked(member, place)
+            if place in wanted:
+                yield place, asked
         except UserError:
             raise
         except Exception as error:  # Boundary: templates and functions of the definition.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalsuite.data.refs import DatasetRef
+from evalsuite.data.subset import Subset
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.definition import Definition, GroupRule, find
 from evalsuite.lm_eval_bridge.index import Entry, names
@@ -32,11 +33,11 @@ class HarnessTask:
         """Whether judging it runs model-written code."""
         return any(member.unsafe_code for member in self.members)
 
-    def prepare(self, selected: Selected, data_dir: Path | None, limit: int | None) -> "PreparedTask":
+    def prepare(self, selected: Selected, data_dir: Path | None, subset: Subset) -> "PreparedTask":
         """Load the data, build lm-eval's task objects and render the prompts; raises UserError."""
         from evalsuite.lm_eval_bridge.documents import prepare_harness_task
 
-        return prepare_harness_task(self, selected, data_dir, limit)
+        return prepare_harness_task(self, selected, data_dir, subset)
 
 
 class Harness:

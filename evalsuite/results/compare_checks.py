@@ -33,6 +33,7 @@ def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
         ("engine", "engine", one.spec.engine, other.spec.engine),
         ("evalsuite", "evalsuite version", one.evalsuite_version, other.evalsuite_version),
         ("limit", "limit of documents per task", one.spec.limit, other.spec.limit),
+        ("limit", "sample of documents per task", one.spec.sample, other.spec.sample),
         ("seed", "seed", one.spec.seed, other.spec.seed),
     ]
     compared += [

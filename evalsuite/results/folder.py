@@ -4,14 +4,16 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import IO
 
 from evalsuite.dump import file_stem
 from evalsuite.errors import StorageError
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.samples import write_samples
 from evalsuite.results.tables import markdown_table
+from evalsuite.store import ResponseStore
 from evalsuite.types import Sample, sha256_of
 
 
@@ -22,7 +24,7 @@ def default_folder(spec: RunSpec, shard: str = "") -> Path:
     """
     model = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in spec.model).strip("-.")
     share = f"-shard-{shard.replace('/', '-of-')}" if shard else ""
-    return Path("results", "runs", f"{model[-60:]}-{sha256_of(spec.model_dump(mode='json'))[:8]}{share}")
+    return Path("results", "runs", f"{model[-60:]}-{sha256_of(spec.content)[:8]}{share}")
 
 
 class RunFolder:
@@ -40,6 +42,9 @@ class RunFolder:
     def opened(self, spec: RunSpec, shard: str = "") -> Iterator[RunLog | None]:
         """Hold the folder for one process; gives the log of an earlier session, if there is one.
 
+        A command that ends before anything was answered leaves nothing behind, so that a corrected one can have the
+        folder. A folder that can only be read still shows its run.
+
         Args:
             spec: what is asked for.
             shard: which share of it, for example "0/3"; empty for all.
@@ -47,34 +52,74 @@ class RunFolder:
         Raises:
             StorageError: the folder cannot be written, is in use, or holds a run of another spec or shard.
         """
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held until the run ends
-        try:
+        with self._lock_file() or nullcontext() as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StorageError(
                     f"{self.path} is in use by another run; wait for it or choose another --out."
                 ) from None
-            yield self._earlier(spec, shard)
+            earlier = self._earlier(spec, shard)
+            try:
+                yield earlier
+            except BaseException:
+                if lock and earlier is None:
+                    self._remove_if_unanswered()
+                raise
+
+    def _lock_file(self) -> IO[str] | None:
+        """The file that is locked while the run lasts; None where the folder holds a run and cannot be written."""
+        with disk_errors(self.path):
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                return open(self.path / ".lock", "w")
+            except OSError as error:
+                if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and self._log_path.exists():
+                    return None
+                raise
+
+    @property
+    def _log_path(self) -> Path:
+        return self.path / "run.json"
+
+    def _is_unanswered(self) -> bool:
+        """Whether the folder holds neither an answer nor a score."""
+        if self._log_path.exists():
+            log = read_run(self.path)
+            if log.status in ("complete", "shard") or any(task.metrics for task in log.tasks):
+                return False
+        if not self.store.exists():
+            return True
+        store = ResponseStore(self.store)
+        try:
+            return not len(store)
         finally:
-            lock.close()
+            store.close()
+
+    def _remove_if_unanswered(self) -> None:
+        with suppress(OSError, StorageError):
+            if self._is_unanswered():
+                for file in (self._log_path, *self.path.glob(f"{self.store.name}*"), self.path / ".lock"):
+                    file.unlink(missing_ok=True)
+                self.path.rmdir()
 
     def _earlier(self, spec: RunSpec, shard: str) -> RunLog | None:
-        if not (self.path / "run.json").exists():
+        if not self._log_path.exists():
             return None
         log = read_run(self.path)
+        there = log.shard.name if log.shard else ""
+        if (log.spec != spec or there != shard) and self._is_unanswered():
+            return None
         differing = [
             f"{name} {_shown(getattr(log.spec, name))} there, {_shown(getattr(spec, name))} here"
             for name in RunSpec.model_fields
             if getattr(log.spec, name) != getattr(spec, name)
         ]
-        if differing:
+        if differing and not (spec.continues(log.spec) and not there):
             raise StorageError(
                 f"{self.path} holds a run of another specification ({'; '.join(differing)}); choose another --out folder."
             )
-        there = log.shard.name if log.shard else ""
         if there != shard:
             raise StorageError(
                 f"{self.path} holds {_share(there)}, not {_share(shard)}; choose another --out folder."
@@ -90,6 +135,9 @@ class RunFolder:
         folder = self.path / "samples"
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
+            names = {f"{file_stem(task.name)}.parquet" for task in log.tasks}
+            for stale in [file for file in folder.glob("*.parquet") if file.name not in names]:
+                stale.unlink()
             for task in log.tasks:
                 if task.name not in samples:  # Imported from results without samples.
                     continue

@@ -38,6 +38,7 @@ def settings(log: RunLog) -> dict[str, str]:
         "numerics": log.model.numerics,
         "evalsuite": log.evalsuite_version,
         "limit": str(log.spec.limit),
+        "sample": str(log.spec.sample),
         "inputs_sha256": log.inputs_sha256,
         "status": log.status,
         **{f"{task.name}/address": task.address for task in log.tasks},

@@ -4,10 +4,11 @@ Its JSON schema is `run.schema.json` beside this file (`make schema` writes it).
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from evalsuite.data.subset import Subset
 from evalsuite.errors import StorageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class RunSpec(_Part):
     revision: str | None = None
     split: str | None = None
     limit: int | None = None
+    sample: int | None = None
+    """Documents drawn at random, by the seed."""
     seed: int = 0
     engine: str = "native"
     dtype: str = "auto"
@@ -40,6 +43,33 @@ class RunSpec(_Part):
     logits_dtype: Literal["float32", "model"] = "float32"
     engine_args: tuple[str, ...] = ()
     """The engine's own settings that can change an answer, each `NAME=VALUE`, sorted."""
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"sample"})
+    """Fields that version 0.1.0 lacks; hashed only where they are set, so that folders of that version keep their name."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What hashes of the spec are made of."""
+        unset = {
+            name for name in self.ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default
+        }
+        return self.model_dump(mode="json", exclude=unset)
+
+    @property
+    def subset(self) -> Subset:
+        """Which documents of each task are evaluated."""
+        return Subset(self.limit, self.sample, self.seed)
+
+    def continues(self, earlier: "RunSpec") -> bool:
+        """Whether this spec asks for all that `earlier` asked for, and at most for more documents of the same kind."""
+        if self.model_copy(update={"limit": earlier.limit, "sample": earlier.sample}) != earlier:
+            return False
+        whole = self.limit is None and self.sample is None
+        return whole or (_grows(earlier.limit, self.limit) and _grows(earlier.sample, self.sample))
+
+
+def _grows(before: int | None, after: int | None) -> bool:
+    return before == after or (before is not None and after is not None and before <= after)
 
 
 class ModelRecord(_Part):

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.cli import app
+from evalsuite.data.subset import Subset
 from evalsuite.errors import DataError, UnknownName, UserError
 from evalsuite.prepare import prepare
 from evalsuite.registry import Registry
@@ -106,16 +107,16 @@ def test_another_split_is_refused(registry):
 
 @needs_shared
 def test_a_split_that_no_shot_comes_from_may_be_missing(registry):
-    prepared = prepare(registry.select(["lm_eval/copa"])[0], data_dir=SHARED, limit=2)
+    prepared = prepare(registry.select(["lm_eval/copa"])[0], data_dir=SHARED, subset=Subset(2))
     assert [document.index for document in prepared.documents] == [0, 1]
     assert "Split 'train' of aps/super_glue was not found; no shot is drawn from it." in prepared.notes
     with pytest.raises(UserError, match="has no split 'train' where it was found"):
-        prepare(registry.select(["lm_eval/copa@2"])[0], data_dir=SHARED, limit=2)
+        prepare(registry.select(["lm_eval/copa@2"])[0], data_dir=SHARED, subset=Subset(2))
 
 
 def test_a_limit_takes_members_in_turn_and_leaves_draws_alone(local):
     [group] = Registry.load([local]).select(["lm_eval/local_group"])
-    some, whole = prepare(group, limit=3), prepare(group)
+    some, whole = prepare(group, subset=Subset(3)), prepare(group)
     assert [(one.subtask, one.subtask_index) for one in some.documents] == [
         ("local_choice", 0), ("local_choice", 1), ("local_pairs", 0)
     ]  # fmt: skip

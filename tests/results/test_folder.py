@@ -10,7 +10,9 @@ from runs import Bench, ScriptedEngine, oracle, read_json
 
 from evalsuite.errors import StorageError
 from evalsuite.results.folder import RunFolder, default_folder
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec
+from evalsuite.store import ResponseStore
+from evalsuite.types import Score
 
 SPEC = RunSpec(tasks=("tiny/quiz:cloze@0",), model="m")
 
@@ -139,3 +141,66 @@ def test_a_complete_log_means_that_all_the_rest_is_there(finished):
     }
     assert (bench.out / "table.md").is_file()
     assert not list(bench.out.rglob("*.unfinished"))
+
+
+def test_a_command_refused_before_an_answer_leaves_the_folder_to_the_corrected_one(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(RuntimeError), folder.opened(SPEC):
+        begin(folder, answers=0, fails=True)
+    assert not folder.path.exists()
+
+
+def test_a_folder_that_a_killed_command_left_without_answers_is_free_for_another(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.opened(SPEC):
+        begin(folder, answers=0)
+    with folder.opened(SPEC.model_copy(update={"dtype": "float32"})) as earlier:
+        assert earlier is None
+
+
+def test_a_command_that_fails_after_an_answer_loses_nothing(tmp_path):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(RuntimeError), folder.opened(SPEC):
+        begin(folder, answers=1, fails=True)
+    assert "dtype auto there, float32 here" in refusal(tmp_path, SPEC.model_copy(update={"dtype": "float32"}))
+
+
+@pytest.mark.parametrize("kind", ["limit", "sample"])
+def test_a_larger_subset_or_the_whole_continues_and_a_smaller_one_does_not(tmp_path, kind):
+    some = SPEC.model_copy(update={kind: 5})
+    folder = RunFolder(tmp_path)
+    with folder.opened(some):
+        folder.write_log(log_of(some, "complete"))
+    for more in (some, SPEC.model_copy(update={kind: 6}), SPEC):
+        with folder.opened(more) as earlier:
+            assert earlier is not None
+    assert f"{kind} 5 there, 4 here" in refusal(tmp_path, SPEC.model_copy(update={kind: 4}))
+    assert "seed 0 there, 1 here" in refusal(tmp_path, SPEC.model_copy(update={kind: 6, "seed": 1}))
+
+
+def test_fields_of_a_later_version_leave_names_of_folders_as_they_were():
+    assert default_folder(SPEC).name == "m-74c1a4d1", "the name that version 0.1.0 gives"
+    assert default_folder(SPEC.model_copy(update={"sample": 4})) != default_folder(SPEC)
+
+
+def begin(folder: RunFolder, answers: int, fails: bool = False) -> None:
+    """What a run writes first; then it may fail."""
+    folder.write_log(log_of(SPEC))
+    store = ResponseStore(folder.store)
+    store.put((str(number).encode(), Score((-1.0,), True)) for number in range(answers))
+    store.close()
+    if fails:
+        raise RuntimeError
+
+
+def log_of(spec: RunSpec, status: str = "running") -> RunLog:
+    model = ModelRecord(id="m", revision=None, weights_sha256="", tokenizer_sha256="", numerics="")
+    return RunLog(
+        evalsuite_version="0",
+        status=status,
+        spec=spec,
+        inputs_sha256="",
+        model=model,
+        environment={},
+        started="",
+    )

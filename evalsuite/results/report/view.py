@@ -183,7 +183,9 @@ def _totals(source: RunSource) -> dict[str, str]:
 
 def _facts(source: RunSource) -> dict[str, str]:
     log, spec = source.log, source.log.spec
-    limit = "all" if spec.limit is None else f"{spec.limit} per task"
+    limit = "all" if spec.limit is None else f"the first {spec.limit} per task"
+    if spec.sample is not None:
+        limit = f"{spec.sample} per task, drawn by seed {spec.seed}"
     return {
         "Model": log.model.id + (f" @ {log.model.revision}" if log.model.revision else ""),
         "Weights SHA-256": log.model.weights_sha256,
