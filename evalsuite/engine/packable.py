@@ -1,14 +1,15 @@
 """Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
 
-What it takes: every layer that mixes tokens asks transformers' attention interface or is a Mamba-2 layer, and
-positions come from `position_ids` alone. Models that do not fit are scored in padded batches, with the reason in the run log.
+What it takes: every layer that mixes tokens asks transformers' attention interface or does it by a function that
+`trees.recurrent` replaces, and positions come from `position_ids` alone. Models that do not fit are scored in padded batches, with the reason in the run log.
 """
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evalsuite.engine.modeling_code import modeling_code
+from evalsuite.engine.trees.functions import CONV, RECURRENCES
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
@@ -21,14 +22,8 @@ UNFIT_CODE = {
     "chunked_attention": "its attention is cut at fixed places of the row",
 }
 """What modeling code contains, in small letters, and why it then does not fit."""
-RECURRENT_CODE = {
-    "mamba": "its recurrent layers read the row from left to right",
-    "linear_attention": "its recurrent layers read the row from left to right",
-    "causal_conv1d": "its convolutions read the row from left to right",
-}
-"""The same, unless these layers are the ones that can walk a tree."""
-MAMBA_2_CODE = ("def causal_conv1d_fn(", "def mamba2_chunk_scan(")
-"""Modeling code with Mamba-2 layers, which walk the tree (`trees.mamba`): transformers 5.23's six families."""
+STATES_CODE, INPUTS_CODE = ".update_recurrent_state(", ".update_conv_state("
+"""What modeling code with recurrent layers, or with convolutions, contains; `trees.recurrent` knows some of them."""
 ROPE_BY_LENGTH = ("dynamic", "longrope")
 """Kinds of rotary embedding that depend on the longest position in the row."""
 
@@ -54,11 +49,15 @@ def why_not(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str
         return f"packs are for {', '.join(PACKED_DEVICES)}"
     if remote_code and "auto_map" in config:
         return "it runs code of its own"
-    code = _modeling_code(config.get("model_type", ""))
-    walks = all(words in code for words in MAMBA_2_CODE)
+    code = modeling_code(config)
+    walks = any(f"def {name}(" in code for name in RECURRENCES)
     if "ALL_ATTENTION_FUNCTIONS" not in code and not walks:
         return "its code does not use transformers' attention interface"
-    for words, reason in (UNFIT_CODE if walks else UNFIT_CODE | RECURRENT_CODE).items():
+    if STATES_CODE in code and not walks:
+        return "its recurrent layers read the row from left to right"
+    if INPUTS_CODE in code and f"def {CONV}(" not in code:
+        return "its convolutions read the row from left to right"
+    for words, reason in UNFIT_CODE.items():
         if words in code.lower():
             return reason
     if config.get("sliding_window") and "sliding_window=" not in code:
@@ -66,18 +65,6 @@ def why_not(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if rope.get("rope_type", rope.get("type")) in ROPE_BY_LENGTH:
         return "its position embedding depends on the length of the row"
-    return ""
-
-
-def _modeling_code(family: str) -> str:
-    """Text of transformers' module for a `model_type`, found without importing it; empty if there is none."""
-    package = importlib.util.find_spec("transformers")
-    if package is None or package.origin is None or not family:
-        return ""
-    for name in (family.replace("-", "_"), family.removesuffix("_text")):
-        path = Path(package.origin).parent / "models" / name / f"modeling_{name}.py"
-        if path.is_file():
-            return path.read_text("utf-8")
     return ""
 
 

@@ -13,7 +13,7 @@ from evalsuite.engine.pack import Reading, lay_requests
 from evalsuite.engine.plan import Run, ScorePlan
 from evalsuite.engine.score import read_targets, scores_of
 from evalsuite.engine.trees.attention import attending
-from evalsuite.engine.trees.mamba import walking
+from evalsuite.engine.trees.recurrent import walking
 from evalsuite.engine.trees.tree import Tree, tree_of
 from evalsuite.engine.upload import on_device
 from evalsuite.types import Score, ScoreRequest
@@ -46,15 +46,23 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
     The model's own forward pass does it, with its body replaced by the hidden states, so that whatever it does
     with the logits (scaling, soft-capping) is done.
     """
-    model, body = loaded.model, loaded.model.base_model
     hidden = output.last_hidden_state
     picked = type(output)(**{**output, "last_hidden_state": hidden[:, rows.to(hidden.device)]})
-    body.__dict__["forward"] = lambda *args, **options: picked
+    bodies = _bodies(loaded.model)
+    for body in bodies:
+        body.__dict__["forward"] = lambda *args, **options: picked
     try:
         options = {"use_cache": False} if "use_cache" in loaded.parameters else {}
-        return model(input_ids=rows[None].to(hidden.device), **options).logits[0]
+        return loaded.model(input_ids=rows[None].to(hidden.device), **options).logits[0]
     finally:
-        del body.__dict__["forward"]
+        for body in bodies:
+            del body.__dict__["forward"]
+
+
+def _bodies(model: Any) -> list[torch.nn.Module]:
+    """What a model's forward pass may take its hidden states from: OPT's calls the decoder in its base model."""
+    decoder = getattr(model.base_model, "decoder", None)
+    return [model.base_model, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]
 
 
 def _read(loaded: LoadedModel, output: Any, reading: Reading) -> list[tuple[ScoreRequest, Score]]:

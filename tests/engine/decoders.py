@@ -29,6 +29,9 @@ def decoder(name: str, **options: object) -> torch.nn.Module:
 DECODERS: dict[str, Callable[[], torch.nn.Module]] = {
     "llama": tiny_llama,
     "gpt2, learned positions": tiny_gpt2,
+    "opt, the head takes its decoder's states": lambda: decoder(
+        "OPT", ffn_dim=64, word_embed_proj_dim=24, init_std=0.3, do_layer_norm_before=True
+    ),
     "gpt_neox, rotates a part": lambda: decoder("GPTNeoX", rotary_pct=0.25),
     "qwen2": lambda: decoder("Qwen2"),
     "qwen2, window": lambda: decoder(

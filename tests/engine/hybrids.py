@@ -1,4 +1,4 @@
-"""Tiny random hybrids of every family with Mamba-2 layers, each with its own details switched on."""
+"""Tiny random hybrids of every family whose recurrent layers walk trees, each with its own details switched on."""
 
 from collections.abc import Callable
 
@@ -17,6 +17,11 @@ SHAPE = {
 SCAN = {
     "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16, "mamba_n_groups": 2, "mamba_chunk_size": 8
 }  # fmt: skip
+DELTA = {
+    "linear_conv_kernel_dim": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 12, "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}  # fmt: skip
+LAYERS = ["linear_attention", "linear_attention", "full_attention", "linear_attention"]
 
 
 def hybrid(name: str, *, spread: float = 0.3, **options: object) -> torch.nn.Module:
@@ -78,6 +83,27 @@ HYBRIDS: dict[str, Callable[[], torch.nn.Module]] = {
         "FalconH1", **SCAN, num_hidden_layers=2, mamba_d_ssm=64, head_dim=8, mamba_rms_norm=True,
         mamba_norm_before_gate=False, ssm_in_multiplier=0.6, ssm_multipliers=[0.5, 1.5, 0.7, 1.2, 0.9],
         lm_head_multiplier=0.5, key_multiplier=0.8,
+    ),
+    "lfm2, convolutions": lambda: hybrid(
+        "Lfm2", num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_L_cache=4, conv_bias=True
+    ),
+    "qwen3_next": lambda: hybrid(
+        "Qwen3Next", **DELTA, num_hidden_layers=4, layer_types=LAYERS, head_dim=8, num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=32, shared_expert_intermediate_size=32,
+    ),
+    "qwen3_5": lambda: hybrid(
+        "Qwen3_5", **DELTA, num_hidden_layers=4, layer_types=LAYERS, head_dim=8
+    ),
+    "olmo_hybrid": lambda: hybrid(
+        "OlmoHybrid", **{**DELTA, "linear_num_key_heads": 4}, num_hidden_layers=4, layer_types=LAYERS,
+        num_key_value_heads=4,
+    ),
+    "kimi_linear": lambda: hybrid(
+        "KimiLinear", num_hidden_layers=4, layer_types=LAYERS, mlp_layer_types=["dense", "sparse", "sparse", "dense"],
+        num_key_value_heads=4, kv_lora_rank=16, q_lora_rank=None, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=12,
+        linear_conv_kernel_dim=4, linear_head_dim=8, linear_num_heads=4, n_routed_experts=4, num_experts=4,
+        num_experts_per_tok=2, num_experts_per_token=2, num_expert_group=1, topk_group=1, n_group=1,
+        moe_intermediate_size=32, num_shared_experts=1, model_max_length=256,
     ),
     "falcon_h1, no norm": lambda: hybrid(
         "FalconH1", **SCAN, num_hidden_layers=2, mamba_d_ssm=64, head_dim=8, mamba_rms_norm=False

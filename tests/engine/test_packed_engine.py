@@ -132,12 +132,30 @@ def test_a_configuration_that_does_not_fit_is_told_with_the_reason(config, words
 
 
 @pytest.mark.parametrize(
-    "family", ["llama", "gpt2", "gpt_neox", "gemma3_text", "nemotron", "mixtral", "olmo2"]
+    "family",
+    [
+        "llama",
+        "gpt2",
+        "gpt_neox",
+        "gemma3_text",
+        "nemotron",
+        "mixtral",
+        "olmo2",
+        "granitemoeshared",
+        "internlm3",
+    ],
 )
 def test_families_that_fit_are_packed_on_a_cpu_and_a_gpu(family):
     assert why_not({"model_type": family}, "cpu", remote_code=False) == ""
     assert why_not({"model_type": family}, "cuda:1", remote_code=False) == ""
     assert why_not({"model_type": family}, "mps", remote_code=False) == "packs are for cpu, cuda"
+
+
+def test_a_containers_text_model_is_looked_at_where_the_containers_own_code_asks_nothing():
+    container = {"model_type": "fuyu", "text_config": {"model_type": "persimmon"}}
+    assert why_not(container, "cpu", remote_code=False) == ""
+    container = {"model_type": "fuyu", "text_config": {"model_type": "jamba"}}
+    assert "left to right" in why_not(container, "cpu", remote_code=False)
 
 
 def test_a_family_that_does_not_fit_is_scored_in_batches_and_the_log_says_why(tmp_path):
@@ -157,9 +175,17 @@ def test_the_trial_passes_where_packs_are_right(make):
 
 
 def test_the_trial_finds_layers_that_read_the_row_from_left_to_right():
-    convolving = decoder("Lfm2", layer_types=["conv", "full_attention"])
-    assert "differed" in why_it_differs(loaded(convolving))
-    assert "did not ask" in why_it_differs(loaded(tiny_hybrids()["mamba"]))
+    scanning = decoder(
+        "Jamba", attn_layer_period=2, attn_layer_offset=1, use_mamba_kernels=False, mamba_dt_rank=4
+    )
+    assert "differed" in why_it_differs(loaded(scanning))
+    assert "differed" in why_it_differs(loaded(tiny_hybrids()["mamba"]))
+
+
+def test_layers_that_mix_tokens_by_themselves_are_noticed():
+    assert "did not ask" in why_it_differs(
+        loaded(decoder("GPTJ", n_embd=32, n_layer=2, n_head=4, rotary_dim=4))
+    )
 
 
 def test_a_failed_trial_means_batches_and_a_note(engine, monkeypatch):

@@ -13,7 +13,7 @@ from evalsuite.engine import TransformersEngine
 from evalsuite.engine.packable import why_it_differs, why_not
 from evalsuite.engine.trees import walk as tree_walk
 from evalsuite.engine.trees.attention import attending
-from evalsuite.engine.trees.mamba import walking
+from evalsuite.engine.trees.recurrent import walking
 from evalsuite.types import Score
 
 from .hybrids import HYBRIDS, hybrid, nemotron_h
@@ -78,15 +78,19 @@ def test_the_trial_finds_a_scan_that_does_not_walk(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "family", ["nemotron_h", "mamba2", "bamba", "zamba2", "granitemoehybrid", "falcon_h1"]
-)
-def test_families_with_mamba_2_layers_are_packed_on_a_cpu_and_a_gpu(family):
+    "family",
+    [
+        "nemotron_h", "mamba2", "bamba", "zamba2", "granitemoehybrid", "falcon_h1", "lfm2", "lfm2_moe", "lfm3",
+        "qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "olmo_hybrid", "kimi_linear", "bailing_hybrid",
+    ],
+)  # fmt: skip
+def test_families_whose_recurrences_walk_are_packed_on_a_cpu_and_a_gpu(family):
     assert why_not({"model_type": family}, "cpu", remote_code=False) == ""
     assert why_not({"model_type": family}, "cuda", remote_code=False) == ""
     assert "code of its own" in why_not({"model_type": family, "auto_map": {}}, "cpu", remote_code=True)
 
 
-@pytest.mark.parametrize("family", ["mamba", "falcon_mamba", "jamba", "zamba", "lfm2", "qwen3_next"])
+@pytest.mark.parametrize("family", ["mamba", "falcon_mamba", "jamba", "zamba", "zaya"])
 def test_other_recurrent_families_are_not(family):
     assert why_not({"model_type": family}, "cpu", remote_code=False)
 

@@ -3,84 +3,19 @@
 Such a layer mixes tokens in two places: a short causal convolution, and the recurrence
 S[t] = exp(A dt[t]) S[t-1] + dt[t] B[t] x[t], y[t] = C[t] S[t] + D x[t]. Over a tree, t-1 is the token's parent.
 Within a block of tokens y is a product with a matrix of decays; across blocks, each starts from the state
-behind the chunk that it goes on from. transformers' mixers call these two as functions of their module; these
-are replaced, and everything else (projections, multipliers, gate, norm) stays the model's own code.
+behind the chunk that it goes on from. `trees.recurrent` puts both in the place of transformers' functions.
 """
 
-import contextlib
-import functools
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import torch
 from torch.nn.functional import pad, softplus
 from transformers.activations import ACT2FN
 
-from evalsuite.engine import kernels
-from evalsuite.engine.trees.tree import Tree
-from evalsuite.engine.trees.walk import Walk, walk_of
+from evalsuite.engine.trees.walk import Walk
 
-CONV, SCAN = "causal_conv1d_fn", "mamba2_chunk_scan"
-"""The two functions, by their names in transformers' modules (5.23)."""
 WEIGHTS_AT_ONCE = 1 << 20
 """Weights (blocks x heads x length x length) that are in memory at a time: few enough for the caches."""
-
-_current = threading.local()
-
-
-@contextlib.contextmanager
-def walking(model: Any, tree: Tree) -> Iterator[None]:
-    """Within this context the Mamba-2 layers of a transformers `model` see `tree` in their row."""
-    mixing = {sys.modules[type(layer).__module__] for layer in model.modules()}
-    mixing = {module for module in mixing if all(hasattr(module, name) for name in (CONV, SCAN))}
-    for module in mixing:
-        _teach(module)
-    _current.over_the_tree = over_a_tree(tree) if mixing else {}
-    try:
-        yield
-    finally:
-        _current.over_the_tree = {}
-
-
-def over_a_tree(tree: Tree) -> dict[str, Callable[..., Any]]:
-    """What stands in for transformers' two functions: kernels of our own on a GPU, torch elsewhere."""
-    if tree.plain or kernels.why_not(str(tree.ids.device)):
-        walk = walk_of(tree)
-        return {CONV: partial(tree_conv, walk), SCAN: _counted(tree, partial(tree_scan, walk))}
-    from evalsuite.engine.kernels.conv import path_conv
-    from evalsuite.engine.kernels.scan import path_scan
-    from evalsuite.engine.kernels.tables import tables_of
-
-    tables = tables_of(tree)
-    return {CONV: partial(path_conv, tables), SCAN: _counted(tree, partial(path_scan, tables))}
-
-
-def _counted(tree: Tree, scan: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    def counting(*args: Any, **options: Any) -> torch.Tensor:
-        tree.layers += 1
-        return scan(*args, **options)
-
-    return counting
-
-
-def _teach(module: Any) -> None:
-    """Let a module's two functions do, within `walking` and in its thread alone, what `over_a_tree` says."""
-    for name in (CONV, SCAN):
-        usual = getattr(module, name)
-        if not hasattr(usual, "walks"):
-            setattr(module, name, _either(name, usual))
-
-
-def _either(name: str, usual: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(usual)
-    def chosen(*args: Any, **options: Any) -> Any:
-        return getattr(_current, "over_the_tree", {}).get(name, usual)(*args, **options)
-
-    chosen.walks = True  # type: ignore[attr-defined]
-    return chosen
 
 
 def tree_conv(

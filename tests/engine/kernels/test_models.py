@@ -12,7 +12,7 @@ from evalsuite.engine.loading import ready
 from evalsuite.engine.packable import why_it_differs
 from evalsuite.engine.packed import score_run
 from evalsuite.engine.plan import plan_scoring
-from evalsuite.engine.trees import mamba as tree_mamba
+from evalsuite.engine.trees import recurrent
 
 from .where import DEVICE, INTERPRETED
 
@@ -27,8 +27,8 @@ def forbidden(*args, **options):
 @pytest.fixture
 def by_kernels(monkeypatch):
     monkeypatch.setattr(kernels, "why_not", lambda device: "")
-    monkeypatch.setattr(tree_mamba, "tree_conv", forbidden)
-    monkeypatch.setattr(tree_mamba, "tree_scan", forbidden)
+    monkeypatch.setattr(recurrent, "tree_conv", forbidden)
+    monkeypatch.setattr(recurrent, "tree_scan", forbidden)
 
 
 @pytest.fixture(params=["nemotron_h", "mamba2", "falcon_h1, no norm"])

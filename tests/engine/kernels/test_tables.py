@@ -12,7 +12,7 @@ from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine, kernels
 from evalsuite.engine.kernels.tables import tables_of
 from evalsuite.engine.trees import walk as tree_walk
-from evalsuite.engine.trees.mamba import over_a_tree
+from evalsuite.engine.trees.recurrent import over_a_tree
 
 
 @given(sequences=some_sequences, chunk=some_chunks)
