@@ -2,19 +2,32 @@
 
 import os
 import sys
+import traceback
 
+from evalsuite.cli import crash, interrupts
 from evalsuite.cli.app import app
 from evalsuite.errors import ProcessError, UserError
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one sentence and exit code 2.
+    """Run the command line.
 
-    Of several processes that torchrun started the first one speaks for all.
+    A user's mistake is one sentence and exit code 2; a fault of ours is one sentence, a file to send and exit code
+    70. Of several processes that torchrun started the first one speaks for all.
     """
+    interrupts.listen()
     try:
         app(standalone_mode=True)
     except UserError as error:
         if os.environ.get("RANK", "0") == "0" or isinstance(error, ProcessError):
-            sys.stderr.write(f"evalsuite: {error}\n")
+            _say(error, str(error))
         sys.exit(2)
+    except Exception as error:  # The last stop: whatever nobody expected.
+        _say(error, crash.report(error, sys.argv[1:]))
+        sys.exit(crash.UNEXPECTED)
+
+
+def _say(error: Exception, sentence: str) -> None:
+    if "--verbose" in sys.argv:
+        traceback.print_exception(error)
+    sys.stderr.write(f"evalsuite: {sentence}\n")

@@ -3,6 +3,7 @@
 import typer
 
 from evalsuite.cli.card import card
+from evalsuite.cli.command import Command
 from evalsuite.cli.compare import compare
 from evalsuite.cli.convert_nemo import convert_nemo
 from evalsuite.cli.decisions import DecisionCommand
@@ -23,22 +24,22 @@ app = typer.Typer(
     name="evalsuite",
     help="Evaluate base language models by the exact protocols of published numbers.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("run")(run)
-app.command("list")(listing)
-app.command("show")(show)
-app.command("requests")(requests)
-app.command("grade")(grade)
-app.command("rescore")(rescore)
-app.command("merge")(merge)
+app.command("run", cls=Command)(run)
+app.command("list", cls=Command)(listing)
+app.command("show", cls=Command)(show)
+app.command("requests", cls=Command)(requests)
+app.command("grade", cls=Command)(grade)
+app.command("rescore", cls=Command)(rescore)
+app.command("merge", cls=Command)(merge)
 app.command("compare", cls=DecisionCommand)(compare)
 app.command("gate", cls=DecisionCommand)(gate)
 app.command("card", cls=DecisionCommand)(card)
 app.command("trend", cls=DecisionCommand)(trend)
 app.command("report", cls=DecisionCommand)(report)
-app.command("convert-nemo")(convert_nemo)
-app.command("import-lm-eval")(import_lm_eval)
-app.command("doctor")(doctor)
+app.command("convert-nemo", cls=Command)(convert_nemo)
+app.command("import-lm-eval", cls=Command)(import_lm_eval)
+app.command("doctor", cls=Command)(doctor)

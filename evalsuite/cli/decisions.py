@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
+from evalsuite.cli.command import Command
 from evalsuite.errors import UserError
 
 MALFORMED = 3
@@ -23,7 +23,7 @@ def malformed_input() -> Iterator[None]:
         raise typer.Exit(MALFORMED) from None
 
 
-class DecisionCommand(TyperCommand):
+class DecisionCommand(Command):
     """A verb whose usage errors have exit code 3 too."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:

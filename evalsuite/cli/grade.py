@@ -37,6 +37,8 @@ def grade(
     allow_unsafe_code: options.AllowUnsafeCode = False,
     workers: options.ScoringWorkers = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Score texts that were generated elsewhere, line by line, as a run of the task would.
 

@@ -21,6 +21,8 @@ def merge(
     allow_failures: options.AllowFailures = False,
     allow_unsafe_code: options.AllowUnsafeCode = False,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Unite the shards of a run and finish it as one process would have; loads no model."""
     from evalsuite.api import data_folder
@@ -28,7 +30,7 @@ def merge(
     from evalsuite.merging import merge as merged
     from evalsuite.registry import Registry
 
-    with live_progress() as progress:
+    with live_progress(quiet, verbose) as progress:
         log, folder = merged(
             shards,
             out,

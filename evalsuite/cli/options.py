@@ -5,10 +5,20 @@ from typing import Annotated
 
 import typer
 
+from evalsuite.cli import completion
+
 Tasks = Annotated[
-    str, typer.Option("--tasks", "-t", help="Comma-separated addresses: [recipe/]task[:format][@shots].")
+    str,
+    typer.Option(
+        "--tasks",
+        "-t",
+        help="Comma-separated addresses: [recipe/]task[:format][@shots].",
+        autocompletion=completion.tasks,
+    ),
 ]
-Recipe = Annotated[str | None, typer.Option(help="Recipe of bare task names.")]
+Recipe = Annotated[
+    str | None, typer.Option(help="Recipe of bare task names.", autocompletion=completion.recipes)
+]
 Shots = Annotated[int | None, typer.Option(min=0, help="Shots where an address gives none.")]
 Split = Annotated[str | None, typer.Option(help="Evaluated split, in place of the recipe's.")]
 Limit = Annotated[
@@ -47,3 +57,10 @@ ScoringWorkers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Scoring processes [default: one per core].")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print no progress: only the result, and what is wrong.")
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Print what libraries log, too, and the traceback behind an error."),
+]

@@ -1,12 +1,13 @@
 """Progress on standard error: a live bar on a terminal, a line now and then elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from evalsuite.progress import Progress, Stage, WorkerState
+from evalsuite.progress import Progress, Silent, Stage, WorkerState
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -16,9 +17,19 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def live_progress() -> Iterator[Progress]:
-    """The form that suits standard error."""
-    if not sys.stderr.isatty():
+def live_progress(quiet: bool = False, verbose: bool = False) -> Iterator[Progress]:
+    """The form that suits standard error.
+
+    Args:
+        quiet: draw nothing.
+        verbose: libraries log to standard error as well, and lines take the place of a bar that these would tear.
+    """
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    if quiet:
+        yield Silent()
+        return
+    if verbose or not sys.stderr.isatty():
         yield _Lines()
         return
     from rich.console import Console

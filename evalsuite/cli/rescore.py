@@ -26,6 +26,8 @@ def rescore(
     allow_unsafe_code: options.AllowUnsafeCode = False,
     workers: options.ScoringWorkers = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Score a finished run again from its stored answers, without a model, and say what changed."""
     from evalsuite.api import data_folder

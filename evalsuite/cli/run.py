@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evalsuite.cli import options
+from evalsuite.cli import completion, interrupts, options
 from evalsuite.errors import UserError
 
 if TYPE_CHECKING:
     from evalsuite.results.runlog import RunLog, ShardRecord
-
-INTERRUPTED = 130
 
 
 def run(
     tasks: options.Tasks,
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="Alias, hub id (org/name[@revision]), folder, GGUF or NeMo file."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Alias, hub id (org/name[@revision]), folder, GGUF or NeMo file.",
+            autocompletion=completion.models,
+        ),
     ],
     recipe: options.Recipe = None,
     shots: options.Shots = None,
@@ -82,6 +85,8 @@ def run(
         bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
     ] = False,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
     from evalsuite import api
@@ -125,9 +130,8 @@ def run(
         # Waiting for the others in a collective operation it would not hear of a signal that Python handles.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     else:
-        # A scheduler that takes the machine back asks as politely as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with nullcontext(Silent()) if team.rank else live_progress() as progress:
+        interrupts.listen_to_terminate()
+    with nullcontext(Silent()) if team.rank else live_progress(quiet, verbose) as progress:
         try:
             log = api.run(
                 tasks,
@@ -148,7 +152,7 @@ def run(
             typer.echo(
                 "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
             )
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(interrupts.INTERRUPTED) from None
     if not team.rank:
         _tell(log, as_json, out)
     if log.status not in ("complete", "shard"):

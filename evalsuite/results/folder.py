@@ -42,7 +42,7 @@ class RunFolder:
     def opened(self, spec: RunSpec, shard: str = "") -> Iterator[RunLog | None]:
         """Hold the folder for one process; gives the log of an earlier session, if there is one.
 
-        A command that ends before anything was answered leaves nothing behind, so that a corrected one can have the
+        A command that fails before anything was answered leaves nothing behind, so that a corrected one can have the
         folder. A folder that can only be read still shows its run.
 
         Args:
@@ -63,7 +63,7 @@ class RunFolder:
             earlier = self._earlier(spec, shard)
             try:
                 yield earlier
-            except BaseException:
+            except Exception:
                 if lock and earlier is None:
                     self._remove_if_unanswered()
                 raise

@@ -87,3 +87,10 @@ def test_allowed_failures_are_a_score_with_its_count(run, bench):
     assert done.code == 0
     assert "5/6" in done.out
     assert read_json(bench.out / "run.json")["tasks"][0]["metrics"]["acc"]["n"] == 5
+
+
+def test_a_quiet_run_prints_its_table_alone(run):
+    done = run("quiz", quiet=True)
+    assert done.code == 0
+    assert done.err == ""
+    assert "quiz" in done.out
