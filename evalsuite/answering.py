@@ -59,7 +59,7 @@ def _answer_kind(
 ) -> None:
     keys = {request: request_key(request, engine.identity) for request in requests if request not in others}
     stored = store.get(list(keys.values()))
-    known = {request: stored[key] for request, key in keys.items() if key in stored}
+    known = {request: stored[key] for request, key in keys.items() if _is_finite(stored.get(key))}
     answers.by_request.update(known)
     if len(known) == len(keys):
         return
@@ -68,7 +68,9 @@ def _answer_kind(
     began = time.monotonic()
     for block in work(requests, answered=known.keys() | others if others else known.keys()):
         received = [
-            (request, _refused_if_nan(response)) for request, response in block.answers if request in keys
+            (request, _refused_unless_finite(response))
+            for request, response in block.answers
+            if request in keys
         ]
         store.put((keys[request], response) for request, response in received)
         for request, response in received:
@@ -97,8 +99,20 @@ def _model_input(request: Request) -> TokenIds:
     return request.context
 
 
-def _refused_if_nan(response: Response) -> Response:
-    """NaN compares as neither more nor less, so that the first choice would win every question."""
-    if isinstance(response, Score) and any(map(math.isnan, response.log_probs)):
+def _is_finite(response: Response | None) -> bool:
+    """Whether there is an answer, with numbers alone; stores of earlier versions may hold others."""
+    return response is not None and not isinstance(_refused_unless_finite(response), Failure)
+
+
+def _refused_unless_finite(response: Response) -> Response:
+    """NaN compares as neither more nor less, so that the first choice would win every question; infinity ends means."""
+    if not isinstance(response, Score):
+        return response
+    strange = [one for one in (*response.log_probs, response.log_likelihood) if not math.isfinite(one)]
+    if not strange:
+        return response
+    if any(map(math.isnan, strange)):
         return Failure("the model gave NaN as a log-probability; its data type may be too narrow (--dtype)")
-    return response
+    return Failure(
+        f"the model gave {strange[0]:+} as a log-probability; a token may be masked, or the data type too narrow (--dtype)"
+    )

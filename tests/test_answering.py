@@ -103,11 +103,31 @@ def test_nan_is_a_failure_not_a_score(store):
     assert len(store) == 0
 
 
-def test_minus_infinity_is_a_score(store):
-    engine = ScriptedEngine(likelihood=lambda text: -math.inf)
-    assert answer(SCORES[:1], [], engine, store, Silent()).by_request == {
-        SCORES[0]: Score((-math.inf,), False)
-    }
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinity_is_a_failure_not_a_score(store, value):
+    engine = ScriptedEngine(likelihood=lambda text: value)
+    [answered] = answer(SCORES[:1], [], engine, store, Silent()).by_request.values()
+    assert isinstance(answered, Failure)
+    assert f"{value:+}" in answered.reason
+    assert len(store) == 0
+
+
+def test_a_sum_that_overflows_is_a_failure_though_its_parts_are_numbers(store):
+    class Rounding(ScriptedEngine):
+        def _score(self, request):
+            return Score((-60_000.0, -60_000.0), False, -math.inf)
+
+    [answered] = answer(SCORES[:1], [], Rounding(), store, Silent()).by_request.values()
+    assert isinstance(answered, Failure)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_an_answer_that_is_no_number_in_a_store_of_an_earlier_version_is_asked_again(store, value):
+    key = request_key(SCORES[0], ScriptedEngine().identity)
+    store.put([(key, Score((value,), False))])
+    engine = ScriptedEngine()
+    assert answer(SCORES[:1], [], engine, store, Silent()).by_request == {SCORES[0]: Score((-1.0,), False)}
+    assert engine.asked == SCORES[:1]
 
 
 def test_an_answer_that_is_computed_again_beside_missing_ones_stays_the_stored_one(store):

@@ -14,15 +14,15 @@ from evalsuite.engine.forward import run_at
 from evalsuite.engine.generate_row import Row, Rows
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.protocol import Tokenizer
-from evalsuite.engine.sampling import next_tokens
+from evalsuite.engine.sampling import fed, next_tokens
 from evalsuite.errors import ModelError
-from evalsuite.types import Generated, GenerateRequest
+from evalsuite.types import Failure, Generated, GenerateRequest
 
 
 @torch.inference_mode()
 def generate_batch(
     loaded: LoadedModel, tokenizer: Tokenizer, max_length: int | None, batch: Sequence[GenerateRequest]
-) -> Iterator[list[tuple[GenerateRequest, Generated]]]:
+) -> Iterator[list[tuple[GenerateRequest, Generated | Failure]]]:
     """Yield answers as rows finish."""
     growing = Rows(loaded, tokenizer, max_length)
     rows = [growing.begin(request) for request in batch]
@@ -85,7 +85,7 @@ def _decode(loaded: LoadedModel, state: _Decoding, tokens: Sequence[int], window
         "use_cache": True,
         loaded.cache_name: state.cache,
     }
-    ids = torch.tensor(tokens, device=loaded.device)[:, None]
+    ids = fed(torch.tensor(tokens, device=loaded.device))[:, None]
     state.logits, state.cache = run_at(loaded, ids, rows, torch.zeros_like(rows), **options)
 
 

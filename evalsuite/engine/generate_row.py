@@ -7,12 +7,17 @@ import torch
 
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.protocol import Tokenizer
-from evalsuite.engine.sampling import generator_for
+from evalsuite.engine.sampling import NO_TOKEN, generator_for
 from evalsuite.engine.stops import StopFinder, cut_at_stop
-from evalsuite.types import Finish, Generated, GenerateRequest
+from evalsuite.types import Failure, Finish, Generated, GenerateRequest
 
 ENDLESS = 2**40
 """Context window, in tokens, of a model that states none."""
+
+NOT_FINITE = (
+    "the model gave NaN or infinity as logits for token {} of the text; its weights may have diverged, or its data "
+    "type be too narrow (--dtype)"
+)
 
 
 @dataclass(slots=True)
@@ -26,7 +31,7 @@ class Row:
     generator: torch.Generator | None
     ids: list[int] = field(default_factory=list)
     """Generated so far."""
-    answer: Generated | None = None
+    answer: Generated | Failure | None = None
 
 
 class Rows:
@@ -44,7 +49,10 @@ class Rows:
         return Row(request, self.window - len(request.context), finder, generator_for(request))
 
     def add(self, row: Row, token: int) -> None:
-        """Give the row its next token; `row.answer` is there if it was the last."""
+        """Give the row its next token, or NO_TOKEN; `row.answer` is there if it was the last."""
+        if token == NO_TOKEN:
+            row.answer = Failure(NOT_FINITE.format(len(row.ids) + 1))
+            return
         row.ids.append(token)
         row.answer = self._answer_if_done(row)
 

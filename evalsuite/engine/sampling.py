@@ -9,6 +9,8 @@ from evalsuite.types import GenerateRequest, sha256_of
 
 COLDEST = 1e-6
 """Below this a temperature cannot be told from greedy in float32, and is treated as such."""
+NO_TOKEN = -1
+"""In place of a token id where the logits name none: one of them is NaN, or the largest is infinite."""
 
 
 def generator_for(request: GenerateRequest) -> torch.Generator | None:
@@ -29,7 +31,7 @@ def generator_for(request: GenerateRequest) -> torch.Generator | None:
 def next_tokens(
     logits: torch.Tensor, requests: Sequence[GenerateRequest], generators: Sequence[torch.Generator | None]
 ) -> list[int]:
-    """One token id per row of `logits` (rows, vocabulary)."""
+    """One token id per row of `logits` (rows, vocabulary); NO_TOKEN where these name none."""
     return chosen_tokens(logits, requests, generators).tolist()
 
 
@@ -37,7 +39,7 @@ def chosen_tokens(
     logits: torch.Tensor, requests: Sequence[GenerateRequest], generators: Sequence[torch.Generator | None]
 ) -> torch.Tensor:
     """The same, (rows,) on the device of the logits; on a GPU nothing waits for it."""
-    tokens = logits.argmax(dim=-1)
+    tokens = best_tokens(logits)
     drawn = [row for row, generator in enumerate(generators) if generator is not None]
     if not drawn:
         return tokens
@@ -47,8 +49,24 @@ def chosen_tokens(
     device = str(logits.device)
     rows = sent(torch.tensor(drawn), device)
     values = sent(torch.tensor([uniform, temperature, top_p], dtype=torch.float32), device)
-    tokens[rows] = draw(logits[rows], *values)
+    tokens[rows] = torch.where(tokens[rows] < 0, NO_TOKEN, draw(logits[rows], *values))
     return tokens
+
+
+def best_tokens(logits: torch.Tensor) -> torch.Tensor:
+    """The most probable token of each row of `logits` (..., vocabulary); NO_TOKEN where these name none.
+
+    A logit of minus infinity is a token that the model never says, as some models mask them: only the largest
+    counts. NaN is the largest for `argmax`.
+    """
+    tokens = logits.argmax(dim=-1)
+    largest = logits.gather(-1, tokens[..., None])[..., 0]
+    return torch.where(largest.isfinite(), tokens, NO_TOKEN)
+
+
+def fed(tokens: torch.Tensor) -> torch.Tensor:
+    """Token ids as a model takes them: a row without a token gets any, since its text has failed."""
+    return tokens.clamp(min=0)
 
 
 def draw(

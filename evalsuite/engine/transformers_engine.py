@@ -388,7 +388,7 @@ class TransformersEngine:
 
         def run(batch: tuple[GenerateRequest, ...]) -> Iterator[Block[GenerateRequest]]:
             for done in generate_batch(self._loaded, self.tokenizer, self.max_length, batch):
-                tokens = sum(len(request.context) + answer.tokens for request, answer in done)
+                tokens = sum(len(request.context) + getattr(answer, "tokens", 0) for request, answer in done)
                 yield Block(tuple(done), tokens, planned)
 
         def give_up(request: GenerateRequest, reason: str) -> Block[GenerateRequest]:

@@ -92,9 +92,9 @@ def _stated(
             continue
         stderr = fields.get(f"{metric}_stderr,{filter_name}")
         error = float(stderr) if isinstance(stderr, int | float) and math.isfinite(stderr) else None
-        found[our_metric(metric, filter_name, spec)] = MetricRecord(
-            value=float(value), stderr=error, low=None, high=None, n=count
-        )
+        record = MetricRecord.of_finite(value=float(value), stderr=error, n=count)
+        if record is not None:
+            found[our_metric(metric, filter_name, spec)] = record
     return found
 
 
@@ -106,7 +106,9 @@ def _metrics(
     for name in dict.fromkeys([*(one for one in spec.metrics if one in stated), *stated]):
         having = [one for one in samples if name in one.metrics]
         is_mean = len(having) == len(samples) and not any(name in one.parts for one in samples)
-        found[name] = metric_record(having, name, spec.aggregation) if is_mean else stated[name]
+        record = metric_record(having, name, spec.aggregation) if is_mean else stated[name]
+        if record is not None:
+            found[name] = record
     return found
 
 
@@ -122,6 +124,7 @@ def _subtasks(samples: Sequence[Sample], metrics: Mapping[str, MetricRecord]) ->
                 name: sum(one.metrics[name] for one in group) / len(group)
                 for name in metrics
                 if all(name in one.metrics for one in group)
+                and all(math.isfinite(one.metrics[name]) for one in group)
             },
         )
         for subtask, group in groups.items()

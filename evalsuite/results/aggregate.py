@@ -1,8 +1,8 @@
 """From samples to the record of a task."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from math import exp
 
 from evalsuite.ask import Asked
 from evalsuite.foreign import ForeignScoring
@@ -43,7 +43,9 @@ def task_record(
     counts = _counts(prepared, asked, samples, numerics)
     problem = _problem(samples, counts)
     shown = scored if not problem or allow_failures else []
-    metrics = _metrics(prepared, shown) if shown else {}
+    found = _metrics(prepared, shown) if shown else {}
+    metrics = {name: metric for name, metric in found.items() if metric is not None}
+    endless = [f"{name} is no finite number over these documents" for name in found if name not in metrics]
     return TaskRecord(
         name=selected.name,
         address=selected.address,
@@ -73,11 +75,11 @@ def task_record(
         tokens=tokens,
         seconds=round(seconds, 3),
         notes=(*prepared.notes, *notes),
-        problem=problem,
+        problem="; ".join([problem, *endless] if problem else endless),
     )
 
 
-def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, MetricRecord]:
+def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, MetricRecord | None]:
     """The spec's metrics, then its scores over subsets of the documents."""
     spec, subsets = prepared.selected.spec, prepared.selected.task.subsets
     if prepared.foreign is not None:
@@ -95,42 +97,51 @@ def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, Met
 
 def _foreign_metrics(
     scoring: ForeignScoring, selected: Selected, samples: Sequence[Sample]
-) -> dict[str, MetricRecord]:
+) -> dict[str, MetricRecord | None]:
     """What the other harness's verdicts hold: of a group what its definition names, of a task all of it."""
     given = dict.fromkeys(name for one in samples for name in (*one.metrics, *one.parts))
     announced = [name for name in selected.spec.metrics if name in given]
     is_group = any(sample.document.subtask for sample in samples)
-    metrics = {}
+    metrics: dict[str, MetricRecord | None] = {}
     for name in announced if is_group and announced else dict.fromkeys([*announced, *given]):
         having = [one for one in samples if name in one.metrics or name in one.parts]
-        value = scoring.corpus_score(name, having)
+        try:
+            value = scoring.corpus_score(name, having)
+        except OverflowError:  # the exponential of a mean
+            value = math.inf
         metrics[name] = (
             metric_record(having, name, selected.spec.aggregation)
             if value is None
-            else MetricRecord(value=value, stderr=None, low=None, high=None, n=len(having))
+            else MetricRecord.of_finite(value=value, n=len(having))
         )
     return metrics
 
 
 def _weighted_by_members(
     samples: Sequence[Sample], name: str, sizes: dict[str, list[Sample]]
-) -> MetricRecord:
+) -> MetricRecord | None:
     """Mean over member tasks, each by the number of all its documents, not of those that are averaged."""
     groups = _grouped(samples)
     estimates = [mean_estimate([one.metrics[name] for one in group]) for group in groups.values()]
     estimate = weighted_estimate(estimates, [len(sizes[subtask]) for subtask in groups])
-    return MetricRecord(**asdict(estimate))
+    return MetricRecord.of_finite(**asdict(estimate))
 
 
-def metric_record(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord:
-    """Mean of a metric over documents (`micro`), or over member tasks (`macro`), with its error and interval."""
+def metric_record(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord | None:
+    """Mean of a metric over documents (`micro`), or over member tasks (`macro`), with its error and interval.
+
+    None where it is no finite number, as the perplexity of a mean of 710 nats or more.
+    """
     groups = _grouped(samples) if aggregation == "macro" else {"": samples}
     values = {subtask: [one.metrics[name] for one in group] for subtask, group in groups.items()}
     declared = any(sample.document.cluster for sample in samples)
     clusters = {subtask: [one.document.cluster for one in group] for subtask, group in groups.items()}
-    estimate = asdict(_as_shown(name, macro_estimate(values, clusters if declared else None)))
+    try:
+        estimate = asdict(_as_shown(name, macro_estimate(values, clusters if declared else None)))
+    except OverflowError:
+        return None
     split = _split(samples, name) if len(groups) == 1 and not declared else None
-    return MetricRecord(
+    return MetricRecord.of_finite(
         **estimate,
         problem_stderr=split.problems if split else None,
         sampling_stderr=split.sampling if split else None,
@@ -142,10 +153,18 @@ def _as_shown(name: str, estimate: Estimate) -> Estimate:
     if name != "perplexity":
         return estimate
     value, low, high = (
-        None if one is None else exp(one) for one in (estimate.value, estimate.low, estimate.high)
+        None if one is None else _exp(one) for one in (estimate.value, estimate.low, estimate.high)
     )
     stderr = None if estimate.stderr is None else (value or 0.0) * estimate.stderr
     return replace(estimate, value=value or 0.0, stderr=stderr, low=low, high=high)
+
+
+def _exp(nats: float) -> float:
+    """Its exponential; infinite where a float cannot hold that."""
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
 
 
 def _split(samples: Sequence[Sample], name: str) -> VarianceSplit | None:
@@ -159,9 +178,10 @@ def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, Su
         subtask: SubtaskRecord(
             scored=len(group),
             metrics={
-                name: sum(one.metrics[name] for one in group) / len(group)
+                name: mean
                 for name in metrics
                 if all(name in one.metrics for one in group)
+                and math.isfinite(mean := sum(one.metrics[name] for one in group) / len(group))
             },
         )
         for subtask, group in _grouped(samples).items()

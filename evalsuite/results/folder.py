@@ -127,8 +127,10 @@ class RunFolder:
         return log
 
     def write_log(self, log: RunLog) -> None:
-        """Replace `run.json`."""
-        self._replace("run.json", log.model_dump_json(indent=2) + "\n")
+        """Replace `run.json`; what could not be read again is not written (pydantic's ValidationError)."""
+        text = log.model_dump_json(indent=2) + "\n"
+        RunLog.model_validate_json(text)
+        self._replace("run.json", text)
 
     def write_results(self, log: RunLog, samples: dict[str, Sequence[Sample]]) -> None:
         """Samples and table first, the log last: a complete log means that all the rest is there."""

@@ -3,6 +3,7 @@
 Its JSON schema is `run.schema.json` beside this file (`make schema` writes it).
 """
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,7 +21,8 @@ UNKNOWN = "unknown"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # JSON has no NaN and no infinity: pydantic would write null, which no number can be read from again.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RunSpec(_Part):
@@ -106,6 +108,18 @@ class MetricRecord(_Part):
     """Part of the standard error that more answers to each document would not take away."""
     sampling_stderr: float | None = None
     """Part that is another seed's, where documents have several answers."""
+
+    @classmethod
+    def of_finite(cls, *, value: float, n: int, **others: float | None) -> "MetricRecord | None":
+        """The record with those of its numbers that are finite; None where the value itself is not."""
+        if not math.isfinite(value):
+            return None
+        finite = {
+            name: one if one is not None and math.isfinite(one) else None for name, one in others.items()
+        }
+        return cls.model_validate(
+            {"stderr": None, "low": None, "high": None, **finite, "value": value, "n": n}
+        )
 
 
 class SubtaskRecord(_Part):

@@ -3,7 +3,7 @@ import torch
 
 from evalsuite.engine.generate import generate_batch
 from evalsuite.engine.models.nemotron_h import restore_time_step_limit
-from evalsuite.types import GenerateRequest
+from evalsuite.types import Failure, GenerateRequest
 
 from .tiny import (
     EOS,
@@ -106,6 +106,20 @@ def test_max_tokens_and_the_context_window_are_told_apart():
         (57, "window"),
         (63, "window"),
     ]
+
+
+def test_a_text_without_finite_logits_fails_and_the_others_are_as_they_were():
+    model = tiny_llama()
+    batch = [greedy(prompt) for prompt in PROMPTS]
+    before = answers_of(model, batch)
+    ill = greedy((*PROMPTS[1], 200), 12)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[200] = torch.nan
+    after = answers_of(model, [*batch, ill])
+    assert isinstance(after[ill], Failure)
+    assert "NaN or infinity" in after[ill].reason
+    said = [one for one in batch if before[one].text != after[one].text]
+    assert said == [one for one in batch if 200 in greedy_alone(model, one.context, 12)] == []
 
 
 def test_samples_do_not_depend_on_the_batch():

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.sampling import draw, generator_for, next_tokens
+from evalsuite.engine.sampling import NO_TOKEN, best_tokens, draw, generator_for, next_tokens
 from evalsuite.types import GenerateRequest
 
 
@@ -35,6 +35,27 @@ def test_greedy_rows_take_the_most_probable_token_beside_sampled_ones():
     requests = [sampled(temperature=0.0), sampled(), sampled(temperature=0.0)]
     tokens = next_tokens(logits, requests, [generator_for(one) for one in requests])
     assert (tokens[0], tokens[2]) == (1, 2)
+
+
+@given(
+    st.lists(st.floats(-50, 50, width=32) | st.just(-torch.inf), min_size=1, max_size=9),
+    st.sampled_from([torch.nan, torch.inf, None]),
+    st.integers(0, 8),
+    st.floats(0, 1),
+)
+def test_logits_name_a_token_unless_one_is_nan_or_the_largest_is_infinite(
+    values, planted, place, temperature
+):
+    if planted is not None:
+        values[place % len(values)] = planted
+    logits = torch.tensor([values, [0.0] * len(values)])
+    requests = [sampled(temperature=temperature), sampled(temperature=0.0)]
+    tokens = next_tokens(logits, requests, [generator_for(one) for one in requests])
+    names_none = planted is not None or max(values) == -torch.inf
+    assert (tokens[0] == NO_TOKEN) == names_none
+    assert (best_tokens(logits)[0].item() == NO_TOKEN) == names_none
+    assert names_none or logits[0, tokens[0]].isfinite()
+    assert tokens[1] == 0
 
 
 def test_draws_follow_the_distribution():

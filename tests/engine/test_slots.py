@@ -52,6 +52,36 @@ def test_a_stop_string_ends_its_own_row_and_the_slot_is_taken_by_the_next():
             assert answers[after] == texts[before]
 
 
+@pytest.mark.parametrize(("steps", "checked"), [(1, 0), (4, 0), (1, 24), (4, 24)])
+def test_a_text_whose_logits_become_infinite_on_the_way_fails_and_the_others_are_as_they_were(steps, checked):
+    """A token that the first text says on its way makes the next logits infinite."""
+    model = tiny_llama()
+    model.generation_config.eos_token_id = None
+    requests = [greedy(SHOTS + question) for question in QUESTIONS]
+    said = {one: greedy_alone(model, one.context, 12) for one in requests}
+    asked = {token for one in requests for token in one.context}
+    ill = next(token for token in said[requests[0]][1:] if token not in asked)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[ill] = torch.inf
+    ready = loaded(model)
+    work = generate_in_slots(
+        SlotModel.of(ready),
+        Rows(ready, Bytes(), 128),
+        plan_slots(requests),
+        ROOM,
+        steps=steps,
+        checked=checked,
+    )
+    answers = dict(one for done in work for one in done.answers)
+    assert len(answers) == len(requests)
+    for request, answer in answers.items():
+        if ill in until_end(said[request])[:-1]:
+            assert isinstance(answer, Failure)
+            assert f"token {said[request].index(ill) + 2} of the text" in answer.reason
+        else:
+            assert answer.text == Bytes().decode(until_end(said[request]))
+
+
 def test_the_end_token_ends_a_row():
     model = tiny_llama()
     with torch.no_grad():

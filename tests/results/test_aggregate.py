@@ -1,5 +1,6 @@
 """From samples to the record of a task."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from runs import Bench, ByteTokenizer
 
 from evalsuite.ask import ask
 from evalsuite.results.aggregate import task_record
+from evalsuite.results.runlog import TaskRecord
 from evalsuite.scoring.judge import judge
 from evalsuite.types import Failure, Generated, Score
 
@@ -121,6 +123,41 @@ def repeated(prepared, verdicts):
         for sample, given in zip(judge(prepared, asked, answers, None).samples, verdicts, strict=True)
     ]
     return task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
+
+
+def with_losses(prepared, nats):
+    """The record of documents with these negative log-likelihoods."""
+    spec = prepared.selected.spec.model_copy(update={"metrics": ("perplexity", "bits_per_byte")})
+    prepared = replace(prepared, selected=replace(prepared.selected, spec=spec))
+    asked = ask(prepared, TOKENIZER, None, 0)
+    answers = {one: Score((-1.0,) * len(one.continuation), False) for each in asked for one in each.requests}
+    samples = [
+        replace(sample, metrics={"perplexity": loss, "bits_per_byte": loss / 8})
+        for sample, loss in zip(judge(bench_spec(prepared), asked, answers, None).samples, nats, strict=True)
+    ]
+    return task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
+
+
+def bench_spec(prepared):
+    """With metrics that the scorer of choices has."""
+    spec = prepared.selected.spec.model_copy(update={"metrics": ("acc",)})
+    return replace(prepared, selected=replace(prepared.selected, spec=spec))
+
+
+@pytest.mark.parametrize("nats", [720.0, 1e200, 1e308])
+def test_a_metric_that_no_float_holds_is_left_out_and_said(bench, nats):
+    found = with_losses(bench.prepared("quiz"), [nats + place for place in range(16)])
+    assert "perplexity" not in found.metrics
+    assert "perplexity is no finite number over these documents" in found.problem
+    TaskRecord.model_validate_json(found.model_dump_json())
+
+
+def test_the_end_of_an_interval_that_no_float_holds_is_left_out_of_a_score_that_one_does(bench):
+    found = with_losses(bench.prepared("quiz"), [600.0 + 13 * place for place in range(16)])
+    metric = found.metrics["perplexity"]
+    assert metric.value == pytest.approx(math.exp(600 + 13 * 7.5))
+    assert (metric.low < metric.value, metric.high) == (True, None)
+    assert found.problem == ""
 
 
 def test_several_answers_split_the_error_into_problems_and_sampling(bench):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from runs import Bench, ScriptedEngine, oracle, read_json
 
 from evalsuite.errors import StorageError
@@ -129,6 +130,15 @@ def test_a_disk_that_fills_while_results_are_written_keeps_the_answers(tmp_path,
     again = oracle(tasks)
     assert bench.execute(again, "quiz").task("quiz").metrics["acc"].value == 1.0
     assert bool(again.asked) == (file == "run.json"), "the log that says `running` comes before the answers"
+
+
+def test_a_log_that_could_not_be_read_again_is_never_written(finished):
+    bench, log = finished
+    before = (bench.out / "run.json").read_bytes()
+    endless = log.model_copy(update={"seconds": float("inf")})
+    with pytest.raises(ValidationError):
+        RunFolder(bench.out).write_log(endless)
+    assert (bench.out / "run.json").read_bytes() == before
 
 
 def test_a_complete_log_means_that_all_the_rest_is_there(finished):

@@ -5,16 +5,27 @@ import json
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 from runs import read_json
 
 from evalsuite.errors import StorageError
-from evalsuite.results.runlog import RunLog, read_run
+from evalsuite.results.runlog import MetricRecord, RunLog, read_run
 from evalsuite.results.schema import FILE, schema_text
 
 
 def test_what_is_written_is_read_back_equal(finished):
     bench, log = finished
     assert read_run(bench.out) == read_run(bench.out / "run.json") == log
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_metric_holds_numbers_alone(value):
+    assert MetricRecord.of_finite(value=value, n=3) is None
+    assert MetricRecord.of_finite(value=1.0, n=3, stderr=value, high=2.0) == MetricRecord(
+        value=1.0, stderr=None, low=None, high=2.0, n=3
+    )
+    with pytest.raises(ValidationError):
+        MetricRecord(value=value, stderr=None, low=None, high=None, n=3)
 
 
 def test_the_schema_on_disk_is_what_make_schema_writes():

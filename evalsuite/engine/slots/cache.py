@@ -179,6 +179,12 @@ class SlotCache:
         for part, where in self._new(starts, length):
             part[where] = 0
 
+    def clear(self, rows: Sequence[int]) -> None:
+        """Zero all keys and values of slots: a NaN that is hidden from a query makes NaN of it nevertheless."""
+        for layer in self.layers:
+            for part in layer.by_token:
+                part[list(rows)] = 0
+
     def norms(self, starts: torch.Tensor, length: int) -> torch.Tensor:
         """(tensors, rows) of the states of the first slots, and of keys and values of tokens as in `wipe`."""
         parts = [part[where] for part, where in self._new(starts, length)]

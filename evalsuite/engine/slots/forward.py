@@ -208,6 +208,11 @@ class Slots:
         self._lengths += [self._lengths[at] for at in sources]
         self._prefixes += [self._prefixes[at] for at in sources]
 
+    def clear(self, rows: Sequence[int]) -> None:
+        """Leave nothing of rows whose numbers are not finite, before they are dropped."""
+        if rows:
+            self._cache.clear(rows)
+
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drop all other rows; returns the old row of each new one. The last rows move into the gaps."""
         staying = [row for row in rows if row < len(rows)]

@@ -13,7 +13,7 @@ import torch
 
 from evalsuite.engine.generate_row import Row, Rows
 from evalsuite.engine.memory import free_memory, is_out_of_memory
-from evalsuite.engine.sampling import chosen_tokens
+from evalsuite.engine.sampling import best_tokens, chosen_tokens, fed
 from evalsuite.engine.slots.cache import Prefix
 from evalsuite.engine.slots.forward import PADDING_ID, SlotModel, Slots
 from evalsuite.engine.slots.graphs import Graphing
@@ -224,7 +224,7 @@ class _Work:
         tokens = sent(torch.tensor([one.row.ids[-1] for one in self._live]), self._model.loaded.device)
         chosen = []
         for _ in range(self._steps_before_stops()):
-            tokens = self._chosen(self._slots.decode(tokens), self._live)
+            tokens = self._chosen(self._slots.decode(fed(tokens)), self._live)
             chosen.append(tokens)
         return torch.stack(chosen, dim=1).tolist()
 
@@ -237,7 +237,7 @@ class _Work:
         ]
         logits = self._slots.check(sent(torch.tensor(fed), self._model.loaded.device))
         first = self._chosen(logits[:, 0], self._live)
-        chosen = torch.cat([first[:, None], logits[:, 1:].argmax(dim=-1)], dim=1).tolist()
+        chosen = torch.cat([first[:, None], best_tokens(logits[:, 1:])], dim=1).tolist()
         kept = []
         for one, guess, tokens in zip(self._live, guesses, chosen, strict=True):
             right = sum(
@@ -261,7 +261,7 @@ class _Work:
 
     def _add_tokens(
         self, first: int, tokens: Sequence[Sequence[int]]
-    ) -> tuple[tuple[GenerateRequest, Generated], ...]:
+    ) -> tuple[tuple[GenerateRequest, Generated | Failure], ...]:
         """Add tokens to each row from `first` on; answers of those done, whose slots are free."""
         rows = [one.row for one in self._live[first:]]
         for row, new in zip(rows, tokens, strict=True):
@@ -272,6 +272,9 @@ class _Work:
                     break
         left = [slot for slot, one in enumerate(self._live) if one.row.answer is None]
         if len(left) < len(self._live):
+            self._slots.clear(
+                [slot for slot, one in enumerate(self._live) if isinstance(one.row.answer, Failure)]
+            )
             order = self._slots.keep(left)
             self._live = [self._live[slot] for slot in order]
         return tuple((row.request, row.answer) for row in rows if row.answer is not None)
