@@ -10,6 +10,7 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.visible import refuse_undecodable
 
 if TYPE_CHECKING:
     from evalsuite.checkpoints import ModelFiles
@@ -94,6 +95,9 @@ def run(
     from evalsuite.sharding import Shard
 
     refuse_empty_paths(out=out, store=store, data=data)
+    for option, place in (("--out", out), ("--store", store)):
+        if place:
+            refuse_undecodable(option, os.path.abspath(place))
     team = Team.of_torchrun(os.environ)
     share = Shard.parse(shard) if shard is not None else None
     if share and store:
@@ -196,6 +200,7 @@ def _asked_for(
     selected = Registry.load([Path(path) for path in include]).select(
         split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
     )
+    refuse_undecodable("--model", os.path.abspath(model) if os.path.exists(model) else model)
     needs_files = engine_kind(spec.get("engine", "native")).needs_files
     files = resolve(model, revision=revision) if needs_files else ModelFiles.elsewhere(model, revision)
     whole = RunSpec(
@@ -222,7 +227,8 @@ def data_folder(given: str | Path | None) -> Path | None:
     chosen = given or os.environ.get("EVALSUITE_DATA")
     if not chosen:
         return None
+    origin = "--data" if given else "EVALSUITE_DATA"
+    refuse_undecodable(origin, chosen)
     if not Path(chosen).is_dir():
-        origin = "--data" if given else "EVALSUITE_DATA"
         raise UserError(f"{origin} {chosen}: there is no such folder.")
     return Path(chosen)

@@ -6,7 +6,10 @@ import traceback
 
 from evalsuite.cli import crash, interrupts
 from evalsuite.cli.app import app
+from evalsuite.cli.say import warn
+from evalsuite.cli.streams import prepare_streams
 from evalsuite.errors import ProcessError, UserError
+from evalsuite.visible import refuse_undecodable
 
 
 def main() -> None:
@@ -15,8 +18,11 @@ def main() -> None:
     A user's mistake is one sentence and exit code 2; a fault of ours is one sentence, a file to send and exit code
     70. Of several processes that torchrun started the first one speaks for all.
     """
+    prepare_streams()
     interrupts.listen()
     try:
+        for word in sys.argv[1:]:
+            refuse_undecodable("Argument", word)
         app(standalone_mode=True)
     except UserError as error:
         if os.environ.get("RANK", "0") == "0" or isinstance(error, ProcessError):
@@ -30,4 +36,4 @@ def main() -> None:
 def _say(error: Exception, sentence: str) -> None:
     if "--verbose" in sys.argv:
         traceback.print_exception(error)
-    sys.stderr.write(f"evalsuite: {sentence}\n")
+    warn(f"evalsuite: {sentence}")

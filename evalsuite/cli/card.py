@@ -7,6 +7,7 @@ import typer
 
 from evalsuite.cli import options
 from evalsuite.cli.decisions import malformed_input
+from evalsuite.cli.say import say, say_json
 
 
 def card(
@@ -30,12 +31,12 @@ def card(
     with malformed_input():
         comparison = compare_with_card(run, name, model=model, accept_inferred=accept_inferred)
     if as_json:
-        typer.echo(comparison.model_dump_json(indent=2))
+        say_json(comparison.model_dump_json(indent=2))
         return
     from evalsuite.results.cards_table import card_markdown, card_table
 
     if markdown:
-        typer.echo(card_markdown(comparison), nl=False)
+        say(card_markdown(comparison), end="")
         return
     from evalsuite.cli.console import console, print_remarks
 

@@ -7,6 +7,7 @@ import typer
 
 from evalsuite.cli import options
 from evalsuite.cli.decisions import malformed_input
+from evalsuite.cli.say import say_json
 
 
 def compare(
@@ -27,7 +28,7 @@ def compare(
     with malformed_input():
         comparison = compared(*runs, allow_protocol_drift=allow_protocol_drift)
     if as_json:
-        typer.echo(comparison.model_dump_json(indent=2))
+        say_json(comparison.model_dump_json(indent=2))
         return
     from evalsuite.cli.console import console, print_remarks
     from evalsuite.results.compare_table import comparison_table, flip_lines, remark_lines
@@ -39,4 +40,4 @@ def compare(
         if flips:
             for task in pair.tasks:
                 for line in flip_lines(task, flips):
-                    output.print(line, markup=False, highlight=False)
+                    output.print(line)

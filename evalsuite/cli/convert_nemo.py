@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from evalsuite.cli.say import say
+
 
 def convert_nemo(
     archive: Annotated[Path, typer.Argument(help="A .nemo file of a GPT with Nemotron's layers.")],
@@ -17,6 +19,4 @@ def convert_nemo(
     from evalsuite.engine.nemo.convert import convert_archive
 
     made = convert_archive(archive, out)
-    typer.echo(
-        f"{made.parameters:,} parameters ({made.dtype}, {made.files} files) and the tokenizer in {out}"
-    )
+    say(f"{made.parameters:,} parameters ({made.dtype}, {made.files} files) and the tokenizer in {out}")

@@ -2,11 +2,12 @@
 
 import platform
 import re
-import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import metadata
+
+from evalsuite.cli.say import warn
 
 UNEXPECTED = 70
 """Exit code (EX_SOFTWARE of sysexits.h): neither a score that is missing (1) nor a mistake of the user's (2)."""
@@ -41,7 +42,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> str:
         ) as file:
             file.write(text)
     except OSError:
-        sys.stderr.write(text)
+        warn(text)
         return f"an unexpected error ({what}); this is a fault of evalsuite: please send the lines above with an issue."
     return (
         f"an unexpected error ({what}); this is a fault of evalsuite: please send {file.name} with an issue. Stored "

@@ -1,6 +1,5 @@
 """What the verbs that judge runs share: malformed input is exit code 3, since 1 and 2 are verdicts of theirs."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import typer
 
 from evalsuite.cli.command import Command
+from evalsuite.cli.say import warn
 from evalsuite.errors import UserError
 
 MALFORMED = 3
@@ -19,7 +19,7 @@ def malformed_input() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        sys.stderr.write(f"evalsuite: {error}\n")
+        warn(f"evalsuite: {error}")
         raise typer.Exit(MALFORMED) from None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evalsuite.cli import options
+from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,14 +25,14 @@ def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
     healthy = all(check.state is not State.BROKEN for check in checks)
     if as_json:
         document = {"ok": healthy, "checks": [asdict(check) for check in checks]}
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say_json(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        from rich import print as show
+        from evalsuite.cli.console import console
 
-        show(_table(checks))
+        console().print(_table(checks))
         for check in checks:
             if check.advice:
-                typer.echo(f"{_SIGNS[check.state]} {check.name}: {check.advice}")
+                say(f"{_SIGNS[check.state]} {check.name}: {check.advice}")
     raise typer.Exit(0 if healthy else 1)
 
 

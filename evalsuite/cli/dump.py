@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from evalsuite.cli import options
+from evalsuite.cli.say import say, warn
 
 
 def requests(
@@ -46,15 +47,13 @@ def requests(
             if len(chosen) == 1:
                 raise
             missing.append(selected.name)
-            typer.echo(f"evalsuite: {selected.name}: {error}", err=True)
+            warn(f"evalsuite: {selected.name}: {error}")
             continue
         with disk_errors(out):
             path = write_requests(prepared, out, hashes)
-        typer.echo(f"{path}: {len(prepared.documents)} documents")
+        say(f"{path}: {len(prepared.documents)} documents")
         for note in prepared.notes:
-            typer.echo(f"- {note}", err=True)
+            warn(f"- {note}")
     if missing:
-        typer.echo(
-            f"evalsuite: {len(missing)} of {len(chosen)} tasks were left out: {', '.join(missing)}.", err=True
-        )
+        warn(f"evalsuite: {len(missing)} of {len(chosen)} tasks were left out: {', '.join(missing)}.")
         raise typer.Exit(2)

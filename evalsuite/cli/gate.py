@@ -7,6 +7,7 @@ import typer
 
 from evalsuite.cli import options
 from evalsuite.cli.decisions import malformed_input
+from evalsuite.cli.say import say_json
 
 
 def gate(
@@ -34,7 +35,7 @@ def gate(
 
             write_junit(report, junit)
     if as_json:
-        typer.echo(report.model_dump_json(indent=2))
+        say_json(report.model_dump_json(indent=2))
         raise typer.Exit(report.exit_code)
     from evalsuite.cli.console import console, print_remarks
     from evalsuite.results.gate_table import gate_lines, gate_table
@@ -42,5 +43,5 @@ def gate(
     output = console()
     output.print(gate_table(report))
     print_remarks(gate_lines(report), output)
-    output.print(f"{report.outcome}: {report.reason}", markup=False, highlight=False)
+    output.print(f"{report.outcome}: {report.reason}")
     raise typer.Exit(report.exit_code)

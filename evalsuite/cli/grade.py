@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalsuite.cli import options
+from evalsuite.cli.say import say_json
 
 if TYPE_CHECKING:
     from evalsuite.grading import Grade, Summary
@@ -67,7 +68,7 @@ def grade(
     _write(grades, out)
     told = summary(grades, allow_failures)
     if as_json:
-        typer.echo(json.dumps(asdict(told), indent=2), err=out is None)
+        say_json(json.dumps(asdict(told), indent=2), to_stderr=out is None)
     else:
         _print(selected.name, told, notes, to_stderr=out is None)
     if told.without_verdict:
@@ -86,16 +87,15 @@ def _check_place(out: Path) -> None:
 def _write(grades: Sequence["Grade"], out: Path | None) -> None:
     # Half of a surrogate pair is text to JSON but not to UTF-8; JSON's escape of it is both.
     text = "".join(json.dumps(one.record(), ensure_ascii=False) + "\n" for one in grades)
-    written = text.encode("utf-8", errors="backslashreplace")
     if out is None:
-        typer.echo(written, nl=False)
+        say_json(text, end="")
         return
     from evalsuite.results.folder import disk_errors
 
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         unfinished = out.with_name(out.name + ".unfinished")
-        unfinished.write_bytes(written)
+        unfinished.write_bytes(text.encode("utf-8", errors="backslashreplace"))
         os.replace(unfinished, out)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from evalsuite.cli import options
+from evalsuite.cli.say import say, say_json
+from evalsuite.visible import visible
 
 
 class Kind(StrEnum):
@@ -36,12 +38,12 @@ def listing(
     }
     rows = listed[kind](include or [])
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say_json(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     shown = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
     for row in shown:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _tasks(include: list) -> list[dict[str, Any]]:
@@ -130,4 +132,4 @@ def _lm_eval(include: list) -> list[dict[str, Any]]:
 
 
 def _cell(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return visible(",".join(map(str, value)) if isinstance(value, list) else str(value))

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
+from evalsuite.cli.say import say_json
 
 if TYPE_CHECKING:
     from evalsuite.engine.work import Memory, Work
@@ -17,7 +17,7 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
     """As a table with its explanation, or as JSON."""
     if as_json:
         memory = {**asdict(plan.memory), "total": plan.memory.total}
-        typer.echo(json.dumps({**asdict(plan), "memory": memory}, indent=2))
+        say_json(json.dumps({**asdict(plan), "memory": memory}, indent=2))
         return
     from rich.table import Table
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from evalsuite.cli.say import warn
 from evalsuite.progress import Progress, Silent, Stage, WorkerState
+from evalsuite.visible import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -32,19 +34,20 @@ def live_progress(quiet: bool = False, verbose: bool = False) -> Iterator[Progre
     if verbose or not sys.stderr.isatty():
         yield _Lines()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    from evalsuite.cli.console import console
+
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} / {task.total:,.0f} tokens"),
+        TextColumn("{task.completed:,.0f} / {task.total:,.0f} tokens", markup=False),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("left", markup=False),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=console(to_stderr=True), transient=True) as bars:
         yield _Bar(bars)
 
 
@@ -62,7 +65,7 @@ class _Bar:
             if task is not None:
                 self._bars.remove_task(task)
         self._workers.clear()
-        self._task = self._bars.add_task(stage.name, total=1)
+        self._task = self._bars.add_task(visible(stage.name), total=1)
 
     def advance(self, tokens: int, planned: int) -> None:
         self._planned = planned
@@ -122,5 +125,4 @@ class _Lines:
             self._say(f"worker {state.number}{at}: {state.state}{done}")
 
     def _say(self, text: str) -> None:
-        sys.stderr.write(f"evalsuite: {text}\n")
-        sys.stderr.flush()
+        warn(f"evalsuite: {text}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from evalsuite.cli.decisions import malformed_input
+from evalsuite.cli.say import say
 
 
 def report(
@@ -49,4 +50,4 @@ def report(
             project=project,
         )
     for path in paths:
-        typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB" if path.stat().st_size > 1e5 else str(path))
+        say(f"{path}: {path.stat().st_size / 1e6:.1f} MB" if path.stat().st_size > 1e5 else str(path))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalsuite.cli import options
+from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from evalsuite.rescoring import TaskChange
@@ -46,10 +47,10 @@ def rescore(
         options=Options(allow_unsafe_code=allow_unsafe_code, workers=workers),
     )
     if as_json:
-        typer.echo(log.model_dump_json(indent=2))
+        say_json(log.model_dump_json(indent=2))
     else:
         _print(changes)
-        typer.echo(f"results in {target}")
+        say(f"results in {target}")
     if log.status != "complete":
         raise typer.Exit(1)
 

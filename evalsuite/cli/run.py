@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evalsuite.cli import completion, interrupts, options
+from evalsuite.cli.say import say, say_json, warn
 from evalsuite.errors import UserError
 
 if TYPE_CHECKING:
@@ -149,9 +150,7 @@ def run(
                 progress=progress,
             )
         except KeyboardInterrupt:
-            typer.echo(
-                "evalsuite: stopped; the answers so far are kept, the same command continues.", err=True
-            )
+            warn("evalsuite: stopped; the answers so far are kept, the same command continues.")
             raise typer.Exit(interrupts.INTERRUPTED) from None
     if not team.rank:
         _tell(log, as_json, out)
@@ -171,21 +170,19 @@ def _tell(log: "RunLog", as_json: bool, out: Path | None) -> None:
 
 def _print_shard(shard: "ShardRecord", folder: Path) -> None:
     answered = shard.requests - len(shard.failures)
-    typer.echo(
-        f"shard {shard.name}: {answered:,} of its {shard.requests:,} requests are answered, in {folder}"
-    )
+    say(f"shard {shard.name}: {answered:,} of its {shard.requests:,} requests are answered, in {folder}")
     for reason, count in Counter(shard.failures.values()).most_common(3):
-        typer.echo(f"- {count:,} failed: {reason}")
-    typer.echo(f"`evalsuite merge` of the folders of all {shard.count} shards finishes the run.")
+        say(f"- {count:,} failed: {reason}")
+    say(f"`evalsuite merge` of the folders of all {shard.count} shards finishes the run.")
 
 
 def print_results(log: "RunLog", as_json: bool, folder: Path) -> None:
     """The table with its remarks and the folder; or the run log as JSON."""
     if as_json:
-        typer.echo(log.model_dump_json(indent=2))
+        say_json(log.model_dump_json(indent=2))
         for task in log.tasks:
             if task.problem:
-                typer.echo(f"evalsuite: {task.name}: {task.problem}.", err=True)
+                warn(f"evalsuite: {task.name}: {task.problem}.")
         return
     from evalsuite.cli.console import console, print_remarks
     from evalsuite.results.tables import remarks, terminal_table
@@ -193,4 +190,4 @@ def print_results(log: "RunLog", as_json: bool, folder: Path) -> None:
     output = console()
     output.print(terminal_table(log))
     print_remarks(remarks(log), output)
-    output.print(f"results in {folder}", markup=False, highlight=False, soft_wrap=True)
+    output.print(f"results in {folder}", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evalsuite.cli import options
+from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from evalsuite.prepare import PreparedTask
@@ -39,7 +40,7 @@ def show(
     if model is not None:
         shown["tokens"] = _tokens(prepared, doc, model)
     if as_json:
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        say_json(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(shown)
 
@@ -96,29 +97,29 @@ def _tokens(prepared: "PreparedTask", doc: int, model: str) -> list[dict[str, li
 
 def _print(shown: dict[str, Any]) -> None:
     source = shown["source"]
-    typer.echo(f"{shown['address']}  version {shown['spec_version']}  spec {shown['spec_sha256'][:12]}")
+    say(f"{shown['address']}  version {shown['spec_version']}  spec {shown['spec_sha256'][:12]}")
     for name in ("publication", "reference", "status", "notes"):
         if source[name]:
-            typer.echo(f"{name}: {source[name]}")
-    typer.echo(f"split: {shown['split']}   shots: {shown['shots']}   bos: {shown['bos']}")
-    typer.echo(f"metrics: {', '.join(shown['metrics'])}")
+            say(f"{name}: {source[name]}")
+    say(f"split: {shown['split']}   shots: {shown['shots']}   bos: {shown['bos']}")
+    say(f"metrics: {', '.join(shown['metrics'])}")
     for split, origin in shown["data"].items():
-        typer.echo(f"data {split}: {origin}")
+        say(f"data {split}: {origin}")
     for note in shown["notes"]:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     for place, context in enumerate(shown["contexts"]):
         number = f" {place}" if len(shown["contexts"]) > 1 else ""
-        typer.echo(f"\n--- context{number} of document {shown['document']}: {len(context)} characters")
-        typer.echo(context.translate(_VISIBLE))
+        say(f"\n--- context{number} of document {shown['document']}: {len(context)} characters")
+        say(context.translate(_VISIBLE))
     for place, continuation in enumerate(shown["continuations"]):
         right = "   <- right" if str(place) == shown["gold"] else ""
-        typer.echo(f"--- continuation {place}: {continuation.translate(_VISIBLE)}{right}")
+        say(f"--- continuation {place}: {continuation.translate(_VISIBLE)}{right}")
     if shown["generation"]:
-        typer.echo(f"--- generation: {json.dumps(shown['generation'], ensure_ascii=False)}")
-        typer.echo(f"--- gold: {shown['gold']}")
+        say(f"--- generation: {json.dumps(shown['generation'], ensure_ascii=False)}")
+        say(f"--- gold: {shown['gold']}")
     for place, request in enumerate(shown.get("tokens", ())):
         count = len(request["context"])
-        typer.echo(
+        say(
             f"--- tokens of request {place}: {count} of context, then {json.dumps(request['continuation'], ensure_ascii=False)}"
         )
-        typer.echo("|".join(text.translate(_VISIBLE) for text in request["context"]))
+        say("|".join(text.translate(_VISIBLE) for text in request["context"]))

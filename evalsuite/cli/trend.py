@@ -7,6 +7,7 @@ import typer
 
 from evalsuite.cli import options
 from evalsuite.cli.decisions import malformed_input
+from evalsuite.cli.say import say, say_json
 
 
 def trend(
@@ -36,12 +37,12 @@ def trend(
         if plot is not None:
             plot_trend(found, plot)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
+        say_json(found.model_dump_json(indent=2))
         return
     from evalsuite.results.trend_table import trend_markdown, trend_tables
 
     if markdown:
-        typer.echo(trend_markdown(found), nl=False)
+        say(trend_markdown(found), end="")
         return
     from evalsuite.cli.console import console, print_remarks
 

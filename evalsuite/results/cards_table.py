@@ -30,7 +30,7 @@ def card_rows(comparison: CardComparison) -> list[tuple[str, ...]]:
 
 
 def card_table(comparison: CardComparison) -> Table:
-    """For `rich.print`."""
+    """For `cli.console`."""
     table = Table(
         title=f"{comparison.run.label} · {comparison.run.numerics} beside {comparison.model} · {comparison.title}",
         title_justify="left",

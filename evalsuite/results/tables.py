@@ -24,7 +24,7 @@ def table_rows(log: RunLog) -> list[tuple[str, ...]]:
 
 
 def terminal_table(log: RunLog) -> Table:
-    """For `rich.print`."""
+    """For `cli.console`."""
     table = Table(
         title=f"{log.spec.model} · {log.model.numerics}", title_justify="left", caption_justify="left"
     )

@@ -52,7 +52,7 @@ def verdict_rows(trend: Trend) -> list[tuple[str, ...]]:
 
 
 def trend_tables(trend: Trend) -> tuple[Table, Table]:
-    """Scores by step, and verdicts, for `rich.print`."""
+    """Scores by step, and verdicts, for `cli.console`."""
     scores = Table(title="scores by step", title_justify="left")
     for column in score_columns(trend):
         scores.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
