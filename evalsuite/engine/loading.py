@@ -181,4 +181,9 @@ def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool
             "read it, then allow it with --trust-remote-code."
         )
     first_line = str(error).strip().split("\n")[0]
+    if first_line.startswith("Unrecognized configuration class"):
+        return (
+            f"Model '{files.name}' ({architecture}) is no causal language model that the installed transformers knows; "
+            "evalsuite evaluates models that predict the next token."
+        )
     return f"Model '{files.name}' ({architecture}) cannot be loaded from {files.folder}: {first_line}"

@@ -185,6 +185,7 @@ class TransformersEngine:
         pool.shutdown(wait=False)
 
     def _load(self, processes: int = 1) -> "LoadedModel":
+        from evalsuite.engine.causal import refuse_unless_causal
         from evalsuite.engine.loading import load_model
         from evalsuite.engine.products import lay_out_weights
 
@@ -202,6 +203,7 @@ class TransformersEngine:
             processes=processes,
             spread=self.spread,
         )
+        refuse_unless_causal(loaded, self.files.name)
         loaded = replace(loaded, fixed_sizes=self._deterministic)
         if self.lays_out and processes == 1:
             lay_out_weights(loaded.model, self._free_bytes())
