@@ -1,10 +1,11 @@
 """Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
 
-What it takes: every layer that mixes tokens asks transformers' attention interface or does it by a function that
-`trees.recurrent` replaces, and positions come from `position_ids` alone. Models that do not fit are scored in padded batches, with the reason in the run log.
+What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention, whole or in a
+window, or does it by a function that `trees.recurrent` replaces, and positions come from `position_ids` alone. Models
+that do not fit are scored in padded batches, with the reason in the run log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 PACKED_DEVICES = ("cpu", "cuda")
 """Elsewhere models run in batches. What kernels of a device make of a pack is found out by the trial."""
 
-UNFIT_CODE = {
-    "alibi": "its attention adds biases by distance in the row",
-    "chunked_attention": "its attention is cut at fixed places of the row",
-}
-"""What modeling code contains, in small letters, and why it then does not fit."""
 STATES_CODE, INPUTS_CODE = ".update_recurrent_state(", ".update_conv_state("
 """What modeling code with recurrent layers, or with convolutions, contains; `trees.recurrent` knows some of them."""
 ROPE_BY_LENGTH = ("dynamic", "longrope")
@@ -57,15 +53,23 @@ def why_not(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str
         return "its recurrent layers read the row from left to right"
     if INPUTS_CODE in code and f"def {CONV}(" not in code:
         return "its convolutions read the row from left to right"
-    for words, reason in UNFIT_CODE.items():
-        if words in code.lower():
-            return reason
-    if config.get("sliding_window") and "sliding_window=" not in code:
-        return "its attention does not tell its window"
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if rope.get("rope_type", rope.get("type")) in ROPE_BY_LENGTH:
+    return why_rows_depend_on_each_other(config)
+
+
+def why_rows_depend_on_each_other(config: Mapping[str, Any]) -> str:
+    """Why sequences must not share a row or a cache with longer ones, whatever attention does; empty if they may."""
+    if rope_kinds(config) & set(ROPE_BY_LENGTH):
         return "its position embedding depends on the length of the row"
     return ""
+
+
+def rope_kinds(config: Any) -> set[str]:
+    """Kinds of rotary embedding that a `config.json` names anywhere: for its text model, or for kinds of layers."""
+    if isinstance(config, Mapping):
+        own = config.get("rope_type", config.get("type"))
+        found = {own} if isinstance(own, str) else set()
+        return found.union(*(rope_kinds(value) for value in config.values()))
+    return set()
 
 
 def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
@@ -86,11 +90,14 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences give."""
     import torch
 
+    from evalsuite.engine.attention_probe import why_its_attention_is_unknown
     from evalsuite.engine.pack import lay
     from evalsuite.engine.packed import logits_at, run_body
     from evalsuite.engine.plan import sort_inputs, sortable
     from evalsuite.engine.trees.tree import tree_of
 
+    if reason := why_its_attention_is_unknown(loaded):
+        return reason
     if loaded.model.base_model is loaded.model or loaded.model.get_output_embeddings() is None:
         return "its head cannot be run apart"
     sequences = sorted(trial_sequences(loaded))
@@ -99,6 +106,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
     with torch.inference_mode():
         try:
+            alone = _logits_alone(loaded, sequences)
             output = run_body(loaded, tree)
             packed = (
                 logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float().cpu()
@@ -109,12 +117,6 @@ def why_it_differs(loaded: "LoadedModel") -> str:
             )
         if not tree.layers:
             return "its layers did not ask the attention interface"
-        alone = torch.stack(
-            [
-                loaded.model(input_ids=torch.tensor([one], device=loaded.device)).logits[0, -1].float().cpu()
-                for one in sequences
-            ]
-        )
     allowed = ROUNDING.get(str(loaded.model.dtype).removeprefix("torch."), HALF_ROUNDING)
     spread = (alone - alone.mean(dim=-1, keepdim=True)).norm(dim=-1)
     difference = ((packed - alone).norm(dim=-1) / spread).max().item()
@@ -123,6 +125,15 @@ def why_it_differs(loaded: "LoadedModel") -> str:
         if difference <= allowed
         else f"a trial differed from single sequences by {difference:.2g} of the spread"
     )
+
+
+def _logits_alone(loaded: "LoadedModel", sequences: Sequence[Sequence[int]]) -> Any:
+    """(sequences, vocabulary) float32 logits after each sequence, each by a pass of its own without a cache."""
+    import torch
+
+    options = {"use_cache": False} if "use_cache" in loaded.parameters else {}
+    ids = [torch.tensor([one], device=loaded.device) for one in sequences]
+    return torch.stack([loaded.model(input_ids=one, **options).logits[0, -1].float().cpu() for one in ids])
 
 
 def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from evalsuite.engine.attention_options import refuse_unknown
 from evalsuite.engine.slots.cache import Pass, Prefix, SlotCache
 
 NAME = "evalsuite_slots"
@@ -45,7 +46,7 @@ def attend(
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: torch.Tensor | None = None,
-    **_: Any,
+    **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention interface over the current pass of the `SlotCache` that has seen `key`.
 
@@ -54,10 +55,15 @@ def attend(
         sliding_window: tokens that a token sees, itself included.
         softcap: scores are squashed to (-softcap, softcap).
         s_aux: (heads,) scores of sinks, which take their share and give nothing (GPT-OSS).
+        options: only those that change nothing.
 
     Returns:
         (rows, new tokens, heads, width), None.
+
+    Raises:
+        UnknownOptionError: a mask or an option that it does not know.
     """
+    refuse_unknown(attention_mask, options)
     cache, layer_idx = key.in_slots  # type: ignore[attr-defined]
     grouped = query.unflatten(1, (key.shape[1], -1))
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)

@@ -2,9 +2,11 @@
 
 import torch
 
+from evalsuite.engine.attention_probe import why_its_attention_is_unknown
 from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.memory import is_out_of_memory
+from evalsuite.engine.packable import why_rows_depend_on_each_other
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.slots.forward import SlotModel, Slots
 from evalsuite.types import TokenIds
@@ -20,6 +22,9 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     and for a model that can take tokens back after two more, which are checked as guesses are, with those of
     transformers' own cache and of a pass per prompt.
     """
+    config = loaded.model.config
+    if reason := why_rows_depend_on_each_other(config.to_dict()) or why_its_attention_is_unknown(loaded):
+        return None, reason
     try:
         model = SlotModel.of(loaded)
         difference = largest_difference(model)

@@ -7,7 +7,6 @@ and no mask has the size of the row squared.
 """
 
 import contextlib
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch.nn.functional import pad
 from transformers import AttentionInterface
 
+from evalsuite.engine.attention_options import attention_named, refuse_unknown
 from evalsuite.engine.trees.blocks import Blocks
 from evalsuite.engine.trees.tree import Tree
 from evalsuite.engine.trees.varlen import Parts, attend_by_level, merge
@@ -32,18 +32,12 @@ _current = threading.local()
 @contextlib.contextmanager
 def attending(model: Any, tree: Tree) -> Iterator[None]:
     """Within this context the attention layers of a transformers `model` see `tree` in their row."""
-    usual = model.config._attn_implementation
-    modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
-    choosing = any(hasattr(module, "ALL_ATTENTION_FUNCTIONS") for module in modules)
-    if choosing:
-        model.set_attn_implementation(NAME)
     _current.tree = tree
     try:
-        yield
+        with attention_named(model, NAME):
+            yield
     finally:
         _current.tree = None
-        if choosing:
-            model.set_attn_implementation(usual)
 
 
 def current_tree() -> Tree:
@@ -71,16 +65,20 @@ def tree_attention(
         query: (1, heads, tokens, width).
         key: (1, key-value heads, tokens, width).
         value: (1, key-value heads, tokens, width of values).
-        attention_mask: not used: the tree says who sees whom.
+        attention_mask: None, as the tree says who sees whom.
         scaling: of the scores; 1 / sqrt(width) if None.
         sliding_window: how many tokens of its own sequence a token sees, itself included.
         softcap: scores are squeezed into (-softcap, softcap) by a tanh.
         s_aux: (heads,) a score that takes part in the softmax and has no value (GPT-OSS).
-        options: of other implementations.
+        options: of other implementations; only those that change nothing.
 
     Returns:
         (1, tokens, heads, width of values), and no weights.
+
+    Raises:
+        UnknownOptionError: a mask or an option that it does not know.
     """
+    refuse_unknown(attention_mask, options)
     tree = current_tree()
     tree.layers += 1
     heads, width = query.shape[1], query.shape[-1]
