@@ -75,7 +75,7 @@ def now_and_then(fault: str):
         ("502", "the server answered 502"),
         ("429", "the server answered 429"),
         ("503", "the server answered 503"),
-        ("hang", "no answer within 1 s"),
+        ("hang", "no whole answer within 1 s"),
     ],
 )
 def test_a_server_that_fails_now_and_then_changes_nothing(ask, server, native, fault, said):  # noqa: F811

@@ -1,9 +1,13 @@
 """What a completions server answers, read once into types."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from evalsuite.engine.openai.http import Server
+
+ROUNDING = 1e-3
+"""Nats that a log-probability may lie above 0 where a server computes in few bits; it then counts as 0."""
 
 
 class Malformed(Exception):
@@ -82,7 +86,7 @@ def read_completion(answer: Any) -> Completion:
             completion_tokens=_count(usage.get("completion_tokens")),
             listed=_listed(choice.get("logprobs")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Malformed(f"the answer is not a completion ({type(error).__name__}: {error})") from None
 
 
@@ -93,13 +97,25 @@ def _listed(logprobs: dict[str, Any] | None) -> tuple[Listed, ...]:
     tops = logprobs.get("top_logprobs") or [None] * len(tokens)
     offsets = logprobs.get("text_offset") or [None] * len(tokens)
     return tuple(
-        Listed(_text(text), _nats(log_prob), max(map(float, top.values())) if top else None, offset)
+        Listed(_text(text), _nats(log_prob), _best(top), offset)
         for text, log_prob, top, offset in zip(tokens, log_probs, tops, offsets, strict=True)
     )
 
 
 def _nats(value: Any) -> float | None:
-    return None if value is None else float(value)
+    """A log-probability; raises Malformed for a number that is none, as a probability or a logit."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no log-probability")
+    if not math.isfinite(value) or value > ROUNDING:
+        raise Malformed(f"{value:g} stands where a log-probability belongs, which is finite and at most 0")
+    return min(float(value), 0.0)
+
+
+def _best(top: dict[str, Any] | None) -> float | None:
+    known = [_nats(value) for value in top.values()] if top else []
+    return max((value for value in known if value is not None), default=None)
 
 
 def _text(value: Any) -> str:
@@ -109,4 +125,4 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if type(value) is int else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest
 from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
 from evalsuite.engine.openai.answer import Completer
+from evalsuite.engine.openai.connection import proxy_for
 from evalsuite.engine.openai.http import Server, Unanswered
 from evalsuite.engine.openai.models import identity_of, served_model, window_of
 from evalsuite.engine.openai.probe import FEW_STOPS, Abilities, honours_seeds, probe, takes_many_stops
@@ -123,7 +124,9 @@ class OpenAIEngine:
     def notes(self) -> tuple[str, ...]:
         """What the run log should say; complete once the requests are answered."""
         abilities = self.__dict__.get("_abilities")
-        notes = [f"Answered by {self.settings.base_url}, whose weights cannot be verified."]
+        proxy = proxy_for(self.settings.base_url)
+        by = f" through the proxy {proxy.shown}" if proxy else ""
+        notes = [f"Answered by {self.settings.base_url}{by}, whose weights cannot be verified."]
         if not self._tokenizer_files:
             notes.append("Requests were sent as text; their tokens are counted in characters.")
         if abilities is not None:

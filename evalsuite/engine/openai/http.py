@@ -8,17 +8,18 @@ request gets it `retries` times again. Every other answer is the server's word.
 import asyncio
 import json
 import random
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from evalsuite.engine.openai.connection import make_client, proxy_for
 from evalsuite.engine.openai.settings import Settings, api_key
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
-CONNECT_SECONDS = 10.0
 BUSY = frozenset({429, 503})
 FAILED = frozenset({408, 409, 425})
 
@@ -48,7 +49,11 @@ class Unanswered(Exception):
 
 
 class Unreachable(Unanswered):
-    """There is nobody at the address."""
+    """There is nobody at the address, or nobody who can be trusted."""
+
+    def __init__(self, reason: str, advice: str = "start the server, or correct --base-url") -> None:
+        super().__init__(reason)
+        self.advice = advice
 
 
 @dataclass
@@ -73,18 +78,17 @@ class Server:
     """Why nothing is asked any more; empty while the server may answer."""
 
     def __post_init__(self) -> None:
-        import httpx2
-
-        key = api_key()
-        self._key = key
+        self._key = api_key()
         self._seen = 0.0
-        self._client = httpx2.AsyncClient(
-            headers={
-                "Content-Type": "application/json",
-                **({"Authorization": f"Bearer {key}"} if key else {}),
-            },
-            timeout=httpx2.Timeout(self.settings.timeout, connect=CONNECT_SECONDS, pool=None),
-            limits=httpx2.Limits(max_connections=self.settings.concurrency),
+        proxy = proxy_for(self.settings.base_url)
+        self._by = f" through the proxy {proxy.shown}" if proxy else ""
+        """In sentences about an answer that may be the proxy's."""
+        self._client = make_client(
+            self.settings.base_url,
+            proxy,
+            key=self._key,
+            timeout=self.settings.timeout,
+            connections=self.settings.concurrency,
         )
 
     async def close(self) -> None:
@@ -157,21 +161,11 @@ class Server:
         await asyncio.sleep(backoff)
 
     async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        import httpx2
-
-        content = None if body is None else json.dumps(body)
-        try:
-            response = await self._client.request(method, self.settings.base_url + path, content=content)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise Unreachable(f"nobody answers at {self.settings.base_url} ({self._hidden(error)})") from None
-        except httpx2.TimeoutException:
-            raise _TryAgain(f"no answer within {self.settings.timeout:g} s") from None
-        except httpx2.HTTPError as error:
-            raise _TryAgain(f"the connection broke ({type(error).__name__})") from None
+        response = await self._response(method, path, None if body is None else json.dumps(body))
         status = response.status_code
         if status in BUSY or status in FAILED or status >= 500:
             message = self._hidden(_message(response.content)[0])
-            text = f"the server answered {status}" + (
+            text = f"the server answered {status}{self._by}" + (
                 f": {message}" if message and status not in BUSY else ""
             )
             raise _TryAgain(text, busy=status in BUSY, wait=_retry_after(response.headers.get("retry-after")))
@@ -179,9 +173,34 @@ class Server:
             message, code = _message(response.content)
             raise Refused(status, self._hidden(message), code)
         try:
-            return json.loads(response.content)
-        except ValueError:
+            return read_json(response.content)
+        except (ValueError, RecursionError):
             raise Refused(status, "but not in JSON") from None
+
+    async def _response(self, method: str, path: str, content: str | None) -> Any:
+        """The whole answer, within the time of one request."""
+        import anyio
+        import httpx2
+
+        url = self.settings.base_url
+        try:
+            with anyio.fail_after(self.settings.timeout):
+                return await self._client.request(method, url + path, content=content)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+            reason = self._hidden(error) or type(error).__name__
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                raise Unreachable(
+                    f"{url} shows no certificate that is trusted here{self._by} ({reason})",
+                    "set SSL_CERT_FILE to the certificate of its authority, or correct --base-url",
+                ) from None
+            advice = "correct or unset the proxy's variable (NO_PROXY takes hosts to reach without it)"
+            raise Unreachable(
+                f"nobody answers at {url}{self._by} ({reason})", *([advice] if self._by else [])
+            ) from None
+        except (httpx2.TimeoutException, TimeoutError):
+            raise _TryAgain(f"no whole answer within {self.settings.timeout:g} s{self._by}") from None
+        except (httpx2.HTTPError, OSError, ValueError) as error:
+            raise _TryAgain(f"the connection broke{self._by} ({type(error).__name__})") from None
 
     def _hidden(self, text: object) -> str:
         """The text without the key, which a server may repeat."""
@@ -205,15 +224,39 @@ def _retry_after(header: str | None) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read_json(content: bytes) -> Any:
+    """A server's JSON with U+FFFD in place of every half of a surrogate pair, as decoders write what is no character.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON, or nested beyond reason.
+    """
+    value = json.loads(content)
+    return _without_halves(value) if _ESCAPED_SURROGATE.search(content) else value
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_halves(one) for one in value]
+    if isinstance(value, dict):
+        return {_without_halves(name): _without_halves(one) for name, one in value.items()}
+    return value
 
 
 def _message(content: bytes) -> tuple[str, str]:
     """What a server says is wrong, in one line, and its code; every server has its own shape."""
     try:
-        body = json.loads(content)
-    except ValueError:
+        body = read_json(content)
+    except (ValueError, RecursionError):
         return "", ""
     error = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(error, dict):

@@ -27,7 +27,7 @@ async def served_model(server: Server, name: str) -> dict[str, Any]:
     try:
         answer = await server.get("/models")
     except Unreachable as error:
-        raise ModelError(f"{_sentence(error)}: start the server, or correct --base-url.") from None
+        raise ModelError(f"{_sentence(error)}: {error.advice}.") from None
     except Refused as error:
         if error.status in (401, 403):
             raise ModelError(
@@ -60,7 +60,7 @@ def window_of(served: dict[str, Any]) -> int | None:
     meta = served.get("meta")
     places = (served, meta if isinstance(meta, dict) else {})
     values = (place.get(key) for key in WINDOWS for place in places)
-    return next((value for value in values if isinstance(value, int) and value > 0), None)
+    return next((value for value in values if type(value) is int and value > 0), None)
 
 
 def _sentence(error: Exception) -> str:

@@ -174,6 +174,8 @@ async def _hidden(completer: Completer, sent: _Sent, most: int) -> int:
                 f"an echoed prompt of {whole.prompt_tokens} tokens and what follows it come with {len(whole.listed)} "
                 f"log-probabilities in place of {expected}"
             )
+        if not any(token.log_prob for token in whole.listed):
+            raise Malformed("it gives 0 for every log-probability of an echoed prompt")
         place = await _place(completer, sent, text, whole, hidden)
         _compare(whole.listed[place].best, alone.listed[-1].log_prob)
         found.add(hidden)

@@ -7,6 +7,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from evalsuite.errors import UserError
+from evalsuite.visible import visible
 
 KEY_VARIABLES = ("EVALSUITE_API_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the server's key; the first that is set counts."""
@@ -32,7 +33,7 @@ class Settings:
     concurrency: int = 8
     """Requests in flight."""
     timeout: float = 600.0
-    """Seconds that one answer may take."""
+    """Seconds until the whole answer to a request is there."""
     retries: int = 5
     """How often a request is repeated that the server failed at or did not finish in time."""
     patience: float = 300.0
@@ -65,9 +66,13 @@ def api_address(url: str) -> str:
     Raises:
         UserError: not an http address, or one with a password, which would end in the run log.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"--base-url takes an address such as http://localhost:8000, not '{url}'.")
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are no IPv6 address, or a port beyond 65535
+        is_address = False
+    if not is_address or not url.isprintable() or " " in url:
+        raise UserError(f"--base-url takes an address such as http://localhost:8000, not '{visible(url)}'.")
     if parts.username or parts.password or parts.query:
         raise UserError(f"--base-url must hold no key or password: set {KEY_VARIABLES[0]} instead.")
     path = parts.path.rstrip("/").removesuffix("/completions")
@@ -75,8 +80,19 @@ def api_address(url: str) -> str:
 
 
 def api_key() -> str:
-    """The server's key from the environment; empty if there is none."""
-    return next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), "")
+    """The server's key from the environment, without white space around it; empty if there is none.
+
+    Raises:
+        UserError: a character that no key has and no header can carry; the key itself is not told.
+    """
+    for name in KEY_VARIABLES:
+        if key := os.environ.get(name, "").strip():
+            if not (key.isascii() and key.isprintable() and " " not in key):
+                raise UserError(
+                    f"{name} is no key: it holds white space, a control character or one outside ASCII. Copy it again."
+                )
+            return key
+    return ""
 
 
 def _number(

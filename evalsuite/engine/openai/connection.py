@@ -1,0 +1,118 @@
+"""The way to a server: its address, the proxy in between, and the certificates that it must show.
+
+Proxies and certificates come from the environment, as for curl: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`,
+`SSL_CERT_FILE`, `SSL_CERT_DIR`.
+"""
+
+import os
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from evalsuite.errors import UserError
+from evalsuite.visible import visible
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient
+
+CONNECT_SECONDS = 10.0
+SCHEMES = ("http", "https", "socks5", "socks5h")
+"""Of proxies."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that the environment names for an address."""
+
+    url: str
+
+    @property
+    def shown(self) -> str:
+        """Its address without name and password."""
+        parts = urlsplit(self.url)
+        return visible(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+
+
+def proxy_for(address: str) -> Proxy | None:
+    """The proxy that requests to `address` go through, if any; raises UserError where it is none."""
+    parts = urlsplit(address)
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+    if bypass(parts.netloc) or bypass(parts.hostname or ""):
+        return None
+    named = urllib.request.getproxies_environment()
+    url = named.get(parts.scheme) or named.get("all")
+    if not url:
+        return None
+    proxy = Proxy(url if "://" in url else f"http://{url}")
+    try:
+        found = urlsplit(proxy.url)
+        is_one = found.scheme in SCHEMES and bool(found.hostname) and found.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise UserError(
+            f"The environment names a proxy for {address} that cannot be used: correct {parts.scheme.upper()}_PROXY "
+            f"or ALL_PROXY (http://HOST:PORT or socks5://HOST:PORT), or name the host in NO_PROXY."
+        )
+    return proxy
+
+
+def make_client(
+    address: str, proxy: Proxy | None, *, key: str, timeout: float, connections: int
+) -> "AsyncClient":
+    """A client for requests to `address`.
+
+    Args:
+        address: where the server is.
+        proxy: as `proxy_for` found it.
+        key: goes along with every request; none if empty.
+        timeout: seconds between two reads.
+        connections: at most so many at once.
+
+    Raises:
+        UserError: certificates that cannot be read, or a proxy that needs a package.
+    """
+    import httpx2
+
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    try:
+        return httpx2.AsyncClient(
+            headers=headers,
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS), pool=None),
+            limits=httpx2.Limits(max_connections=connections),
+            verify=_certificates() if address.startswith("https") else False,
+            proxy=None if proxy is None else proxy.url,
+            trust_env=False,
+        )
+    except ImportError:
+        raise UserError(
+            f"The proxy {proxy.shown if proxy else ''} needs the package socksio: pip install socksio; or name the "
+            "server's host in NO_PROXY."
+        ) from None
+    except (ValueError, httpx2.InvalidURL):
+        raise UserError(
+            f"The proxy {proxy.shown if proxy else ''} that the environment names cannot be used."
+        ) from None
+
+
+def _certificates() -> ssl.SSLContext:
+    """The authorities that are trusted: those of the environment, else the system's or the package's."""
+    import httpx2
+
+    try:
+        if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+            return httpx2.create_ssl_context(trust_env=False)
+        return ssl.create_default_context(
+            cafile=os.environ.get("SSL_CERT_FILE") or None, capath=os.environ.get("SSL_CERT_DIR") or None
+        )
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        named = " ".join(
+            f"{name}={visible(os.environ[name])}"
+            for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")
+            if os.environ.get(name)
+        )
+        raise UserError(
+            f"The certificates of {named or 'this system'} cannot be read ({error}): correct the variable or unset it."
+        ) from None
