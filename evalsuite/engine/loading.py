@@ -9,6 +9,7 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import read_config
+from evalsuite.engine.auto_class import auto_class
 from evalsuite.engine.gates import fuse_gates
 from evalsuite.engine.head import widen_head
 from evalsuite.engine.memory import is_out_of_memory
@@ -133,9 +134,7 @@ def _where(
 def _from_pretrained(
     files: ModelFiles, where: dict[str, Any], dtype: str, trust_remote_code: bool
 ) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM
-
-    load: Any = AutoModelForCausalLM.from_pretrained
+    load: Any = auto_class(read_config(files)).from_pretrained
     model, report = load(
         model_folder(files),
         gguf_file=files.gguf_file,
