@@ -1,10 +1,47 @@
-r"""The boxed answer of a worked solution in LaTeX."""
+r"""The boxed answers of a worked solution in LaTeX."""
 
 import re
+from typing import NamedTuple
+
+_TOKEN = re.compile(r"\\(?:f?boxed|fbox)\s*\{|\\boxed\s+(\w)|\\.|[{}]", re.DOTALL)
+
+
+class Box(NamedTuple):
+    """The content of a box and where it stands in the text."""
+
+    start: int
+    end: int
+    content: str
+
+
+def boxes(text: str) -> list[Box]:
+    r"""The contents of all `\boxed{...}` that close, outermost ones only, in order; `\fbox{...}` and `\boxed 5` too.
+
+    `\{` and `\}` are signs of a set, no braces.
+    """
+    found: list[Box] = []
+    open_braces: list[int | None] = []
+    """Of each brace: where the content of its box starts; None for a brace of no box."""
+    for token in _TOKEN.finditer(text):
+        sign = token.group()
+        if token[1]:
+            found.append(Box(*token.span(1), token[1]))
+        elif sign[-1] == "{" and sign != r"\{":
+            open_braces.append(token.end() if len(sign) > 1 else None)
+        elif sign == "}" and open_braces:
+            start = open_braces.pop()
+            if start is not None:
+                while found and found[-1].start >= start:  # a box within this one
+                    found.pop()
+                found.append(Box(start, token.start(), text[start : token.start()]))
+    return found
 
 
 def extract_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}`, braces matched; None where there is none or it does not close."""
+    r"""The content of the last `\boxed{...}`, braces matched; None where there is none or it does not close.
+
+    As the references find it; `boxes` is for our own scorers.
+    """
     opening = r"\boxed{"
     start = text.rfind(r"\boxed")
     if start < 0 or not text.startswith(opening, start):

@@ -11,6 +11,7 @@ from evalsuite.prepare import PreparedTask, gold_text, prepare
 from evalsuite.prompting.spec import GENERATED, PromptSpec, Shots
 from evalsuite.registry import Selected
 from evalsuite.responses import ResponseLine
+from evalsuite.scoring.statement import number
 from evalsuite.scoring.texts import TEXT_SCORERS, metric_of_texts
 from evalsuite.scoring.verdict import Found, Options, TextVerdict
 from evalsuite.stats.intervals import Estimate, mean_estimate
@@ -132,6 +133,12 @@ def _overridden(line: ResponseLine, spec: PromptSpec) -> OpenAnswer:
         raise UserError(
             f"Line {line.number}: the gold answer of {spec.task} is a letter, not '{line.gold[0]}'."
         )
+    if spec.scorer == "number":
+        for form in line.gold:
+            if number(form) is None:
+                raise UserError(
+                    f"Line {line.number}: the gold answer of {spec.task} is a number, not '{form}'."
+                )
     return OpenAnswer("", line.gold, line.gold[0])
 
 

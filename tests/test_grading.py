@@ -136,6 +136,18 @@ def test_log_likelihood_tasks_are_not_graded(bench):
         grade(selected, [line(0, "2")], data_dir=bench.data)
 
 
+def test_numbers_are_compared_as_numbers_and_the_gold_answer_must_be_one(bench):
+    lines = [line(0, "The answer is 5 - 2 = 3."), line(0, "3 or 4"), line(None, "$9{,}500", gold=("9,500",))]
+    found = [one.record() for one in sums(bench, *lines, scorer="number", extraction=None)]
+    assert [(one["correct"], one["extracted"], one["grader"]) for one in found] == [
+        (True, "3", "number"),
+        (False, None, "number"),
+        (True, "9500", "number"),
+    ]
+    with pytest.raises(UserError, match="Line 1: the gold answer of sums is a number, not 'blue'"):
+        sums(bench, line(0, "3", gold=("blue",)), scorer="number", extraction=None)
+
+
 def test_a_letter_is_wanted_where_letters_are_asked_for(bench):
     question = "{{ stem }}\n{{ letters[0] }}:"
     assert sums(

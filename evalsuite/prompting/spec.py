@@ -23,6 +23,7 @@ Scorer = Literal[
     "choice",
     "gold",
     "exact_match",
+    "number",
     "squad",
     "math_verify",
     "nvidia_math",
@@ -31,6 +32,9 @@ Scorer = Literal[
     "code",
     "lm_eval",
 ]
+"""What judges an answer; docs/grading.md says how each does. The text scorers that read answers themselves: `number`
+(the value that a solution's final statement gives) and the judges of mathematics. `exact_match` needs an extraction
+where the answer is not the whole text."""
 
 _CHOICE = r"acc|acc_norm|acc_bytes|acc_tokens|acc_mutual_info|bits_per_byte"
 _VOTED = r"|maj@\d+|pass@\d+"
@@ -38,6 +42,7 @@ METRICS: dict[Scorer, str] = {
     "choice": _CHOICE,
     "gold": r"acc|perplexity|bits_per_byte",
     "exact_match": r"exact_match" + _VOTED,
+    "number": r"exact_match" + _VOTED,
     "squad": r"exact_match|f1",
     "math_verify": r"exact_match" + _VOTED,
     "nvidia_math": r"exact_match" + _VOTED,
@@ -51,9 +56,21 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
     "cloze": ("choice",),
     "letters": ("choice",),
     "gold": ("gold",),
-    "generate": ("exact_match", "squad", "math_verify", "nvidia_math", "minerva_math", "hendrycks_math"),
+    "generate": (
+        "exact_match",
+        "number",
+        "squad",
+        "math_verify",
+        "nvidia_math",
+        "minerva_math",
+        "hendrycks_math",
+    ),
     "code": ("code",),
 }
+
+
+READERS: tuple[Scorer, ...] = ("number",)
+"""Scorers of recipe `evalsuite` that find the answer in a text themselves."""
 
 
 class _Strict(BaseModel):
@@ -297,6 +314,12 @@ class PromptSpec(_Strict):
             raise ValueError("format 'code' and the field 'code' belong together")
         if (self.scorer == "lm_eval") != bool(self.definition):
             raise ValueError("scorer 'lm_eval' and the field 'definition' belong together")
+        if self.scorer in READERS and (
+            self.extraction or self.extractions or self.comparison != Comparison()
+        ):
+            raise ValueError(
+                f"scorer '{self.scorer}' finds and compares the answer itself: leave out extraction and comparison"
+            )
         if self.scorer not in (*_SCORERS[self.format], "lm_eval"):
             wanted = " or ".join(sorted(_SCORERS[self.format]))
             raise ValueError(f"format '{self.format}' is scored by {wanted}, not {self.scorer}")

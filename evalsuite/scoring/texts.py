@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from evalsuite.errors import UserError
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.scoring.code import code_verdicts
 from evalsuite.scoring.passk import pass_at_k
 from evalsuite.scoring.squad import squad_exact_match, squad_f1
+from evalsuite.scoring.statement import final_number, number, spelled
 from evalsuite.scoring.text import exact_match, extract
 from evalsuite.scoring.verdict import Found, Options, Scored, TextScorer, TextVerdict, generated_texts
 from evalsuite.scoring.vote import majority
@@ -60,6 +62,26 @@ def _exact(text: str, sample: Sample, spec: PromptSpec) -> TextVerdict:
         return TextVerdict(bool(values[headline]), answers[headline], headline, values)
     answer = extract(text, spec.extraction, member)
     return TextVerdict(exact_match(answer, gold, spec.comparison), answer, "exact_match", values)
+
+
+def number_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
+    """The value of the final statement equals the gold answer's, as exact numbers.
+
+    Raises:
+        UserError: a gold answer is no number.
+    """
+    return Scored([_numbers(sample, spec) for sample in samples])
+
+
+def _numbers(sample: Sample, spec: PromptSpec) -> Found:
+    gold = {number(form) for form in _gold_forms(sample, spec)}
+    if None in gold:
+        raise UserError(f"The gold answer of document {sample.document.index} is no number: '{sample.gold}'.")
+    answers = [final_number(text) for text in generated_texts(sample)]
+    return [
+        TextVerdict(answer in gold, None if answer is None else spelled(answer), "number")
+        for answer in answers
+    ]
 
 
 def squad_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
@@ -117,6 +139,7 @@ def _from_worker(answer: dict | ScorerFailed) -> TextVerdict | ScorerFailed:
 
 TEXT_SCORERS: dict[str, TextScorer] = {
     "exact_match": exact_match_verdicts,
+    "number": number_verdicts,
     "math_verify": _in_workers("evalsuite.scoring.math:math_verdict", lambda sample: sample.gold),
     "nvidia_math": _in_workers(
         "evalsuite.scoring.math:nvidia_math_verdict", _gold_solution, limit=NVIDIA_MATH_LIMIT

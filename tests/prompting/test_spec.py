@@ -31,6 +31,10 @@ def test_a_spec_of_each_format_is_valid(fields):
         (GENERATE | {"metrics": ["acc"]}, "metrics of scorer 'exact_match' are exact_match"),
         (CLOZE | {"scorer": "lm_eval"}, "'lm_eval' and the field 'definition' belong together"),
         (CLOZE | {"scorer": "math_verify"}, "format 'cloze' is scored by choice, not math_verify"),
+        (
+            GENERATE | {"scorer": "number", "extraction": {"patterns": ["x"]}},
+            "scorer 'number' finds and compares the answer itself",
+        ),
         (GENERATE | {"scorer": "choice"}, "format 'generate' is scored by exact_match or"),
         (GENERATE | {"generation": None}, "needs 'generation', and 'answer' for its shots"),
         (
