@@ -1,5 +1,6 @@
 """What a run tells while it works."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -11,6 +12,8 @@ class Stage:
     name: str
     at_most: bool = False
     """Its plan is an upper bound: generated texts may end before their token limit."""
+    unit: str = "tokens"
+    """What is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,27 @@ class Progress(Protocol):
         """A new stage begins."""
         ...
 
-    def advance(self, tokens: int, planned: int) -> None:
-        """That many more tokens of the stage are done, out of `planned` in all."""
+    def advance(self, count: int, planned: int) -> None:
+        """That many more tokens, or other units of the stage, are done, out of `planned` in all."""
         ...
 
     def worker(self, state: WorkerState) -> None:
         """One of several workers has got on, or is lost."""
         ...
+
+
+def verdicts_of(progress: Progress, task: str) -> Callable[[int, int], None]:
+    """Tells of the verdicts on a task's texts as a stage of its own, which begins with the first of them."""
+    begun = False
+
+    def on_verdicts(count: int, total: int) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            progress.stage(Stage(f"judging {task}", unit="texts"))
+        progress.advance(count, total)
+
+    return on_verdicts
 
 
 class Silent:
@@ -50,7 +67,7 @@ class Silent:
     def stage(self, stage: Stage) -> None:
         """Nothing."""
 
-    def advance(self, tokens: int, planned: int) -> None:
+    def advance(self, count: int, planned: int) -> None:
         """Nothing."""
 
     def worker(self, state: WorkerState) -> None:

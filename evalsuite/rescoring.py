@@ -1,7 +1,7 @@
 """Scores a finished run again from the answers that its folder holds, without a model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from evalsuite.errors import StorageError
 from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.prepare import PreparedTask, gold_text, prepare
+from evalsuite.progress import Progress, Silent, verdicts_of
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.best_form import best_forms
@@ -44,6 +45,7 @@ def rescore(
     data_dir: Path | None = None,
     allow_failures: bool = False,
     options: Options | None = None,
+    progress: Progress | None = None,
 ) -> tuple[RunLog, list[TaskChange]]:
     """Write a run folder with new verdicts on the same answers; gives its log and what changed.
 
@@ -54,6 +56,7 @@ def rescore(
         data_dir: folder with data sets in Hugging Face layout.
         allow_failures: score a task although documents have no verdict.
         options: what scorers may do.
+        progress: is told of the verdicts.
 
     Raises:
         UserError: the run is not finished or damaged; its prompts or rows are no longer those that were answered;
@@ -73,7 +76,8 @@ def rescore(
             one, data_dir=data_dir, split=spec.split, subset=spec.subset, allow_drift=spec.allow_data_drift
         )
         rows = _rows(side, before)
-        judged = judge_samples(_samples(ready, rows), one.spec, options, ready.foreign)
+        told = replace(options or Options(), on_verdicts=verdicts_of(progress or Silent(), one.name))
+        judged = judge_samples(_samples(ready, rows), one.spec, told, ready.foreign)
         after = _record(ready, before, judged.samples, allow_failures, judged.notes)
         prepared.append(ready)
         samples[after.name] = judged.samples

@@ -20,7 +20,7 @@ from evalsuite.engine.replicas.worker import EngineSetup
 from evalsuite.errors import StorageError, UserError
 from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.prepare import PreparedTask, prepare
-from evalsuite.progress import Progress, Silent, Stage
+from evalsuite.progress import Progress, Silent, Stage, verdicts_of
 from evalsuite.registry import Selected
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.averages import averages
@@ -265,11 +265,13 @@ class _Session:
         asked = self._ask(progress)
         answers, _ = self._answers(asked, store_path, progress)
         progress.stage(Stage("judging"))
-        options = Options(allow_unsafe_code=self._setting.allow_unsafe_code)
         samples: dict[str, Sequence[Sample]] = {}
         records = []
         for one in self._prepared:
             name = one.selected.name
+            options = Options(
+                allow_unsafe_code=self._setting.allow_unsafe_code, on_verdicts=verdicts_of(progress, name)
+            )
             samples[name], notes = judge(
                 one, asked[name], answers.by_request, self._engine.max_length, options
             )

@@ -47,8 +47,10 @@ def grade(
     only if every text got a verdict.
     """
     from evalsuite.api import data_folder
+    from evalsuite.cli.progress import live_progress
     from evalsuite.grading import grade as graded
     from evalsuite.grading import summary
+    from evalsuite.progress import verdicts_of
     from evalsuite.registry import Registry
     from evalsuite.responses import read_responses
     from evalsuite.scoring.verdict import Options
@@ -57,14 +59,15 @@ def grade(
     lines = read_responses(responses)
     if out is not None:
         _check_place(out)
-    grades, notes = graded(
-        selected,
-        lines,
-        data_dir=data_folder(data),
-        split=split,
-        allow_drift=allow_data_drift,
-        options=Options(allow_unsafe_code=allow_unsafe_code, workers=workers),
-    )
+    with live_progress(quiet, verbose) as progress:
+        grades, notes = graded(
+            selected,
+            lines,
+            data_dir=data_folder(data),
+            split=split,
+            allow_drift=allow_data_drift,
+            options=Options(allow_unsafe_code, workers, verdicts_of(progress, selected.name)),
+        )
     _write(grades, out)
     told = summary(grades, allow_failures)
     if as_json:

@@ -42,7 +42,7 @@ def live_progress(quiet: bool = False, verbose: bool = False) -> Iterator[Progre
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} / {task.total:,.0f} tokens", markup=False),
+        TextColumn("{task.completed:,.0f} / {task.total:,.0f} {task.fields[unit]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("left", markup=False),
         TimeRemainingColumn(),
@@ -65,16 +65,16 @@ class _Bar:
             if task is not None:
                 self._bars.remove_task(task)
         self._workers.clear()
-        self._task = self._bars.add_task(visible(stage.name), total=1)
+        self._task = self._bars.add_task(visible(stage.name), total=1, unit=stage.unit)
 
-    def advance(self, tokens: int, planned: int) -> None:
+    def advance(self, count: int, planned: int) -> None:
         self._planned = planned
         if self._task is not None:
-            self._bars.update(self._task, advance=tokens, total=planned)
+            self._bars.update(self._task, advance=count, total=planned)
 
     def worker(self, state: WorkerState) -> None:
         if state.number not in self._workers:
-            self._workers[state.number] = self._bars.add_task("")
+            self._workers[state.number] = self._bars.add_task("", unit="tokens")
         done = f", {state.answers:,} answers" if state.answers else ""
         self._bars.update(
             self._workers[state.number],
@@ -86,19 +86,19 @@ class _Bar:
 
 class _Lines:
     def __init__(self) -> None:
-        self._name = self._bound = ""
+        self._name = self._bound = self._unit = ""
         self._done = 0
         self._started = self._last = 0.0
         self._workers: dict[int, WorkerState] = {}
 
     def stage(self, stage: Stage) -> None:
-        self._name, self._done = stage.name, 0
+        self._name, self._unit, self._done = stage.name, stage.unit, 0
         self._bound = "at most " if stage.at_most else ""
         self._started = self._last = time.monotonic()
         self._say(f"{stage.name} ...")
 
-    def advance(self, tokens: int, planned: int) -> None:
-        self._done += tokens
+    def advance(self, count: int, planned: int) -> None:
+        self._done += count
         now = time.monotonic()
         if not self._done:
             self._started = self._last = now
@@ -109,7 +109,7 @@ class _Lines:
         rate = self._done / max(now - self._started, 1e-9)
         left = (planned - self._done) / rate
         self._say(
-            f"{self._name}: {self._done:,} of {self._bound}{planned:,} tokens, {rate:,.0f} a second, "
+            f"{self._name}: {self._done:,} of {self._bound}{planned:,} {self._unit}, {rate:,.0f} a second, "
             f"{self._bound or 'about '}{left:.0f} s left"
         )
         if self._workers:

@@ -32,20 +32,23 @@ def rescore(
 ) -> None:
     """Score a finished run again from its stored answers, without a model, and say what changed."""
     from evalsuite.api import data_folder
+    from evalsuite.cli.progress import live_progress
     from evalsuite.registry import Registry
     from evalsuite.rescoring import rescore as rescored
     from evalsuite.scoring.verdict import Options
 
     folder = run if run.is_dir() else run.parent
     target = out or folder.resolve().with_name(f"{folder.resolve().name}-rescored")
-    log, changes = rescored(
-        run,
-        target,
-        Registry.load(include or []),
-        data_dir=data_folder(data),
-        allow_failures=allow_failures,
-        options=Options(allow_unsafe_code=allow_unsafe_code, workers=workers),
-    )
+    with live_progress(quiet, verbose) as progress:
+        log, changes = rescored(
+            run,
+            target,
+            Registry.load(include or []),
+            data_dir=data_folder(data),
+            allow_failures=allow_failures,
+            options=Options(allow_unsafe_code=allow_unsafe_code, workers=workers),
+            progress=progress,
+        )
     if as_json:
         say_json(log.model_dump_json(indent=2))
     else:

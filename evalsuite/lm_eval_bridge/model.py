@@ -192,10 +192,10 @@ class TokenBar(Silent):
         """A stage begins."""
         self._bar.set_description(f"evalsuite: {stage.name}")
 
-    def advance(self, tokens: int, planned: int) -> None:
+    def advance(self, count: int, planned: int) -> None:
         """So many more tokens of so many."""
         self._bar.total = planned
-        self._bar.update(tokens)
+        self._bar.update(count)
 
 
 def _score(response: Response) -> Score:

@@ -120,7 +120,15 @@ def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0)
     def verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
         texts = [generated_texts(sample) for sample in samples]
         calls = [(gold(sample), text) for sample, some in zip(samples, texts, strict=True) for text in some]
-        answers = iter(call_all(target, calls, limit=limit, workers=options.workers) if calls else [])
+
+        def on_verdict() -> None:
+            options.on_verdicts(1, len(calls))
+
+        answers = iter(
+            call_all(target, calls, limit=limit, workers=options.workers, on_verdict=on_verdict)
+            if calls
+            else []
+        )
         return Scored([[_from_worker(next(answers)) for _ in some] for some in texts])
 
     return verdicts

@@ -22,6 +22,10 @@ class TextVerdict:
     """Further metrics of this text by name (`f1`, a named extraction)."""
 
 
+def _unheard(count: int, total: int) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a user allows scorers; none of it changes a verdict."""
@@ -30,6 +34,8 @@ class Options:
     """Run model-written code under resource limits alone, where no sandbox works."""
     workers: int | None = None
     """Processes; None for one per core."""
+    on_verdicts: Callable[[int, int], None] = _unheard
+    """Is told how many further texts have a verdict, out of how many of a task."""
 
 
 Found = list[TextVerdict | ScorerFailed]

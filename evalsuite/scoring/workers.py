@@ -6,7 +6,7 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -93,7 +93,12 @@ class Worker:
 
 
 def call_all(
-    target: str, calls: Sequence[Sequence[Any]], *, limit: float = 30.0, workers: int | None = None
+    target: str,
+    calls: Sequence[Sequence[Any]],
+    *,
+    limit: float = 30.0,
+    workers: int | None = None,
+    on_verdict: Callable[[], None] | None = None,
 ) -> list[Any | ScorerFailed]:
     """Verdicts of `calls` in their order; a call that gave none is a ScorerFailed in its place."""
     count = max(1, min(workers or os.cpu_count() or 1, len(calls)))
@@ -113,7 +118,12 @@ def call_all(
 
     try:
         with ThreadPoolExecutor(count) as threads:
-            return list(threads.map(verdict, calls))
+            verdicts = []
+            for one in threads.map(verdict, calls):
+                verdicts.append(one)
+                if on_verdict:
+                    on_verdict()
+            return verdicts
     finally:
         for worker in pool:
             worker.close()

@@ -7,7 +7,7 @@ import pytest
 
 from evalsuite.cli import progress
 from evalsuite.cli.progress import live_progress
-from evalsuite.progress import Stage, WorkerState
+from evalsuite.progress import Stage, WorkerState, verdicts_of
 
 ERASED, CURSOR_ON = "\x1b[2K", "\x1b[?25h"
 
@@ -157,3 +157,14 @@ def test_a_bar_that_is_interrupted_gives_the_cursor_back(terminal):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert CURSOR_ON in written.getvalue()
+
+
+def test_verdicts_are_a_stage_of_their_own_that_begins_with_the_first(capsys):
+    with live_progress() as progress:
+        on_verdicts = verdicts_of(progress, "math")
+        assert capsys.readouterr().err == ""
+        on_verdicts(1, 2)
+        on_verdicts(1, 2)
+    begun, done = capsys.readouterr().err.splitlines()
+    assert begun == "evalsuite: judging math ..."
+    assert done.startswith("evalsuite: judging math: 2 of 2 texts, ")

@@ -128,3 +128,10 @@ def echo():
 @given(value=json_values)
 def test_arguments_and_verdicts_of_any_json_value_arrive_as_they_are(echo, value):
     assert echo.call(["return", value]) == json.loads(json.dumps(value))
+
+
+def test_each_verdict_and_each_failure_is_told_as_it_comes():
+    told = []
+    calls = [("return", "x"), ("raise", None), ("return", "y")]
+    call_all(ACT, calls, limit=5.0, workers=1, on_verdict=lambda: told.append(None))
+    assert len(told) == 3
