@@ -21,6 +21,7 @@ from evalsuite.engine.slots.plan import plan_slots
 from evalsuite.engine.slots.room import SlotRoom
 
 from .decoders import DECODERS, decoder
+from .hybrids import HYBRIDS as WALKING
 from .test_generate import Bytes, greedy
 from .tiny import BOS, EOS, VOCABULARY, loaded, tiny_hybrids, tiny_llama, tiny_nemotron_h
 
@@ -65,6 +66,7 @@ HYBRIDS = {
     **{name: lambda name=name: tiny_hybrids()[name] for name in ("mamba2", "bamba", "falcon_h1")},
     "granitemoehybrid": tiny_granite_hybrid,
     "zamba2, a floor under dt": tiny_zamba2,
+    **{name: WALKING[name] for name in ("lfm2, convolutions", "qwen3_next", "qwen3_5", "olmo_hybrid")},
 }
 
 
@@ -83,8 +85,14 @@ def test_greedy_with_slots_is_greedy_one_at_a_time(name):
         assert alone == (request, answers[request])
 
 
-@pytest.mark.parametrize("name", ["nemotron_h", "mamba2", "bamba", "falcon_h1", "granitemoehybrid"])
-def test_mamba2_prompts_of_unequal_length_are_padded(name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nemotron_h", "mamba2", "bamba", "falcon_h1", "granitemoehybrid", "lfm2, convolutions", "qwen3_next",
+        "olmo_hybrid",
+    ],
+)  # fmt: skip
+def test_recurrent_layers_prompts_of_unequal_length_are_padded(name):
     assert SlotModel.of(loaded(HYBRIDS[name]().eval())).pads
 
 

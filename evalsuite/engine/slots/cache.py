@@ -21,8 +21,15 @@ class PrefixLayer:
     keys: torch.Tensor | None
     """(1, heads, kept, width); a sliding layer keeps the last tokens of its window only."""
     values: torch.Tensor | None
-    states: tuple[torch.Tensor, ...]
-    """Convolution and recurrent states, (1, ...) each."""
+    conv: tuple[torch.Tensor, ...]
+    """Convolutions' last inputs, (1, ...) each."""
+    recurrent: tuple[torch.Tensor, ...]
+    """Recurrent states, (1, ...) each."""
+
+    @property
+    def states(self) -> tuple[torch.Tensor, ...]:
+        """Both, in the order of `SlotLayer.states`."""
+        return (*self.conv, *self.recurrent)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +51,8 @@ NO_PREFIX = Prefix(0, ())
 
 def _prefix_layer(layer: Any) -> PrefixLayer:
     conv, recurrent = getattr(layer, "conv_states", {}), getattr(layer, "recurrent_states", {})
-    states = tuple(state for state in (*conv.values(), *recurrent.values()) if state is not None)
-    return PrefixLayer(getattr(layer, "keys", None), getattr(layer, "values", None), states)
+    kept = (tuple(state for state in states.values() if state is not None) for states in (conv, recurrent))
+    return PrefixLayer(getattr(layer, "keys", None), getattr(layer, "values", None), *kept)
 
 
 @dataclass(slots=True)

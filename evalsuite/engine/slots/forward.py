@@ -1,8 +1,7 @@
 """Passes of a model over slots: a prefix, new prompts behind it, one more token for every slot."""
 
-import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +12,10 @@ from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.slots.attention import slot_attention
 from evalsuite.engine.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
 from evalsuite.engine.slots.graphs import Graphing, Graphs, Step
+from evalsuite.engine.slots.padding import counted_delta_rules, is_mamba2, still_padding
 from evalsuite.engine.upload import sent
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
-
-NO_STEP = -1e4
-"""Raw time step of a padding token: softplus makes it exactly 0, and the state stays as it is."""
 
 PADDING_ID = 0
 
@@ -33,7 +30,8 @@ class SlotModel:
     mixers: tuple[Any, ...]
     """Mamba-2 mixers, whose last `num_heads` input features are the raw time steps."""
     pads: bool
-    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, no floor under dt."""
+    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, without a floor under dt, and
+    gated delta rules."""
     forgets: bool
     """The last tokens of a slot can be taken back: no recurrent layer."""
 
@@ -45,13 +43,17 @@ class SlotModel:
         Raises:
             ModelError: the model returns no cache, or one of another form than transformers'.
         """
-        cache = _plain_pass(loaded, (PADDING_ID,))
+        with counted_delta_rules(loaded.model) as delta_rules:
+            cache = _plain_pass(loaded, (PADDING_ID,))
         if not hasattr(cache, "layers"):
             raise ModelError(f"{type(loaded.model).__name__} returns no cache of layers.")
-        mixers = tuple(module for module in loaded.model.modules() if _is_mamba2(module))
-        recurrent = sum(bool(layer.states) for layer in Prefix.of(cache, 1).layers)
-        pads = len(mixers) >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
-        return cls(loaded, cache, mixers, pads, forgets=not recurrent)
+        mixers = tuple(module for module in loaded.model.modules() if is_mamba2(module))
+        layers = Prefix.of(cache, 1).layers
+        # Convolutions keep the last real inputs of each row, whatever comes behind these.
+        recurrent = sum(bool(layer.recurrent) for layer in layers)
+        known = len(mixers) + len(delta_rules)
+        pads = known >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
+        return cls(loaded, cache, mixers, pads, forgets=not any(layer.states for layer in layers))
 
     def prefix(self, ids: TokenIds) -> Prefix:
         """The prefix `ids` after a pass of its own."""
@@ -64,12 +66,6 @@ def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
     nowhere = torch.empty(0, dtype=torch.long, device=loaded.device)
     positions = torch.arange(len(ids), device=loaded.device)[None]
     return run_at(loaded, tokens, nowhere, nowhere, position_ids=positions, use_cache=True)[1]
-
-
-def _is_mamba2(module: Any) -> bool:
-    return all(
-        hasattr(module, name) for name in ("A_log", "dt_bias", "in_proj", "num_heads", "time_step_limit")
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +142,7 @@ class Slots:
         )
         positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
         ending = self._tensor([at for at, prompt in enumerate(prompts) if len(prompt) <= end])
-        with _still_padding(self.model.mixers, now):
+        with still_padding(self.model.loaded.model, self.model.mixers, now):
             return _run(
                 self.model, self._cache, now, self._tensor(ids), positions, ending, lengths[ending] - 1
             )
@@ -284,26 +280,3 @@ def pieces(lengths: Sequence[int], *, padded: bool) -> list[tuple[int, int, int]
         (sum(length >= end for length in lengths), start, end)
         for start, end in zip([0, *ends], ends, strict=False)
     ]
-
-
-@contextlib.contextmanager
-def _still_padding(mixers: Sequence[Any], now: Pass) -> Iterator[None]:
-    """Within this context padding on the right leaves the states of Mamba-2 mixers as they are."""
-    if now.lengths is None or not mixers:
-        yield
-        return
-    beyond = torch.arange(now.length, device=now.lengths.device) >= now.lengths[:, None]
-
-    def stop_time(mixer: Any) -> Any:
-        def hook(module: Any, inputs: Any, projected: torch.Tensor) -> torch.Tensor:
-            projected[..., -mixer.num_heads :].masked_fill_(beyond[..., None], NO_STEP)
-            return projected
-
-        return mixer.in_proj.register_forward_hook(hook)
-
-    handles = [stop_time(mixer) for mixer in mixers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
