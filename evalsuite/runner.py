@@ -12,6 +12,7 @@ from typing import Any
 from evalsuite.answering import Answers, answer
 from evalsuite.ask import Asked, ask, generate_requests, letter_tokens, score_requests
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints.adapters import require_peft
 from evalsuite.engine.make import engine_kind, make_engine
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.crew import Wanted
@@ -135,6 +136,7 @@ def execute(
 @contextmanager
 def _made(spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress) -> Iterator[Engine]:
     """The engine that is asked for, until it is not needed any more."""
+    require_peft(files)
     engine = make_engine_of(spec, files, setting, progress)
     try:
         yield engine

@@ -1,31 +1,31 @@
 """Content digests of a model's weights and tokenizer.
 
-Hashing 16 GB takes half a minute, so each file's SHA-256 is remembered in the user's cache
-folder as a hint, by path, size and modification time; `verify=True` ignores the hint.
+Hashing 16 GB takes half a minute, so each file's SHA-256 is remembered in the user's cache folder as a hint.
+`file_digests` says when a hint still fits; `verify=True` ignores it.
 """
 
-import hashlib
-import json
-import os
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
-from evalsuite.checkpoints.files import ModelFiles, read_config, tokenizer_files, weight_files
+from evalsuite.checkpoints.adapters import adapter_files
+from evalsuite.checkpoints.file_digests import file_digest
+from evalsuite.checkpoints.files import ModelFiles, read_config, tokenizer_files
+from evalsuite.checkpoints.weights import find_weights
 from evalsuite.errors import ModelError
 from evalsuite.types import sha256_of
 
-CHUNK = 16 * 2**20
 CONVERSION = 1
 """Raised when NeMo archives are converted in another way: answers of the old one are then not reused."""
+MERGING = 1
+"""Raised when adapters are applied in another way."""
 CONFIG_FILES = ("config.json", "generation_config.json")
 
 
 def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of all weight files and the configuration that shapes the model.
 
-    A model with its own code (`auto_map` in its configuration) includes that code. A GGUF or NeMo
-    model is its one file, whatever its name.
+    A model with its own code (`auto_map` in its configuration) includes that code, and one with a PEFT adapter
+    the adapter's files. A GGUF or NeMo model is its one file, whatever its name.
 
     Args:
         verify: read every byte, whatever the remembered hints say.
@@ -37,10 +37,24 @@ def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
         return sha256_of(["gguf", file_digest(files.gguf_path, verify=verify)])
     if files.nemo_path:
         return sha256_of(["nemo", CONVERSION, file_digest(files.nemo_path, verify=verify)])
-    paths = [files.folder / name for name in CONFIG_FILES if (files.folder / name).is_file()]
+    base = _digest_by_name(loaded_files(files), verify)
+    if files.adapter is None:
+        return base
+    adapter = _digest_by_name(adapter_files(files.name, files.adapter), verify)
+    return sha256_of(["peft adapter", MERGING, base, adapter])
+
+
+def loaded_files(files: ModelFiles) -> dict[str, Path]:
+    """What a folder's model is loaded from, by name within the folder: the loader is shown these files alone.
+
+    Raises:
+        ModelError: weights are missing.
+    """
+    found = {name: files.folder / name for name in CONFIG_FILES if (files.folder / name).is_file()}
     if "auto_map" in read_config(files):
-        paths += sorted(files.folder.glob("*.py"))
-    return _digest_by_name([*paths, *weight_files(files)], verify)
+        code = (path for path in files.folder.rglob("*.py") if path.is_file())
+        found |= {str(path.relative_to(files.folder)): path for path in code}
+    return {**found, **find_weights(files).paths}
 
 
 def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
@@ -52,62 +66,8 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
     paths = tokenizer_files(files)
     if not paths:
         raise ModelError(f"Model '{files.name}' has no tokenizer files in {files.folder}.")
-    return _digest_by_name(paths, verify)
+    return _digest_by_name({path.name: path for path in paths}, verify)
 
 
-def _digest_by_name(paths: Iterable[Path], verify: bool) -> str:
-    return sha256_of([[path.name, file_digest(path, verify=verify)] for path in sorted(paths)])
-
-
-def file_digest(path: Path, *, verify: bool = False) -> str:
-    """SHA-256 of a file's content, from the hint if it still fits.
-
-    Raises:
-        ModelError: the file cannot be read.
-    """
-    try:
-        real = path.resolve(strict=True)
-        stat = real.stat()
-        key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
-        hints = _read_hints()
-        if not verify and isinstance(hints.get(key), str):
-            return hints[key]
-        digest = _hash_file(real)
-    except OSError as error:
-        raise ModelError(f"Model file {path} cannot be read: {error.strerror}.") from None
-    _remember(key, digest)
-    return digest
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _hints_path() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "evalsuite" / "file_digests.json"
-
-
-def _read_hints() -> dict[str, str]:
-    try:
-        hints = json.loads(_hints_path().read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return hints if isinstance(hints, dict) else {}
-
-
-def _remember(key: str, digest: str) -> None:
-    """Add a hint; a cache that cannot be written costs time, not correctness, and is let be."""
-    path = _hints_path()
-    hints = {**_read_hints(), key: digest}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(hints, file)
-        os.replace(file.name, path)
-    except OSError:
-        return
+def _digest_by_name(paths: Mapping[str, Path], verify: bool) -> str:
+    return sha256_of([[name, file_digest(paths[name], verify=verify)] for name in sorted(paths)])

@@ -1,11 +1,11 @@
-"""A model as files in a folder: its configuration, weights and tokenizer."""
+"""A model as files in a folder: its configuration and tokenizer; its weights are in `weights`."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.checkpoints.headers import check_safetensors, read_gguf_header
+from evalsuite.checkpoints.headers import read_gguf_header
 from evalsuite.checkpoints.nemo import read_archive
 from evalsuite.checkpoints.nemo_config import nemotron_config
 from evalsuite.errors import ModelError
@@ -41,6 +41,12 @@ class ModelFiles:
     hub_id: str | None = None
     revision: str | None = None
     """Commit on the hub, where known."""
+    adapter: Path | None = None
+    """Folder of a PEFT adapter that changes the weights; `folder` then holds its base model."""
+    base: str = ""
+    """How the adapter names its base model, where that is in another folder."""
+    tokenizer_folder: Path | None = None
+    """Where its tokenizer is, if not in `folder`."""
 
     @classmethod
     def elsewhere(cls, name: str, revision: str | None = None) -> "ModelFiles":
@@ -63,63 +69,12 @@ class ModelFiles:
         return self.gguf_path or self.nemo_path
 
 
-def check(files: ModelFiles) -> None:
-    """Refuse a model whose files are missing or cut off, by their headers alone.
-
-    Raises:
-        ModelError: which file, and what is wrong with it.
-    """
-    if files.gguf_path:
-        read_gguf_header(files.gguf_path)
-        return
-    read_config(files)
-    for path in () if files.nemo_path else weight_files(files):
-        if path.suffix == ".safetensors":
-            check_safetensors(path)
-
-
-def weight_files(files: ModelFiles) -> tuple[Path, ...]:
-    """The files that hold the weights, by name: safetensors before PyTorch's own, an index before a pattern.
-
-    Raises:
-        ModelError: there are none, or one that the index names is missing.
-    """
-    if files.only_file:
-        return (files.only_file,)
-    for index, pattern in (
-        ("model.safetensors.index.json", "*.safetensors"),
-        ("pytorch_model.bin.index.json", "pytorch_model*.bin"),
-    ):
-        found = _indexed(files, index) or tuple(sorted(files.folder.glob(pattern)))
-        if found:
-            return found
-    archives = sorted(files.folder.glob("*.nemo"))
-    hint = f": give --model {archives[0]}" if archives else ""
-    raise ModelError(f"Model '{files.name}' has no weights (*.safetensors) in {files.folder}{hint}.")
-
-
-def _indexed(files: ModelFiles, index: str) -> tuple[Path, ...]:
-    path = files.folder / index
-    if not path.is_file():
-        return ()
-    try:
-        names = sorted(set(json.loads(path.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise ModelError(f"Model '{files.name}': {path} is not a readable index of weights.") from None
-    missing = [name for name in names if not (files.folder / name).is_file()]
-    if missing:
-        raise ModelError(
-            f"Model '{files.name}' lacks {len(missing)} of {len(names)} weight files in {files.folder}, "
-            f"first {missing[0]}: get them again."
-        )
-    return tuple(files.folder / name for name in names)
-
-
 def tokenizer_files(files: ModelFiles) -> tuple[Path, ...]:
     """The files that decide how text becomes tokens, by name; for a GGUF or NeMo model that file."""
     if files.only_file:
         return (files.only_file,)
-    return tuple(sorted({path for pattern in TOKENIZER_FILES for path in files.folder.glob(pattern)}))
+    folder = files.tokenizer_folder or files.folder
+    return tuple(sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)}))
 
 
 def read_config(files: ModelFiles) -> dict[str, Any]:

@@ -46,11 +46,16 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
         return length, json.loads(file.read(length))
 
 
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Of a safetensors file that was checked, by name of the tensor."""
+    _, header = _safetensors_header(path)
+    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+
+
 def count_parameters(path: Path) -> int | None:
     """Numbers in the tensors of a weight file that was checked; None if its format does not tell."""
     if path.suffix == ".safetensors":
-        _, header = _safetensors_header(path)
-        return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        return sum(map(math.prod, tensor_shapes(path).values()))
     if path.suffix == ".gguf":
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _GgufCursor(data).parameters()

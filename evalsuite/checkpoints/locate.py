@@ -5,8 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
-from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles, check, weight_files
+from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles
+from evalsuite.checkpoints.weights import INDEX, check, find_weights, forms, read_index
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.hub import why_unreachable
 
@@ -15,6 +17,8 @@ WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
 """Configuration and tokenizer; weights are asked for separately."""
 WHOLE_MODELS = (".gguf", ".nemo")
 """Suffixes of files that are whole models."""
+TAR_MAGIC = (257, b"ustar")
+"""Where a tar file says that it is one, and how; a NeMo archive is a tar file."""
 
 
 def resolve(
@@ -22,8 +26,8 @@ def resolve(
 ) -> ModelFiles:
     """Find the files of a model, downloading them where needed, and check their headers.
 
-    `name` is an alias, a folder with config.json and safetensors (or one GGUF file or NeMo archive), a GGUF
-    file, a NeMo archive, or a hub id `org/name`, optionally `org/name@revision`.
+    `name` is an alias, a folder with config.json and safetensors (or one GGUF file or NeMo archive, or a PEFT
+    adapter), a GGUF file, a NeMo archive, or a hub id `org/name`, optionally `org/name@revision`.
 
     Args:
         revision: branch, tag or commit on the hub.
@@ -39,10 +43,21 @@ def resolve(
         )
     name_part, _, revision_part = name.partition("@")
     revision = revision or revision_part or None
-    files = _local(name) or _packaged(aliases().get(name_part), revision)
+    files = _local(name)
+    if files and revision:
+        raise ModelError(
+            f"--revision {revision} is for models on the hub, and {name} is on this machine: leave it out, "
+            "or give the folder of that revision."
+        )
+    files = files or _packaged(aliases().get(name_part), revision)
     if files is None:
         hub_id = _hub_id(name, name_part)
         files = _from_hub(ModelFiles(name, Path(), hub_id=hub_id, revision=revision), local_only, cache_dir)
+
+    def base_of(base: str, base_revision: str | None) -> ModelFiles:
+        return resolve(base, revision=base_revision, local_only=local_only, cache_dir=cache_dir)
+
+    files = with_adapter(files, base_of)
     check(files)
     return files
 
@@ -55,11 +70,28 @@ def _local(name: str) -> ModelFiles | None:
     if path.is_dir():
         files = ModelFiles(name, path.resolve())
         return files if (path / "config.json").is_file() else _single(files)
-    if path.suffix not in WHOLE_MODELS:
+    suffix = _format(path)
+    if suffix is None:
         raise ModelError(
             f"Model file {path} is not a .gguf or .nemo file: give that, or a folder with config.json."
         )
-    return _with_file(ModelFiles(name, path.resolve().parent), path)
+    # The link's own name and folder: what it leads to may have neither the suffix nor the neighbours.
+    return _with_file(ModelFiles(name, path.parent.absolute()), path, suffix)
+
+
+def _format(path: Path) -> str | None:
+    """Which kind of whole model a file is: by its name, by that of the file a link leads to, by its first bytes."""
+    for name in (path, path.resolve()):
+        if name.suffix in WHOLE_MODELS:
+            return name.suffix
+    try:
+        with path.open("rb") as file:
+            start = file.read(TAR_MAGIC[0] + len(TAR_MAGIC[1]))
+    except OSError as error:
+        raise ModelError(f"Model file {path} cannot be read: {error.strerror}.") from None
+    if start.startswith(b"GGUF"):
+        return ".gguf"
+    return ".nemo" if start[TAR_MAGIC[0] :] == TAR_MAGIC[1] else None
 
 
 def _single(files: ModelFiles) -> ModelFiles:
@@ -75,12 +107,12 @@ def _single(files: ModelFiles) -> ModelFiles:
                 f"Folder {files.folder} holds {len(found)} {suffix} files: give --model one of them."
             )
         if found:
-            return _with_file(files, found[0])
+            return _with_file(files, found[0], suffix)
     return files
 
 
-def _with_file(files: ModelFiles, path: Path) -> ModelFiles:
-    if path.suffix == ".gguf":
+def _with_file(files: ModelFiles, path: Path, suffix: str) -> ModelFiles:
+    if suffix == ".gguf":
         return replace(files, gguf_file=path.name)
     return replace(files, nemo_file=path.name)
 
@@ -123,12 +155,7 @@ def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> M
     problem = None if local_only else why_unreachable()
     offline = local_only or bool(problem)
     try:
-        files = _snapshot(wanted, (*WANTED, "*.safetensors"), offline, cache_dir)
-        if not list(files.folder.glob("*.safetensors")):
-            files = _snapshot(wanted, (*WANTED, "pytorch_model*.bin"), offline, cache_dir)
-            if not list(files.folder.glob("pytorch_model*.bin")):
-                files = _single(_snapshot(wanted, ("*.nemo",), offline, cache_dir))
-        weight_files(files)
+        return _downloaded(wanted, offline, cache_dir)
     except ModelError:
         if not offline:
             raise
@@ -139,6 +166,28 @@ def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> M
         raise ModelError(
             f"{absent} {reason}; connect, or download it elsewhere and give --model the folder."
         ) from None
+
+
+def _downloaded(wanted: ModelFiles, offline: bool, cache_dir: Path | None) -> ModelFiles:
+    """With its weights in the first form that the hub has; others are not fetched."""
+    files = _snapshot(wanted, WANTED, offline, cache_dir)
+    adapted = (files.folder / ADAPTER_CONFIG).is_file()
+    if adapted:
+        _snapshot(files, ADAPTER_WEIGHTS, offline, cache_dir)
+    for form in forms(files):
+        path = files.folder / form
+        if not form.endswith(INDEX):
+            _snapshot(files, (form,), offline, cache_dir)
+        elif path.is_file():
+            _snapshot(files, tuple(read_index(files, form)["weight_map"].values()), offline, cache_dir)
+        if path.is_file():
+            find_weights(files)
+            return files
+    if adapted:
+        return files
+    _snapshot(files, ("*.nemo",), offline, cache_dir)
+    files = _single(files)
+    find_weights(files)
     return files
 
 

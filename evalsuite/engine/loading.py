@@ -1,7 +1,7 @@
 """A model in memory, as its files say it is: nothing missing, patched, its kernels checked."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +9,17 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import read_config
+from evalsuite.checkpoints.weights import find_weights
+from evalsuite.engine.adapter import merge_adapter, refuse_unmergeable
 from evalsuite.engine.auto_class import auto_class
 from evalsuite.engine.gates import fuse_gates
 from evalsuite.engine.head import widen_head
+from evalsuite.engine.linked import loader_arguments
 from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.models import ModelSupport, support_for
-from evalsuite.engine.nemo import model_folder
 from evalsuite.engine.products import use_onednn
 from evalsuite.engine.quiet import quiet_transformers
+from evalsuite.engine.weight_report import check_report, conversion_problem
 from evalsuite.errors import ModelError
 
 
@@ -83,17 +86,21 @@ def load_model(
     Raises:
         ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, no memory.
     """
+    refuse_unmergeable(files, whole=processes == 1 and not spread)
     support = support_for(read_config(files).get("model_type", ""))
-    notes = _check_kernels(support, device, allow_slow_kernels)
+    notes = [*_check_kernels(support, device, allow_slow_kernels), *_unused_forms(files)]
     try:
         with quiet_transformers():
             where = _where(device, processes, spread, max_memory)
             model, report = _from_pretrained(files, where, dtype, trust_remote_code)
+            notes += check_report(files, model, report)
+            if files.adapter:
+                model, note = merge_adapter(files, model)
+                notes.append(note)
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(_why_not_loaded(files, error, trust_remote_code)) from error
-    _refuse_random_weights(files, report)
     return ready(model, device, (*notes, *support.patch(model)), rounded_logits=rounded_logits)
 
 
@@ -135,26 +142,25 @@ def _from_pretrained(
     files: ModelFiles, where: dict[str, Any], dtype: str, trust_remote_code: bool
 ) -> tuple[Any, Any]:
     load: Any = auto_class(read_config(files)).from_pretrained
+    folder, gguf_file = loader_arguments(files)
     model, report = load(
-        model_folder(files),
-        gguf_file=files.gguf_file,
+        folder,
+        gguf_file=gguf_file,
         dtype=getattr(torch, dtype),
         **where,
         trust_remote_code=trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # `check_report` names them; transformers would in its log alone
     )
     return model, report
 
 
-def _refuse_random_weights(files: ModelFiles, report: Any) -> None:
-    """transformers fills missing weights with random numbers and goes on; a score of those means nothing."""
-    missing = sorted({*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])})
-    if missing:
-        raise ModelError(
-            f"Model '{files.name}' is incomplete: {len(missing)} weights are missing or of another shape "
-            f"in {files.folder}, first {missing[0]}."
-        )
+def _unused_forms(files: ModelFiles) -> Iterator[str]:
+    """Names the weights that count where a folder holds several forms of them."""
+    weights = find_weights(files)
+    if weights.unused:
+        yield f"weights are read from {weights.form}; not used: {', '.join(weights.unused)}"
 
 
 def _check_kernels(support: ModelSupport, device: str, allow_slow_kernels: bool) -> tuple[str, ...]:
@@ -179,7 +185,7 @@ def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool
             f"Model '{files.name}' ({architecture}) runs code from its own folder, {files.folder}: "
             "read it, then allow it with --trust-remote-code."
         )
-    first_line = str(error).strip().split("\n")[0]
+    first_line = conversion_problem(error) or str(error).strip().split("\n")[0]
     if first_line.startswith("Unrecognized configuration class"):
         return (
             f"Model '{files.name}' ({architecture}) is no causal language model that the installed transformers knows; "

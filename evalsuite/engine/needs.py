@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.files import read_config, weight_files
+from evalsuite.checkpoints.files import read_config
 from evalsuite.checkpoints.headers import count_parameters
+from evalsuite.checkpoints.weights import weight_files
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 POSITIONS_PER_CHUNK = 256

@@ -240,11 +240,12 @@ def model_config(files: ModelFiles, trust_remote_code: bool = False) -> Any:
     """transformers' configuration of a model, also of a GGUF file."""
     from transformers import AutoConfig
 
-    from evalsuite.engine.loading import model_folder
+    from evalsuite.engine.linked import loader_arguments
 
+    folder, gguf_file = loader_arguments(files)
     return AutoConfig.from_pretrained(
-        model_folder(files),
-        gguf_file=files.gguf_file,
+        folder,
+        gguf_file=gguf_file,
         trust_remote_code=trust_remote_code,
         local_files_only=True,
     )

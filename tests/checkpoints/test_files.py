@@ -3,9 +3,10 @@ import json
 import pytest
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.files import context_window, read_config, tokenizer_files, weight_files
+from evalsuite.checkpoints.files import context_window, read_config, tokenizer_files
+from evalsuite.checkpoints.weights import weight_files
 
-from .conftest import gguf, safetensors
+from .conftest import gguf
 
 
 def names(paths):
@@ -33,23 +34,6 @@ def test_a_gguf_file_states_its_window_and_vocabulary_in_its_header(tmp_path):
     assert read_config(files) == {"model_type": "llama", "max_position_embeddings": 512, "vocab_size": 2}
     assert context_window(files) == 512
     assert names(weight_files(files)) == names(tokenizer_files(files)) == ["small.gguf"]
-
-
-def test_an_index_decides_which_of_several_weight_files_count(folder):
-    safetensors(folder / "consolidated.safetensors")
-    assert names(weight_files(ModelFiles("mine", folder))) == [
-        "consolidated.safetensors",
-        "model.safetensors",
-    ]
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model.safetensors"}}')
-    assert names(weight_files(ModelFiles("mine", folder))) == ["model.safetensors"]
-
-
-def test_pytorch_weights_are_taken_only_where_there_are_no_safetensors(folder):
-    (folder / "pytorch_model.bin").write_bytes(b"")
-    assert names(weight_files(ModelFiles("mine", folder))) == ["model.safetensors"]
-    (folder / "model.safetensors").unlink()
-    assert names(weight_files(ModelFiles("mine", folder))) == ["pytorch_model.bin"]
 
 
 def test_tokenizer_files_leave_out_weights_and_configuration(folder):

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from evalsuite import hub
-from evalsuite.checkpoints import aliases, resolve
+from evalsuite.checkpoints import aliases, resolve, weights_digest
 from evalsuite.errors import ModelError
 
 from .conftest import gguf, safetensors
@@ -51,6 +51,36 @@ def test_a_gguf_file_is_a_model_alone_or_as_the_only_one_of_a_folder(tmp_path):
     assert "2 .gguf files" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("link", ["current.gguf", "current", "model.bin"])
+@pytest.mark.parametrize("target", ["run7.gguf", "9f0c"])
+def test_a_link_to_a_gguf_file_is_the_file_it_leads_to_whatever_lies_beside_that(tmp_path, link, target):
+    (tmp_path / "archive").mkdir()
+    wanted = gguf(tmp_path / "archive" / target, b"\1" * 64)
+    if link != target:
+        gguf(tmp_path / "archive" / link, b"\2" * 64)
+    (tmp_path / link).symlink_to(f"archive/{target}")
+    path = resolve(str(tmp_path / link)).gguf_path
+    assert path.samefile(wanted)
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path):
+    (tmp_path / "current.gguf").symlink_to("gone.gguf")
+    assert "does not exist" in refusal(tmp_path / "current.gguf")
+
+
+def test_a_folder_that_is_a_link_and_shards_that_are_links_are_followed(folder, tmp_path):
+    (folder / "model.safetensors").rename(tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to("../blob")
+    (tmp_path / "latest").symlink_to("model")
+    assert weights_digest(resolve(str(tmp_path / "latest"))) == weights_digest(resolve(str(folder)))
+
+
+def test_a_revision_of_what_is_on_this_machine_is_refused(folder, tmp_path):
+    path = gguf(tmp_path / "small.gguf")
+    for name in (folder, path):
+        assert "--revision step-1000 is for models on the hub" in refusal(name, revision="step-1000")
+
+
 def test_a_home_folder_is_expanded(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
     assert resolve("~/model").folder == folder
@@ -95,7 +125,8 @@ def test_an_unreadable_config_is_named(folder):
 
 
 def test_a_shard_that_the_index_names_and_the_folder_lacks_is_named(folder):
-    weight_map = {"a": "model.safetensors", "b": "model-2.safetensors"}
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    weight_map = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     assert "lacks 1 of 2 weight files" in refusal(folder)
 

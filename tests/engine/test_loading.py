@@ -40,14 +40,14 @@ def test_missing_weights_are_refused_instead_of_made_up(tmp_path):
     weights = load_file(tmp_path / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert "1 weights are missing or of another shape" in refusal(tmp_path)
+    assert "1 weights are missing" in refusal(tmp_path)
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):
     save(tiny_llama(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
-    assert "mine" in refusal(tmp_path)
+    assert "mlp.down_proj.weight has shape 32 x 64" in refusal(tmp_path)
 
 
 def test_unreadable_weights_are_one_sentence(tmp_path):

@@ -8,6 +8,7 @@ from nemo_archives import gpt, write
 from nemo_texts import train
 
 from evalsuite.checkpoints import resolve
+from evalsuite.checkpoints.digests import loaded_files
 from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.vllm import engine as vllm_engine
@@ -173,7 +174,9 @@ def test_settings_go_to_vllm_and_into_the_numerics(llms, llama_files):
         {"a": 1},
         True,
     )
-    assert given["model"] == given["tokenizer"] == str(llama_files.folder)
+    assert given["tokenizer"] == str(llama_files.folder)
+    shown = {path.name: path.resolve() for path in Path(given["model"]).iterdir()}
+    assert shown == {name: path.resolve() for name, path in loaded_files(llama_files).items()}
     assert given["dtype"] == "bfloat16"
     assert given["max_num_batched_tokens"] == 2048
     assert "tensor_parallel_size=2" in engine.identity.numerics

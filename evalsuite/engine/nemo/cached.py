@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.digests import CONVERSION, file_digest
+from evalsuite.checkpoints.digests import CONVERSION
+from evalsuite.checkpoints.file_digests import file_digest
 from evalsuite.checkpoints.nemo import read_archive
 from evalsuite.errors import ModelError
 
@@ -29,7 +30,7 @@ def model_folder(files: ModelFiles) -> Path:
 def tokenizer_folder(files: ModelFiles) -> Path:
     """Folder with the tokenizer that transformers loads; errors as in `model_folder`."""
     if files.nemo_path is None:
-        return files.folder
+        return files.tokenizer_folder or files.folder
     from evalsuite.engine.nemo.tokenizer import write_tokenizer
 
     return _made(files.nemo_path, "tokenizer", write_tokenizer)

@@ -32,7 +32,8 @@ class EngineSetup:
         from evalsuite.engine.make import make_engine
 
         files = self.files
-        if files.hub_id and not files.folder.is_dir():
+        absent = not all(folder.is_dir() for folder in (files.folder, files.adapter or files.folder))
+        if files.hub_id and absent:
             files = resolve(files.hub_id, revision=files.revision)
         return make_engine(self.name, files, **self.keywords)
 

@@ -9,8 +9,10 @@ from importlib import metadata
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints.adapters import MERGE_IT
 from evalsuite.checkpoints.files import context_window
-from evalsuite.engine.nemo import model_folder, tokenizer_folder
+from evalsuite.engine.linked import loader_arguments
+from evalsuite.engine.nemo import tokenizer_folder
 from evalsuite.engine.placement import DTYPES
 from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.seeds import seed_of
@@ -74,6 +76,8 @@ class VllmEngine:
             raise UserError(
                 "--engine vllm needs a folder with safetensors, not a GGUF file; --engine native reads it."
             )
+        if files.adapter:
+            raise UserError(f"--engine vllm applies no adapters: {MERGE_IT}, or take --engine native.")
         self.files = files
         self.notes: tuple[str, ...] = ()
         self._given = dict(arguments or {})
@@ -102,7 +106,7 @@ class VllmEngine:
     def _arguments(self) -> dict[str, Any]:
         return {
             **llm_arguments(self._given),
-            "model": str(model_folder(self.files)),
+            "model": str(loader_arguments(self.files)[0]),
             "tokenizer": str(tokenizer_folder(self.files)),
             "dtype": self._dtype,
             "trust_remote_code": self._trust_remote_code,

@@ -1,0 +1,125 @@
+"""PEFT adapters: weights that change a base model, in a folder of their own or beside the base's weights.
+
+The layout is PEFT's: `adapter_config.json` and `adapter_model.safetensors`, or `adapter_model.bin` where there is no
+such file (`peft/utils/save_and_load.py`, `load_peft_weights`).
+"""
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evalsuite.checkpoints.files import ModelFiles, tokenizer_files
+from evalsuite.checkpoints.headers import check_safetensors
+from evalsuite.checkpoints.weights import has_weights
+from evalsuite.errors import ModelError
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+"""The first that is there is loaded."""
+VOCABULARY = re.compile(r"tokenizer\.json|vocab\..*|.*\.(model|tiktoken)")
+"""Files without which a folder holds no tokenizer, whatever settings of one are there."""
+MERGE_IT = "merge the adapter into its base model (PEFT's merge_and_unload) and give that folder"
+
+
+def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFiles]) -> ModelFiles:
+    """The same model; where its folder holds an adapter, the base model's files with the adapter named.
+
+    Args:
+        files: of what the user named.
+        base_of: finds a base model by its name and revision.
+
+    Raises:
+        ModelError: an adapter without weights or base model, or one that cannot be applied to its base.
+    """
+    folder = files.folder
+    if not (folder / ADAPTER_CONFIG).is_file():
+        return files
+    if files.only_file:
+        raise ModelError(
+            f"{files.only_file} is a whole model and has an adapter ({ADAPTER_CONFIG}) beside it, which cannot be "
+            f"applied to such a file: move {ADAPTER_CONFIG} away, or {MERGE_IT}."
+        )
+    check_adapter(files.name, folder)
+    if (folder / "config.json").is_file() and has_weights(files):
+        return replace(files, adapter=folder)
+    base = base_of(*_base_name(files.name, folder))
+    if base.only_file:
+        raise ModelError(
+            f"Adapter '{files.name}': its base model {base.only_file} is one file, to which it cannot be applied: "
+            f"{MERGE_IT}."
+        )
+    if base.adapter:
+        raise ModelError(
+            f"Adapter '{files.name}': its base model '{base.name}' has an adapter of its own, and one of two is never "
+            f"left out without a word: merge that one into its base model, or move its {ADAPTER_CONFIG} away."
+        )
+    own_tokenizer = any(VOCABULARY.fullmatch(path.name) for path in tokenizer_files(files))
+    tokenizer = folder if own_tokenizer else base.folder
+    return replace(files, folder=base.folder, adapter=folder, base=base.name, tokenizer_folder=tokenizer)
+
+
+def check_adapter(name: str, folder: Path) -> None:
+    """Raises ModelError where an adapter's weights are missing or cut off."""
+    for path in adapter_files(name, folder).values():
+        if path.suffix == ".safetensors":
+            check_safetensors(path)
+
+
+def adapter_files(name: str, folder: Path) -> dict[str, Path]:
+    """What an adapter is loaded from, by name: its configuration and its weights.
+
+    Raises:
+        ModelError: there are no weights.
+    """
+    weights = next((folder / name for name in ADAPTER_WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
+        raise ModelError(
+            f"Model '{name}' has {ADAPTER_CONFIG} and no adapter weights ({ADAPTER_WEIGHTS[0]}) in {folder}: get them, "
+            f"or move {ADAPTER_CONFIG} away to evaluate the model without an adapter."
+        )
+    return {ADAPTER_CONFIG: folder / ADAPTER_CONFIG, weights.name: weights}
+
+
+def read_adapter_config(name: str, folder: Path) -> Mapping[str, Any]:
+    """`adapter_config.json`; raises ModelError where it cannot be read."""
+    path = folder / ADAPTER_CONFIG
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise ModelError(f"Model '{name}': {path} is not readable JSON of an adapter.")
+    return config
+
+
+def require_peft(files: ModelFiles) -> None:
+    """Raises ModelError where a model has an adapter and the package that applies it is not installed."""
+    if files.adapter and importlib.util.find_spec("peft") is None:
+        raise ModelError(
+            f"Model '{files.name}' has a PEFT adapter ({files.adapter / ADAPTER_CONFIG}): install the package that "
+            f"applies it (pip install 'evalsuite[peft]'), or {MERGE_IT}."
+        )
+
+
+def _base_name(name: str, folder: Path) -> tuple[str, str | None]:
+    """The base model as an adapter names it, and its revision on the hub."""
+    config = read_adapter_config(name, folder)
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
+    if not isinstance(base, str) or not base.strip():
+        raise ModelError(
+            f"Model '{name}' is a PEFT adapter that names no base model: write its folder or hub id into "
+            f"base_model_name_or_path of {folder / ADAPTER_CONFIG}."
+        )
+    here = {path.resolve() for path in (Path(base).expanduser(), folder / base) if path.exists()}
+    if len(here) > 1:
+        raise ModelError(
+            f"Adapter '{name}': its base model '{base}' may be two folders, {' and '.join(sorted(map(str, here)))}: "
+            f"write the right one's whole path into base_model_name_or_path of {folder / ADAPTER_CONFIG}."
+        )
+    if here:
+        return str(here.pop()), None
+    return base, revision if isinstance(revision, str) and revision else None

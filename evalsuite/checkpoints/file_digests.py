@@ -1,0 +1,124 @@
+"""SHA-256 of a file's content, remembered in the user's cache folder for as long as the file is the same.
+
+A file counts as unchanged while its path, size, inode, modification time and time of its last status change are
+the same, and so is its probe: a hash of its first and last bytes and of some blocks between. A file replaced or
+written in place is thus found, whatever date it is given afterwards; where a file system keeps no time of status
+changes (an image that is mounted anew, some network and object stores) the probe finds all but changes of a few
+bytes, for which there is `verify`.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from evalsuite.errors import ModelError
+
+CHUNK = 16 * 2**20
+ENDS = 2**16
+"""Bytes at either end of a file that its probe reads; a safetensors file's header begins it."""
+BLOCKS = 16
+BLOCK = 2**12
+"""Bytes of each of the blocks between, spread evenly."""
+
+
+class Hint(NamedTuple):
+    """The content of a file in one state of it."""
+
+    state: str
+    sha256: str
+
+
+_HASHED_HERE: dict[str, Hint] = {}
+"""Hints of this process, for a user's cache folder that cannot be written."""
+
+
+def file_digest(path: Path, *, verify: bool = False) -> str:
+    """SHA-256 of a file's content, from the hint if it still fits.
+
+    Args:
+        path: the file; of a link what it leads to.
+        verify: read every byte, whatever the hint says.
+
+    Raises:
+        ModelError: the file cannot be read, or is written to at this moment.
+    """
+    try:
+        real = path.resolve(strict=True)
+        state = _state(real)
+        if not verify and (known := _known(real, state)):
+            return known
+        digest = _hash_file(real)
+        changed = _state(real) != state
+    except OSError as error:
+        raise ModelError(f"Model file {path} cannot be read: {error.strerror}.") from None
+    if changed:
+        raise ModelError(
+            f"Model file {path} changes while it is read: wait until it is written, then run again."
+        )
+    _remember(real, Hint(state, digest))
+    return digest
+
+
+def _known(path: Path, state: str) -> str:
+    """The digest of a file in this state, if it is remembered; else an empty text."""
+    hints = (_read_hints().get(str(path)), _HASHED_HERE.get(str(path)))
+    return next((hint.sha256 for hint in hints if hint and hint.state == state), "")
+
+
+def _state(path: Path) -> str:
+    """What tells a file that is the same from one that was replaced or written to."""
+    stat = path.stat()
+    numbers = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino)
+    return "|".join([*map(str, numbers), _probe(path, stat.st_size)])
+
+
+def _probe(path: Path, size: int) -> str:
+    """Hash of a file's ends and of some blocks between: a read of 200 KB at most."""
+    digest = hashlib.sha256()
+    between = range(ENDS, size - ENDS, max(BLOCK, (size - 2 * ENDS) // BLOCKS))
+    with path.open("rb", buffering=0) as file:
+        for start, length in ((0, ENDS), *((at, BLOCK) for at in between), (max(size - ENDS, 0), ENDS)):
+            file.seek(start)
+            digest.update(file.read(length))
+    return digest.hexdigest()[:32]
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _hints_path() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "evalsuite" / "file_digests.json"
+
+
+def _read_hints() -> dict[str, Hint]:
+    """By path; what is not a hint is left out."""
+    try:
+        hints = json.loads(_hints_path().read_text("utf-8"))
+        return {
+            path: Hint(*hint) for path, hint in hints.items() if isinstance(hint, list) and len(hint) == 2
+        }
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _remember(path: Path, hint: Hint) -> None:
+    """Add a hint; a cache that cannot be written costs time, not correctness, and is let be."""
+    _HASHED_HERE[str(path)] = hint
+    home = _hints_path()
+    hints = {**_read_hints(), str(path): hint}
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=home.parent, delete=False, encoding="utf-8") as file:
+            json.dump(hints, file)
+        os.replace(file.name, home)
+    except OSError:
+        return

@@ -1,0 +1,162 @@
+"""Which files are a model's weights: those that transformers loads, in its own order, and no others.
+
+Everything that hashes, checks, sizes or loads weights asks here. Source of the order: transformers 5.17 to 5.23,
+`modeling_utils._get_resolved_checkpoint_files`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from evalsuite.checkpoints.files import ModelFiles, read_config
+from evalsuite.checkpoints.headers import check_safetensors, read_gguf_header
+from evalsuite.errors import ModelError
+
+FORMS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""What a folder may hold its weights as; the first form that is there is loaded."""
+INDEX = ".index.json"
+NAMED_FORM = "transformers_weights"
+"""Setting of `config.json` that names the form, before all others."""
+DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
+"""Parts of a checkpoint that ranks wrote side by side (transformers 5.23 takes them before all forms)."""
+WEIGHTS_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".msgpack")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weight files of a folder."""
+
+    form: str
+    """Name of the file that transformers opens first: the whole model, or the index of its parts."""
+    paths: Mapping[str, Path]
+    """The files that hold the weights, by name within the folder, sorted."""
+    unused: tuple[str, ...] = ()
+    """Other weights of a model in the folder, which transformers does not load."""
+
+
+def find_weights(files: ModelFiles) -> Weights:
+    """The weights that are loaded; of a GGUF or NeMo model that file.
+
+    Raises:
+        ModelError: there are none, or one that the index names is missing.
+    """
+    if files.only_file:
+        return Weights(files.only_file.name, {files.only_file.name: files.only_file})
+    form = _form(files)
+    if form is None:
+        raise ModelError(_why_none(files))
+    paths = _paths(files, form)
+    return Weights(form, paths, tuple(_unused(files.folder, form, paths)))
+
+
+def weight_files(files: ModelFiles) -> tuple[Path, ...]:
+    """The files that hold the weights, by name; errors as in `find_weights`."""
+    return tuple(find_weights(files).paths.values())
+
+
+def has_weights(files: ModelFiles) -> bool:
+    """Whether there are weights in a form that transformers loads, whole or not."""
+    return bool(files.only_file) or _form(files) is not None
+
+
+def check(files: ModelFiles) -> None:
+    """Refuse a model whose files are missing or cut off, by their headers alone.
+
+    Raises:
+        ModelError: which file, and what is wrong with it.
+    """
+    if files.gguf_path:
+        read_gguf_header(files.gguf_path)
+        return
+    read_config(files)
+    for path in () if files.nemo_path else weight_files(files):
+        if path.suffix == ".safetensors":
+            check_safetensors(path)
+
+
+def read_index(files: ModelFiles, form: str) -> dict[str, Any]:
+    """An index of weights: `weight_map` names the file of each tensor.
+
+    Raises:
+        ModelError: it is missing, unreadable, or names files outside of its folder.
+    """
+    path = files.folder / form
+    try:
+        index = json.loads(path.read_text("utf-8"))
+        names = {PurePosixPath(name) for name in index["weight_map"].values()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise ModelError(f"Model '{files.name}': {path} is not a readable index of weights.") from None
+    if any(name.is_absolute() or ".." in name.parts for name in names) or not names:
+        raise ModelError(f"Model '{files.name}': {path} names weight files outside of its folder, or none.")
+    return index
+
+
+def forms(files: ModelFiles) -> tuple[str, ...]:
+    """The forms in which a folder may hold the weights, the first that is there counts.
+
+    Raises:
+        ModelError: the configuration names a form that is not one.
+    """
+    named = read_config(files).get(NAMED_FORM) if (files.folder / "config.json").is_file() else None
+    if not isinstance(named, str):
+        return FORMS
+    if PurePosixPath(named).name != named or not named.endswith((".safetensors", ".safetensors" + INDEX)):
+        raise ModelError(
+            f"Model '{files.name}': config.json gives {NAMED_FORM} as '{named}', which is neither a safetensors "
+            "file of its folder nor the index of such files."
+        )
+    return (named,)
+
+
+def _form(files: ModelFiles) -> str | None:
+    return next((form for form in forms(files) if (files.folder / form).is_file()), None)
+
+
+def _paths(files: ModelFiles, form: str) -> dict[str, Path]:
+    names = sorted(set(read_index(files, form)["weight_map"].values())) if form.endswith(INDEX) else [form]
+    missing = [name for name in names if not (files.folder / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"Model '{files.name}' lacks {len(missing)} of {len(names)} weight files in {files.folder}, "
+            f"first {missing[0]}: get them again."
+        )
+    return {name: files.folder / name for name in names}
+
+
+def _unused(folder: Path, form: str, used: Mapping[str, Path]) -> Iterator[str]:
+    """Weights in another of the forms. A left-over index whose parts are gone is none."""
+    for other in FORMS:
+        path = folder / other
+        if other in used or other == form or not path.is_file():
+            continue
+        if not other.endswith(INDEX) or _has_parts(path, used):
+            yield other
+    yield from sorted(path.name for path in folder.glob(DISTRIBUTED))[:1]
+
+
+def _has_parts(index: Path, used: Mapping[str, Path]) -> bool:
+    try:
+        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        return any(name not in used and (index.parent / name).is_file() for name in names)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return False
+
+
+def _why_none(files: ModelFiles) -> str:
+    why = f"Model '{files.name}' has no weights ({FORMS[0]}, {FORMS[1]} or {FORMS[2]}) in {files.folder}"
+    if archives := sorted(files.folder.glob("*.nemo")):
+        return f"{why}: give --model {archives[0]}."
+    others = sorted(path.name for path in files.folder.glob("*") if path.suffix in WEIGHTS_ENDINGS)
+    if others:
+        return (
+            f"{why}; {others[0]} is not a name that transformers loads: rename it if it is the whole model, "
+            "or get the index of its parts."
+        )
+    return f"{why}."

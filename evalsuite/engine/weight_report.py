@@ -1,0 +1,146 @@
+"""What transformers says of the weights that it loaded: nothing may be missing, misshapen, or left over.
+
+A weight that the architecture does not have is an error, since the configuration is then not that of the weights
+(three layers of four), except where it is known not to matter.
+"""
+
+import re
+import traceback
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import read_config
+from evalsuite.checkpoints.headers import tensor_shapes
+from evalsuite.checkpoints.weights import weight_files
+from evalsuite.errors import ModelError
+
+BUFFERS = re.compile(
+    r"(^|\.)((original_)?inv_freq|(cos|sin)_cached|freqs_cis|masked_bias|causal_mask|scale_attn|position_ids"
+    r"|embed_positions\.weights)$"
+)
+"""What older versions kept in the file although it follows from the configuration."""
+MASKS = re.compile(r"(^|\.)(self_)?(attn|attention|crossattention)(\.attention)?\.bias$")
+"""A mask where it is as wide as long (GPT-2, GPT-J, GPT-Neo); anything else of that name is a weight."""
+UNUSED_PARTS = {
+    "multi-token prediction": r"(^|\.)mtp",
+    "a value head": r"^v_head\.",
+    "scales of a quantised KV cache": r"\.(self_attn|attn|attention)\.(q|k|v|prob|kv)_(scale|zero_point)$",
+}
+"""Parts that no log-probability of the next token depends on, by what the run's notes call them."""
+OTHER_SENSES = re.compile(
+    r"(^|\.)((vision|visual|image|audio|speech|video|sound)\w*|multi_modal_projector|mm_projector|multimodal_\w+"
+    r"|patch_merger|talker|code2wav|token2wav|resampler|siglip\w*|vit|vpm|apm|tts)(\.|$)"
+)
+"""Parts of a model that also sees, hears or speaks, where its language model alone is loaded."""
+SENSES = ("vision_config", "audio_config", "speech_config", "visual", "talker_config", "thinker_config")
+"""Settings of a configuration that has such parts."""
+PREDICTION_PARTS = ("eh_proj", "enorm", "hnorm")
+"""Of a layer behind the last one that predicts a token further ahead (DeepSeek-V3, GLM-4.5, Step)."""
+BUFFER = "a buffer"
+
+
+def check_report(files: ModelFiles, model: Any, report: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the run log should say about weights that are not used.
+
+    Args:
+        files: the model.
+        model: as it was loaded.
+        report: transformers' `output_loading_info`.
+
+    Raises:
+        ModelError: weights are missing, of another shape, or have no place in the model.
+    """
+    if misshapen := sorted(report["mismatched_keys"]):
+        name, stored, wanted = misshapen[0]
+        raise ModelError(
+            f"Model '{files.name}' is not what its config.json says: weight {name} has shape {_shape(stored)} in "
+            f"{files.folder} and {_shape(wanted)} by the configuration{_more(misshapen)}."
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"Model '{files.name}' is incomplete: {len(missing)} weights are missing in {files.folder}, "
+            f"first {missing[0]}."
+        )
+    names = {*report["unexpected_keys"], *_hidden_layers(files, model)}
+    parts = {name: _unused_part(name, names, files, model) for name in names}
+    surplus = sorted(name for name, part in parts.items() if not part)
+    if surplus:
+        raise ModelError(
+            f"Model '{files.name}' is not what its config.json says: {files.folder} holds {len(surplus)} weights that "
+            f"the configuration has no place for, first {surplus[0]}; correct config.json, or remove them."
+        )
+    counts = Counter(part for part in parts.values() if part != BUFFER)
+    return tuple(f"weights that are not used: {part} ({count})" for part, count in sorted(counts.items()))
+
+
+def _unused_part(name: str, surplus: Collection[str], files: ModelFiles, model: Any) -> str:
+    """Why a weight without a place in the model does not matter; empty if it does."""
+    if BUFFERS.search(name) or (MASKS.search(name) and _is_square(stored_shapes(files).get(name, ()))):
+        return BUFFER
+    for part, pattern in UNUSED_PARTS.items():
+        if re.search(pattern, name):
+            return part
+    if _is_extra_layer(name, surplus, model.config):
+        return "multi-token prediction"
+    if OTHER_SENSES.search(name) and any(setting in read_config(files) for setting in SENSES):
+        return "parts that see, hear or speak"
+    return ""
+
+
+def _is_square(shape: Sequence[int]) -> bool:
+    return len(shape) > 1 and shape[-1] == shape[-2]
+
+
+def _is_extra_layer(name: str, surplus: Collection[str], config: Any) -> bool:
+    """Whether a weight is of a layer behind the last that predicts more than one token ahead (DeepSeek, GLM)."""
+    layer = re.search(r"(.*\blayers\.)(\d+)\.", name)
+    layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if layer is None or layers is None or int(layer[2]) < layers:
+        return False
+    return any(f"{layer[0]}{part}.weight" in surplus for part in PREDICTION_PARTS)
+
+
+def _hidden_layers(files: ModelFiles, model: Any) -> set[str]:
+    """Stored weights of layers that transformers leaves out of its report by number (DeepSeek's 62nd)."""
+    patterns = [
+        one for one in model._keys_to_ignore_on_load_unexpected or () if re.search(r"layers\W+\d", one)
+    ]
+    if not patterns or files.only_file:
+        return set()
+    wanted = re.compile("|".join(f"({pattern})" for pattern in patterns))
+    return {name for name in stored_shapes(files) if wanted.search(name)} - set(model.state_dict())
+
+
+def stored_shapes(files: ModelFiles) -> dict[str, tuple[int, ...]]:
+    """By name of the tensor in a folder's weight files; nothing but their headers is read."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in weight_files(files):
+        if path.suffix == ".safetensors":
+            shapes |= tensor_shapes(path)
+        else:
+            tensors = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+            shapes |= {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return shapes
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes)) or "a single number"
+
+
+def _more(found: Sequence[object]) -> str:
+    return f" ({len(found)} weights differ)" if len(found) > 1 else ""
+
+
+def conversion_problem(error: Exception) -> str:
+    """What went wrong where transformers rearranges weights; it says that in its log alone, which is silenced."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        problems = getattr(frame.f_locals.get("loading_info"), "conversion_errors", None)
+        if problems:
+            name, problem = sorted(problems.items())[0]
+            reason = str(problem).strip().splitlines()[-1]
+            return f"weight {name} cannot be made from what the files hold ({reason})"
+    return ""
