@@ -1,6 +1,10 @@
 """`evalsuite run` in processes of its own: a hub that is away, and interrupts."""
 
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -56,3 +60,19 @@ def test_control_c_and_a_polite_kill_during_the_start_are_no_traceback(bench, mo
     assert running.returncode == 130
     assert err.splitlines()[-1].startswith("evalsuite: stopped;")
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
+def test_a_finished_run_in_a_folder_that_cannot_be_written_is_shown(cli, bench, model):
+    command = arguments(bench, model, "quiz", limit=2)
+    first = cli(*command)
+    assert first.code == 0
+    words = shlex.join([sys.executable, "-m", "evalsuite", *command])
+    mounts = f"mount --bind {bench.out} {bench.out} && mount -o remount,ro,bind {bench.out}"
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"{mounts} && {words}"], capture_output=True, text=True, check=False
+    )
+    if "mount" in done.stderr:
+        pytest.skip("no right to mount")
+    assert done.returncode == 0
+    assert done.stdout == first.out
