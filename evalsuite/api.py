@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.addresses import split_addresses
-from evalsuite.errors import UserError
+from evalsuite.errors import UnknownName, UserError
 from evalsuite.progress import Progress
 from evalsuite.registry import Registry, Selected
 from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.types import BOS_CHOICES, Bos
 from evalsuite.visible import refuse_undecodable
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ def run(
     allow_failures: bool = False,
     allow_unsafe_code: bool = False,
     logits_dtype: str = "float32",
+    tokenizer: str | None = None,
+    bos: str | None = None,
+    prefix_token: str | None = None,
+    max_length: int | None = None,
     engine_args: Sequence[str] = (),
     base_url: str | None = None,
     shard: str | None = None,
@@ -76,6 +81,11 @@ def run(
         allow_failures: score a task although documents failed; the count stands beside it.
         allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
         logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
+        tokenizer: folder, alias or hub id of another tokenizer than the model's.
+        bos: never, tokenizer or always: whether a BOS token begins each prompt, in place of what the recipes say.
+        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its id), in
+            place of the BOS token, else the EOS token.
+        max_length: a shorter context window than the model's, in tokens.
         engine_args: the engine's own settings, each `NAME=VALUE`.
         base_url: address of the server that the engine asks (the setting of that name).
         shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
@@ -121,6 +131,10 @@ def run(
         trust_remote_code=trust_remote_code,
         allow_data_drift=allow_data_drift,
         logits_dtype=logits_dtype,
+        tokenizer=tokenizer,
+        bos=bos,
+        prefix_token=prefix_token,
+        max_length=max_length,
         engine_args=engine_args,
     )
     setting = Setting(
@@ -162,8 +176,8 @@ def plan(
         shots: as in `run`.
         include: as in `run`.
         revision: as in `run`.
-        spec: `split`, `limit`, `sample`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`, `trust_remote_code`
-            and `allow_data_drift`, as in `run`.
+        spec: `split`, `limit`, `sample`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`,
+            `trust_remote_code`, `tokenizer`, `bos`, `prefix_token`, `max_length` and `allow_data_drift`, as in `run`.
 
     Raises:
         UserError: anything that the user can mend, in one sentence.
@@ -185,12 +199,15 @@ def _asked_for(
     limit: int | None = None,
     sample: int | None = None,
     logits_dtype: str = "float32",
+    bos: str | None = None,
     **spec: Any,
 ) -> tuple[RunSpec, list[Selected], "ModelFiles"]:
     """The spec of a run, its tasks, and its model's files."""
     from evalsuite.checkpoints import ModelFiles, resolve
+    from evalsuite.checkpoints.files import context_window
     from evalsuite.engine.make import engine_kind
     from evalsuite.engine.placement import resolve_logits_dtype
+    from evalsuite.runner import token_options_of
 
     for option, count in (("--limit", limit), ("--sample", sample)):
         if count is not None and count < 1:
@@ -210,8 +227,11 @@ def _asked_for(
         limit=limit,
         sample=sample,
         logits_dtype=resolve_logits_dtype(logits_dtype),  # type: ignore[arg-type]
+        bos=known_bos(bos),
         **spec,
     )
+    if needs_files:
+        token_options_of(whole).window(context_window(files))
     return whole, selected, files
 
 
@@ -220,6 +240,13 @@ def refuse_empty_paths(**paths: str | Path | None) -> None:
     for name, path in paths.items():
         if path == "":
             raise UserError(f"--{name.replace('_', '-')} is empty; give a path or leave the option out.")
+
+
+def known_bos(given: str | None) -> Bos | None:
+    """`--bos`; raises UnknownName where it is none of the three words."""
+    if given is None or given in BOS_CHOICES:
+        return given
+    raise UnknownName("value of --bos", given, BOS_CHOICES, f"It takes {', '.join(BOS_CHOICES)}.")
 
 
 def data_folder(given: str | Path | None) -> Path | None:

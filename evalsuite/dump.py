@@ -1,9 +1,11 @@
 """Dumps the requests of tasks without a model: as text, or as hashes that golden files compare with."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask, gold_text
 from evalsuite.scoring.targets import TARGETS
 from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, sha256_of
@@ -79,8 +81,10 @@ def _arguments(prepared: PreparedTask, document: Document) -> str:
     return canonical_json(generation.reference_arguments(document.member)) if generation else ""
 
 
-def write_requests(prepared: PreparedTask, folder: Path, hashes: bool) -> Path:
-    """Write `<folder>/<task>.parquet` and return its path."""
+def write_requests(
+    prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[Asked] | None = None
+) -> Path:
+    """Write `<folder>/<task>.parquet` and return its path; with what each document asks, its token ids too."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -93,13 +97,26 @@ def write_requests(prepared: PreparedTask, folder: Path, hashes: bool) -> Path:
         "continuation_sha256": texts,
         "n_chars": pa.int32(),
         "n_chars_continuation": integers,
+        "context_ids": pa.list_(integers),
+        "continuation_ids": pa.list_(integers),
     }
     rows = hash_rows(prepared) if hashes else request_rows(prepared)
+    if asked is not None:
+        rows = [row | _ids(one) for row, one in zip(rows, asked, strict=True)]
     schema = pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file_stem(prepared.selected.name)}.parquet"
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
     return path
+
+
+def _ids(asked: Asked) -> dict[str, Any]:
+    """Token ids of each request, and why there are none."""
+    return {
+        "context_ids": [list(request.context) for request in asked.requests],
+        "continuation_ids": [list(getattr(request, "continuation", ())) for request in asked.requests],
+        "problem": f"{asked.tokens} tokens do not fit the window" if asked.too_long else asked.problem,
+    }
 
 
 def file_stem(name: str) -> str:

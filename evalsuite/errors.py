@@ -32,6 +32,10 @@ class ModelError(UserError):
     """A model that cannot be found, read or run."""
 
 
+class LacksToken(ModelError, ValueError):
+    """A prompt needs a token that the tokenizer does not have; a failure of that prompt."""
+
+
 class ProcessError(ModelError):
     """What one of several processes that hold a model together met by itself."""
 

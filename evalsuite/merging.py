@@ -14,7 +14,7 @@ from evalsuite.registry import Registry
 from evalsuite.rescoring import SCORING_PACKAGES
 from evalsuite.results.folder import RunFolder, default_folder
 from evalsuite.results.runlog import RunLog, ShardRecord, read_run
-from evalsuite.runner import Elsewhere, Setting, execute, make_engine_of
+from evalsuite.runner import Elsewhere, Setting, execute, make_engine_of, token_options_of
 from evalsuite.store import ResponseStore, request_key
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
@@ -220,7 +220,7 @@ def _files(log: RunLog) -> ModelFiles:
     if not engine_kind(log.spec.engine).needs_files:
         return ModelFiles.elsewhere(log.spec.model, log.spec.revision)
     files = resolve(log.spec.model, revision=log.spec.revision)
-    if tokenizer_digest(files, verify=False) != log.model.tokenizer_sha256:
+    if tokenizer_digest(token_options_of(log.spec).files(files), verify=False) != log.model.tokenizer_sha256:
         raise StorageError(
             f"The tokenizer of '{log.spec.model}' is not the one that the shards answered with; merge where the "
             "model is the same."

@@ -13,6 +13,7 @@ from evalsuite.errors import UserError
 from evalsuite.prepare import prepare
 from evalsuite.registry import Selected
 from evalsuite.results.runlog import RunSpec
+from evalsuite.runner import token_options_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def plan_run(
         trust_remote_code=spec.trust_remote_code,
         verify_weights=False,
         logits_dtype=spec.logits_dtype,
+        tokens=token_options_of(spec),
         arguments=spec.engine_args,
     )
     if not isinstance(engine, TransformersEngine):
@@ -59,7 +61,7 @@ def plan_run(
     asked = {
         one.name: ask(
             prepare(
-                one,
+                one.with_bos(spec.bos),
                 data_dir=data_dir,
                 split=spec.split,
                 subset=spec.subset,

@@ -66,7 +66,7 @@ class PreparedTask:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the score must know about its data."""
         data = (note for rows in self.data.values() for note in rows.notes)
-        return tuple(dict.fromkeys([*data, *self._subset_notes()]))
+        return tuple(dict.fromkeys([*self.selected.notes, *data, *self._subset_notes()]))
 
     def _subset_notes(self) -> Iterator[str]:
         """Documents stand in files in no random order: an interval over the first ones says nothing of the others."""
@@ -80,6 +80,21 @@ class PreparedTask:
                 f"the first {count} of {self.available} documents, which are no random sample: the interval does not "
                 f"cover the other documents (--sample {count} draws documents at random)"
             )
+
+    @property
+    def shots_shown(self) -> list[int]:
+        """Shots before each document: those that were drawn, or the spec's exemplars."""
+        count = self.selected.spec.shots.count
+        drawn = bool(count and self.selected.spec.shots.split and self.selected.spec.shots.exemplars is None)
+        return [len(rows) for rows in self.shots] if drawn else [count] * len(self.documents)
+
+    @property
+    def among_shots(self) -> int:
+        """Documents that are shown themselves, solved, among their shots."""
+        return sum(
+            any(row == document.row for row in rows)
+            for document, rows in zip(self.documents, self.shots, strict=True)
+        )
 
     def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
         """The prompt of the document at `place`, with at most `most_shots` shots."""

@@ -66,7 +66,7 @@ def rescore(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageError(f"{out} is there already; choose another --out folder.")
     spec = side.log.spec
-    selected = registry.select(list(spec.tasks))
+    selected = [one.with_bos(spec.bos) for one in registry.select(list(spec.tasks))]
     refuse_unsafe_code(selected, bool(options and options.allow_unsafe_code))
     prepared: list[PreparedTask] = []
     changes: list[TaskChange] = []
@@ -162,6 +162,8 @@ def _record(
     engine = {
         "shots_dropped": before.counts.shots_dropped,
         "joined": before.counts.joined,
+        "realigned": before.counts.realigned,
+        "scored_bos": before.counts.scored_bos,
         "near_ties": before.counts.near_ties,
     }
     counts = after.counts.model_copy(update=engine)

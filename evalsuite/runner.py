@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.answering import Answers, answer
-from evalsuite.ask import Asked, ask, generate_requests, letter_tokens, score_requests
+from evalsuite.ask import Asked, ask, generate_requests, score_requests, token_notes
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import require_peft
 from evalsuite.engine.make import engine_kind, make_engine
@@ -18,6 +18,7 @@ from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.worker import EngineSetup
+from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import StorageError, UserError
 from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.prepare import PreparedTask, prepare
@@ -96,6 +97,7 @@ def execute(
     """
     progress = progress or Silent()
     refuse_unsafe_code(tasks, setting.allow_unsafe_code)
+    tasks = [selected.with_bos(spec.bos) for selected in tasks]
     folder = RunFolder(setting.folder)
     with folder.opened(spec, str(setting.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
@@ -111,7 +113,7 @@ def execute(
         ]
         if engine is None and not engine_kind(spec.engine).needs_files:
             engine = stack.enter_context(_made(spec, files, setting, progress))
-        digests = _Digests.of(files, engine, setting.verify_weights)
+        digests = _Digests.of(spec, files, engine, setting.verify_weights)
         inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
         if elsewhere and elsewhere.inputs_sha256 != inputs:
             raise StorageError(
@@ -154,6 +156,7 @@ def make_engine_of(
         "trust_remote_code": spec.trust_remote_code,
         "verify_weights": setting.verify_weights,
         "logits_dtype": spec.logits_dtype,
+        "tokens": token_options_of(spec),
         "arguments": (*spec.engine_args, *setting.engine_tuning),
     }
     if setting.workers is None:
@@ -164,6 +167,11 @@ def make_engine_of(
         )
     setup = EngineSetup(spec.engine, files, keywords)
     return ReplicatedEngine(setup, setting.workers, (progress or Silent()).worker)
+
+
+def token_options_of(spec: RunSpec) -> TokenOptions:
+    """What `spec` says of tokens in place of the model's own files."""
+    return TokenOptions(spec.tokenizer, spec.prefix_token, spec.max_length)
 
 
 def _is_final(log: RunLog) -> bool:
@@ -177,10 +185,11 @@ class _Digests:
     tokenizer: str
 
     @classmethod
-    def of(cls, files: ModelFiles, engine: Engine | None, verify: bool) -> "_Digests":
+    def of(cls, spec: RunSpec, files: ModelFiles, engine: Engine | None, verify: bool) -> "_Digests":
         if engine is not None:
             return cls(engine.identity.weights, engine.identity.tokenizer)
-        return cls(weights_digest(files, verify=verify), tokenizer_digest(files, verify=verify))
+        tokenizer = token_options_of(spec).files(files)
+        return cls(weights_digest(files, verify=verify), tokenizer_digest(tokenizer, verify=verify))
 
 
 def inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], weights: str, tokenizer: str) -> str:
@@ -288,7 +297,7 @@ class _Session:
                     tokens=round(tokens),
                     seconds=seconds,
                     allow_failures=self._setting.allow_failures,
-                    notes=(*letter_tokens(one, asked[name], self._engine.tokenizer), *notes),
+                    notes=(*token_notes(one, asked[name], self._engine.tokenizer), *notes),
                     numerics=self._engine.identity.numerics,
                 )
             )
@@ -315,7 +324,7 @@ class _Session:
             tasks=tuple(records),
             best_forms=best_forms(records),
             averages=averages(records),
-            notes=tuple(getattr(self._engine, "notes", ())),
+            notes=(*getattr(self._engine, "notes", ()), *getattr(self._engine.tokenizer, "notes", ())),
             shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )
 

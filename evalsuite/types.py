@@ -102,6 +102,7 @@ class Generation:
 
 
 Bos = Literal["never", "tokenizer", "always"]
+BOS_CHOICES: tuple[Bos, ...] = ("never", "tokenizer", "always")
 """Whether a beginning-of-sequence token opens the context: never, if the tokenizer adds one, always."""
 
 
@@ -109,6 +110,13 @@ Join = Literal["joined", "last_token", "rolling"]
 """joined: what context and continuation encoded together have beyond the context. last_token: the last token
 of the continuation encoded by itself (MMLU's first implementation). rolling: the continuation is a whole text, every
 token of which is scored, in windows of the model's length where it is longer."""
+
+
+Encoding = Literal["evalsuite", "lm_eval"]
+"""What happens where tokens and texts do not meet. evalsuite: where a token spans the join of a prompt and its choices,
+all choices of the document are scored from the last token boundary that they share; a BOS token is never scored.
+lm_eval: the choices are sliced as lm-eval 0.4.13 does as far as it gives a number, and a rolling log-likelihood has the
+BOS token that the tokenizer adds in it; both are counted and said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,7 @@ class Prompt:
     bos: Bos = "never"
     join: Join = "joined"
     """How a continuation becomes token ids."""
+    encoding: Encoding = "evalsuite"
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

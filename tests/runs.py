@@ -170,12 +170,16 @@ class ByteTokenizer:
     bos_id = None
     eos_id = 1
     bos_text = ""
+    prefix_id = 1
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
         return [[2 + byte for byte in text.encode()] for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(one - 2 for one in ids if one > 1).decode()
+
+    def token_text(self, token: int) -> str:
+        return chr(token - 2) if token > 1 else "</s>"
 
 
 Likelihood = Callable[[str], float | Failure]

@@ -4,8 +4,10 @@ Hashing 16 GB takes half a minute, so each file's SHA-256 is remembered in the u
 `file_digests` says when a hint still fits; `verify=True` ignores it.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from evalsuite.checkpoints.adapters import adapter_files
 from evalsuite.checkpoints.file_digests import file_digest
@@ -18,6 +20,23 @@ CONVERSION = 1
 """Raised when NeMo archives are converted in another way: answers of the old one are then not reused."""
 MERGING = 1
 """Raised when adapters are applied in another way."""
+WEIGHT_SUFFIXES = frozenset(
+    {
+        ".safetensors",
+        ".bin",
+        ".pt",
+        ".pth",
+        ".ckpt",
+        ".gguf",
+        ".nemo",
+        ".h5",
+        ".msgpack",
+        ".onnx",
+        ".npz",
+        ".distcp",
+    }
+)
+"""Files that no tokenizer reads."""
 CONFIG_FILES = ("config.json", "generation_config.json")
 
 
@@ -58,15 +77,59 @@ def loaded_files(files: ModelFiles) -> dict[str, Path]:
 
 
 def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
-    """SHA-256 over the content of the tokenizer files; arguments and errors as in `weights_digest`."""
+    """SHA-256 over the content of all files that can change a token; arguments and errors as in `weights_digest`.
+
+    A tokenizer with code of its own (`auto_map`) may read any file, so that all files of its folder are in it but the
+    weights. Where there is no `tokenizer.json`, transformers makes the tokenizer by the model's type, which is in it
+    then.
+    """
     if files.gguf_path:
         return sha256_of(["gguf tokenizer", file_digest(files.gguf_path, verify=verify)])
     if files.nemo_path:
         return sha256_of(["nemo tokenizer", CONVERSION, file_digest(files.nemo_path, verify=verify)])
     paths = tokenizer_files(files)
     if not paths:
-        raise ModelError(f"Model '{files.name}' has no tokenizer files in {files.folder}.")
-    return _digest_by_name({path.name: path for path in paths}, verify)
+        raise ModelError(
+            f"Model '{files.name}' has no tokenizer files in {files.folder}: get them too, or name a tokenizer with "
+            "--tokenizer."
+        )
+    if has_own_tokenizer_code(files):
+        return sha256_of(["own code", _digest_by_name(_all_but_weights(files.folder), verify)])
+    if any(path.name == "tokenizer.json" for path in paths):
+        return _digest_by_name({path.name: path for path in paths}, verify)
+    return sha256_of([_model_type(files), _digest_by_name({path.name: path for path in paths}, verify)])
+
+
+def has_own_tokenizer_code(files: ModelFiles) -> bool:
+    """Whether the tokenizer's folder says that it is made by Python code that comes with it."""
+    maps = [
+        _settings(files.folder / name).get("auto_map") for name in ("tokenizer_config.json", "config.json")
+    ]
+    return isinstance(maps[0], list) or any(isinstance(one, dict) and "AutoTokenizer" in one for one in maps)
+
+
+def _all_but_weights(folder: Path) -> dict[str, Path]:
+    """The folder's own files, and the Python code below it, by name."""
+    code = {
+        path
+        for path in folder.rglob("*.py")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+    own = {path for path in folder.iterdir() if path.is_file() and path.suffix not in WEIGHT_SUFFIXES}
+    return {path.relative_to(folder).as_posix(): path for path in {*own, *code}}
+
+
+def _model_type(files: ModelFiles) -> str:
+    return str(_settings(files.folder / "config.json").get("model_type", ""))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """A configuration, or nothing where it is missing or unreadable: whoever needs it says so."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digest_by_name(paths: Mapping[str, Path], verify: bool) -> str:

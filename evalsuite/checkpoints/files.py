@@ -20,9 +20,16 @@ TOKENIZER_FILES = (
     "merges.txt",
     "*.model",
     "*.tiktoken",
+    "tekken.json",
+    "tokenizer.*.json",
+    "encoder.json",
+    "*.spm",
+    "*.bpe",
+    "*.codes",
+    "*.vocab",
     "tokenization*.py",
 )
-"""Patterns of the files that decide how text becomes tokens."""
+"""Patterns of the files that decide how text becomes tokens; a tokenizer with code of its own may read others too."""
 
 CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 

@@ -24,24 +24,39 @@ def requests(
     data: options.Data = None,
     include: options.Include = None,
     allow_data_drift: options.AllowDataDrift = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Write the token ids of this model's tokenizer too.")
+    ] = None,
+    tokenizer: options.Tokenizer = None,
+    bos: options.BosToken = None,
+    prefix_token: options.PrefixToken = None,
+    max_length: options.MaxLength = None,
+    trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Write all requests of tasks as Parquet; no model is needed."""
+    """Write all requests of tasks as Parquet; no model is needed. With a tokenizer their token ids too."""
     from evalsuite.addresses import split_addresses
-    from evalsuite.api import data_folder
+    from evalsuite.api import data_folder, known_bos
     from evalsuite.data.subset import Subset
     from evalsuite.dump import write_requests
+    from evalsuite.engine.token_options import TokenOptions
     from evalsuite.errors import DataError
     from evalsuite.prepare import prepare
     from evalsuite.registry import Registry
     from evalsuite.results.folder import disk_errors
+    from evalsuite.tokens import encoded_with
 
     chosen = Registry.load(include or []).select(split_addresses(tasks), recipe, shots)
     subset = Subset(limit, sample, seed)
+    tokens = TokenOptions(tokenizer, prefix_token, max_length)
     missing = []
     for selected in chosen:
         try:
             prepared = prepare(
-                selected, data_dir=data_folder(data), split=split, subset=subset, allow_drift=allow_data_drift
+                selected.with_bos(known_bos(bos)),
+                data_dir=data_folder(data),
+                split=split,
+                subset=subset,
+                allow_drift=allow_data_drift,
             )
         except DataError as error:  # One task without data must not cost the others theirs.
             if len(chosen) == 1:
@@ -49,8 +64,11 @@ def requests(
             missing.append(selected.name)
             warn(f"evalsuite: {selected.name}: {error}")
             continue
+        asked = None
+        if model is not None or tokenizer is not None:
+            _, asked = encoded_with(prepared, model, tokens, trust_remote_code)
         with disk_errors(out):
-            path = write_requests(prepared, out, hashes)
+            path = write_requests(prepared, out, hashes, asked)
         say(f"{path}: {len(prepared.documents)} documents")
         for note in prepared.notes:
             warn(f"- {note}")

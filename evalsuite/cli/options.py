@@ -56,6 +56,25 @@ AllowFailures = Annotated[
 ScoringWorkers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Scoring processes [default: one per core].")
 ]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+]
+Tokenizer = Annotated[
+    str | None, typer.Option(help="Another tokenizer than the model's: a folder, an alias or a hub id.")
+]
+BosToken = Annotated[
+    str | None,
+    typer.Option(
+        "--bos", help="never, tokenizer or always: a BOS token before each prompt, whatever the recipes say."
+    ),
+]
+PrefixToken = Annotated[
+    str | None,
+    typer.Option(help="Token, or its id, before a text without a context [default: BOS, else EOS]."),
+]
+MaxLength = Annotated[
+    int | None, typer.Option(min=1, help="A shorter context window than the model's, in tokens.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print no progress: only the result, and what is wrong.")

@@ -56,9 +56,11 @@ def run(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of sampled generation and of --sample.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
-    ] = False,
+    trust_remote_code: options.TrustRemoteCode = False,
+    tokenizer: options.Tokenizer = None,
+    bos: options.BosToken = None,
+    prefix_token: options.PrefixToken = None,
+    max_length: options.MaxLength = None,
     include: options.Include = None,
     store: Annotated[Path | None, typer.Option(help="Response store to share between runs.")] = None,
     verify_weights: Annotated[
@@ -114,6 +116,10 @@ def run(
         "seed": seed,
         "revision": revision,
         "trust_remote_code": trust_remote_code,
+        "tokenizer": tokenizer,
+        "bos": bos,
+        "prefix_token": prefix_token,
+        "max_length": max_length,
         "include": include or [],
         "allow_data_drift": allow_data_drift,
     }

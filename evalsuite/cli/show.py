@@ -10,6 +10,7 @@ from evalsuite.cli import options
 from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
+    from evalsuite.engine.token_options import TokenOptions
     from evalsuite.prepare import PreparedTask
 
 _VISIBLE = str.maketrans({" ": "·", "\t": "→\t", "\n": "⏎\n", "\r": "␍", "\u00a0": "⍽"})
@@ -21,6 +22,11 @@ def show(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Show the tokens of this model too.")
     ] = None,
+    tokenizer: options.Tokenizer = None,
+    bos: options.BosToken = None,
+    prefix_token: options.PrefixToken = None,
+    max_length: options.MaxLength = None,
+    trust_remote_code: options.TrustRemoteCode = False,
     recipe: options.Recipe = None,
     shots: options.Shots = None,
     split: options.Split = None,
@@ -30,15 +36,17 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show how a task is asked: its spec, and the exact prompt of one document."""
-    from evalsuite.api import data_folder
+    from evalsuite.api import data_folder, known_bos
+    from evalsuite.engine.token_options import TokenOptions
     from evalsuite.prepare import prepare
     from evalsuite.registry import Registry
 
-    selected = Registry.load(include or []).select([address], recipe, shots)[0]
+    selected = Registry.load(include or []).select([address], recipe, shots)[0].with_bos(known_bos(bos))
     prepared = prepare(selected, data_dir=data_folder(data), split=split, allow_drift=allow_data_drift)
     shown = _description(prepared, doc)
-    if model is not None:
-        shown["tokens"] = _tokens(prepared, doc, model)
+    if model is not None or tokenizer is not None:
+        tokens = TokenOptions(tokenizer, prefix_token, max_length)
+        shown |= _tokens(prepared, doc, model, tokens, trust_remote_code)
     if as_json:
         say_json(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
@@ -78,21 +86,35 @@ def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
     }
 
 
-def _tokens(prepared: "PreparedTask", doc: int, model: str) -> list[dict[str, list[str]]]:
-    """Each request's context and continuation as the model's tokens."""
-    from evalsuite.ask import ask
-    from evalsuite.checkpoints import resolve
-    from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+def _tokens(
+    prepared: "PreparedTask", doc: int, model: str | None, tokens: "TokenOptions", trust_remote_code: bool
+) -> dict[str, Any]:
+    """Each request's context and continuation as tokens, and what is to be said of them."""
+    from evalsuite.ask import token_notes
+    from evalsuite.results.aggregate import token_counts
+    from evalsuite.results.tables import token_remarks
+    from evalsuite.tokens import encoded_with
 
-    tokenizer = HuggingFaceTokenizer(resolve(model))
     alone = replace(prepared, documents=[prepared.documents[doc]], shots=[prepared.shots[doc]])
-    return [
-        {
-            "context": [tokenizer.decode([one]) for one in request.context],
-            "continuation": [tokenizer.decode([one]) for one in getattr(request, "continuation", ())],
-        }
-        for request in ask(alone, tokenizer, window=None, seed=0)[0].requests
-    ]
+    tokenizer, [asked] = encoded_with(alone, model, tokens, trust_remote_code)
+    said = [asked.problem] if asked.problem else []
+    if asked.too_long:
+        said.append(f"the document needs {asked.tokens} tokens, more than the context window has")
+    return {
+        "tokens": [
+            {
+                "context": list(map(tokenizer.token_text, request.context)),
+                "continuation": list(map(tokenizer.token_text, getattr(request, "continuation", ()))),
+            }
+            for request in asked.requests
+        ],
+        "token_notes": [
+            *said,
+            *token_remarks(token_counts(alone, [asked])),
+            *token_notes(alone, [asked], tokenizer),
+            *tokenizer.notes,
+        ],
+    }
 
 
 def _print(shown: dict[str, Any]) -> None:
@@ -117,6 +139,8 @@ def _print(shown: dict[str, Any]) -> None:
     if shown["generation"]:
         say(f"--- generation: {json.dumps(shown['generation'], ensure_ascii=False)}")
         say(f"--- gold: {shown['gold']}")
+    for note in shown.get("token_notes", ()):
+        say(f"--- note: {note}")
     for place, request in enumerate(shown.get("tokens", ())):
         count = len(request["context"])
         say(

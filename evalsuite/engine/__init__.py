@@ -1,6 +1,6 @@
 """Requests of token ids to answers. Importing this imports neither torch nor transformers."""
 
-from evalsuite.engine.encode import Encoded, encode_contexts, encode_pairs
+from evalsuite.engine.encode import Encoded, encode_contexts, encode_documents, encode_pairs
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.protocol import Block, Engine, Tokenizer
 from evalsuite.engine.transformers_engine import TransformersEngine
@@ -12,6 +12,7 @@ __all__ = [
     "Tokenizer",
     "TransformersEngine",
     "encode_contexts",
+    "encode_documents",
     "encode_pairs",
     "make_engine",
 ]

@@ -8,6 +8,7 @@ from evalsuite.engine import deterministic, graphs
 from evalsuite.engine.openai import settings as openai_settings
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
+from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.transformers_engine import TransformersEngine
 from evalsuite.engine.vllm import settings as vllm_settings
 from evalsuite.engine.vllm.engine import VllmEngine
@@ -93,6 +94,7 @@ def make_engine(
     trust_remote_code: bool,
     verify_weights: bool,
     logits_dtype: str = "float32",
+    tokens: TokenOptions = MODELS_OWN,
     arguments: Sequence[str] = (),
 ) -> Engine:
     """The engine called `name`, not yet loaded; `arguments` are its own settings, each `NAME=VALUE`.
@@ -111,5 +113,6 @@ def make_engine(
         trust_remote_code=trust_remote_code,
         verify_weights=verify_weights,
         logits_dtype=logits_dtype,
+        tokens=tokens,
         **own,
     )

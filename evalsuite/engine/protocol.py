@@ -38,12 +38,25 @@ class Tokenizer(Protocol):
         """How the BOS token is spelled; empty if there is none."""
         ...
 
+    @property
+    def prefix_id(self) -> int | None:
+        """Token that stands before a text without a context: the one that the user named, else BOS, else EOS."""
+        ...
+
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
-        """Token ids of each text; `special_tokens` lets the tokenizer add what it adds by default."""
+        """Token ids of each text; `special_tokens` lets the tokenizer add what it adds by default.
+
+        Raises:
+            ValueError: the tokenizer cannot read one of the texts.
+        """
         ...
 
     def decode(self, ids: Sequence[int] | TokenIds) -> str:
         """Text of the ids, special tokens left out."""
+        ...
+
+    def token_text(self, token: int) -> str:
+        """One token for people to read: its text with its blank, a special token by its name."""
         ...
 
 

@@ -34,7 +34,7 @@ from evalsuite.engine.placement import (
 from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.settings import is_on
 from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
-from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class TransformersEngine:
         logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type in which
             the model gives logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
+        tokens: another tokenizer, prefix token or context window than the model's.
         arguments: its own settings, `deterministic=yes` (see `engine.deterministic`) and `graphs=no` (see `engine.graphs`).
     """
 
@@ -83,6 +84,7 @@ class TransformersEngine:
         allow_slow_kernels: bool = False,
         logits_dtype: str = "float32",
         packed: bool = True,
+        tokens: TokenOptions = MODELS_OWN,
         arguments: Mapping[str, str] | None = None,
     ) -> None:
         wait_without_spinning()
@@ -98,7 +100,8 @@ class TransformersEngine:
         self._packed = packed
         self._deterministic = is_on(arguments or {}, deterministic.SETTING, usually=False)
         self._graphs = is_on(arguments or {}, graphs.SETTING, usually=True)
-        self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
+        self._tokens = tokens
+        self.tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
         self._loading: Future[LoadedModel] | None = None
         self.notes: tuple[str, ...] = ()
         """What the run log should say about the model; complete once the weights are loaded."""
@@ -118,7 +121,7 @@ class TransformersEngine:
         """What the answers depend on; reads files, not weights into memory."""
         return ModelIdentity(
             weights=weights_digest(self.files, verify=self._verify_weights),
-            tokenizer=tokenizer_digest(self.files, verify=self._verify_weights),
+            tokenizer=tokenizer_digest(self.tokenizer.files, verify=self._verify_weights),
             numerics=self._numerics(),
         )
 
@@ -152,7 +155,7 @@ class TransformersEngine:
     @functools.cached_property
     def max_length(self) -> int | None:
         """Context window in tokens; None where the configuration states none."""
-        return context_window(self.files)
+        return self._tokens.window(context_window(self.files))
 
     @functools.cached_property
     def budget(self) -> Budget:

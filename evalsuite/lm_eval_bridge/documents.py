@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -38,6 +38,11 @@ class PreparedHarnessTask(PreparedTask):
     def notes(self) -> tuple[str, ...]:
         """What a reader of the score must know; first, whose definition it is."""
         return (f"{self.selected.spec.source.notes} ({self.selected.spec.source.reference})", *super().notes)
+
+    @property
+    def shots_shown(self) -> list[int]:
+        """As the definition says: its shots are in its prompts."""
+        return [self.selected.spec.shots.count] * len(self.documents)
 
     def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
         """The prompt of the document at `place`; its shots cannot be taken away."""
@@ -86,6 +91,7 @@ def prepare_harness_task(
             subtask = member.name if task.is_group else ""
             for place, (prompt, asked) in _rendered(member, places):
                 index = start + place
+                prompt = replace(prompt, bos=selected.spec.bos, encoding=selected.spec.how_encoded)
                 question = question_of(member.task, member.docs[place])
                 documents.append(Document(index, subtask, place, member.rows[place], question))
                 texts[index], instances[index] = prompt, asked

@@ -7,24 +7,26 @@ kind are planned together, whatever `--batch_size` says.
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lm_eval.api.model import LM
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from evalsuite.answering import answer
 from evalsuite.checkpoints import resolve
-from evalsuite.engine.encode import encode_contexts, encode_pairs, encode_rolling
+from evalsuite.engine.encode import encode_contexts, encode_documents, encode_rolling
 from evalsuite.engine.make import make_engine
 from evalsuite.engine.placement import resolve_device
+from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import ModelError, UserError
 from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
 from evalsuite.store import ResponseStore
 from evalsuite.types import Bos, Failure, Generated, GenerateRequest, Request, Response, Score, ScoreRequest
 
+T = TypeVar("T")
 log = logging.getLogger("lm_eval.models.evalsuite")
 MAX_GEN_TOKS = 256
 """Where a task does not say (`HFLM.max_gen_toks`)."""
@@ -44,6 +46,8 @@ class EvalsuiteLM(LM):
         trust_remote_code: run Python code that comes with the model.
         max_length: context window, where it is to be shorter than the model's.
         add_bos_token: True or False forces it; else the tokenizer decides.
+        tokenizer: folder or hub id of another tokenizer than the model's.
+        prefix_token_id: what stands before a text without a context, in place of the BOS token, else the EOS token.
         store: file with answers of earlier runs, so that a killed run goes on; none is kept without it.
         batch_size: ignored.
         max_batch_size: ignored.
@@ -59,6 +63,8 @@ class EvalsuiteLM(LM):
         trust_remote_code: bool = False,
         max_length: int | None = None,
         add_bos_token: bool | None = None,
+        tokenizer: str | None = None,
+        prefix_token_id: int | str | None = None,
         store: str | None = None,
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
@@ -72,6 +78,7 @@ class EvalsuiteLM(LM):
             trust_remote_code=trust_remote_code,
             verify_weights=False,
             logits_dtype=logits_dtype,
+            tokens=TokenOptions(tokenizer, None if prefix_token_id is None else str(prefix_token_id)),
         )
         self.max_length = min(filter(None, (max_length, self.engine.max_length)), default=SHORTEST_WINDOW)
         self._bos: Bos = {None: "tokenizer", True: "always", False: "never"}[add_bos_token]  # type: ignore[assignment]
@@ -79,8 +86,7 @@ class EvalsuiteLM(LM):
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(log-likelihood, is greedy) of each continuation; the context loses its beginning where it is too long."""
-        encoded = encode_pairs(self.engine.tokenizer, [one.args for one in requests], self._bos)
-        asked = [self._fitting(one.request) for one in encoded]
+        asked = [self._fitting(one) for one in self._encoded(requests)]
         scores = self._answered(asked, disable_tqdm)
         found = [(_score(scores[one]).log_likelihood, _score(scores[one]).is_greedy) for one in asked]
         for request, result in zip(requests, found, strict=True):
@@ -91,8 +97,13 @@ class EvalsuiteLM(LM):
         """Log-likelihood of each whole text, in windows where it is longer than the model's."""
         texts = [one.args[0] for one in requests]
         windows = dict.fromkeys(text for text in texts if text)
-        encoded = encode_rolling(self.engine.tokenizer, list(windows), self._bos, self.max_length)
-        asked = {text: [one.request for one in some] for text, some in zip(windows, encoded, strict=True)}
+        encoded = encode_rolling(self.engine.tokenizer, list(windows), self._bos, self.max_length, "lm_eval")
+        asked = {
+            text: [one.request for one in encodable(some)]
+            for text, some in zip(windows, encoded, strict=True)
+        }
+        if any(one.scores_bos for some in encoded for one in encodable(some)):
+            log.warning("The BOS token that the tokenizer adds is among the scored ones, as in lm-eval's hf.")
         scores = self._answered([one for some in asked.values() for one in some], disable_tqdm)
         found = [sum(_score(scores[one]).log_likelihood for one in asked.get(text, ())) for text in texts]
         for text, result in zip(texts, found, strict=True):
@@ -104,7 +115,7 @@ class EvalsuiteLM(LM):
         contexts = encode_contexts(self.engine.tokenizer, [one.args[0] for one in requests], self._bos)
         seen: Counter[GenerateRequest] = Counter()
         asked = []
-        for request, context in zip(requests, contexts, strict=True):
+        for request, context in zip(requests, map(encodable, contexts), strict=True):
             settings = generation_settings(request.args[1], "The task", MAX_GEN_TOKS)
             room = self.max_length - settings.max_tokens
             if room < 1:
@@ -141,6 +152,24 @@ class EvalsuiteLM(LM):
             "model_numerics": identity.numerics,
         }
 
+    def _encoded(self, requests: Sequence[Any]) -> list[ScoreRequest]:
+        """Sliced as lm-eval does; where it would stop, a document's choices are scored from a boundary that all share."""
+        documents: dict[Hashable, list[int]] = {}
+        for place, request in enumerate(requests):
+            known = request.task_name is not None and request.doc_id is not None
+            key = (request.task_name, request.doc_id) if known else place
+            documents.setdefault(key, []).append(place)
+        pairs = [[requests[place].args for place in places] for places in documents.values()]
+        encoded = encode_documents(self.engine.tokenizer, pairs, self._bos, "lm_eval")
+        by_place = {
+            place: one
+            for places, some in zip(documents.values(), encoded, strict=True)
+            for place, one in zip(places, encodable(some), strict=True)
+        }
+        if joined := sum(one.joined for one in by_place.values()):
+            log.warning("A token spans the end of the context and its continuation in %d requests.", joined)
+        return [by_place[place].request for place in range(len(requests))]
+
     def _fitting(self, request: ScoreRequest) -> ScoreRequest:
         excess = len(request.context) + len(request.continuation) - (self.max_length + 1)
         if excess <= 0:
@@ -165,6 +194,13 @@ class EvalsuiteLM(LM):
                     return answer(scores, texts, self.engine, store, bar).by_request
             finally:
                 store.close()
+
+
+def encodable(found: T | str) -> T:
+    """What was found; raises UserError with the reason where it is a sentence."""
+    if isinstance(found, str):
+        raise UserError(f"A request cannot be encoded: {found.rstrip('.')}.")
+    return found
 
 
 def _device(asked: str | None) -> str:

@@ -5,6 +5,7 @@ every document, and the wanted documents are picked afterwards.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from random import Random
 
 from evalsuite.errors import DataError
@@ -36,16 +37,28 @@ def draw_shots(
             f"{shots.count} shots need {wanted} rows of split '{shots.split}'; it has {len(pool)}."
         )
     if shots.draw == "seeded":
-        # lm-eval 0.4: `sample` on a list and on a range of its length pick the same places.
-        stream = Random(shots.seed)
-        drawn = [[pool[place] for place in stream.sample(range(len(pool)), wanted)] for _ in documents]
-    elif shots.draw == "first":
-        drawn = [list(pool[:wanted])] * len(documents)
-    else:
-        drawn = [[pool[row] for row in shots.fixed_rows(member)]] * len(documents)
+        return _seeded(shots, documents, pool, wanted)
+    listed = shots.fixed_rows(member) if shots.draw == "fixed" else range(wanted)
     if not spare:
-        return drawn
+        return [[pool[row] for row in listed]] * len(documents)
+    # The first rows after the shown ones take the document's place: those that the spec lists, then the split's.
+    ordered = dict.fromkeys([*listed, *shots.spare_rows(member), *range(len(pool))])
     return [
-        [row for row in rows if row != document][: shots.count]
-        for rows, document in zip(drawn, documents, strict=True)
+        list(islice((pool[row] for row in ordered if pool[row] != document), shots.count))
+        for document in documents
     ]
+
+
+def _seeded(shots: Shots, documents: Sequence[Row], pool: Sequence[Row], wanted: int) -> list[list[Row]]:
+    """lm-eval 0.4.13's stream (`api/samplers.py`): `sample` on a list and on a range of its length pick the same rows."""
+    stream = Random(shots.seed)
+    drawn = []
+    for document in documents:
+        rows = [pool[place] for place in stream.sample(range(len(pool)), wanted)]
+        if wanted > shots.count:
+            rows = [row for row in rows if row != document][: shots.count]
+            if len(rows) < shots.count:  # The document is in the pool more than once, and was drawn so.
+                others = [row for row in pool if row != document]
+                rows = stream.sample(others, min(shots.count, len(others)))
+        drawn.append(rows)
+    return drawn

@@ -69,6 +69,7 @@ class Renderer:
             generation=self._spec.generation.settings(member) if self._spec.generation else None,
             bos=self._spec.bos,
             join=self._spec.join,
+            encoding=self._spec.how_encoded,
         )
 
     def target(self, document: Document) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-from evalsuite.types import Bos, Generation, Join, sha256_of
+from evalsuite.types import Bos, Encoding, Generation, Join, sha256_of
 
 Format = Literal["cloze", "letters", "gold", "generate", "code"]
 FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code")
@@ -154,8 +154,14 @@ class Shots(_Strict):
 
     def fixed_rows(self, member: str) -> tuple[int, ...]:
         """Row numbers of the fixed shots of a member task (empty name: a task without members)."""
-        rows = self.rows.get(member, ()) if isinstance(self.rows, dict) else self.rows
-        return rows[: self.count]
+        return self._listed(member)[: self.count]
+
+    def spare_rows(self, member: str) -> tuple[int, ...]:
+        """Row numbers that are listed beyond `count`: they stand in for a shot that is the document itself."""
+        return self._listed(member)[self.count :] if self.draw == "fixed" else ()
+
+    def _listed(self, member: str) -> tuple[int, ...]:
+        return self.rows.get(member, ()) if isinstance(self.rows, dict) else self.rows
 
 
 class GenerationSpec(_Strict):
@@ -283,6 +289,9 @@ class PromptSpec(_Strict):
     shots: Shots = Shots()
     bos: Bos = "never"
     join: Join = "joined"
+    encoding: Encoding | None = None
+    """What happens where tokens and texts do not meet; by default lm-eval's way where the spec reproduces another
+    harness's number, else evalsuite's."""
     window: int | None = Field(default=None, ge=1)
     """Most tokens of a prompt, where the publication's program had a limit besides the model's."""
     overlong: Literal["fail", "drop_shots"] = "fail"
@@ -345,6 +354,11 @@ class PromptSpec(_Strict):
         if voters and max(voters) > samples:
             raise ValueError(f"{max(voters)} samples are needed for {self.metrics}; there are {samples}")
         return self
+
+    @property
+    def how_encoded(self) -> Encoding:
+        """`encoding`, or what is usual for the spec's source."""
+        return self.encoding or ("evalsuite" if self.source.status == "ours" else "lm_eval")
 
     @property
     def plugin(self) -> str:

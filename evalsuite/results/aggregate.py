@@ -200,15 +200,29 @@ def _counts(
     prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample], numerics: str
 ) -> Counts:
     texts = [one for sample in samples for one in sample.responses if isinstance(one, Generated)]
+    return token_counts(prepared, asked).model_copy(
+        update={
+            "documents": len(samples),
+            "scored": sum(sample.status == "scored" for sample in samples),
+            "failed": sum(sample.status == "failed" for sample in samples),
+            "too_long": sum(sample.status == "too_long" for sample in samples),
+            "cut": sum(text.finish in ("length", "window") for text in texts),
+            "near_ties": sum(is_near_tie(sample, numerics) for sample in samples),
+        }
+    )
+
+
+def token_counts(prepared: PreparedTask, asked: Sequence[Asked]) -> Counts:
+    """What happened to prompts on their way to tokens; nothing is scored yet."""
     return Counts(
-        documents=len(samples),
-        scored=sum(sample.status == "scored" for sample in samples),
-        failed=sum(sample.status == "failed" for sample in samples),
-        too_long=sum(sample.status == "too_long" for sample in samples),
-        shots_dropped=sum(one.shots < prepared.selected.spec.shots.count for one in asked),
-        joined=sum(one.joined for one in asked),
-        cut=sum(text.finish in ("length", "window") for text in texts),
-        near_ties=sum(is_near_tie(sample, numerics) for sample in samples),
+        documents=len(prepared.documents),
+        scored=0,
+        shots_dropped=sum(one.shots < drawn for one, drawn in zip(asked, prepared.shots_shown, strict=False)),
+        fewer_shots=sum(drawn < prepared.selected.spec.shots.count for drawn in prepared.shots_shown),
+        among_shots=prepared.among_shots,
+        joined=sum(one.joined and not one.problem for one in asked),
+        realigned=sum(one.realigned and not one.problem for one in asked),
+        scored_bos=sum(one.scores_bos for one in asked),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalsuite.data.subset import Subset
 from evalsuite.errors import StorageError
+from evalsuite.types import Bos
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,14 @@ class RunSpec(_Part):
     trust_remote_code: bool = False
     allow_data_drift: bool = False
     logits_dtype: Literal["float32", "model"] = "float32"
+    tokenizer: str | None = None
+    """Folder, alias or hub id of another tokenizer than the model's."""
+    bos: Bos | None = None
+    """Whether a BOS token begins each prompt, in place of what the prompt specs say."""
+    prefix_token: str | None = None
+    """What stands before a text that has no context: a token as the vocabulary spells it, or its id."""
+    max_length: int | None = None
+    """A shorter context window than the model's, in tokens."""
     engine_args: tuple[str, ...] = ()
     """The engine's own settings that can change an answer, each `NAME=VALUE`, sorted."""
 
@@ -140,8 +149,16 @@ class Counts(_Part):
     """Longer than the context window."""
     shots_dropped: int = 0
     """Scored with fewer shots, to fit the context window."""
+    fewer_shots: int = 0
+    """Shown fewer shots than the spec has: among them was the document itself, and too few rows were left."""
+    among_shots: int = 0
+    """Shown themselves, solved, among their shots."""
     joined: int = 0
     """Scored although a token spans the join of context and continuation."""
+    realigned: int = 0
+    """Of these: scored from the last token boundary that all choices share."""
+    scored_bos: int = 0
+    """Scored with a BOS token among the scored ones."""
     cut: int = 0
     """Generated texts that ended at the token limit or the context window."""
     near_ties: int = 0

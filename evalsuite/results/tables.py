@@ -6,7 +6,7 @@ from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.rounding import rounding_of
-from evalsuite.results.runlog import Average, BestForm, MetricRecord, RunLog, TaskRecord
+from evalsuite.results.runlog import Average, BestForm, Counts, MetricRecord, RunLog, TaskRecord
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
 
@@ -60,10 +60,7 @@ def remarks(log: RunLog) -> list[str]:
         told += task.notes
         if task.source.get("status") == "inferred":
             told.append(f"the protocol is inferred: {task.source.get('notes', '')}")
-        if task.counts.shots_dropped:
-            told.append(
-                f"shots were dropped for {task.counts.shots_dropped} documents to fit the context window"
-            )
+        told += token_remarks(task.counts)
         if task.counts.cut:
             told.append(f"{task.counts.cut} generated texts ended at the token limit")
         if task.counts.near_ties:
@@ -75,6 +72,37 @@ def remarks(log: RunLog) -> list[str]:
     if log.best_forms:
         lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")
     return lines + list(log.notes)
+
+
+def token_remarks(counts: Counts) -> list[str]:
+    """What happened to prompts on their way to tokens."""
+    told = []
+    if counts.shots_dropped:
+        told.append(f"shots were dropped for {counts.shots_dropped} documents to fit the context window")
+    if counts.fewer_shots:
+        told.append(f"{counts.fewer_shots} documents, which are among the shots, were shown fewer of them")
+    if counts.among_shots:
+        told.append(
+            f"{counts.among_shots} of {counts.documents} documents were shown themselves, with their answer, among their "
+            "shots"
+        )
+    spans = "a token spans the end of the prompt and the beginning of the scored text"
+    if counts.realigned:
+        told.append(
+            f"in {counts.realigned} of {counts.documents} documents {spans}; there all choices are scored from the last "
+            "token boundary that they share"
+        )
+    if sliced := counts.joined - counts.realigned:
+        told.append(
+            f"in {sliced} of {counts.documents} documents {spans}; they are sliced as lm-eval does, so that the scored "
+            "texts are not quite those of the choices"
+        )
+    if counts.scored_bos:
+        told.append(
+            f"the BOS token is among the scored tokens of {counts.scored_bos} texts, as in lm-eval, which makes short "
+            "texts look worse"
+        )
+    return told
 
 
 def _and_a_step(log: RunLog) -> str:

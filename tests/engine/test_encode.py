@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.encode import encode_contexts, encode_pairs
+from evalsuite.engine.encode import encode_contexts, encode_documents, encode_pairs, encode_rolling
 from evalsuite.errors import ModelError
 from evalsuite.types import ScoreRequest
 
@@ -18,7 +18,6 @@ def test_the_continuation_is_what_the_whole_has_beyond_the_context():
     (encoded,) = encode_pairs(tokenizer, [("the", " cat")], "never")
     assert encoded.request == ScoreRequest(ids(tokenizer, "the"), ids(tokenizer, " cat"))
     assert not encoded.joined
-    assert not encoded.swallowed
 
 
 def test_trailing_whitespace_of_the_context_moves_to_the_continuation():
@@ -28,24 +27,48 @@ def test_trailing_whitespace_of_the_context_moves_to_the_continuation():
     assert lines.request == ScoreRequest(ids(tokenizer, "a"), (tokenizer.id_of("\n\n cat"),))
 
 
-def test_a_token_across_the_join_is_flagged_and_sliced_as_lm_eval_does():
+def test_a_token_across_the_join_is_sliced_as_lm_eval_does_where_the_spec_reproduces_it():
     tokenizer = WordTokenizer("ab")
-    (encoded,) = encode_pairs(tokenizer, [("xa", "bc")], "never")
-    assert encoded.joined
+    [[encoded]] = encode_documents(tokenizer, [[("xa", "bc")]], "never", "lm_eval")
+    assert (encoded.joined, encoded.realigned) == (True, False)
     assert encoded.request == ScoreRequest(ids(tokenizer, "xa"), ids(tokenizer, "c"))
 
 
-def test_a_continuation_that_the_slice_swallows_becomes_the_last_token_of_the_whole():
-    tokenizer = WordTokenizer("ab")
-    (encoded,) = encode_pairs(tokenizer, [("xa", "b")], "never")
-    assert encoded.swallowed
-    assert encoded.request == ScoreRequest(ids(tokenizer, "x"), ids(tokenizer, "ab"))
+@pytest.mark.parametrize("encoding", ["evalsuite", "lm_eval"])
+def test_choices_are_scored_from_the_last_boundary_that_all_share(encoding):
+    tokenizer = WordTokenizer("ab|xx")
+    pairs = [("xxa", "b"), ("xxa", "c")]
+    [found] = encode_documents(tokenizer, [pairs], "never", encoding)
+    assert [one.request for one in found] == [
+        ScoreRequest(ids(tokenizer, "xx"), ids(tokenizer, end)) for end in ("ab", "ac")
+    ]
+    assert all(one.joined and one.realigned for one in found)
+    assert found[0].request.context is found[1].request.context
+
+
+def test_a_join_that_the_context_alone_has_in_another_place_is_a_boundary_where_all_choices_have_it():
+    tokenizer = WordTokenizer(
+        "bc|abc"
+    )  # "ab" alone is a, b; before "c" it is one token with it, before "cd" it is not
+    pairs = [("xbc", "d"), ("xbc", "e")]
+    [found] = encode_documents(tokenizer, [pairs], "never")
+    assert [one.request.continuation for one in found] == [ids(tokenizer, "d"), ids(tokenizer, "e")]
+    assert not any(one.joined for one in found)
+
+
+def test_choices_after_different_contexts_are_scored_over_one_text_or_not_at_all():
+    tokenizer = WordTokenizer("s so|:x")
+    [apart] = encode_documents(tokenizer, [[("Ann is", " so"), ("Bob is", " so")]], "never")
+    assert [tokenizer.decode(one.request.continuation) for one in apart] == ["s so"] * 2
+    [same] = encode_documents(tokenizer, [[("Ann:", "x"), ("Bob", ":x")]], "never")
+    assert isinstance(same, str)
+    assert "no text is common" in same
 
 
 def test_a_pair_that_is_one_token_is_scored_after_the_prefix_token():
     tokenizer = WordTokenizer("ab", bos="<s>")
     (encoded,) = encode_pairs(tokenizer, [("a", "b")], "never")
-    assert encoded.swallowed
+    assert encoded.realigned
     assert encoded.request == ScoreRequest((1,), ids(tokenizer, "ab"))
 
 
@@ -63,9 +86,25 @@ def test_an_empty_context_does_not_double_the_prefix_token():
     assert encoded.request == ScoreRequest((1,), ids(tokenizer, "b"))
 
 
-def test_an_empty_context_without_any_prefix_token_is_refused():
-    with pytest.raises(ModelError, match="neither"):
-        encode_pairs(WordTokenizer(eos=False), [("", "b")], "never")
+def test_an_empty_context_without_any_prefix_token_costs_its_own_document_only():
+    empty, other = encode_documents(WordTokenizer(eos=False), [[("", "b")], [("a", "b")]], "never")
+    assert "--prefix-token" in empty
+    assert not isinstance(other, str)
+
+
+def test_an_empty_context_is_the_prefix_token_that_the_user_named():
+    tokenizer = WordTokenizer(eos=False)
+    tokenizer.prefix_id = 99
+    [[encoded]] = encode_documents(tokenizer, [[("", "b")]], "never")
+    assert encoded.request == ScoreRequest((99,), ids(tokenizer, "b"))
+
+
+def test_a_rolling_log_likelihood_scores_the_bos_only_as_lm_eval_does():
+    tokenizer = WordTokenizer(bos="<s>", adds_bos=True)
+    [[ours]] = encode_rolling(tokenizer, ["abc"], "tokenizer", None)
+    assert (ours.request, ours.scores_bos) == (ScoreRequest((1,), ids(tokenizer, "abc")), False)
+    [[theirs]] = encode_rolling(tokenizer, ["abc"], "tokenizer", None, "lm_eval")
+    assert (theirs.request, theirs.scores_bos) == (ScoreRequest((1,), (1, *ids(tokenizer, "abc"))), True)
 
 
 def test_an_empty_continuation_is_refused_by_the_end_of_its_context():

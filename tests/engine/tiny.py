@@ -146,6 +146,7 @@ class WordTokenizer:
         self.known = [bos] * bool(bos) + sorted(words.split("|"), key=len, reverse=True)
         self.bos_id = 1 if bos else None
         self.eos_id = 2 if eos else None
+        self.prefix_id = self.eos_id if self.bos_id is None else self.bos_id
         self.calls: list[list[str]] = []
 
     def encode(self, texts: list[str], *, special_tokens: bool) -> list[list[int]]:

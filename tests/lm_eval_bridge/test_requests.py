@@ -24,7 +24,7 @@ def test_windows_are_those_of_lm_eval(text, window, adds_bos):
     tokenizer = WordTokenizer(bos="<s>", adds_bos=adds_bos)
     ids = tokenizer.encode([text], special_tokens=True)[0]
     theirs = map(make_disjoint_window, get_rolling_token_windows(ids, tokenizer.bos_id, window, 1))
-    [ours] = encode_rolling(tokenizer, [text], "tokenizer", window)
+    [ours] = encode_rolling(tokenizer, [text], "tokenizer", window, "lm_eval")
     assert [(list(one.request.context), list(one.request.continuation)) for one in ours] == list(theirs)
 
 

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest
-from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
 from evalsuite.engine.openai.answer import Completer
 from evalsuite.engine.openai.connection import proxy_for
 from evalsuite.engine.openai.http import Server, Unanswered
@@ -20,7 +19,7 @@ from evalsuite.engine.openai.settings import Settings
 from evalsuite.engine.openai.text import CharacterTokenizer
 from evalsuite.engine.openai.wire import Answered, Wire
 from evalsuite.engine.protocol import Block, R, Tokenizer
-from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.errors import ModelError, UserError
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest, TokenIds
 
@@ -41,6 +40,7 @@ class OpenAIEngine:
         arguments: settings by name, see `settings.Settings`.
         dtype, device, logits_dtype: the server's business; anything but the default is refused.
         trust_remote_code: let the tokenizer's folder run code of its own.
+        tokens: the tokenizer, prefix token and context window, where they are not among the settings.
         verify_weights: hash every byte of the tokenizer's files again.
 
     Raises:
@@ -57,12 +57,13 @@ class OpenAIEngine:
         logits_dtype: str = "float32",
         trust_remote_code: bool = False,
         verify_weights: bool = False,
+        tokens: TokenOptions = MODELS_OWN,
     ) -> None:
         if (dtype, device, logits_dtype) != ("auto", "auto", "float32"):
             raise UserError(
                 "--engine openai takes no --device, --dtype or --logits-dtype: these are the server's business."
             )
-        self.settings = Settings.of(arguments)
+        self.settings, self._tokens = _with_tokens(Settings.of(arguments), tokens)
         self._name = files.name
         self._verify = verify_weights
         self._trust_remote_code = trust_remote_code
@@ -72,7 +73,7 @@ class OpenAIEngine:
 
     @functools.cached_property
     def _tokenizer_files(self) -> ModelFiles | None:
-        return resolve_tokenizer(self.settings.tokenizer) if self.settings.tokenizer else None
+        return self._tokens.files(ModelFiles.elsewhere(self._name)) if self._tokens.tokenizer else None
 
     @functools.cached_property
     def _served(self) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class OpenAIEngine:
         """The given tokenizer; else characters."""
         if self._tokenizer_files is None:
             return CharacterTokenizer(lambda: bool(self._abilities.special_tokens))
-        return HuggingFaceTokenizer(self._tokenizer_files, trust_remote_code=self._trust_remote_code)
+        return self._tokens.make(self._tokenizer_files, trust_remote_code=self._trust_remote_code)
 
     @property
     def max_length(self) -> int | None:
@@ -231,6 +232,28 @@ class OpenAIEngine:
             yield portal, server
             portal.call(server.close)
             self._gone = server.gone
+
+
+def _with_tokens(settings: Settings, tokens: TokenOptions) -> tuple[Settings, TokenOptions]:
+    """Both with the tokenizer and window of either.
+
+    Raises:
+        UserError: both name one, or without a tokenizer there is nothing that the options could mean.
+    """
+    for name in ("tokenizer", "max_length"):
+        if getattr(settings, name) and getattr(tokens, name):
+            option = "--" + name.replace("_", "-")
+            raise UserError(f"Give either {option} or --engine-arg {name}, not both.")
+    settings = replace(
+        settings,
+        tokenizer=settings.tokenizer or tokens.tokenizer or "",
+        max_length=settings.max_length or tokens.max_length,
+    )
+    if not settings.tokenizer and (tokens.prefix_token or tokens.max_length):
+        raise UserError(
+            "--engine openai counts no tokens by itself: --prefix-token and --max-length need --tokenizer."
+        )
+    return settings, replace(tokens, tokenizer=settings.tokenizer or None)
 
 
 def _ids(request: Request) -> tuple[TokenIds, TokenIds]:

@@ -26,6 +26,11 @@ class CharacterTokenizer:
         """The server's BOS token; None if the server adds none."""
         return BOS if self._server_adds_bos() else None
 
+    @property
+    def prefix_id(self) -> int | None:
+        """As `bos_id`."""
+        return self.bos_id
+
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
         """Characters of each text, after the BOS token if the server adds one and `special_tokens` are wanted."""
         before = [BOS] if special_tokens and self._server_adds_bos() else []
@@ -34,3 +39,7 @@ class CharacterTokenizer:
     def decode(self, ids: Sequence[int] | TokenIds) -> str:
         """The text."""
         return "".join(chr(one) for one in ids if one != BOS)
+
+    def token_text(self, token: int) -> str:
+        """The character."""
+        return "BOS" if token == BOS else chr(token)

@@ -19,6 +19,7 @@ from evalsuite.engine.replicas.pool import Event
 from evalsuite.engine.replicas.roll import Roll
 from evalsuite.engine.replicas.wire import pack_requests, unpack_responses
 from evalsuite.engine.replicas.worker import Answered, Broke, EngineSetup
+from evalsuite.engine.token_options import MODELS_OWN
 from evalsuite.engine.transformers_engine import TransformersEngine
 from evalsuite.errors import ModelError
 from evalsuite.progress import WorkerState
@@ -70,10 +71,11 @@ class ReplicatedEngine:
         if not self._elsewhere:
             return self._planner.identity
         files, verify = self._setup.files, self._setup.keywords.get("verify_weights", False)
+        tokens = self._setup.keywords.get("tokens", MODELS_OWN)
         return replace(
             self._crew.first_description.identity,
             weights=weights_digest(files, verify=verify),
-            tokenizer=tokenizer_digest(files, verify=verify),
+            tokenizer=tokenizer_digest(tokens.files(files), verify=verify),
         )
 
     def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:

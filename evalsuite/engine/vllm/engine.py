@@ -17,7 +17,7 @@ from evalsuite.engine.placement import DTYPES
 from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.seeds import seed_of
 from evalsuite.engine.stops import cut_at_stop
-from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts
 from evalsuite.engine.vllm.settings import TUNING, llm_arguments
 from evalsuite.errors import ModelError, UserError
@@ -48,6 +48,7 @@ class VllmEngine:
         trust_remote_code: let the model's folder run code of its own.
         verify_weights: hash every byte of the files again.
         logits_dtype: "float32", as vLLM's log-probabilities are.
+        tokens: another tokenizer, prefix token or context window than the model's.
 
     Raises:
         UserError: something that vLLM does not do.
@@ -63,6 +64,7 @@ class VllmEngine:
         trust_remote_code: bool = False,
         verify_weights: bool = False,
         logits_dtype: str = "float32",
+        tokens: TokenOptions = MODELS_OWN,
     ) -> None:
         if device not in ("auto", "cuda"):
             raise UserError(
@@ -81,11 +83,15 @@ class VllmEngine:
         self.files = files
         self.notes: tuple[str, ...] = ()
         self._given = dict(arguments or {})
+        if tokens.max_length is not None:
+            if "max_model_len" in self._given:
+                raise UserError("Give either --max-length or --engine-arg max_model_len, not both.")
+            self._given["max_model_len"] = str(tokens.max_length)
         self._dtype = "bfloat16" if dtype == "auto" else dtype
         self._trust_remote_code = trust_remote_code
         self._verify_weights = verify_weights
         self._dead = ""
-        self.tokenizer = HuggingFaceTokenizer(files, trust_remote_code=trust_remote_code)
+        self.tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
@@ -93,7 +99,7 @@ class VllmEngine:
         given = [f"{name}={value}" for name, value in sorted(self._given.items()) if name not in TUNING]
         return ModelIdentity(
             weights=weights_digest(self.files, verify=self._verify_weights),
-            tokenizer=tokenizer_digest(self.files, verify=self._verify_weights),
+            tokenizer=tokenizer_digest(self.tokenizer.files, verify=self._verify_weights),
             numerics=" ".join(["vllm", vllm_version(), self._dtype, *given]),
         )
 
@@ -106,8 +112,13 @@ class VllmEngine:
     def _arguments(self) -> dict[str, Any]:
         return {
             **llm_arguments(self._given),
+<<<<<<< HEAD
             "model": str(loader_arguments(self.files)[0]),
             "tokenizer": str(tokenizer_folder(self.files)),
+=======
+            "model": str(model_folder(self.files)),
+            "tokenizer": str(tokenizer_folder(self.tokenizer.files)),
+>>>>>>> 311b6bd (Choices are scored over the same text, nothing that a tokenizer appends is scored, and options for tokens)
             "dtype": self._dtype,
             "trust_remote_code": self._trust_remote_code,
         }

@@ -1,0 +1,51 @@
+"""What a user says of tokens in place of the model's own files: `--tokenizer`, `--prefix-token`, `--max-length`."""
+
+from dataclasses import dataclass
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOptions:
+    """Each is empty where the model's own holds."""
+
+    tokenizer: str | None = None
+    """Folder, alias or hub id of another tokenizer than the model's."""
+    prefix_token: str | None = None
+    """What stands before a text that has no context: a token as the vocabulary spells it, or its id."""
+    max_length: int | None = None
+    """A shorter context window than the model's, in tokens."""
+
+    def files(self, model: ModelFiles) -> ModelFiles:
+        """Where the tokenizer's files are; raises ModelError where there are none."""
+        return resolve_tokenizer(self.tokenizer) if self.tokenizer else model
+
+    def make(self, model: ModelFiles, *, trust_remote_code: bool) -> HuggingFaceTokenizer:
+        """The tokenizer, not yet loaded; errors as in `files`."""
+        return HuggingFaceTokenizer(
+            self.files(model), trust_remote_code=trust_remote_code, prefix_token=self.prefix_token
+        )
+
+    def window(self, stated: int | None) -> int | None:
+        """The context window in tokens, of a model whose configuration states `stated`.
+
+        Raises:
+            UserError: the model has no place for that many tokens.
+        """
+        if self.max_length is None:
+            return stated
+        if self.max_length < 1:
+            raise UserError(f"--max-length must be at least 1, not {self.max_length}.")
+        if stated is not None and self.max_length > stated:
+            raise UserError(
+                f"--max-length {self.max_length}: the model's context window has {stated} tokens; give at most "
+                "that, or change its configuration."
+            )
+        return self.max_length
+
+
+MODELS_OWN = TokenOptions()
+"""Nothing but what the model says."""
