@@ -112,13 +112,8 @@ class VllmEngine:
     def _arguments(self) -> dict[str, Any]:
         return {
             **llm_arguments(self._given),
-<<<<<<< HEAD
             "model": str(loader_arguments(self.files)[0]),
-            "tokenizer": str(tokenizer_folder(self.files)),
-=======
-            "model": str(model_folder(self.files)),
             "tokenizer": str(tokenizer_folder(self.tokenizer.files)),
->>>>>>> 311b6bd (Choices are scored over the same text, nothing that a tokenizer appends is scored, and options for tokens)
             "dtype": self._dtype,
             "trust_remote_code": self._trust_remote_code,
         }
