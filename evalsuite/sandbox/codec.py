@@ -188,7 +188,7 @@ class Decoder:
             return container
         if tag == "namedtuple":
             name, fields, items = content
-            return plain.named_tuple(name, tuple(fields))(*self._items(items))
+            return plain.named_tuple(name, tuple(fields))(self._items(items))
         if tag == "type":
             return plain.TYPES_BY_NAME[content]
         if tag == "singleton":

@@ -1,18 +1,29 @@
-"""The tests' process of mode `compare`: assertions are evaluated here, on plain data that the candidate sent."""
+"""The tests' process of mode `compare`: assertions are evaluated here, on plain data that the candidate sent.
 
-import builtins
-import dis
+Nothing is imported, called or executed here because the candidate says so. Its names are plain data, or handles whose
+calls are messages; modules and builtins are the tests' own, by the names that the tests use.
+"""
+
 import importlib
 import re
 import socket
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from evalsuite.sandbox import codec
+from evalsuite.sandbox.program import Outcome
 from evalsuite.sandbox.proxy import Asker, Proxy, Stop
-from evalsuite.sandbox.reports import TESTS, report
+from evalsuite.sandbox.reports import report
+from evalsuite.sandbox.script import (
+    BUILTINS,
+    compiled,
+    compiled_for,
+    names_bound,
+    names_used,
+    tested_builtin,
+)
 
 _LOOK_UP_BY_TEXT = {"eval", "exec", "globals", "locals", "vars"}
 _REACH_INTO_THE_PROCESS = {
@@ -25,90 +36,95 @@ _REACH_INTO_THE_PROCESS = {
     "stdin",
     "stdout",
 }
+_MODULES = {name: name for name in sys.stdlib_module_names} | {"numpy": "numpy", "np": "numpy"}
+"""What the tests may mean by a name that they use as a module and do not import themselves."""
 
 
-def judge(tests: str, candidate: socket.socket, stop: Stop) -> NoReturn:
+def judge(
+    tests: str, entry_point: str, candidate: socket.socket, started: Callable[[], None], stop: Stop
+) -> NoReturn:
     """Run `tests` against a candidate's process, and `stop` with the outcome.
 
     Besides an Outcome it may be `gone` (the candidate's process ended), `inseparable` (the tests need to be in the
-    candidate's process) or `broken` (the tests do not compile).
+    candidate's process) or `broken` (the tests do not compile). `started` is called before the candidate is heard:
+    from there on, its answers are what can end this process.
     """
     ask = Asker(candidate, stop)
     try:
-        script = compile(tests, TESTS, "exec", dont_inherit=True, optimize=0)
+        script = compiled(tests)
+        names = set(names_used(script))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
         stop("broken", f"{type(broken).__name__}: {broken}")
-    names = set(_names(script))
     if names & _REACH_INTO_THE_PROCESS:
         stop("inseparable", f"the tests use {', '.join(sorted(names & _REACH_INTO_THE_PROCESS))}")
+    started()
     module = types.ModuleType("tests")
     error: BaseException | None = None
     try:
         ask.answer()  # Its code has run.
-        vars(module).update(_candidates_names(ask, script, names, tests))
+        known = _candidates_names(ask, names, tests)
+        builtin = tested_builtin(entry_point, known, _testable(known) - names_bound(script))
+        if builtin:
+            script, name = compiled_for(tests, builtin)
+            vars(module)[name] = known[builtin]
+        vars(module).update((name, value) for name, value in known.items() if name not in BUILTINS)
         exec(script, vars(module))
     except BaseException as raised:
         error = raised
-    told = report(error, tests)
+    try:
+        told = report(error, tests)
+    except BaseException:  # Without memory for a sentence.
+        told = {"outcome": Outcome.MEMORY.value, "detail": "MemoryError"}
     stop(told["outcome"], told["detail"])
 
 
-def _candidates_names(ask: Asker, script: types.CodeType, used: set[str], tests: str) -> dict[str, Any]:
-    """What the candidate calls by a name that the tests use."""
-    wanted = used | set(ask.plainly({"do": "public"})["value"]) if used & _LOOK_UP_BY_TEXT else used
+def _candidates_names(ask: Asker, used: set[str], tests: str) -> dict[str, Any]:
+    """What the candidate calls by a name that the tests use: plain data, or a handle."""
+    wanted = used | _public(ask) if used & _LOOK_UP_BY_TEXT else used
     # No name of the interpreter's own: `__builtins__` would change what the tests mean.
     wanted = {name for name in wanted if not name.startswith("__")}
     told = ask.plainly({"do": "names", "of": sorted(wanted)})["value"]
-    values = {name: _value(ask, name, told[name], tests) for name in sorted(wanted) if name in told}
-    known = {name: value for name, value in values.items() if value is not None}
-    shadowing = known.keys() & set(dir(builtins))
-    if shadowing:
-        # Builtins stay the tests' own. But where nothing else could be what is tested, a task that asks for a
-        # function called `sum` gets the candidate's.
-        others = known.keys() - shadowing - _bound(script)
-        if any(not isinstance(known[name], types.ModuleType) for name in others):
-            known = {name: value for name, value in known.items() if name not in shadowing}
-    return known
+    if type(told) is not dict:
+        ask.stop("violation", "no values for names")
+    return {name: _value(ask, name, told[name], tests) for name in sorted(wanted) if name in told}
 
 
-def _bound(script: types.CodeType) -> set[str]:
-    """The names that the tests themselves give a value at top level."""
-    return {step.argval for step in dis.get_instructions(script) if step.opname == "STORE_NAME"}
+def _public(ask: Asker) -> set[str]:
+    names = ask.plainly({"do": "public"})["value"]
+    if type(names) is not list or not all(type(name) is str for name in names):
+        ask.stop("violation", "no list of names")
+    return set(names)
 
 
-def _names(script: types.CodeType) -> Iterator[str]:
-    """The names of globals and attributes in a script and in its functions."""
-    yield from script.co_names
-    for constant in script.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+def _value(ask: Asker, name: str, told: codec.Json, tests: str) -> Any:
+    """What stands for one of the candidate's names.
 
-
-def _value(ask: Asker, name: str, named: codec.Json, tests: str) -> Any:
-    """What stands for one of the candidate's names; None for what is left undefined.
-
-    A module is the tests' own copy, and what the candidate puts in the place of one that the tests use as a module
-    is ignored: otherwise `math.isclose(result, expected)` would ask the candidate.
+    What the candidate has in the place of a module that the tests use is ignored, and the tests get their own:
+    otherwise `math.isclose(result, expected)` would ask the candidate.
     """
-    if type(named) is not dict:
-        ask.stop("violation", f"no value for the name {name}")
-    if "module" in named:
+    value = ask.decoded(told)
+    if isinstance(value, Proxy) and name in _MODULES and _used_as_module(name, tests):
         ask.candidate_names_modules = True
-        return _imported(named["module"], named.get("name"))
-    value = ask.decoded(named.get("value"))
-    if isinstance(value, Proxy) and name in _MODULES and not re.search(rf"\b{name}\s*\(", tests):
-        return _imported(_MODULES[name], None)
+        return _own_module(_MODULES[name])
     return value
 
 
-_MODULES = {name: name for name in sys.stdlib_module_names} | {"numpy": "numpy", "np": "numpy"}
+def _used_as_module(name: str, tests: str) -> bool:
+    uses = set(re.findall(rf"(?<![.\w]){name}\s*([.(])", tests))
+    return uses == {"."}
 
 
-def _imported(module: str, name: str | None) -> Any:
-    if str(module).partition(".")[0] not in _MODULES.values():
-        return None
+def _testable(known: dict[str, Any]) -> set[str]:
+    """The names that could be what the tests are about."""
+    return {
+        name
+        for name, value in known.items()
+        if name not in BUILTINS and not isinstance(value, types.ModuleType)
+    }
+
+
+def _own_module(name: str) -> types.ModuleType:
     try:
-        found = importlib.import_module(module)
-        return found if name is None else getattr(found, name)
-    except (ImportError, AttributeError, TypeError, ValueError):
-        return None
+        return importlib.import_module(name)
+    except ImportError:
+        return types.ModuleType(name)

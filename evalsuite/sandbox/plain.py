@@ -1,7 +1,9 @@
 """The types that travel between processes as plain data, and what each is made of."""
 
 import datetime
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+import operator
+import re
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
@@ -22,8 +24,19 @@ SINGLETONS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
 
 @cache
 def named_tuple(name: str, fields: tuple[str, ...]) -> type:
-    """A type like the candidate's; raises ValueError for what cannot be a field."""
-    return namedtuple(name, fields)
+    """A type like the candidate's; raises ValueError for what cannot be a field.
+
+    Made without `collections.namedtuple`, which compiles a text that it makes of the fields.
+    """
+    if not all(field.isidentifier() and not field.startswith("_") for field in fields):
+        raise ValueError("no field's name")
+    by_name = {field: property(operator.itemgetter(place)) for place, field in enumerate(fields)}
+    return type(name, (tuple,), {"__slots__": (), "_fields": fields, "__repr__": _as_named_tuple, **by_name})
+
+
+def _as_named_tuple(value: Any) -> str:
+    parts = ", ".join(f"{field}={part!r}" for field, part in zip(value._fields, value, strict=False))
+    return f"{type(value).__name__}({parts})"
 
 
 def _pairs(values: Any) -> list[tuple[Any, Any]]:
@@ -99,7 +112,7 @@ READERS: dict[type, Callable[[list[Any]], Any]] = {
     range: lambda parts: range(*parts),
     slice: lambda parts: slice(*parts),
     Decimal: lambda parts: Decimal(parts[0]),
-    Fraction: lambda parts: Fraction(*parts),
+    Fraction: lambda parts: Fraction(*map(operator.index, parts)),
     datetime.datetime: lambda parts: datetime.datetime.fromisoformat(parts[0]),
     datetime.date: lambda parts: datetime.date.fromisoformat(parts[0]),
     datetime.time: lambda parts: datetime.time.fromisoformat(parts[0]),
@@ -139,6 +152,10 @@ BASES: list[tuple[type, Callable[[Any], Any]]] = [
 """The content of an instance of a subclass, past any method that it overrides."""
 
 
+_NUMBERS_OR_TEXT = re.compile(r"[<>|=][biufcSU]\d+")
+"""How numpy spells the data types of numbers, truth values and text."""
+
+
 def numpy_parts(value: Any) -> dict[str, Any] | None:
     """An array or scalar of numbers, truth values or text; None for other objects of numpy."""
     import numpy as np
@@ -156,8 +173,8 @@ def numpy_value(dtype: str, shape: list[int], content: str, scalar: bool) -> Any
     """What `numpy_parts` took apart; raises ValueError or TypeError."""
     import numpy as np
 
+    if not _NUMBERS_OR_TEXT.fullmatch(dtype):
+        raise ValueError("an array of something else than numbers or text")
     kind = np.dtype(dtype)
-    if kind.kind not in "biufcSU":
-        raise ValueError(f"an array of {dtype}")
     array = np.frombuffer(bytes.fromhex(content), dtype=kind).reshape(shape).copy()
     return array[()] if scalar else array

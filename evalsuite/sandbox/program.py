@@ -34,7 +34,7 @@ class Program:
     """The candidate. It runs as a module of its own, and not as `__main__`."""
     tests: str
     """A script that runs against the candidate's top-level names. A name that the tests define themselves, and
-    every builtin, is theirs; any other comes from the candidate."""
+    every builtin but the entry point, is theirs; any other comes from the candidate."""
     mode: Mode = "auto"
     """`compare`: the tests run in another process than the candidate and see its values as plain data.
     `token`: both in one process. `auto`: compare, unless what the tests do with the candidate cannot cross
@@ -43,6 +43,8 @@ class Program:
     """CPU time that the candidate's process may use; see `evalsuite.sandbox.limits`."""
     memory_mb: int = 1024
     """Address space beyond that of an idle interpreter, in MiB."""
+    entry_point: str = ""
+    """The function that the tests call, where that is known: the one name of a builtin that may be the candidate's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ class Verdict:
 
 class SandboxFailed(Exception):
     """A program that got no verdict, through no fault of its own. Counted, never scored."""
+
+
+class Inseparable(SandboxFailed):
+    """Tests that hand over what cannot leave their process, in mode `compare`."""
 
 
 class SandboxUnavailable(UserError):

@@ -9,6 +9,12 @@ from evalsuite.sandbox import codec, link
 
 Stop = Callable[[str, str], NoReturn]
 
+_EXCEPTIONS = {
+    name: kind
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, BaseException)
+}
+
 
 class Asker:
     """Asks the candidate's process; ends the tests, past any `except` of theirs, where no answer comes."""
@@ -18,8 +24,8 @@ class Asker:
         self._candidate = candidate
         self.stop = stop
         self.candidate_names_modules = False
-        """Whether a name of the tests means what the candidate says that it imports: then what cannot be handed over
-        may be the candidate's doing, and is no reason to believe that the tests need its process."""
+        """Whether a name of the tests means a module because the candidate has one by that name: then what cannot be
+        handed over may be the candidate's doing, and is no reason to believe that the tests need its process."""
 
     def __call__(self, verb: str, target: Any, *arguments: Any, **keywords: Any) -> Any:
         """The value of a verb on one of the candidate's objects, or the exception that it raises there."""
@@ -142,7 +148,7 @@ class Proxy:
         return hash(self._number)
 
     def __instancecheck__(self, value: object) -> bool:
-        return isinstance(value, Proxy) and self._ask("is_instance", self, value)
+        return self._ask("is_instance", self, value)
 
 
 def _identify(value: Any) -> codec.Json:
@@ -153,9 +159,7 @@ def _identify(value: Any) -> codec.Json:
 
 def _exception(answer: codec.Json) -> BaseException:
     """The builtin exception of an answer, with what the candidate's process `told`: its name and its text."""
-    kind = getattr(builtins, str(answer["raised"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        raise codec.Malformed("no exception")
+    kind = _EXCEPTIONS.get(str(answer["raised"]), Exception)
     arguments = answer.get("args")
     try:
         error = kind(answer["text"]) if arguments is None else kind(*codec.Decoder(_nothing)(arguments))

@@ -213,8 +213,14 @@ def _candidate() -> None:
 
 def _judge() -> None:
     channel = socket.socket(fileno=_FIRST)
-    tests = link.receive(channel)["tests"]
-    judge.judge(tests, socket.socket(fileno=_SECOND), _stop(channel))
+    sent = link.receive(channel)
+
+    def started() -> None:
+        link.send(channel, {"started": True})
+
+    judge.judge(
+        sent["tests"], sent["entry_point"], socket.socket(fileno=_SECOND), started, _stop(channel)
+    )
 
 
 def _together() -> None:

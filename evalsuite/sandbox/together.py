@@ -8,11 +8,20 @@ functions), and, if it was written against this very module, it can take the tes
 
 import builtins
 import socket
-from typing import NoReturn
+from types import CodeType, ModuleType
+from typing import Any, NoReturn
 
 from evalsuite.sandbox import candidate, link
 from evalsuite.sandbox.proxy import Stop
-from evalsuite.sandbox.reports import TESTS, report
+from evalsuite.sandbox.reports import report
+from evalsuite.sandbox.script import (
+    BUILTINS,
+    compiled,
+    compiled_for,
+    names_bound,
+    names_used,
+    tested_builtin,
+)
 
 
 def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
@@ -29,8 +38,22 @@ def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
         sent = link.receive(channel)
         token, tests = sent["token"], sent["tests"]
         vars(builtins).update(names)
-        exec(compile(tests, TESTS, "exec", dont_inherit=True, optimize=0), vars(module))
+        script, known = _script(tests, sent["entry_point"], vars(module))
+        exec(script, known)
     except BaseException as raised:
         error = raised
     told = report(error, tests)
     stop(told["outcome"], told["detail"] if error else token)
+
+
+def _script(tests: str, entry_point: str, defined: dict[str, Any]) -> tuple[CodeType, dict[str, Any]]:
+    """The tests, and the names in which they run: the candidate's, but for those of builtins as in mode `compare`."""
+    script = compiled(tests)
+    names = {name: value for name, value in defined.items() if name not in BUILTINS}
+    used = set(names_used(script))
+    others = {name for name, value in names.items() if name in used and not isinstance(value, ModuleType)}
+    builtin = tested_builtin(entry_point, used & defined.keys(), others - names_bound(script))
+    if builtin:
+        script, name = compiled_for(tests, builtin)
+        names[name] = defined[builtin]
+    return script, names

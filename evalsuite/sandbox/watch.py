@@ -1,17 +1,23 @@
-"""Watching over the processes of one program: CPU time, sleep, and their end."""
+"""Watching over the processes of one program: CPU time, sleep, and their end.
+
+A process that computes less than it could is asleep for the rest of the time. What it could is measured: a busy
+machine gives a process that wants to compute little of the clock's time, and takes none of its right to go on.
+"""
 
 import os
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evalsuite.sandbox.limits import idle_seconds
 
 _TICK = 0.5
-_BUSY = 0.01
-"""Share of a core below which a program is asleep: a loaded machine gives a waiting process more."""
+_BUSY = 0.5
+"""Share of a core from which on a program counts as awake all the time, so that its CPU limit ends it soon enough."""
+_PROBE = 0.02
+"""CPU seconds that the watcher burns to see how much of a core there is to have: several turns of the scheduler."""
 
 
 class HungUp(Exception):
@@ -48,8 +54,8 @@ class Child:
 def watch(children: Sequence[Child], caller: int) -> None:
     """Return when the first of `children` has ended, or had to be ended; the others may still run.
 
-    A child over its CPU time is killed: the others notice. All are killed when none of them has run for
-    `idle_seconds`. Raises HungUp when the descriptor `caller` says so.
+    A child over its CPU time is killed: the others notice. All are killed when they have been asleep for
+    `idle_seconds`, in one piece or in naps. Raises HungUp when the descriptor `caller` says so.
     """
     poll = select.poll()
     poll.register(caller, select.POLLHUP | select.POLLRDHUP)
@@ -69,13 +75,32 @@ def watch(children: Sequence[Child], caller: int) -> None:
             elif child.cpu() > child.limit:
                 child.kill("cpu")
         now, total = time.monotonic(), sum(child.cpu() for child in children)
-        if total - used < _BUSY * (now - then):
-            asleep += now - then
-        used, then = total, now
+        if now - then >= _TICK / 2:  # Over less, the clocks say little.
+            asleep += asleep_for(total - used, now - then)
+            used, then = sum(child.cpu() for child in children), time.monotonic()
         if asleep > min(idle_seconds(child.limit) for child in children):
             for child in children:
                 child.kill("idle")
             asleep = 0.0
+
+
+def asleep_for(cpu: float, wall: float, share: Callable[[], float] | None = None) -> float:
+    """Of `wall` seconds in which processes have used `cpu` seconds, those in which they did not want to compute.
+
+    Args:
+        share: measures the share of a core that a process gets which wants all of it; asked only where it matters.
+    """
+    if cpu >= _BUSY * wall:
+        return 0.0
+    return max(0.0, wall - cpu / (share or available_share)())
+
+
+def available_share() -> float:
+    """Share of a core that this process gets while it computes."""
+    began, used = time.monotonic(), time.thread_time()
+    while time.thread_time() - used < _PROBE:
+        pass
+    return min(1.0, (time.thread_time() - used) / (time.monotonic() - began))
 
 
 def reap(child: Child) -> tuple[int, float]:

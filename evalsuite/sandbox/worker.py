@@ -13,7 +13,7 @@ from typing import Any
 
 from evalsuite.sandbox import codec, link
 from evalsuite.sandbox.limits import idle_seconds
-from evalsuite.sandbox.program import Outcome, Program, SandboxFailed, Verdict
+from evalsuite.sandbox.program import Inseparable, Outcome, Program, SandboxFailed, Verdict
 from evalsuite.sandbox.reports import TESTS, ended, one_line
 
 START_SECONDS = 60.0
@@ -103,7 +103,7 @@ class Worker:
             self.start()
             try:
                 return self._judged(program, "token" if program.mode == "token" else "compare")
-            except _NeedOneProcess:
+            except Inseparable:
                 if program.mode == "compare":
                     raise
                 return self._judged(program, "token")
@@ -121,9 +121,11 @@ class Worker:
         with channel:
             channel.settimeout(patience)
             if mode == "token":
-                report = _conversation(channel, program.tests, token)
+                report = _conversation(channel, program, token)
             else:
-                report = _exchange(channel, {"tests": program.tests})
+                report = _exchange(channel, _tests_of(program))
+                started = report == {"started": True}
+                report = _next_report(channel) if started else report
         assert self._socket is not None
         self._socket.settimeout(_PATIENCE)
         told = self._receive()
@@ -133,6 +135,8 @@ class Worker:
             raise SandboxFailed(told.get("failed", "a process could not be confined"))
         if mode == "token":
             return _verdict_of_token(program, report, told["ends"][0], token)
+        if not started:
+            raise SandboxFailed(f"the tests did not start: {ended(told['ends'][0]['status'])[1]}")
         return _verdict_of_tests(program, report, *told["ends"])
 
     def _hand_over(self, program: Program, mode: str) -> socket.socket:
@@ -174,37 +178,42 @@ class Worker:
         return json.loads(data)
 
 
-class _NeedOneProcess(SandboxFailed):
-    """Tests that mode `compare` cannot run."""
+def _tests_of(program: Program) -> dict[str, Any]:
+    return {"tests": program.tests, "entry_point": program.entry_point}
 
 
 def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any] | None:
     """Send a message, and receive one; None where the other side ends without one or writes what is none."""
     try:
         link.send(channel, message)
-        return _report(channel)
     except link.Closed:
         return None
     except TimeoutError:
         raise SandboxFailed("the sandbox's process does not answer") from None
     except ValueError as error:
         raise SandboxFailed(f"the tests are too large: {error}") from None
+    return _next_report(channel)
 
 
-def _conversation(channel: socket.socket, tests: str, token: str) -> dict[str, Any] | None:
-    """As `_exchange`; tests and token are sent when the program says that its code has run."""
+def _next_report(channel: socket.socket) -> dict[str, Any] | None:
+    """What the other side says next; None where it ends without a word."""
     try:
-        compile(tests, TESTS, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        raise SandboxFailed(f"the tests do not compile: {error}") from None
-    try:
-        report = _report(channel)
+        return _report(channel)
     except link.Closed:
         return None
     except TimeoutError:
         raise SandboxFailed("the sandbox's process does not answer") from None
+
+
+def _conversation(channel: socket.socket, program: Program, token: str) -> dict[str, Any] | None:
+    """As `_exchange`; tests and token are sent when the program says that its code has run."""
+    try:
+        compile(program.tests, TESTS, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise SandboxFailed(f"the tests do not compile: {error}") from None
+    report = _next_report(channel)
     if report == {"defined": True}:
-        return _exchange(channel, {"tests": tests, "token": token})
+        return _exchange(channel, _tests_of(program) | {"token": token})
     return report
 
 
@@ -219,7 +228,7 @@ def _report(channel: socket.socket) -> dict[str, Any]:
 def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
     """What the tests' process may say before the candidate is asked anything, whose process then ends unconfined."""
     if report.get("outcome") == "inseparable":
-        raise _NeedOneProcess(str(report.get("detail")))
+        raise Inseparable(str(report.get("detail")))
     if report.get("outcome") == "broken":
         raise SandboxFailed(f"the tests do not compile: {report.get('detail')}")
 
@@ -227,7 +236,10 @@ def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
 def _verdict_of_tests(
     program: Program, report: dict[str, Any] | None, tests: dict[str, Any], candidate: dict[str, Any]
 ) -> Verdict:
-    """Of mode `compare`, where the report comes from a process that the candidate cannot touch."""
+    """Of mode `compare`, where the report comes from a process that the candidate cannot touch.
+
+    Tests that end without a report after they have started end by what the candidate's answers made of them.
+    """
     outcome, detail = _timed_out(program, candidate) or (None, "")
     if outcome is None and tests["killed"] in ("cpu", "idle"):
         outcome, detail = Outcome.TIMEOUT, "the tests did not end"
@@ -238,8 +250,15 @@ def _verdict_of_tests(
         elif told in set(Outcome):
             outcome = Outcome(told)
         else:
-            raise SandboxFailed(f"the tests' process ended without a report: {ended(tests['status'])[1]}")
+            outcome, detail = _of_tests_process(tests["status"])
     return Verdict(outcome, one_line(detail), "compare", candidate["cpu"])
+
+
+def _of_tests_process(status: int) -> tuple[Outcome, str]:
+    outcome, detail = ended(status)
+    if outcome is Outcome.MEMORY:
+        return outcome, f"the tests' process, by the program's answers: {detail}"
+    return Outcome.ERROR, f"the program's answers ended the tests' process: {detail}"
 
 
 def _verdict_of_token(

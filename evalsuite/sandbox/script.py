@@ -1,0 +1,74 @@
+"""The tests as a script: which names they use, and which builtin's name means the candidate's function."""
+
+import ast
+import builtins
+import dis
+from collections.abc import Collection, Iterator
+from types import CodeType
+from typing import Any
+
+from evalsuite.sandbox.reports import TESTS
+
+BUILTINS = frozenset(dir(builtins))
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def compiled(tests: str | ast.Module) -> CodeType:
+    """Raises SyntaxError, ValueError, RecursionError or MemoryError for what is no script."""
+    return compile(tests, TESTS, "exec", dont_inherit=True, optimize=0)
+
+
+def names_used(script: CodeType) -> Iterator[str]:
+    """Names of globals and attributes in a script and in its functions."""
+    yield from script.co_names
+    for constant in script.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_used(constant)
+
+
+def names_bound(script: CodeType) -> set[str]:
+    """Names that the script itself gives a value at top level."""
+    return {step.argval for step in dis.get_instructions(script) if step.opname == "STORE_NAME"}
+
+
+def tested_builtin(entry_point: str, known: Collection[str], others: Collection[str]) -> str:
+    """The one builtin's name that means the candidate's function; empty where there is none.
+
+    Args:
+        entry_point: the function that the tests are about; empty where nobody has said so.
+        known: the names in use that the candidate defines.
+        others: those of them that are no builtin's and could be what is tested.
+    """
+    shadowing = BUILTINS.intersection(known)
+    if entry_point:
+        return entry_point if entry_point in shadowing else ""
+    return next(iter(shadowing)) if len(shadowing) == 1 and not others else ""
+
+
+def compiled_for(tests: str, builtin: str) -> tuple[CodeType, str]:
+    """The script with the candidate's function in place of `builtin`, and the name by which it asks for it.
+
+    Only uses outside of functions mean the candidate's, so that helpers of the tests go on calling the builtin; where
+    there are no such uses, all do.
+    """
+    tree = ast.parse(tests, TESTS)
+    uses = list(_uses(_outside_functions(tree), builtin)) or list(_uses(ast.walk(tree), builtin))
+    name = f"{builtin} of the candidate"  # No identifier, so that no other code of the tests means it.
+    for use in uses:
+        use.id = name
+    return compiled(tree), name
+
+
+def _uses(nodes: Iterator[ast.AST], name: str) -> Iterator[ast.Name]:
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+            yield node
+
+
+def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
+    waiting: list[Any] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            waiting += ast.iter_child_nodes(node)
