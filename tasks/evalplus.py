@@ -1,28 +1,20 @@
 """HumanEval+ and MBPP+ as EvalPlus releases them: inputs, and a solution that says what is right for each.
 
 Tests made of these files call the candidate on every input and compare with what the reference solution returns,
-by the rules of evalplus 0.3.1 (`_evalplus_check.py`). `base` are the inputs of the original benchmark, `plus` those
+by our own rules (`plus_check.py`). `base` are the inputs of the original benchmark, `plus` those
 and EvalPlus's own: its leaderboard counts an answer as right by plus only if it is right by both.
 """
 
+import re
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from evalsuite.data.refs import DatasetRef, Pin, Release
+from evalsuite.scoring.plus_tests import comparing_script
 from evalsuite.task import Task
 from evalsuite.types import CodeProblem, Row
 
-RULES = {
-    "find_zero": "a_root",
-    "digit_distance_nums": "digits_apart",
-    "surface_Area": "pyramid_surface",
-    **dict.fromkeys(("check_str", "text_match_three", "text_starta_endb"), "found_or_not"),
-    **dict.fromkeys(("similar_elements", "find_char_long", "common_in_nested_lists"), "equal_sets"),
-    **dict.fromkeys(("extract_singly", "larg_nnum", "find_dissimilar", "Diff"), "equal_sets"),
-}
-"""Entry points of which another result than an equal one is right (evalplus 0.3.1, eval/_special_oracle.py)."""
+_REFERENCE = "reference_solution"
 
 Shape = Callable[[Any], Any]
 """Gives a value from JSON the types that JSON has lost."""
@@ -93,27 +85,16 @@ def _problem(row: Row, shape: Shape) -> CodeProblem:
 
 
 def _script(row: Row, solution: str, inputs: list[Any]) -> str:
-    """The candidate's function gets another name before the reference solution takes its own."""
+    """The reference solution gets another name, so that the entry point's is the candidate's."""
     name, atol = row["entry_point"], float(row["atol"])
-    return "\n".join(
-        (
-            f"candidate_under_test = {name}",
-            solution,
-            _check(),
-            "inf, nan = math.inf, math.nan",
-            f"agrees_on_all(candidate_under_test, {name}, {inputs!r}, {atol!r}, {RULES.get(name, '')!r})",
-        )
+    solution = re.sub(rf"(?<![.\w]){name}\b", _REFERENCE, solution)
+    return comparing_script(
+        f"{solution}\ninf, nan = float('inf'), float('nan')", name, _REFERENCE, repr(inputs), atol
     )
 
 
-@cache
-def _check() -> str:
-    """Read as text: it is not run here, and imports numpy."""
-    return Path(__file__).with_name("_evalplus_check.py").read_text("utf-8")
-
-
 def _task(name: str, title: str, data: DatasetRef, question: Callable[[Row], CodeProblem]) -> Task:
-    return Task(name, title, data, "test", question, chance=None, comparability=1)
+    return Task(name, title, data, "test", question, chance=None, comparability=2)
 
 
 _COLUMNS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")

@@ -3,7 +3,10 @@
 Finish a function from its signature and docstring. HumanEval+ asks the same with many more tests.
 """
 
+import re
+
 from evalsuite.data.refs import DatasetRef, Pin
+from evalsuite.scoring.plus_tests import compared_script
 from evalsuite.task import Task
 from evalsuite.types import CodeProblem, Row
 
@@ -11,19 +14,35 @@ _COLUMNS = ("task_id", "prompt", "canonical_solution", "entry_point", "test")
 
 _SWAPPED = "_poly(*candidate(*inp), inp)"
 """What the plus test of HumanEval/32 checks: a root is taken for a polynomial, so no right answer passes."""
-_MENDED = "abs(_poly(*inp, candidate(*inp)))"
 
 
 def humaneval(row: Row) -> CodeProblem:
-    return CodeProblem(row["prompt"], _solution(row), {"base": _script(row)}, row["entry_point"])
+    """`base` are the tests as published, `own_helpers` the same with the prompt's other functions in them: otherwise
+    a candidate that changes these changes the tests.
+    """
+    published = _script(row)
+    tests = {"base": published, "own_helpers": f"{_helpers(row, published)}{published}"}
+    return CodeProblem(row["prompt"], _solution(row), tests, row["entry_point"])
 
 
 def humaneval_plus(row: Row) -> CodeProblem:
-    """`plus` are the tests as published, `plus_mended` the same with the one that no answer passes put right."""
+    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own rules."""
     published = _script(row)
-    tests = {"plus": published, "plus_mended": published.replace(_SWAPPED, _MENDED)}
+    compared = compared_script(row["test"], row["entry_point"])
     unpassable = ("plus",) if _SWAPPED in published else ()
+    tests = {"plus": published, "plus_compared": compared}
     return CodeProblem(row["prompt"], _solution(row), tests, row["entry_point"], unpassable)
+
+
+def _helpers(row: Row, tests: str) -> str:
+    """The functions of the prompt that the tests use besides the entry point, with what they need."""
+    parts = re.split(r"^(?=def )", row["prompt"], flags=re.MULTILINE)
+    used = [
+        part
+        for part in parts[1:]
+        if (name := part[4:].partition("(")[0]) != row["entry_point"] and re.search(rf"\b{name}\(", tests)
+    ]
+    return parts[0] + "".join(used) if used else ""
 
 
 def _solution(row: Row) -> str:
@@ -48,7 +67,7 @@ TASKS = [
         split="test",
         question=humaneval,
         chance=None,
-        comparability=1,
+        comparability=2,
     ),
     Task(
         name="humaneval_plus",
@@ -61,6 +80,6 @@ TASKS = [
         split="test",
         question=humaneval_plus,
         chance=None,
-        comparability=1,
+        comparability=2,
     ),
 ]

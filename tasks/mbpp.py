@@ -4,6 +4,7 @@ Write a function from one sentence and an example of its use. MBPP+ has many mor
 """
 
 from evalsuite.data.refs import DatasetRef, Pin
+from evalsuite.scoring.plus_tests import compared_script, published_entry_point
 from evalsuite.task import Task
 from evalsuite.types import CodeProblem, Row
 
@@ -18,8 +19,14 @@ def mbpp_sanitized(row: Row) -> CodeProblem:
 
 
 def mbpp_plus(row: Row) -> CodeProblem:
-    tests = _tests(row, *row["test_imports"])
-    return CodeProblem(row["prompt"], _solution(row), tests | {"plus": row["test"]})
+    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own rules."""
+    published = row["test"]
+    entry_point = published_entry_point(published)
+    tests = _tests(row, *row["test_imports"]) | {
+        "plus": published,
+        "plus_compared": compared_script(published, entry_point),
+    }
+    return CodeProblem(row["prompt"], _solution(row), tests, entry_point)
 
 
 def _solution(row: Row) -> str:
@@ -73,7 +80,7 @@ TASKS = [
         split="test",
         question=mbpp_sanitized,
         chance=None,
-        comparability=1,
+        comparability=2,
     ),
     Task(
         name="mbpp_plus",
@@ -86,6 +93,6 @@ TASKS = [
         split="test",
         question=mbpp_plus,
         chance=None,
-        comparability=1,
+        comparability=2,
     ),
 ]

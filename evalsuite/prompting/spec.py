@@ -222,12 +222,15 @@ class CodeRun(_Strict):
 
     program: str = "{{ text }}"
     """Template of the program: sees text, stem, entry_point and row."""
-    sanitize: Literal["no", "evalplus", "nvidia"] = "no"
-    """EvalPlus 0.3.1's sanitiser, or nvidia-lm-eval 25.5's edit of it, on the program."""
+    sanitize: Literal["no", "evalplus", "nvidia", "python"] = "no"
+    """How the program is found in the text: EvalPlus 0.3.1's sanitiser, nvidia-lm-eval 25.5's edit of it, or our own,
+    which keeps what Python would run."""
     reachable: bool = False
     """The sanitiser keeps only what the entry point reaches."""
     tests: str = "base"
     """Which of the problem's tests decide pass@k; `base_pass@k` is always the base tests'."""
+    base_too: bool = False
+    """pass@k asks for the base tests, too, as EvalPlus's leaderboard does."""
     seconds: float = Field(default=3.0, gt=0)
     """Least time limit of a program; grows with the time that the reference solution takes here."""
 

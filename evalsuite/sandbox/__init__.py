@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from evalsuite.sandbox.limits import cpu_limit
     from evalsuite.sandbox.pool import Sandbox, open_sandbox
     from evalsuite.sandbox.program import (
+        Inseparable,
         Outcome,
         Program,
         SandboxFailed,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "Inseparable": "program",
     "Outcome": "program",
     "Program": "program",
     "Sandbox": "pool",
@@ -28,6 +30,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Inseparable",
     "Outcome",
     "Program",
     "Sandbox",

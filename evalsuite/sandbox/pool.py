@@ -11,7 +11,14 @@ from queue import SimpleQueue
 
 from evalsuite.sandbox import limits, tiers
 from evalsuite.sandbox.folder import empty
-from evalsuite.sandbox.program import Program, SandboxFailed, SandboxUnavailable, Tier, Verdict
+from evalsuite.sandbox.program import (
+    Inseparable,
+    Program,
+    SandboxFailed,
+    SandboxUnavailable,
+    Tier,
+    Verdict,
+)
 from evalsuite.sandbox.worker import Worker
 
 OnDone = Callable[[int], None]
@@ -31,7 +38,8 @@ class Sandbox:
     def run(
         self, programs: Sequence[Program], on_done: OnDone | None = None
     ) -> list[Verdict | SandboxFailed]:
-        """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place.
+        """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place (Inseparable
+        at once, as no other try would help).
 
         Args:
             on_done: told how many programs are done each time that one more is.
@@ -40,7 +48,7 @@ class Sandbox:
 
         def verdict(program: Program) -> Verdict | SandboxFailed:
             told = self._verdict(program)
-            if isinstance(told, SandboxFailed):
+            if isinstance(told, SandboxFailed) and not isinstance(told, Inseparable):
                 told = self._verdict(program)
             counted()
             return told
@@ -54,8 +62,9 @@ class Sandbox:
         floor: float = limits.FLOOR_SECONDS,
         factor: float = limits.FACTOR,
         most: float = 60.0,
-    ) -> list[float | SandboxFailed]:
-        """CPU seconds for the programs of each problem: max(floor, factor x what its reference solution uses here).
+    ) -> list[Program | SandboxFailed]:
+        """The references as they passed, to put others' code into: with their mode, and with a limit of CPU time of
+        max(floor, factor x what the reference uses here).
 
         Args:
             references: solutions that pass, each with the tests of its problem; their own limits are ignored.
@@ -63,12 +72,12 @@ class Sandbox:
         """
         verdicts = self.run([replace(reference, cpu_seconds=most) for reference in references])
         return [
-            limits.cpu_limit(verdict.cpu_seconds, floor, factor)
+            _as_it_passed(reference, verdict, limits.cpu_limit(verdict.cpu_seconds, floor, factor))
             if isinstance(verdict, Verdict) and verdict.passed
             else verdict
             if isinstance(verdict, SandboxFailed)
             else SandboxFailed(f"the reference solution does not pass: {verdict.outcome}, {verdict.detail}")
-            for verdict in verdicts
+            for reference, verdict in zip(references, verdicts, strict=True)
         ]
 
     def _verdict(self, program: Program) -> Verdict | SandboxFailed:
@@ -79,6 +88,11 @@ class Sandbox:
             return failure
         finally:
             self._idle.put(worker)
+
+
+def _as_it_passed(reference: Program, verdict: Verdict, limit: float) -> Program:
+    """In its mode, so that no other program chooses to share a process with these tests."""
+    return replace(reference, mode="token" if verdict.mode == "token" else "compare", cpu_seconds=limit)
 
 
 class _Counter:

@@ -218,9 +218,7 @@ def _judge() -> None:
     def started() -> None:
         link.send(channel, {"started": True})
 
-    judge.judge(
-        sent["tests"], sent["entry_point"], socket.socket(fileno=_SECOND), started, _stop(channel)
-    )
+    judge.judge(sent["tests"], sent["entry_point"], socket.socket(fileno=_SECOND), started, _stop(channel))
 
 
 def _together() -> None:

@@ -3,11 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import CodeRun, PromptSpec
 from evalsuite.prompting.templates import compile_template
-from evalsuite.sandbox import Outcome, Program, Sandbox, SandboxFailed, Tier, Verdict, open_sandbox
+from evalsuite.sandbox import (
+    Inseparable,
+    Outcome,
+    Program,
+    Sandbox,
+    SandboxFailed,
+    Tier,
+    Verdict,
+    open_sandbox,
+)
 from evalsuite.sandbox.program import Mode
 from evalsuite.scoring.verdict import Options, Scored, TextVerdict, generated_texts
 from evalsuite.scoring.workers import ScorerFailed, call_all
@@ -17,8 +27,10 @@ FACTOR = 4.0
 """Time limit of a program as a multiple of what the reference solution takes (evalplus 0.3.1, config.py)."""
 MEMORY_MB = 4096
 """Memory of a program (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than one GiB."""
-SANITIZER_SECONDS = 60.0
-"""For one text: twice what 700 lines of a model that goes in circles were seen to take."""
+SANITIZER_SECONDS = 20.0
+"""CPU time for one text; a megabyte takes a few seconds. A text that takes longer is run as it stands."""
+_SANITIZER_HUNG = 600.0
+"""Seconds on the clock after which the process that sanitises counts as hung, however busy the machine is."""
 
 Attempt = tuple[Sample, str]
 """A document and one of the texts that it was answered with."""
@@ -28,11 +40,13 @@ Ended = Verdict | SandboxFailed
 def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
     """Runs all programs of a task; raises UserError where no sandbox works.
 
-    `pass@k` is decided by the tests that the spec names, `base_pass@k` by the base tests. A reference solution that
-    does not pass its tests here (a library is missing, say) leaves its document without a verdict.
+    `pass@k` is decided by the tests that the spec names (and by the base tests where it says so), `base_pass@k` by the
+    base tests. A reference solution that does not pass its tests here (a library is missing, say) leaves its document
+    without a verdict.
     """
     assert spec.code is not None
     names = _tests_that_run(spec.code, spec.metrics)
+    deciding = names if spec.code.base_too else names[:1]
     attempts = [(sample, text) for sample in samples for text in generated_texts(sample)]
     programs = _programs(attempts, spec, options.workers)
     with open_sandbox(options.workers, allow_unsafe=options.allow_unsafe_code) as sandbox:
@@ -43,18 +57,18 @@ def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options)
         ]
         ended = _ended(runs, sandbox)
         notes = _notes(sandbox.tier, ended)
-    verdicts = iter(_judged(*pair, names, ended) for pair in zip(programs, runs, strict=True))
+    verdicts = iter(_judged(*pair, names, deciding, ended) for pair in zip(programs, runs, strict=True))
     return Scored([[next(verdicts) for _ in generated_texts(sample)] for sample in samples], notes)
 
 
 def _tests_that_run(code: CodeRun, metrics: Sequence[str]) -> tuple[str, ...]:
     """Names of the tests, the deciding ones first."""
-    asks_for_base = any(name.startswith("base_pass") for name in metrics)
+    asks_for_base = code.base_too or any(name.startswith("base_pass") for name in metrics)
     return (code.tests, "base") if asks_for_base and code.tests != "base" else (code.tests,)
 
 
-def _programs(attempts: Sequence[Attempt], spec: PromptSpec, workers: int | None) -> list[str | ScorerFailed]:
-    """The program of each text."""
+def _programs(attempts: Sequence[Attempt], spec: PromptSpec, workers: int | None) -> list[str]:
+    """The program of each text: the text as it stands, where it is the text that ends the sanitiser."""
     assert spec.code is not None
     template = compile_template(spec.code.program, f"{spec.recipe}/{spec.task}: program")
     problems = [_problem(sample) for sample, _ in attempts]
@@ -63,13 +77,33 @@ def _programs(attempts: Sequence[Attempt], spec: PromptSpec, workers: int | None
         for (sample, text), problem in zip(attempts, problems, strict=True)
     ]
     if spec.code.sanitize == "no" or not texts:
-        return [*texts]
+        return texts
+    python = spec.code.sanitize == "python"
     calls = [
-        (text, problem.entry_point if spec.code.reachable else None, spec.code.sanitize)
+        (
+            SANITIZER_SECONDS,
+            text,
+            problem.entry_point if spec.code.reachable or python else None,
+            spec.code.sanitize,
+        )
         for text, problem in zip(texts, problems, strict=True)
     ]
-    target = "evalsuite.scoring.sanitize:sanitized"
-    return call_all(target, calls, limit=SANITIZER_SECONDS, workers=workers)
+    return [
+        text if isinstance(program, ScorerFailed) else program
+        for text, program in zip(texts, _sanitized(calls, workers), strict=True)
+    ]
+
+
+def _sanitized(calls: Sequence[Sequence[Any]], workers: int | None) -> list[str | ScorerFailed]:
+    """The programs; of calls that gave none, in two processes, what a text did to the second one."""
+    target = "evalsuite.scoring.sanitize:sanitized_within"
+    programs = call_all(target, calls, limit=_SANITIZER_HUNG, workers=workers)
+    again = [number for number, program in enumerate(programs) if isinstance(program, ScorerFailed)]
+    if again:
+        second = call_all(target, [calls[number] for number in again], limit=_SANITIZER_HUNG, workers=workers)
+        for number, program in zip(again, second, strict=True):
+            programs[number] = program
+    return programs
 
 
 def _problem(sample: Sample) -> CodeProblem:
@@ -79,8 +113,8 @@ def _problem(sample: Sample) -> CodeProblem:
     return question
 
 
-Key = tuple[str, str]
-"""Reference solution and tests."""
+Key = tuple[str, str, str]
+"""Reference solution, tests and entry point."""
 
 
 def _key(sample: Sample, name: str) -> Key:
@@ -88,7 +122,7 @@ def _key(sample: Sample, name: str) -> Key:
     if name not in problem.tests:
         known = ", ".join(problem.tests)
         raise UserError(f"A problem has no tests '{name}', which the prompt spec names; it has {known}.")
-    return problem.solution, problem.tests[name]
+    return problem.solution, problem.tests[name], problem.entry_point
 
 
 def _references(
@@ -101,7 +135,10 @@ def _references(
     unpassable: dict[Key, bool] = {}
     for sample in samples:
         unpassable |= {_key(sample, name): name in _problem(sample).unpassable for name in names}
-    plain = {key: Program(*key, cpu_seconds=seconds, memory_mb=MEMORY_MB) for key in unpassable}
+    plain = {
+        key: Program(key[0], key[1], cpu_seconds=seconds, memory_mb=MEMORY_MB, entry_point=key[2])
+        for key in unpassable
+    }
     timed = _limited([plain[key] for key, hopeless in unpassable.items() if not hopeless], sandbox, seconds)
     return {key: timed.get(program, program) for key, program in plain.items()}
 
@@ -109,56 +146,55 @@ def _references(
 def _limited(
     solutions: Sequence[Program], sandbox: Sandbox, seconds: float
 ) -> dict[Program, Program | SandboxFailed]:
-    """The solutions with their time limits; in mode `token` where they pass in no other.
+    """The solutions with their time limits and modes; in mode `token` where they pass in no other.
 
     A result can be too large to leave its process: one of MBPP+ has 900 MB.
     """
 
     def limited(mode: Mode, most: float, some: Sequence[Program]) -> dict[Program, Program | SandboxFailed]:
         programs = [replace(solution, mode=mode) for solution in some]
-        limits = sandbox.calibrate(programs, floor=seconds, factor=FACTOR, most=most)
-        return {
-            solution: limit if isinstance(limit, SandboxFailed) else replace(program, cpu_seconds=limit)
-            for solution, program, limit in zip(some, programs, limits, strict=True)
-        }
+        passed = sandbox.calibrate(programs, floor=seconds, factor=FACTOR, most=most)
+        return dict(zip(some, passed, strict=True))
 
     found = limited("auto", 20.0, solutions)
     failed = [solution for solution, program in found.items() if isinstance(program, SandboxFailed)]
     return found | limited("token", 60.0, failed)
 
 
-def _runs(
-    program: str | ScorerFailed, references: Sequence[Program | SandboxFailed]
-) -> list[Program | SandboxFailed]:
-    """The references' runs with `program` in their place; none for a text that gave no program."""
-    if isinstance(program, ScorerFailed):
-        return []
+def _runs(program: str, references: Sequence[Program | SandboxFailed]) -> list[Program | SandboxFailed]:
+    """The references' runs with `program` in their place."""
     return [one if isinstance(one, SandboxFailed) else replace(one, code=program) for one in references]
 
 
 def _ended(runs: Sequence[Sequence[Program | SandboxFailed]], sandbox: Sandbox) -> dict[Program, Ended]:
     """How each program ended; one that several texts gave runs once."""
     programs = list(dict.fromkeys(run for some in runs for run in some if isinstance(run, Program)))
-    return dict(zip(programs, sandbox.run(programs), strict=True))
+    return dict(zip(programs, map(_by_the_program, sandbox.run(programs)), strict=True))
+
+
+def _by_the_program(ended: Ended) -> Ended:
+    """Tests that could hand over everything to the reference solution are kept from it by what the program gave."""
+    return Verdict(Outcome.ERROR, str(ended)) if isinstance(ended, Inseparable) else ended
 
 
 def _judged(
-    program: str | ScorerFailed,
+    program: str,
     runs: Sequence[Program | SandboxFailed],
     names: Sequence[str],
+    deciding: Sequence[str],
     ended: Mapping[Program, Ended],
 ) -> TextVerdict | ScorerFailed:
-    if isinstance(program, ScorerFailed):
-        return program
     verdicts = []
     for name, run in zip(names, runs, strict=True):
         verdict = ended[run] if isinstance(run, Program) else run
         if isinstance(verdict, SandboxFailed):
             return ScorerFailed(f"{name} tests: {verdict}")
         verdicts.append(verdict)
-    values = dict(zip(("pass", "base_pass"), (float(one.passed) for one in verdicts), strict=False))
+    passed = {name: verdict.passed for name, verdict in zip(names, verdicts, strict=True)}
+    correct = all(passed[name] for name in deciding)
+    values = {"pass": float(correct)} | ({"base_pass": float(passed["base"])} if len(names) > 1 else {})
     decider = "; ".join(_in_words(*pair) for pair in zip(names, verdicts, strict=True))
-    return TextVerdict(verdicts[0].passed, program, decider, values)
+    return TextVerdict(correct, program, decider, values)
 
 
 def _in_words(name: str, verdict: Verdict) -> str:

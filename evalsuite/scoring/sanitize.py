@@ -1,6 +1,6 @@
-"""Finds the program in a generated text: EvalPlus's sanitiser, and NVIDIA's edit of it.
+"""Finds the program in a generated text: EvalPlus's sanitiser, NVIDIA's edit of it, and our own.
 
-The longest run of lines that Python can parse is the program; of its top level only imports, classes,
+The longest run of lines that Python can parse is the program. The references' go further: of its top level only imports, classes,
 functions that return something and assignments stay, in this order: imports first. The rules are those of
 evalplus 0.3.1 (`sanitize.py`) and nvidia-lm-eval 25.5 (`filters/sanitize.py`), compared with both on generated
 programs (`tests/scoring/test_sanitize.py`). They are restated here because evalplus parses every run of lines of
@@ -8,20 +8,23 @@ a text, which takes minutes on a long one, and because its package depends on fo
 """
 
 import ast
+import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
+
+from evalsuite.scoring.blocks import Blocks
+from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-Dialect = Literal["evalplus", "nvidia"]
+Dialect = Literal["evalplus", "nvidia", "python"]
 
-_FEWEST_LINES: dict[Dialect, int] = {"evalplus": 2, "nvidia": 1}
+_FEWEST_LINES: dict[str, int] = {"evalplus": 2, "nvidia": 1}
 """Lines of the shortest run that is looked at."""
-_KEEPS_UNNAMED: dict[Dialect, bool] = {"evalplus": True, "nvidia": False}
+_KEEPS_UNNAMED: dict[str, bool] = {"evalplus": True, "nvidia": False}
 """Whether the first assignment that binds no plain name (`a, b = 1, 2`, `x.y = 1`) is kept."""
 
 _IMPORTS = ("import_statement", "import_from_statement")
@@ -32,12 +35,79 @@ def sanitized(text: str, entry_point: str | None, dialect: Dialect) -> str:
 
     Args:
         text: what was generated, with what it continues.
-        entry_point: keep only definitions that this function reaches through the names it uses; None keeps all.
+        entry_point: keep only definitions that this function reaches through the names it uses; None keeps all. Of
+            dialect `python`: the function that the program should define.
         dialect: whose rules.
     """
+    if dialect == "python":
+        return as_python_runs_it(text, entry_point)
     block = longest_parsing_block(text, _FEWEST_LINES[dialect])
     kept = "\n".join(_kept(block, entry_point, _KEEPS_UNNAMED[dialect])).strip()
     return kept or block
+
+
+def sanitized_within(seconds: float, text: str, entry_point: str | None, dialect: Dialect) -> str:
+    """`sanitized` in so many seconds of CPU time; the text as it stands where that takes longer or more memory."""
+    try:
+        with cpu_limit(seconds):
+            return sanitized(text, entry_point, dialect)
+    except (OutOfTime, MemoryError):
+        return text
+
+
+def as_python_runs_it(text: str, entry_point: str | None = None) -> str:
+    """The longest run of lines that Python can run, of those that define the entry point if there are any.
+
+    Nothing of it is left out. But what shows or tries out the program (an expression, an `assert`, whatever follows the
+    last definition) takes no definition with it when it fails: it stands in a `try`.
+    """
+    name = re.escape(entry_point) if entry_point else "(?!)"
+    defines = re.compile(
+        rf"\s*(?:(?:async\s+)?def|class)\s+{name}\b|{name}\b[^=]*=(?!=)|\s*(?:from|import)\b.*\b{name}\b"
+    )
+    block = Blocks(_newlines(text), compiles=True).longest(1, defines)
+    try:
+        return _with_tries(block)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return block
+
+
+def _newlines(text: str) -> str:
+    """With line ends as Python reads them."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+
+
+def _with_tries(block: str) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        statements = ast.parse(block).body
+    last = max((n for n, one in enumerate(statements) if isinstance(one, _DEFINITIONS)), default=-1)
+    lines, alone = block.split("\n"), _alone_on_their_lines(statements)
+    for number in reversed(range(len(statements))):
+        one = statements[number]
+        tries_out = isinstance(one, ast.Assert) or (
+            isinstance(one, ast.Expr) and not isinstance(one.value, ast.Constant)
+        )
+        if (tries_out or number > last >= 0) and alone[number]:
+            assert one.end_lineno is not None
+            tried = ast.Try([one], [ast.ExceptHandler(_FAILURES, None, [ast.Pass()])], [], [])
+            lines[one.lineno - 1 : one.end_lineno] = [ast.unparse(ast.fix_missing_locations(tried))]
+    return "\n".join(lines)
+
+
+_FAILURES = ast.Tuple([ast.Name("Exception", ast.Load()), ast.Name("SystemExit", ast.Load())], ast.Load())
+
+
+def _alone_on_their_lines(statements: Sequence[ast.stmt]) -> list[bool]:
+    """Whether each statement shares no line with another."""
+    ends = [0, *(one.end_lineno or 0 for one in statements)]
+    begins = [*(one.lineno for one in statements), math.inf]
+    return [
+        ends[n] < one.lineno and (one.end_lineno or 0) < begins[n + 1] for n, one in enumerate(statements)
+    ]
 
 
 def longest_parsing_block(text: str, fewest_lines: int = 1) -> str:
@@ -45,70 +115,7 @@ def longest_parsing_block(text: str, fewest_lines: int = 1) -> str:
 
     Of equally long ones the first. Where nothing parses: the first line.
     """
-    lines = text.split("\n")
-    filled = list(accumulate((bool(line.strip()) for line in lines), initial=0))
-    most, block = 0, (0, 1)
-    for start in range(len(lines)):
-        if filled[-1] - filled[start] <= most:
-            break
-        end = _longest_end(lines, filled, start, most, fewest_lines)
-        if end:
-            most, block = filled[end] - filled[start], (start, end)
-    return "\n".join(lines[slice(*block)])
-
-
-def _longest_end(lines: Sequence[str], filled: Sequence[int], start: int, most: int, fewest: int) -> int:
-    """End (exclusive) of the longest run from `start` with more than `most` lines of text; 0 if there is none."""
-    end = len(lines)
-    while end - start >= fewest and filled[end] - filled[start] > most:
-        longest = _parsing_lines(lines[start:end])
-        if longest == end - start:
-            return _without_blank_end(lines, filled, start, end, fewest)
-        end = start + longest
-    return 0
-
-
-def _without_blank_end(lines: Sequence[str], filled: Sequence[int], start: int, end: int, fewest: int) -> int:
-    """The first end that has as many lines of text as `end` and parses too."""
-    first = max(start + fewest, filled.index(filled[end]))
-    return next(one for one in range(first, end + 1) if _parsing_lines(lines[start:one]) == one - start)
-
-
-_WHEREVER_IT_STANDS = re.compile(
-    r"invalid syntax$|expected |unexpected indent$|unmatched |invalid character |invalid non-printable character "
-    r"|invalid decimal literal$|too many nested parentheses$"
-)
-"""Messages of CPython that it gives at the last token it has read: what follows cannot make it right."""
-_STRING = re.compile(r"unterminated string literal \(detected at line (\d+)\)")
-_OPEN = re.compile(r"'.' was never closed$|unterminated triple-quoted string literal")
-"""What was opened stays open to the end of the text, and so to every earlier end after the opening."""
-
-
-def _parsing_lines(lines: Sequence[str]) -> int:
-    """`len(lines)` if they parse, else a smaller number: no more of them than that parse from the first on."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse("\n".join(lines))
-    except SyntaxError as error:
-        return min(len(lines) - 1, _lines_before(error, len(lines)))
-    except (ValueError, MemoryError, RecursionError, OverflowError):  # null bytes, or nesting without end
-        return len(lines) - 1
-    return len(lines)
-
-
-def _lines_before(error: SyntaxError, lines: int) -> int:
-    """Most lines, from the first on, that may parse although all of them gave this error."""
-    line, message = error.lineno or 0, error.msg
-    if line < 1:
-        return lines
-    if _OPEN.match(message):
-        return line - 1
-    if found := _STRING.match(message):
-        line = int(found[1])
-    elif not _WHEREVER_IT_STANDS.match(message):
-        return lines
-    return line if line < lines else lines
+    return Blocks(text).longest(fewest_lines)
 
 
 def _kept(code: str, entry_point: str | None, keeps_unnamed: bool) -> Iterator[str]:

@@ -26,8 +26,9 @@ def test_a_reference_is_measured_here(sandbox):
         factor=2.0,
     )
     (verdict,) = sandbox.run([Program(WORK, TESTS)])
-    assert 0.5 * verdict.cpu_seconds < slow / 2 < 2 * verdict.cpu_seconds
-    assert quick < slow / 4
+    assert 0.5 * verdict.cpu_seconds < slow.cpu_seconds / 2 < 2 * verdict.cpu_seconds
+    assert quick.cpu_seconds < slow.cpu_seconds / 4
+    assert (slow.mode, quick.mode) == ("compare", "compare")
     assert isinstance(wrong, SandboxFailed)
     assert "does not pass" in str(wrong)
 

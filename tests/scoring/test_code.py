@@ -10,6 +10,7 @@ from evalsuite.sandbox import Program, SandboxFailed, SandboxUnavailable
 from evalsuite.scoring import code as module
 from evalsuite.scoring.judge import Judged, judge_samples
 from evalsuite.scoring.verdict import Options
+from evalsuite.scoring.workers import ScorerFailed
 from evalsuite.types import CodeProblem, Document, Generated, Prompt, Sample
 
 STEM = 'def double(x):\n    """Twice x."""\n'
@@ -180,11 +181,20 @@ def test_tests_that_a_problem_does_not_have_are_a_sentence_and_no_verdict():
     assert one.reason == ("A problem has no tests 'hard', which the prompt spec names; it has base, plus.")
 
 
-def test_a_text_that_the_sanitiser_cannot_finish_costs_its_document_alone(monkeypatch):
-    monkeypatch.setattr(module, "SANITIZER_SECONDS", 3.0)
-    (failed, scored), _ = judged("foo bar baz\n" * 80_000, RIGHT, spec=spec(sanitize="nvidia"))
-    assert (failed.status, failed.reason) == ("failed", "the scorer gave no verdict in 3 s")
-    assert scored.metrics == {"pass@1": 1.0}
+def test_a_text_that_the_sanitiser_cannot_finish_is_judged_as_it_stands(monkeypatch):
+    monkeypatch.setattr(module, "SANITIZER_SECONDS", 0.05)
+    text = RIGHT + "foo bar baz\n" * 80_000
+    (unfinished, right), _ = judged(text, RIGHT, spec=spec(sanitize="nvidia"))
+    assert (unfinished.status, unfinished.metrics) == ("scored", {"pass@1": 0.0})
+    assert unfinished.extracted == (STEM + text,)
+    assert right.metrics == {"pass@1": 1.0}
+
+
+def test_a_text_that_ends_the_sanitisers_process_is_judged_as_it_stands(monkeypatch):
+    ended = [ScorerFailed("the scorer's process died")]
+    monkeypatch.setattr(module, "call_all", lambda target, calls, **_: ended * len(calls))
+    right, wrong = judged(RIGHT, "It is this:", spec=spec(sanitize="python")).samples
+    assert (right.metrics, wrong.metrics) == ({"pass@1": 1.0}, {"pass@1": 0.0})
 
 
 def test_without_a_sandbox_nothing_is_scored_and_the_reason_says_what_to_enable(monkeypatch):

@@ -16,6 +16,7 @@ from evalsuite.prompting.spec import CodeRun
 from evalsuite.registry import Registry
 from evalsuite.results.runlog import RunSpec
 from evalsuite.runner import Setting, execute
+from evalsuite.scoring import plus_tests
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.types import Document, Generated, Sample
 
@@ -52,8 +53,6 @@ UNPASSABLE = {
     "lm_eval/mbpp": {367},
     # A function with `yield` and without `return` is dropped.
     "nemotron_h/mbpp_plus": {630},
-    "evalsuite/mbpp_plus": {630},
-    "evalsuite/mbpp_plus:release": {"Mbpp/630"},
 }
 """Documents whose own solution is wrong by a recipe, because of what its reference does."""
 
@@ -211,13 +210,13 @@ def test_the_special_rules_are_those_of_evalplus():
     from evalplus.eval import _special_oracle as special
 
     ours = {
-        rule: {name for name, one in released.RULES.items() if one == rule}
-        for rule in released.RULES.values()
+        rule: {name for name, one in plus_tests.RULES.items() if one == rule}
+        for rule in plus_tests.RULES.values()
     }
     names = {one.question.entry_point for one in prepared("evalsuite/mbpp_plus:release").documents}
     assert ours["equal_sets"] == set(special.MBPP_OUTPUT_SET_EQ_TASKS) & names
     assert ours["found_or_not"] == set(special.MBPP_OUTPUT_NOT_NONE_TASKS) & names
-    from evalsuite.tasks import _evalplus_check as check
+    from evalsuite.scoring import plus_check as check
 
     for edge, height in [(3, 4), (4, 5), (1, 2), (7.5, 0.3)]:
         assert check.pyramid_surface(edge, height) == special._surface_Area(edge, height)
@@ -227,9 +226,9 @@ def test_the_special_rules_are_those_of_evalplus():
 
 
 def test_no_name_of_a_released_problem_is_one_of_the_check_itself():
-    from evalsuite.tasks import _evalplus_check as check
+    from evalsuite.scoring import plus_check as check
 
-    own = {name for name in vars(check) if not name.startswith("__")} | {"candidate_under_test", "inf", "nan"}
+    own = {name for name in vars(check) if not name.startswith("__")} | {"reference_solution", "inf", "nan"}
     own -= {"math"}  # the same module in both
     for address in ("evalsuite/humaneval_plus:release", "evalsuite/mbpp_plus:release"):
         for document in prepared(address).documents:

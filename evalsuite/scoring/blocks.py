@@ -1,0 +1,278 @@
+"""Finds the longest run of lines that Python parses, in time that grows with the text and not with its square.
+
+A run parses if and only if it is a sequence of whole statements. So every line that can begin a statement is looked at
+once: where does its statement end (quotes, brackets and indentation tell), and does it parse? The run from there on ends
+where the run from the next statement does. Only of a statement that does not parse, a beginning may.
+"""
+
+import ast
+import re
+import warnings
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any
+
+Unparsable = SyntaxError | ValueError | MemoryError | RecursionError | OverflowError
+"""What Python raises on a text: null bytes and nesting without end have errors of their own."""
+
+_STEPS_PER_LINE, _FREE_STEPS = 100, 20_000
+"""Lines that Python may be given before the search is content with a long beginning in place of the longest."""
+_DEEPEST = 200
+"""Open brackets that CPython allows."""
+_PART = re.compile(
+    r"[^'\"#()\[\]{}\\\r]+|'''|\"\"\"|['\"]|#[^\r]*|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<joins>\\$)|(?s:.)"
+)
+_REST_OF_STRING = {
+    "'": re.compile(r"(?:\\.|[^\\'])*'"),
+    '"': re.compile(r'(?:\\.|[^\\"])*"'),
+    "'''": re.compile(r"(?s:\\.|[^\\])*?'''"),
+    '"""': re.compile(r'(?s:\\.|[^\\])*?"""'),
+}
+_JOINS = re.compile(r"(?:\\.|[^\\])*\\$")
+"""A line that goes on in the next one, inside of a string."""
+_SKIPPED = re.compile(r"[ \t\f]*(?:#[^\r]*)?$")
+"""A line that is no statement and no part of one."""
+_GOES_ON = re.compile(r"[ \t\f]*[ \t](?=[^ \t\f])|\f*(?:elif|else|except|finally)\b")
+"""A line that belongs to the statement before it: it is indented, or a clause."""
+
+
+class Blocks:
+    """The lines of a text, and which runs of them parse."""
+
+    def __init__(self, text: str, compiles: bool = False) -> None:
+        """`compiles` asks for more than parsing: no `return` outside of functions, and the like."""
+        self._flags = 0 if compiles else ast.PyCF_ONLY_AST
+        self.lines = text.split("\n")
+        self.filled = list(accumulate((bool(line.strip()) for line in self.lines), initial=0))
+        """Lines with text before each line."""
+        self.steps = 0
+        """Lines that were scanned, and lines that Python was given: what the search has cost."""
+        self._allowed = _FREE_STEPS + _STEPS_PER_LINE * len(self.lines)
+        self._reach: dict[int, int] = {}
+        self._logical_ends: dict[Any, Any] = {}
+        self._beginnings: dict[Any, Any] = {}
+        self._statement_ends: dict[Any, Any] = {}
+        self._joins: dict[Any, Any] = {}
+
+    def longest(self, fewest: int, prefer: re.Pattern[str] | None = None) -> str:
+        """The run of at least `fewest` lines that parses and has the most lines with text; of equal ones the first.
+
+        Where nothing parses, the first line. A run with a line that matches `prefer` comes before one without.
+        """
+        preferred = list(accumulate((bool(prefer and prefer.match(line)) for line in self.lines), initial=0))
+        most, best = (False, 0), (0, 1)
+        for start in range(len(self.lines)):
+            end = self.reach(start)
+            score = (preferred[end] > preferred[start], self.filled[end] - self.filled[start])
+            if end - start >= fewest and score[1] and score > most:
+                most, best = score, (start, end)
+        if most[1]:
+            best = best[0], self._without_blank_end(*best, fewest)
+        return "\n".join(self.lines[slice(*best)])
+
+    def reach(self, start: int) -> int:
+        """End (exclusive) of the longest run from `start` that parses; `start` where none does."""
+        return _followed(start, self._next_in_run, self._reach)
+
+    def _next_in_run(self, line: int) -> int | None:
+        """The line after a statement, or after a line that is none; None where nothing more parses."""
+        if line >= len(self.lines):
+            return None
+        if _SKIPPED.match(self.lines[line]):
+            return line + 1
+        if self._goes_on(line):
+            return self._past_nothing(line)
+        end = self._statement_end(line)
+        parsing = self._longest_beginning(line, end)
+        if parsing == end:
+            return end
+        self._reach[line] = parsing
+        return None
+
+    def _past_nothing(self, line: int) -> int | None:
+        """Past an indented line that has nothing but a backslash and joins with a blank one, which Python reads as such."""
+        end = self._logical_end(line)
+        nothing = self.lines[line].strip() == "\\" and self._error(line, end) is None
+        return end if nothing else None
+
+    def _longest_beginning(self, start: int, end: int) -> int:
+        """End of the longest beginning of a statement that parses; `start` where none does."""
+        if self.steps > 2 * self._allowed:
+            return start
+        error = self._error(start, end)
+        if error is None:
+            return end
+        if self._logical_end(start) >= end:  # What has one logical line has no beginning that is one.
+            return start
+        while error is not None:
+            end = start + self._lines_before(error, start, end)
+            if self.steps > self._allowed:
+                end = start + (end - start) // 2
+            if end <= start:
+                return start
+            error = self._error(start, end)
+        return end
+
+    def _error(self, start: int, end: int) -> Unparsable | None:
+        """What Python says against a run; None where it parses."""
+        self.steps += end - start
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                source = "\n".join(self.lines[start:end])
+                compile(source, "<text>", "exec", flags=self._flags, dont_inherit=True)
+        except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+            return error
+        return None
+
+    def _lines_before(self, error: Unparsable, start: int, end: int) -> int:
+        """Most lines from `start` on that may parse although those up to `end` gave this error; fewer than those."""
+        count = end - start
+        if isinstance(error, SyntaxError):
+            most = _lines_before(error, count)
+            if most < count:
+                return most
+            if _OPEN_BLOCK.match(error.msg):
+                return count - 1
+        first = self._first_with(error, start, end)
+        return first - 1
+
+    def _first_with(self, error: Unparsable, start: int, end: int) -> int:
+        """The fewest lines from `start` on that give this error, which no further line takes away."""
+        low = min(max((error.lineno or 1) if isinstance(error, SyntaxError) else 1, 1), end - start) - 1
+        high, stride = low + 1, 1
+        while high < end - start and not _alike(self._error(start, start + high), error):
+            low, high, stride = high, min(high + stride, end - start), 2 * stride
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _alike(self._error(start, start + middle), error):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _without_blank_end(self, start: int, end: int, fewest: int) -> int:
+        """The first end that has as many lines of text as `end` and parses too."""
+        first = end
+        while first > start + fewest and self.filled[first - 1] == self.filled[end]:
+            first -= 1
+        return next(one for one in range(first, end + 1) if one == end or self._error(start, one) is None)
+
+    def _statement_end(self, line: int) -> int:
+        """The next line that can begin another statement than the one that begins at `line`."""
+        return _followed(line, self._beyond, self._statement_ends)[0]
+
+    def _beyond(self, line: Any) -> Any:
+        """The statement that a decorator belongs to; of any other, the end in a tuple."""
+        if isinstance(line, tuple):
+            return None
+        end = _followed(self._logical_end(line), self._further, self._beginnings)
+        return end if self.lines[line].startswith(("@", "\\")) and end < len(self.lines) else (end,)
+
+    def _further(self, line: int) -> int | None:
+        """The logical line after one that belongs to the statement before it."""
+        if line < len(self.lines) and _SKIPPED.match(self.lines[line]):
+            return line + 1
+        return self._logical_end(line) if self._goes_on(line) else None
+
+    def _goes_on(self, line: int) -> bool:
+        """Whether the line belongs to the statement before it."""
+        line = _followed(line, self._joined, self._joins)
+        return line < len(self.lines) and bool(_GOES_ON.match(self.lines[line]))
+
+    def _joined(self, line: int) -> int | None:
+        """The next line where this one has nothing but a backslash: CPython takes that one's indentation."""
+        return line + 1 if line < len(self.lines) and self.lines[line] == "\\" else None
+
+    def _logical_end(self, line: int) -> int:
+        """The line after the logical line that begins at `line`."""
+        return _followed((line, 0, ""), self._scanned, self._logical_ends)
+
+    def _scanned(self, place: Any) -> Any:
+        """From a line and how it begins (open brackets, what else is open) to the next; at the end, its number."""
+        if isinstance(place, int):
+            return None
+        self.steps += 1
+        line, depth, opened = place
+        depth, opened = _after(self.lines[line], depth, opened)
+        ended = (depth == 0 and not opened) or line + 1 >= len(self.lines)
+        return line + 1 if ended else (line + 1, depth, opened)
+
+
+def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> Any:
+    """Where steps lead to until there is none (None); the way is remembered, so that no step is taken twice."""
+    passed = []
+    while start not in known and (following := step(start)) is not None:
+        passed.append(start)
+        start = following
+    end = known.get(start, start)
+    known.update(dict.fromkeys(passed, end))
+    return end
+
+
+def _after(line: str, depth: int, opened: str) -> tuple[int, str]:
+    """Brackets, and a quote or a backslash, that are open after a line; (0, "") where the logical line has ended."""
+    place = 0
+    if opened in _REST_OF_STRING:
+        place = _string_end(line, 0, opened)
+        if place < 0:
+            return _open_string(line, 0, depth, opened)
+    while place < len(line):
+        part = _PART.match(line, place)
+        assert part is not None
+        place = part.end()
+        if part["joins"]:
+            return depth, "\\"
+        if part["open"]:
+            depth += 1
+        elif part["close"]:
+            depth -= 1
+        elif part[0] in _REST_OF_STRING:
+            began, place = place, _string_end(line, place, part[0])
+            if place < 0:
+                return _open_string(line, began, depth, part[0])
+        if not 0 <= depth <= _DEEPEST:
+            return 0, ""
+    return depth, ""
+
+
+def _string_end(line: str, start: int, quote: str) -> int:
+    found = _REST_OF_STRING[quote].match(line, start)
+    return found.end() if found else -1
+
+
+def _open_string(line: str, start: int, depth: int, quote: str) -> tuple[int, str]:
+    """Of a string that its line does not end: a short one must be joined with the next line, or it is an error."""
+    return (depth, quote) if len(quote) == 3 or _JOINS.match(line, start) else (0, "")
+
+
+def _alike(error: Unparsable | None, other: Unparsable) -> bool:
+    if isinstance(error, SyntaxError) and isinstance(other, SyntaxError):
+        return (error.msg, error.lineno) == (other.msg, other.lineno)
+    return type(error) is type(other)
+
+
+_WHEREVER_IT_STANDS = re.compile(
+    r"invalid syntax$|expected |unexpected indent$|unmatched |invalid character |invalid non-printable character "
+    r"|invalid decimal literal$|too many nested parentheses$"
+)
+"""Messages of CPython that it gives at the last token it has read: what follows cannot make it right."""
+_STRING = re.compile(r"unterminated string literal \(detected at line (\d+)\)")
+_OPEN = re.compile(r"'.' was never closed$|unterminated triple-quoted string literal")
+"""What was opened stays open to the end of the text, and so to every earlier end after the opening."""
+_OPEN_BLOCK = re.compile("expected |unexpected EOF")
+"""What the end of the text gives: a shorter text ends elsewhere."""
+
+
+def _lines_before(error: SyntaxError, lines: int) -> int:
+    """Most lines, from the first on, that may parse although all of them gave this error."""
+    line, message = error.lineno or 0, error.msg
+    if line < 1:
+        return lines
+    if _OPEN.match(message):
+        return line - 1
+    if found := _STRING.match(message):
+        line = int(found[1])
+    elif not _WHEREVER_IT_STANDS.match(message):
+        return lines
+    return line if line < lines else lines
