@@ -15,7 +15,7 @@ from typing import Any
 Unparsable = SyntaxError | ValueError | MemoryError | RecursionError | OverflowError
 """What Python raises on a text: null bytes and nesting without end have errors of their own."""
 
-_STEPS_PER_LINE, _FREE_STEPS = 100, 20_000
+_STEPS_PER_LINE, _FREE_STEPS = 20, 10_000
 """Lines that Python may be given before the search is content with a long beginning in place of the longest."""
 _DEEPEST = 200
 """Open brackets that CPython allows."""
@@ -83,7 +83,7 @@ class Blocks:
         if self._goes_on(line):
             return self._past_nothing(line)
         end = self._statement_end(line)
-        parsing = self._longest_beginning(line, end)
+        parsing = line if self._stays_open(line) else self._longest_beginning(line, end)
         if parsing == end:
             return end
         self._reach[line] = parsing
@@ -186,17 +186,26 @@ class Blocks:
 
     def _logical_end(self, line: int) -> int:
         """The line after the logical line that begins at `line`."""
-        return _followed((line, 0, ""), self._scanned, self._logical_ends)
+        end = _followed((line, 0, ""), self._scanned, self._logical_ends)
+        return end if end >= 0 else ~end
+
+    def _stays_open(self, line: int) -> bool:
+        """Whether brackets or a string of this line are open to the end of the text, or nested too deeply."""
+        return _followed((line, 0, ""), self._scanned, self._logical_ends) < 0
 
     def _scanned(self, place: Any) -> Any:
-        """From a line and how it begins (open brackets, what else is open) to the next; at the end, its number."""
+        """From a line and how it begins (open brackets, what else is open) to the next.
+
+        At the end, the number of the line after; its complement where something stays open.
+        """
         if isinstance(place, int):
             return None
         self.steps += 1
         line, depth, opened = place
         depth, opened = _after(self.lines[line], depth, opened)
-        ended = (depth == 0 and not opened) or line + 1 >= len(self.lines)
-        return line + 1 if ended else (line + 1, depth, opened)
+        if depth == 0 and not opened:
+            return line + 1
+        return ~(line + 1) if depth > _DEEPEST or line + 1 >= len(self.lines) else (line + 1, depth, opened)
 
 
 def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> Any:
@@ -231,8 +240,10 @@ def _after(line: str, depth: int, opened: str) -> tuple[int, str]:
             began, place = place, _string_end(line, place, part[0])
             if place < 0:
                 return _open_string(line, began, depth, part[0])
-        if not 0 <= depth <= _DEEPEST:
+        if depth < 0:
             return 0, ""
+        if depth > _DEEPEST:
+            return depth, ""
     return depth, ""
 
 

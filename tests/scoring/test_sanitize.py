@@ -11,8 +11,8 @@ from golden import GOLDEN, needs_golden, needs_package
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalsuite.scoring.blocks import Blocks
 from evalsuite.scoring.sanitize import longest_parsing_block, sanitized
-from evalsuite.scoring.workers import ScorerFailed, call_all
 
 DIALECTS = {"evalplus": "evalplus_0_3_1", "nvidia": "nvidia_25_5"}
 """Column of the golden file by dialect."""
@@ -178,9 +178,42 @@ def test_a_degenerate_text_is_done_in_seconds(name):
     assert time.process_time() - began < 10
 
 
-def test_a_text_that_takes_too_long_is_a_failure_of_the_scorer_and_costs_no_other():
-    slow, quick = "foo bar baz\n" * 80_000, "def f(): return 1\nprint(f())"
-    calls = [(quick, None, "nvidia"), (slow, None, "nvidia"), (quick, None, "nvidia")]
-    first, failed, last = call_all("evalsuite.scoring.sanitize:sanitized", calls, limit=5, workers=2)
-    assert first == last == "def f(): return 1"
-    assert isinstance(failed, ScorerFailed)
+ADVERSARIAL = {
+    "calls that Python finds wrong late": lambda n: "f(a=1, 2)\n" * n,
+    "the same in a function": lambda n: "def f():\n" + "    f(a=1, 2)\n" * n,
+    "continuations": lambda n: "x \\\n" * n,
+    "nothing but backslashes": lambda n: "\\\n" * n,
+    "elif": lambda n: "if a:\n    pass\n" + "elif b:\n    pass\n" * (n // 2),
+    "a try without its end": lambda n: "def f():\n    return 1\n    try:\n" + "        x = 1\n" * n,
+    "decorators": lambda n: "@a\n" * n,
+    "brackets that stay open": lambda n: "x = (1,\n" * n,
+    "strings that close and open": lambda n: 'x = """ + """ + """\n' * n,
+    "headers": lambda n: "def f():\n" * n,
+    "prose": lambda n: "Here's a solution, isn't it\n" * n,
+    "null bytes": lambda n: "def f():\n" + "    x = 1\n" * n + "    \0\n" * n,
+    "a function that breaks in the middle": lambda n: (
+        "def f():\n" + "    x = 1\n" * n + "    f(a=1, 2)\n" * n
+    ),
+    "nested headers": lambda n: "".join(" " * depth + "if a:\n" for depth in range(99)) * (n // 99),
+    "late exceptions": lambda n: "try:\n    a\n" + "except:\n    b\n" * (n // 2),
+    "statements on one line": lambda n: "x = 1;" * n,
+}
+
+
+@pytest.mark.parametrize("dialect", ["nvidia", "python"])
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_twice_the_text_takes_twice_the_steps(name, dialect):
+    """Of what Python and the scan are given, in lines: independent of the machine."""
+    few, many = (Blocks(ADVERSARIAL[name](n), dialect == "python") for n in (600, 1_200))
+    few.longest(1)
+    many.longest(1)
+    assert many.steps < 2.5 * few.steps + 20_000
+    assert many.steps < 250 * len(many.lines) + 50_000
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_what_follows_a_right_answer_does_not_hide_it(name):
+    right = "def right(x):\n    a = x\n    return a\n"
+    text = right + "\n" + ADVERSARIAL[name](400)
+    assert "def right(x):" in sanitized(text, "right", "python")
+    assert sanitized(text, "right", "python").startswith(right.strip())
