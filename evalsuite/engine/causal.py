@@ -3,8 +3,10 @@
 import torch
 
 from evalsuite.engine.loading import LoadedModel
+from evalsuite.engine.plain_tokens import plain_tokens
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.errors import ModelError
+from evalsuite.types import TokenIds
 
 LENGTH = 12
 """Tokens of the two texts that are compared."""
@@ -20,14 +22,10 @@ def refuse_unless_causal(loaded: LoadedModel, name: str) -> None:
         loaded: the model.
         name: how the user calls it.
     """
-    vocabulary = loaded.model.get_input_embeddings().num_embeddings
-    # Some families derive positions from the padding token.
-    padding = getattr(loaded.model.config.get_text_config(), "pad_token_id", None)
-    plain = [token for token in range(min(vocabulary, 10 * LENGTH)) if token != padding]
-    text = [plain[7 * place % len(plain)] for place in range(LENGTH)]
-    other = [*text[:-1], next(token for token in plain if token != text[-1])]
     try:
-        first, second = (_logits_before_last(loaded, ids) for ids in (text, other))
+        text = plain_tokens(loaded.model.config, LENGTH + 1)
+        other = (*text[: LENGTH - 1], text[LENGTH])
+        first, second = (_logits_before_last(loaded, ids) for ids in (text[:LENGTH], other))
     except Exception:  # Models raise errors of every kind.
         return
     if difference_of(second, first) > allowed_difference(loaded.model.dtype):
@@ -37,7 +35,7 @@ def refuse_unless_causal(loaded: LoadedModel, name: str) -> None:
         )
 
 
-def _logits_before_last(loaded: LoadedModel, ids: list[int]) -> torch.Tensor:
+def _logits_before_last(loaded: LoadedModel, ids: TokenIds) -> torch.Tensor:
     """float32 (tokens - 1, vocabulary)."""
     accepted = {"use_cache": False} if "use_cache" in loaded.parameters else {}
     logits = loaded.model(input_ids=torch.tensor([ids], device=loaded.device), **accepted).logits
