@@ -30,3 +30,23 @@ def cpu_limit(seconds: float) -> Iterator[None]:
         inside = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, earlier)
+
+
+@contextmanager
+def alarms_of_cpu_time() -> Iterator[None]:
+    """Inside the block `signal.alarm` counts CPU time: for libraries whose limits use it; in a main thread only."""
+
+    def alarm(seconds: int) -> int:
+        if seconds:
+            signal.signal(signal.SIGPROF, signal.getsignal(signal.SIGALRM))
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        return 0
+
+    by_the_clock, earlier = signal.alarm, signal.getsignal(signal.SIGPROF)
+    signal.alarm = alarm
+    try:
+        yield
+    finally:
+        signal.alarm = by_the_clock
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, earlier)

@@ -1,6 +1,7 @@
 """lm-eval 0.4.13's own verdicts on MATH: its functions are called, as `math.py`'s are, in worker processes.
 
-Only workers import this module: its libraries take seconds, which are no call's.
+Their limits of wall-clock time (`signal.alarm`: 5 s, also math-verify's) count CPU time here, so that a busy machine
+gives the same verdicts. Only workers import this module: its libraries take seconds, which are no call's.
 """
 
 from types import ModuleType
@@ -8,13 +9,15 @@ from types import ModuleType
 from lm_eval.tasks.hendrycks_math import utils as hendrycks
 from lm_eval.tasks.minerva_math import utils as minerva
 
+from evalsuite.scoring.cpu_limit import alarms_of_cpu_time
 from evalsuite.scoring.math import SHOWN, Verdict
 
 
 def minerva_math_verdict(gold_solution: str, text: str) -> Verdict:
     """`minerva_math`: exact match on the "Final Answer" sentence (sympy, within 5 s), and math-verify in `values`."""
     answer = minerva.normalize_final_answer(_boxed(minerva, gold_solution))
-    found = minerva.process_results({"solution": gold_solution, "answer": answer}, [text])
+    with alarms_of_cpu_time():
+        found = minerva.process_results({"solution": gold_solution, "answer": answer}, [text])
     extracted = minerva.normalize_final_answer(minerva.get_unnormalized_answer(text))
     return {
         "correct": bool(found["exact_match"]),

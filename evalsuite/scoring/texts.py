@@ -1,7 +1,9 @@
 """Verdicts on generated texts, and a document's metrics from them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import PromptSpec
@@ -12,12 +14,12 @@ from evalsuite.scoring.statement import final_number, number, spelled
 from evalsuite.scoring.text import exact_match, extract
 from evalsuite.scoring.verdict import Found, Options, Scored, TextScorer, TextVerdict, generated_texts
 from evalsuite.scoring.vote import majority
-from evalsuite.scoring.workers import ScorerFailed, call_all
+from evalsuite.scoring.workers import ScorerFailed, TextAtFault, call_all
 from evalsuite.types import MultipleChoice, OpenAnswer, Sample
 
 NVIDIA_MATH_LIMIT = 120.0
-"""Seconds for math-verify's own time limits (5 s for each of two parses and of up to four comparisons) and the
-older grader's (10 s for each of six steps), which mean "not equal", before a call counts as failed."""
+"""Seconds of CPU time for a call of math-verify (its own limits: 5 s for each of two parses and of up to four
+comparisons) and the older grader (10 s for each of six steps)."""
 
 
 def text_sample(sample: Sample, found: Found, spec: PromptSpec) -> Sample:
@@ -115,7 +117,7 @@ def _gold_solution(sample: Sample) -> str:
 
 
 def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0) -> TextScorer:
-    """A scorer that calls `target(gold, text)` in worker processes, each call within `limit` seconds."""
+    """A scorer that calls `target(gold, text)` in worker processes, each call within `limit` seconds of CPU time."""
 
     def verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
         texts = [generated_texts(sample) for sample in samples]
@@ -124,17 +126,49 @@ def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0)
         def on_verdict() -> None:
             options.on_verdicts(1, len(calls))
 
-        answers = iter(
-            call_all(target, calls, limit=limit, workers=options.workers, on_verdict=on_verdict)
-            if calls
-            else []
-        )
-        return Scored([[_from_worker(next(answers)) for _ in some] for some in texts])
+        answers = _answers(target, calls, limit, options.workers, on_verdict) if calls else []
+        each = map(_from_worker, answers)
+        return Scored([[next(each) for _ in some] for some in texts], _notes(answers))
 
     return verdicts
 
 
+def _answers(
+    target: str,
+    calls: Sequence[tuple[str, str]],
+    limit: float,
+    workers: int | None,
+    on_verdict: Callable[[], None],
+) -> list[Any | ScorerFailed]:
+    """The verdicts; a text that fails twice where an empty text has a verdict is at fault itself."""
+    answers = call_all(target, calls, limit=limit, workers=workers, on_verdict=on_verdict)
+    failed = [
+        place
+        for place, one in enumerate(answers)
+        if isinstance(one, ScorerFailed) and not isinstance(one, TextAtFault)
+    ]
+    if failed:
+        again = call_all(target, [calls[place] for place in failed], limit=limit, workers=workers)
+        empty = call_all(target, [(calls[place][0], "") for place in failed], limit=limit, workers=workers)
+        for place, second, control in zip(failed, again, empty, strict=True):
+            broken = isinstance(second, ScorerFailed) and second.repeatable
+            answers[place] = (
+                TextAtFault(str(second)) if broken and not isinstance(control, ScorerFailed) else second
+            )
+    return answers
+
+
+def _notes(answers: Sequence[Any | ScorerFailed]) -> tuple[str, ...]:
+    reasons = Counter(str(one) for one in answers if isinstance(one, TextAtFault))
+    return tuple(
+        f"{count} {'text counts' if count == 1 else 'texts count'} as wrong: {reason}."
+        for reason, count in sorted(reasons.items())
+    )
+
+
 def _from_worker(answer: dict | ScorerFailed) -> TextVerdict | ScorerFailed:
+    if isinstance(answer, TextAtFault):
+        return TextVerdict(False, None, str(answer))
     if isinstance(answer, ScorerFailed):
         return answer
     correct, extracted, decider = (

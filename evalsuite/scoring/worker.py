@@ -1,20 +1,25 @@
 """A scoring process: reads one call a line, writes one verdict a line. Started by `workers.py`.
 
-python -m evalsuite.scoring.worker package.module:function
+python -m evalsuite.scoring.worker package.module:function SECONDS
+
+A call that uses more CPU time than SECONDS ends the process by SIGXCPU: the kernel stops what Python cannot (a power of
+huge integers is one instruction to it).
 """
 
 import importlib
 import json
+import math
 import os
 import resource
 import sys
+import time
 
 MEMORY_BYTES = 4 << 30
 """Address space of one scorer: a symbolic expression that explodes ends its call, not the machine."""
 
 
-def main(target: str) -> None:
-    """Serve calls of `target` until standard input ends."""
+def main(target: str, seconds: float) -> None:
+    """Serve calls of `target` until standard input ends, each within `seconds` of CPU time."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not be read as a verdict
@@ -22,12 +27,23 @@ def main(target: str) -> None:
     function = getattr(importlib.import_module(module), name)
     print(json.dumps({"ready": True}), file=verdicts, flush=True)
     for line in sys.stdin:
+        _limit_cpu_time(seconds)
         try:
             answer = {"verdict": function(*json.loads(line))}
+        except MemoryError:
+            answer = {"exceeded": f"{MEMORY_BYTES >> 30} GiB of memory"}
         except BaseException as error:
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}
         print(json.dumps(answer), file=verdicts, flush=True)
 
 
+def _limit_cpu_time(seconds: float) -> None:
+    """From now on; in whole seconds of the process's total, as the kernel counts."""
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    wanted = math.ceil(time.process_time() + seconds)
+    soft = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, most))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], float(sys.argv[2]))

@@ -1,9 +1,14 @@
-"""Scorers that can hang or blow up run in processes of their own, each call under a hard time limit."""
+"""Scorers that can hang or blow up run in processes of their own, each call under hard limits.
+
+The limits are of the process's own CPU time and memory, so that a text gets the same verdict on a busy machine. What
+exceeds them is the text's doing (TextAtFault); the clock only ends a call that no text could make so slow.
+"""
 
 import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,43 +16,60 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-START_LIMIT = 120.0
+START_LIMIT = 600.0
 """Seconds a worker may take to import its library."""
+PATIENCE = 20.0
+"""Seconds by the clock for each second of a call's limit of CPU time: a machine so busy gives no verdict."""
 
 
 class ScorerFailed(Exception):
     """A call that gave no verdict: it hung, crashed or raised. Counted, never scored."""
 
+    def __init__(self, reason: str, repeatable: bool = False) -> None:
+        """`repeatable`: the scorer itself ended the call (it raised or crashed), not the machine."""
+        super().__init__(reason)
+        self.repeatable = repeatable
+
+
+class TextAtFault(ScorerFailed):
+    """A call that would end so on any machine, because of its text: it used up its CPU time or memory, say."""
+
 
 class Worker:
     """One scoring process; it is replaced after a call that failed."""
 
-    def __init__(self, target: str, limit: float) -> None:
+    def __init__(self, target: str, limit: float, patience: float = PATIENCE) -> None:
         """
         Args:
             target: `package.module:function` whose arguments and verdict are JSON values.
-            limit: seconds per call.
+            limit: seconds of CPU time per call (rounded up to whole ones: they are the kernel's).
+            patience: seconds by the clock for each of them.
         """
         self._target = target
         self._limit = limit
+        self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
     def call(self, arguments: Sequence[Any]) -> Any:
-        """The function's verdict; raises ScorerFailed."""
+        """The function's verdict; raises ScorerFailed, TextAtFault where a limit was reached."""
         try:
             process = self._alive() or self._started()
             assert process.stdin is not None
             process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
             process.stdin.flush()
-            answer = self._line(process, self._limit)
-        except (ScorerFailed, BrokenPipeError) as error:
+            answer = self._line(process, self._limit * self._patience)
+        except BrokenPipeError as error:
+            failure = self._died(process)
             self.close()
-            raise (
-                error if isinstance(error, ScorerFailed) else ScorerFailed("the scorer's process died")
-            ) from error
+            raise failure from error
+        except ScorerFailed:
+            self.close()
+            raise
         if "error" in answer:
-            raise ScorerFailed(f"the scorer raised {answer['error']}")
+            raise ScorerFailed(f"the scorer raised {answer['error']}", repeatable=True)
+        if "exceeded" in answer:
+            raise TextAtFault(f"the scorer used up {answer['exceeded']}")
         return answer["verdict"]
 
     def close(self) -> None:
@@ -70,12 +92,20 @@ class Worker:
         return self._process
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "evalsuite.scoring.worker", self._target]
+        command = [sys.executable, "-m", "evalsuite.scoring.worker", self._target, str(self._limit)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._line(self._process, START_LIMIT)
         return self._process
+
+    def _died(self, process: subprocess.Popen[bytes]) -> ScorerFailed:
+        """Why a process ended that was to give a verdict."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        if process.returncode == -signal.SIGXCPU:
+            return TextAtFault(f"the scorer used up {self._limit:g} s of CPU time")
+        return ScorerFailed("the scorer's process died", repeatable=process.returncode != -signal.SIGKILL)
 
     def _line(self, process: subprocess.Popen[bytes], limit: float) -> dict[str, Any]:
         assert process.stdout is not None
@@ -86,7 +116,7 @@ class Worker:
                     raise ScorerFailed(f"the scorer gave no verdict in {limit:.0f} s")
                 part = os.read(process.stdout.fileno(), 1 << 16)
                 if not part:
-                    raise ScorerFailed("the scorer's process died")
+                    raise self._died(process)
                 self._unread += part
         line, _, self._unread = self._unread.partition(b"\n")
         return json.loads(line)
@@ -99,11 +129,21 @@ def call_all(
     limit: float = 30.0,
     workers: int | None = None,
     on_verdict: Callable[[], None] | None = None,
+    patience: float = PATIENCE,
 ) -> list[Any | ScorerFailed]:
-    """Verdicts of `calls` in their order; a call that gave none is a ScorerFailed in its place."""
+    """Verdicts of `calls` in their order; a call that gave none is a ScorerFailed in its place.
+
+    Args:
+        target: as for Worker.
+        calls: the arguments of each call.
+        limit: seconds of CPU time per call.
+        workers: processes; None for one per core.
+        on_verdict: called after each call.
+        patience: seconds by the clock for each second of the limit.
+    """
     count = max(1, min(workers or os.cpu_count() or 1, len(calls)))
     idle: SimpleQueue[Worker] = SimpleQueue()
-    pool = [Worker(target, limit) for _ in range(count)]
+    pool = [Worker(target, limit, patience) for _ in range(count)]
     for worker in pool:
         idle.put(worker)
 

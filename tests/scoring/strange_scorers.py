@@ -12,6 +12,8 @@ def act(what: str, value=None):
         "return": lambda: value,
         "hang": lambda: time.sleep(1000),
         "spin": _spin,
+        "huge power": lambda: 3 ** (10**9),
+        "work": lambda: _work(value),
         "die": lambda: os._exit(3),
         "die later": lambda: threading.Timer(0.1, os._exit, [3]).start(),
         "raise": lambda: 1 / 0,
@@ -28,3 +30,19 @@ def act(what: str, value=None):
 def _spin():
     while True:
         pass
+
+
+def _work(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+def judge(gold: str, text: str):
+    """A scorer that does what the text says."""
+    if gold == "broken":
+        raise ValueError("no such answer")
+    if text in ("spin", "raise", "die"):
+        act(text)
+    return {"correct": gold == text, "extracted": text}

@@ -1,6 +1,7 @@
 """From answers to samples, for every status and every kind of question."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from runs import Bench, ByteTokenizer
@@ -129,6 +130,39 @@ def test_a_scorer_that_fails_leaves_its_document_without_a_verdict(bench, monkey
     assert [sample.status for sample in samples] == ["scored", "failed", "scored", "scored"]
     assert samples[1].reason == "the scorer gave no verdict in 30 s"
     assert (samples[1].metrics, samples[1].prediction) == ({}, None)
+
+
+def test_a_text_that_exceeds_the_scorers_limits_is_wrong_and_noted_on_any_machine(bench, monkeypatch):
+    from evalsuite.scoring import texts as module
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    scorer = module._in_workers("strange_scorers:judge", lambda sample: sample.gold, limit=1.0)
+    monkeypatch.setitem(module.TEXT_SCORERS, "math_verify", scorer)
+    prepared = with_spec(bench.prepared("sums"), scorer="math_verify")
+    asked = ask(prepared, TOKENIZER, None, 0)
+    said = ["3", "spin", "raise", "die"]
+    answers = {one.requests[0]: Generated(text, 4, "eos") for one, text in zip(asked, said, strict=True)}
+    samples, notes = judged(prepared, asked, answers, None)
+    assert [sample.metrics["exact_match"] for sample in samples] == [1.0, 0.0, 0.0, 0.0]
+    assert notes == (
+        "1 text counts as wrong: the scorer raised ZeroDivisionError: division by zero.",
+        "1 text counts as wrong: the scorer used up 1 s of CPU time.",
+        "1 text counts as wrong: the scorer's process died.",
+    )
+
+
+def test_a_scorer_that_fails_whatever_the_text_has_no_verdict(bench, monkeypatch):
+    from evalsuite.scoring import texts as module
+
+    scorer = module._in_workers(
+        "evalsuite.scoring.lm_eval_math:hendrycks_math_verdict", lambda sample: "no box"
+    )
+    monkeypatch.setitem(module.TEXT_SCORERS, "math_verify", scorer)
+    prepared = with_spec(bench.prepared("sums", limit=1), scorer="math_verify")
+    [one] = asked = ask(prepared, TOKENIZER, None, 0)
+    [sample] = judge(prepared, asked, {one.requests[0]: Generated("5", 4, "eos")}, None)
+    assert (sample.status, sample.metrics) == ("failed", {})
+    assert sample.reason == "the scorer raised ValueError: no such answer"
 
 
 def test_one_failed_answer_of_a_document_leaves_it_without_a_verdict(bench):

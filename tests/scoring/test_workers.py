@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalsuite.scoring.workers import ScorerFailed, Worker, call_all
+from evalsuite.scoring.workers import ScorerFailed, TextAtFault, Worker, call_all
 
 ACT = "strange_scorers:act"
 
@@ -22,7 +22,15 @@ def importable(monkeypatch):
 
 @pytest.fixture
 def worker():
-    worker = Worker(ACT, limit=1.0)
+    worker = Worker(ACT, limit=1.0, patience=60.0)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def impatient():
+    """Its clock is short: for calls that use no CPU time."""
+    worker = Worker(ACT, limit=30.0, patience=0.1)
     yield worker
     worker.close()
 
@@ -36,12 +44,12 @@ def test_verdicts_come_in_the_order_of_the_calls():
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("hang", "no verdict in 1 s"),
-        ("spin", "no verdict in 1 s"),
+        ("spin", "used up 1 s of CPU time"),
+        ("huge power", "used up 1 s of CPU time"),
         ("die", "process died"),
         ("raise", "raised ZeroDivisionError: division by zero"),
         ("exit", "raised SystemExit: enough"),
-        ("eat memory", "raised MemoryError"),
+        ("eat memory", "used up 4 GiB of memory"),
         ("no json", "process died"),
     ],
 )
@@ -52,17 +60,29 @@ def test_a_call_that_goes_wrong_fails_alone(worker, what, said):
     assert worker.call(["return", 2]) == 2
 
 
-def test_a_hanging_call_ends_at_its_limit_and_its_process_with_it(worker):
-    pid = worker.call(["pid"])
+def test_limits_of_cpu_time_and_memory_are_the_texts_fault(worker):
+    for what, fault in (("spin", True), ("eat memory", True), ("raise", False)):
+        with pytest.raises(ScorerFailed) as failure:
+            worker.call([what])
+        assert isinstance(failure.value, TextAtFault) is fault
+
+
+def test_each_call_has_its_own_cpu_time(worker):
+    assert [worker.call(["work", 0.6]) for _ in range(4)] == [0.6] * 4
+
+
+def test_a_hanging_call_ends_by_the_clock_and_its_process_with_it(impatient):
+    pid = impatient.call(["pid"])
     began = time.monotonic()
-    with pytest.raises(ScorerFailed):
-        worker.call(["spin"])
-    assert 0.9 < time.monotonic() - began < 3
+    with pytest.raises(ScorerFailed, match="no verdict in 3 s") as failure:
+        impatient.call(["hang"])
+    assert not isinstance(failure.value, TextAtFault)
+    assert 2.9 < time.monotonic() - began < 12
     assert not Path(f"/proc/{pid}").exists()
 
 
 def test_none_of_the_failures_ends_the_others():
-    wrong = ["hang", "die", "raise", "exit", "no json", "eat memory"]
+    wrong = ["spin", "die", "raise", "exit", "no json", "eat memory"]
     calls = [call for what in wrong for call in (("return", what), (what, None))] + [("return", "last")]
     verdicts = call_all(ACT, calls, limit=1.0, workers=2)
     assert verdicts[::2] == [*wrong, "last"]
