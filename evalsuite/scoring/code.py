@@ -55,7 +55,7 @@ def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options)
             _runs(program, [references[_key(sample, name)] for name in names])
             for (sample, _), program in zip(attempts, programs, strict=True)
         ]
-        ended = _ended(runs, sandbox)
+        ended = _ended(runs, sandbox, options)
         notes = _notes(sandbox.tier, ended)
     verdicts = iter(_judged(*pair, names, deciding, ended) for pair in zip(programs, runs, strict=True))
     return Scored([[next(verdicts) for _ in generated_texts(sample)] for sample in samples], notes)
@@ -166,10 +166,16 @@ def _runs(program: str, references: Sequence[Program | SandboxFailed]) -> list[P
     return [one if isinstance(one, SandboxFailed) else replace(one, code=program) for one in references]
 
 
-def _ended(runs: Sequence[Sequence[Program | SandboxFailed]], sandbox: Sandbox) -> dict[Program, Ended]:
+def _ended(
+    runs: Sequence[Sequence[Program | SandboxFailed]], sandbox: Sandbox, options: Options
+) -> dict[Program, Ended]:
     """How each program ended; one that several texts gave runs once."""
     programs = list(dict.fromkeys(run for some in runs for run in some if isinstance(run, Program)))
-    return dict(zip(programs, map(_by_the_program, sandbox.run(programs)), strict=True))
+
+    def on_done(_: int) -> None:
+        options.on_verdicts(1, len(programs))
+
+    return dict(zip(programs, map(_by_the_program, sandbox.run(programs, on_done)), strict=True))
 
 
 def _by_the_program(ended: Ended) -> Ended:

@@ -242,3 +242,11 @@ def test_the_last_tier_is_used_only_where_the_user_allows_it(monkeypatch):
     for allowed in (False, True):
         judge_samples([sample([RIGHT])], spec(), Options(allow_unsafe_code=allowed, workers=1))
     assert asked == [False, True]
+
+
+def test_programs_that_have_ended_are_counted():
+    told = []
+    judge_samples(
+        [sample([RIGHT, WRONG])], spec(), Options(workers=1, on_verdicts=lambda *counts: told.append(counts))
+    )
+    assert told == [(1, 2), (1, 2)]
