@@ -207,6 +207,7 @@ def _asked_generation(
             settings.top_p if sampled else 1.0,
             seed if sampled else 0,
             sample,
+            settings.backend,
         )
         for sample in range(settings.samples)
     )

@@ -46,8 +46,10 @@ def request_key(request: Request, model: ModelIdentity) -> bytes:
                 request.top_p,
                 request.seed,
                 request.sample,
+                request.backend,
             ]
-            digest.update(f"generate\0{canonical_json(parameters)}\0".encode())
+            # "generate" were texts without the blanks that decoders take from their beginnings.
+            digest.update(f"text\0{canonical_json(parameters)}\0".encode())
             digest.update(_bytes_of(context))
     return digest.digest()
 

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from evalsuite.engine.forward import run_at
-from evalsuite.engine.generate_row import Row, Rows
+from evalsuite.engine.generate_row import Row, Rows, tokens_of_rows
 from evalsuite.engine.loading import LoadedModel
-from evalsuite.engine.protocol import Tokenizer
-from evalsuite.engine.sampling import fed, next_tokens
+from evalsuite.engine.sampling import fed
+from evalsuite.engine.texts import Decoder
 from evalsuite.errors import ModelError
 from evalsuite.types import Failure, Generated, GenerateRequest
 
 
 @torch.inference_mode()
 def generate_batch(
-    loaded: LoadedModel, tokenizer: Tokenizer, max_length: int | None, batch: Sequence[GenerateRequest]
+    loaded: LoadedModel, tokenizer: Decoder, max_length: int | None, batch: Sequence[GenerateRequest]
 ) -> Iterator[list[tuple[GenerateRequest, Generated | Failure]]]:
     """Yield answers as rows finish."""
     growing = Rows(loaded, tokenizer, max_length)
@@ -29,7 +29,7 @@ def generate_batch(
     state = _prefill(loaded, [one.context for one in batch])
     while rows:
         live = [row for row in rows if row.answer is None]
-        chosen = next_tokens(state.logits, [row.request for row in rows], [row.generator for row in rows])
+        chosen = tokens_of_rows(state.logits, rows).tolist()
         for row, token in zip(rows, chosen, strict=True):
             if row.answer is None:
                 growing.add(row, token)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 SPARE_TOKENS = 8
-"""Beyond the stop string's own tokens: a decoder may treat the first token of a tail specially
+"""Beyond the stop string's own tokens: a decoder may treat the first token of a tail in a way of its own
 (SentencePiece drops its blank), and a character may be spread over several tokens."""
 
 
@@ -36,17 +36,24 @@ class StopFinder:
         self._last = {stop[-1] for stop in self.stops}
         self._may_complete: dict[int, bool] = {}
 
-    def completed_by_last(self, ids: Sequence[int]) -> bool:
-        """Whether a stop string stands in the tail of `ids`, given that none stood there without the last."""
+    def completed_by_last(self, ids: Sequence[int], text: Callable[[], str] | None = None) -> bool:
+        """Whether a stop string stands in the tail of `ids`, given that none stood there without the last.
+
+        `text` gives the text of all `ids` where they have one behind a prompt that they have not by themselves.
+        """
         if not self.stops:
             return False
         token = ids[-1]
         if token not in self._may_complete:
-            text = self._decode([token])
+            own = self._decode([token])
             self._may_complete[token] = " " in self._last or any(
-                c in self._last or c == "\ufffd" for c in text
+                c in self._last or c == "\ufffd" for c in own
             )
-        return self._may_complete[token] and stops_in_tail(ids, self.stops, self._decode)
+        if not self._may_complete[token]:
+            return False
+        if text is not None and len(ids) <= tail_tokens(self.stops):
+            return any(map(text().__contains__, self.stops))
+        return stops_in_tail(ids, self.stops, self._decode)
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:

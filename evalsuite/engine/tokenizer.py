@@ -1,7 +1,7 @@
 """A Hugging Face tokenizer behind the protocol; transformers is imported when it is first used."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,23 @@ class HuggingFaceTokenizer:
             ) from error
         return ids
 
-    def decode(self, ids: Sequence[int] | TokenIds) -> str:
-        """Text of the ids, special tokens left out, spaces as the tokens have them."""
-        return self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    def decode(
+        self, ids: Sequence[int] | TokenIds, *, special_tokens: bool = False, clean_up: bool = False
+    ) -> str:
+        """Text of the ids, spaces as the tokens have them unless `clean_up` lets the tokenizer do as it is set up."""
+        return self._tokenizer.decode(
+            list(ids),
+            skip_special_tokens=not special_tokens,
+            clean_up_tokenization_spaces=None if clean_up else False,
+        )
+
+    @functools.cached_property
+    def special_texts(self) -> Mapping[int, str]:
+        """How its special tokens are spelled, by id: those that `decode` leaves out."""
+        tokenizer = self._tokenizer
+        known = getattr(tokenizer, "added_tokens_decoder", {})  # mistral-common's has none
+        added = {one: str(token) for one, token in known.items() if token.special}
+        return {**dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)), **added}
 
     def token_text(self, token: int) -> str:
         """One token for people to read: its text with its blank, a special token or half of a character by its name."""

@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,15 +129,16 @@ class EvalsuiteLM(LM):
                     "A context of %d tokens loses its beginning to leave room for the answer.", len(context)
                 )
             first = GenerateRequest(
-                context[-room:], settings.stops(), settings.max_tokens, settings.temperature, settings.top_p
+                context[-room:],
+                settings.stops(),
+                settings.max_tokens,
+                settings.temperature,
+                settings.top_p,
+                backend=settings.backend,
             )
             sample = seen[first] if settings.temperature > 0 else 0
             seen[first] += 1
-            asked.append(
-                GenerateRequest(
-                    first.context, first.stop, first.max_tokens, first.temperature, first.top_p, 0, sample
-                )
-            )
+            asked.append(replace(first, sample=sample))
         texts = self._answered(asked, disable_tqdm)
         found = [_text(texts[one]) for one in asked]
         for request, result in zip(requests, found, strict=True):

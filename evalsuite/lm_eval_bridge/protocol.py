@@ -169,6 +169,7 @@ def generation_settings(
         if not moot and _NEUTRAL.get(key) != value:
             raise UserError(f"{who} generates with {key}={value!r}, which evalsuite's engine does not have.")
     return GenerationSpec(
+        backend="lm_eval_hf",
         stop=tuple(dict.fromkeys(one for one in plain["until"] if one)),
         max_tokens=plain["max_gen_toks"],
         temperature=float(plain["temperature"]) if sampled else 0.0,

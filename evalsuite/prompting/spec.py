@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-from evalsuite.types import Bos, Encoding, Generation, Join, sha256_of
+from evalsuite.types import Backend, Bos, Encoding, Generation, Join, sha256_of
 
 Format = Literal["cloze", "letters", "gold", "generate", "code"]
 FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code")
@@ -173,6 +173,8 @@ class GenerationSpec(_Strict):
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     samples: int = Field(default=1, ge=1)
+    backend: Backend = "evalsuite"
+    """lm_eval_hf: as lm-eval's `hf` backend, see `types.Backend`."""
 
     def settings(self, member: str = "") -> Generation:
         """As the value that requests are made of."""

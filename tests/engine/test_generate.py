@@ -26,8 +26,10 @@ class Bytes:
     bos_id, bos_text = 0, "<s>"
     _tokenizer = byte_tokenizer()
 
-    def decode(self, ids):
-        return self._tokenizer.decode([min(i, 257) for i in ids], skip_special_tokens=True)
+    special_texts = {0: "<s>", 1: "</s>"}  # noqa: RUF012 - it stays as it is
+
+    def decode(self, ids, *, special_tokens=False, clean_up=False):
+        return self._tokenizer.decode([min(i, 257) for i in ids], skip_special_tokens=not special_tokens)
 
 
 def answers_of(model, batch, max_length=64):

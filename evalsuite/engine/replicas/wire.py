@@ -28,9 +28,16 @@ def pack_requests(requests: Sequence[Request]) -> bytes:
             case ScoreRequest():
                 rows.append((context, one.continuation))
             case GenerateRequest():
-                rows.append(
-                    (context, one.stop, one.max_tokens, one.temperature, one.top_p, one.seed, one.sample)
+                given = (
+                    one.stop,
+                    one.max_tokens,
+                    one.temperature,
+                    one.top_p,
+                    one.seed,
+                    one.sample,
+                    one.backend,
                 )
+                rows.append((context, *given))
     return pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
 
 

@@ -11,9 +11,9 @@ from itertools import takewhile
 
 import torch
 
-from evalsuite.engine.generate_row import Row, Rows
+from evalsuite.engine.generate_row import Row, Rows, tokens_of_rows
 from evalsuite.engine.memory import free_memory, is_out_of_memory
-from evalsuite.engine.sampling import best_tokens, chosen_tokens, fed
+from evalsuite.engine.sampling import best_tokens, fed
 from evalsuite.engine.slots.cache import Prefix
 from evalsuite.engine.slots.forward import PADDING_ID, SlotModel, Slots
 from evalsuite.engine.slots.graphs import Graphing
@@ -64,10 +64,10 @@ class _AtWork:
     prompt: SlotPrompt
     row: Row
     guesser: Guesser | None
-    """None for a row that draws its tokens, or a model that cannot take back a wrong guess."""
+    """None for a row that draws its tokens or changes its logits, or a model that cannot take back a wrong guess."""
 
     def guess(self, most: int) -> list[int]:
-        left = min(self.row.request.max_tokens, self.row.room) - len(self.row.ids)
+        left = self.row.left
         return self.guesser.guess(min(most, left - 1)) if self.guesser and left > 1 else []
 
 
@@ -192,7 +192,7 @@ class _Work:
 
     def _begin(self, prompt: SlotPrompt, request: GenerateRequest) -> _AtWork:
         row = self._rows.begin(request)
-        guesses = self._most_checked and row.generator is None
+        guesses = self._most_checked and row.generator is None and row.control is None
         return _AtWork(prompt, row, Guesser(request.context, row.ids) if guesses else None)
 
     def _next_prompts(self) -> list[SlotPrompt]:
@@ -252,12 +252,14 @@ class _Work:
     def _steps_before_stops(self) -> int:
         """None beyond a row's window, none after which no row can be at work."""
         window = min(one.row.room - len(one.row.ids) for one in self._live)
-        longest = max(one.row.request.max_tokens - len(one.row.ids) for one in self._live)
+        if any(one.row.control for one in self._live):
+            return 1  # It depends on the tokens so far, which the host knows.
+        longest = max(one.row.limit - len(one.row.ids) for one in self._live)
         return max(1, min(self._most_steps, window, longest))
 
     def _chosen(self, logits: torch.Tensor, live: Sequence[_AtWork]) -> torch.Tensor:
         rows = [one.row for one in live]
-        return chosen_tokens(logits, [row.request for row in rows], [row.generator for row in rows])
+        return tokens_of_rows(logits, rows)
 
     def _add_tokens(
         self, first: int, tokens: Sequence[Sequence[int]]
