@@ -49,6 +49,8 @@ class Asked:
     """Its choices are therefore scored from the last token boundary that they share."""
     scores_bos: bool = False
     """A BOS token is among the scored ones."""
+    shortened: bool = False
+    """The prompt lost its beginning, to leave room for the answer."""
     problem: str = ""
     """Why there is nothing to ask (an empty choice, say); the document ends as failed."""
 
@@ -197,6 +199,15 @@ def _asked_generation(
         return Asked(prompt, shots, (), 0, problem=context)
     if not context:
         return Asked(prompt, shots, (), 0, problem="The prompt encodes to no token.")
+    tokens, shortened = len(context), False
+    if settings.backend == "lm_eval_hf" and window is not None:
+        room = window - settings.max_tokens
+        if room < 1:
+            problem = (
+                f"the answer may have {settings.max_tokens} tokens, and the context window holds {window}"
+            )
+            return Asked(prompt, shots, (), tokens, problem=problem)
+        context, shortened = context[-room:], tokens > room
     sampled = settings.temperature > 0
     requests = tuple(
         GenerateRequest(
@@ -212,7 +223,7 @@ def _asked_generation(
         for sample in range(settings.samples)
     )
     fits = window is None or len(context) < window
-    return Asked(prompt, shots, requests if fits else (), len(context))
+    return Asked(prompt, shots, requests if fits else (), tokens, shortened=shortened)
 
 
 def score_requests(asked: Sequence[Asked]) -> list[ScoreRequest]:

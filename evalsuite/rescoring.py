@@ -164,6 +164,7 @@ def _record(
         "joined": before.counts.joined,
         "realigned": before.counts.realigned,
         "scored_bos": before.counts.scored_bos,
+        "shortened": before.counts.shortened,
         "near_ties": before.counts.near_ties,
     }
     counts = after.counts.model_copy(update=engine)

@@ -13,6 +13,7 @@ from evalsuite.answering import Answers, answer
 from evalsuite.ask import Asked, ask, generate_requests, score_requests, token_notes
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import require_peft
+from evalsuite.engine.generation_config import notes_on
 from evalsuite.engine.make import engine_kind, make_engine
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.crew import Wanted
@@ -297,12 +298,27 @@ class _Session:
                     tokens=round(tokens),
                     seconds=seconds,
                     allow_failures=self._setting.allow_failures,
-                    notes=(*token_notes(one, asked[name], self._engine.tokenizer), *notes),
+                    notes=(
+                        *token_notes(one, asked[name], self._engine.tokenizer),
+                        *self._generation_notes(one),
+                        *notes,
+                    ),
                     numerics=self._engine.identity.numerics,
                 )
             )
         scored = all(record.metrics for record in records)
         return self.log("complete" if scored else "incomplete", records), samples
+
+    def _generation_notes(self, prepared: PreparedTask) -> tuple[str, ...]:
+        settings = prepared.selected.spec.generation
+        if (
+            settings is None
+            or not engine_kind(self._spec.engine).needs_files
+            or not self._files.folder.is_dir()
+        ):
+            return ()
+        sampled, native = settings.temperature > 0, self._spec.engine == "native"
+        return notes_on(self._files, settings.backend, sampled=sampled, applied=native)
 
     def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
         identity, shard = self._engine.identity, self._setting.shard

@@ -78,6 +78,34 @@ def test_a_generated_text_needs_room_for_one_token(bench):
     assert [one.tokens for one in tight] == sizes
 
 
+def as_lm_eval(prepared, max_tokens=6):
+    settings = prepared.selected.spec.generation.model_copy(
+        update={"backend": "lm_eval_hf", "max_tokens": max_tokens}
+    )
+    spec = prepared.selected.spec.model_copy(update={"generation": settings})
+    selected = replace(prepared.selected, spec=spec)
+    prompts = [replace(one, generation=settings.settings()) for one in prepared.prompts]
+    changed = replace(prepared, selected=selected)
+    changed.__dict__["prompts"] = prompts
+    return changed
+
+
+def test_a_prompt_of_lm_evals_backend_loses_its_beginning_to_leave_room_for_the_answer(bench):
+    prepared = as_lm_eval(bench.prepared("sums"))
+    sizes = [bytes_of(prompt.contexts[0]) for prompt in prepared.prompts]
+    for window in (max(sizes) + 6, max(sizes) + 5, 20, 7):
+        asked = ask(prepared, TOKENIZER, window, 0)
+        assert [one.shortened for one in asked] == [size + 6 > window for size in sizes]
+        for one, prompt in zip(asked, prepared.prompts, strict=True):
+            [request] = one.requests
+            [whole] = TOKENIZER.encode([prompt.contexts[0]], special_tokens=False)
+            assert request.context == tuple(whole[-(window - 6) :])
+            assert (request.backend, one.tokens) == ("lm_eval_hf", len(whole))
+    [first, *_] = ask(prepared, TOKENIZER, 6, 0)
+    assert first.problem == "the answer may have 6 tokens, and the context window holds 6"
+    assert not any(one.shortened for one in ask(prepared, TOKENIZER, None, 0))
+
+
 def test_no_window_has_no_limit(bench):
     prepared = with_question(bench.prepared("quiz"), 0, MultipleChoice("x" * 100_000, ("2", "3"), 0))
     assert not ask(prepared, TOKENIZER, None, 0)[0].too_long

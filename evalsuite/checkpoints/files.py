@@ -107,6 +107,17 @@ def read_config(files: ModelFiles) -> dict[str, Any]:
     return {**config.get("text_config", {}), **config}
 
 
+def read_generation_config(files: ModelFiles) -> dict[str, Any]:
+    """`generation_config.json` as a mapping; empty where there is none, or none that can be read."""
+    if files.only_file:
+        return {}
+    try:
+        config = json.loads((files.folder / "generation_config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def _gguf_config(metadata: dict[str, Any]) -> dict[str, Any]:
     family = metadata.get("general.architecture", "")
     config = {

@@ -4,11 +4,12 @@ lm-eval's `hf` backend calls `generate`, which follows that file; requests with 
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from evalsuite.engine.generation_config import NEUTRAL, NOT_APPLIED, asked_for
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.errors import ModelError
 from evalsuite.types import GenerateRequest
@@ -16,45 +17,8 @@ from evalsuite.types import GenerateRequest
 Control = Callable[[list[int], torch.Tensor], torch.Tensor]
 """From a row's generated ids and its logits (vocabulary,) to the logits that a token is chosen from."""
 
-NEUTRAL: Mapping[str, Any] = {
-    "repetition_penalty": 1.0,
-    "encoder_repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "encoder_no_repeat_ngram_size": 0,
-    "bad_words_ids": None,
-    "sequence_bias": None,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "forced_bos_token_id": None,
-    "forced_eos_token_id": None,
-    "min_length": 0,
-    "min_new_tokens": None,
-    "max_new_tokens": None,
-    "exponential_decay_length_penalty": None,
-}
-"""Settings that change a greedy text and are applied here, with the values that do not."""
-NOT_APPLIED: Mapping[str, Any] = {
-    "num_beams": 1,
-    "penalty_alpha": None,
-    "dola_layers": None,
-    "guidance_scale": 1.0,
-    "watermarking_config": None,
-    "forced_decoder_ids": None,
-    "stop_strings": None,
-    "max_time": None,
-}
-"""The same, of settings that are not applied: another way of searching, or a model's second pass."""
 TOP_K = 50
 """transformers' own, where a sampled text's file says nothing (5.23, `_get_default_generation_params`)."""
-
-
-def asked_for(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among `names` that the file has and that are not neutral."""
-    return {
-        name: config[name]
-        for name, neutral in names.items()
-        if config.get(name) is not None and config[name] != neutral and config[name] not in ([], {})
-    }
 
 
 class Controls:

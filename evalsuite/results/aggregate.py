@@ -207,6 +207,7 @@ def _counts(
             "failed": sum(sample.status == "failed" for sample in samples),
             "too_long": sum(sample.status == "too_long" for sample in samples),
             "cut": sum(text.finish in ("length", "window") for text in texts),
+            "at_window": sum(text.finish == "window" for text in texts),
             "near_ties": sum(is_near_tie(sample, numerics) for sample in samples),
         }
     )
@@ -223,6 +224,7 @@ def token_counts(prepared: PreparedTask, asked: Sequence[Asked]) -> Counts:
         joined=sum(one.joined and not one.problem for one in asked),
         realigned=sum(one.realigned and not one.problem for one in asked),
         scored_bos=sum(one.scores_bos for one in asked),
+        shortened=sum(one.shortened for one in asked),
     )
 
 

@@ -161,6 +161,10 @@ class Counts(_Part):
     """Scored with a BOS token among the scored ones."""
     cut: int = 0
     """Generated texts that ended at the token limit or the context window."""
+    at_window: int = 0
+    """Those of them that ended at the context window, before their limit."""
+    shortened: int = 0
+    """Prompts that lost their beginning, to leave room for the answer."""
     near_ties: int = 0
     """Scored although the two best choices are closer than the rounding of the numerics class."""
 

@@ -61,8 +61,12 @@ def remarks(log: RunLog) -> list[str]:
         if task.source.get("status") == "inferred":
             told.append(f"the protocol is inferred: {task.source.get('notes', '')}")
         told += token_remarks(task.counts)
-        if task.counts.cut:
-            told.append(f"{task.counts.cut} generated texts ended at the token limit")
+        if at_limit := task.counts.cut - task.counts.at_window:
+            told.append(f"{at_limit} generated texts ended at the token limit")
+        if task.counts.at_window:
+            told.append(
+                f"{task.counts.at_window} generated texts ended at the end of the context window, before their limit"
+            )
         if task.counts.near_ties:
             told.append(
                 f"the two best choices of {task.counts.near_ties} of {task.counts.scored} documents are closer than "
@@ -79,6 +83,10 @@ def token_remarks(counts: Counts) -> list[str]:
     told = []
     if counts.shots_dropped:
         told.append(f"shots were dropped for {counts.shots_dropped} documents to fit the context window")
+    if counts.shortened:
+        told.append(
+            f"{counts.shortened} prompts lost their beginning, to leave room for the answer in the context window"
+        )
     if counts.fewer_shots:
         told.append(f"{counts.fewer_shots} documents, which are among the shots, were shown fewer of them")
     if counts.among_shots:

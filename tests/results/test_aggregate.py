@@ -105,13 +105,15 @@ def test_what_was_unusual_is_counted(bench):
     asked = ask(prepared, TOKENIZER, None, 0)
     asked[0] = replace(asked[0], shots=1)
     asked[1] = replace(asked[1], joined=True)
+    asked[2] = replace(asked[2], shortened=True)
     finishes = ["length", "window", "stop", "eos"]
     answers = {
         one.requests[0]: Generated("3", 2, finish) for one, finish in zip(asked, finishes, strict=True)
     }  # fmt: skip
     samples = judge(prepared, asked, answers, None).samples
     found = task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
-    assert (found.counts.shots_dropped, found.counts.joined, found.counts.cut) == (1, 1, 2)
+    assert (found.counts.shots_dropped, found.counts.joined) == (1, 1)
+    assert (found.counts.cut, found.counts.at_window, found.counts.shortened) == (2, 1, 1)
 
 
 def repeated(prepared, verdicts):

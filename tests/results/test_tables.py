@@ -75,13 +75,15 @@ def test_what_must_be_known_stands_below(finished):
         log,
         notes=("Rows drifted.",),
         source={"status": "inferred", "notes": "From the number of shots."},
-        counts=Counts(documents=16, scored=16, shots_dropped=3, cut=2),
+        counts=Counts(documents=16, scored=16, shots_dropped=3, cut=5, at_window=3, shortened=4),
     )
     assert remarks(log.model_copy(update={"notes": ("slow kernels",)})) == [
         "quiz: Rows drifted.",
         "quiz: the protocol is inferred: From the number of shots.",
         "quiz: shots were dropped for 3 documents to fit the context window.",
+        "quiz: 4 prompts lost their beginning, to leave room for the answer in the context window.",
         "quiz: 2 generated texts ended at the token limit.",
+        "quiz: 3 generated texts ended at the end of the context window, before their limit.",
         "slow kernels",
     ]
 
