@@ -19,6 +19,8 @@ class Answers:
     by_request: dict[Request, Response] = field(default_factory=dict)
     costs: dict[Request, tuple[float, float]] = field(default_factory=dict)
     """(tokens, seconds) of each request that this session answered."""
+    stored: list[bytes] = field(default_factory=list)
+    """Keys of the answers that were there before."""
 
     def cost(self, requests: Iterable[Request]) -> tuple[float, float]:
         """Tokens and seconds of `requests` together."""
@@ -61,6 +63,7 @@ def _answer_kind(
     stored = store.get(list(keys.values()))
     known = {request: stored[key] for request, key in keys.items() if _is_finite(stored.get(key))}
     answers.by_request.update(known)
+    answers.stored += stored
     if len(known) == len(keys):
         return
     progress.stage(Stage(name, at_most=name == "generating"))

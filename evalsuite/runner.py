@@ -36,6 +36,7 @@ from evalsuite.scoring.verdict import Options
 from evalsuite.sharding import Shard, share_of
 from evalsuite.store import ResponseStore, request_key
 from evalsuite.types import Failure, Request, Sample, sha256_of
+from evalsuite.versions import ANSWERING, OF_SOME, installed, told_of_origins
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,7 @@ class _Session:
         self._inputs = inputs
         self._setting = setting
         self._elsewhere = elsewhere
+        self._origins: tuple[str, ...] = ()
         self._began = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -264,12 +266,25 @@ class _Session:
         if shard:
             progress.stage(Stage("sharing"))
             others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
-        store = ResponseStore(store_path)
+        versions = installed((*ANSWERING, *self._own_packages()))
+        store = ResponseStore(store_path, versions)
         try:
             answers = answer(scores, texts, self._engine, store, progress, others)
+            if not shard:  # the merged run speaks for its shards
+                ours = {**versions, **(self._elsewhere.environment if self._elsewhere else {})}
+                self._origins = tuple(told_of_origins(store.origins(answers.stored), ours))
         finally:
             store.close()
         return answers, len(scores) + len(texts) - len(others)
+
+    def _own_packages(self) -> Iterator[str]:
+        """Packages that this model or engine depends on and others do not."""
+        if self._files.gguf_path:
+            yield "gguf"
+        if self._files.adapter:
+            yield "peft"
+        if self._spec.engine in OF_SOME:
+            yield self._spec.engine
 
     def finish(self, store_path: Path, progress: Progress) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
         """The run log with its scores, and the samples by task name."""
@@ -340,7 +355,11 @@ class _Session:
             tasks=tuple(records),
             best_forms=best_forms(records),
             averages=averages(records),
-            notes=(*getattr(self._engine, "notes", ()), *getattr(self._engine.tokenizer, "notes", ())),
+            notes=(
+                *getattr(self._engine, "notes", ()),
+                *getattr(self._engine.tokenizer, "notes", ()),
+                *self._origins,
+            ),
             shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )
 

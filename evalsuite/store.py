@@ -9,7 +9,8 @@ import json
 import shutil
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,19 @@ from evalsuite.types import (
 )
 
 SCHEMA = 1
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS responses (key BLOB PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID",
+    # Tables of their own: older versions of evalsuite, with which a store may be shared, go on reading and writing.
+    "CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, versions TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS origins (key BLOB PRIMARY KEY, session INTEGER NOT NULL) WITHOUT ROWID",
+)
+_TAKE = (
+    "INSERT OR IGNORE INTO sessions (versions) SELECT versions FROM other.sessions",
+    "INSERT OR IGNORE INTO origins SELECT theirs.key, mine.id FROM other.origins AS theirs "
+    "JOIN other.sessions AS made ON theirs.session = made.id JOIN main.sessions AS mine USING (versions) "
+    "WHERE NOT EXISTS (SELECT 1 FROM main.responses WHERE key = theirs.key)",
+    "INSERT OR IGNORE INTO responses SELECT * FROM other.responses",
+)
 _LITTLE_SPACE = 1 << 20  # bytes; SQLite calls a disk that cannot hold its shared memory an I/O error
 _LOOKUP = 500  # keys per query; SQLite's default limit of variables is 999 in old builds
 
@@ -61,9 +75,15 @@ def _bytes_of(ids: Sequence[int]) -> bytes:
 class ResponseStore:
     """The answers of a run. Failures are never stored: the next run tries them again."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the store; raises StorageError when it is damaged or cannot be written."""
+    def __init__(self, path: Path, versions: Mapping[str, str] | None = None) -> None:
+        """Open or create the store; raises StorageError when it is damaged or cannot be written.
+
+        Args:
+            path: its file.
+            versions: of the packages with which this session answers, kept beside its answers.
+        """
         self._path = path
+        self._versions = canonical_json(dict(versions)) if versions else ""
         with self._readable():
             self._connection = sqlite3.connect(path, timeout=30)
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -77,9 +97,8 @@ class ResponseStore:
                     f"{path} was written by another version of evalsuite; choose another --out folder."
                 )
             self._connection.execute(f"PRAGMA user_version={SCHEMA}")
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS responses (key BLOB PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID"
-            )
+            for table in _TABLES:
+                self._connection.execute(table)
             self._connection.commit()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
@@ -97,7 +116,28 @@ class ResponseStore:
         """Store answers in one transaction, failures left out; an answer that is there stays."""
         rows = [(key, _encoded(answer)) for key, answer in answers if not isinstance(answer, Failure)]
         with self._readable(), self._connection:
+            if self._versions:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO sessions (versions) VALUES (?)", (self._versions,)
+                )
+                query = "INSERT OR IGNORE INTO origins SELECT ?1, id FROM sessions WHERE versions = ?2 "
+                query += "AND NOT EXISTS (SELECT 1 FROM responses WHERE key = ?1)"
+                self._connection.executemany(query, [(key, self._versions) for key, _ in rows])
             self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?)", rows)
+
+    def origins(self, keys: Sequence[bytes]) -> list[tuple[dict[str, str], int]]:
+        """With which versions the stored answers among `keys` were made, and how many with each.
+
+        Answers of which that is not known have no versions.
+        """
+        counts: Counter[str] = Counter()
+        with self._readable():
+            for start in range(0, len(keys), _LOOKUP):
+                part = keys[start : start + _LOOKUP]
+                query = "SELECT COALESCE(versions, '{}') FROM responses LEFT JOIN origins USING (key) "
+                query += f"LEFT JOIN sessions ON session = id WHERE key IN ({','.join('?' * len(part))})"
+                counts.update(versions for (versions,) in self._connection.execute(query, part))
+            return [(json.loads(versions), count) for versions, count in counts.most_common()]
 
     def take(self, other: Path, named: str = "") -> None:
         """Take over the answers of another store, all or none.
@@ -122,7 +162,8 @@ class ResponseStore:
                         "that both answered; they were not made on equal terms, so compute one of them again."
                     )
                 with self._connection:
-                    self._connection.execute("INSERT OR IGNORE INTO responses SELECT * FROM other.responses")
+                    for statement in _TAKE:
+                        self._connection.execute(statement)
             finally:
                 self._connection.execute("DETACH DATABASE other")
 

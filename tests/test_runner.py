@@ -133,6 +133,36 @@ def test_an_engine_that_crashes_keeps_what_it_had_answered(bench):
     assert len(again.asked) == 3 * DOCUMENTS - 28
 
 
+def pretend(tmp_path, monkeypatch, version):
+    """Another transformers, as far as the packages' metadata tell."""
+    folder = tmp_path / version / f"transformers-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: transformers\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(folder.parent))
+
+
+def test_answers_of_sessions_with_other_versions_are_told_in_log_and_table(bench, tmp_path, monkeypatch):
+    knows = oracle([bench.prepared("quiz")])
+    pretend(tmp_path, monkeypatch, "5.18.0")
+    left = [30]
+
+    def likelihood(text):
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("stopped")
+        return knows.likelihood(text)
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        bench.execute(ScriptedEngine(likelihood=likelihood), "quiz")
+    pretend(tmp_path, monkeypatch, "5.99.0")
+    log = bench.execute(knows, "quiz")
+    told = "28 answers come from a session with transformers 5.18.0 (here 5.99.0)."
+    assert log.environment["transformers"] == "5.99.0"
+    assert log.notes == (told,)
+    assert told in (bench.out / "table.md").read_text("utf-8")
+    assert bench.execute(knows, "quiz").notes == (told,)  # shown again, not made again
+
+
 def test_nan_log_probabilities_are_no_score(bench):
     log = bench.execute(ScriptedEngine(likelihood=lambda text: math.nan), "quiz")
     assert (log.status, log.task("quiz").counts.failed) == ("incomplete", DOCUMENTS)

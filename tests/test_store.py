@@ -249,3 +249,58 @@ def test_a_full_disk_names_the_remedy_and_keeps_what_is_there(small_disk):
     assert len(again) > 0
     assert len(again) % 100 == 0
     again.close()
+
+
+OLD, NEW = {"torch": "2.6.0", "transformers": "5.17.0"}, {"torch": "2.13.0", "transformers": "5.23.0"}
+
+
+def stored(path, answers, versions=None):
+    store = ResponseStore(path, versions)
+    store.put((key(number), Score((-1.0,), True)) for number in answers)
+    store.close()
+
+
+def origins(path, answers):
+    store = ResponseStore(path)
+    found = store.origins([key(number) for number in answers])
+    store.close()
+    return sorted((sorted(versions.items()), count) for versions, count in found)
+
+
+def expected(*pairs):
+    return sorted((sorted(versions.items()), count) for versions, count in pairs)
+
+
+def test_every_answer_keeps_the_versions_of_the_session_that_made_it(tmp_path):
+    path = tmp_path / "responses.sqlite"
+    stored(path, range(3), OLD)
+    stored(path, range(1, 1000), NEW)  # the first three stay as they are
+    assert origins(path, range(1000)) == expected((OLD, 3), (NEW, 997))
+    assert origins(path, [0, 1, 5, 2000]) == expected((OLD, 2), (NEW, 1))
+
+
+def test_a_store_from_before_versions_were_kept_is_read_written_and_said_to_have_none(tmp_path):
+    path = tmp_path / "responses.sqlite"
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE responses (key BLOB PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID")
+    old.execute("INSERT INTO responses VALUES (?, ?)", (key(0), '{"log_probs": [-1.0], "is_greedy": true}'))
+    old.execute(f"PRAGMA user_version={SCHEMA}")
+    old.commit()
+    stored(path, range(2), NEW)
+    assert origins(path, range(2)) == expected(({}, 1), (NEW, 1))
+    # An older evalsuite that shares the store goes on writing to it.
+    old.execute("INSERT OR IGNORE INTO responses VALUES (?, ?)", (key(2), "{}"))
+    old.commit()
+    old.close()
+    assert origins(path, range(3)) == expected(({}, 2), (NEW, 1))
+
+
+def test_versions_move_with_the_answers_of_another_store(tmp_path):
+    stored(tmp_path / "one", range(3), OLD)
+    stored(tmp_path / "other", range(2, 6), NEW)
+    stored(tmp_path / "third", [9])
+    store = ResponseStore(tmp_path / "one")
+    store.take(tmp_path / "other")
+    store.take(tmp_path / "third")
+    store.close()
+    assert origins(tmp_path / "one", range(10)) == expected((OLD, 3), (NEW, 3), ({}, 1))

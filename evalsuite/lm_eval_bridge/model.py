@@ -26,6 +26,7 @@ from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
 from evalsuite.store import ResponseStore
 from evalsuite.types import Bos, Failure, Generated, GenerateRequest, Request, Response, Score, ScoreRequest
+from evalsuite.versions import ANSWERING, installed, told_of_origins
 
 T = TypeVar("T")
 log = logging.getLogger("lm_eval.models.evalsuite")
@@ -190,10 +191,13 @@ class EvalsuiteLM(LM):
         scores = [one for one in distinct if isinstance(one, ScoreRequest)]
         texts = [one for one in distinct if isinstance(one, GenerateRequest)]
         with tempfile.TemporaryDirectory() as folder:
-            store = ResponseStore(self._store or Path(folder) / "responses.sqlite")
+            store = ResponseStore(self._store or Path(folder) / "responses.sqlite", installed(ANSWERING))
             try:
                 with TokenBar(quiet) as bar:
-                    return answer(scores, texts, self.engine, store, bar).by_request
+                    answers = answer(scores, texts, self.engine, store, bar)
+                for told in told_of_origins(store.origins(answers.stored), installed(ANSWERING)):
+                    log.warning("%s", told)
+                return answers.by_request
             finally:
                 store.close()
 
