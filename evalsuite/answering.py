@@ -3,10 +3,11 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalsuite.engine.protocol import Block, Engine
+from evalsuite.errors import ModelError
 from evalsuite.progress import Progress, Stage
 from evalsuite.store import ResponseStore, request_key
 from evalsuite.types import Failure, GenerateRequest, Request, Response, Score, ScoreRequest, TokenIds
@@ -59,6 +60,10 @@ def _answer_kind(
     answers: Answers,
     others: frozenset[Request],
 ) -> None:
+    strange = _outside_vocabulary(requests, engine)
+    answers.by_request.update((one, failure) for one, failure in strange.items() if one not in others)
+    # They have no place in the plan, either: every process leaves out the same ones.
+    requests = [request for request in requests if request not in strange]
     keys = {request: request_key(request, engine.identity) for request in requests if request not in others}
     stored = store.get(list(keys.values()))
     known = {request: stored[key] for request, key in keys.items() if _is_finite(stored.get(key))}
@@ -69,7 +74,7 @@ def _answer_kind(
     progress.stage(Stage(name, at_most=name == "generating"))
     tokens: dict[Request, float] = {}
     began = time.monotonic()
-    for block in work(requests, answered=known.keys() | others if others else known.keys()):
+    for block in _blocks(name, requests, work, engine, known.keys() | others if others else known.keys()):
         received = [
             (request, _refused_unless_finite(response))
             for request, response in block.answers
@@ -85,6 +90,51 @@ def _answer_kind(
         progress.advance(block.tokens, block.planned)
     a_token = (time.monotonic() - began) / (sum(tokens.values()) or 1)
     answers.costs.update((request, (count, count * a_token)) for request, count in tokens.items())
+
+
+def _blocks(
+    name: str,
+    requests: Sequence[Request],
+    work: Callable[..., Iterator[Block]],
+    engine: Engine,
+    answered: Collection[Request],
+) -> Iterator[Block]:
+    """The engine's blocks. A model that is loaded and cannot generate costs the tasks that generate, not the others.
+
+    Processes that compute together end together (`tensor_parallel`).
+    """
+    empty, done = 0, set(answered)
+    try:
+        for block in work(requests, answered=answered):
+            empty += not block.answers
+            done.update(request for request, _ in block.answers)
+            yield block
+    except ModelError as error:
+        if name != "generating" or empty < 2 or hasattr(engine, "team"):
+            raise
+        left = [request for request in requests if request not in done]
+        yield Block(tuple((request, Failure(f"no text was generated: {error}")) for request in left), 0, 0)
+
+
+def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Request, Failure]:
+    """Requests with token ids for which the model has no row; on a GPU they would end the process's use of it."""
+    rows = engine.vocabulary
+    if rows is None:
+        return {}
+    largest: dict[int, int] = {}
+    found: dict[Request, Failure] = {}
+    for request in requests:
+        ids = request.context
+        if id(ids) not in largest:  # requests of one document share the object
+            largest[id(ids)] = max(ids, default=0)
+        token = max(largest[id(ids)], max(getattr(request, "continuation", ()), default=0))
+        if token >= rows:
+            found[request] = Failure(
+                f"the model has {rows} rows in its vocabulary, and the tokenizer gave {token} for "
+                f"{engine.tokenizer.token_text(token)!r}: the tokenizer is another model's, or tokens were added without "
+                "room for them"
+            )
+    return found
 
 
 def _tokens_by_request(block: Block) -> dict[Request, float]:

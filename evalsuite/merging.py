@@ -62,6 +62,11 @@ class AnsweredEngine:
         """Context window in tokens."""
         return self.engine.max_length
 
+    @property
+    def vocabulary(self) -> int | None:
+        """As the model's engine knows it."""
+        return self.engine.vocabulary
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:

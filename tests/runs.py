@@ -198,6 +198,7 @@ class ScriptedEngine:
     max_length: int | None = None
     identity: ModelIdentity = MODEL
     notes: tuple[str, ...] = ()
+    vocabulary: int | None = None
     asked: list[ScoreRequest | GenerateRequest] = field(default_factory=list)
     """Requests worked on, in order."""
     block: int = 4

@@ -7,6 +7,7 @@ from runs import ScriptedEngine
 
 from evalsuite.answering import _tokens_by_request, answer
 from evalsuite.engine.protocol import Block
+from evalsuite.errors import ModelError
 from evalsuite.progress import Silent
 from evalsuite.store import ResponseStore, request_key
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
@@ -128,6 +129,54 @@ def test_an_answer_that_is_no_number_in_a_store_of_an_earlier_version_is_asked_a
     engine = ScriptedEngine()
     assert answer(SCORES[:1], [], engine, store, Silent()).by_request == {SCORES[0]: Score((-1.0,), False)}
     assert engine.asked == SCORES[:1]
+
+
+def test_a_token_without_a_row_costs_its_own_requests_and_is_not_asked(store):
+    """The byte tokenizer's ids are bytes and two more."""
+    engine = texts_engine(vocabulary=60)
+    answers = answer(SCORES, TEXTS, engine, store, Silent()).by_request
+    failed = {one for one, answered in answers.items() if isinstance(answered, Failure)}
+    assert failed == {*SCORES}
+    assert engine.asked == TEXTS
+    assert {one.reason for one in map(answers.get, failed)} == {
+        "the model has 60 rows in its vocabulary, and the tokenizer gave 60 for ':': the tokenizer is another model's, "
+        "or tokens were added without room for them"
+    }
+    assert len(store) == len(TEXTS)
+    again = texts_engine(vocabulary=61)
+    answer(SCORES, TEXTS, again, store, Silent())
+    assert again.asked == SCORES
+
+
+def test_every_process_of_a_run_leaves_out_the_same_requests(store):
+    engine = texts_engine(vocabulary=60)
+    others = frozenset(SCORES[:5])
+    assert answer(SCORES, [], engine, store, Silent(), others).by_request.keys() == {*SCORES[5:]}
+    assert engine.asked == []
+
+
+def test_a_model_that_cannot_generate_costs_its_texts_and_not_the_run(store):
+    class Mute(ScriptedEngine):
+        def generate(self, requests, answered=()):
+            yield Block((), 0, 9)
+            yield Block((), 0, 9)
+            yield Block(((requests[0], Generated("a", 1, "eos")),), 1, 9)
+            raise ModelError("Mute returns no cache.")
+
+    answers = answer(SCORES, TEXTS, Mute(), store, Silent()).by_request
+    assert all(isinstance(answers[one], Score) for one in SCORES)
+    assert answers[TEXTS[0]] == Generated("a", 1, "eos")
+    assert {answers[one] for one in TEXTS[1:]} == {Failure("no text was generated: Mute returns no cache.")}
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run(store):
+    class Unreadable(ScriptedEngine):
+        def generate(self, requests, answered=()):
+            yield Block((), 0, 9)
+            raise ModelError("no weights")
+
+    with pytest.raises(ModelError, match="no weights"):
+        answer([], TEXTS, Unreadable(), store, Silent())
 
 
 def test_an_answer_that_is_computed_again_beside_missing_ones_stays_the_stored_one(store):

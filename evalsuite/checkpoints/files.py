@@ -31,6 +31,7 @@ TOKENIZER_FILES = (
 )
 """Patterns of the files that decide how text becomes tokens; a tokenizer with code of its own may read others too."""
 
+VOCABULARY_KEYS = ("vocab_size", "n_words", "padded_vocab_size")
 CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
@@ -128,6 +129,14 @@ def _gguf_config(metadata: dict[str, Any]) -> dict[str, Any]:
         "vocab_size": metadata.get(f"{family}.vocab_size", metadata.get("tokenizer.ggml.tokens")),
     }
     return {key: value for key, value in config.items() if value is not None}
+
+
+def vocabulary_rows(files: ModelFiles) -> int | None:
+    """Rows of the embedding and the head, as the configuration states them; None if it does not."""
+    config = read_config(files)
+    stated = next((config[key] for key in VOCABULARY_KEYS if isinstance(config.get(key), int)), None)
+    more = config.get("additional_vocab_size")  # IDEFICS: rows beside those of `vocab_size`
+    return stated if stated is None or not isinstance(more, int) else stated + more
 
 
 def context_window(files: ModelFiles) -> int | None:

@@ -78,6 +78,11 @@ class Engine(Protocol):
         """Context window in tokens; None where the model has no limit."""
         ...
 
+    @property
+    def vocabulary(self) -> int | None:
+        """Token ids below this number are the model's; known without loading the weights. None where it is not known."""
+        ...
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
-from evalsuite.checkpoints.files import context_window, read_config
+from evalsuite.checkpoints.files import context_window, read_config, vocabulary_rows
 from evalsuite.engine import deterministic, graphs, kernels
 from evalsuite.engine.batches import (
     Budget,
@@ -156,6 +156,11 @@ class TransformersEngine:
     def max_length(self) -> int | None:
         """Context window in tokens; None where the configuration states none."""
         return self._tokens.window(context_window(self.files))
+
+    @functools.cached_property
+    def vocabulary(self) -> int | None:
+        """Token ids below this number are the model's; None where the configuration does not say."""
+        return vocabulary_rows(self.files)
 
     @functools.cached_property
     def budget(self) -> Budget:

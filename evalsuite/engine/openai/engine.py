@@ -137,6 +137,11 @@ class OpenAIEngine:
         notes += [f"Sent again {count} times: {reason}." for reason, count in self._repeated.most_common(5)]
         return (*notes, *self._told)
 
+    @property
+    def vocabulary(self) -> int | None:
+        """Not known: it is the server's business."""
+        return None
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[Block[ScoreRequest]]:

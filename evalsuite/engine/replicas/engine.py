@@ -61,6 +61,11 @@ class ReplicatedEngine:
         return self._planner.max_length
 
     @property
+    def vocabulary(self) -> int | None:
+        """Token ids below this number are the model's; None where it is not known."""
+        return self._planner.vocabulary
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the run log should say: of the model, and of what was computed again."""
         return self._roll.notes

@@ -10,7 +10,7 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import MERGE_IT
-from evalsuite.checkpoints.files import context_window
+from evalsuite.checkpoints.files import context_window, vocabulary_rows
 from evalsuite.engine.linked import loader_arguments
 from evalsuite.engine.nemo import tokenizer_folder
 from evalsuite.engine.placement import DTYPES
@@ -108,6 +108,11 @@ class VllmEngine:
         """Longest model input in tokens: vLLM keeps one place of its window for the token that it generates."""
         window = llm_arguments(self._given).get("max_model_len") or context_window(self.files)
         return None if window is None else int(window) - 1
+
+    @functools.cached_property
+    def vocabulary(self) -> int | None:
+        """Token ids below this number are the model's; None where the configuration does not say."""
+        return vocabulary_rows(self.files)
 
     def _arguments(self) -> dict[str, Any]:
         return {
