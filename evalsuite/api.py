@@ -219,6 +219,10 @@ def _asked_for(
     )
     refuse_undecodable("--model", os.path.abspath(model) if os.path.exists(model) else model)
     needs_files = engine_kind(spec.get("engine", "native")).needs_files
+    if revision and not needs_files:
+        raise UserError(
+            f"--revision is for models on the hub; --engine {spec['engine']} knows its model by --model alone: leave it out."
+        )
     files = resolve(model, revision=revision) if needs_files else ModelFiles.elsewhere(model, revision)
     whole = RunSpec(
         tasks=tuple(one.address for one in selected),

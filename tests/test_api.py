@@ -10,6 +10,7 @@ from runs import PLUGIN, Bench
 
 import evalsuite
 from evalsuite.api import data_folder
+from evalsuite.errors import UserError
 
 
 @pytest.fixture
@@ -133,3 +134,12 @@ def test_every_public_name_is_there():
         assert getattr(evalsuite, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         evalsuite.nothing  # noqa: B018
+
+
+def test_a_revision_is_refused_where_the_model_is_a_server_s_or_on_this_machine(tmp_path):
+    with pytest.raises(UserError, match="--engine openai knows its model by --model alone"):
+        evalsuite.run("piqa", "any", engine="openai", base_url="http://localhost:9", revision="main")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="--revision step-1 is for models on the hub"):
+        evalsuite.run("piqa", str(tmp_path), revision="step-1", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

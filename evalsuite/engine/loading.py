@@ -86,6 +86,8 @@ def load_model(
     Raises:
         ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, no memory.
     """
+    if trust_remote_code:
+        _refuse_code_from_elsewhere(files)
     refuse_unmergeable(files, whole=processes == 1 and not spread)
     support = support_for(read_config(files).get("model_type", ""))
     notes = [*_check_kernels(support, device, allow_slow_kernels), *_unused_forms(files)]
@@ -154,6 +156,21 @@ def _from_pretrained(
         ignore_mismatched_sizes=True,  # `check_report` names them; transformers would in its log alone
     )
     return model, report
+
+
+def _refuse_code_from_elsewhere(files: ModelFiles) -> None:
+    """Code of another repository (`org/name--module.Class` in `auto_map`) is not in the digest, and may change."""
+    named = [name for names in (read_config(files).get("auto_map") or {}).values() for name in _listed(names)]
+    foreign = sorted({name.partition("--")[0] for name in named if "--" in name})
+    if foreign:
+        raise ModelError(
+            f"Model '{files.name}' runs code of another repository, {foreign[0]}, which its digest cannot cover: copy "
+            f"that repository's *.py files into {files.folder} and take '{foreign[0]}--' out of auto_map in config.json."
+        )
+
+
+def _listed(names: Any) -> list[str]:
+    return [name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)]
 
 
 def _unused_forms(files: ModelFiles) -> Iterator[str]:

@@ -5,6 +5,7 @@ torch is imported only where a device has to be found or checked.
 
 import ctypes
 import os
+import sys
 
 from evalsuite.engine.batches import Budget
 from evalsuite.errors import ModelError
@@ -19,6 +20,25 @@ ROUNDED_SCORES = "rounded-scores"
 CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
 """A CPU gains nothing from larger batches; small ones stay in its caches."""
 GPU_BUDGET = Budget(tokens=2**14, logits=2**28, cached_tokens=2**18, rows=128)
+
+
+FLOAT32_SETTINGS = {
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": ("", "0"),
+    "ONEDNN_DEFAULT_FPMATH_MODE": ("", "STRICT"),
+    "DNNL_DEFAULT_FPMATH_MODE": ("", "STRICT"),
+}
+"""Variables of torch and oneDNN that let products of float32 be computed in fewer bits, and what leaves them whole."""
+
+
+def reduced_float32() -> str:
+    """What makes products of float32 less precise in this process, for the class of numerics; empty if nothing."""
+    for variable, whole in FLOAT32_SETTINGS.items():
+        value = os.environ.get(variable, "").upper()
+        if value not in whole:
+            return f"float32-products-{'tf32' if value == '1' else value.lower()}"
+    torch = sys.modules.get("torch")
+    precision = torch.get_float32_matmul_precision() if torch else "highest"
+    return "" if precision == "highest" else f"float32-products-{precision}"
 
 
 def resolve_device(device: str) -> str:

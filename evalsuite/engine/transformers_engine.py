@@ -26,6 +26,7 @@ from evalsuite.engine.placement import (
     SPREAD,
     default_budget,
     keep_freed_memory,
+    reduced_float32,
     resolve_device,
     resolve_dtype,
     resolve_logits_dtype,
@@ -35,6 +36,7 @@ from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.settings import is_on
 from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
+from evalsuite.errors import ModelError
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 RowT = TypeVar("RowT")
 ResultT = TypeVar("ResultT")
 
+REMOTE_CODE = "remote-code"
+"""Says in a class of numerics that the model's own code ran, where transformers may have an implementation, too."""
 LARGEST_VOCABULARY = 2**18
 """Assumed where a configuration does not say."""
 
@@ -139,6 +143,10 @@ class TransformersEngine:
             parts.append(SPREAD)
         if self._deterministic:
             parts.append(deterministic.SETTING)
+        if self._trust_remote_code and "auto_map" in read_config(self.files):
+            parts.append(REMOTE_CODE)
+        if self.dtype == "float32" and (reduced := reduced_float32()):
+            parts.append(reduced)
         if self._logits_dtype == "model":
             parts.append(ROUNDED_SCORES)
         return " ".join(parts)
@@ -211,6 +219,7 @@ class TransformersEngine:
             processes=processes,
             spread=self.spread,
         )
+        self._refuse_if_changed()
         refuse_unless_causal(loaded, self.files.name)
         loaded = replace(loaded, fixed_sizes=self._deterministic)
         if self.lays_out and processes == 1:
@@ -219,6 +228,15 @@ class TransformersEngine:
         if why := self.device.startswith("cuda") and kernels.why_not(self.device):
             self._tell(f"trees and log-probabilities without our own kernels: {why}")
         return loaded
+
+    def _refuse_if_changed(self) -> None:
+        """Raises ModelError where the files in memory may not be those that were hashed: somebody wrote to them."""
+        hashed: ModelIdentity | None = self.__dict__.get("identity")
+        if hashed and weights_digest(self.files) != hashed.weights:
+            raise ModelError(
+                f"The files of model '{self.files.name}' changed between hashing and loading: wait until they are "
+                "written, then run again."
+            )
 
     @property
     def lays_out(self) -> bool:
