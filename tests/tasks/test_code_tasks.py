@@ -193,6 +193,42 @@ def test_one_changed_operator_fails_by_the_hubs_tests_where_evalplus_fails_it(ad
     assert len(wrong(samples)) == len(failing)
 
 
+def verdicts_of_both_forms(hub: str, release: str, step: int) -> list[tuple[str, bool, bool, bool, bool]]:
+    """Of each problem: its number, then by the hub's form and by the release's, whether its solution passes and
+    whether the same with one operator changed does (passes if there is no operator).
+    """
+    by_id = {str(one.row["task_id"]).removeprefix("Mbpp/"): one for one in prepared(hub).documents}
+    theirs = prepared(release).documents[::step]
+    ours = [by_id[one.row["task_id"].removeprefix("Mbpp/")] for one in theirs]
+    mutants = changed(theirs)
+    right = [completion(one) for one in theirs]
+    broken = [mutants.get(one.index, completion(one)) for one in theirs]
+    found = [
+        [bool(one.metrics["pass@1"]) for one in judged(address, documents * 2, right + broken)]
+        for address, documents in ((hub, ours), (release, theirs))
+    ]
+    count = len(theirs)
+    return [
+        (one.row["task_id"], found[0][n], found[0][n + count], found[1][n], found[1][n + count])
+        for n, one in enumerate(theirs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hub", "release"),
+    [
+        ("evalsuite/humaneval_plus", "evalsuite/humaneval_plus:release"),
+        ("evalsuite/mbpp_plus", "evalsuite/mbpp_plus:release"),
+    ],
+)
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 60], ids=["all", "some"])
+def test_both_forms_pass_every_solution_and_agree_on_a_mutant_of_each(hub, release, step):
+    found = verdicts_of_both_forms(hub, release, step)
+    assert [one[0] for one in found if not (one[1] and one[3])] == []
+    assert [one[0] for one in found if one[2] != one[4]] == []
+    assert sum(not one[2] for one in found) > len(found) / 3
+
+
 @needs_package("evalplus")
 def test_arguments_have_the_shapes_that_evalplus_gives_them():
     from evalplus.data.mbpp import mbpp_deserialize_inputs
