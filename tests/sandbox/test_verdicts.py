@@ -1,6 +1,9 @@
 """What tests can do with a candidate, and what is said of how it ended."""
 
+import random
+import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +95,61 @@ def test_wrong_answers_end_by_name(sandbox, code, tests, outcome, detail, mode):
 def test_a_builtin_of_the_tests_is_theirs_where_another_function_is_tested(sandbox):
     code = "def sum(a): return 0\ndef f(x): return [x]"
     assert judged(sandbox, code, "assert sum(f(3)) == 3").passed
+
+
+LOOP = "for x, y in zip([(1, 2)], [3]):\n    assert {name}(*x) == y\n"
+HELPER = "def total(items):\n    return sum(items)\nassert total([1, 2]) == 3\nassert sum(1, 2) == 4\n"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("code", "tests", "passes"),
+    [
+        ("def sum(a, b): return a + b", LOOP.format(name="sum"), True),
+        ("def sum(a, b): return 0", LOOP.format(name="sum"), False),
+        ("def sum(a, b): return 0\ndef zip(*_): return []", LOOP.format(name="sum"), False),
+        ("def sum(a, b): return 0\ndef helper(): pass\nzip = lambda *_: []", LOOP.format(name="sum"), False),
+        ("def sum(a, b): return a + b + 1", HELPER, True),
+        ("def sum(a, b): return a + b", "def check(candidate):\n    assert candidate(1, 2) == sum([1, 2])\ncheck(sum)", True),
+        ("def sum(a, b): return a + b", "def check():\n    assert sum(1, 2) == 3\ncheck()", True),
+    ],
+)  # fmt: skip
+def test_of_builtins_only_direct_calls_of_the_entry_point_are_the_candidates(
+    sandbox, code, tests, passes, mode
+):
+    assert judged(sandbox, code, tests, mode, entry_point="sum").passed is passes
+
+
+def test_without_an_entry_point_a_candidate_that_shadows_two_builtins_gets_none(sandbox):
+    code = "def sum(a, b): return 0\ndef zip(*_): return []"
+    assert judged(sandbox, code, LOOP.format(name="sum")).outcome is Outcome.ERROR
+
+
+def test_whatever_of_the_library_a_program_says_its_function_is_there_is_a_verdict_and_it_is_wrong(sandbox):
+    rng = random.Random(13)
+    left_out = {"antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter"}
+    modules = sorted(name for name in sys.stdlib_module_names - left_out if not name.startswith("_"))
+    programs = []
+    for module in rng.sample(modules, 60):
+        pick = f"names = [n for n in dir(module) if callable(getattr(module, n))] or ['__doc__']\nattempt = getattr(module, names[{rng.randrange(999)} % len(names)])"
+        programs.append(Program(f"import {module} as module\n{pick}", "assert attempt(1) == 'succeeded'"))
+        lie = f"def attempt(*_): return 'x'\nattempt.__module__, attempt.__name__ = {module!r}, {pick!r}"
+        programs.append(Program(lie, "assert attempt(1) == 'succeeded'"))
+    programs = [replace(program, cpu_seconds=0.5) for program in programs]
+    verdicts = sandbox.run(programs)
+    assert [one for one in verdicts if isinstance(one, SandboxFailed) or one.passed] == []
+
+
+def test_types_of_the_library_that_the_tests_do_not_import_are_asked_for(sandbox):
+    code = "from collections import Counter, OrderedDict\nfrom math import sqrt\ndef f(s): return Counter(s)"
+    tests = "assert f('aab') == Counter('aab') and isinstance(f('a'), Counter) and sqrt(4) == 2\nassert OrderedDict(a=1) == {'a': 1}"
+    assert judged(sandbox, code, tests).passed
+
+
+def test_tests_that_end_by_what_the_program_answers_are_wrong(sandbox):
+    code = "def f(): return [[] for _ in range(10 ** 5)]"
+    verdict = judged(sandbox, code, "kept = [f() for _ in range(99)]", memory_mb=64, cpu_seconds=60.0)
+    assert verdict.outcome is Outcome.MEMORY
 
 
 def test_a_name_that_the_tests_define_is_theirs(sandbox):
