@@ -20,7 +20,6 @@ from evalsuite.sandbox.script import (
     BUILTINS,
     compiled,
     compiled_for,
-    names_bound,
     names_used,
     tested_builtin,
 )
@@ -63,7 +62,7 @@ def judge(
     try:
         ask.answer()  # Its code has run.
         known = _candidates_names(ask, names, tests)
-        builtin = tested_builtin(entry_point, known, _testable(known) - names_bound(script))
+        builtin = tested_builtin(script, entry_point, known, _testable(known))
         if builtin:
             script, name = compiled_for(tests, builtin)
             vars(module)[name] = known[builtin]

@@ -26,23 +26,26 @@ def names_used(script: CodeType) -> Iterator[str]:
             yield from names_used(constant)
 
 
-def names_bound(script: CodeType) -> set[str]:
-    """Names that the script itself gives a value at top level."""
-    return {step.argval for step in dis.get_instructions(script) if step.opname == "STORE_NAME"}
-
-
-def tested_builtin(entry_point: str, known: Collection[str], others: Collection[str]) -> str:
+def tested_builtin(
+    script: CodeType, entry_point: str, known: Collection[str], others: Collection[str]
+) -> str:
     """The one builtin's name that means the candidate's function; empty where there is none.
 
     Args:
-        entry_point: the function that the tests are about; empty where nobody has said so.
+        script: the tests.
+        entry_point: the function that they are about; empty where nobody has said so.
         known: the names in use that the candidate defines.
-        others: those of them that are no builtin's and could be what is tested.
+        others: those of them that are no builtin's and no module's.
     """
     shadowing = BUILTINS.intersection(known)
-    if entry_point:
+    if entry_point or not shadowing:
         return entry_point if entry_point in shadowing else ""
-    return next(iter(shadowing)) if len(shadowing) == 1 and not others else ""
+    return next(iter(shadowing)) if len(shadowing) == 1 and _bound(script).issuperset(others) else ""
+
+
+def _bound(script: CodeType) -> set[str]:
+    """Names that the script itself gives a value at top level."""
+    return {step.argval for step in dis.get_instructions(script) if step.opname == "STORE_NAME"}
 
 
 def compiled_for(tests: str, builtin: str) -> tuple[CodeType, str]:

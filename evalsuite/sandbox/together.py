@@ -18,7 +18,6 @@ from evalsuite.sandbox.script import (
     BUILTINS,
     compiled,
     compiled_for,
-    names_bound,
     names_used,
     tested_builtin,
 )
@@ -52,7 +51,7 @@ def _script(tests: str, entry_point: str, defined: dict[str, Any]) -> tuple[Code
     names = {name: value for name, value in defined.items() if name not in BUILTINS}
     used = set(names_used(script))
     others = {name for name, value in names.items() if name in used and not isinstance(value, ModuleType)}
-    builtin = tested_builtin(entry_point, used & defined.keys(), others - names_bound(script))
+    builtin = tested_builtin(script, entry_point, used & defined.keys(), others)
     if builtin:
         script, name = compiled_for(tests, builtin)
         names[name] = defined[builtin]
