@@ -154,9 +154,8 @@ def test_a_text_that_exceeds_the_scorers_limits_is_wrong_and_noted_on_any_machin
 def test_a_scorer_that_fails_whatever_the_text_has_no_verdict(bench, monkeypatch):
     from evalsuite.scoring import texts as module
 
-    scorer = module._in_workers(
-        "evalsuite.scoring.lm_eval_math:hendrycks_math_verdict", lambda sample: "no box"
-    )
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    scorer = module._in_workers("strange_scorers:judge", lambda sample: "broken")
     monkeypatch.setitem(module.TEXT_SCORERS, "math_verify", scorer)
     prepared = with_spec(bench.prepared("sums", limit=1), scorer="math_verify")
     [one] = asked = ask(prepared, TOKENIZER, None, 0)
