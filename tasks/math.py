@@ -74,6 +74,6 @@ TASKS = [
         split="test",
         question=question,
         chance=None,
-        comparability=1,
+        comparability=2,
     ),
 ]

@@ -25,6 +25,7 @@ Scorer = Literal[
     "exact_match",
     "number",
     "squad",
+    "math_answer",
     "math_verify",
     "nvidia_math",
     "minerva_math",
@@ -44,6 +45,7 @@ METRICS: dict[Scorer, str] = {
     "exact_match": r"exact_match" + _VOTED,
     "number": r"exact_match" + _VOTED,
     "squad": r"exact_match|f1",
+    "math_answer": r"exact_match" + _VOTED,
     "math_verify": r"exact_match" + _VOTED,
     "nvidia_math": r"exact_match" + _VOTED,
     "minerva_math": r"exact_match|math_verify",
@@ -60,6 +62,7 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
         "exact_match",
         "number",
         "squad",
+        "math_answer",
         "math_verify",
         "nvidia_math",
         "minerva_math",
@@ -69,7 +72,7 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
 }
 
 
-READERS: tuple[Scorer, ...] = ("number",)
+READERS: tuple[Scorer, ...] = ("number", "math_answer")
 """Scorers of recipe `evalsuite` that find the answer in a text themselves."""
 
 

@@ -182,6 +182,9 @@ def _from_worker(answer: dict | ScorerFailed) -> TextVerdict | ScorerFailed:
 TEXT_SCORERS: dict[str, TextScorer] = {
     "exact_match": exact_match_verdicts,
     "number": number_verdicts,
+    "math_answer": _in_workers(
+        "evalsuite.scoring.math_answer:math_answer_verdict", lambda sample: sample.gold
+    ),
     "math_verify": _in_workers("evalsuite.scoring.math:math_verdict", lambda sample: sample.gold),
     "nvidia_math": _in_workers(
         "evalsuite.scoring.math:nvidia_math_verdict", _gold_solution, limit=NVIDIA_MATH_LIMIT
