@@ -1,0 +1,212 @@
+"""One architecture: a tiny random model of it, answered by the engine and by plain forward passes."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from engine.tiny import save
+from evalsuite.checkpoints import resolve
+from evalsuite.engine import TransformersEngine
+from evalsuite.engine.models import support_for
+from evalsuite.types import Failure, GenerateRequest, Score, ScoreRequest
+
+from .configurations import CONTAINERS, EOS, VOCABULARY, small_config
+
+LARGEST = 2_000_000
+"""Parameters of a model that counts as tiny; what stays larger has sizes that are not known here."""
+LARGEST_DIFFERENCE = 1e-4
+"""Of a log-probability, as a share of the largest logit: float32's rounding, over a few layers."""
+NEAR_TIE = 1e-3
+"""Of the largest logit: a token that leads by less may be another one."""
+TEXT_TOKENS = 10
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an architecture."""
+
+    family: str
+    scoring: str
+    """"packed", "batches", "single rows", "refused" or "not built"."""
+    texts: str
+    """"slots", "batches", "single rows", "refused" or "not built"."""
+    reason: str
+    """Why it takes no better form; empty for packed trees and slots."""
+    wrong: str = ""
+    """What differs from plain forward passes; empty if nothing does."""
+
+
+def compare(family: str, window: int) -> Outcome:
+    """Build a tiny model of a `model_type`, score and continue some requests, and hold them against plain passes."""
+    try:
+        model = random_model(family, window)
+    except Exception as error:  # configurations of other people's classes raise errors of every kind
+        reason = str(error).strip().split("\n")[-1] or type(error).__name__
+        return Outcome(family, "not built", "not built", reason[:120])
+    with tempfile.TemporaryDirectory() as folder:
+        save(model, Path(folder))
+        engine = TransformersEngine(resolve(folder), device="cpu", dtype="float32", allow_slow_kernels=True)
+        plain = plain_model(Path(folder), family)
+        return answered(family, engine, plain)
+
+
+def random_model(family: str, window: int) -> torch.nn.Module:
+    """Every parameter random, so that a head or a group that is taken for another shows."""
+    config = small_config(family, window)
+    auto = transformers.AutoModelForCausalLM
+    with torch.device("meta"):
+        size = sum(parameter.numel() for parameter in auto.from_config(config).parameters())
+    if size > LARGEST:
+        raise ValueError(f"no tiny model: {size:,} parameters")
+    torch.manual_seed(0)
+    model = auto.from_config(config, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("dt_bias"):
+                parameter.uniform_(-5, 1)
+            elif parameter.ndim == 1 or 1 in parameter.shape:
+                parameter.add_(torch.rand_like(parameter) - 0.5)
+            else:
+                parameter.normal_(0, 0.2)
+        for name, buffer in model.named_buffers():
+            if name.endswith("correction_bias"):
+                buffer.uniform_(-0.1, 0.1)
+    return model
+
+
+def plain_model(folder: Path, family: str) -> Any:
+    """The same folder by transformers alone, corrected where transformers is known to be wrong."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    support_for(family).patch(model)
+    return model
+
+
+def answered(family: str, engine: TransformersEngine, plain: Any) -> Outcome:
+    """The engine's forms and answers; wrong where a plain pass of a single row has something else."""
+    scores, texts = requests(), contexts()
+    wrong: list[str] = []
+    scoring = writing = "refused"
+    reasons: list[str] = []
+    try:
+        wrong += wrong_scores(plain, dict(answers(engine.score(scores))), scores)
+        scoring = form_of(engine, "score", "packed")
+    except Exception as error:  # the engine must refuse in words, not by any error
+        reasons.append(told(error))
+    try:
+        asked = [GenerateRequest(context, (), TEXT_TOKENS) for context in texts]
+        wrong += wrong_texts(plain, engine, dict(answers(engine.generate(asked))), asked)
+        writing = form_of(engine, "texts", "slots")
+    except Exception as error:
+        reasons.append(told(error))
+    kept = (
+        [note for note in engine.notes if note.startswith(("scored", "texts"))]
+        if (scoring, writing) != ("packed", "slots")
+        else []
+    )
+    return Outcome(family, scoring, writing, "; ".join([*reasons, *kept]), "; ".join(wrong[:2]))
+
+
+def told(error: Exception) -> str:
+    """A refusal in a sentence, or the kind of an error that was not foreseen."""
+    words = str(error).strip().split("\n")[0]
+    return words if isinstance(error, ValueError) else f"{type(error).__name__}: {words}"
+
+
+def form_of(engine: TransformersEngine, kind: str, best: str) -> str:
+    """In which form scores or texts were computed, by the engine's notes."""
+    start = {"score": "scored ", "texts": "texts are generated in batches"}[kind]
+    note = next((note for note in engine.notes if note.startswith(start)), "")
+    if not note:
+        return best
+    return "single rows" if "one row" in note or "by itself" in note else "batches"
+
+
+def answers(blocks: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+    """Of all blocks."""
+    return (answer for block in blocks for answer in block.answers)
+
+
+def requests() -> list[ScoreRequest]:
+    """Questions behind two shared beginnings, of a window's length and longer, and short ones."""
+    random = torch.Generator().manual_seed(7)
+
+    def some(count: int) -> Ids:
+        return tuple(torch.randint(3, VOCABULARY - 16, (count,), generator=random).tolist())
+
+    first = some(44)
+    second = first[:20] + some(25)
+    asked = [(first + some(own), some(new)) for own in (3, 12, 25) for new in (1, 4)]
+    asked += [(second + some(7), some(new)) for new in (1, 2)]
+    asked += [(some(own), some(3)) for own in (1, 6, 100)]
+    return [ScoreRequest(context, continuation) for context, continuation in asked]
+
+
+def contexts() -> list[Ids]:
+    """Beginnings of texts: of unequal length behind one prefix, short and long."""
+    found = [request.context for request in requests()]
+    return [found[0], found[2], found[6], found[-2], found[-1]]
+
+
+@torch.inference_mode()
+def plain_logits(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    """(tokens, vocabulary) of one row by itself, without a cache where the model lets it."""
+    output = model(input_ids=torch.tensor([ids]))
+    return (output.logits if hasattr(output, "logits") else output[0])[0].float()
+
+
+def wrong_scores(plain: Any, found: dict[Any, Any], asked: Sequence[ScoreRequest]) -> list[str]:
+    """In words, which answers are not those of plain passes."""
+    wrong = []
+    for request in asked:
+        logits = plain_logits(plain, request.context + request.continuation)
+        at = torch.arange(len(request.continuation)) + len(request.context) - 1
+        expected = logits.log_softmax(-1)[at, torch.tensor(request.continuation)]
+        score = found[request]
+        if not isinstance(score, Score):
+            wrong.append(f"no score: {score.reason}")
+            continue
+        off = (torch.tensor(score.log_probs) - expected).abs().max().item()
+        if not off <= LARGEST_DIFFERENCE * max(1.0, logits.abs().max().item()):
+            wrong.append(f"a log-probability after {len(request.context)} tokens is off by {off:.2g}")
+    return wrong
+
+
+def wrong_texts(
+    plain: Any, engine: TransformersEngine, found: dict[Any, Any], asked: Sequence[GenerateRequest]
+) -> list[str]:
+    """In words, which texts are not greedy by plain passes; not beyond a token that another one nearly ties with."""
+    wrong = []
+    for request in asked:
+        answer = found[request]
+        if isinstance(answer, Failure):
+            wrong.append(f"no text: {answer.reason}")
+            continue
+        ids, tied = list(request.context), False
+        ends = {EOS, *engine_eos(engine)}
+        for _ in range(TEXT_TOKENS):
+            logits = plain_logits(plain, ids)[-1]
+            first, second = logits.topk(2).values.tolist()
+            tied = first - second < NEAR_TIE * max(1.0, logits.abs().max().item())
+            if tied or int(logits.argmax()) in ends:
+                break
+            ids.append(int(logits.argmax()))
+        expected = engine.tokenizer.decode(tuple(ids[len(request.context) :]))
+        same = answer.text.startswith(expected.rstrip("\ufffd")) if tied else answer.text == expected
+        if not same:
+            wrong.append(f"a text after {len(request.context)} tokens is another")
+    return wrong
+
+
+def engine_eos(engine: TransformersEngine) -> frozenset[int]:
+    """End tokens of the loaded model."""
+    return engine._loaded.eos_ids
+
+
+__all__ = ["CONTAINERS", "Outcome", "compare"]
