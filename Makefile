@@ -6,7 +6,7 @@ SETUP := $(VENV)/.set-up
 # A file of tests runs in one process; each process takes up to 2 GB.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs schema clean
+.PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs models schema clean
 
 setup: $(SETUP)
 
@@ -48,6 +48,10 @@ reference: setup
 # docs/recipes.md from the prompt specs.
 docs: setup
 	$(BIN)/python -m evalsuite.catalog docs/recipes.md
+
+# docs/models.md: a tiny model of every architecture, against plain forward passes; half an hour of one core.
+models: setup
+	PYTHONPATH=tests $(BIN)/python -m zoo docs/models.md
 
 schema: setup
 	$(BIN)/python -m evalsuite.results.schema

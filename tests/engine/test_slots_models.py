@@ -61,12 +61,23 @@ def tiny_zamba2():
     return Zamba2ForCausalLM(config)
 
 
+LATENT = {
+    "kv_lora_rank": 12, "q_lora_rank": 12, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 12, "head_dim": 4,
+    "num_key_value_heads": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "n_group": 1,
+    "topk_group": 1, "n_shared_experts": 1, "first_k_dense_replace": 1,
+}  # fmt: skip
+
 HYBRIDS = {
     "nemotron_h": patched_nemotron_h,
     **{name: lambda name=name: tiny_hybrids()[name] for name in ("mamba2", "bamba", "falcon_h1")},
     "granitemoehybrid": tiny_granite_hybrid,
     "zamba2, a floor under dt": tiny_zamba2,
-    **{name: WALKING[name] for name in ("lfm2, convolutions", "qwen3_next", "qwen3_5", "olmo_hybrid")},
+    **{
+        name: WALKING[name]
+        for name in ("lfm2, convolutions", "qwen3_next", "qwen3_5", "olmo_hybrid", "kimi_linear")
+    },
+    "deepseek_v3, keys made after the cache": lambda: decoder("DeepseekV3", **LATENT, rope_interleave=True),
+    "deepseek_v2, keys made after the cache": lambda: decoder("DeepseekV2", **LATENT, topk_method="greedy"),
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 import transformers
-
 from engine.tiny import save
+
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
 from evalsuite.engine.models import support_for

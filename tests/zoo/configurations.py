@@ -85,22 +85,22 @@ def special(window: int) -> dict[str, dict[str, Any]]:
         "num_kv_shared_layers": 0,
     }
     return {
-        **dict.fromkeys(["cohere2", "cwm", "gemma2", "gemma3_text", "kolibri1", "ministral", "olmo3", "vaultgemma"], windowed),
-        **dict.fromkeys(["bart", "mbart", "pegasus", "plbart", "mvp", "blenderbot", "blenderbot-small", "marian", "trocr"], DECODER),
-        **dict.fromkeys(["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta"], MASKED),
-        **dict.fromkeys(["roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod", "electra", "roformer"], MASKED),
-        **dict.fromkeys(["qwen2", "qwen3"], {**windowed, "use_sliding_window": True, "max_window_layers": 1}),
-        **dict.fromkeys(["mistral", "mixtral", "phi3", "starcoder2"], {"sliding_window": window}),
-        **dict.fromkeys(["deepseek_v2", "deepseek_v3", "axk1", "minicpm3", "youtu", "glm4_moe_lite"], LATENT),
-        **dict.fromkeys(["deepseek_v32", "glm_moe_dsa", "hy_v4", "axk2"], indexed),
-        **dict.fromkeys(["qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"], {"layer_types": DELTA}),
-        **dict.fromkeys(["lfm2", "lfm2_moe"], {"layer_types": ["conv", "full_attention"] * 2, "full_attn_idxs": None}),
-        **dict.fromkeys(["gemma4_text", "gemma4_unified_text"], {**windowed, **per_layer}),
-        **dict.fromkeys(["mellum"], {**windowed, "mlp_layer_types": ["sparse"] * 4}),
-        **dict.fromkeys(["exaone4", "exaone_moe"], {**windowed, "sliding_window_pattern": 2}),
-        **dict.fromkeys(["granite_swa", "granitemoe_swa"], {**windowed, "layer_rope_theta": [1e4] * 4}),
-        **dict.fromkeys(["olmo", "olmoe"], {"clip_qkv": 4.0, "num_key_value_heads": HEADS}),
-        **dict.fromkeys(["kimi_linear", "bailing_hybrid"], {**LATENT, "q_lora_rank": None, "layer_types": DELTA, "mlp_layer_types": SPARSE}),
+        **_each(["cohere2", "cwm", "gemma2", "gemma3_text", "kolibri1", "ministral", "olmo3", "vaultgemma"], windowed),
+        **_each(["bart", "mbart", "pegasus", "plbart", "mvp", "blenderbot", "blenderbot-small", "marian", "trocr"], DECODER),
+        **_each(["bert", "bert-generation", "camembert", "data2vec-text", "ernie", "megatron-bert", "roberta"], MASKED),
+        **_each(["roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod", "electra", "roformer"], MASKED),
+        **_each(["qwen2", "qwen3"], {**windowed, "use_sliding_window": True, "max_window_layers": 1}),
+        **_each(["mistral", "mixtral", "phi3", "starcoder2"], {"sliding_window": window}),
+        **_each(["deepseek_v2", "deepseek_v3", "axk1", "minicpm3", "youtu", "glm4_moe_lite"], LATENT),
+        **_each(["deepseek_v32", "glm_moe_dsa", "hy_v4", "axk2"], indexed),
+        **_each(["qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"], {"layer_types": DELTA}),
+        **_each(["lfm2", "lfm2_moe"], {"layer_types": ["conv", "full_attention"] * 2, "full_attn_idxs": None}),
+        **_each(["gemma4_text", "gemma4_unified_text"], {**windowed, **per_layer}),
+        **_each(["mellum"], {**windowed, "mlp_layer_types": ["sparse"] * 4}),
+        **_each(["exaone4", "exaone_moe"], {**windowed, "sliding_window_pattern": 2}),
+        **_each(["granite_swa", "granitemoe_swa"], {**windowed, "layer_rope_theta": [1e4] * 4}),
+        **_each(["olmo", "olmoe"], {"clip_qkv": 4.0, "num_key_value_heads": HEADS}),
+        **_each(["kimi_linear", "bailing_hybrid"], {**LATENT, "q_lora_rank": None, "layer_types": DELTA, "mlp_layer_types": SPARSE}),
         "afmoe": windowed,
         "aria_text": {"moe_topk": 2},
         "bamba": {"attn_layer_indices": [1, 3]},
@@ -184,8 +184,13 @@ def special(window: int) -> dict[str, dict[str, Any]]:
             "attention_hidden_size": 2 * WIDTH, "attention_head_dim": 16,
         },
         "zaya": {"layer_types": ["hybrid", "hybrid_sliding"] * 2, "router_hidden_size": 16, "sliding_window": window, "num_experts_per_tok": 1},
-        **dict.fromkeys(["nanochat", "jais2"], {"num_key_value_heads": HEADS}),
+        **_each(["nanochat", "jais2"], {"num_key_value_heads": HEADS}),
     }  # fmt: skip
+
+
+def _each(families: list[str], values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same values for several families."""
+    return dict.fromkeys(families, values)
 
 
 VISION = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}

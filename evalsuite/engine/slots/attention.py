@@ -4,6 +4,7 @@ No prefix is copied into a slot.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from evalsuite.engine.attention_options import refuse_unknown
 from evalsuite.engine.slots.cache import Pass, Prefix, SlotCache
+from evalsuite.errors import ModelError
 
 NAME = "evalsuite_slots"
 """Under which transformers finds `attend`; without a mask function of that name it builds no masks."""
@@ -22,18 +24,23 @@ LARGEST_SCORES_ELSEWHERE = 2**26
 """256 MiB in float32."""
 
 
+_current = threading.local()
+
+
 @contextlib.contextmanager
-def slot_attention(model: Any) -> Iterator[None]:
-    """Within this context the model's attention is `attend`."""
+def slot_attention(model: Any, cache: SlotCache) -> Iterator[None]:
+    """Within this context the model's attention is `attend` over the cache."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, attend)
     before = model.config._attn_implementation
     model.config._attn_implementation = NAME
+    _current.cache = cache
     try:
         yield
     finally:
         model.config._attn_implementation = before
+        _current.cache = None
 
 
 def attend(
@@ -64,7 +71,7 @@ def attend(
         UnknownOptionError: a mask or an option that it does not know.
     """
     refuse_unknown(attention_mask, options)
-    cache, layer_idx = key.in_slots  # type: ignore[attr-defined]
+    cache, layer_idx = _place_of(module, key, value)
     grouped = query.unflatten(1, (key.shape[1], -1))
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)
     rule = _Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap, sinks)
@@ -77,6 +84,17 @@ def attend(
     ]
     output = parts[0] if len(parts) == 1 else torch.cat(parts, dim=3)
     return output.flatten(1, 2).transpose(1, 2).to(query.dtype).contiguous(), None
+
+
+def _place_of(module: Any, key: torch.Tensor, value: torch.Tensor) -> tuple[SlotCache, int]:
+    """The cache and the layer where keys are kept; written now where the layer made them after it asked its cache."""
+    if place := getattr(key, "in_slots", None):
+        return place
+    cache, layer_idx = _current.cache, getattr(module, "layer_idx", None)
+    if layer_idx not in cache.expanded:
+        raise ModelError("its keys are changed after its cache")
+    cache.write(key, value, layer_idx)
+    return cache, layer_idx
 
 
 @dataclass(frozen=True, slots=True)

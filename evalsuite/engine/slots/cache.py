@@ -129,8 +129,12 @@ class SlotCache:
     `current` says which slots a pass is about; set it before the model is called.
     """
 
-    def __init__(self, like: Any, slots: int) -> None:
-        """Take the kinds of layers from transformers' own cache after a pass of one row."""
+    def __init__(self, like: Any, slots: int, expanded: frozenset[int] = frozenset()) -> None:
+        """Take the kinds of layers from transformers' own cache after a pass of one row.
+
+        Layers in `expanded` make keys and values from what they gave their cache (MLA); kept is what they attend to.
+        """
+        self.expanded = expanded
         self.layers = [SlotLayer(layer, slots) for layer in like.layers]
         self.slots = slots
         self.current: Pass
@@ -211,6 +215,13 @@ class SlotCache:
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the new tokens of an attention layer; the keys tell `slots.attention` where the rest is."""
+        if layer_idx not in self.expanded:
+            self.write(keys, values, layer_idx)
+            keys.in_slots = (self, layer_idx)  # type: ignore[attr-defined]
+        return keys, values
+
+    def write(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int) -> None:
+        """Keep keys and values (rows, heads, new tokens, width) of this pass."""
         layer, now = self.layers[layer_idx], self.current
         assert layer.keys is not None
         assert layer.values is not None
@@ -221,8 +232,22 @@ class SlotCache:
                 rows = torch.arange(now.rows.start, now.rows.stop, device=part.device)[:, None]
                 tokens = now.starts[:, None] + torch.arange(now.length, device=part.device)
                 part[rows, :, tokens] = new.transpose(1, 2)
-        keys.in_slots = (self, layer_idx)  # type: ignore[attr-defined]
-        return keys, values
+
+    def as_prefix(self, length: int) -> Prefix:
+        """The first `length` tokens of the first slot, as a prefix for others; shares no memory."""
+        layers = []
+        for layer in self.layers:
+            keys, values = (
+                (None, None)
+                if not layer.by_token
+                else (part[:1, :, :length].clone() for part in layer.by_token)
+            )
+            conv, recurrent = (
+                tuple(state[:1].clone() for state in states.values())
+                for states in (layer.conv, layer.recurrent)
+            )
+            layers.append(PrefixLayer(keys, values, conv, recurrent))
+        return Prefix(length, tuple(layers))
 
     def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> torch.Tensor:
         """Inputs of the convolution before this pass, a view."""

@@ -11,6 +11,7 @@ from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.slots.attention import slot_attention
 from evalsuite.engine.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
+from evalsuite.engine.slots.expanded import as_attended
 from evalsuite.engine.slots.graphs import Graphing, Graphs, Step
 from evalsuite.engine.slots.padding import counted_delta_rules, is_mamba2, still_padding
 from evalsuite.engine.upload import sent
@@ -34,6 +35,8 @@ class SlotModel:
     gated delta rules."""
     forgets: bool
     """The last tokens of a slot can be taken back: no recurrent layer."""
+    expanded: frozenset[int] = frozenset()
+    """Layers that make keys and values from what is in transformers' cache (MLA), which `like` has as they are made."""
 
     @classmethod
     @torch.inference_mode()
@@ -53,11 +56,16 @@ class SlotModel:
         recurrent = sum(bool(layer.recurrent) for layer in layers)
         known = len(mixers) + len(delta_rules)
         pads = known >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
-        return cls(loaded, cache, mixers, pads, forgets=not any(layer.states for layer in layers))
+        like, expanded = as_attended(loaded, cache, lambda: _plain_pass(loaded, (PADDING_ID,)))
+        return cls(loaded, like, mixers, pads, not any(layer.states for layer in layers), expanded)
 
     def prefix(self, ids: TokenIds) -> Prefix:
         """The prefix `ids` after a pass of its own."""
-        return Prefix.of(_plain_pass(self.loaded, ids), len(ids)) if ids else NO_PREFIX
+        if not ids:
+            return NO_PREFIX
+        return (
+            _slot_prefix(self, ids) if self.expanded else Prefix.of(_plain_pass(self.loaded, ids), len(ids))
+        )
 
 
 def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
@@ -66,6 +74,13 @@ def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
     nowhere = torch.empty(0, dtype=torch.long, device=loaded.device)
     positions = torch.arange(len(ids), device=loaded.device)[None]
     return run_at(loaded, tokens, nowhere, nowhere, position_ids=positions, use_cache=True)[1]
+
+
+def _slot_prefix(model: SlotModel, ids: TokenIds) -> Prefix:
+    """A prefix as a slot has it, for layers whose keys transformers' cache does not hold."""
+    slots = Slots(model, 1)
+    slots.prefill(NO_PREFIX, [ids])
+    return slots.as_prefix(len(ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ class Slots:
         """Most rows at a time."""
         self.computed = 0
         """Tokens fed to the model, padding not counted."""
-        self._cache = SlotCache(model.like, count)
+        self._cache = SlotCache(model.like, count, model.expanded)
         self._device = model.loaded.device
         self._lengths: list[int] = []
         self._prefixes: list[Prefix] = []
@@ -196,6 +211,10 @@ class Slots:
         starts, before = self._tensor([self._lengths, [one.length for one in self._prefixes]])
         return _Places(starts, before + starts, self._rows_by_prefix())
 
+    def as_prefix(self, length: int) -> Prefix:
+        """The first `length` tokens of the first row."""
+        return self._cache.as_prefix(length)
+
     def copy(self, sources: Sequence[int]) -> None:
         """New rows, each equal to the row that it names."""
         targets = list(range(len(self), len(self) + len(sources)))
@@ -264,7 +283,7 @@ def _run(
     """Logits at (rows[i], columns[i])."""
     cache.prepare(now)
     options = {"position_ids": positions, "use_cache": True, model.loaded.cache_name: cache}
-    with slot_attention(model.loaded.model):
+    with slot_attention(model.loaded.model, cache):
         return run_at(model.loaded, ids, rows, columns, **options)[0]
 
 
