@@ -90,7 +90,8 @@ def _place_of(module: Any, key: torch.Tensor, value: torch.Tensor) -> tuple[Slot
     """The cache and the layer where keys are kept; written now where the layer made them after it asked its cache."""
     if place := getattr(key, "in_slots", None):
         return place
-    cache, layer_idx = _current.cache, getattr(module, "layer_idx", None)
+    cache: SlotCache = _current.cache
+    layer_idx: int = getattr(module, "layer_idx", -1)
     if layer_idx not in cache.expanded:
         raise ModelError("its keys are changed after its cache")
     cache.write(key, value, layer_idx)

@@ -57,7 +57,9 @@ def as_attended(loaded: LoadedModel, cache: Any, run: Callable[[], Any]) -> tupl
 
 def _differs(layer: Any, attended: tuple[torch.Tensor, torch.Tensor] | None) -> bool:
     """Whether a layer's keys or values have another shape than those in its cache."""
-    kept = getattr(layer, "keys", None), getattr(layer, "values", None)
-    if attended is None or any(part is None for part in kept):
+    kept = [
+        part for part in (getattr(layer, "keys", None), getattr(layer, "values", None)) if part is not None
+    ]
+    if attended is None or len(kept) < len(attended):
         return False
     return any(one.shape[1::2] != other.shape[1::2] for one, other in zip(kept, attended, strict=True))
