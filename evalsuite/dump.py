@@ -9,6 +9,7 @@ from evalsuite.ask import Asked
 from evalsuite.prepare import PreparedTask, gold_text
 from evalsuite.scoring.targets import TARGETS
 from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, sha256_of
+from evalsuite.visible import writable
 
 _KINDS = {True: "generate_until", False: "loglikelihood"}
 
@@ -106,7 +107,7 @@ def write_requests(
     schema = pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file_stem(prepared.selected.name)}.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    pq.write_table(pa.Table.from_pylist(writable(rows), schema=schema), path)
     return path
 
 

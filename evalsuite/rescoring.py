@@ -22,6 +22,7 @@ from evalsuite.runner import inputs_sha256
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Document, Generated, Prompt, Sample, Score
+from evalsuite.visible import writable
 
 SCORING_PACKAGES = ("evalsuite", "lm-eval", "math-verify")
 """Versions in the run log that are this machine's afterwards; the others are those of the answers."""
@@ -129,7 +130,7 @@ def _check_same_question(
     selected: Selected, document: Document, prompt: Prompt, row: Mapping[str, Any]
 ) -> None:
     same_row = (document.index, document.key(selected.spec.task)) == (row["doc"], row["key"])
-    asked = list(prompt.contexts), list(prompt.continuations)
+    asked = writable(list(prompt.contexts)), writable(list(prompt.continuations))
     if not same_row or asked != (row["contexts"], row["continuations"]):
         what = "prompt" if same_row else "row"
         raise StorageError(

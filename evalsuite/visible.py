@@ -5,6 +5,7 @@ Escape sequences can set a window's title, clear the screen or hide text; bidire
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from evalsuite.errors import UserError
 
@@ -29,6 +30,18 @@ def visible_in_json(document: str) -> str:
     return "".join(
         one if one in "\n\r\t" or not _is_command(one) else _escaped_in_json(one) for one in document
     )
+
+
+def writable(value: Any) -> Any:
+    r"""A value with its texts as UTF-8 can hold them: half of a surrogate pair is spelled out (`\ud83d`)."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case list():
+            return [writable(one) for one in value]
+        case dict():
+            return {key: writable(one) for key, one in value.items()}
+    return value
 
 
 def refuse_undecodable(what: str, path: str | Path) -> None:

@@ -220,3 +220,46 @@ def test_a_prompt_that_encodes_to_nothing_is_a_problem_of_its_document(bench):
 
 def test_no_documents_are_no_requests(bench):
     assert ask(replace(bench.prepared("quiz"), documents=[], shots=[]), TOKENIZER, 10, 0) == []
+
+
+class Lowering(ByteTokenizer):
+    """Reads capital letters as small ones."""
+
+    def encode(self, texts, *, special_tokens):
+        return super().encode([text.lower() for text in texts], special_tokens=special_tokens)
+
+
+class Strict(ByteTokenizer):
+    """Raises for a sign that it does not know, as code that comes with a model may."""
+
+    def encode(self, texts, *, special_tokens):
+        if any("¤" in text for text in texts):
+            raise ValueError("The tokenizer cannot read the text (KeyError: '¤')")
+        return super().encode(texts, special_tokens=special_tokens)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "question", "said"),
+    [
+        (Lowering(), MultipleChoice("1 + 1?", ("Two", "two"), 0), "' Two' and ' two' become the same tokens"),
+        (Strict(), MultipleChoice("1 ¤ 1?", ("2", "3"), 0), "KeyError"),
+        (TOKENIZER, MultipleChoice("1 + 1?", ("\ud83d", "3"), 0), "U+D83D"),
+    ],
+)
+def test_a_document_that_cannot_be_told_in_tokens_costs_only_itself(bench, tokenizer, question, said):
+    asked = ask(with_question(bench.prepared("quiz"), 2, question), tokenizer, None, 0)
+    assert said in asked[2].problem
+    assert asked[2].requests == ()
+    assert [bool(one.problem) for one in asked] == [place == 2 for place in range(len(asked))]
+
+
+def test_choices_of_equal_text_are_no_problem(bench):
+    asked = ask(
+        with_question(bench.prepared("quiz"), 2, MultipleChoice("1 + 1?", ("2", "2"), 0)), TOKENIZER, None, 0
+    )
+    assert not asked[2].problem
+
+
+def test_a_bos_token_that_the_tokenizer_lacks_is_a_problem_of_each_document(bench):
+    asked = ask(with_spec(bench.prepared("quiz"), bos="always"), TOKENIZER, None, 0)
+    assert all("BOS" in one.problem for one in asked)

@@ -153,10 +153,13 @@ def _read(folder: Path, gguf_file: str | None, trust_remote_code: bool) -> Any:
 
 
 def _unreadable(files: ModelFiles, error: Exception, trusted: bool) -> str:
+    if isinstance(error, ImportError) and not files.only_file and (files.folder / TEKKEN).is_file():
+        return (
+            f"The tokenizer of model '{files.name}' is {TEKKEN}, which the package mistral-common reads: pip install "
+            "mistral-common, or name a tokenizer with --tokenizer."
+        )
     first_line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
     hint = ""
     if not files.only_file and has_own_tokenizer_code(files) and not trusted:
         hint = " Its folder has code of its own: allow it with --trust-remote-code."
-    elif isinstance(error, ImportError) and not files.only_file and (files.folder / TEKKEN).is_file():
-        hint = f" {TEKKEN} is read by the package mistral-common: pip install mistral-common."
     return f"The tokenizer of model '{files.name}' cannot be read from {files.folder}: {first_line}.{hint}"

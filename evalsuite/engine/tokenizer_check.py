@@ -30,29 +30,39 @@ def checked(tokenizer: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
     if (folder / "tokenizer.json").is_file():
         return tokenizer, _beside_tekken(tokenizer, folder)
     path = next((folder / name for name in SENTENCEPIECE_FILES if (folder / name).is_file()), None)
-    pieces = _sentencepiece(path) if path else None
-    if path is None or pieces is None:
+    if path is None:
+        return tokenizer, ()
+    if importlib.util.find_spec("sentencepiece") is None:
+        return tokenizer, (
+            f"The tokenizer is made of {path.name} by transformers; it was not held against SentencePiece's own (pip "
+            "install sentencepiece).",
+        )
+    pieces = _sentencepiece(path)
+    if pieces is None:
         return tokenizer, ()
     differing = _differing(tokenizer, pieces)
     if not differing:
         return tokenizer, ()
     named = _of_the_named_class(folder)
-    if named is not None and not _differing(named, pieces):
-        what = f"transformers' {type(tokenizer).__name__} for this type of model reads {path.name} in another way"
-        return named, (
-            f"The tokenizer is a {type(named).__name__}, as the folder's tokenizer_config.json says: {what} than "
-            f"SentencePiece does (for example {differing[0]!r}).",
+    left = differing if named is None else _differing(named, pieces)
+    notes = []
+    if named is not None and len(left) < len(differing):
+        notes.append(
+            f"The tokenizer is a {type(named).__name__}, as the folder's tokenizer_config.json says: transformers' own "
+            f"choice for this type of model, {type(tokenizer).__name__}, reads {path.name} in another way than "
+            f"SentencePiece does (for example {differing[0]!r})."
         )
-    return tokenizer, (
-        f"transformers' {type(tokenizer).__name__} gives other tokens than SentencePiece does with {path.name}, for "
-        f"{len(differing)} of {len(TEXTS)} texts that were tried (for example {differing[0]!r}).",
-    )
+        tokenizer, differing = named, left
+    if differing:
+        notes.append(
+            f"transformers' {type(tokenizer).__name__} gives other tokens than SentencePiece does with {path.name}, for "
+            f"{len(differing)} of {len(TEXTS)} texts that were tried (for example {differing[0]!r})."
+        )
+    return tokenizer, tuple(notes)
 
 
 def _sentencepiece(path: Path) -> Callable[[str], list[str]] | None:
-    """Pieces of a text by the package sentencepiece; None without the package or of a file of another kind."""
-    if importlib.util.find_spec("sentencepiece") is None:
-        return None
+    """Pieces of a text by the package sentencepiece; None of a file of another kind (Mistral's tekken, tiktoken)."""
     import sentencepiece
 
     try:

@@ -1,7 +1,7 @@
 """From a definition to its documents and prompts: lm-eval renders, evalsuite asks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
@@ -33,6 +33,13 @@ class PreparedHarnessTask(PreparedTask):
 
     texts: Mapping[int, Prompt] = field(default_factory=dict)
     """By index of the document."""
+    shown_themselves: frozenset[int] = frozenset()
+    """Indices of documents that lm-eval shows among their own shots: its exclusion compares the names of splits."""
+
+    @property
+    def among_shots(self) -> int:
+        """Documents that are shown themselves, solved, among their shots."""
+        return sum(document.index in self.shown_themselves for document in self.documents)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,15 +93,17 @@ def prepare_harness_task(
         documents: list[Document] = []
         texts: dict[int, Prompt] = {}
         instances: dict[int, list[Any]] = {}
+        shown_themselves: set[int] = set()
         start = 0
         for member, places in zip(members, wanted, strict=True):
             subtask = member.name if task.is_group else ""
-            for place, (prompt, asked) in _rendered(member, places):
+            for place, (prompt, asked, among_shots) in _rendered(member, places):
                 index = start + place
                 prompt = replace(prompt, bos=selected.spec.bos, encoding=selected.spec.how_encoded)
                 question = question_of(member.task, member.docs[place])
                 documents.append(Document(index, subtask, place, member.rows[place], question))
                 texts[index], instances[index] = prompt, asked
+                shown_themselves |= {index} if among_shots else set()
             start += len(member.docs)
     return PreparedHarnessTask(
         selected,
@@ -106,6 +115,7 @@ def prepare_harness_task(
         subset=subset,
         available=sum(len(one.docs) for one in members),
         texts=texts,
+        shown_themselves=frozenset(shown_themselves),
     )
 
 
@@ -149,7 +159,7 @@ def _wanted(counts: Sequence[int], subset: Subset) -> list[list[int]]:
     return wanted
 
 
-def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tuple[Prompt, list[Any]]]]:
+def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tuple[Prompt, list[Any], bool]]]:
     """Prompts of the documents at `places`, ascending.
 
     lm-eval draws the shots of all documents from one stream, so the documents before them are rendered, too.
@@ -167,18 +177,19 @@ def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tupl
             raise cannot(f"render document {place}", member.name, error) from error
 
 
-def _asked(member: Member, place: int) -> tuple[Prompt, list[Any]]:
-    """The prompt and lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`)."""
+def _asked(member: Member, place: int) -> tuple[Prompt, list[Any], bool]:
+    """The prompt, lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`), and whether its shots hold it."""
     task, doc = member.task, member.docs[place]
-    context = task.fewshot_context(
-        doc,
-        num_fewshot=task.config.num_fewshot or 0,
-        system_instruction=None,
-        apply_chat_template=False,
-        fewshot_as_multiturn=False,
-        chat_template=None,
-        gen_prefix=task.doc_to_prefix(doc),
-    )
+    with _drawn_shots(task) as shots:
+        context = task.fewshot_context(
+            doc,
+            num_fewshot=task.config.num_fewshot or 0,
+            system_instruction=None,
+            apply_chat_template=False,
+            fewshot_as_multiturn=False,
+            chat_template=None,
+            gen_prefix=task.doc_to_prefix(doc),
+        )
     made = task.construct_requests(
         doc=doc,
         ctx=context,
@@ -187,7 +198,27 @@ def _asked(member: Member, place: int) -> tuple[Prompt, list[Any]]:
         chat_template=None,
     )
     instances = sorted(made if isinstance(made, list) else [made], key=lambda one: one.idx)
-    return _prompt(member.name, instances), instances
+    among_shots = any(plain_row(shot) == member.rows[place] for shot in shots)
+    return _prompt(member.name, instances), instances, among_shots
+
+
+@contextmanager
+def _drawn_shots(task: Any) -> Iterator[list[Any]]:
+    """The documents that lm-eval's sampler gives while the context is open."""
+    drawn: list[Any] = []
+    sampler = getattr(task, "sampler", None)
+    if sampler is None:  # Nothing is drawn for whole texts.
+        yield drawn
+        return
+    sample = sampler.sample
+
+    def recorded(*args: Any, **options: Any) -> Any:
+        found = sample(*args, **options)
+        drawn.extend(found)
+        return found
+
+    with patch.object(sampler, "sample", recorded):
+        yield drawn
 
 
 def _prompt(name: str, instances: Sequence[Any]) -> Prompt:

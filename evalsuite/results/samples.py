@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.types import Generated, Sample, Score, sha256_of
+from evalsuite.visible import writable
 
 
 def sample_row(sample: Sample, task: str) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def write_samples(samples: Sequence[Sample], task: str, path: Path) -> None:
             "continuation_tokens": pa.list_(integer),
         }
     )
-    table = pa.Table.from_pylist([sample_row(sample, task) for sample in samples], schema=schema)
+    table = pa.Table.from_pylist([writable(sample_row(sample, task)) for sample in samples], schema=schema)
     pq.write_table(table, path, compression="zstd")
 
 

@@ -107,7 +107,7 @@ def token_remarks(counts: Counts) -> list[str]:
         )
     if counts.scored_bos:
         told.append(
-            f"the BOS token is among the scored tokens of {counts.scored_bos} texts, as in lm-eval, which makes short "
+            f"the BOS token is among the scored tokens of {counts.scored_bos} of {counts.documents} texts, as in lm-eval, which makes short "
             "texts look worse"
         )
     return told

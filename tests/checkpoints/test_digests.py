@@ -52,3 +52,32 @@ def test_a_model_without_tokenizer_files_is_refused(folder):
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match="no tokenizer files"):
         tokenizer_digest(ModelFiles("mine", folder))
+
+
+def test_of_a_tokenizer_with_code_of_its_own_every_file_counts_but_the_weights(folder):
+    (folder / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["mine.Mine", null]}}')
+    seen = {of(folder)[1]}
+    for name in ("mine.py", "letters_v1.txt", "rwkv_vocab", "deep/helper.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("1")
+        seen.add(of(folder)[1])
+    assert len(seen) == 5
+    safetensors(folder / "model.safetensors", b"\1" * 8)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "hook.py").write_text("")
+    assert of(folder)[1] in seen
+
+
+def test_mistral_s_own_vocabulary_counts(folder):
+    before = of(folder)[1]
+    (folder / "tekken.json").write_text("{}")
+    assert of(folder)[1] != before
+
+
+def test_a_tokenizer_that_is_made_by_the_model_s_type_counts_that_type(folder):
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    digests = set()
+    for kind in ("llama", "mistral"):
+        (folder / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+        digests.add(of(folder)[1])
+    assert len(digests) == 2

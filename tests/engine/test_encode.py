@@ -161,3 +161,69 @@ def test_no_pair_loses_text_and_no_request_is_empty(pairs, bos):
         assert request.continuation
         if not encoded.joined:
             assert tokenizer.decode(request.context + request.continuation) == context + continuation
+
+
+TOKENIZERS = st.builds(
+    WordTokenizer,
+    st.lists(st.text("ab: ", min_size=2, max_size=4), max_size=6).map("|".join),
+    bos=st.just("<s>"),
+    adds_bos=st.booleans(),
+    appends=st.sampled_from([(), (2,), (3, 2)]),
+)
+CONTEXTS = st.text("ab: ", max_size=6)
+CHOICES = st.lists(st.text("ab: ", min_size=1, max_size=4), min_size=2, max_size=4)
+
+
+def shown(tokenizer, request):
+    """The text of a request, and where in it the scored part begins."""
+    before, scored = tokenizer.decode(request.context), tokenizer.decode(request.continuation)
+    return before + scored, len(before)
+
+
+@given(TOKENIZERS, CONTEXTS, CHOICES, st.sampled_from(["never", "tokenizer", "always"]))
+def test_the_choices_of_a_document_are_scored_over_the_same_text_and_nothing_appended_is(
+    tokenizer, context, choices, bos
+):
+    [found] = encode_documents(tokenizer, [[(context, choice) for choice in choices]], bos)
+    begins = {shown(tokenizer, one.request)[1] for one in found}
+    assert len(begins) == 1
+    assert begins.pop() <= len(context)
+    for choice, one in zip(choices, found, strict=True):
+        assert shown(tokenizer, one.request)[0] == context + choice
+        assert not {2, 3} & {*one.request.context, *one.request.continuation}
+        assert (one.request.context[0] == 1) == (
+            (bos != "never" and (bos == "always" or tokenizer.adds_bos)) or one.request.context == (1,)
+        )
+
+
+@given(TOKENIZERS, st.tuples(CONTEXTS, CONTEXTS), st.text("ab:", min_size=1, max_size=3))
+def test_two_contexts_are_compared_over_the_same_text_or_not_at_all(tokenizer, contexts, ending):
+    [found] = encode_documents(tokenizer, [[(context, ending) for context in contexts]], "tokenizer")
+    if isinstance(found, str):
+        assert "no text is common" in found
+        return
+    scored = {shown(tokenizer, one.request)[0][shown(tokenizer, one.request)[1] :].lstrip() for one in found}
+    assert len(scored) == 1
+
+
+@given(
+    TOKENIZERS,
+    st.lists(st.text("ab: ", max_size=6), max_size=4),
+    st.sampled_from(["never", "tokenizer", "always"]),
+)
+def test_a_prompt_to_generate_after_ends_in_its_own_token(tokenizer, texts, bos):
+    for text, ids_of_it in zip(texts, encode_contexts(tokenizer, texts, bos), strict=True):
+        assert tokenizer.decode(ids_of_it) == text
+        assert not {2, 3} & set(ids_of_it)
+
+
+@given(TOKENIZERS, st.text("ab: ", min_size=1, max_size=9), st.integers(1, 5))
+def test_a_rolling_text_is_scored_once_and_without_what_the_tokenizer_adds(tokenizer, text, window):
+    [found] = encode_rolling(tokenizer, [text], "tokenizer", window)
+    assert "".join(tokenizer.decode(one.request.continuation) for one in found) == text
+    assert not {1, 2, 3} & {token for one in found for token in one.request.continuation}
+
+
+def test_a_prefix_of_the_tokenizer_s_own_is_kept_whatever_the_text_begins_with():
+    tokenizer = WordTokenizer(bos="<s>", adds_bos=True, appends=(1,))  # the same token before and after
+    assert encode_contexts(tokenizer, ["a"], "tokenizer") == [(1, *ids(tokenizer, "a"))]

@@ -140,7 +140,16 @@ def save(model: torch.nn.Module, folder: Path) -> Path:
 class WordTokenizer:
     """A tokenizer in ten lines whose merges are plain to see: longest known word first, else one letter."""
 
-    def __init__(self, words: str = "", *, bos: str = "", adds_bos: bool = False, eos: bool = True) -> None:
+    def __init__(
+        self,
+        words: str = "",
+        *,
+        bos: str = "",
+        adds_bos: bool = False,
+        eos: bool = True,
+        appends: tuple[int, ...] = (),
+    ) -> None:
+        self.appends = appends
         self.bos_text = bos
         self.adds_bos = adds_bos
         self.known = [bos] * bool(bos) + sorted(words.split("|"), key=len, reverse=True)
@@ -151,7 +160,8 @@ class WordTokenizer:
 
     def encode(self, texts: list[str], *, special_tokens: bool) -> list[list[int]]:
         self.calls.append(list(texts))
-        return [[1] * (special_tokens and self.adds_bos) + self._ids(text) for text in texts]
+        before, after = ([1] * self.adds_bos, [*self.appends]) if special_tokens else ([], [])
+        return [before + self._ids(text) + after for text in texts]
 
     def _ids(self, text: str) -> list[int]:
         ids = []

@@ -75,3 +75,27 @@ def test_no_shots_need_no_pool():
 def test_a_pool_that_is_too_small_is_an_error_with_both_numbers(how, needed):
     with pytest.raises(DataError, match=rf"need {needed} rows of split 'train'; it has 12"):
         draw_shots(how, DOCUMENTS, POOL)
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.integers(0, 11), min_size=4, max_size=7, unique=True),
+    st.lists(st.integers(0, 11), min_size=1, max_size=12),
+)
+def test_a_spare_row_stands_in_for_a_fixed_shot_that_is_the_document(count, rows, places):
+    documents = [POOL[place] for place in places]
+    drawn = draw_shots(shots(count, "fixed", rows=tuple(rows)), documents, POOL, same_split=True)
+    for document, found in zip(documents, drawn, strict=True):
+        assert len(found) == count
+        assert document not in found
+        kept = [POOL[row] for row in rows[:count] if POOL[row] != document]
+        assert found[: len(kept)] == kept
+        assert all(row in [POOL[at] for at in rows] for row in found) or len(rows) == count
+
+
+def test_a_document_that_is_in_the_pool_twice_still_sees_as_many_shots():
+    pool = [POOL[0], POOL[0], POOL[1], POOL[2]]
+    for how in ({"draw": "first"}, {"draw": "fixed", "rows": (0, 1)}, {"draw": "seeded", "seed": 3}):
+        [found] = draw_shots(Shots(count=2, split="test", **how), [POOL[0]], pool, same_split=True)
+        assert len(found) == 2
+        assert POOL[0] not in found

@@ -121,3 +121,21 @@ def test_near_ties_are_told_beside_the_score(finished):
             f"quiz: the two best choices of 3 of 16 documents are closer than {threshold}, the rounding of these "
             "numerics."
         ) in remarks(of_these)
+
+
+def test_what_happened_to_prompts_on_their_way_to_tokens_is_told(finished):
+    _, log = finished
+    counts = Counts(
+        documents=16,
+        scored=16,
+        shots_dropped=1,
+        fewer_shots=2,
+        among_shots=3,
+        joined=9,
+        realigned=4,
+        scored_bos=5,
+    )
+    told = "\n".join(remarks(changed(log, counts=counts)))
+    for words in ("dropped for 1 ", "2 documents, which are among the shots", "3 of 16 documents were shown themselves",
+                  "in 4 of 16 documents a token spans", "in 5 of 16 documents a token spans", "of 5 of 16 texts"):  # fmt: skip
+        assert words in told
