@@ -70,9 +70,31 @@ def test_code_that_a_tokenizer_brings_is_allowed_by_name(tmp_path):
 def sentencepiece_folder(folder, model_type, **training):
     """A model's folder whose tokenizer is a SentencePiece file, of the class that its configuration names."""
     sentencepiece = pytest.importorskip("sentencepiece")
-    words = (
-        ["Which", "of", "these", "is", "number", "one", "two", "three", "four", "?", "Answer", ":", "A", "B", "C", "D", ".", "Question", "the", "and", "a", "in", "to"]
-    )
+    words = [
+        "Which",
+        "of",
+        "these",
+        "is",
+        "number",
+        "one",
+        "two",
+        "three",
+        "four",
+        "?",
+        "Answer",
+        ":",
+        "A",
+        "B",
+        "C",
+        "D",
+        ".",
+        "Question",
+        "the",
+        "and",
+        "a",
+        "in",
+        "to",
+    ]
     (folder / "text").write_text("\n".join(" ".join(words[at:] + words[:at]) for at in range(len(words))))
     sentencepiece.SentencePieceTrainer.train(
         input=str(folder / "text"), model_prefix=str(folder / "tokenizer"), vocab_size=320, model_type="bpe",
