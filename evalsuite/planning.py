@@ -75,7 +75,7 @@ def plan_run(
     }
     return RunPlan(
         model=spec.model,
-        numerics=engine.identity.numerics,
+        numerics=engine.expected_identity.numerics,
         tasks={name: _work(engine, documents) for name, documents in asked.items()},
         total=_work(engine, [one for documents in asked.values() for one in documents]),
         memory=memory_of(engine),

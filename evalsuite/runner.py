@@ -336,7 +336,10 @@ class _Session:
         return notes_on(self._files, settings.backend, sampled=sampled, applied=native)
 
     def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
-        identity, shard = self._engine.identity, self._setting.shard
+        engine, shard = self._engine, self._setting.shard
+        # The engine may have to load the model to know its identity, which it does beside the encoding.
+        expected = getattr(engine, "expected_identity", None) if status == "running" else None
+        identity = expected or engine.identity
         return RunLog(
             evalsuite_version=metadata.version("evalsuite"),
             status=status,  # type: ignore[arg-type]

@@ -1,11 +1,14 @@
 """Every test runs without a hub and without the user's own settings."""
 
 import gc
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+_numbers = itertools.count()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports torch; the processes that tests start inherit it.
@@ -19,6 +22,13 @@ def _no_hub() -> Iterator[None]:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.delenv("EVALSUITE_DATA", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_forms_of_earlier_tests(tmp_path_factory, monkeypatch) -> None:
+    """What trials find is remembered by the weights, and tests make trials of the same weights fail."""
+    path = tmp_path_factory.getbasetemp() / f"forms-{next(_numbers)}.json"
+    monkeypatch.setattr("evalsuite.engine.forms.forms_path", lambda: path)
 
 
 @pytest.fixture(scope="module")

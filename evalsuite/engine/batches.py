@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from evalsuite.engine.rope import LengthRule
 from evalsuite.types import GenerateRequest, ScoreRequest, TokenIds
 
 RowT = TypeVar("RowT")
@@ -59,14 +60,41 @@ def score_rows(requests: Iterable[ScoreRequest]) -> list[ScoreRow]:
     return sorted(rows, key=lambda row: (-len(row.ids), row.ids))
 
 
+Together = Callable[[int, int], bool]
+"""Whether rows of two lengths, the longer one first, may be padded to one batch."""
+
+
+def any_lengths(longer: int, shorter: int) -> bool:
+    """All rows may share a batch."""
+    return True
+
+
+def equal_lengths(longer: int, shorter: int) -> bool:
+    """Nothing is padded."""
+    return longer == shorter
+
+
+def no_rows(longer: int, shorter: int) -> bool:
+    """Each row is computed alone."""
+    return False
+
+
+def within(rule: LengthRule | None, together: Together) -> Together:
+    """`together` for a model whose position embedding follows `rule`."""
+    if rule is None:
+        return together
+    return lambda longer, shorter: rule.group(longer) == rule.group(shorter) and together(longer, shorter)
+
+
 def plan_scoring(
-    requests: Iterable[ScoreRequest], budget: Budget, vocabulary: int
+    requests: Iterable[ScoreRequest], budget: Budget, vocabulary: int, together: Together = any_lengths
 ) -> list[tuple[ScoreRow, ...]]:
     """Batches of rows, longest first; every request stands in exactly one row of one batch."""
 
     def fits(batch: Sequence[ScoreRow]) -> bool:
         logits = sum(row.scored for row in batch) * vocabulary
-        return padded_tokens(batch) <= budget.tokens and logits <= budget.logits
+        alike = together(len(batch[0].ids), len(batch[-1].ids))
+        return alike and padded_tokens(batch) <= budget.tokens and logits <= budget.logits
 
     return _pack(score_rows(requests), fits)
 
@@ -76,7 +104,9 @@ def padded_tokens(batch: Sequence[ScoreRow]) -> int:
     return len(batch) * max(len(row.ids) for row in batch)
 
 
-def plan_generation(requests: Iterable[GenerateRequest], budget: Budget) -> list[tuple[GenerateRequest, ...]]:
+def plan_generation(
+    requests: Iterable[GenerateRequest], budget: Budget, together: Together = any_lengths
+) -> list[tuple[GenerateRequest, ...]]:
     """Batches of requests, longest prompt first."""
     ordered = sorted(
         requests,
@@ -86,7 +116,8 @@ def plan_generation(requests: Iterable[GenerateRequest], budget: Budget) -> list
     )  # fmt: skip
 
     def fits(batch: Sequence[GenerateRequest]) -> bool:
-        return len(batch) <= budget.rows and cached_tokens(batch) <= budget.cached_tokens
+        alike = together(len(batch[0].context), len(batch[-1].context))
+        return alike and len(batch) <= budget.rows and cached_tokens(batch) <= budget.cached_tokens
 
     return _pack(ordered, fits)
 

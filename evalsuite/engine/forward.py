@@ -1,11 +1,13 @@
 """One pass of a batch through a model, and the logits at the positions that are wanted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from evalsuite.engine.head import head_at
 from evalsuite.engine.loading import LoadedModel
+from evalsuite.engine.rope import forget_longest
 from evalsuite.errors import ModelError
 
 
@@ -24,6 +26,8 @@ def run_at(
         (n, vocabulary) logits, and the cache or None.
     """
     accepted = {name: value for name, value in options.items() if name in loaded.parameters}
+    if loaded.lengths and loaded.lengths.each:
+        forget_longest(loaded.model)
     with head_at(loaded.model, rows, columns) as use:
         output = loaded.model(input_ids=ids, **accepted)
     logits = output.logits[0] if use.gathered else output.logits[rows, columns]
@@ -32,3 +36,23 @@ def run_at(
             f"{type(loaded.model).__name__} gave {logits.shape[0]} logits for {rows.shape[0]} positions."
         )
     return logits, getattr(output, loaded.cache_name, None)
+
+
+@torch.inference_mode()
+def plain_logits(
+    loaded: LoadedModel, ids: Sequence[int], last: int = 1, *, positions: bool = False
+) -> torch.Tensor:
+    """(last, vocabulary) float32 logits at the last positions of one sequence, by the model's own pass over it alone.
+
+    Nothing is padded, cached or given but the token ids: this is what every other form of computing is held against.
+
+    Args:
+        positions: count from 0, as transformers' `generate` tells all models to, also those that else do not.
+    """
+    if loaded.lengths and loaded.lengths.each:
+        forget_longest(loaded.model)
+    options: dict[str, Any] = {"use_cache": False} if "use_cache" in loaded.parameters else {}
+    tokens = torch.tensor([list(ids)], device=loaded.device)
+    if positions and "position_ids" in loaded.parameters:
+        options["position_ids"] = torch.arange(len(ids), device=loaded.device)[None]
+    return loaded.model(input_ids=tokens, **options).logits[0, -last:].float()

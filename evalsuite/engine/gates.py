@@ -61,8 +61,8 @@ def _forward(module: Any) -> Any:
 
 @torch.inference_mode()
 def _same(module: Any, fused: Any) -> bool:
-    hidden = _trial_rows(module.gate_proj)
     try:
+        hidden = _trial_rows(module.gate_proj)
         expected, found = module(hidden), fused(hidden)
     except (RuntimeError, TypeError):
         return False

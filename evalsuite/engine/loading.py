@@ -19,6 +19,7 @@ from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.models import ModelSupport, support_for
 from evalsuite.engine.products import use_onednn
 from evalsuite.engine.quiet import quiet_transformers
+from evalsuite.engine.rope import LengthRule, length_rule
 from evalsuite.engine.weight_report import check_report, conversion_problem
 from evalsuite.errors import ModelError
 
@@ -40,6 +41,12 @@ class LoadedModel:
     """Packs are padded to few sizes, and the head's rows to one (`deterministic`)."""
     plain_trees: bool = False
     """Trees are computed by functions of torch: the kernels for them failed the trial."""
+    lengths: LengthRule | None = None
+    """Which lengths of rows may share a pass; None where all may."""
+    text_cache: bool = True
+    """Texts are generated with a cache; else each token takes a pass over all before it."""
+    text_positions: bool = True
+    """Texts in batches are given their positions; else the model counts by itself, and by the attention mask."""
 
     @property
     def is_recurrent(self) -> bool:
@@ -118,7 +125,8 @@ def ready(
     use_onednn(model)
     fuse_gates(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)
-    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits)
+    lengths = length_rule(model.config.to_dict())
+    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, lengths=lengths)
 
 
 def _where(

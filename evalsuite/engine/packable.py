@@ -5,11 +5,13 @@ window, or does it by a function that `trees.recurrent` replaces, and positions 
 that do not fit are scored in padded batches, with the reason in the run log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.engine.limits import lengths_beyond
 from evalsuite.engine.modeling_code import modeling_code
+from evalsuite.engine.plain_tokens import plain_tokens
 from evalsuite.engine.trees.functions import CONV, RECURRENCES
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
         return loaded, ""
     plain = replace(loaded, plain_trees=True)
     if still := why_it_differs(plain):
-        return None, f"scored in padded batches: {still}"
+        return None, still
     return plain, f"packed trees are computed by torch's functions, without kernels: {reason}"
 
 
@@ -91,9 +93,11 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     import torch
 
     from evalsuite.engine.attention_probe import why_its_attention_is_unknown
+    from evalsuite.engine.forward import plain_logits
     from evalsuite.engine.pack import lay
     from evalsuite.engine.packed import logits_at, run_body
     from evalsuite.engine.plan import sort_inputs, sortable
+    from evalsuite.engine.slots.differences import difference_of
     from evalsuite.engine.trees.tree import tree_of
 
     if reason := why_its_attention_is_unknown(loaded):
@@ -106,7 +110,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
     with torch.inference_mode():
         try:
-            alone = _logits_alone(loaded, sequences)
+            alone = torch.stack([plain_logits(loaded, one)[0].cpu() for one in sequences])
             output = run_body(loaded, tree)
             packed = (
                 logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float().cpu()
@@ -118,34 +122,34 @@ def why_it_differs(loaded: "LoadedModel") -> str:
         if not tree.layers:
             return "its layers did not ask the attention interface"
     allowed = ROUNDING.get(str(loaded.model.dtype).removeprefix("torch."), HALF_ROUNDING)
-    spread = (alone - alone.mean(dim=-1, keepdim=True)).norm(dim=-1)
-    difference = ((packed - alone).norm(dim=-1) / spread).max().item()
-    return (
-        ""
-        if difference <= allowed
-        else f"a trial differed from single sequences by {difference:.2g} of the spread"
-    )
-
-
-def _logits_alone(loaded: "LoadedModel", sequences: Sequence[Sequence[int]]) -> Any:
-    """(sequences, vocabulary) float32 logits after each sequence, each by a pass of its own without a cache."""
-    import torch
-
-    options = {"use_cache": False} if "use_cache" in loaded.parameters else {}
-    ids = [torch.tensor([one], device=loaded.device) for one in sequences]
-    return torch.stack([loaded.model(input_ids=one, **options).logits[0, -1].float().cpu() for one in ids])
+    difference = difference_of(packed, alone)
+    if difference <= allowed:
+        return ""
+    return f"a trial differed from single sequences by {difference:.2g} of the spread"
 
 
 def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:
-    """What the trial asks: a small tree, and on a GPU one with stretches as long as its kernels' tiles, too."""
+    """What the trial asks: a small tree, branches beyond each limit of the configuration that is short enough.
+
+    On a GPU also stretches as long as its kernels' tiles.
+    """
     config = loaded.model.config.get_text_config()
+    trunks = [plain_tokens(loaded.model.config, length) for length in lengths_beyond(config.to_dict())]
+    long = [
+        sequence
+        for trunk in trunks
+        for sequence in (
+            trunk,
+            trunk[: len(trunk) // 2] + plain_tokens(loaded.model.config, len(trunk) // 2, 9),
+        )
+    ]
     window = getattr(config, "max_position_embeddings", None) or SHARED + max(BRANCHES)
     if loaded.device == "cpu" or window < SHARED + max(BRANCHES):
-        return list(SHORT_TRIAL)
+        return [*SHORT_TRIAL, *long]
     vocabulary = config.vocab_size
     shared = tuple(37 * at % vocabulary for at in range(SHARED))
     branches = (
         tuple((11 * row + 53 * at + 1) % vocabulary for at in range(count))
         for row, count in enumerate(BRANCHES)
     )
-    return [*SHORT_TRIAL, *(shared + branch for branch in branches)]
+    return [*SHORT_TRIAL, *long, *(shared + branch for branch in branches)]

@@ -10,7 +10,7 @@ from evalsuite.engine.batches import ScoreRow
 from evalsuite.engine.forward import run_at
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.needs import POSITIONS_PER_CHUNK
-from evalsuite.types import Score, ScoreRequest
+from evalsuite.types import Score, ScoreRequest, TokenIds
 
 PADDING_ID = 0
 """Stands to the right of every real token, where a causal model does not look."""
@@ -19,20 +19,21 @@ PADDING_ID = 0
 @torch.inference_mode()
 def score_batch(loaded: LoadedModel, batch: Sequence[ScoreRow]) -> list[tuple[ScoreRequest, Score]]:
     """Answers to all requests of the rows, which are right-padded and run without attention mask."""
-    ids = _right_padded(batch).to(loaded.device)
-    positions = torch.arange(ids.shape[1], device=loaded.device).expand_as(ids)
-    rows, columns = _scored_positions(batch)
-    logits, _ = run_at(
-        loaded,
-        ids,
-        rows.to(loaded.device),
-        columns.to(loaded.device),
-        position_ids=positions,
-        use_cache=False,
-    )
+    logits = batch_logits(loaded, [row.ids for row in batch], *_scored_positions(batch))
     requests = [request for row in batch for request in row.requests]
     log_probs, is_best = _target_log_probs(logits, *_targets(batch), rounded=loaded.rounded_logits)
     return scores_of(requests, log_probs, is_best, logits.dtype if loaded.rounded_logits else None)
+
+
+def batch_logits(
+    loaded: LoadedModel, sequences: Sequence[TokenIds], rows: torch.Tensor, columns: torch.Tensor
+) -> torch.Tensor:
+    """(n, vocabulary) logits at (rows[i], columns[i]) of right-padded sequences.
+
+    Positions are the model's own: it counts from the left, and some families not from 0 (RoBERTa's).
+    """
+    ids = _right_padded(sequences).to(loaded.device)
+    return run_at(loaded, ids, rows.to(loaded.device), columns.to(loaded.device), use_cache=False)[0]
 
 
 def scores_of(
@@ -63,9 +64,9 @@ def _score(log_probs: tuple[float, ...], is_greedy: bool, rounded_to: torch.dtyp
     return Score(log_probs, is_greedy, torch.tensor(log_probs, dtype=rounded_to).sum().item())
 
 
-def _right_padded(batch: Sequence[ScoreRow]) -> torch.Tensor:
-    longest = max(len(row.ids) for row in batch)
-    return torch.tensor([row.ids + (PADDING_ID,) * (longest - len(row.ids)) for row in batch])
+def _right_padded(sequences: Sequence[TokenIds]) -> torch.Tensor:
+    longest = max(map(len, sequences))
+    return torch.tensor([(*ids, *[PADDING_ID] * (longest - len(ids))) for ids in sequences])
 
 
 def _scored_positions(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:

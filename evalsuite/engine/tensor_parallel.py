@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evalsuite.checkpoints import ModelFiles
+from evalsuite.engine.forms import Forms
 from evalsuite.engine.placement import resolve_device
 from evalsuite.engine.protocol import Block
 from evalsuite.engine.team import Team
@@ -63,8 +64,26 @@ class TensorParallelEngine(TransformersEngine):
             return kind
         return resolve_device(f"{kind}:{self.team.local_rank}")
 
-    def _numerics(self) -> str:
-        return f"{super()._numerics()} tp{self.team.size}"
+    def _numerics(self, forms: Forms | None) -> str:
+        return f"{super()._numerics(forms)} tp{self.team.size}"
+
+    @cached_property
+    def forms(self) -> Forms:
+        """As one process has them; found by all processes together."""
+        if self.team.rank == 0 and not self._known_forms and "_fit" not in self.__dict__:
+            self._send("adopt", None)
+            self._send("find_forms")
+        return self._known_forms or self._fit.forms
+
+    def adopt(self, known: Forms | None) -> tuple[()]:
+        """Take what the leader's cache holds, so that all processes plan alike."""
+        self.__dict__["_known_forms"] = known
+        return ()
+
+    def find_forms(self) -> tuple[()]:
+        """Load and try the model, as the leader does at the same time."""
+        _ = self._fit
+        return ()
 
     @cached_property
     def pack_tokens(self) -> int:
@@ -166,6 +185,7 @@ class TensorParallelEngine(TransformersEngine):
     ) -> Iterator[Block]:
         with self._errors_told():
             if self.team.rank == 0:
+                self._send("adopt", self._known_forms)
                 self._send(name, tuple(requests), frozenset(answered))
             self._together = False
             yield from work(requests, answered)

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from importlib import metadata
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,11 +14,26 @@ from evalsuite.engine import deterministic, graphs, kernels
 from evalsuite.engine.batches import (
     Budget,
     ScoreRow,
+    Together,
+    any_lengths,
     cached_tokens,
+    equal_lengths,
+    no_rows,
     padded_tokens,
     plan_generation,
     plan_scoring,
     unanswered,
+    within,
+)
+from evalsuite.engine.forms import (
+    BATCHES,
+    NOTHING,
+    ONE_LENGTH,
+    PACKED,
+    SLOTS,
+    Forms,
+    remember,
+    remembered,
 )
 from evalsuite.engine.models import support_for
 from evalsuite.engine.packable import why_not
@@ -33,16 +49,17 @@ from evalsuite.engine.placement import (
     wait_without_spinning,
 )
 from evalsuite.engine.protocol import Block, R
+from evalsuite.engine.rope import LengthRule, length_rule
 from evalsuite.engine.settings import is_on
 from evalsuite.engine.slots.plan import plan_slots, prefill_tokens
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.errors import ModelError
-from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest
+from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest, sha256_of
 
 if TYPE_CHECKING:
+    from evalsuite.engine.fit import Fit
     from evalsuite.engine.loading import LoadedModel
     from evalsuite.engine.plan import Run, ScorePlan
-    from evalsuite.engine.slots.forward import SlotModel
     from evalsuite.engine.slots.graphs import Graphing
 
 RowT = TypeVar("RowT")
@@ -50,6 +67,9 @@ ResultT = TypeVar("ResultT")
 
 REMOTE_CODE = "remote-code"
 """Says in a class of numerics that the model's own code ran, where transformers may have an implementation, too."""
+AS_ASKED = "as asked"
+BY_LENGTH = "by-length"
+"""Says in a class of numerics that only rows are computed together whose lengths are rotated alike (`rope`)."""
 LARGEST_VOCABULARY = 2**18
 """Assumed where a configuration does not say."""
 
@@ -122,23 +142,33 @@ class TransformersEngine:
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; reads files, not weights into memory."""
+        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are right."""
         return ModelIdentity(
             weights=weights_digest(self.files, verify=self._verify_weights),
             tokenizer=tokenizer_digest(self.tokenizer.files, verify=self._verify_weights),
-            numerics=self._numerics(),
+            numerics=self._numerics(self.forms),
         )
 
-    def _numerics(self) -> str:
-        """Engine, data type, kind of device, the kernels of families that have some, how scores are computed."""
+    @property
+    def expected_identity(self) -> ModelIdentity:
+        """`identity` as far as it is known without loading the weights."""
+        return ModelIdentity(
+            weights=weights_digest(self.files, verify=self._verify_weights),
+            tokenizer=tokenizer_digest(self.tokenizer.files, verify=self._verify_weights),
+            numerics=self._numerics(self.expected_forms),
+        )
+
+    def _numerics(self, forms: Forms | None) -> str:
+        """Engine, data type, kind of device, the kernels of families that have some, in which forms it computes."""
         support = support_for(read_config(self.files).get("model_type", ""))
         parts = ["transformers", self.dtype, self.device.partition(":")[0]]
         if support.kernels and parts[-1] == "cuda":
             parts.append("reference" if support.missing_kernels(self.device) else support.kernels)
         if not kernels.why_not(self.device):
             parts.append(kernels.NUMERICS)
-        if not self.why_batches:
-            parts.append("packed")
+        parts += forms.words if forms else ()
+        if length_rule(read_config(self.files)):
+            parts.append(BY_LENGTH)
         if self.spread:
             parts.append(SPREAD)
         if self._deterministic:
@@ -152,13 +182,76 @@ class TransformersEngine:
         return " ".join(parts)
 
     @functools.cached_property
+    def forms(self) -> Forms:
+        """The forms that are right for the model; loads the weights where nobody has tried them yet.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        return self._known_forms or self._fit.forms
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether `identity` is known without loading the weights."""
+        return "forms" in self.__dict__ or self._known_forms is not None
+
+    @property
+    def expected_forms(self) -> Forms:
+        """The forms as far as they are known without loading the weights."""
+        if "forms" in self.__dict__:
+            return self.forms
+        if self._known_forms:
+            return self._known_forms
+        reason = self._why_not_packed
+        return Forms(BATCHES if reason else PACKED, SLOTS, reason)
+
+    @property
     def why_batches(self) -> str:
-        """Why scoring runs in padded batches, as far as the configuration tells; empty if on packed trees."""
+        """Why scoring does not run on packed trees, as far as is known without loading; empty if it does."""
+        return self.expected_forms.why_not_packed
+
+    @functools.cached_property
+    def _why_not_packed(self) -> str:
+        """Why packed trees are not tried; empty if they are."""
         if not self._packed:
-            return "as asked"
+            return AS_ASKED
         if self.spread:
             return "its layers may be on several devices"
         return why_not(read_config(self.files), self.device, remote_code=self._trust_remote_code)
+
+    @functools.cached_property
+    def _known_forms(self) -> Forms | None:
+        """What the trials of an earlier run found; None where there was none."""
+        return remembered(self._forms_key)
+
+    @functools.cached_property
+    def _forms_key(self) -> str:
+        """Of all that the outcome of the trials depends on."""
+        versions = [metadata.version(name) for name in ("evalsuite", "torch", "transformers")]
+        weights = weights_digest(self.files, verify=self._verify_weights)
+        return sha256_of([weights, self._numerics(None), self._why_not_packed, *versions])
+
+    @functools.cached_property
+    def _fit(self) -> "Fit":
+        """The loaded model as its trials leave it.
+
+        Raises:
+            ModelError: the model cannot be loaded, or an earlier run found other forms.
+        """
+        from evalsuite.engine.fit import fit
+
+        known, found = self._known_forms, fit(self._loaded, self._why_not_packed, asked=not self._packed)
+        for note in found.notes:
+            self._tell(note)
+        if known != found.forms:
+            remember(self._forms_key, found.forms)
+        if known and not known.is_as(found.forms):
+            raise ModelError(
+                f"Model '{self.files.name}' is computed in other forms than an earlier run found ({found.forms.scores} "
+                f"and {found.forms.texts}, not {known.scores} and {known.texts}), so that answers would be stored under "
+                "the wrong name; run the same command again, which now knows."
+            )
+        return found
 
     @functools.cached_property
     def max_length(self) -> int | None:
@@ -244,8 +337,8 @@ class TransformersEngine:
         return self.device == "cpu" and self.dtype == "float32" and not self._deterministic
 
     def load(self) -> None:
-        """Load the weights now; raises ModelError if they cannot be."""
-        _ = self._loaded
+        """Load the weights now, and try them; raises ModelError if they cannot be."""
+        _ = self._fit, self.forms
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
@@ -268,31 +361,33 @@ class TransformersEngine:
             return
         self._refuse_longer_than_window(plan.inputs.lengths[[*chain(*runs)]].tolist())
         yield self._begun(planned)
-        if self._trial_failed:
+        if self.why_batches:
             yield from self._score_in_batches(requests, answered)
             return
         from evalsuite.engine.packed import score_run
 
+        model = self._fit.scoring
+
         def run(inputs: "Run") -> Iterator[Block[ScoreRequest]]:
-            yield Block(tuple(score_run(self._loaded, plan, inputs)), plan.inputs.tokens_of(inputs), planned)
+            yield Block(tuple(score_run(model, plan, inputs)), plan.inputs.tokens_of(inputs), planned)
 
         def give_up(index: int, reason: str) -> Block[ScoreRequest]:
             return Block(tuple((request, Failure(reason)) for request in plan.requests[index]), 0, planned)
 
         yield from self._within_memory(runs, run, plan.inputs.tokens_of, give_up)
 
-    @functools.cached_property
-    def _trial_failed(self) -> bool:
-        """Whether a small tree gave other numbers than single sequences, also without kernels; a note says so."""
-        from evalsuite.engine.packable import fitted
+    @property
+    def _sharing(self) -> Together:
+        """Which rows of scores may share a batch."""
+        alone = self.expected_forms.scores not in (PACKED, BATCHES)
+        return within(self._length_rule, no_rows if alone else any_lengths)
 
-        model, note = fitted(self._loaded)
-        if note:
-            self._tell(note)
-        if model is None:
-            return True
-        self._loaded = model
-        return False
+    @property
+    def _length_rule(self) -> LengthRule | None:
+        """As the loaded model has it; before, as its configuration tells."""
+        if "_loaded" in self.__dict__:
+            return self._loaded.lengths
+        return length_rule(read_config(self.files))
 
     def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
         """Packed trees; only where memory is short is a part of `parts` more than one of them."""
@@ -303,8 +398,9 @@ class TransformersEngine:
     def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
         """Padded batches, for models that do not fit on packed trees."""
         vocabulary = read_config(self.files).get("vocab_size", LARGEST_VOCABULARY)
-        parts: list[Sequence[ScoreRequest]] = [requests] if self.why_batches else [*self.parts(requests)]
-        return [batch for part in parts for batch in plan_scoring(part, self.budget, vocabulary)]
+        parts: list[Sequence[ScoreRequest]] = [requests] if self._why_not_packed else [*self.parts(requests)]
+        together = self._sharing
+        return [batch for part in parts for batch in plan_scoring(part, self.budget, vocabulary, together)]
 
     def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """The packs or batches of scores, and texts by prompts that share a prefix; see `protocol.Engine`."""
@@ -318,7 +414,7 @@ class TransformersEngine:
     def _score_parts(self, scores: Sequence[ScoreRequest]) -> list[tuple[ScoreRequest, ...]]:
         from evalsuite.engine.plan import plan_scoring as plan_packs
 
-        if self.why_batches:
+        if self._why_not_packed:  # not `why_batches`: parts are the same before and after the trials
             return [
                 tuple(one for row in batch for one in row.requests) for batch in self.plan_batches(scores)
             ]
@@ -326,20 +422,26 @@ class TransformersEngine:
         return [tuple(one for index in run for one in plan.requests[index]) for run in plan.runs]
 
     def _tell(self, note: str) -> None:
-        self.notes = tuple(dict.fromkeys((*self.notes, note)))
+        self.notes = tuple(dict.fromkeys((*self.notes, note))) if note else self.notes
 
     def _score_in_batches(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]
     ) -> Iterator[Block[ScoreRequest]]:
-        batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
-        planned = sum(len(row.ids) for batch in batches for row in batch)
+        rows = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
+        planned = sum(len(row.ids) for batch in rows for row in batch)
         yield Block((), 0, planned)
-        if not batches:
+        if not rows:
             return
-        self._refuse_longer_than_window(len(row.ids) for batch in batches for row in batch)
+        self._refuse_longer_than_window(len(row.ids) for batch in rows for row in batch)
         yield self._begun(planned)
-        if self._packed and self.why_batches:
-            self._tell(f"scored in padded batches: {self.why_batches}")
+        batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)  # as tried
+        forms = self._fit.forms
+        if forms.scores == NOTHING:
+            raise ModelError(
+                f"Model '{self.files.name}' ({type(self._loaded.model).__name__}) cannot be scored: one row by itself "
+                f"does not give what a plain forward pass gives ({forms.score_note})."
+            )
+        self._tell(forms.score_note)
         from evalsuite.engine.score import score_batch
 
         def run(batch: tuple[ScoreRow, ...]) -> Iterator[Block[ScoreRequest]]:
@@ -364,8 +466,9 @@ class TransformersEngine:
             return
         self._refuse_longer_than_window(len(one.shared) + len(one.own) + 1 for one in prompts)
         yield self._begun(planned)
-        model = self._slot_model
+        model = self._fit.slots
         if model is None:
+            self._tell(self._fit.forms.text_note)
             yield from self._generate_in_batches(requests, answered, planned)
             return
         from evalsuite.engine.generate_row import Rows
@@ -395,27 +498,25 @@ class TransformersEngine:
 
         return Graphing(CudaRecorder(self.device), allowed_difference(self._loaded.model.dtype))
 
-    @functools.cached_property
-    def _slot_model(self) -> "SlotModel | None":
-        """The model for generation with slots; None, and a note, if they do not fit it."""
-        from evalsuite.engine.slots.check import fit_for_slots
-
-        model, reason = fit_for_slots(self._loaded)
-        if model is None:
-            self.notes += (f"texts are generated in batches: {reason}",)
-        return model
-
     def _generate_in_batches(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest], planned: int
     ) -> Iterator[Block[GenerateRequest]]:
+        forms, model = self._fit.forms, self._fit.writing
+        if forms.texts == NOTHING:
+            raise ModelError(
+                f"Model '{self.files.name}' ({type(model.model).__name__}) cannot generate: one text by itself does "
+                f"not grow as plain forward passes have it ({forms.text_note})."
+            )
+        kinds = {BATCHES: any_lengths, ONE_LENGTH: equal_lengths}
+        together = within(self._length_rule, kinds.get(forms.texts, no_rows))
         planned_batches = (
-            batch for part in self.parts(requests) for batch in plan_generation(part, self.budget)
+            batch for part in self.parts(requests) for batch in plan_generation(part, self.budget, together)
         )
         batches = unanswered(planned_batches, answered, lambda request: (request,))
         from evalsuite.engine.generate import generate_batch
 
         def run(batch: tuple[GenerateRequest, ...]) -> Iterator[Block[GenerateRequest]]:
-            for done in generate_batch(self._loaded, self.tokenizer, self.max_length, batch):
+            for done in generate_batch(model, self.tokenizer, self.max_length, batch):
                 tokens = sum(len(request.context) + getattr(answer, "tokens", 0) for request, answer in done)
                 yield Block(tuple(done), tokens, planned)
 
@@ -446,8 +547,8 @@ class TransformersEngine:
         return free_bytes(self.device)
 
     def _begun(self, planned: int) -> Block:
-        """An empty block once the weights are loaded: the work's clock starts here."""
-        _ = self._loaded
+        """An empty block once the weights are loaded and tried: the work's clock starts here."""
+        _ = self._fit, self.forms
         return Block((), 0, planned)
 
     def _refuse_longer_than_window(self, lengths: Iterable[int]) -> None:

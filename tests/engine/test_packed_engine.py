@@ -160,7 +160,7 @@ def test_a_family_that_does_not_fit_is_scored_in_batches_and_the_log_says_why(tm
     engine = TransformersEngine(
         resolve(str(save(tiny_hybrids()["mamba"], tmp_path))), device="cpu", allow_slow_kernels=True
     )
-    assert engine.identity.numerics == "transformers float32 cpu"
+    assert engine.identity.numerics == "transformers float32 cpu text-batches"
     assert set(answers_of(engine.score(REQUESTS))) == set(REQUESTS)
     (note,) = engine.notes
     assert note.startswith("scored in padded batches: its code does not use")

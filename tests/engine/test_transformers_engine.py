@@ -6,6 +6,7 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
 from evalsuite.engine import TransformersEngine, loading, score
+from evalsuite.engine.forms import PACKED, SLOTS, Forms
 from evalsuite.engine.make import make_engine
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
@@ -40,16 +41,19 @@ def test_building_an_engine_reads_nothing(tmp_path):
 
 def test_the_identity_is_known_without_the_weights(engine, llama_files, monkeypatch):
     monkeypatch.setattr("evalsuite.engine.loading.load_model", None)
-    assert engine.identity.numerics == "transformers float32 cpu"
-    assert engine.identity.weights == weights_digest(llama_files)
+    assert engine.expected_identity.numerics == "transformers float32 cpu"
+    assert engine.expected_identity.weights == weights_digest(llama_files)
     assert engine.max_length == 128
 
 
 def test_the_numerics_class_leaves_out_which_gpu_it_was(llama_files, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    numerics = TransformersEngine(llama_files, device="cuda:3").identity.numerics
+    numerics = TransformersEngine(llama_files, device="cuda:3").expected_identity.numerics
     assert numerics == "transformers bfloat16 cuda packed"
+
+
+USUAL = Forms(PACKED, SLOTS)
 
 
 def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monkeypatch):
@@ -58,13 +62,15 @@ def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monk
     monkeypatch.setattr("evalsuite.engine.transformers_engine.resolve_device", lambda device: device)
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
     assert (
-        TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda reference packed"
+        TransformersEngine(files, device="cuda")._numerics(USUAL)
+        == "transformers bfloat16 cuda reference packed"
     )
     monkeypatch.setitem(sys.modules, "mamba_ssm", sys)
     assert (
-        TransformersEngine(files, device="cuda")._numerics() == "transformers bfloat16 cuda mamba_ssm packed"
+        TransformersEngine(files, device="cuda")._numerics(USUAL)
+        == "transformers bfloat16 cuda mamba_ssm packed"
     )
-    assert TransformersEngine(files, device="cpu")._numerics() == "transformers float32 cpu packed"
+    assert TransformersEngine(files, device="cpu")._numerics(USUAL) == "transformers float32 cpu packed"
 
 
 def test_the_first_block_says_how_much_is_planned_and_all_blocks_agree(engine):
@@ -122,7 +128,7 @@ def test_what_is_wrong_with_the_weights_is_said_when_they_are_needed(engine, mon
 
     monkeypatch.setattr(loading, "load_model", broken)
     engine.begin_loading()
-    assert engine.identity.numerics == "transformers float32 cpu"
+    assert engine.expected_identity.numerics == "transformers float32 cpu"
     with pytest.raises(ModelError, match="a weight is missing"):
         list(engine.score(REQUESTS))
 

@@ -72,8 +72,13 @@ class ReplicatedEngine:
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; in a cluster a worker tells the numerics, as this machine may have no GPU."""
-        if not self._elsewhere:
+        """What the answers depend on.
+
+        A worker tells the numerics in a cluster, as this machine may have no GPU, and where the model has yet to be
+        tried, as this process does not load it.
+        """
+        tried = not isinstance(self._planner, TransformersEngine) or self._planner.is_tried
+        if tried and not self._elsewhere:
             return self._planner.identity
         files, verify = self._setup.files, self._setup.keywords.get("verify_weights", False)
         tokens = self._setup.keywords.get("tokens", MODELS_OWN)
@@ -82,6 +87,13 @@ class ReplicatedEngine:
             weights=weights_digest(files, verify=verify),
             tokenizer=tokenizer_digest(tokens.files(files), verify=verify),
         )
+
+    @property
+    def expected_identity(self) -> ModelIdentity:
+        """`identity` as far as it is known without a model; in a cluster all of it."""
+        if isinstance(self._planner, TransformersEngine) and not self._elsewhere:
+            return self._planner.expected_identity
+        return self.identity
 
     def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """As the workers' own engine cuts them; see `protocol.Engine`."""

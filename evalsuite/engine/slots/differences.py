@@ -13,6 +13,14 @@ def allowed_difference(dtype: torch.dtype) -> float:
 
 
 def difference_of(found: torch.Tensor, own: torch.Tensor) -> float:
-    """The largest of (..., vocabulary) logits, relative to the spread (norm about the mean) of `own`."""
-    spread = (own - own.mean(dim=-1, keepdim=True)).norm(dim=-1)
-    return float(((found - own).norm(dim=-1) / spread).max())
+    """The largest of (..., vocabulary) logits, relative to the spread (norm about the mean) of `own`.
+
+    Rows of `own` that are not all finite tell nothing, and are left out; a row of `found` that alone is not is
+    infinitely off.
+    """
+    finite = own.isfinite().all(dim=-1)
+    if not finite.any():
+        return 0.0
+    found, own = found.to(own.device)[finite], own[finite]
+    spread = (own - own.mean(dim=-1, keepdim=True)).norm(dim=-1).clamp(min=torch.finfo(torch.float32).tiny)
+    return float(((found - own).norm(dim=-1) / spread).nan_to_num(nan=torch.inf).max())
