@@ -268,7 +268,7 @@ def _hub_cache() -> Path:
     home = os.environ.get("HF_HOME") or os.path.join(
         os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
     )
-    return Path(os.environ.get("HF_DATASETS_CACHE") or os.path.join(home, "datasets")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("HF_DATASETS_CACHE") or os.path.join(home, "datasets")))
 
 
 def machine() -> Iterator[Check]:

@@ -1,6 +1,9 @@
 """Unites the shards of a run and finishes it as one process would have; no model is loaded."""
 
+import os
+import shutil
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +15,7 @@ from evalsuite.errors import StorageError
 from evalsuite.progress import Progress
 from evalsuite.registry import Registry
 from evalsuite.rescoring import SCORING_PACKAGES
-from evalsuite.results.folder import RunFolder, default_folder
+from evalsuite.results.folder import RunFolder, default_folder, disk_errors
 from evalsuite.results.runlog import RunLog, ShardRecord, read_run
 from evalsuite.runner import Elsewhere, Setting, execute, make_engine_of, token_options_of
 from evalsuite.store import ResponseStore, request_key
@@ -123,29 +126,49 @@ def merge(
     first = shards[0].log
     files = _files(first)
     target = out or default_folder(first.spec)
-    with RunFolder(target).opened(first.spec):
-        unite([one.store for one in shards], RunFolder(target).store)
-    setting = Setting(
-        folder=target, data_dir=data_dir, allow_failures=allow_failures, allow_unsafe_code=allow_unsafe_code
-    )
-    engine = AnsweredEngine(
-        engine=make_engine_of(first.spec, files, setting),
-        identity=ModelIdentity(
-            first.model.weights_sha256, first.model.tokenizer_sha256, first.model.numerics
-        ),
-        failures={key: reason for one in shards for key, reason in one.shard.failures.items()},
-        notes=_notes(shards),
-    )
-    log = execute(
-        first.spec,
-        registry.select(list(first.spec.tasks)),
-        files,
-        setting,
-        engine=engine,
-        progress=progress,
-        elsewhere=_elsewhere(shards),
-    )
+    selected = registry.select(list(first.spec.tasks))
+    with RunFolder(target).opened(first.spec), _staging(target) as staging:
+        unite([one.store for one in shards], RunFolder(staging).store)
+        setting = Setting(
+            folder=staging,
+            data_dir=data_dir,
+            allow_failures=allow_failures,
+            allow_unsafe_code=allow_unsafe_code,
+        )
+        engine = AnsweredEngine(
+            engine=make_engine_of(first.spec, files, setting),
+            identity=ModelIdentity(
+                first.model.weights_sha256, first.model.tokenizer_sha256, first.model.numerics
+            ),
+            failures={key: reason for one in shards for key, reason in one.shard.failures.items()},
+            notes=_notes(shards),
+        )
+        elsewhere = _elsewhere(shards)
+        log = execute(
+            first.spec, selected, files, setting, engine=engine, progress=progress, elsewhere=elsewhere
+        )
     return log, target
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    """A folder with what stands in `target`; it takes the place of that once all is done, and never before."""
+    with TemporaryDirectory(dir=target, prefix=".merging-") as folder:
+        staging = Path(folder)
+        present = [one for one in target.iterdir() if one != staging and one.name != ".lock"]
+        with disk_errors(staging):
+            for one in present:
+                (shutil.copytree if one.is_dir() else shutil.copy2)(one, staging / one.name)
+        yield staging
+        finished = sorted(
+            (one for one in staging.rglob("*") if one.is_file()), key=lambda one: one.name == "run.json"
+        )
+        with disk_errors(target):
+            for one in finished:
+                place = target / one.relative_to(staging)
+                place.parent.mkdir(exist_ok=True)
+                if one.name != ".lock":
+                    os.replace(one, place)
 
 
 def check_complete(shards: Sequence[ShardFolder]) -> None:

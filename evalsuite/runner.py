@@ -122,10 +122,10 @@ def execute(
                 "Data, prompts, task files or evalsuite itself are not the same here as where the shards ran; merge "
                 "with the same --data, --include and version."
             )
-        if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs:
+        if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs and not folder.lacks(earlier):
             return earlier
         engine = engine or stack.enter_context(_made(spec, files, setting, progress))
-        session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere)
+        session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere, folder.notes)
         folder.write_log(session.log("running"))
         store = setting.store or folder.store
         if setting.shard:
@@ -223,6 +223,7 @@ class _Session:
         inputs: str,
         setting: Setting,
         elsewhere: Elsewhere | None,
+        notes: tuple[str, ...],
     ) -> None:
         self._spec = spec
         self._prepared = prepared
@@ -232,6 +233,7 @@ class _Session:
         self._setting = setting
         self._elsewhere = elsewhere
         self._origins: tuple[str, ...] = ()
+        self._notes = notes
         self._began = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -362,6 +364,7 @@ class _Session:
                 *getattr(self._engine, "notes", ()),
                 *getattr(self._engine.tokenizer, "notes", ()),
                 *self._origins,
+                *self._notes,
             ),
             shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )

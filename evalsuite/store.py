@@ -1,6 +1,6 @@
 """Answers on disk, keyed by the content of their request: the same work is never done twice.
 
-One SQLite file in WAL mode. A block of answers is one transaction, so a killed run loses at most the
+One SQLite file, in WAL mode where the file system can. A block of answers is one transaction, so a killed run loses at most the
 block in flight, and a changed template, row, weight or parameter has another key.
 """
 
@@ -85,9 +85,7 @@ class ResponseStore:
         self._path = path
         self._versions = canonical_json(dict(versions)) if versions else ""
         with self._readable():
-            self._connection = sqlite3.connect(path, timeout=30)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection = _connected(path)
             damage = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":
                 raise sqlite3.DatabaseError(damage)
@@ -191,11 +189,38 @@ class ResponseStore:
                     f"No space is left for {self._path}; free some and run the same command again: the answers "
                     "stored so far are kept."
                 ) from error
-            raise StorageError(f"{self._path} cannot be used: {error}.") from error
+            hint = "" if "locked" in str(error) else "; put --out (and --store) on a local disk"
+            raise StorageError(f"{self._path} cannot be used: {error}{hint}.") from error
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"{self._path} is damaged ({error}); move it away to compute its answers again, or restore a copy."
             ) from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode; where its shared memory cannot be had, with a rollback journal.
+
+    WAL maps a file into memory, which GPFS, Lustre, 9p, exFAT and some FUSE mounts refuse. A store that another file
+    system left in WAL mode is converted: with exclusive locking SQLite reads it without shared memory.
+    """
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN IMMEDIATE")  # needs all that writing needs
+        connection.commit()
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if "locked" in str(error) or "full" in str(error):
+            raise
+    connection = sqlite3.connect(path, timeout=30)
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode=DELETE")
+    connection.execute("PRAGMA locking_mode=NORMAL")
+    connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # lets go of the exclusive lock
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
 
 
 def _encoded(answer: Response) -> str:

@@ -260,3 +260,23 @@ def only_the_batch_in_flight_is_computed_twice(whole: list[dict], killed: list[d
         for block in session[:-1]:
             seen[block["kind"]].update(block["keys"])
     assert len(sessions) > 5, "most sessions got far enough to compute something"
+
+
+@pytest.mark.parametrize("damage", ["samples lost", "samples cut", "table lost"])
+def test_the_same_command_mends_a_finished_run_without_asking_again(bench, damage):
+    first = bench.execute(ScriptedEngine(), "quiz", "sums")
+    table = (bench.out / "table.md").read_text("utf-8")
+    [path, *_] = (bench.out / "samples").glob("quiz*.parquet")
+    whole = pq.read_table(path)
+    if damage == "table lost":
+        (bench.out / "table.md").unlink()
+    elif damage == "samples lost":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100])
+    engine = ScriptedEngine()
+    again = bench.execute(engine, "quiz", "sums")
+    assert engine.asked == []
+    assert [one.metrics for one in again.tasks] == [one.metrics for one in first.tasks]
+    assert pq.read_table(path).equals(whole)
+    assert table.splitlines()[0] in (bench.out / "table.md").read_text("utf-8")

@@ -304,3 +304,33 @@ def test_versions_move_with_the_answers_of_another_store(tmp_path):
     store.take(tmp_path / "third")
     store.close()
     assert origins(tmp_path / "one", range(10)) == expected((OLD, 3), (NEW, 3), ({}, 1))
+
+
+def without_shared_memory(path) -> None:
+    """SQLite cannot have its shared memory beside this store, as on GPFS or Lustre."""
+    path.with_name(f"{path.name}-shm").mkdir()
+
+
+def test_a_file_system_without_shared_memory_costs_no_answer(tmp_path):
+    path = tmp_path / "responses.sqlite"
+    without_shared_memory(path)
+    first, second = ResponseStore(path), ResponseStore(path)
+    first.put([(b"1" * 32, Score((-1.0,), True))])
+    second.put([(b"2" * 32, Score((-2.0,), False))])
+    assert set(first.get([b"1" * 32, b"2" * 32])) == {b"1" * 32, b"2" * 32}
+    first.close()
+    second.close()
+    assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_store_from_elsewhere_is_read_without_shared_memory(tmp_path):
+    made, path = tmp_path / "made.sqlite", tmp_path / "responses.sqlite"
+    store = ResponseStore(made)
+    store.put([(b"1" * 32, Score((-1.0,), True))])
+    for suffix in ("", "-wal"):  # as a killed process leaves it: the answer stands in the WAL alone
+        path.with_name(path.name + suffix).write_bytes(made.with_name(made.name + suffix).read_bytes())
+    store.close()
+    without_shared_memory(path)
+    copied = ResponseStore(path)
+    assert len(copied) == 1
+    copied.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from evalsuite.caches import cache_folder
 from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import read_file
 from evalsuite.data.refs import DatasetRef, Release
@@ -16,18 +17,16 @@ from evalsuite.data.refs import DatasetRef, Release
 def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[DatasetRef, str], Found]]:
     """Where the file is looked for, by the name under which an error lists the place, in this order."""
     override = os.environ.get(release.override)
-    cached = cache_folder() / release.cached
+    try:
+        cached = cache_folder("evalplus") / release.cached
+    except OSError:  # no home folder
+        cached = None
     mirror = {f"mirror {data_dir}": partial(_in_mirror, data_dir=data_dir)} if data_dir else {}
     return {
         **mirror,
         f"variable {release.override}": partial(_at, path=Path(override) if override else None),
         "EvalPlus's cache": partial(_at, path=cached),
     }
-
-
-def cache_folder() -> Path:
-    """Where EvalPlus keeps what it has fetched (the user's cache folder on Linux)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evalplus"
 
 
 def advice(release: Release, ref: DatasetRef) -> str:

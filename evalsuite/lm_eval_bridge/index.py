@@ -18,6 +18,7 @@ from typing import Literal
 
 import yaml
 
+from evalsuite.caches import cache_folder
 from evalsuite.errors import UserError
 from evalsuite.types import sha256_of
 
@@ -138,7 +139,10 @@ def _values(text: str) -> list[str]:
 
 
 def _remembered(folder: Path) -> dict[str, Entry]:
-    file = _cache_file(folder)
+    try:
+        file = _cache_file(folder)
+    except OSError:  # no home folder
+        return scan(folder)
     try:
         return {name: Entry(*fields) for name, fields in json.loads(file.read_text("utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError):
@@ -148,9 +152,8 @@ def _remembered(folder: Path) -> dict[str, Entry]:
 
 
 def _cache_file(folder: Path) -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     key = sha256_of([_FORMAT, harness_version(), str(folder), folder.stat().st_mtime_ns])
-    return Path(base) / "evalsuite" / f"lm_eval_names-{key[:16]}.json"
+    return cache_folder("evalsuite") / f"lm_eval_names-{key[:16]}.json"
 
 
 def _remember(file: Path, content: Mapping[str, object]) -> None:

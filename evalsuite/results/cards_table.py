@@ -6,6 +6,7 @@ Public names: `card_rows`, `card_table`, `card_markdown`.
 from rich.table import Table
 
 from evalsuite.results.cards_document import CardComparison, CellComparison
+from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 
 COLUMNS = ("benchmark", "task", "metric", "published", "measured", "delta", "95 % interval", "n", "verdict")
 _LEFT = ("benchmark", "task", "metric", "verdict")
@@ -49,17 +50,19 @@ def card_table(comparison: CardComparison) -> Table:
 def card_markdown(comparison: CardComparison) -> str:
     """The same table with its notes."""
     lines = [
-        f"# {comparison.run.label} beside {comparison.model}",
+        f"# {markdown_escape(f'{comparison.run.label} beside {comparison.model}')}",
         "",
-        f"Published: {comparison.title} ({comparison.source}).",
+        f"Published: {markdown_escape(f'{comparison.title} ({comparison.source})')}.",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "|".join(" --- " if column in _LEFT else " ---: " for column in COLUMNS) + "|",
-        *("| " + " | ".join(row) + " |" for row in card_rows(comparison)),
+        *markdown_table_lines(COLUMNS, _LEFT, card_rows(comparison)),
         "",
-        *(f"- {note}" for note in comparison.notes),
-        f"- Model {comparison.run.model}, weights {comparison.run.weights_sha256[:12]}, {comparison.run.numerics}; "
-        f"evalsuite {comparison.run.evalsuite_version}.",
+        *markdown_list(comparison.notes),
+        *markdown_list(
+            [
+                f"Model {comparison.run.model}, weights {comparison.run.weights_sha256[:12]}, "
+                f"{comparison.run.numerics}; evalsuite {comparison.run.evalsuite_version}."
+            ]
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,13 +9,18 @@ from collections.abc import Sequence
 
 from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+from evalsuite.visible import visible
 
 COLUMNS = (
     "model", "task", "address", "shots", "metric", "value", "stderr", "low", "high", "n", "documents", "failed",
     "too_long", "cut", "weights_sha256", "prompt_sha256", "numerics", "problem",
 )  # fmt: skip
 
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""Beginnings of what spreadsheets compute; full-width ones, too."""
+
 _LATEX = {
+    "[": "{[}",
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
@@ -33,7 +38,7 @@ def csv_text(runs: Sequence[tuple[str, RunLog]]) -> str:
     for name, log in runs:
         for task in log.tasks:
             for metric, record in _metrics(task).items():
-                writer.writerow(_csv_row(name, log, task, metric, record))
+                writer.writerow(map(_csv_cell, _csv_row(name, log, task, metric, record)))
     return text.getvalue()
 
 
@@ -57,8 +62,16 @@ def latex_text(runs: Sequence[tuple[str, RunLog]]) -> str:
 
 
 def latex_escape(text: str) -> str:
-    """The text as LaTeX prints it."""
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    """The text as LaTeX prints it, on one line."""
+    return "".join(_LATEX.get(sign, sign) for sign in visible(" ".join(text.split())))
+
+
+def _csv_cell(value: object) -> object:
+    """Numbers as they are; a text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV injection)."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value, keep="\n")
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
 
 
 def _csv_row(

@@ -1,20 +1,26 @@
 """The folder of a run: `run.json`, `responses.sqlite`, `samples/<task>.parquet`, `table.md`."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
+from evalsuite import locking
 from evalsuite.dump import file_stem
 from evalsuite.errors import StorageError
+from evalsuite.results.read import RunSide
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.samples import write_samples
 from evalsuite.results.tables import markdown_table
 from evalsuite.store import ResponseStore
 from evalsuite.types import Sample, sha256_of
+
+UNLOCKED = (
+    "The file system of the run folder has no locks: evalsuite cannot see whether another run uses the folder at the "
+    "same time."
+)
 
 
 def default_folder(spec: RunSpec, shard: str = "") -> Path:
@@ -32,6 +38,12 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_locked = self._is_writable = True
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run log should say about the folder."""
+        return () if self._is_locked else (UNLOCKED,)
 
     @property
     def store(self) -> Path:
@@ -54,8 +66,8 @@ class RunFolder:
         """
         with self._lock_file() or nullcontext() as lock:
             try:
-                if lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._is_writable = lock is not None
+                self._is_locked = lock is None or locking.lock(lock, wait=False)
             except BlockingIOError:
                 raise StorageError(
                     f"{self.path} is in use by another run; wait for it or choose another --out."
@@ -78,6 +90,30 @@ class RunFolder:
                 if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and self._log_path.exists():
                     return None
                 raise
+
+    def lacks(self, log: RunLog) -> str:
+        """Which file of a finished run is missing or damaged, as a sentence; empty if none is, or none can be written."""
+        if not self._is_writable:
+            return ""
+        try:
+            if log.shard:
+                return self._lacks_answers(log.shard.requests)
+            side = RunSide(self.path, log)
+            for task in log.tasks:
+                side.samples(task)
+        except StorageError as error:
+            return str(error)
+        table = self.path / "table.md"
+        return "" if table.is_file() else f"{table} is missing."
+
+    def _lacks_answers(self, count: int) -> str:
+        if not self.store.exists():
+            return f"{self.store} is missing."
+        store = ResponseStore(self.store)
+        try:
+            return "" if len(store) >= count else f"{self.store} lacks answers."
+        finally:
+            store.close()
 
     @property
     def _log_path(self) -> Path:

@@ -29,7 +29,7 @@ def junit_xml(report: GateReport) -> bytes:
         ("candidate", report.candidate.label),
         ("evalsuite", report.evalsuite_version),
     ):
-        suite.add_property(name, value)
+        suite.add_property(name, _xml(value))
     for task in report.tasks:
         lines = [
             task.reason,
@@ -56,11 +56,15 @@ def write_junit(report: GateReport, path: Path) -> None:
         os.replace(unfinished, path)
 
 
+def _xml(text: str) -> str:
+    return _NO_XML.sub("?", text)
+
+
 def _case(group: str, name: str, outcome: Outcome, decides: bool, lines: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN202
     from junitparser import Error, Failure, Skipped, TestCase
 
-    lines = [_NO_XML.sub("?", line) for line in lines]
-    case = TestCase(name, classname=f"evalsuite.gate.{group}", time=0)
+    lines = [_xml(line) for line in lines]
+    case = TestCase(_xml(name), classname=f"evalsuite.gate.{_xml(group)}", time=0)
     if outcome != "PASS":
         kind = Skipped if not decides else Failure if outcome == "FAIL" else Error
         result = kind(f"{outcome}: {lines[0]}", outcome)

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
+from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import Average, BestForm, Counts, MetricRecord, RunLog, TaskRecord
@@ -39,15 +40,17 @@ def terminal_table(log: RunLog) -> Table:
 def markdown_table(log: RunLog) -> str:
     """The same table with its notes, for `table.md`."""
     lines = [
-        f"# {log.spec.model}",
+        f"# {markdown_escape(log.spec.model)}",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "|".join(" --- " if column in ("task", "metric") else " ---: " for column in COLUMNS) + "|",
-        *("| " + " | ".join(row) + " |" for row in table_rows(log)),
+        *markdown_table_lines(COLUMNS, ("task", "metric"), table_rows(log)),
         "",
-        *(f"- {line}" for line in remarks(log)),
-        f"- Model {log.model.id}, weights {log.model.weights_sha256[:12]}, {log.model.numerics}; "
-        f"evalsuite {log.evalsuite_version}.",
+        *markdown_list(remarks(log)),
+        *markdown_list(
+            [
+                f"Model {log.model.id}, weights {log.model.weights_sha256[:12]}, {log.model.numerics}; "
+                f"evalsuite {log.evalsuite_version}."
+            ]
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ Public names: `score_rows`, `verdict_rows`, `trend_tables`, `trend_markdown`.
 
 from rich.table import Table
 
+from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 from evalsuite.results.trend_document import TaskTrend, Trend
 
 VERDICT_COLUMNS = (
@@ -73,18 +74,14 @@ def trend_tables(trend: Trend) -> tuple[Table, Table]:
 
 def trend_markdown(trend: Trend) -> str:
     """Both tables with the notes."""
-    lines = [f"# {trend.checkpoints[0].label} to {trend.checkpoints[-1].label}", ""]
+    title = f"{trend.checkpoints[0].label} to {trend.checkpoints[-1].label}"
+    lines = [f"# {markdown_escape(title)}", ""]
     for columns, rows in (
         (score_columns(trend), score_rows(trend)),
         (VERDICT_COLUMNS, verdict_rows(trend)),
     ):
-        lines += [
-            "| " + " | ".join(columns) + " |",
-            "|" + "|".join(" --- " if column in _LEFT else " ---: " for column in columns) + "|",
-            *("| " + " | ".join(row) + " |" for row in rows),
-            "",
-        ]
-    return "\n".join([*lines, *(f"- {note}" for note in trend.notes)]) + "\n"
+        lines += [*markdown_table_lines(columns, _LEFT, rows), ""]
+    return "\n".join([*lines, *markdown_list(trend.notes)]) + "\n"
 
 
 def _all(trend: Trend) -> list[TaskTrend]:

@@ -1,5 +1,7 @@
 """The run folder: one specification, one process, every file whole."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -214,3 +216,21 @@ def log_of(spec: RunSpec, status: str = "running") -> RunLog:
         environment={},
         started="",
     )
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_a_note(tmp_path, monkeypatch, number):
+    def flock(file: object, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = RunFolder(tmp_path / "run")
+    with folder.opened(SPEC):
+        [note] = folder.notes
+        assert "no locks" in note
+
+
+def test_locks_that_work_are_no_note(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.opened(SPEC):
+        assert folder.notes == ()

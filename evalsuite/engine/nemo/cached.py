@@ -1,12 +1,12 @@
 """Conversions of NeMo archives in the user's cache, by the content of the archive."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evalsuite import locking
+from evalsuite.caches import cache_folder
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.digests import CONVERSION
 from evalsuite.checkpoints.file_digests import file_digest
@@ -55,8 +55,10 @@ def _made(path: Path, part: str, write: Callable[..., object]) -> Path:
 
 def cache_home() -> Path:
     """Where conversions are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "evalsuite" / "nemo"
+    try:
+        return cache_folder("evalsuite") / "nemo"
+    except OSError as error:
+        raise ModelError(f"The converted model cannot be kept: {error.strerror}.") from None
 
 
 @contextmanager
@@ -70,5 +72,5 @@ def _alone(home: Path) -> Iterator[None]:
             "set XDG_CACHE_HOME to another folder."
         ) from None
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locking.lock(lock, wait=True)
         yield
