@@ -52,6 +52,7 @@ def run(
     workers: int | None = None,
     ray_address: str | None = None,
     gpus_per_replica: float | None = None,
+    worker_timeout: float | None = None,
     progress: Progress | None = None,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
@@ -92,6 +93,8 @@ def run(
         workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by default.
         ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is started.
         gpus_per_replica: GPUs of each worker; one by default where there are some.
+        worker_timeout: seconds after which a worker that says nothing is ended, and its part given to another; by
+            default 20 times what the slowest answer so far would mean for the part, and at least 10 minutes.
         progress: is told what happens.
 
     Raises:
@@ -146,7 +149,7 @@ def run(
         allow_unsafe_code=allow_unsafe_code,
         engine_tuning=tuning,
         shard=share,
-        workers=Wanted.asked(workers, ray_address, gpus_per_replica),
+        workers=Wanted.asked(workers, ray_address, gpus_per_replica, worker_timeout),
     )
     if team.size > 1:
         from evalsuite.team_run import execute_in_team

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from evalsuite.caches import cache_folder
 from evalsuite.errors import ModelError
 
 CHUNK = 16 * 2**20
@@ -95,8 +96,7 @@ def _hash_file(path: Path) -> str:
 
 
 def _hints_path() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "evalsuite" / "file_digests.json"
+    return cache_folder("evalsuite") / "file_digests.json"
 
 
 def _read_hints() -> dict[str, Hint]:
@@ -113,9 +113,9 @@ def _read_hints() -> dict[str, Hint]:
 def _remember(path: Path, hint: Hint) -> None:
     """Add a hint; a cache that cannot be written costs time, not correctness, and is let be."""
     _HASHED_HERE[str(path)] = hint
-    home = _hints_path()
     hints = {**_read_hints(), str(path): hint}
     try:
+        home = _hints_path()
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=home.parent, delete=False, encoding="utf-8") as file:
             json.dump(hints, file)

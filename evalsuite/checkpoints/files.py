@@ -100,12 +100,17 @@ def read_config(files: ModelFiles) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ModelError(f"Model '{files.name}' has no config.json in {files.folder}.") from None
-    except (OSError, ValueError):
+    except OSError as error:
+        raise ModelError(f"Model '{files.name}': {path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
         raise ModelError(f"Model '{files.name}': {path} is not readable JSON.") from None
     if not isinstance(config, dict):
         raise ModelError(f"Model '{files.name}': {path} is not a JSON object.")
+    for key, kind, word in (("model_type", str, "text"), ("text_config", dict, "an object")):
+        if not isinstance(config.get(key, kind()), kind | None):
+            raise ModelError(f"Model '{files.name}': '{key}' of {path} is not {word}.")
     # Models that also see or hear keep their language model's values one level down.
-    return {**config.get("text_config", {}), **config}
+    return {**(config.get("text_config") or {}), **config}
 
 
 def read_generation_config(files: ModelFiles) -> dict[str, Any]:
@@ -143,4 +148,4 @@ def context_window(files: ModelFiles) -> int | None:
     """Longest sequence in tokens that the configuration allows; None if it states none."""
     config = read_config(files)
     stated = (config.get(key) for key in CONTEXT_WINDOW_KEYS)
-    return next((value for value in stated if isinstance(value, int) and value > 0), None)
+    return next((value for value in stated if type(value) is int and value > 0), None)

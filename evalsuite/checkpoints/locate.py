@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from evalsuite.caches import without_tilde
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles
@@ -64,9 +65,12 @@ def resolve(
 
 def _local(name: str) -> ModelFiles | None:
     """The folder, GGUF file or NeMo archive at this path, if there is one and no alias of that name."""
-    path = Path(name).expanduser()
-    if name in aliases() or not path.exists():
-        return None
+    path = without_tilde(name)
+    try:
+        if name in aliases() or not path.exists():
+            return None
+    except OSError as error:  # a folder on the way that may not be entered, or a name that is too long
+        raise ModelError(f"Model '{name}' cannot be looked at: {error.strerror}.") from None
     if path.is_dir():
         files = ModelFiles(name, path.resolve())
         return files if (path / "config.json").is_file() else _single(files)

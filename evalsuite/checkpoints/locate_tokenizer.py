@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+from evalsuite.caches import without_tilde
 from evalsuite.checkpoints.aliases import aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles, tokenizer_files
 from evalsuite.checkpoints.locate import HUB_ID, resolve
@@ -19,7 +20,7 @@ def resolve_tokenizer(name: str) -> ModelFiles:
     Raises:
         ModelError: one sentence that says what is wrong and what to do.
     """
-    folder = Path(name).expanduser()
+    folder = without_tilde(name)
     if folder.is_dir():
         files = ModelFiles(name, folder.resolve())
         return files if tokenizer_files(files) else resolve(name)

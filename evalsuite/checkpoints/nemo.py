@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from evalsuite.errors import ModelError
+from evalsuite.yaml_files import BadYaml, load_yaml
 
 CONFIG = "model_config.yaml"
 LONGEST_KEPT = 2**26
@@ -142,11 +143,9 @@ INTERPOLATION = re.compile(r"\$\{\.?(?:model\.)?(\w+)\}")
 
 
 def _settings(config: bytes, path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        settings = yaml.safe_load(config)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        settings = load_yaml(config)
+    except BadYaml:
         settings = None
     if not isinstance(settings, dict):
         raise ModelError(f"Model archive {path}: its {CONFIG} is not readable YAML.")

@@ -91,7 +91,7 @@ def read_index(files: ModelFiles, form: str) -> dict[str, Any]:
     try:
         index = json.loads(path.read_text("utf-8"))
         names = {PurePosixPath(name) for name in index["weight_map"].values()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise ModelError(f"Model '{files.name}': {path} is not a readable index of weights.") from None
     if any(name.is_absolute() or ".." in name.parts for name in names) or not names:
         raise ModelError(f"Model '{files.name}': {path} names weight files outside of its folder, or none.")

@@ -84,6 +84,12 @@ def run(
     gpus_per_replica: Annotated[
         float | None, typer.Option(help="GPUs of each worker [default: 1 where there are some].")
     ] = None,
+    worker_timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of silence after which a worker is ended [default: by its pace, at least 600]."
+        ),
+    ] = None,
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Count what would be computed, and stop there.")
     ] = False,
@@ -153,6 +159,7 @@ def run(
                 workers=workers,
                 ray_address=ray_address,
                 gpus_per_replica=gpus_per_replica,
+                worker_timeout=worker_timeout,
                 progress=progress,
             )
         except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import SUFFIXES, read_files
 from evalsuite.data.refs import DatasetRef
 from evalsuite.errors import DataError
+from evalsuite.yaml_files import load_yaml
 
 
 def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:
@@ -66,25 +67,18 @@ class _Config:
 
 def _declared_configs(readme: Path) -> dict[str, _Config]:
     """The header's configurations by name; empty if it declares none."""
-    import yaml
-
-    try:  # The C parser is ten times as fast, where PyYAML was built with it.
-        from yaml import CSafeLoader as Loader
-    except ImportError:
-        from yaml import SafeLoader as Loader  # type: ignore[assignment]
-    header = (
-        re.match(r"---\s*\n(.*?)\n---", readme.read_text("utf-8"), re.DOTALL) if readme.is_file() else None
-    )
     try:
-        declared = yaml.load(header[1], Loader=Loader) if header else None
+        text = readme.read_text("utf-8") if readme.is_file() else ""
+        header = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+        declared = load_yaml(header[1]) if header else None
         return {
-            str(config["config_name"]): _Config(
-                _patterns(config.get("data_files", [])), config.get("data_dir", "")
+            _name(config["config_name"]): _Config(
+                _patterns(config.get("data_files", [])), _path(config.get("data_dir") or "")
             )
-            for config in (declared or {}).get("configs", ())
+            for config in (declared or {}).get("configs") or ()
         }
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise DataError(f"The YAML header of {readme} cannot be understood ({reason}); mend it.") from error
 
 
@@ -93,12 +87,36 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
     patterns: dict[str, list[str]] = {}
     for entry in data_files if isinstance(data_files, list) else [data_files]:
         split, path = (entry["split"], entry["path"]) if isinstance(entry, dict) else ("train", entry)
-        patterns.setdefault(str(split), []).extend(path if isinstance(path, list) else [path])
+        patterns.setdefault(_name(split), []).extend(map(_path, path if isinstance(path, list) else [path]))
     return patterns
 
 
+def _name(value: Any) -> str:
+    """A configuration's or a split's name: a scalar, since YAML reads names such as 2019 or on as such."""
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"{type(value).__name__} in place of a name")
+    return str(value)
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in place of a path")
+    if value.startswith("/") or "\0" in value:
+        raise ValueError(f"{value!r} is no path within the folder")
+    return value
+
+
 def _matches(folder: Path, pattern: str) -> list[Path]:
-    if found := sorted(path for path in folder.glob(pattern) if path.is_file()):
+    try:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    except (
+        ValueError,
+        NotImplementedError,
+        IndexError,
+        re.error,
+    ):  # what pathlib says of patterns that are none
+        raise DataError(f"{folder / 'README.md'} names {pattern!r}, which is no pattern of paths.") from None
+    if found:
         return found
     raise NotHere(f"its README.md names {pattern}, which is not there")
 

@@ -21,6 +21,7 @@ import yaml
 from evalsuite.caches import cache_folder
 from evalsuite.errors import UserError
 from evalsuite.types import sha256_of
+from evalsuite.yaml_files import BadYaml, load_yaml
 
 Kind = Literal["task", "group", "tag"]
 _FORMAT = 1
@@ -131,8 +132,8 @@ def _values(text: str) -> list[str]:
     if _PLAIN.fullmatch(plain):
         return [plain]
     try:
-        value = yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506 - builds strings only
-    except yaml.YAMLError:
+        value = load_yaml(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # builds strings only
+    except BadYaml:
         return []
     values = value if isinstance(value, list) else [value]
     return [one for one in values if isinstance(one, str) and one]

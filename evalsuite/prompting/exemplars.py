@@ -16,6 +16,7 @@ import yaml
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import Exemplars, Replacement
 from evalsuite.types import OpenAnswer, Row
+from evalsuite.yaml_files import load_yaml
 
 
 class _TagBlindLoader(yaml.SafeLoader):
@@ -53,7 +54,7 @@ def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
 
 
 def _items_of_yaml(text: str, at: str) -> list[Row]:
-    content = yaml.load(text, Loader=_TagBlindLoader)  # noqa: S506 - a SafeLoader
+    content = load_yaml(text, _TagBlindLoader)
     found: Any = reduce(lambda node, key: node[key], at.split("."), content)
     return found
 

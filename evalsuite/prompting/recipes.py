@@ -7,14 +7,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import FORMATS, PromptSpec
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
+from evalsuite.yaml_files import load_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -83,9 +80,11 @@ def recipes_in(folder: Traversable | Path) -> Iterator[Recipe]:
 
 def _validated(model: type[Model], file: Traversable, known: dict[str, str]) -> Model:
     try:
-        fields = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader in C
-    except yaml.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+        fields = load_yaml(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # BadYaml, or not in UTF-8
+        raise UserError(f"{file} is not valid YAML: {error}.") from error
     if not isinstance(fields, dict):
         raise UserError(f"{file} must be a mapping of fields.")
     try:

@@ -11,12 +11,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from evalsuite.errors import UnknownName, UserError
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from evalsuite.yaml_files import load_yaml
 
 _T = TypeVar("_T")
 
@@ -159,11 +157,11 @@ def load_card(name: str) -> Card:
 def read_card(file: Traversable | Path) -> Card:
     """The card in a YAML file; raises UserError naming file and field."""
     try:
-        fields = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader in C
+        fields = load_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+    except ValueError as error:  # BadYaml, or not in UTF-8
+        raise UserError(f"{file} is not valid YAML: {error}.") from error
     if not isinstance(fields, dict):
         raise UserError(f"{file} must be a mapping of fields.")
     try:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalsuite.errors import UnknownName, UserError
 from evalsuite.results.runlog import TaskRecord
+from evalsuite.yaml_files import BadYaml, load_yaml
 
 Tier = Literal["critical", "supporting", "advisory"]
 """Must be shown to be within its margin; must not be shown to be beyond it; is told and decides nothing."""
@@ -112,11 +113,11 @@ def read_policy(path: Path) -> Policy:
             f"Policy {path} cannot be read: {getattr(error, 'strerror', None) or error}."
         ) from error
     try:
+        fields = load_yaml(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         twice = _twice(node)
-        fields = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"Policy {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    except BadYaml as error:
+        raise UserError(f"Policy {path} is not valid YAML: {error}.") from error
     if twice:
         raise UserError(f"Policy {path}, line {twice.start_mark.line + 1}: '{twice.value}' is given twice.")
     if not isinstance(fields, dict):

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from evalsuite.errors import UserError
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """On this machine: what workers send and have not yet been heard on; a part is well under a megabyte."""
+
+LONGEST_FOLDER = 45
+"""Characters: Ray adds `session_2026-11-30_12-00-00_123456_1234567/sockets/plasma_store` to it."""
 
 REACHED_WITHIN = 10.0
 """Seconds in which a cluster's address has to take a connection."""
@@ -69,15 +73,34 @@ def connect(address: str | None) -> bool:
                     num_cpus=len(os.sched_getaffinity(0)),
                     object_store_memory=OBJECT_STORE_BYTES,
                     _node_ip_address="127.0.0.1",
+                    _temp_dir=_short_folder(),
                     **quiet,
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             where = f"There is no Ray cluster at {address}" if address else "Ray cannot be started here"
             raise UserError(f"{where}: {reason}") from None
     # Ray prints at length on standard output, where results belong, that a worker was lost; the run log says it.
     ray._private.worker.print_to_stdstream = lambda *said, **how: None
     return True
+
+
+def _short_folder() -> str | None:
+    """A folder for Ray's files whose sockets have names that Linux takes (107 bytes); None where Ray's own is short.
+
+    Schedulers give jobs a TMPDIR of 60 characters and more.
+    """
+    if (
+        len(os.fsencode(os.path.join(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()), "ray")))
+        <= LONGEST_FOLDER
+    ):
+        return None
+    for folder in ("/tmp", "/dev/shm", "/var/tmp"):
+        if os.access(folder, os.W_OK | os.X_OK):
+            return os.path.join(folder, f"ray-{os.getuid()}")
+    raise UserError(
+        f"Ray's sockets need a folder with a name of at most {LONGEST_FOLDER} characters: set TMPDIR to one for --workers."
+    )
 
 
 def _refuse_unreachable(address: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.engine.replicas.cluster import connect, ray_package, share_out
+from evalsuite.engine.replicas.pace import Pace
 from evalsuite.engine.replicas.pool import Event, Pool
 from evalsuite.engine.replicas.roll import Roll
 from evalsuite.engine.replicas.worker import Broke, Description, EngineSetup
@@ -26,11 +27,15 @@ class Wanted:
     """Of a Ray cluster; None starts one on this machine."""
     gpus: float | None = None
     """Of a worker; None is one where the cluster has some and the device is not "cpu"."""
+    silence: float | None = None
+    """Seconds after which a worker that says nothing counts as hung; None derives them from the workers' pace."""
     patience: float = 300.0
     """Seconds to wait until a first worker finds a place; clusters that grow take minutes."""
 
     @classmethod
-    def asked(cls, workers: int | None, address: str | None, gpus: float | None) -> "Wanted | None":
+    def asked(
+        cls, workers: int | None, address: str | None, gpus: float | None, silence: float | None = None
+    ) -> "Wanted | None":
         """From the options of a run; None where this process does the work alone.
 
         Raises:
@@ -40,11 +45,14 @@ class Wanted:
             raise UserError(f"--workers must be at least 1, not {workers}.")
         if gpus is not None and gpus < 0:
             raise UserError(f"--gpus-per-replica must not be negative, as {gpus:g} is.")
+        if silence is not None and not silence > 0:
+            raise UserError(f"--worker-timeout must be a positive number of seconds, not {silence:g}.")
         if workers is None and address is None:
-            if gpus is not None:
-                raise UserError("--gpus-per-replica goes with --workers or --ray-address.")
+            for option, value in (("--gpus-per-replica", gpus), ("--worker-timeout", silence)):
+                if value is not None:
+                    raise UserError(f"{option} goes with --workers or --ray-address.")
             return None
-        return cls(workers, address, gpus)
+        return cls(workers, address, gpus, silence)
 
 
 @dataclass
@@ -63,7 +71,8 @@ class Crew:
         self._ours = connect(self.wanted.address)
         self._last_sign = time.monotonic()
         device = self.setup.keywords.get("device", "auto")
-        return Pool(self.setup, share_out(self.wanted.workers, self.wanted.gpus, device))
+        share = share_out(self.wanted.workers, self.wanted.gpus, device)
+        return Pool(self.setup, share, Pace(self.wanted.silence))
 
     @functools.cached_property
     def first_description(self) -> Description:
@@ -100,9 +109,9 @@ class Crew:
             self.roll.entered(worker, "loading", found.place)
             self._pool.load(worker)
 
-    def give(self, worker: int, ticket: int, *work: Any) -> None:
-        """Hand a ready worker the arguments of `Worker.answer`."""
-        self._pool.give(worker, ticket, *work)
+    def give(self, worker: int, ticket: int, tokens: int, kind: str, *work: Any) -> None:
+        """Hand a ready worker the arguments of `Worker.answer`, for a part of so many planned tokens."""
+        self._pool.give(worker, ticket, tokens, kind, *work)
 
     def events(self) -> list[Event]:
         """What became of the work, and who was lost, as soon as there is something; new workers are started."""
@@ -113,7 +122,7 @@ class Crew:
             raise ModelError(
                 f"All workers were lost, the last one because of this: {self._last_reason}. {KEPT}"
             )
-        events = pool.events(POLL_SECONDS)
+        events = pool.events(POLL_SECONDS) or pool.silent()
         if events or pool.has_begun:
             self._last_sign = time.monotonic()
         elif time.monotonic() - self._last_sign > self.wanted.patience:

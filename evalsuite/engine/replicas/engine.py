@@ -157,7 +157,10 @@ class ReplicatedEngine:
         for worker in ready:
             while taken := handout.take(worker, alive):
                 ticket, piece = taken
-                self._crew.give(worker, ticket, kind, pack_requests(piece.requests), _positions(piece))
+                tokens = tokens_of(piece.left)
+                self._crew.give(
+                    worker, ticket, tokens, kind, pack_requests(piece.requests), _positions(piece)
+                )
 
     def _block(self, event: Event, handout: Handout[R], planned: int) -> Block[R]:
         """The answers that an event brings, if any."""

@@ -1,10 +1,12 @@
 """Workers as Ray actors: started, given work, and replaced when they are lost. Tells what happened as events."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.engine.replicas.cluster import Share, ray_package
+from evalsuite.engine.replicas.pace import Pace
 from evalsuite.engine.replicas.worker import Answered, Broke, Description, EngineSetup, Worker
 
 LOST_AT_START = 3
@@ -31,6 +33,10 @@ class _Member:
     description: Description | None = None
     loads: bool = False
     ready: bool = False
+    heard: float = 0.0
+    """When it was last heard of, or given work while it had none (monotonic seconds)."""
+    at_work: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Kind and planned tokens by ticket, in the order of giving."""
 
 
 @dataclass
@@ -39,6 +45,7 @@ class Pool:
 
     setup: EngineSetup
     share: Share
+    pace: Pace = field(default_factory=Pace)
     members: dict[int, _Member] = field(default_factory=dict)
     _calls: dict[Any, tuple[int, int | None]] = field(default_factory=dict)
     """By Ray's reference to the result: worker and ticket."""
@@ -89,11 +96,16 @@ class Pool:
     def load(self, worker: int) -> None:
         """Have a worker that has described itself load the weights."""
         self.members[worker].loads = True
+        self.members[worker].heard = time.monotonic()
         self._call(worker, None, "load")
 
-    def give(self, worker: int, ticket: int, *work: Any) -> None:
-        """Hand `Worker.answer` its arguments."""
-        self._call(worker, ticket, "answer", *work)
+    def give(self, worker: int, ticket: int, tokens: int, kind: str, *work: Any) -> None:
+        """Hand `Worker.answer` its arguments, a part of so many planned tokens."""
+        member = self.members[worker]
+        if not member.at_work:
+            member.heard = time.monotonic()
+        member.at_work[ticket] = kind, tokens
+        self._call(worker, ticket, "answer", kind, *work)
 
     def _call(self, worker: int, ticket: int | None, method: str, *arguments: Any) -> None:
         reference = getattr(self.members[worker].actor, method).remote(*arguments)
@@ -109,6 +121,19 @@ class Pool:
         if ready:
             ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
         return [event for reference in ready for event in self._event(reference)]
+
+    def silent(self) -> list[Event]:
+        """Workers that have said nothing for longer than their work can take; they are ended."""
+        now, found = time.monotonic(), []
+        for number, member in list(self.members.items()):
+            if (member.ready and not member.at_work) or not member.loads:
+                continue
+            ticket, (kind, tokens) = next(iter(member.at_work.items()), (None, ("load", 0)))
+            silence, bound = now - member.heard, self.pace.bound(kind, tokens)
+            if silence > bound:
+                reason = f"it was silent for {silence:.0f} s, where {bound:.0f} s are enough"
+                found.append(self._lose(number, ticket, Broke(reason)))
+        return found
 
     def _event(self, reference: Any) -> Iterator[Event]:
         if reference not in self._calls:  # its worker was lost by an earlier event
@@ -126,6 +151,10 @@ class Pool:
             yield self._lose(worker, ticket, result)
             return
         member = self.members[worker]
+        member.heard = time.monotonic()
+        kind, tokens = member.at_work.pop(ticket, ("", 0)) if ticket is not None else ("", 0)
+        if isinstance(result, Answered):
+            self.pace.took(kind, tokens, result.seconds)
         if isinstance(result, Description):
             member.description = result
         elif result is None:

@@ -1,6 +1,7 @@
 """An engine that does what a test wants of it, made anew in each worker: answers, fails, or takes its process down."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ class Faults:
     """Whoever is asked these loses its process."""
     kill_once: frozenset[int] = frozenset()
     """As `kill`, but the first time only."""
+    stop_once: frozenset[int] = frozenset()
+    """Whoever is asked these hangs: its process is stopped. The first time only."""
     refuse: frozenset[int] = frozenset()
     """Whoever is asked these raises an exception."""
     model: str = ""
@@ -81,6 +84,9 @@ class FaultyEngine:
         if numbers & self.faults.refuse:
             raise ValueError(f"cannot do\n{sorted(numbers)}")
         first_time = self.folder / "killed"
+        if numbers & self.faults.stop_once and not first_time.exists():
+            first_time.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
         if numbers & self.faults.kill or (numbers & self.faults.kill_once and not first_time.exists()):
             first_time.touch()
             os._exit(1)

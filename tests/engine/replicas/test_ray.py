@@ -31,11 +31,19 @@ def cluster():
 class Work:
     """Requests through workers; what came of it."""
 
-    def __init__(self, folder: Path, faults: Faults, count: int, workers: int = 1, answered=()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        faults: Faults,
+        count: int,
+        workers: int = 1,
+        answered=(),
+        silence: float | None = None,
+    ) -> None:
         self.folder = folder
         self.states: list[WorkerState] = []
         setup = FaultySetup(folder, faults)
-        engine = ReplicatedEngine(setup, Wanted(workers, patience=120), self.states.append)
+        engine = ReplicatedEngine(setup, Wanted(workers, patience=120, silence=silence), self.states.append)
         self.requests = [request(number) for number in range(count)]
         try:
             self.blocks = list(engine.score(self.requests, answered))
@@ -177,3 +185,23 @@ def test_options_that_make_no_sense_are_refused(asked, said):
 def test_without_these_options_there_are_no_workers():
     assert Wanted.asked(None, None, None) is None
     assert Wanted.asked(2, None, None) == replace(Wanted(), workers=2)
+
+
+def test_a_worker_that_hangs_is_ended_and_its_part_given_to_another(tmp_path):
+    done = Work(tmp_path, Faults(stop_once=frozenset({3})), 6 * PART, workers=2, silence=5.0)
+    assert done.failures() == {}
+    [note] = [one for one in done.notes if "lost" in one]
+    assert "silent for" in note
+    assert f"its part of {PART} requests is given out again" in note
+    assert sum(state.state == "lost" for state in done.states) == 1
+
+
+def test_a_long_temporary_folder_does_not_keep_ray_from_starting(tmp_path, monkeypatch):
+    from evalsuite.engine.replicas.cluster import LONGEST_FOLDER, _short_folder
+
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    assert _short_folder() is None
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("slurm_job_tmp_" * 7)))
+    folder = _short_folder()
+    assert folder is not None
+    assert len(folder) <= LONGEST_FOLDER
