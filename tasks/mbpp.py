@@ -3,6 +3,8 @@
 Write a function from one sentence and an example of its use. MBPP+ has many more tests.
 """
 
+import re
+
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.scoring.plus_tests import compared_script, published_entry_point
 from evalsuite.task import Task
@@ -11,11 +13,11 @@ from evalsuite.types import CodeProblem, Row
 
 def mbpp(row: Row) -> CodeProblem:
     needed = row["test_setup_code"]
-    return CodeProblem(row["text"], f"{row['code']}\n{needed}", _tests(row, needed))
+    return CodeProblem(row["text"], f"{row['code']}\n{needed}", _tests(row, needed), _entry_point(row))
 
 
 def mbpp_sanitized(row: Row) -> CodeProblem:
-    return CodeProblem(row["prompt"], _solution(row), _tests(row, *row["test_imports"]))
+    return CodeProblem(row["prompt"], _solution(row), _tests(row, *row["test_imports"]), _entry_point(row))
 
 
 def mbpp_plus(row: Row) -> CodeProblem:
@@ -27,6 +29,14 @@ def mbpp_plus(row: Row) -> CodeProblem:
         "plus_compared": compared_script(published, entry_point),
     }
     return CodeProblem(row["prompt"], _solution(row), tests, entry_point)
+
+
+def _entry_point(row: Row) -> str:
+    """The last function of the solution that every assert calls; empty where there is none."""
+    defined = re.findall(r"^(?:def|class) +(\w+)", row["code"], re.MULTILINE)
+    asserts = row["test_list"]
+    called = [name for name in defined if all(re.search(rf"\b{name} *\(", one) for one in asserts)]
+    return called[-1] if called else ""
 
 
 def _solution(row: Row) -> str:

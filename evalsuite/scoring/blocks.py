@@ -80,6 +80,8 @@ class Blocks:
             return None
         if _SKIPPED.match(self.lines[line]):
             return line + 1
+        if self.steps > 2 * self._allowed:
+            return None
         if self._goes_on(line):
             return self._past_nothing(line)
         end = self._statement_end(line)
@@ -97,8 +99,6 @@ class Blocks:
 
     def _longest_beginning(self, start: int, end: int) -> int:
         """End of the longest beginning of a statement that parses; `start` where none does."""
-        if self.steps > 2 * self._allowed:
-            return start
         error = self._error(start, end)
         if error is None:
             return end
