@@ -136,11 +136,17 @@ def told(error: Exception) -> str:
 
 def form_of(engine: TransformersEngine, kind: str, best: str) -> str:
     """In which form scores or texts were computed, by the engine's notes."""
-    start = {"score": "scored ", "texts": "texts are generated in batches"}[kind]
-    note = next((note for note in engine.notes if note.startswith(start)), "")
-    if not note:
+    start = {"score": "scored ", "texts": "texts are generated "}[kind]
+    notes = [note for note in engine.notes if note.startswith(start) and "CUDA graphs" not in note]
+    if not notes:
         return best
-    return "single rows" if "one row" in note or "by itself" in note else "batches"
+    said = notes[0].partition(":")[0]
+    worse = {
+        "at a time": "single rows",
+        "a pass over all": "full passes",
+        "one length": "batches of one length",
+    }
+    return next((form for words, form in worse.items() if words in said), "batches")
 
 
 def answers(blocks: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
@@ -180,7 +186,7 @@ def wrong_scores(plain: Any, found: dict[Any, Any], asked: Sequence[ScoreRequest
     """In words, which answers are not those of plain passes."""
     wrong = []
     for request in asked:
-        logits = plain_logits(plain, request.context + request.continuation)
+        logits = plain_logits(plain, (request.context + request.continuation)[:-1])
         at = torch.arange(len(request.continuation)) + len(request.context) - 1
         expected = logits.log_softmax(-1)[at, torch.tensor(request.continuation)]
         score = found[request]

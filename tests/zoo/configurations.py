@@ -42,10 +42,11 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(["linear_key_head_dim", "linear_value_head_dim", "linear_head_dim", "state_size"], 8),
     **dict.fromkeys(["layerdrop", "dropout", "attention_dropout", "activation_dropout", "hidden_dropout_prob"], 0.0),
     **dict.fromkeys(["attention_probs_dropout_prob", "resid_pdrop", "embd_pdrop", "attn_pdrop"], 0.0),
-    "linear_num_value_heads": HEADS, "index_n_heads": HEADS, "num_nextn_predict_layers": 0, "mamba_expand": 2,
+    "linear_num_value_heads": HEADS, "index_n_heads": 16, "num_nextn_predict_layers": 0, "mamba_expand": 2,
     "hidden_size_per_layer_input": 8, "initializer_range": 0.3, "bos_token_id": BOS, "eos_token_id": EOS,
     "pad_token_id": PAD,
 }  # fmt: skip
+# Few heads of an indexer give many keys a score of exactly 0, and which of equals are taken depends on the row's length.
 WINDOWS = (
     "sliding_window",
     "index_topk",
