@@ -24,10 +24,11 @@ MOST_STATEMENTS = 20
 
 _NEXT_QUESTION = re.compile(r"^[ \t#*]*(?:Question|Problem|Q)[ \t]*\d*[*]*[ \t]*:", re.MULTILINE)
 _MARK = re.compile(
-    r"####|\banswers?\b(?:[ \t](?:to|for|of)\b[^.?!\n]{0,100}?)?[ \t*_]*"
-    r"(?::|=|\b(?:is|are|was|equals|will be|would be|should be|must be)\b)",
-    re.IGNORECASE,
+    r"####|\b(?:answer|Answer|ANSWER)s?\b(?:[ \t](?:to|for|of)\b[^.?!\n]{0,100}?)?[ \t*_]*"
+    r"(?::|=|\b(?:is|IS|are|was|equals|will be|would be|should be|must be)\b)",
 )
+_SIGNS = ("####", "answer", "Answer", "ANSWER")
+"""A mark begins with one of them: the search for it does too."""
 _END = re.compile(r"\n|[!?](?=\W|$)|\.(?=[\s\"'”’)*_}$\]]|$)|(?<=\d)\.(?=[A-Z])|;(?=\s|$)")
 _ABBREVIATION = re.compile(r"(?:\b(?:approx|Rs|No|Mr|Mrs|Ms|Dr|St|vs)|\b[ie]\.[eg])\Z", re.IGNORECASE)
 _NUMERAL = re.compile(r"\s*(-?)\$?(\d{1,9}|\d{1,3}(?:,\d{3}){1,4})\s*", re.ASCII)
@@ -95,7 +96,7 @@ def spelled(value: Fraction) -> str:
 
 
 def _before_next_question(text: str) -> str:
-    for match in _NEXT_QUESTION.finditer(text):
+    for match in _NEXT_QUESTION.finditer(text) if "Q" in text or "Problem" in text else ():
         if text[: match.start()].strip():
             return text[: match.start()]
     return text
@@ -103,7 +104,8 @@ def _before_next_question(text: str) -> str:
 
 def _marked_statements(text: str) -> list[tuple[int, int]]:
     """Where the statements stand that a text marks as its answer, in order."""
-    starts = [match.end() for match in _MARK.finditer(text)][-MOST_STATEMENTS:]
+    first = min((place for sign in _SIGNS if (place := text.find(sign)) >= 0), default=len(text))
+    starts = [match.end() for match in _MARK.finditer(text, first)][-MOST_STATEMENTS:]
     marks = [(start, _sentence_end(text, start)) for start in starts]
     if "boxed" not in text and "fbox" not in text:
         return marks
