@@ -59,11 +59,20 @@ def import_results(
     file = read_results(path)
     try:
         tasks = list(_tasks(file, Registry.load(include), Harness(include), data_dir))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        log = run_log_of(file, [one.record for one in tasks])
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        reason = " ".join(str(error).split())
         raise StorageError(
-            f"{file.path} is not as lm-eval writes it: {type(error).__name__}: {error}."
+            f"{file.path} is not as lm-eval writes it: {type(error).__name__}: {reason}."
         ) from error
-    log = run_log_of(file, [one.record for one in tasks])
     folder = RunFolder(out)
     with folder.opened(log.spec):
         folder.write_results(log, {one.record.name: one.samples for one in tasks if one.samples is not None})

@@ -141,6 +141,14 @@ def _data(
     return {split: SplitRecord(rows=len(rows), fingerprint=fingerprint(rows), source="lm-eval's samples")}
 
 
+def _date(seconds: Any) -> str:
+    """UTC, ISO 8601; the epoch where the file holds no date."""
+    try:
+        return datetime.fromtimestamp(float(seconds or 0), UTC).isoformat(timespec="seconds")
+    except (ValueError, TypeError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC).isoformat(timespec="seconds")
+
+
 def run_log_of(file: ResultsFile, tasks: Sequence[TaskRecord]) -> RunLog:
     """The run log of imported tasks."""
     settings, arguments = file.settings, file.model_arguments
@@ -180,9 +188,7 @@ def run_log_of(file: ResultsFile, tasks: Sequence[TaskRecord]) -> RunLog:
             id=model, revision=str(settings.get("model_sha") or "") or None, numerics=numerics, **digests
         ),
         environment={name: version for name, version in environment.items() if version},
-        started=datetime.fromtimestamp(float(file.content.get("date") or 0), UTC).isoformat(
-            timespec="seconds"
-        ),
+        started=_date(file.content.get("date")),
         seconds=round(float(file.content.get("total_evaluation_time_seconds") or 0), 3),
         tasks=tuple(tasks),
         notes=tuple(notes),

@@ -1,6 +1,5 @@
 """lm-eval's results on disk: `results_<time>.json` and, where samples were logged, `samples_<task>_<time>.jsonl`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import StorageError
+from evalsuite.foreign_json import read_json
 
 _NEEDED = ("results", "configs", "n-shot", "config")
-_OF_A_SAMPLE = ("doc_id", "doc", "target", "arguments", "resps", "filter", "metrics")
+_OF_A_SAMPLE = ("doc_id", "doc", "target", "arguments", "resps")
+"""Besides, lm-eval 0.4.6 and later name the filter and its metrics."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class ResultsFile:
 
     @property
     def version(self) -> str:
-        """Of lm-eval; empty where the file does not say."""
-        return str(self.content.get("lm_eval_version") or "")
+        """Of lm-eval."""
+        return str(self.content.get("lm_eval_version") or "of a version that the file does not state")
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -69,10 +70,14 @@ class ResultsFile:
                 ]
         return found
 
-    def _leaves(self, name: str, children: Mapping[str, list[str]]) -> list[str]:
+    def _leaves(self, name: str, children: Mapping[str, list[str]], above: tuple[str, ...] = ()) -> list[str]:
         if not children.get(name):
             return [name]
-        return [leaf for child in children[name] for leaf in self._leaves(child, children)]
+        if name in above:
+            raise StorageError(
+                f"{self.path} has a group '{name}' that holds itself; it is not as lm-eval writes it."
+            )
+        return [leaf for child in children[name] for leaf in self._leaves(child, children, (*above, name))]
 
     @property
     def single_tasks(self) -> list[str]:
@@ -90,6 +95,15 @@ class ResultsFile:
         counts = (self.content.get("n-samples") or {}).get(task) or {}
         return counts.get("effective") is not None and counts.get("effective") == counts.get("original")
 
+    def _measured(self, task: str) -> dict[str, list[str]]:
+        """Metrics of a task by filter, as its scores name them."""
+        found: dict[str, list[str]] = {}
+        for key in self.content["results"].get(task) or {}:
+            metric, _, filter_name = str(key).partition(",")
+            if filter_name and not metric.endswith("_stderr"):
+                found.setdefault(filter_name, []).append(metric)
+        return found
+
     def samples(self, task: str) -> list[TheirSample] | None:
         """Documents in order; None where none were logged.
 
@@ -101,9 +115,9 @@ class ResultsFile:
         if not path.is_file():
             return None
         by_document: dict[int, list[Mapping[str, Any]]] = {}
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, start=1):
-                fields = _sample_fields(path, number, line)
+                fields = _with_filter(path, _sample_fields(path, number, line), self._measured(task))
                 by_document.setdefault(int(fields["doc_id"]), []).append(fields)
         expected = self.documents(task)
         if expected is not None and len(by_document) != expected:
@@ -122,10 +136,10 @@ def read_results(path: Path) -> ResultsFile:
     """
     file = _only_results_file(path) if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file.read_bytes())
     except OSError as error:
         raise StorageError(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StorageError(
             f"{file} is not JSON ({error}); it is cut short, or no results file of lm-eval."
         ) from error
@@ -151,8 +165,8 @@ def _only_results_file(folder: Path) -> Path:
 
 def _sample_fields(path: Path, number: int, line: str) -> Mapping[str, Any]:
     try:
-        fields = json.loads(line)
-    except ValueError as error:
+        fields = read_json(line)
+    except (ValueError, RecursionError) as error:
         raise StorageError(
             f"{path}, line {number}, is not JSON: the file is cut short or damaged."
         ) from error
@@ -160,6 +174,21 @@ def _sample_fields(path: Path, number: int, line: str) -> Mapping[str, Any]:
     if missing:
         raise StorageError(f"{path}, line {number}, is no sample of lm-eval: it has no '{missing[0]}'.")
     return fields
+
+
+def _with_filter(
+    path: Path, fields: Mapping[str, Any], measured: Mapping[str, list[str]]
+) -> Mapping[str, Any]:
+    """The sample with its filter and metrics, which lm-eval before 0.4.6 does not write: there must be one filter."""
+    if "filter" in fields and "metrics" in fields:
+        return fields
+    if len(measured) != 1:
+        raise StorageError(
+            f"{path} does not say which of the filters {', '.join(measured) or '(none)'} its samples went through; the "
+            "samples of lm-eval 0.4.6 and later do."
+        )
+    [(name, metrics)] = measured.items()
+    return {**fields, "filter": name, "metrics": [one for one in metrics if one in fields]}
 
 
 def _sample(lines: list[Mapping[str, Any]]) -> TheirSample:

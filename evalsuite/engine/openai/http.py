@@ -8,7 +8,6 @@ request gets it `retries` times again. Every other answer is the server's word.
 import asyncio
 import json
 import random
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 
 from evalsuite.engine.openai.connection import make_client, proxy_for
 from evalsuite.engine.openai.settings import Settings, api_key
+from evalsuite.foreign_json import read_json
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
@@ -226,30 +226,6 @@ def _retry_after(header: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def read_json(content: bytes) -> Any:
-    """A server's JSON with U+FFFD in place of every half of a surrogate pair, as decoders write what is no character.
-
-    Raises:
-        ValueError, RecursionError: it is not JSON, or nested beyond reason.
-    """
-    value = json.loads(content)
-    return _without_halves(value) if _ESCAPED_SURROGATE.search(content) else value
-
-
-def _without_halves(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_without_halves(one) for one in value]
-    if isinstance(value, dict):
-        return {_without_halves(name): _without_halves(one) for name, one in value.items()}
-    return value
 
 
 def _message(content: bytes) -> tuple[str, str]:
