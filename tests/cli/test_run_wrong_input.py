@@ -105,13 +105,16 @@ def with_a_weight_missing(folder: Path) -> None:
     ("spoil", "said"),
     [
         (without_config, "has no config.json in"),
-        (without_weights, "has no weights (*.safetensors) in"),
+        (
+            without_weights,
+            "has no weights (model.safetensors, model.safetensors.index.json or pytorch_model.bin) in",
+        ),
         (without_tokenizer, "has no tokenizer files in"),
         (with_broken_config, "is not readable JSON"),
         (with_weights_cut_short, "model.safetensors"),
         (with_broken_tokenizer, "The tokenizer of model"),
         (of_unknown_architecture, "(abacus) cannot be loaded"),
-        (with_a_weight_missing, "1 weights are missing or of another shape"),
+        (with_a_weight_missing, "1 weights are missing in"),
     ],
 )
 def test_a_spoiled_model_folder_is_one_sentence(run, model, tmp_path, spoil, said):
