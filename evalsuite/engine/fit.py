@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalsuite.engine import forms
+from evalsuite.engine import packable as packables
 from evalsuite.engine.forms import Forms
+from evalsuite.engine.limits import long_limits
 from evalsuite.engine.packable import fitted
 from evalsuite.engine.slots.check import fit_for_slots
-from evalsuite.engine.trials import Form, fitting_scores, fitting_texts
+from evalsuite.engine.tiny_copy import tiny_copy
+from evalsuite.engine.trials import BEYOND, Form, fitting_scores, fitting_texts
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
@@ -50,16 +53,24 @@ def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
     """
     notes: tuple[str, ...] = ()
     scoring, by_score = loaded, Form(forms.PACKED, loaded)
+    copy = (
+        tiny_copy(loaded.model.config)
+        if long_limits(loaded.model.config.get_text_config().to_dict())
+        else None
+    )
     if not why_not_packed:
         packed, note = fitted(loaded)
-        if packed is None:
-            why_not_packed = note
+        problem = packables.why_it_differs(copy) if packed and copy else ""
+        if packed is None or problem:
+            why_not_packed = f"{BEYOND}{problem}" if problem else note
         else:
             scoring, notes = packed, (note,) if note else ()
     if why_not_packed:
-        by_score = fitting_scores(loaded, why_not_packed)
+        by_score = fitting_scores(loaded, why_not_packed, copy)
     model, reason = fit_for_slots(scoring)
-    by_text = Form(forms.SLOTS, loaded) if model else fitting_texts(loaded, reason)
+    if model and copy and (problem := fit_for_slots(copy)[1]):
+        model, reason = None, f"{BEYOND}{problem}"
+    by_text = Form(forms.SLOTS, loaded) if model else fitting_texts(loaded, reason, copy)
     quiet = asked and by_score.name == forms.BATCHES
     found = Forms(
         by_score.name,

@@ -111,6 +111,9 @@ def _batches(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> list[l
     return batches
 
 
+BEYOND = "beyond its limits, tried on a tiny copy with shorter ones: "
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How scores, or texts, are computed."""
@@ -121,21 +124,25 @@ class Form:
     """Why no faster form is used."""
 
 
-def fitting_scores(loaded: LoadedModel, reason: str) -> Form:
+def fitting_scores(loaded: LoadedModel, reason: str, copy: LoadedModel | None = None) -> Form:
     """The fastest form without trees in which scores are right; `reason` says why trees are not used.
+
+    A tiny `copy` with short limits is tried, too, where the model's own are too long to be passed.
 
     A form by the name of "nothing" is none: not even single rows give what a plain pass gives.
     """
     reasons: tuple[str, ...] = (reason,)
     for name in ("batches", "single rows"):
         problem = why_batches_differ(loaded, name)
+        if not problem and copy and name == "batches" and (beyond := why_batches_differ(copy, name)):
+            problem = f"{BEYOND}{beyond}"
         if not problem:
             return Form(name, loaded, reasons)
         reasons = (*reasons, problem)
     return Form("nothing", loaded, reasons)
 
 
-def fitting_texts(loaded: LoadedModel, reason: str) -> Form:
+def fitting_texts(loaded: LoadedModel, reason: str, copy: LoadedModel | None = None) -> Form:
     """The same of texts; `reason` says why slots are not used."""
     counting, uncached = replace(loaded, text_positions=False), replace(loaded, text_cache=False)
     forms = (
@@ -151,6 +158,10 @@ def fitting_texts(loaded: LoadedModel, reason: str) -> Form:
     reasons: tuple[str, ...] = (reason,)
     for name, variant in forms:
         problem = why_texts_differ(variant, name)
+        if not problem and copy and name == "batches":
+            small = replace(copy, text_positions=variant.text_positions)
+            if beyond := why_texts_differ(small, name):
+                problem = f"{BEYOND}{beyond}"
         if not problem:
             return Form(name if variant.text_cache else "full passes", variant, reasons)
         reasons = (*reasons, problem)

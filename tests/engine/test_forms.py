@@ -215,3 +215,13 @@ def test_a_damaged_cache_is_as_none(content, tmp_path, monkeypatch):
     unknown = {**json.loads(path.read_text())["key"], "texts": "another form"}
     path.write_text(json.dumps({"key": unknown}))
     assert remembered("key") is None
+
+
+def test_what_is_beyond_a_long_limit_is_tried_on_a_tiny_copy(tmp_path):
+    llama4 = decoder(
+        "Llama4", intermediate_size_mlp=64, moe_layers=[], no_rope_layers=[1, 0], head_dim=8, num_local_experts=2,
+        layer_types=["full_attention"] * 2, attention_chunk_size=8192, floor_scale=8192,
+    )  # fmt: skip
+    engine = TransformersEngine(resolve(str(save(llama4, tmp_path))), device="cpu")
+    assert engine.forms.texts == "batches of one length"
+    assert "tried on a tiny copy with shorter ones" in engine.forms.text_note
