@@ -60,9 +60,9 @@ def _shrunk(fields: Mapping[str, Any]) -> dict[str, Any]:
         if name not in ("dtype", "torch_dtype", "quantization_config")
     }
     many = fields.get("num_attention_heads"), fields.get("num_key_value_heads")
-    for name, size in SMALL.items():
-        if isinstance(fields.get(name), int) and fields[name] > size:
-            made[name] = size
+    for name, smaller in SMALL.items():
+        if isinstance(fields.get(name), int) and fields[name] > smaller:
+            made[name] = smaller
     if many[0] == many[1] and "num_key_value_heads" in made:
         made["num_key_value_heads"] = made["num_attention_heads"]
     for name, value in fields.items():
