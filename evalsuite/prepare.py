@@ -66,20 +66,23 @@ class PreparedTask:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the score must know about its data."""
         data = (note for rows in self.data.values() for note in rows.notes)
-        return tuple(dict.fromkeys([*self.selected.notes, *data, *self._subset_notes()]))
+        return tuple(dict.fromkeys([*self.selected.notes, *data]))
 
-    def _subset_notes(self) -> Iterator[str]:
-        """Documents stand in files in no random order: an interval over the first ones says nothing of the others."""
+    @property
+    def subset_notes(self) -> tuple[str, ...]:
+        """Of which documents the score is.
+
+        Documents stand in files in no random order: an interval over the first ones says nothing of the others.
+        """
         count = len(self.documents)
         if count >= self.available:
-            return
+            return ()
         if self.subset.sample is not None:
-            yield f"a random sample of {count} of {self.available} documents (seed {self.subset.seed})"
-        else:
-            yield (
-                f"the first {count} of {self.available} documents, which are no random sample: the interval does not "
-                f"cover the other documents (--sample {count} draws documents at random)"
-            )
+            return (f"a random sample of {count} of {self.available} documents (seed {self.subset.seed})",)
+        return (
+            f"the first {count} of {self.available} documents, which are no random sample: the interval does not "
+            f"cover the other documents (--sample {count} draws documents at random)",
+        )
 
     @property
     def shots_shown(self) -> list[int]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evalsuite.caches import without_tilde
 from evalsuite.checkpoints.files import ModelFiles, tokenizer_files
 from evalsuite.checkpoints.headers import check_safetensors
 from evalsuite.checkpoints.weights import has_weights
@@ -114,7 +115,7 @@ def _base_name(name: str, folder: Path) -> tuple[str, str | None]:
             f"Model '{name}' is a PEFT adapter that names no base model: write its folder or hub id into "
             f"base_model_name_or_path of {folder / ADAPTER_CONFIG}."
         )
-    here = {path.resolve() for path in (Path(base).expanduser(), folder / base) if path.exists()}
+    here = {path.resolve() for path in (without_tilde(base), folder / base) if path.exists()}
     if len(here) > 1:
         raise ModelError(
             f"Adapter '{name}': its base model '{base}' may be two folders, {' and '.join(sorted(map(str, here)))}: "

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from evalsuite.caches import cache_folder
+
 PACKED, SLOTS = "packed", "slots"
 BATCHES, ONE_LENGTH, SINGLE, PASSES, NOTHING = (
     "batches", "batches of one length", "single rows", "full passes", "nothing"
@@ -73,19 +75,18 @@ def remember(key: str, forms: Forms) -> None:
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
             json.dump(kept, file)
         os.replace(file.name, path)
-    except (OSError, RuntimeError):
+    except OSError:
         return
 
 
 def forms_path() -> Path:
-    """Where they are kept; raises RuntimeError where there is no home folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "evalsuite" / "forms.json"
+    """Where they are kept; raises OSError where there is no folder for caches."""
+    return cache_folder("evalsuite") / "forms.json"
 
 
 def _read() -> dict[str, Any]:
     try:
         kept = json.loads(forms_path().read_text("utf-8"))
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         return {}
     return kept if isinstance(kept, dict) else {}

@@ -74,7 +74,7 @@ def task_record(
         requests=sum(len(one.requests) for one in asked),
         tokens=tokens,
         seconds=round(seconds, 3),
-        notes=(*prepared.notes, *notes),
+        notes=(*prepared.notes, *prepared.subset_notes, *notes),
         problem="; ".join([problem, *endless] if problem else endless),
     )
 

@@ -87,6 +87,7 @@ CHANGES = {
     "shots": {"count": 1, "split": "train"},
     "bos": "always",
     "overlong": "drop_shots",
+    "encoding": "lm_eval",
     "metrics": ["acc_norm"],
     "aggregation": "macro",
 }
