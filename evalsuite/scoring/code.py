@@ -156,9 +156,9 @@ def _limited(
         passed = sandbox.calibrate(programs, floor=seconds, factor=FACTOR, most=most)
         return dict(zip(some, passed, strict=True))
 
-    found = limited("auto", 20.0, solutions)
+    found = limited("auto", 60.0, solutions)
     failed = [solution for solution, program in found.items() if isinstance(program, SandboxFailed)]
-    return found | limited("token", 60.0, failed)
+    return found | limited("token", 120.0, failed)
 
 
 def _runs(program: str, references: Sequence[Program | SandboxFailed]) -> list[Program | SandboxFailed]:
