@@ -53,6 +53,10 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
         "trust_remote_code": False,
         "allow_data_drift": False,
         "logits_dtype": "float32",
+        "tokenizer": None,
+        "bos": None,
+        "prefix_token": None,
+        "max_length": None,
         "engine_args": (),
     }
     assert log.model.numerics == "transformers bfloat16 cpu packed"

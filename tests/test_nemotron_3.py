@@ -4,7 +4,7 @@ import pytest
 from golden import SHARED, needs_package, needs_shared
 from runs import ByteTokenizer
 
-from evalsuite.ask import ask, letter_tokens
+from evalsuite.ask import ask, token_notes
 from evalsuite.data.subset import Subset
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
@@ -69,7 +69,7 @@ def test_the_token_of_a_letter_is_the_last_of_its_own_encoding_and_is_told(mmlu,
     asked = ask(mmlu, tokenizer, None, 0)
     one = next(one for one in asked if one.requests)
     assert [request.continuation for request in one.requests] == [(2 + ord(letter),) for letter in "ABCD"]
-    [note] = letter_tokens(mmlu, asked, tokenizer)
+    [note] = token_notes(mmlu, asked, tokenizer)
     assert note == "Letters were scored by the tokens 'A' (67), 'B' (68), 'C' (69), 'D' (70)."
 
 

@@ -55,7 +55,9 @@ class RunSpec(_Part):
     engine_args: tuple[str, ...] = ()
     """The engine's own settings that can change an answer, each `NAME=VALUE`, sorted."""
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"sample"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
+        {"sample", "tokenizer", "bos", "prefix_token", "max_length"}
+    )
     """Fields that version 0.1.0 lacks; hashed only where they are set, so that folders of that version keep their name."""
 
     @property

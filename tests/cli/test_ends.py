@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def test_a_second_interrupt_ends_the_process_quietly():
         time.sleep(60)"""
     running = start(body)
     assert running.stdout.readline() == "working\n"
+    time.sleep(0.5)  # else the interrupt may come while the line is written, which is then written again
     running.send_signal(signal.SIGINT)
     assert running.stdout.readline() == "ending\n"
     running.send_signal(signal.SIGINT)

@@ -35,7 +35,7 @@ from .tiny_run import sentence
         (["quiz"], {"device": "cuda:99"}, "Device 'cuda:99' asked for"),
         (["quiz"], {"model": "9b"}, "Unknown model '9b'. Did you mean"),
         (["quiz"], {"model": "./nowhere"}, "Model folder or file ./nowhere does not exist."),
-        (["quiz"], {"model": ""}, "No model given"),
+        (["quiz"], {"model": " "}, "No model given"),
         (["quiz"], {"store": "/nowhere/store.sqlite"}, "/nowhere/store.sqlite cannot be used"),
         (["quiz"], {"out": "/proc/run"}, "/proc/run cannot be written"),
     ],

@@ -16,6 +16,17 @@ from .tiny import byte_tokenizer, save, tiny_llama, tiny_nemotron_h
 OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False, "allow_slow_kernels": False}
 
 
+OWN = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+OWN_CODE = """from transformers import LlamaConfig, LlamaForCausalLM
+
+class Config(LlamaConfig):
+    pass
+
+class Model(LlamaForCausalLM):
+    config_class = Config
+"""
+
+
 def refusal(folder, **changes):
     with pytest.raises(ModelError) as caught:
         load_model(ModelFiles("mine", folder), **{**OPTIONS, **changes})
@@ -93,8 +104,11 @@ def test_code_of_another_repository_is_refused_since_no_digest_covers_it(tmp_pat
 
 def test_files_that_change_between_hashing_and_loading_are_refused(tmp_path):
     save(tiny_llama(), tmp_path)
-    engine = TransformersEngine(ModelFiles("mine", tmp_path), device="cpu")
     byte_tokenizer().save_pretrained(tmp_path)
+    assert TransformersEngine(
+        ModelFiles("mine", tmp_path), device="cpu"
+    ).identity  # now the model has been tried
+    engine = TransformersEngine(ModelFiles("mine", tmp_path), device="cpu")
     assert engine.identity.weights
     save(tiny_llama(seed=5), tmp_path)
     with pytest.raises(ModelError, match="changed between hashing and loading"):
@@ -120,7 +134,8 @@ def test_what_else_moves_numbers_is_in_the_class_of_numerics(tmp_path, monkeypat
     finally:
         torch.set_float32_matmul_precision("highest")
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoConfig": "own.Config"}}))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "auto_map": OWN}))
+    (tmp_path / "own.py").write_text(OWN_CODE)
     assert numerics() == plain
     assert "remote-code" in numerics(trust_remote_code=True)
 

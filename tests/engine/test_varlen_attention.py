@@ -17,8 +17,9 @@ from torch.nn.attention import varlen
 
 from evalsuite.engine import TransformersEngine, packable
 from evalsuite.engine.packable import fitted, trial_sequences, why_it_differs
-from evalsuite.engine.trees import mamba
+from evalsuite.engine.trees import mamba, recurrent
 from evalsuite.engine.trees import varlen as varlen_attention
+from evalsuite.engine.trees.walk import walk_of
 
 from . import varlen_plain
 from .decoders import DECODERS, decoder
@@ -138,11 +139,11 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
     wrong = {
         "conv": {"path_conv": lambda walk, hidden, weight, bias, *rest, **options: mamba.tree_conv(walk, hidden, weight)},
         "scan": {"path_scan": mamba.tree_scan},
-        "tables": {"tables_of": mamba.walk_of},
+        "tables": {"tables_of": walk_of},
     }  # fmt: skip
     for name, functions in wrong.items():
         monkeypatch.setitem(sys.modules, f"evalsuite.engine.kernels.{name}", SimpleNamespace(**functions))
-    monkeypatch.setattr(mamba, "kernels", SimpleNamespace(why_not=lambda device: ""))
+    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(why_not=lambda device: ""))
     model = nemotron_h()
     assert "differed" in why_it_differs(loaded(model))
     ready, note = fitted(loaded(model))
@@ -153,10 +154,12 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
 
 def test_what_fits_neither_kernels_nor_torch_is_scored_in_batches(monkeypatch):
     monkeypatch.setattr(varlen, "varlen_attn", unscaled)
+    mirrored = lambda walk, hidden, *rest, **options: mamba.tree_conv(walk, hidden.flip(-1), *rest, **options)  # noqa: E731
+    monkeypatch.setattr(recurrent, "tree_conv", mirrored)
     convolving = loaded(decoder("Lfm2", layer_types=["conv", "full_attention"]))
     model, note = fitted(convolving)
     assert model is None
-    assert note.startswith("scored in padded batches: a trial differed from single sequences by ")
+    assert note.startswith("a trial differed from single sequences by ")
 
 
 def test_the_installed_torch_has_this_kernel_with_this_signature(monkeypatch):

@@ -61,7 +61,9 @@ def recorded(address: str, verdicts: Mapping[str, list[tuple[dict, float]]], **s
         for member, documents in verdicts.items()
         for place, (row, value) in enumerate(documents)
     ]
-    prepared = PreparedTask(selected, "test", [sample.document for sample in samples], [], {})
+    prepared = PreparedTask(
+        selected, "test", [sample.document for sample in samples], [[] for _ in samples], {}
+    )
     asked = [Asked(EMPTY, 0, (), 0)] * len(samples)
     return task_record(prepared, asked, samples, tokens=0, seconds=0.0, allow_failures=False)
 
