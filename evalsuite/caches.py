@@ -4,7 +4,10 @@ In a container with an arbitrary user id there is neither HOME nor an entry in t
 """
 
 import errno
+import json
 import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from evalsuite.errors import UserError
@@ -23,6 +26,14 @@ def cache_folder(name: str) -> Path:
     if not os.path.isabs(home):
         raise OSError(errno.ENOENT, "there is no home folder; set XDG_CACHE_HOME to a folder for caches")
     return Path(home, ".cache", name)
+
+
+def replace_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON file of a cache folder as a whole; raises OSError where it cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as unfinished:
+        json.dump(content, unfinished)
+    os.replace(unfinished.name, path)
 
 
 def without_tilde(name: str) -> Path:

@@ -9,12 +9,11 @@ bytes, for which there is `verify`.
 
 import hashlib
 import json
-import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from evalsuite.caches import cache_folder
+from evalsuite.caches import cache_folder, replace_json
 from evalsuite.errors import ModelError
 
 CHUNK = 16 * 2**20
@@ -114,11 +113,5 @@ def _remember(path: Path, hint: Hint) -> None:
     """Add a hint; a cache that cannot be written costs time, not correctness, and is let be."""
     _HASHED_HERE[str(path)] = hint
     hints = {**_read_hints(), str(path): hint}
-    try:
-        home = _hints_path()
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=home.parent, delete=False, encoding="utf-8") as file:
-            json.dump(hints, file)
-        os.replace(file.name, home)
-    except OSError:
-        return
+    with suppress(OSError):
+        replace_json(_hints_path(), hints)

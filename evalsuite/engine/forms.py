@@ -6,14 +6,13 @@ that it depends on. Without a cache that can be written a run takes longer, and 
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from evalsuite.caches import cache_folder
+from evalsuite.caches import cache_folder, replace_json
 
 PACKED, SLOTS = "packed", "slots"
 BATCHES, ONE_LENGTH, SINGLE, PASSES, NOTHING = (
@@ -68,15 +67,8 @@ def remembered(key: str) -> Forms | None:
 
 def remember(key: str, forms: Forms) -> None:
     """Keep the forms; a cache that cannot be written is let be."""
-    path = forms_path()
-    try:
-        kept = {**_read(), key: asdict(forms)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(kept, file)
-        os.replace(file.name, path)
-    except OSError:
-        return
+    with suppress(OSError):
+        replace_json(forms_path(), {**_read(), key: asdict(forms)})
 
 
 def forms_path() -> Path:

@@ -8,8 +8,8 @@ folder keeps what it found, by version and place of the package.
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from typing import Literal
 
 import yaml
 
-from evalsuite.caches import cache_folder
+from evalsuite.caches import cache_folder, replace_json
 from evalsuite.errors import UserError
 from evalsuite.types import sha256_of
 from evalsuite.yaml_files import BadYaml, load_yaml
@@ -159,10 +159,5 @@ def _cache_file(folder: Path) -> Path:
 
 def _remember(file: Path, content: Mapping[str, object]) -> None:
     """A cache that cannot be written costs time, not correctness, and is let be."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as unfinished:
-            json.dump(content, unfinished)
-        os.replace(unfinished.name, file)
-    except OSError:
-        return
+    with suppress(OSError):
+        replace_json(file, content)
