@@ -29,6 +29,8 @@ class RunPlan:
     memory: Memory
     in_batches: str
     """Why scoring does not run on packed trees; empty if it does."""
+    tried: bool
+    """Whether an earlier run has tried the forms on this model; else they are told from its configuration alone."""
 
 
 def plan_run(
@@ -80,6 +82,7 @@ def plan_run(
         total=_work(engine, [one for documents in asked.values() for one in documents]),
         memory=memory_of(engine),
         in_batches=engine.why_batches,
+        tried=engine.is_tried,
     )
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from evalsuite.engine.work import Memory, Work
     from evalsuite.planning import RunPlan
 
+UNTRIED = "how this model is computed is told from its configuration: no run has tried it here yet."
+SLOWER = "Where packed trees fail their trial, scoring takes padded batches and more tokens than planned"
 COLUMNS = ("task", "requests", "requested", "distinct", "planned", "packs", "rows", "generated at most")
 
 
@@ -56,6 +58,8 @@ def _remarks(plan: "RunPlan") -> list[str]:
         )
     if plan.in_batches:
         lines.append(f"scoring runs in padded batches: {plan.in_batches}")
+    if not plan.tried:
+        lines.append(UNTRIED if plan.in_batches else f"{UNTRIED} {SLOWER}")
     return lines
 
 

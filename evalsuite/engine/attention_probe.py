@@ -7,12 +7,13 @@ a window of thousands of tokens shows in a row of a few.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from evalsuite.engine.attention_options import UnknownOptionError, attention_named, refuse_unknown
 from evalsuite.engine.plain_tokens import plain_tokens
+from evalsuite.engine.stand_in import TensorStandIn, why_it_stopped
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
@@ -25,16 +26,38 @@ FAR = 2**20
 """A position beyond every window."""
 
 
-@dataclass(frozen=True)
-class AskedMask:
-    """A mask that a model asked for, in place of the tensor."""
+@dataclass(frozen=True, eq=False)
+class AskedMask(TensorStandIn):
+    """A mask that a model asked for, in place of the (1, 1, ROW, ROW) tensor of bool."""
+
+    stands_for: ClassVar[str] = "attention mask"
+    dtype: ClassVar[torch.dtype] = torch.bool
+    shape: ClassVar[torch.Size] = torch.Size((1, 1, ROW, ROW))
+    ndim: ClassVar[int] = 4
 
     sees: Callable[..., Any]
     """transformers' mask function of (batch, head, query, key)."""
     local_size: int | None
+    device: Any
+
+    def __bool__(self) -> bool:
+        """Code asks whether there is a mask."""
+        return True
 
     def __getitem__(self, index: Any) -> "AskedMask":
         return self
+
+    def to(self, *_: Any, **__: Any) -> "AskedMask":
+        """The same mask on any device and in any data type."""
+        return self
+
+    def size(self, dim: int | None = None) -> Any:
+        """As of a tensor."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        """As of a tensor."""
+        return self.ndim
 
     def unlike(self, window: int | None) -> str:
         """How it differs from a causal mask with this window, which is what the layer tells; empty if it does not."""
@@ -120,7 +143,7 @@ def why_its_attention_is_unknown(loaded: "LoadedModel") -> str:
         return spread[:, :, -query.shape[2] :].transpose(1, 2).contiguous(), None
 
     def mask(*, mask_function: Any, local_size: int | None = None, **_: Any) -> AskedMask:
-        return AskedMask(mask_function, local_size)
+        return AskedMask(mask_function, local_size, torch.device(loaded.device))
 
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, mask)
@@ -129,9 +152,6 @@ def why_its_attention_is_unknown(loaded: "LoadedModel") -> str:
     try:
         with attention_named(loaded.model, NAME):
             loaded.model(input_ids=ids, **options)
-    except Exception as error:  # modelling code that works on its mask raises errors of every kind
-        if asked.layers or "AskedMask" in str(error):
-            said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            return asked.problems[0] if asked.problems else f"its code works on its attention mask ({said})"
-        return f"a trial failed ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+    except Exception as error:  # modelling code raises errors of every kind
+        return asked.problems[0] if asked.problems else why_it_stopped(error)
     return asked.problems[0] if asked.problems else ""

@@ -98,6 +98,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     from evalsuite.engine.packed import logits_at, run_body
     from evalsuite.engine.plan import sort_inputs, sortable
     from evalsuite.engine.slots.differences import difference_of
+    from evalsuite.engine.stand_in import why_it_stopped
     from evalsuite.engine.trees.tree import tree_of
 
     if reason := why_its_attention_is_unknown(loaded):
@@ -116,9 +117,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
                 logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float().cpu()
             )
         except Exception as error:  # kernels and their compilers raise errors of every kind
-            return (
-                f"a trial failed ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
-            )
+            return why_it_stopped(error)
         if not tree.layers:
             return "its layers did not ask the attention interface"
     allowed = ROUNDING.get(str(loaded.model.dtype).removeprefix("torch."), HALF_ROUNDING)

@@ -19,6 +19,7 @@ from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.plain_tokens import plain_tokens
 from evalsuite.engine.score import batch_logits
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
+from evalsuite.engine.stand_in import why_it_stopped
 from evalsuite.types import TokenIds
 
 READ = 3
@@ -56,7 +57,7 @@ def _why_it_fails(loaded: LoadedModel, difference: Callable[[], float]) -> str:
     except Exception as error:  # modelling code raises errors of every kind
         if is_out_of_memory(error):
             raise
-        return f"a trial failed ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+        return why_it_stopped(error)
     if found <= allowed_difference(loaded.model.dtype):
         return ""
     return f"a trial differed from single sequences by {found:.2g} of the spread"

@@ -60,6 +60,16 @@ def test_a_model_that_is_scored_in_batches_says_why(run, monkeypatch):
     assert plan["total"]["planned"] > plan["total"]["distinct"]
 
 
+def test_it_says_that_packed_trees_were_not_tried_on_this_model_until_a_run_has(run):
+    untried = run("quiz", plan_only=True)
+    assert "no run has tried it here yet. Where packed trees fail their trial" in untried.out
+    assert json.loads(run("quiz", plan_only=True, json=True).out)["tried"] is False
+    assert run("quiz").code == 0
+    tried = run("quiz", plan_only=True)
+    assert "tried it here" not in tried.out
+    assert json.loads(run("quiz", plan_only=True, json=True).out)["tried"] is True
+
+
 def test_rounded_logits_are_part_of_the_run(run, bench):
     done = run("quiz", dtype="bfloat16", logits_dtype="model", json=True)
     log = json.loads(done.out)

@@ -1,12 +1,16 @@
 """What trees and slots cannot do is found by one pass over a few tokens, and named."""
 
+import re
+
 import pytest
 import torch
 
 from evalsuite.engine.attention_options import UnknownOptionError, refuse_unknown
-from evalsuite.engine.attention_probe import why_its_attention_is_unknown
+from evalsuite.engine.attention_probe import AskedMask, why_its_attention_is_unknown
 from evalsuite.engine.packable import why_it_differs, why_rows_depend_on_each_other
 from evalsuite.engine.slots.check import fit_for_slots
+from evalsuite.engine.stand_in import why_it_stopped
+from evalsuite.errors import ModelError
 
 from .decoders import DECODERS, decoder
 from .tiny import loaded, tiny_hybrids
@@ -53,6 +57,42 @@ def test_what_is_understood_passes_and_the_model_is_itself_again(name):
 
 def test_a_model_without_attention_has_nothing_to_be_looked_at():
     assert why_its_attention_is_unknown(loaded(tiny_hybrids()["mamba2"].eval())) == ""
+
+
+MASK_USES = {
+    "(masked_fill)": lambda mask: torch.zeros(1).masked_fill(mask, 1.0),
+    "computes with its attention mask (invert)": lambda mask: ~mask[:, 0],
+    "(add)": lambda mask: torch.zeros(3) + mask.to(torch.float32),
+    "(eq)": lambda mask: mask == 0,
+    "asks its attention mask for masked_fill": lambda mask: mask.masked_fill(torch.ones(1), 0),
+    "(where)": lambda mask: torch.where(mask, 0.0, 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", MASK_USES)
+def test_a_mask_that_a_model_computes_with_is_an_error_in_words(words):
+    mask = AskedMask(lambda *_: True, None, torch.device("cpu"))
+    with pytest.raises(UnknownOptionError, match=re.escape(words)):
+        MASK_USES[words](mask)
+
+
+def test_a_mask_tells_what_every_tensor_tells():
+    mask = AskedMask(lambda *_: True, None, torch.device("cpu"))
+    assert (mask.dtype, mask.shape, mask.size(-1), mask.ndim, mask.dim()) == (
+        torch.bool,
+        (1, 1, 12, 12),
+        12,
+        4,
+        4,
+    )
+    assert mask.to("cpu")[:, :, -1:] is mask
+    assert not hasattr(mask, "graph")
+
+
+def test_an_error_of_other_code_is_quoted_in_a_sentence():
+    assert why_it_stopped(TypeError("no\nmore")) == "a trial ended in an error, TypeError: no"
+    assert why_it_stopped(KeyError()) == "a trial ended in an error, KeyError"
+    assert why_it_stopped(ModelError("It returns no cache.")) == "It returns no cache"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ def test_a_kernel_that_fails_in_the_trial_is_named(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(varlen, "varlen_attn", broken)
-    assert f"a trial failed ({type(error).__name__}: {error})" == why_it_differs(loaded(tiny_llama()))
+    assert f"a trial ended in an error, {type(error).__name__}: {error}" == why_it_differs(
+        loaded(tiny_llama())
+    )
 
 
 def test_a_kernel_that_computes_something_else_is_found_out_in_the_trial(monkeypatch):

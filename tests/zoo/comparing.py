@@ -14,6 +14,7 @@ import transformers
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
 from evalsuite.engine.models import support_for
+from evalsuite.errors import UserError
 from evalsuite.types import Failure, GenerateRequest, Score, ScoreRequest
 
 from .configurations import BOS, EOS, PAD, VOCABULARY, small_config
@@ -113,25 +114,27 @@ def answered(family: str, engine: TransformersEngine, plain: Any) -> Outcome:
         wrong += wrong_scores(plain, dict(answers(engine.score(scores))), scores)
         scoring = form_of(engine, "score", "packed")
     except Exception as error:  # the engine must refuse in words, not by any error
-        reasons.append(told(error))
+        reasons.append(told(error, engine.files.name))
     try:
         asked = [GenerateRequest(context, (), TEXT_TOKENS) for context in texts]
         wrong += wrong_texts(plain, engine, dict(answers(engine.generate(asked))), asked)
         writing = form_of(engine, "texts", "slots")
     except Exception as error:
-        reasons.append(told(error))
+        reasons.append(told(error, engine.files.name))
     kept = (
         [note for note in engine.notes if note.startswith(("scored", "texts"))]
         if (scoring, writing) != ("packed", "slots")
         else []
     )
-    return Outcome(family, scoring, writing, "; ".join([*reasons, *kept]), "; ".join(wrong[:2]))
+    return Outcome(
+        family, scoring, writing, "; ".join(dict.fromkeys([*reasons, *kept])), "; ".join(wrong[:2])
+    )
 
 
-def told(error: Exception) -> str:
-    """A refusal in a sentence, or the kind of an error that was not foreseen."""
-    words = str(error).strip().split("\n")[0]
-    return words if isinstance(error, ValueError) else f"{type(error).__name__}: {words}"
+def told(error: Exception, folder: str) -> str:
+    """A refusal in a sentence, without the folder's name; or the kind of an error that was not foreseen."""
+    words = str(error).strip().split("\n")[0].replace(f"Model '{folder}' ", "It ")
+    return words if isinstance(error, ValueError | UserError) else f"{type(error).__name__}: {words}"
 
 
 def form_of(engine: TransformersEngine, kind: str, best: str) -> str:

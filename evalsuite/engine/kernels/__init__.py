@@ -11,6 +11,8 @@ No kernel is tuned by timing: equal inputs give equal numbers in every process.
 import functools
 import importlib.util
 
+from evalsuite.engine.stand_in import why_it_stopped
+
 NUMERICS = "triton"
 """Names these kernels among what scores depend on."""
 
@@ -33,5 +35,5 @@ def why_not(device: str) -> str:
 
         difference = difference_in_a_trial(device)
     except Exception as error:
-        return f"a trial failed ({type(error).__name__}: {str(error).strip().partition(chr(10))[0]})"
+        return why_it_stopped(error)
     return "" if difference <= 1e-4 else f"a trial differed by {difference:.1e} from torch"

@@ -6,9 +6,11 @@ beside the slots; its recurrent states are where a slot begins.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+
+from evalsuite.engine.stand_in import StandIn
 
 ROOM_STEP = 128
 """Tokens by which the room of all slots grows."""
@@ -123,11 +125,13 @@ class SlotLayer:
             state[targets] = state[sources]
 
 
-class SlotCache:
+class SlotCache(StandIn):
     """All layers, in the form that transformers' models call (`transformers.Cache`, 5.17 to 5.23).
 
     `current` says which slots a pass is about; set it before the model is called.
     """
+
+    stands_for: ClassVar[str] = "cache"
 
     def __init__(self, like: Any, slots: int, expanded: frozenset[int] = frozenset()) -> None:
         """Take the kinds of layers from transformers' own cache after a pass of one row.

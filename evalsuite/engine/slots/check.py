@@ -11,6 +11,7 @@ from evalsuite.engine.packable import why_rows_depend_on_each_other
 from evalsuite.engine.plain_tokens import plain_tokens
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.slots.forward import SlotModel, Slots
+from evalsuite.engine.stand_in import why_it_stopped
 
 PREFIX, OWN = 8, (7, 4)
 """Lengths, in tokens, of the prefix and of what follows it in the two rows that are compared."""
@@ -32,8 +33,7 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        message = str(error).strip().split("\n")[0] or type(error).__name__
-        return None, f"slots do not fit {type(loaded.model).__name__} ({message})"
+        return None, why_it_stopped(error)
     if difference <= allowed_difference(loaded.model.dtype):
         return model, ""
     return None, f"with slots its logits are off by {difference:.2g} of their spread"
