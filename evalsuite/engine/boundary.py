@@ -87,7 +87,7 @@ def _align(groups: Sequence[_Group], decode: Callable[[TokenIds], str]) -> None:
         tails = [group.tail for group in groups if group.tail is not None]
         longest = max(map(len, tails), default=0)
         short = [group for group in groups if group.tail is not None and len(group.tail) < longest]
-        if len(tails) < len(groups) or not short:
+        if len(tails) < len(groups) or not short or any(group.tail == group.context for group in short):
             raise ValueError(
                 "A token spans the end of the prompt and the beginning of the scored text, and the prompts of the "
                 "choices differ there, so that no text is common to all of them."

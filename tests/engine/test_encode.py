@@ -206,6 +206,12 @@ def test_two_contexts_are_compared_over_the_same_text_or_not_at_all(tokenizer, c
     assert len(scored) == 1
 
 
+def test_a_context_that_is_used_up_before_the_texts_agree_is_an_error_not_a_wait():
+    tokenizer = WordTokenizer(":: ", bos="<s>", adds_bos=True)
+    [found] = encode_documents(tokenizer, [[("", ":"), (":: ", ":")]], "tokenizer")
+    assert "no text is common" in found
+
+
 @given(
     TOKENIZERS,
     st.lists(st.text("ab: ", max_size=6), max_size=4),
