@@ -5,7 +5,7 @@ window, or does it by a function that `trees.recurrent` replaces, and positions 
 that do not fit are scored in padded batches, with the reason in the run log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from evalsuite.engine.limits import lengths_beyond
 from evalsuite.engine.modeling_code import modeling_code
 from evalsuite.engine.plain_tokens import plain_tokens
 from evalsuite.engine.trees.functions import CONV, RECURRENCES
+from evalsuite.errors import ModelError
 
 if TYPE_CHECKING:
     from evalsuite.engine.loading import LoadedModel
@@ -89,42 +90,60 @@ def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
 
 
 def why_it_differs(loaded: "LoadedModel") -> str:
-    """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences give."""
-    import torch
+    """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences give.
 
+    Tried once more with activations scaled up, on the shortest sequences.
+    """
     from evalsuite.engine.attention_probe import why_its_attention_is_unknown
-    from evalsuite.engine.forward import plain_logits
-    from evalsuite.engine.pack import lay
-    from evalsuite.engine.packed import logits_at, run_body
-    from evalsuite.engine.plan import sort_inputs, sortable
-    from evalsuite.engine.slots.differences import difference_of
+    from evalsuite.engine.scaled_up import scaled_difference
     from evalsuite.engine.stand_in import why_it_stopped
-    from evalsuite.engine.trees.tree import tree_of
 
     if reason := why_its_attention_is_unknown(loaded):
         return reason
     if loaded.model.base_model is loaded.model or loaded.model.get_output_embeddings() is None:
         return "its head cannot be run apart"
-    sequences = sorted(trial_sequences(loaded))
+    allowed = ROUNDING.get(str(loaded.model.dtype).removeprefix("torch."), HALF_ROUNDING)
+    try:
+        difference = tree_difference(loaded, trial_sequences(loaded))
+        if difference > allowed:
+            return f"a trial differed from single sequences by {difference:.2g} of the spread"
+        scaled = scaled_difference(loaded, lambda: tree_difference(loaded, SHORT_TRIAL), SHORT_TRIAL, allowed)
+    except Exception as error:  # kernels and their compilers raise errors of every kind
+        return why_it_stopped(error)
+    if scaled > allowed:
+        return (
+            f"a trial with activations scaled up differed from single sequences by {scaled:.2g} of the spread"
+        )
+    return ""
+
+
+def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]]) -> float:
+    """Between next-token logits of sequences on one tree and by themselves, as a share of the spread of the latter.
+
+    Raises:
+        ModelError: no layer asked for attention, or walked the tree.
+        Exception: of any kind; kernels and modelling code raise.
+    """
+    import torch
+
+    from evalsuite.engine.forward import plain_logits
+    from evalsuite.engine.pack import lay
+    from evalsuite.engine.packed import logits_at, run_body
+    from evalsuite.engine.plan import sort_inputs, sortable
+    from evalsuite.engine.slots.differences import difference_of
+    from evalsuite.engine.trees.tree import tree_of
+
+    sequences = sorted(sequences)
     inputs, _ = sort_inputs(map(sortable, sequences))
     pack, places = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
     tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
     with torch.inference_mode():
-        try:
-            alone = torch.stack([plain_logits(loaded, one)[0].cpu() for one in sequences])
-            output = run_body(loaded, tree)
-            packed = (
-                logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float().cpu()
-            )
-        except Exception as error:  # kernels and their compilers raise errors of every kind
-            return why_it_stopped(error)
-        if not tree.layers:
-            return "its layers did not ask the attention interface"
-    allowed = ROUNDING.get(str(loaded.model.dtype).removeprefix("torch."), HALF_ROUNDING)
-    difference = difference_of(packed, alone)
-    if difference <= allowed:
-        return ""
-    return f"a trial differed from single sequences by {difference:.2g} of the spread"
+        alone = torch.stack([plain_logits(loaded, one)[0].cpu() for one in sequences])
+        output = run_body(loaded, tree)
+        packed = logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float().cpu()
+    if not tree.layers:
+        raise ModelError("its layers did not ask the attention interface")
+    return difference_of(packed, alone)
 
 
 def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:

@@ -13,10 +13,11 @@ import torch
 from evalsuite.engine.batches import any_lengths, equal_lengths, no_rows, within
 from evalsuite.engine.forward import plain_logits
 from evalsuite.engine.generate import decode_step, keep_rows, prefill
-from evalsuite.engine.limits import trial_lengths
+from evalsuite.engine.limits import LENGTHS, trial_lengths
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.plain_tokens import plain_tokens
+from evalsuite.engine.scaled_up import scaled_difference
 from evalsuite.engine.score import batch_logits
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.stand_in import why_it_stopped
@@ -41,30 +42,36 @@ def why_batches_differ(loaded: LoadedModel, form: str) -> str:
     Args:
         form: one of `TOGETHER`.
     """
-    rows = rows_of_trial(loaded)
-    return _why_it_fails(loaded, lambda: _largest(_scored_differences(loaded, rows, form)))
+    return _why_it_fails(loaded, lambda rows: _largest(_scored_differences(loaded, rows, form)))
 
 
 def why_texts_differ(loaded: LoadedModel, form: str) -> str:
     """The same of texts in left-padded batches, in batches of prompts of one length, or alone."""
-    rows = rows_of_trial(loaded)
-    return _why_it_fails(loaded, lambda: _largest(_text_differences(loaded, rows, form)))
+    return _why_it_fails(loaded, lambda rows: _largest(_text_differences(loaded, rows, form)))
 
 
-def _why_it_fails(loaded: LoadedModel, difference: Callable[[], float]) -> str:
+def _why_it_fails(loaded: LoadedModel, difference: Callable[[Sequence[TokenIds]], float]) -> str:
+    """Why a form fails by its difference in rows of a trial, or in the shortest of them with activations scaled up."""
+    rows, allowed = rows_of_trial(loaded), allowed_difference(loaded.model.dtype)
+    short = rows[-len(LENGTHS) :]
     try:
-        found = difference()
+        found = difference(rows)
+        scaled = scaled_difference(loaded, lambda: difference(short), short, allowed)
     except Exception as error:  # modelling code raises errors of every kind
         if is_out_of_memory(error):
             raise
         return why_it_stopped(error)
-    if found <= allowed_difference(loaded.model.dtype):
-        return ""
-    return f"a trial differed from single sequences by {found:.2g} of the spread"
+    if found > allowed:
+        return f"a trial differed from single sequences by {found:.2g} of the spread"
+    if scaled > allowed:
+        return (
+            f"a trial with activations scaled up differed from single sequences by {scaled:.2g} of the spread"
+        )
+    return ""
 
 
 def _largest(differences: Iterator[float]) -> float:
-    return max(differences)
+    return max(differences, default=0.0)
 
 
 @torch.inference_mode()

@@ -9,9 +9,11 @@ from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.memory import is_out_of_memory
 from evalsuite.engine.packable import why_rows_depend_on_each_other
 from evalsuite.engine.plain_tokens import plain_tokens
+from evalsuite.engine.scaled_up import scaled_difference
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.slots.forward import SlotModel, Slots
 from evalsuite.engine.stand_in import why_it_stopped
+from evalsuite.types import TokenIds
 
 PREFIX, OWN = 8, (7, 4)
 """Lengths, in tokens, of the prefix and of what follows it in the two rows that are compared."""
@@ -30,13 +32,20 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     try:
         model = SlotModel.of(loaded)
         difference = largest_difference(model)
+        scaled = _scaled_difference(model)
     except Exception as error:
         if is_out_of_memory(error):
             raise
         return None, why_it_stopped(error)
-    if difference <= allowed_difference(loaded.model.dtype):
-        return model, ""
-    return None, f"with slots its logits are off by {difference:.2g} of their spread"
+    allowed = allowed_difference(loaded.model.dtype)
+    if difference > allowed:
+        return None, f"with slots its logits are off by {difference:.2g} of their spread"
+    if scaled > allowed:
+        return (
+            None,
+            f"with slots and activations scaled up its logits are off by {scaled:.2g} of their spread",
+        )
+    return model, ""
 
 
 GUESSED = 2
@@ -53,19 +62,36 @@ def largest_difference(model: SlotModel) -> float:
     return max(_difference(model, prefix, own) for prefix, own in sizes)
 
 
+def _scaled_difference(model: SlotModel) -> float:
+    """The same with few tokens and activations scaled up."""
+    allowed = allowed_difference(model.loaded.model.dtype)
+    return scaled_difference(
+        model.loaded, lambda: _difference(model, PREFIX, OWN), _prompts(model, PREFIX, OWN), allowed
+    )
+
+
+def _prompts(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> list[TokenIds]:
+    """With a token behind each that is fed to the slot, and for a model that can take them back those that are checked."""
+    config, more = model.loaded.model.config, 1 + _checked(model)
+    shared = plain_tokens(config, prefix)
+    return [
+        shared + plain_tokens(config, own + more, start=7 + 11 * row) for row, own in enumerate(own_lengths)
+    ]
+
+
+def _checked(model: SlotModel) -> int:
+    return GUESSED if model.forgets else 0
+
+
 @torch.inference_mode()
 def _difference(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> float:
     """With a shared prefix of so many tokens, and so many behind it in each row."""
-    config, checked = model.loaded.model.config, GUESSED if model.forgets else 0
-    shared = plain_tokens(config, prefix)
-    prompts = [
-        shared + plain_tokens(config, own + 1 + checked, start=7 + 11 * row)
-        for row, own in enumerate(own_lengths)
-    ]
+    checked, prompts = _checked(model), _prompts(model, prefix, own_lengths)
     slots, device = Slots(model, len(prompts)), model.loaded.device
     ends = [prefix + own for own in own_lengths]
     found = slots.prefill(
-        model.prefix(shared), [prompt[prefix:end] for prompt, end in zip(prompts, ends, strict=True)]
+        model.prefix(prompts[0][:prefix]),
+        [prompt[prefix:end] for prompt, end in zip(prompts, ends, strict=True)],
     )[:, None]
     tokens = torch.tensor([prompt[end:] for prompt, end in zip(prompts, ends, strict=True)], device=device)
     found = torch.cat([found, slots.decode(tokens[:, 0])[:, None]], dim=1)
