@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 # A file of tests runs in one process; each process takes up to 2 GB.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
+# Where it is set (often in containers), each of some hundred processes that the tests start compiles evalsuite again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs models schema clean
 
@@ -22,8 +24,9 @@ demo: setup
 test: setup lint
 	$(BIN)/python -m pytest -m "not slow" $(SPREAD)
 
+# What takes minutes, and the tests that hypothesis draws for, with other draws each time.
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile search
 
 # The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an H100.
 test-kernels: setup

@@ -3,16 +3,47 @@
 import gc
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("everyday", deadline=None, derandomize=True)  # the same draws each time
+hypothesis.settings.register_profile("search", deadline=None)  # for `make test-slow`
+hypothesis.settings.load_profile("everyday")
+
+SLOW_LIMIT = 3600
+"""Seconds of a slow test that sets no limit of its own."""
 
 _numbers = itertools.count()
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything imports torch; the processes that tests start inherit it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class NoEndError(BaseException):
+    """A test takes longer than it may. Not an Exception: hypothesis would call what hangs again, to find why."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings):
+    """pytest-timeout's alarm, but raising what neither hypothesis nor the code under test takes for a failure."""
+
+    def expired(_signal, _frame) -> None:
+        raise NoEndError(f"no end within {settings.timeout:.0f} s")
+
+    started = yield
+    signal.signal(signal.SIGALRM, expired)
+    return started
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
 
 
 @pytest.fixture(autouse=True, scope="session")
