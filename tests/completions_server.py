@@ -35,6 +35,8 @@ class Habits:
     """Echoed log-probabilities come from the next row of logits, as llama-cpp-python's do without BOS."""
     most_stops: int | None = None
     tells_stop: bool = True
+    stop_ids: bool | None = True
+    """Ends a text at the ids in `stop_token_ids`; passes over the field; or (None) refuses it."""
     seeds: bool = True
     knows_neutral: bool = True
     """Takes `top_k` and the like; else refuses them, as OpenAI does."""
@@ -124,6 +126,8 @@ class CompletionsServer:
             return "echo is not supported"
         if not habits.knows_neutral and {"top_k", "min_p", "repetition_penalty"} & set(body):
             return "Unrecognized request argument supplied: top_k"
+        if habits.stop_ids is None and "stop_token_ids" in body:
+            return "Unrecognized request argument supplied: stop_token_ids"
         if habits.most_stops is not None and len(body.get("stop", [])) > habits.most_stops:
             return f"stop: at most {habits.most_stops} sequences"
         return ""
@@ -163,7 +167,7 @@ class CompletionsServer:
         if self.habits.usage:
             answer["usage"] = {
                 "prompt_tokens": len(ids),
-                "completion_tokens": len(made) + (finish == "stop" and not stop),
+                "completion_tokens": len(made) + (finish == "stop" and stop is None),
             }
         return answer
 
@@ -186,6 +190,8 @@ class CompletionsServer:
             if token == self.model.config.eos_token_id:
                 return made, rows, self._text(made), "stop", None
             made.append(token)
+            if self.habits.stop_ids and token in body.get("stop_token_ids", []):
+                return made, rows, self._text(made[:-1]), "stop", token
             text = self._text(made)
             for stop in body.get("stop", []):
                 if stop in text:

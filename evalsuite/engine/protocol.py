@@ -1,6 +1,6 @@
 """What the runner asks of an engine, and what it gets back."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -41,6 +41,11 @@ class Tokenizer(Protocol):
     @property
     def prefix_id(self) -> int | None:
         """Token that stands before a text without a context: the one that the user named, else BOS, else EOS."""
+        ...
+
+    @property
+    def special_texts(self) -> Mapping[int, str]:
+        """How its special tokens are spelled, by id: those that `decode` leaves out."""
         ...
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:

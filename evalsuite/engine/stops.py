@@ -1,6 +1,6 @@
 """Stop strings: found in the tail of a text while it grows, and cut from it when it is done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 SPARE_TOKENS = 8
 """Beyond the stop string's own tokens: a decoder may treat the first token of a tail in a way of its own
@@ -54,6 +54,16 @@ class StopFinder:
         if text is not None and len(ids) <= tail_tokens(self.stops):
             return any(map(text().__contains__, self.stops))
         return stops_in_tail(ids, self.stops, self._decode)
+
+
+def special_in(stops: Sequence[str], special: Mapping[int, str]) -> frozenset[int]:
+    """Those of the special tokens (spellings by id) that can be a part of one of the stop strings."""
+    return frozenset(one for one, text in special.items() if text and any(text in stop for stop in stops))
+
+
+def stop_tokens(stops: Sequence[str], special: Mapping[int, str]) -> list[int]:
+    """Those of the special tokens (spellings by id) that are one of the stop strings."""
+    return sorted(one for one, text in special.items() if text in stops)
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:

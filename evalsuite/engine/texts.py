@@ -5,10 +5,11 @@ spell a character by several tokens. So a text is decoded together with the end 
 cut off, as completions servers do.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from evalsuite.engine.stops import StopFinder, cut_at_stop
+from evalsuite.engine.stops import StopFinder, cut_at_stop, special_in
 from evalsuite.types import GenerateRequest, TokenIds
 
 FIRST_LEAD = 16
@@ -47,8 +48,7 @@ class TextRules:
             stops = (*stops, tokenizer.decode([end], special_tokens=True, clean_up=True))
         self.stops = tuple(dict.fromkeys(stop for stop in stops if stop))
         self._tokenizer = tokenizer
-        spelled = {one for one, text in special.items() if text and any(text in stop for stop in self.stops)}
-        self.seen = frozenset(special) if self.as_lm_eval else frozenset(spelled)
+        self.seen = frozenset(special) if self.as_lm_eval else special_in(self.stops, special)
         """Special tokens that can be a part of a stop string."""
         self._hidden = frozenset(special) - self.seen
         self.finder = StopFinder(self.stops, self.told)
@@ -109,6 +109,14 @@ class RowText:
             before = self._before_place(ids, min(starts))
             cut = min(cut, before, key=len)
         return cut, bool(starts) or len(cut) < len(text)
+
+    def replay(self, ids: Sequence[int]) -> tuple[str, int, bool]:
+        """What a row becomes of `ids` token by token: its text, its tokens until a stop string, and whether one came."""
+        text, stopped = self.until_stop(ids)
+        if not stopped:
+            return text, len(ids), False
+        count = bisect_left(range(len(ids)), True, key=lambda length: self.until_stop(ids[:length])[1])
+        return self.until_stop(ids[:count])[0], count, True
 
     def _before_place(self, ids: Sequence[int], place: int) -> str:
         """The text of the tokens before a place in the told text, and what is plain of the token at the place."""

@@ -1,9 +1,10 @@
 """Tiny random models and a byte tokenizer: milliseconds each, and every architecture that matters."""
 
+import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     BambaConfig,
     BambaForCausalLM,
@@ -38,6 +39,20 @@ def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
         bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3,
     )  # fmt: skip
     return LlamaForCausalLM(config).eval()
+
+
+def with_special(tokenizer: PreTrainedTokenizerFast, token: int, text: str) -> PreTrainedTokenizerFast:
+    """The tokenizer with another spelling for one of its tokens, which is special now."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = content["model"]["vocab"]
+    content["model"]["vocab"] = {
+        text if place == token else piece: place for piece, place in vocabulary.items()
+    }
+    inner = Tokenizer.from_str(json.dumps(content))
+    inner.add_special_tokens([AddedToken(text, special=True)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token
+    )
 
 
 def tiny_gpt2(seed: int = 0) -> GPT2LMHeadModel:

@@ -18,6 +18,7 @@ SAMPLING_PARAMS = {
     "top_p",
     "max_tokens",
     "stop",
+    "stop_token_ids",
     "seed",
     "prompt_logprobs",
     "logprob_token_ids",
@@ -35,6 +36,7 @@ class SamplingParams:
     top_p: float = 1.0
     max_tokens: int = 16
     stop: list[str] | None = None
+    stop_token_ids: list[int] | None = None
     seed: int | None = None
     prompt_logprobs: int | None = None
     logprob_token_ids: list[int] | None = None
@@ -127,6 +129,9 @@ class LLM:
                 )
             made.append(token)
             text = self.tokenizer.decode(made, skip_special_tokens=True) if params.detokenize else ""
+            if token != self.model.config.eos_token_id and token in (params.stop_token_ids or []):
+                text = self.tokenizer.decode(made[:-1], skip_special_tokens=True)
+                return CompletionOutput(text, made, logprobs, "stop", token)
             if token == self.model.config.eos_token_id:
                 return CompletionOutput(text, made, logprobs, "stop")
             for stop in params.stop or []:

@@ -34,8 +34,8 @@ class Completion:
     text: str
     finish: str
     """"length", "stop", or a word of the server's own."""
-    stop: str | None
-    """The stop string that ended the text, where the server tells."""
+    stop: str | int | None
+    """The stop string, or the token asked for as one, that ended the text, where the server tells."""
     tells_stop: bool
     """Whether it tells which; then a text that none ended was ended by the end token."""
     prompt_tokens: int | None
@@ -80,7 +80,7 @@ def read_completion(answer: Any) -> Completion:
         return Completion(
             text=_text(choice["text"]),
             finish=str(choice.get("finish_reason") or ""),
-            stop=reason if isinstance(reason := choice.get("stop_reason"), str) else None,
+            stop=reason if isinstance(reason := choice.get("stop_reason"), str | int) else None,
             tells_stop="stop_reason" in choice,
             prompt_tokens=_count(usage.get("prompt_tokens")),
             completion_tokens=_count(usage.get("completion_tokens")),

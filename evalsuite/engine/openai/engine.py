@@ -1,6 +1,7 @@
 """The engine that asks an OpenAI-compatible completions server (`--engine openai --base-url URL`)."""
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -14,11 +15,20 @@ from evalsuite.engine.openai.answer import Completer
 from evalsuite.engine.openai.connection import proxy_for
 from evalsuite.engine.openai.http import Server, Unanswered
 from evalsuite.engine.openai.models import identity_of, served_model, window_of
-from evalsuite.engine.openai.probe import FEW_STOPS, Abilities, honours_seeds, probe, takes_many_stops
+from evalsuite.engine.openai.probe import (
+    FEW_STOPS,
+    Abilities,
+    honours_seeds,
+    probe,
+    stops_at_tokens,
+    takes_many_stops,
+    takes_stop_tokens,
+)
 from evalsuite.engine.openai.settings import Settings
 from evalsuite.engine.openai.text import CharacterTokenizer
 from evalsuite.engine.openai.wire import Answered, Wire
 from evalsuite.engine.protocol import Block, R, Tokenizer
+from evalsuite.engine.stops import special_in
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.errors import ModelError, UserError
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest, TokenIds
@@ -27,6 +37,12 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
 IN_A_PART = 64
+LOOKS_SPECIAL = re.compile(r"<\|[^|\s]+\|>|<[/a-z_]+>")
+"""How most vocabularies spell their special tokens."""
+NOT_SEEN = (
+    "Stop strings {}: a special token ends no text where the server leaves it out of its texts ({}); a text may go on "
+    "behind it."
+)
 
 
 class OpenAIEngine:
@@ -212,14 +228,38 @@ class OpenAIEngine:
         wire = Wire(completer, abilities, self.tokenizer, by_text, self._window)
         if any(_is_sampled(request) for request in requests) and not portal.call(honours_seeds, completer):
             self._tell("The server does not honour seeds: sampled texts will not come again.")
-        if any(_stops(request) > FEW_STOPS for request in requests) and not portal.call(
+        if any(len(_stops(request)) > FEW_STOPS for request in requests) and not portal.call(
             takes_many_stops, completer
         ):
             self._tell(
                 f"The server takes {FEW_STOPS} stop strings at most; the others were cut off afterwards."
             )
             wire = replace(wire, many_stops=False)
+        if special := self._special_stops(requests):
+            wire = self._stopping_at(special, portal, wire)
         return wire
+
+    def _special_stops(self, requests: Sequence[R]) -> tuple[str, ...]:
+        """Stop strings that hold a special token; without a tokenizer, those that look like one."""
+        stops = dict.fromkeys(stop for request in requests for stop in _stops(request))
+        if self._tokenizer_files is None:
+            return tuple(stop for stop in stops if LOOKS_SPECIAL.search(stop))
+        special = self.tokenizer.special_texts
+        return tuple(stop for stop in stops if special_in((stop,), special))
+
+    def _stopping_at(self, special: Sequence[str], portal: "BlockingPortal", wire: Wire) -> Wire:
+        """The wire that stops at special tokens as the server lets it, with a note where that is not sure."""
+        shown = ", ".join(map(repr, special))
+        if self._tokenizer_files is None:
+            self._tell(NOT_SEEN.format(shown, "without --tokenizer its tokens are not known"))
+            return wire
+        takes = portal.call(takes_stop_tokens, wire.completer)
+        if not takes or not portal.call(stops_at_tokens, wire.completer, self.tokenizer):
+            self._tell(NOT_SEEN.format(shown, "the server was not seen to heed `stop_token_ids`"))
+        elif longer := [one for one in special if one not in self.tokenizer.special_texts.values()]:
+            shown = ", ".join(map(repr, longer))
+            self._tell(NOT_SEEN.format(shown, "the server is only told of stop strings that are one token"))
+        return replace(wire, stop_ids=takes)
 
     def _tell(self, note: str) -> None:
         self._told = tuple(dict.fromkeys((*self._told, note)))
@@ -274,5 +314,5 @@ def _is_sampled(request: Request) -> bool:
     return isinstance(request, GenerateRequest) and request.temperature > 0
 
 
-def _stops(request: Request) -> int:
-    return len(request.stop) if isinstance(request, GenerateRequest) else 0
+def _stops(request: Request) -> tuple[str, ...]:
+    return request.stop if isinstance(request, GenerateRequest) else ()

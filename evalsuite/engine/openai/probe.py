@@ -12,6 +12,7 @@ from evalsuite.engine.openai.echo import echo_of, first_of_continuation
 from evalsuite.engine.openai.http import Refused, Unanswered, Unreachable
 from evalsuite.engine.openai.settings import KEY_VARIABLES
 from evalsuite.engine.protocol import Tokenizer
+from evalsuite.engine.texts import HALF
 from evalsuite.errors import ModelError
 
 TEXTS = ("The capital of France is", "One two three four five", "Water is made of hydrogen and")
@@ -214,6 +215,31 @@ async def takes_many_stops(completer: Completer) -> bool:
     except (Refused, Unanswered, Malformed):
         return False
     return True
+
+
+async def takes_stop_tokens(completer: Completer) -> bool:
+    """Whether ids of tokens to stop at are taken; by some servers without a word, and without an effect."""
+    try:
+        await completer.complete(TEXTS[0], 1, in_probe=True, stop_token_ids=[0])
+    except (Refused, Unanswered, Malformed):
+        return False
+    return True
+
+
+async def stops_at_tokens(completer: Completer, tokenizer: Tokenizer) -> bool:
+    """Whether a text ends before a token whose id was given; not so either where no text's tokens are known."""
+    for text in TEXTS:
+        try:
+            whole = await completer.complete(text, 2, in_probe=True)
+            ids = tokenizer.encode([whole.text], special_tokens=False)[0]
+            if HALF in whole.text or not ids:
+                continue
+            cut = await completer.complete(text, 2, in_probe=True, stop_token_ids=ids)
+        except (Refused, Unanswered, Malformed):
+            return False
+        if not cut.text and whole.text:
+            return True
+    return False
 
 
 async def honours_seeds(completer: Completer) -> bool:

@@ -1,6 +1,7 @@
 """The tokenizer of a server that gets text: one id per character, so that requests stay exact text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from evalsuite.types import TokenIds
 
@@ -17,6 +18,8 @@ class CharacterTokenizer:
 
     eos_id = None
     bos_text = ""
+    special_texts: Mapping[int, str] = MappingProxyType({})
+    """None is known."""
 
     def __init__(self, server_adds_bos: Callable[[], bool]) -> None:
         self._server_adds_bos = server_adds_bos

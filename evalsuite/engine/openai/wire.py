@@ -1,5 +1,6 @@
 """One request, sent to a completions server, and its answer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from evalsuite.engine.openai.http import Refused, Unanswered
 from evalsuite.engine.openai.probe import FEW_STOPS, Abilities
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.engine.seeds import seed_of
-from evalsuite.engine.stops import cut_at_stop
+from evalsuite.engine.stops import cut_at_stop, stop_tokens
 from evalsuite.types import (
     Failure,
     Finish,
@@ -42,6 +43,8 @@ class Wire:
     window: int | None
     many_stops: bool = True
     """The server takes any number of stop strings."""
+    stop_ids: bool = True
+    """It takes ids of tokens to stop at."""
 
     async def answer(self, request: ScoreRequest | GenerateRequest) -> Answered:
         """The answer; whatever kept the server from giving one is a Failure."""
@@ -104,16 +107,23 @@ class Wire:
         tokens = completion.completion_tokens
         if tokens is None:
             tokens = len(self.tokenizer.encode([completion.text], special_tokens=False)[0])
-        answer = Generated(text, tokens, _finish(completion, request, text, tokens))
+        finish = _finish(completion, request, text, tokens, self._end_tokens(request))
+        answer = Generated(text, tokens, finish)
         return Answered(answer, tokens + (completion.prompt_tokens or len(request.context)))
 
     def _fields(self, request: GenerateRequest) -> dict[str, Any]:
         """Sampling, seed and stop strings; those beyond what the server takes are cut off here."""
         stop = list(request.stop if self.many_stops else request.stop[:FEW_STOPS])
         fields: dict[str, Any] = {"stop": stop} if stop else {}
+        if ends := self._end_tokens(request):
+            fields["stop_token_ids"] = ends
         if request.temperature > 0:
             fields |= {"temperature": request.temperature, "top_p": request.top_p, "seed": seed_of(request)}
         return fields
+
+    def _end_tokens(self, request: GenerateRequest) -> list[int]:
+        """Special tokens that are a stop string: servers leave them out of the text in which they look for those."""
+        return stop_tokens(request.stop, self.tokenizer.special_texts) if self.stop_ids else []
 
     async def _room(self, prompt: str | list[int], error: Refused) -> int:
         """Tokens that fit behind a prompt which is too long together with all that may be generated.
@@ -154,8 +164,10 @@ class Wire:
             )
 
 
-def _finish(completion: Completion, request: GenerateRequest, text: str, tokens: int) -> Finish:
-    if completion.stop is not None or text != completion.text:
+def _finish(
+    completion: Completion, request: GenerateRequest, text: str, tokens: int, ends: Collection[int]
+) -> Finish:
+    if isinstance(completion.stop, str) or completion.stop in ends or text != completion.text:
         return "stop"
     if completion.finish == "length":
         return "window" if tokens < request.max_tokens else "length"

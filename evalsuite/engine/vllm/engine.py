@@ -16,7 +16,8 @@ from evalsuite.engine.nemo import tokenizer_folder
 from evalsuite.engine.placement import DTYPES
 from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.seeds import seed_of
-from evalsuite.engine.stops import cut_at_stop
+from evalsuite.engine.stops import stop_tokens
+from evalsuite.engine.texts import RowText, TextRules
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts
 from evalsuite.engine.vllm.settings import TUNING, llm_arguments
@@ -195,7 +196,9 @@ class VllmEngine:
     ) -> list[tuple[GenerateRequest, Response, int]]:
         outputs = self._run([(request.context, self._sampling(request)) for request in requests])
         return [
-            (request, output, 0) if isinstance(output, Failure) else (request, *_read_text(request, output))
+            (request, output, 0)
+            if isinstance(output, Failure)
+            else (request, *self._read_text(request, output))
             for request, output in zip(requests, outputs, strict=True)
         ]
 
@@ -209,9 +212,30 @@ class VllmEngine:
             "max_tokens": room,
             "stop": list(request.stop),
         }
+        if ends := self._end_tokens(request):
+            wanted["stop_token_ids"] = ends
         if request.temperature > 0:
             wanted |= {"top_p": request.top_p, "seed": seed_of(request)}
         return wanted
+
+    def _end_tokens(self, request: GenerateRequest) -> list[int]:
+        """Special tokens that are a stop string: vLLM leaves them out of the text in which it looks for those."""
+        return stop_tokens(request.stop, self.tokenizer.special_texts)
+
+    def _read_text(self, request: GenerateRequest, output: Any) -> tuple[Response, int]:
+        """The text that our own engine makes of the same tokens, and what it cost."""
+        [generated] = output.outputs
+        ids = generated.token_ids
+        finish = _finish(request, generated, self._end_tokens(request))
+        if finish is None:
+            return Failure(f"vLLM gave up: {generated.finish_reason}"), 0
+        rules = TextRules(self.tokenizer, request)
+        hidden_end = finish == "eos" and not rules.as_lm_eval
+        text, count, stopped = RowText(rules, request.context).replay(ids[:-1] if hidden_end else ids)
+        tokens = len(ids)
+        if stopped and (finish != "eos" or count < tokens):
+            tokens, finish = count, "stop"
+        return Generated(text, tokens, finish), len(request.context) + len(ids)
 
     def _run(self, prompts: Sequence[tuple[Sequence[int], dict[str, Any]]]) -> list[Any]:
         """vLLM's outputs; where a call fails its halves are tried, down to the prompt at fault, which is a Failure."""
@@ -243,18 +267,14 @@ def vllm_version() -> str:
         raise UserError("--engine vllm needs vLLM: pip install 'evalsuite[vllm]'.") from None
 
 
-def _read_text(request: GenerateRequest, output: Any) -> tuple[Response, int]:
-    [generated] = output.outputs
-    tokens = len(generated.token_ids)
-    finish: Finish
+def _finish(request: GenerateRequest, generated: Any, ends: Collection[int]) -> Finish | None:
+    """Why a text ended; None where vLLM gave up."""
     if generated.finish_reason == "length":
-        finish = "window" if tokens < request.max_tokens else "length"
-    elif generated.finish_reason == "stop":
-        finish = "stop" if isinstance(generated.stop_reason, str) else "eos"
-    else:
-        return Failure(f"vLLM gave up: {generated.finish_reason}"), 0
-    text = cut_at_stop(generated.text, request.stop)
-    return Generated(text, tokens, finish), len(request.context) + tokens
+        return "window" if len(generated.token_ids) < request.max_tokens else "length"
+    if generated.finish_reason != "stop":
+        return None
+    by_stop = isinstance(generated.stop_reason, str) or generated.stop_reason in ends
+    return "stop" if by_stop else "eos"
 
 
 def _is_fatal(error: Exception) -> bool:
