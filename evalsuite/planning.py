@@ -7,6 +7,7 @@ from pathlib import Path
 from evalsuite.ask import Asked, ask, generate_requests, score_requests
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.make import make_engine
+from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.engine.transformers_engine import TransformersEngine
 from evalsuite.engine.work import Memory, Work, memory_of, work_of
 from evalsuite.errors import UserError
@@ -60,6 +61,7 @@ def plan_run(
     )
     if not isinstance(engine, TransformersEngine):
         raise UserError(f"--plan-only is for the native engine; {spec.engine} plans by itself.")
+    refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
     asked = {
         one.name: ask(
             prepare(

@@ -19,7 +19,7 @@ from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.worker import EngineSetup
-from evalsuite.engine.token_options import TokenOptions
+from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.errors import StorageError, UserError
 from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.prepare import PreparedTask, prepare
@@ -125,6 +125,7 @@ def execute(
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs and not folder.lacks(earlier):
             return earlier
         engine = engine or stack.enter_context(_made(spec, files, setting, progress))
+        refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
         session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere, folder.notes)
         folder.write_log(session.log("running"))
         store = setting.store or folder.store

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
+from evalsuite.engine.protocol import Tokenizer
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import UserError
 
@@ -45,6 +46,17 @@ class TokenOptions:
                 "that, or change its configuration."
             )
         return self.max_length
+
+
+def refuse_missing_tokens(tokenizer: Tokenizer, bos: str | None, prefix_token: str | None) -> None:
+    """Raises UserError where `--bos` or `--prefix-token` asks for a token that the tokenizer does not have."""
+    if prefix_token is not None:
+        _ = tokenizer.prefix_id
+    if bos == "always" and tokenizer.bos_id is None:
+        raise UserError(
+            "--bos always: the tokenizer has no BOS token; leave the option out, or name another tokenizer with "
+            "--tokenizer."
+        )
 
 
 MODELS_OWN = TokenOptions()
