@@ -27,4 +27,7 @@ def import_lm_eval(
     from evalsuite.lm_eval_bridge.importing import import_results
 
     folder = out or Path("results", "imported", file.stem)
-    print_results(import_results(file, folder, data_folder(data), include or []), as_json, folder)
+    log = import_results(file, folder, data_folder(data), include or [])
+    print_results(log, as_json, folder)
+    if any(task.problem for task in log.tasks):
+        raise typer.Exit(1)

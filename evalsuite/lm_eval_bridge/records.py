@@ -42,11 +42,12 @@ def task_record_of(
     first = next(iter(configs.values()))
     split = str(first.get("test_split") or first.get("validation_split") or "unknown")
     stated = _stated(file, spec.task, list(configs), spec)
-    metrics = stated if samples is None else _metrics(samples, spec, stated)
+    found = stated if samples is None else _metrics(samples, spec, stated)
+    metrics = {name: one for name, one in found.items() if one is not None}
     differing = [
         f"{name} is {metrics[name].value:.6g} by its samples and {one.value:.6g} in the results file"
         for name, one in stated.items()
-        if name in metrics and not math.isclose(metrics[name].value, one.value, rel_tol=CLOSE, abs_tol=CLOSE)
+        if one and name in metrics and not math.isclose(metrics[name].value, one.value, rel_tol=CLOSE, abs_tol=CLOSE)
     ]
     documents = len(samples) if samples is not None else sum(file.documents(one) or 0 for one in configs)
     return TaskRecord(
@@ -74,14 +75,23 @@ def task_record_of(
         requests=sum(len(sample.responses) for sample in samples or ()),
         tokens=0,
         seconds=0.0,
+        problem=_problem(found),
         notes=(f"evaluated by lm-eval {file.version} and imported from {file.path.name}", *notes, *differing),
     )
 
 
+def _problem(metrics: Mapping[str, MetricRecord | None]) -> str:
+    """What is wrong with the scores, as `results.aggregate` says it; empty if nothing is."""
+    endless = [name for name, one in metrics.items() if one is None]
+    if endless:
+        return f"{', '.join(endless)}: no finite number (NaN or infinity) in lm-eval's results"
+    return "" if metrics else "lm-eval's results hold no number of it"
+
+
 def _stated(
     file: ResultsFile, name: str, members: Sequence[str], spec: PromptSpec
-) -> dict[str, MetricRecord]:
-    """The scores as the results file has them, by our name."""
+) -> dict[str, MetricRecord | None]:
+    """The scores as the results file has them, by our name; None where one is no finite number."""
     results = {**file.content["results"], **(file.content.get("groups") or {})}
     fields = results.get(name) or (results.get(members[0], {}) if len(members) == 1 else {})
     count = sum(file.documents(one) or 0 for one in members)
@@ -92,23 +102,25 @@ def _stated(
             continue
         stderr = fields.get(f"{metric}_stderr,{filter_name}")
         error = float(stderr) if isinstance(stderr, int | float) and math.isfinite(stderr) else None
-        record = MetricRecord.of_finite(value=float(value), stderr=error, n=count)
-        if record is not None:
-            found[our_metric(metric, filter_name, spec)] = record
+        found[our_metric(metric, filter_name, spec)] = MetricRecord.of_finite(
+            value=float(value), stderr=error, n=count
+        )
     return found
 
 
 def _metrics(
-    samples: Sequence[Sample], spec: PromptSpec, stated: Mapping[str, MetricRecord]
-) -> dict[str, MetricRecord]:
-    """With our errors and intervals where the score is a mean over documents, else as the file has them."""
+    samples: Sequence[Sample], spec: PromptSpec, stated: Mapping[str, MetricRecord | None]
+) -> dict[str, MetricRecord | None]:
+    """With our errors and intervals where the score is a mean over documents, else as the file has them.
+
+    A score that is no number in the file stays none, whatever its samples hold.
+    """
     found = {}
     for name in dict.fromkeys([*(one for one in spec.metrics if one in stated), *stated]):
         having = [one for one in samples if name in one.metrics]
         is_mean = len(having) == len(samples) and not any(name in one.parts for one in samples)
-        record = metric_record(having, name, spec.aggregation) if is_mean else stated[name]
-        if record is not None:
-            found[name] = record
+        by_samples = is_mean and stated[name] is not None
+        found[name] = metric_record(having, name, spec.aggregation) if by_samples else stated[name]
     return found
 
 

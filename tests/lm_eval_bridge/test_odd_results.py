@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_malformed_files import broken
 
+from evalsuite.cli import main
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.importing import import_results
 from evalsuite.results.runlog import read_run
@@ -83,6 +84,34 @@ def test_odd_fields_are_imported_or_a_sentence(tmp_path, more):
         import_results(write(tmp_path / "in", RESULTS | more), out)
     if (out / "run.json").exists():
         assert read_run(out).tasks
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("stated", "logged", "kept"),
+    [
+        ({"exact_match,none": NAN}, {}, False),
+        ({}, {"exact_match": NAN}, False),
+        ({"exact_match,none": float("inf")}, {"exact_match": float("-inf")}, False),
+        ({"exact_match,strict": NAN}, {}, True),
+        ({"exact_match,none": "N/A"}, {}, False),
+    ],
+)
+def test_a_score_that_is_no_number_is_said_and_ends_with_code_1(
+    tmp_path, monkeypatch, capsys, stated, logged, kept
+):
+    results = copy.deepcopy(RESULTS)
+    results["results"]["t"] |= stated
+    folder, out = write(tmp_path / "in", results, SAMPLE | logged), tmp_path / "out"
+    monkeypatch.setattr("sys.argv", ["evalsuite", "import-lm-eval", str(folder), "--out", str(out)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    [task] = read_run(out).tasks
+    assert (end.value.code, bool(task.metrics)) == (1, kept)
+    assert task.problem
+    assert task.problem in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
