@@ -158,8 +158,15 @@ def _record(
 ) -> TaskRecord:
     """The new record; what the engine did stays as it was."""
     after = task_record(
-        prepared, [], samples, tokens=before.tokens, seconds=before.seconds, allow_failures=allow_failures, notes=notes
-    )  # fmt: skip
+        prepared,
+        [],
+        samples,
+        tokens=before.tokens,
+        seconds=before.seconds,
+        allow_failures=allow_failures,
+        answer_notes=before.answer_notes,
+        notes=notes,
+    )
     engine = {
         "shots_dropped": before.counts.shots_dropped,
         "joined": before.counts.joined,

@@ -316,11 +316,11 @@ class _Session:
                     tokens=round(tokens),
                     seconds=seconds,
                     allow_failures=self._setting.allow_failures,
-                    notes=(
+                    answer_notes=(
                         *token_notes(one, asked[name], self._engine.tokenizer),
                         *self._generation_notes(one),
-                        *notes,
                     ),
+                    notes=notes,
                     numerics=self._engine.identity.numerics,
                 )
             )

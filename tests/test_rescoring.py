@@ -56,6 +56,16 @@ def test_other_scoring_of_the_same_prompts_changes_the_scores(bench):
     assert read_json(out / "run.json")["tasks"][3]["metrics"]["exact_match"]["value"] == 1.0
 
 
+def test_what_was_said_of_the_tokens_stays(tmp_path):
+    letters = PLUGIN.replace('draw="seeded"),', 'draw="seeded"), join="last_token",')
+    bench = Bench.make(tmp_path / "letters", documents=6, plugin=letters)
+    bench.execute(oracle([bench.prepared("quiz:letters")]), "quiz:letters")
+    log, _, _ = again(bench)
+    [before], [after] = open_run(bench.out).log.tasks, log.tasks
+    assert any(note.startswith("Letters were scored by the tokens") for note in before.answer_notes)
+    assert (after.notes, after.answer_notes) == (before.notes, before.answer_notes)
+
+
 @pytest.mark.parametrize(
     ("was", "now"),
     [

@@ -47,7 +47,9 @@ def task_record_of(
     differing = [
         f"{name} is {metrics[name].value:.6g} by its samples and {one.value:.6g} in the results file"
         for name, one in stated.items()
-        if one and name in metrics and not math.isclose(metrics[name].value, one.value, rel_tol=CLOSE, abs_tol=CLOSE)
+        if one
+        and name in metrics
+        and not math.isclose(metrics[name].value, one.value, rel_tol=CLOSE, abs_tol=CLOSE)
     ]
     documents = len(samples) if samples is not None else sum(file.documents(one) or 0 for one in configs)
     return TaskRecord(

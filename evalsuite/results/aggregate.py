@@ -23,6 +23,7 @@ def task_record(
     tokens: int,
     seconds: float,
     allow_failures: bool,
+    answer_notes: Sequence[str] = (),
     notes: Sequence[str] = (),
     numerics: str = "",
 ) -> TaskRecord:
@@ -35,7 +36,8 @@ def task_record(
         tokens: computed for the task.
         seconds: the engine's time for it.
         allow_failures: give metrics of the documents that were scored.
-        notes: what a reader of the score must know besides what is known of the data.
+        answer_notes: what a reader must know of the task's tokens and texts.
+        notes: and of the verdicts.
         numerics: the class of the numbers, which tells how close choices may be to count as near ties.
     """
     selected, spec = prepared.selected, prepared.selected.spec
@@ -74,7 +76,8 @@ def task_record(
         requests=sum(len(one.requests) for one in asked),
         tokens=tokens,
         seconds=round(seconds, 3),
-        notes=(*prepared.notes, *prepared.subset_notes, *notes),
+        notes=(*prepared.notes, *prepared.subset_notes, *answer_notes, *notes),
+        answer_notes=tuple(answer_notes),
         problem="; ".join([problem, *endless] if problem else endless),
     )
 

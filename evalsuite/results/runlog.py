@@ -209,6 +209,8 @@ class TaskRecord(_Part):
     seconds: float
     """Its share of the engine's time in the last session, by tokens."""
     notes: tuple[str, ...] = ()
+    answer_notes: tuple[str, ...] = ()
+    """Those of the notes that tell of the task's tokens and texts, whoever scores them."""
     problem: str = ""
     """Why there is no score, or which documents a score leaves out."""
 
