@@ -6,6 +6,8 @@ FACTOR = 20.0
 """Times the seconds that the slowest answer so far would mean for a part: machines are shared, and texts may be long."""
 LEAST = 600.0
 """Seconds that every part is given."""
+AT_START = 60.0
+"""Seconds that a process has at least, whatever the user says, until its first word: packages are imported."""
 FIRST = 3600.0
 """Seconds for what no pace is known of: loading weights, and the first part, in which kernels may be compiled."""
 
@@ -24,9 +26,12 @@ class Pace:
         self._slowest[kind] = max(self._slowest.get(kind, 0.0), seconds / max(tokens, 1))
 
     def bound(self, kind: str, tokens: int) -> float:
-        """Seconds after which a worker that is at such a part and has said nothing counts as hung."""
+        """Seconds after which a worker that is at such a part and has said nothing counts as hung.
+
+        `kind` is "score" or "generate"; "load" for loading the weights, "start" until a worker has described itself.
+        """
         if self.limit is not None:
-            return self.limit
+            return max(self.limit, AT_START) if kind == "start" else self.limit
         if kind not in self._slowest:
             return FIRST
         return max(LEAST, FACTOR * self._slowest[kind] * tokens)

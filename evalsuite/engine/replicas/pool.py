@@ -34,7 +34,7 @@ class _Member:
     loads: bool = False
     ready: bool = False
     heard: float = 0.0
-    """When it was last heard of, or given work while it had none (monotonic seconds)."""
+    """When it was last heard of, found to have a place, or given work while it had none (monotonic seconds); 0: never."""
     at_work: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Kind and planned tokens by ticket, in the order of giving."""
 
@@ -126,14 +126,21 @@ class Pool:
         """Workers that have said nothing for longer than their work can take; they are ended."""
         now, found = time.monotonic(), []
         for number, member in list(self.members.items()):
-            if (member.ready and not member.at_work) or not member.loads:
+            if not member.heard and has_place(member.actor):
+                member.heard = now
+            if not member.heard or (member.ready and not member.at_work) or self._waits_for_us(member):
                 continue
-            ticket, (kind, tokens) = next(iter(member.at_work.items()), (None, ("load", 0)))
+            stage = ("load" if member.loads else "start"), 0
+            ticket, (kind, tokens) = next(iter(member.at_work.items()), (None, stage))
             silence, bound = now - member.heard, self.pace.bound(kind, tokens)
             if silence > bound:
                 reason = f"it was silent for {silence:.0f} s, where {bound:.0f} s are enough"
                 found.append(self._lose(number, ticket, Broke(reason)))
         return found
+
+    def _waits_for_us(self, member: _Member) -> bool:
+        """Whether it has described itself and is yet to be told to load."""
+        return member.description is not None and not member.loads
 
     def _event(self, reference: Any) -> Iterator[Event]:
         if reference not in self._calls:  # its worker was lost by an earlier event
@@ -175,6 +182,14 @@ class Pool:
             ray.kill(member.actor)
         self.members.clear()
         self._calls.clear()
+
+
+def has_place(actor: Any) -> bool:
+    """Whether the cluster has begun a process for an actor, which may take as long as it likes; so Ray's own table says."""
+    ray_package()
+    from ray._private.state import actors
+
+    return bool(actors(actor_id=actor._actor_id.hex()).get("Pid"))
 
 
 def in_short(error: Exception) -> str:

@@ -33,6 +33,8 @@ class Faults:
     """Whoever is asked these raises an exception."""
     model: str = ""
     """Every request raises a ModelError that says this."""
+    at_start: str = ""
+    """ "stop": the first process is stopped before its first word; "init": as it is made."""
     at_load: str = ""
     """ "exit", or what an exception says."""
     identity_differs: bool = False
@@ -48,9 +50,24 @@ class FaultySetup:
     folder: Path
     faults: Faults
     keywords: dict[str, Any] = field(default_factory=dict)
+    driver: int = field(default_factory=os.getpid)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read in the worker's process as it is made."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self._stop("init")
 
     def make(self) -> "FaultyEngine":
+        self._stop("stop")
         return FaultyEngine(self.folder, self.faults)
+
+    def _stop(self, when: str) -> None:
+        """Stop this process where it is a worker's, the first time only."""
+        first_time = self.folder / "stopped"
+        if self.faults.at_start == when and os.getpid() != self.driver and not first_time.exists():
+            first_time.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class FaultyEngine:

@@ -1,6 +1,6 @@
 """How long a worker may be silent."""
 
-from evalsuite.engine.replicas.pace import FACTOR, FIRST, LEAST, Pace
+from evalsuite.engine.replicas.pace import AT_START, FACTOR, FIRST, LEAST, Pace
 
 
 def test_nothing_is_known_before_the_first_answer():
@@ -21,3 +21,5 @@ def test_what_the_user_says_holds():
     pace = Pace(7.0)
     pace.took("score", 1, 1000.0)
     assert pace.bound("score", 10**9) == pace.bound("load", 0) == 7.0
+    assert pace.bound("start", 0) == AT_START
+    assert Pace(100.0).bound("start", 0) == 100.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.engine.replicas import pace
 from evalsuite.engine.replicas.cluster import _refuse_unreachable, connect
 from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
@@ -193,6 +194,16 @@ def test_a_worker_that_hangs_is_ended_and_its_part_given_to_another(tmp_path):
     [note] = [one for one in done.notes if "lost" in one]
     assert "silent for" in note
     assert f"its part of {PART} requests is given out again" in note
+    assert sum(state.state == "lost" for state in done.states) == 1
+
+
+@pytest.mark.parametrize("when", [pytest.param("stop", marks=pytest.mark.slow), "init"])
+def test_a_worker_that_hangs_before_its_first_word_is_ended(tmp_path, monkeypatch, when):
+    monkeypatch.setattr(pace, "AT_START", 5.0)
+    done = Work(tmp_path, Faults(at_start=when), 4 * PART, silence=5.0)
+    assert done.failures() == {}
+    [note] = [one for one in done.notes if "lost" in one]
+    assert "silent for" in note
     assert sum(state.state == "lost" for state in done.states) == 1
 
 
