@@ -12,6 +12,9 @@ NAMES = re.compile(
 )
 """Of configurations' fields that hold such a length; checked against all causal models of transformers 5.23."""
 NOT_LENGTHS = re.compile(r"expert|moe|router|group")
+WITH_NEIGHBOURS = re.compile(r"chunk_length")
+"""Chunks whose tokens see the chunk before theirs, too (Reformer's): what is cut off shows behind three of them."""
+CHUNKS = 3
 BLOCKS = (("index_topk_blocks", "index_block_size"),)
 """Fields whose product is the length."""
 WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len")
@@ -51,13 +54,12 @@ def trial_lengths(config: Mapping[str, Any]) -> tuple[int, ...]:
 def lengths_beyond(config: Mapping[str, Any]) -> list[int]:
     """A length beyond each limit that is short, as far as there are positions."""
     window = next((config[name] for name in WINDOWS if isinstance(config.get(name), int)), LONGEST + BEYOND)
-    return sorted(
-        {
-            value + BEYOND
-            for value in limits_of(config).values()
-            if value <= LONGEST and value + BEYOND <= window
-        }
-    )
+    passed = {
+        value * (CHUNKS if WITH_NEIGHBOURS.search(name) else 1) + BEYOND
+        for name, value in limits_of(config).items()
+        if value <= LONGEST
+    }
+    return sorted(length for length in passed if length <= window)
 
 
 def _fields(config: Any) -> Iterator[tuple[str, int]]:

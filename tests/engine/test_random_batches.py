@@ -5,9 +5,11 @@ from functools import cache
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import ReformerConfig, ReformerModelWithLMHead
 
 from evalsuite.engine.forward import plain_logits
 from evalsuite.engine.generate import decode_step, keep_rows, prefill
+from evalsuite.engine.limits import BEYOND, lengths_beyond
 from evalsuite.engine.loading import LoadedModel
 from evalsuite.engine.score import batch_logits
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
@@ -24,6 +26,11 @@ MODELS = {
     "sinks and window": DECODERS["gpt_oss, sinks and window"],
     "windows": DECODERS["gemma3, window"],
 }
+REFORMER = {
+    "is_decoder": True, "vocab_size": VOCABULARY, "hidden_size": 32, "num_attention_heads": 4, "attention_head_size": 8, "axial_pos_embds": False, "feed_forward_size": 64, "num_buckets": 4,
+    "attn_layers": ["local", "lsh"], "local_attn_chunk_length": 16, "lsh_attn_chunk_length": 16, "hash_seed": 0,
+    "num_hidden_layers": 2, "max_position_embeddings": 128, "initializer_range": 0.3,
+}  # fmt: skip
 ROWS = st.lists(st.lists(st.integers(0, VOCABULARY - 1), min_size=4, max_size=24), min_size=2, max_size=4)
 NEW = 3
 """Last tokens of each row that are scored, or fed one by one to its text."""
@@ -69,3 +76,12 @@ def test_texts_of_a_left_padded_batch_grow_as_each_row_alone_also_once_some_have
         # The rows that are dropped have ended after this token.
         keep_rows(state, kept)
         state.logits, left = state.logits[kept], [left[row] for row in kept]
+
+
+def test_chunks_that_see_their_neighbours_are_tried_beyond_three_of_them():
+    torch.manual_seed(0)
+    ready = loaded(ReformerModelWithLMHead(ReformerConfig(**REFORMER)))
+    assert lengths_beyond(ready.model.config.to_dict()) == [3 * 16 + BEYOND]
+    form = fitting_scores(ready, "")
+    assert form.name == "single rows"
+    assert "a trial differed from single sequences" in form.reasons[-1]

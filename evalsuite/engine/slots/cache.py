@@ -79,8 +79,10 @@ class Pass:
     """What attention has worked out for this pass; the same for all layers of a kind."""
 
 
-class SlotLayer:
+class SlotLayer(StandIn):
     """One layer's tensors: keys and values (slots, heads, room, width), states (slots, ...)."""
+
+    stands_for: ClassVar[str] = "cache's layer"
 
     def __init__(self, like: Any, slots: int) -> None:
         """Take shapes, types and device from a layer of transformers' cache that has been used."""
