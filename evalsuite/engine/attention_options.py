@@ -25,6 +25,9 @@ HARMLESS = frozenset(
 """Options that change nothing in the result; models pass on what they were called with (transformers 5.17 to 5.23)."""
 
 
+NO_INTERFACE = "its code does not use transformers' attention interface"
+
+
 class UnknownOptionError(ValueError):
     """An attention layer asked for something that the function does not know; the text says what, in a few words."""
 
@@ -49,12 +52,17 @@ def refuse_unknown(mask: Any, options: Mapping[str, Any]) -> None:
         raise UnknownOptionError(f"its attention is given {name}, which is not known here")
 
 
+def uses_interface(model: Any) -> bool:
+    """Whether some of the model's code chooses its attention function by name, as transformers' interface lets it."""
+    modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
+    return any(hasattr(module, "ALL_ATTENTION_FUNCTIONS") for module in modules)
+
+
 @contextlib.contextmanager
 def attention_named(model: Any, name: str) -> Iterator[None]:
     """Within this context the attention layers of a transformers `model` call the function registered as `name`."""
     usual = model.config._attn_implementation
-    modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
-    choosing = any(hasattr(module, "ALL_ATTENTION_FUNCTIONS") for module in modules)
+    choosing = uses_interface(model)
     if choosing:
         model.set_attn_implementation(name)
     try:

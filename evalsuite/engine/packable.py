@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.engine.attention_options import NO_INTERFACE
 from evalsuite.engine.limits import lengths_beyond
 from evalsuite.engine.modeling_code import modeling_code
 from evalsuite.engine.plain_tokens import plain_tokens
@@ -51,7 +52,7 @@ def why_not(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str
     code = modeling_code(config)
     walks = any(f"def {name}(" in code for name in RECURRENCES)
     if "ALL_ATTENTION_FUNCTIONS" not in code and not walks:
-        return "its code does not use transformers' attention interface"
+        return NO_INTERFACE
     if STATES_CODE in code and not walks:
         return "its recurrent layers read the row from left to right"
     if INPUTS_CODE in code and f"def {CONV}(" not in code:

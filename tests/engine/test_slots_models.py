@@ -135,6 +135,14 @@ def test_a_model_with_a_position_scheme_of_its_own_does_not_fit_and_says_why():
     assert reason == "its code asks its cache for get_mask_sizes, which is not understood here"
 
 
+def test_attention_that_slots_cannot_replace_is_named_where_it_stops():
+    fitting, reason = fit_for_slots(loaded(decoder("Falcon", num_kv_heads=2, new_decoder_architecture=True)))
+    assert fitting is None
+    assert reason.startswith(
+        "its code does not use transformers' attention interface (a trial ended in an error, "
+    )
+
+
 def test_a_cache_that_is_wrong_is_noticed(monkeypatch):
     ready = loaded(tiny_llama())
     assert largest_difference(SlotModel.of(ready)) < 1e-5

@@ -2,6 +2,7 @@
 
 import torch
 
+from evalsuite.engine.attention_options import NO_INTERFACE, UnknownOptionError, uses_interface
 from evalsuite.engine.attention_probe import why_its_attention_is_unknown
 from evalsuite.engine.forward import plain_logits
 from evalsuite.engine.limits import lengths_beyond
@@ -13,6 +14,7 @@ from evalsuite.engine.scaled_up import scaled_difference
 from evalsuite.engine.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.slots.forward import SlotModel, Slots
 from evalsuite.engine.stand_in import why_it_stopped
+from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 
 PREFIX, OWN = 8, (7, 4)
@@ -36,7 +38,8 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        return None, why_it_stopped(error)
+        known = isinstance(error, UnknownOptionError | ModelError) or uses_interface(loaded.model)
+        return None, why_it_stopped(error) if known else f"{NO_INTERFACE} ({why_it_stopped(error)})"
     allowed = allowed_difference(loaded.model.dtype)
     if difference > allowed:
         return None, f"with slots its logits are off by {difference:.2g} of their spread"
