@@ -189,6 +189,7 @@ def _question(
     """The row as a question that has its answer: splits with hidden labels would score as all wrong."""
     with _readable(task, where):
         question = in_order(task.question(row), order, place)
+        _require_texts(question)
         match question:
             case (
                 MultipleChoice(choices=choices, answer=answer) | ClozePair(beginnings=choices, answer=answer)
@@ -205,6 +206,23 @@ def _question(
             "cannot be evaluated."
         )
     return question
+
+
+def _require_texts(question: Question) -> None:
+    """Raises TypeError where a question holds another value than text: a null among its choices, a number as its stem."""
+    texts: tuple[object, ...]
+    match question:
+        case MultipleChoice():
+            texts = (question.stem, *question.choices)
+        case ClozePair():
+            texts = (*question.beginnings, question.ending)
+        case OpenAnswer():
+            texts = (question.stem, *question.answers, question.solution)
+        case CodeProblem():
+            texts = (question.stem, question.solution, question.entry_point, *question.tests.values())
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r:.60} stands where a text belongs")
 
 
 @contextmanager

@@ -122,7 +122,10 @@ def _stand_in(
 def _checked(ref: DatasetRef, split: str, found: Found, allow_drift: bool) -> Rows:
     if not found.rows:
         raise DataError(f"Split '{split}' of {ref} is empty in {found.source}; look at that source.")
-    digest = fingerprint(found.rows)
+    try:
+        digest = fingerprint(found.rows)
+    except DataError as error:
+        raise DataError(f"Split '{split}' of {ref} from {found.source} cannot be used. {error}") from None
     drift = _drift(ref.splits.get(split), len(found.rows), digest)
     notes = found.notes
     if drift:

@@ -92,6 +92,8 @@ def _arrow(path: Path, columns: Sequence[str]) -> PlainRows:
         source.seek(0)
         table = (ipc.open_file(source) if is_file else ipc.open_stream(source)).read_all()
         require_columns(columns, table.column_names, path)
+        table = table.select(list(columns))
+        table.validate(full=True)  # Arrow's memory is taken as it is: a wrong offset would end the process.
         return plain_rows(table, columns)
 
 

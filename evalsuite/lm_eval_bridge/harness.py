@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evalsuite.data.refs import DatasetRef
 from evalsuite.data.subset import Subset
 from evalsuite.errors import UserError
-from evalsuite.lm_eval_bridge.definition import Definition, GroupRule, find
+from evalsuite.lm_eval_bridge.definition import Definition, GroupRule, cannot, find
 from evalsuite.lm_eval_bridge.index import Entry, names
 from evalsuite.lm_eval_bridge.protocol import RECIPE, group_spec, task_spec
 from evalsuite.registry import Selected
@@ -58,7 +58,13 @@ class Harness:
             UserError: the definition cannot be read, or not be asked in this form or with so many shots.
         """
         for part, members, rule in find(name, self.names):
-            yield _selected(part, members, rule, form, shots)
+            try:
+                selected = _selected(part, members, rule, form, shots)
+            except UserError:
+                raise
+            except Exception as error:  # Boundary: the values of a YAML file may be of any kind.
+                raise cannot("be understood", part, error) from error
+            yield selected
 
 
 def _selected(
