@@ -18,8 +18,23 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def evalsuite(tmp_path) -> Run:
-    """Runs `evalsuite ARGUMENTS...` in an empty folder."""
+def evalsuite(cli, tmp_path, monkeypatch) -> Run:
+    """Runs `evalsuite ARGUMENTS...` in an empty folder; in this process, which has imported what commands need."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            done = cli(*arguments)
+        return subprocess.CompletedProcess(["evalsuite", *arguments], *done)
+
+    return run
+
+
+@pytest.fixture
+def fresh_evalsuite(tmp_path) -> Run:
+    """The same in a process of its own, for what depends on that: imports, environment of the interpreter."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -43,8 +43,8 @@ def test_malformed_input_is_one_sentence_and_exit_code_3(evalsuite, run, tmp_pat
         assert done.stderr.count("\n") == 1
 
 
-def test_cards_are_listed_without_heavy_imports(evalsuite):
-    done = evalsuite("list", "cards", "--json", PYTHONPROFILEIMPORTTIME="1")
+def test_cards_are_listed_without_heavy_imports(fresh_evalsuite):
+    done = fresh_evalsuite("list", "cards", "--json", PYTHONPROFILEIMPORTTIME="1")
     rows = {row["card"]: row for row in json.loads(done.stdout)}
     assert rows["nemotron-h-56b"]["models"] == ["nvidia/Nemotron-H-56B-Base-8K"]
     assert sum(row["numbers"] for row in rows.values()) >= 527

@@ -6,8 +6,8 @@ HEAVY = {"torch", "transformers", "datasets", "pandas", "pyarrow", "numpy", "sci
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "tasks"], ["list", "models"]])
-def test_it_starts_without_importing_anything_heavy(evalsuite, arguments):
-    done = evalsuite(*arguments, PYTHONPROFILEIMPORTTIME="1")
+def test_it_starts_without_importing_anything_heavy(fresh_evalsuite, arguments):
+    done = fresh_evalsuite(*arguments, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "evalsuite.cli.app" in imported

@@ -35,8 +35,8 @@ def test_scores_noise_and_verdicts_are_shown_and_plotted(evalsuite, runs, tmp_pa
     assert (tmp_path / "trend.svg").read_text("utf-8").startswith("<?xml")
 
 
-def test_json_is_the_document_and_needs_no_matplotlib(evalsuite, runs):
-    done = evalsuite("trend", *runs, "--json", "--steps", "10,20,30,40,50", PYTHONPROFILEIMPORTTIME="1")
+def test_json_is_the_document_and_needs_no_matplotlib(fresh_evalsuite, runs):
+    done = fresh_evalsuite("trend", *runs, "--json", "--steps", "10,20,30,40,50", PYTHONPROFILEIMPORTTIME="1")
     found = json.loads(done.stdout)
     assert [one["step"] for one in found["checkpoints"]] == [10, 20, 30, 40, 50]
     assert found["tasks"][0]["verdict"] == "yes"
