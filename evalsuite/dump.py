@@ -35,12 +35,13 @@ def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
 def hash_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
     """One row per document: SHA-256 of its texts, in the columns of the golden files."""
     return [
-        _hash_row(prepared, document, prompt)
+        hash_row(prepared, document, prompt)
         for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
     ]
 
 
-def _hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict[str, Any]:
+def hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict[str, Any]:
+    """The row of one document."""
     generates = prompt.generation is not None
     hashed = [_arguments(prepared, document)] if generates else list(prompt.continuations)
     return {

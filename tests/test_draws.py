@@ -8,6 +8,7 @@ from functools import cache
 from random import Random
 
 import pytest
+from draws import draws
 from golden import SHARED, needs_shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def test_there_are_shots_to_speak_of(address):
 
 
 @pytest.mark.parametrize("address", WAYS)
-@settings(max_examples=4, deadline=None)
+@draws(2)
 @given(data=st.data())
 def test_a_limit_changes_no_draw(address, data):
     count = len(whole(address).documents)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from golden import GOLDEN, SHARED, needs_golden
 
-from evalsuite.dump import hash_rows
+from evalsuite.dump import hash_row
 from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.registry import Registry
 
@@ -86,11 +86,15 @@ def case(request) -> Case:
     split = "validation" if "_validation@" in request.param else None
     prepared = prepare(selected, data_dir=SHARED, split=split)
     golden = pq.read_table(GOLDEN / "prompts" / f"{request.param}.parquet").to_pylist()
-    ours = {}
-    for document, row in zip(prepared.documents, hash_rows(prepared), strict=True):
-        subtask = MEMBERS.get(request.param, row["subtask"]).format(document.member)
-        ours[subtask, row["doc"]] = row | {"subtask": subtask}
-    public = [ours[row["subtask"], row["doc"]] for row in golden]  # by member task; MMLU-Pro's split is mixed
+    places = {}  # by member task; MMLU-Pro's split is mixed
+    for place, document in enumerate(prepared.documents):
+        subtask = MEMBERS.get(request.param, document.subtask).format(document.member)
+        places[subtask, document.subtask_index] = place
+    public = []
+    for row in golden:
+        place = places[row["subtask"], row["doc"]]
+        found = hash_row(prepared, prepared.documents[place], prepared.prompts[place])
+        public.append(found | {"subtask": row["subtask"]})
     return Case(request.param, prepared, public, golden)
 
 

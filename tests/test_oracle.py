@@ -3,7 +3,7 @@ on known documents scores exactly the rest."""
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,21 +168,25 @@ def value_of(prepared: PreparedTask, place: int, errs: bool) -> float:
     return per_byte * len(ending.encode()) / len(counted.encode())
 
 
-ALIKE = re.compile(
-    r"lm_eval/(tydiqa_goldp_.*|mgsm_native_cot|minerva_math500|hendrycks_math|gsm8k_cot_self_consistency)|.*/gold"
-)
-"""Specs that take the same way as another one, left to the slow suite."""
+def way(form: str) -> tuple:
+    """How the spec's texts are asked for and become its headline; programs take one way for all recipes."""
+    spec = selected_for(form).spec
+    of = spec.plugin if spec.format == "code" else spec.recipe
+    form = (of, spec.format, spec.scorer, spec.metrics[0], spec.aggregation)
+    return (*form, spec.unconditional is None, spec.overlong, spec.lengths, spec.code and spec.code.tests)
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(
-            form, marks=[pytest.mark.slow] if ALIKE.fullmatch(form) and "arc_easy" not in form else []
-        )
-        for form in FORMS
-    ],
-)
+def cases() -> Iterator[object]:
+    """Every form; the everyday suite takes the first of each way, the slow one the others."""
+    ways: set[tuple] = set()
+    for form in FORMS:
+        at_hand = selected_for(form).spec.plugin not in NOT_AT_HAND
+        first = at_hand and way(form) not in ways
+        ways |= {way(form)} if at_hand else set()
+        yield pytest.param(form, marks=[] if first else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("form", cases())
 def test_right_answers_score_one_and_known_errors_exactly_the_rest(form, tmp_path, monkeypatch):
     selected = selected_for(form)
     if selected.spec.plugin in NOT_AT_HAND:

@@ -8,6 +8,7 @@ found by the hub's usual names.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +71,22 @@ def _declared_configs(readme: Path) -> dict[str, _Config]:
     try:
         text = readme.read_text("utf-8") if readme.is_file() else ""
         header = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
-        declared = load_yaml(header[1]) if header else None
-        return {
-            _name(config["config_name"]): _Config(
-                _patterns(config.get("data_files", [])), _path(config.get("data_dir") or "")
-            )
-            for config in (declared or {}).get("configs") or ()
-        }
+        return _configs_of(header[1]) if header else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise DataError(f"The YAML header of {readme} cannot be understood ({reason}); mend it.") from error
+
+
+@lru_cache(maxsize=16)
+def _configs_of(header: str) -> dict[str, _Config]:
+    """The configurations in the header's YAML, read once: MMLU's is long, and each of its 57 subjects asks for it."""
+    declared = load_yaml(header)
+    return {
+        _name(config["config_name"]): _Config(
+            _patterns(config.get("data_files", [])), _path(config.get("data_dir") or "")
+        )
+        for config in (declared or {}).get("configs") or ()
+    }
 
 
 def _patterns(data_files: Any) -> dict[str, list[str]]:

@@ -30,14 +30,14 @@ def test_control_c_ends_with_a_sentence_and_the_same_command_continues(cli, benc
     """The interrupt comes while the engine works."""
     slow = PLUGIN.replace("max_tokens=6", "max_tokens=80").replace('stop=("\\n",), ', "")
     bench.plugin.write_text(slow, "utf-8")
-    write_data(bench.data, 400)
+    write_data(bench.data, 200)
     running = process(*arguments(bench, model))
     for line in running.stderr:
         if line == "evalsuite: scoring ...\n":
             break
     while not (bench.out / "responses.sqlite-wal").exists():
         time.sleep(0.01)
-    time.sleep(0.5)
+    time.sleep(0.2)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
     assert running.returncode == 130

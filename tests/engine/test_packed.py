@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from draws import draws
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.engine import packed
@@ -65,7 +66,7 @@ def assert_as_alone(model, requests, answers: dict[ScoreRequest, Score]) -> None
         assert score.log_probs == pytest.approx(expected, abs=OF_SCALE * scale)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws(5)
 @given(
     requests=trees_of_requests(),
     budget=st.sampled_from([10, 40, 10_000]),

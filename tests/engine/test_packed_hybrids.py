@@ -4,7 +4,8 @@ import threading
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from draws import draws
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers.models.nemotron_h import modeling_nemotron_h
 
@@ -35,7 +36,7 @@ def model(request) -> torch.nn.Module:
     return HYBRIDS[request.param]()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws(4)
 @given(
     requests=trees_of_requests(),
     budget=st.sampled_from([10, 40, 10_000]),

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from draws import draws
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.engine.generate_row import Rows
@@ -15,7 +16,7 @@ from evalsuite.engine.slots.room import SlotRoom
 
 from .recording import RunAgain, graphing
 from .test_generate import Bytes, greedy
-from .test_slots import QUESTIONS, SHOTS, Full, sampled
+from .test_slots import QUESTIONS, SHOTS, Full, each_once, sampled
 from .test_slots_guesses import repeating_llama
 from .test_slots_models import patched_nemotron_h
 from .tiny import loaded, tiny_gpt2, tiny_hybrids, tiny_llama
@@ -60,7 +61,7 @@ def test_sizes_of_steps_are_two_for_each_power_of_two_and_then_every_eighth():
 def test_texts_are_the_same_while_rows_come_and_go_and_prefixes_change(ready):
     window = 64 if ready.model.config.model_type == "gpt2" else 1000
     requests = [
-        *(greedy((*SHOTS[:9], *question), 12 + 3 * at) for at, question in enumerate(QUESTIONS * 2)),
+        *(greedy((*SHOTS[:9], *question), 12 + 3 * at) for at, question in enumerate(QUESTIONS)),
         *(greedy((*OTHER_SHOTS[:9], *question, 8), 9 + at) for at, question in enumerate(QUESTIONS)),
         *(sampled((*SHOTS[:9], 7), n, count=9 + n) for n in range(5)),
     ]
@@ -78,7 +79,7 @@ schedules = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=12, deadline=None)
+@draws(5)
 @given(schedule=schedules, slots=st.integers(1, 9), wanted=st.integers(0, 3), kept=st.integers(1, 3))
 @pytest.mark.parametrize("name", ["llama", "nemotron_h"])
 def test_texts_are_the_same_for_any_schedule(name, schedule, slots, wanted, kept):
@@ -111,9 +112,12 @@ def test_texts_are_the_same_while_the_room_grows_and_less_is_read_than_reserved(
     assert use.replayed > 300
 
 
-@pytest.mark.parametrize("tiny", [tiny_llama, repeating_llama, tiny_gpt2])
-@pytest.mark.parametrize(("slots", "steps"), [(1, 1), (3, 4), (5, 1)])
-def test_guesses_are_checked_by_replays_too(tiny, slots, steps):
+@pytest.mark.parametrize(
+    ("tiny", "slots_and_steps"),
+    each_once([tiny_llama, repeating_llama, tiny_gpt2], [(1, 1), (3, 4), (5, 1)]),
+)
+def test_guesses_are_checked_by_replays_too(tiny, slots_and_steps):
+    slots, steps = slots_and_steps
     ready, use, room = loaded(tiny()), graphing(), SlotRoom(slots, 64)
     requests = [greedy((*SHOTS[:9], *question), 40 + at) for at, question in enumerate(QUESTIONS)]
     requests += [sampled((*SHOTS[:9], 7), n, count=6 + n) for n in range(3)]

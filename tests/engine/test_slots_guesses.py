@@ -15,7 +15,7 @@ from evalsuite.engine.slots.room import SlotRoom
 from evalsuite.types import GenerateRequest
 
 from .test_generate import Bytes, greedy
-from .test_slots import QUESTIONS, SHOTS, fed_to, sampled
+from .test_slots import QUESTIONS, SHOTS, each_once, fed_to, sampled
 from .tiny import greedy_alone, loaded, tiny_gpt2, tiny_llama, tiny_nemotron_h
 
 
@@ -87,8 +87,12 @@ def answers_of_loaded(ready, requests, room, checked, window):
     return dict(one for done in blocks for one in done.answers), sum(done.tokens for done in blocks)
 
 
-@pytest.mark.parametrize("tiny", [tiny_llama, repeating_llama, tiny_gpt2])
-@pytest.mark.parametrize("room", [SlotRoom(1, 64), SlotRoom(3, 64), SlotRoom(64, 1000)])
+@pytest.mark.parametrize(
+    ("tiny", "room"),
+    each_once(
+        [tiny_llama, repeating_llama, tiny_gpt2], [SlotRoom(1, 64), SlotRoom(3, 64), SlotRoom(64, 1000)]
+    ),
+)
 def test_texts_and_counts_do_not_depend_on_guessing(tiny, room):
     model, window = tiny(), 64
     free = [greedy(SHOTS[:20] + question, 60) for question in QUESTIONS]

@@ -13,10 +13,10 @@ FORGERY = f"import os\nd = {FORGED!r}\nos.write(3, len(d).to_bytes(8, 'little') 
 """What would forge a verdict if the tests' process ran it."""
 
 
-def _is(name: str, what: str, outcomes: tuple[Outcome, ...] = _WRONG, tests: str = "") -> Hostile:
+def _is(name: str, what: str, outcomes: tuple[Outcome, ...] = _WRONG, tests: str = "", **options) -> Hostile:
     """The function under test is something of the library."""
     tests = tests or "assert attempt('1 + 1') == 'succeeded'"
-    return Hostile(name, f"#\n{what}\n", outcomes, tests=tests, only_compare=True)
+    return Hostile(name, f"#\n{what}\n", outcomes, tests=tests, only_compare=True, **options)
 
 
 def _lie(answer: str) -> str:
@@ -52,7 +52,7 @@ NAMES = [
     _is("raises a signal", "from signal import raise_signal as attempt", tests="assert attempt(9)"),
     _is("is the garbage collector", "import gc\nattempt = gc.get_objects"),
     _is("is an importer", "from importlib import import_module as attempt", tests="assert attempt('antigravity') == 3"),
-    _is("is a lock without end", "import threading\nattempt = threading.Event().wait", (_TIMEOUT,), "attempt()"),
+    _is("is a lock without end", "import threading\nattempt = threading.Event().wait", (_TIMEOUT,), "attempt()", cpu_seconds=0.2),
     _is("says it is exec", "def attempt(*_): return 'x'\nattempt.__module__, attempt.__name__ = 'builtins', 'exec'"),
     _is("says it is a module", "class attempt:\n    __name__ = 'os'\n    __spec__ = __file__ = 'os.py'"),
     _is("says it is a dotted module", "import types\nattempt = types.ModuleType('os.path')"),

@@ -40,7 +40,7 @@ def judged(pairs: list[tuple[str, str]], limit: float) -> Counter:
 
 
 def test_a_few_of_each_kind_end_in_time():
-    judged(answers(11, seed=5, megabytes=1), limit=3.0)
+    judged(answers(11, seed=5, megabytes=1), limit=1.5)
 
 
 @pytest.mark.slow

@@ -153,26 +153,27 @@ def test_results_that_cannot_leave_their_process_are_judged_within_it_and_counte
     assert "2 of 2 runs had their tests in the program's own process (mode token)." in notes
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "    import sys; sys.exit(0)\n",
-        "    import os; os._exit(0)\n",
-        "    return type('Equal', (int,), {'__eq__': lambda self, other: True})()\n",
-        "    raise SystemExit\n",
-        "\0",
-        "(" * 100_000,
-        "    return '\ud800'\n",
-        "x" * 1_000_000,
-        "",
-    ],
-    ids=["exit", "_exit", "equal to all", "SystemExit", "null", "nesting", "surrogate", "a megabyte", "nothing"],
-)  # fmt: skip
+NO_ANSWER = {
+    "exit": "    import sys; sys.exit(0)\n",
+    "_exit": "    import os; os._exit(0)\n",
+    "equal to all": "    return type('Equal', (int,), {'__eq__': lambda self, other: True})()\n",
+    "SystemExit": "    raise SystemExit\n",
+    "null": "\0",
+    "nesting": "(" * 100_000,
+    "surrogate": "    return '\ud800'\n",
+    "a megabyte": "x" * 1_000_000,
+    "nothing": "",
+}
+
+
 @pytest.mark.parametrize("sanitize", ["no", "nvidia"])
-def test_a_program_that_does_not_answer_is_wrong_and_nothing_else(text, sanitize):
-    (strange, plain), _ = judged(text, RIGHT, spec=spec(sanitize=sanitize))
-    assert (strange.status, strange.metrics) == ("scored", {"pass@1": 0.0})
-    assert plain.metrics == {"pass@1": 1.0}
+def test_a_program_that_does_not_answer_is_wrong_and_nothing_else(sanitize):
+    texts = [text for strange in NO_ANSWER.values() for text in (strange, RIGHT)]
+    samples, _ = judged(*texts, spec=spec(sanitize=sanitize))
+    assert {one.status for one in samples} == {"scored"}
+    for name, strange, plain in zip(NO_ANSWER, samples[::2], samples[1::2], strict=True):
+        assert (name, strange.metrics) == (name, {"pass@1": 0.0})
+        assert (name, plain.metrics) == (name, {"pass@1": 1.0})
 
 
 def test_tests_that_a_problem_does_not_have_are_a_sentence_and_no_verdict():

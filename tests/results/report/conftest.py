@@ -79,7 +79,7 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _driver(tmp_path_factory) -> Iterator[object]:
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra `test`)")
     if CHROMIUM is None or DRIVER is None:

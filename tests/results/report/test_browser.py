@@ -229,6 +229,7 @@ def test_every_control_has_a_name(page, two):
     assert unnamed == []
 
 
+@pytest.mark.slow
 def test_thirty_thousand_samples_open_and_filter_quickly(page, tmp_path, shots):
     run = write(tmp_path / "large", {"quiz": quiz(30_000)})
     [path] = report(run, html=tmp_path / "large.html")
