@@ -60,12 +60,9 @@ def differing(golden: list[dict], found: list, wanted: list) -> list:
     return [(row["row"], row["tag"], here, there) for row, here, there in pairs if here != there]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(4, id="a quarter"), pytest.param(1, id="all", marks=pytest.mark.slow)],
-)
-def math(request) -> list[dict]:
-    return rows("math.jsonl")[:: request.param]
+@pytest.fixture(scope="module")
+def math() -> list[dict]:
+    return rows("math.jsonl")
 
 
 def test_math_as_on_the_nemotron_h_cards(math):
