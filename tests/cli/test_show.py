@@ -70,7 +70,7 @@ def test_another_split_may_be_shown_and_no_row_answers_itself(shown):
 
 
 def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
-    document = json.loads(shown("show", "tiny_quiz:cloze@1", "--model", model, "--json"))
+    document = json.loads(shown("show", "tiny_quiz:cloze@1", "--doc", 2, "--model", model, "--json"))
     assert len(document["tokens"]) == 2
     for request, continuation in zip(document["tokens"], document["continuations"], strict=True):
         assert "".join(request["context"] + request["continuation"]) == document["contexts"][0] + continuation
