@@ -199,15 +199,8 @@ def undecided(log: evalsuite.RunLog) -> dict:
     return {task.name: task.model_dump(exclude={"tokens", "seconds"}) for task in log.tasks}
 
 
-@pytest.mark.parametrize(
-    ("kind", "kills"),
-    [
-        (Forked, 4),
-        pytest.param(Forked, 10, marks=pytest.mark.slow),
-        pytest.param(Fresh, 10, marks=pytest.mark.slow),
-    ],
-)
-def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path, slow_model, kind, kills):
+@pytest.mark.parametrize("kind", [Forked, pytest.param(Fresh, marks=pytest.mark.slow)])
+def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_model, kind):
     """`kill -9`, each time resumed by the same command: equal to the last bit, nothing computed twice."""
     plugin = PLUGIN.replace("max_tokens=6", "max_tokens=24").replace('stop=("\\n",), ', "")
     bench = Bench.make(tmp_path, documents=DOCUMENTS_WHEN_KILLED, plugin=plugin)
@@ -221,11 +214,9 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path, slo
     out, draw = tmp_path / "killed", random.Random(0)
     everything = len(stored(tmp_path / "whole"))
     scores = everything - DOCUMENTS_WHEN_KILLED
-    generating = kills // 3  # of the kills; at the others continuations are scored
-    for left in reversed(range(kills)):
-        enough = len(stored(out)) + draw.randrange(scores // (kills + 2))
-        if left < generating:
-            enough = scores + 10 * (generating - 1 - left)
+    for number in range(10):
+        # Seven times while continuations are scored, three times while texts are generated.
+        enough = len(stored(out)) + draw.randrange(scores // 12) if number < 7 else scores + 10 * (number - 7)
         pid = runs.start([*fixed, "--out", str(out)])
         wait_until(lambda enough=enough: len(stored(out)) >= enough, runs)
         time.sleep(draw.uniform(0, 0.2))
@@ -248,10 +239,10 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path, slo
     assert stored(out) == stored(tmp_path / "whole")
     for table in (tmp_path / "whole" / "samples").iterdir():
         assert pq.read_table(out / "samples" / table.name).equals(pq.read_table(table))
-    only_the_batch_in_flight_is_computed_twice(whole, runs.computed()[len(whole) :], kills)
+    only_the_batch_in_flight_is_computed_twice(whole, runs.computed()[len(whole) :])
 
 
-def only_the_batch_in_flight_is_computed_twice(whole: list[dict], killed: list[dict], kills: int) -> None:
+def only_the_batch_in_flight_is_computed_twice(whole: list[dict], killed: list[dict]) -> None:
     """A block that another one followed in its session was stored, and no later session computed it again."""
     for kind in ("score", "generate"):
         once = [key for block in whole if block["kind"] == kind for key in block["keys"]]
@@ -268,7 +259,7 @@ def only_the_batch_in_flight_is_computed_twice(whole: list[dict], killed: list[d
             )
         for block in session[:-1]:
             seen[block["kind"]].update(block["keys"])
-    assert len(sessions) > kills / 2, "most sessions got far enough to compute something"
+    assert len(sessions) > 5, "most sessions got far enough to compute something"
 
 
 @pytest.mark.parametrize("damage", ["samples lost", "samples cut", "table lost"])
