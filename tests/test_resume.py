@@ -40,6 +40,27 @@ def test_a_finished_run_asks_nothing(bench):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.parametrize("left", ["", "-wal"])
+def test_a_finished_run_whose_store_was_deleted_keeps_its_scores(bench, left):
+    first = bench.execute(oracle([bench.prepared("quiz")]), "quiz")
+    (bench.out / "responses.sqlite").unlink()
+    if left:
+        (bench.out / f"responses.sqlite{left}").write_bytes(b"of the store that is gone")
+    engine = ScriptedEngine()
+    assert bench.execute(engine, "quiz") == first
+    assert engine.asked == []
+
+
+def test_without_its_store_a_run_that_has_changed_is_computed_anew(bench):
+    bench.execute(oracle([bench.prepared("quiz")]), "quiz")
+    (bench.out / "responses.sqlite").unlink()
+    (bench.out / "table.md").unlink()
+    engine = oracle([bench.prepared("quiz")], wrong={0})
+    log = bench.execute(engine, "quiz")
+    assert len(engine.asked) == 3 * DOCUMENTS
+    assert log.task("quiz").metrics["acc"].value == (DOCUMENTS - 1) / DOCUMENTS
+
+
 def test_another_model_in_the_same_folder_is_asked_everything_anew(bench):
     bench.execute(oracle([bench.prepared("quiz")], range(99)), "quiz")
     other = oracle([bench.prepared("quiz")])

@@ -1,6 +1,7 @@
 """Which definition a name means, and what is refused in one sentence."""
 
 import pytest
+from data.tiny_mirror import TinyMirror
 from golden import SHARED, needs_package, needs_shared
 from typer.testing import CliRunner
 
@@ -11,12 +12,27 @@ from evalsuite.errors import DataError, UnknownName, UserError
 from evalsuite.prepare import prepare
 from evalsuite.registry import Registry
 from evalsuite.rescoring import rescore
+from evalsuite.results.aggregate import token_counts
 from evalsuite.results.runlog import RunSpec
+from evalsuite.results.tables import token_remarks
 from evalsuite.runner import Setting, execute
 
 from .conftest import run
 
 pytestmark = needs_package("lm-eval")
+
+ONLY_TEST = """
+task: only_test
+dataset_path: me/only_test
+output_type: multiple_choice
+test_split: test
+doc_to_text: "{{q}}"
+doc_to_target: gold
+doc_to_choice: choices
+num_fewshot: 2
+metric_list:
+  - metric: acc
+"""
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +161,21 @@ def test_the_verbs_without_a_model_know_these_tasks(local, tmp_path):
     said("requests", "--tasks", "lm_eval/local_texts", *included, "--out", str(tmp_path))
     assert (tmp_path / "lm_eval.local_texts.parquet").exists()
     assert "lm_eval/wikitext " in said("list", "lm-eval")
+
+
+def test_a_document_among_its_own_shots_is_counted_and_said(tmp_path):
+    rows = [{"q": f"Q{n}", "choices": [f"A{n}", f"B{n}"], "gold": 0} for n in range(3)]
+    TinyMirror(tmp_path / "data").add("me/only_test", "test", rows)
+    definition = tmp_path / "only_test.yaml"
+    definition.write_text(ONLY_TEST)
+    [selected] = Registry.load([definition]).select(["lm_eval/only_test"])
+    prepared = prepare(selected, data_dir=tmp_path / "data")
+    shown = [
+        document.row["q"]
+        for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
+        if f"{document.row['q']} A" in prompt.contexts[0]
+    ]
+    assert shown  # lm-eval compares the names of splits, and this definition names none for shots
+    counts = token_counts(prepared, [])
+    assert counts.among_shots == len(shown)
+    assert any(f"{len(shown)} of 3 documents were shown themselves" in said for said in token_remarks(counts))
