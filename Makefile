@@ -30,7 +30,7 @@ test-slow: setup
 
 # The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an H100.
 test-kernels: setup
-	$(BIN)/python -m pytest -m slow tests/engine/kernels
+	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
 
 lint: setup
 	$(BIN)/ruff check .
@@ -50,7 +50,7 @@ reference: setup
 
 # docs/recipes.md from the prompt specs.
 docs: setup
-	$(BIN)/python -m evalsuite.catalog docs/recipes.md
+	$(BIN)/python -m evalsuite.registry.catalog docs/recipes.md
 
 # docs/models.md: a tiny model of every architecture, against plain forward passes; half an hour of one core.
 models: setup

@@ -33,8 +33,8 @@ from draws import (
 )
 from scipy.stats import binom, norm
 
-from evalsuite.results.gate import gate_sides
-from evalsuite.results.policy import Policy
+from evalsuite.decisions.gate.gate import gate_sides
+from evalsuite.decisions.gate.policy import Policy
 from evalsuite.results.read import TaskSamples
 from evalsuite.results.runlog import Counts, ModelRecord, RunLog, RunSpec, TaskRecord
 from evalsuite.stats.intervals import mean_estimate, verdicts_tail

@@ -17,12 +17,12 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
 from evalsuite.api import data_folder  # noqa: E402 - the threads are counted at import
-from evalsuite.ask import ask  # noqa: E402
 from evalsuite.checkpoints import resolve  # noqa: E402
 from evalsuite.engine.protocol import Tokenizer  # noqa: E402
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer  # noqa: E402
-from evalsuite.prepare import prepare  # noqa: E402
-from evalsuite.registry import Registry  # noqa: E402
+from evalsuite.registry.registry import Registry  # noqa: E402
+from evalsuite.requests.build import ask  # noqa: E402
+from evalsuite.requests.prepare import prepare  # noqa: E402
 
 
 class Counting:

@@ -1,4 +1,4 @@
-"""Texts with and without guessed tokens (`evalsuite.engine.slots.guesses`), by turns on a CPU.
+"""Texts with and without guessed tokens (`evalsuite.engine.native.slots.prompt_lookup`), by turns on a CPU.
 
     python benchmarks/guesses.py humaneval gsm8k_cot --data DIR [--positions 0 24 40] [--threads 1]
 
@@ -16,12 +16,12 @@ import torch
 from hflm import Asking, by_evalsuite
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
-from evalsuite.ask import ask
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
-from evalsuite.engine.slots import generate
-from evalsuite.engine.slots.forward import Slots
-from evalsuite.engine.slots.guesses import Guesser
+from evalsuite.engine.native.slots import generate
+from evalsuite.engine.native.slots.forward import Slots
+from evalsuite.engine.native.slots.prompt_lookup import Guesser
+from evalsuite.requests.build import ask
 
 COLUMNS = (
     "work",

@@ -20,11 +20,12 @@ import torch
 from transformers import AttentionInterface
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
-from evalsuite.ask import ask
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine, packed
-from evalsuite.engine.slots import forward as slots_forward
-from evalsuite.engine.trees import attention as tree_attention
+from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native import score_packed as packed
+from evalsuite.engine.native.slots import forward as slots_forward
+from evalsuite.engine.native.trees import attention as tree_attention
+from evalsuite.requests.build import ask
 from evalsuite.types import GenerateRequest, ScoreRequest
 
 

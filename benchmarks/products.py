@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from evalsuite.engine.products import lay_out_weights, use_onednn
+from evalsuite.engine.native.cpu.onednn import lay_out_weights, use_onednn
 
 SIZES = ((576, 576), (576, 1536), (1536, 576), (576, 49152))
 """(inputs, outputs) of SmolLM2-135M."""

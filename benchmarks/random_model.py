@@ -85,8 +85,8 @@ class RandomEngine(TransformersEngine):
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        from evalsuite.engine.loading import ready
-        from evalsuite.engine.models import support_for
+        from evalsuite.engine.native.loading.load import ready
+        from evalsuite.engine.native.models import support_for
 
         _ = self.pack_tokens  # by the memory that is free before the weights are there
         torch.manual_seed(0)

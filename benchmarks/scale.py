@@ -20,21 +20,26 @@ from typing import Any, TypeVar
 
 import psutil
 
-from evalsuite.answering import answer
 from evalsuite.api import data_folder
-from evalsuite.ask import ask, generate_requests, score_requests
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine.parts import tokens_of
+from evalsuite.engine.planning.partition import tokens_of
 from evalsuite.engine.protocol import R
-from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
-from evalsuite.engine.replicas.handout import Handout
-from evalsuite.engine.replicas.wire import pack_requests, pack_responses, unpack_requests, unpack_responses
+from evalsuite.engine.replicas.scheduler import Handout
+from evalsuite.engine.replicas.serialize import (
+    pack_requests,
+    pack_responses,
+    unpack_requests,
+    unpack_responses,
+)
+from evalsuite.engine.replicas.supervisor import Wanted
 from evalsuite.engine.replicas.worker import EngineSetup
-from evalsuite.prepare import prepare
 from evalsuite.progress import Silent, WorkerState
-from evalsuite.registry import Registry
-from evalsuite.store import ResponseStore, request_key
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.build import ask, generate_requests, score_requests
+from evalsuite.requests.prepare import prepare
+from evalsuite.runs.answering import answer
+from evalsuite.runs.store import ResponseStore, request_key
 from evalsuite.types import Generated, Request, Response, Score, ScoreRequest
 
 T = TypeVar("T")

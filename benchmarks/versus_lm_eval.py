@@ -21,12 +21,12 @@ from typing import Any
 
 from hflm import Asking, by_evalsuite, by_hflm, counting, difference
 
-from evalsuite.ask import Asked, ask
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
-from evalsuite.engine.work import work_of
-from evalsuite.prepare import PreparedTask, prepare
-from evalsuite.registry import Registry
+from evalsuite.engine.native.work_estimate import work_of
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.build import Asked, ask
+from evalsuite.requests.prepare import PreparedTask, prepare
 from evalsuite.types import GenerateRequest, Request, ScoreRequest
 
 

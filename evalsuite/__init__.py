@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalsuite.api import plan, run
     from evalsuite.data.refs import DatasetRef, Pin
+    from evalsuite.decisions.card.compare import compare_with_card
+    from evalsuite.decisions.compare.compare import compare
+    from evalsuite.decisions.compare.document import Comparison
+    from evalsuite.decisions.gate.document import GateReport
+    from evalsuite.decisions.gate.gate import gate
+    from evalsuite.decisions.trend.trend import trend
     from evalsuite.errors import UserError
     from evalsuite.prompting.spec import PromptSpec
-    from evalsuite.results.cards_compare import compare_with_card
-    from evalsuite.results.compare import compare
-    from evalsuite.results.compare_document import Comparison
-    from evalsuite.results.gate import gate
-    from evalsuite.results.gate_document import GateReport
     from evalsuite.results.runlog import RunLog, read_run
-    from evalsuite.results.trend import trend
     from evalsuite.task import Task
     from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
 
 _HOMES = {
     "ClozePair": "evalsuite.types",
-    "Comparison": "evalsuite.results.compare_document",
+    "Comparison": "evalsuite.decisions.compare.document",
     "DatasetRef": "evalsuite.data.refs",
-    "GateReport": "evalsuite.results.gate_document",
+    "GateReport": "evalsuite.decisions.gate.document",
     "MultipleChoice": "evalsuite.types",
     "OpenAnswer": "evalsuite.types",
     "Pin": "evalsuite.data.refs",
@@ -36,13 +36,13 @@ _HOMES = {
     "RunLog": "evalsuite.results.runlog",
     "Task": "evalsuite.task",
     "UserError": "evalsuite.errors",
-    "compare": "evalsuite.results.compare",
-    "compare_with_card": "evalsuite.results.cards_compare",
-    "gate": "evalsuite.results.gate",
+    "compare": "evalsuite.decisions.compare.compare",
+    "compare_with_card": "evalsuite.decisions.card.compare",
+    "gate": "evalsuite.decisions.gate.gate",
     "plan": "evalsuite.api",
     "read_run": "evalsuite.results.runlog",
     "run": "evalsuite.api",
-    "trend": "evalsuite.results.trend",
+    "trend": "evalsuite.decisions.trend.trend",
 }
 
 __all__ = [

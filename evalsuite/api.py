@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.addresses import split_addresses
 from evalsuite.errors import UnknownName, UserError
 from evalsuite.progress import Progress
-from evalsuite.registry import Registry, Selected
+from evalsuite.registry.addresses import split_addresses
+from evalsuite.registry.registry import Registry, Selected
 from evalsuite.results.runlog import RunLog, RunSpec
 from evalsuite.types import BOS_CHOICES, Bos
 from evalsuite.visible import refuse_undecodable
 
 if TYPE_CHECKING:
     from evalsuite.checkpoints import ModelFiles
-    from evalsuite.planning import RunPlan
+    from evalsuite.runs.estimate import RunPlan
 
 
 def run(
@@ -100,12 +100,12 @@ def run(
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
-    from evalsuite.engine.make import split_arguments
-    from evalsuite.engine.replicas.crew import Wanted
-    from evalsuite.engine.team import Team
+    from evalsuite.engine.engines import split_arguments
+    from evalsuite.engine.replicas.supervisor import Wanted
+    from evalsuite.engine.tensor_parallel.ranks import Team
     from evalsuite.results.folder import default_folder
-    from evalsuite.runner import Setting, execute
-    from evalsuite.sharding import Shard
+    from evalsuite.runs.execute import Setting, execute
+    from evalsuite.runs.shards import Shard
 
     refuse_empty_paths(out=out, store=store, data=data)
     for option, place in (("--out", out), ("--store", store)):
@@ -185,7 +185,7 @@ def plan(
     Raises:
         UserError: anything that the user can mend, in one sentence.
     """
-    from evalsuite.planning import plan_run
+    from evalsuite.runs.estimate import plan_run
 
     asked = _asked_for(tasks, model, recipe=recipe, shots=shots, include=include, revision=revision, **spec)
     return plan_run(*asked, data_folder(data))
@@ -208,9 +208,9 @@ def _asked_for(
     """The spec of a run, its tasks, and its model's files."""
     from evalsuite.checkpoints import ModelFiles, resolve
     from evalsuite.checkpoints.files import context_window
-    from evalsuite.engine.make import engine_kind
+    from evalsuite.engine.engines import engine_kind
     from evalsuite.engine.placement import resolve_logits_dtype
-    from evalsuite.runner import token_options_of
+    from evalsuite.runs.execute import token_options_of
 
     for option, count in (("--limit", limit), ("--sample", sample)):
         if count is not None and count < 1:

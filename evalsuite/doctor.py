@@ -18,7 +18,7 @@ from evalsuite.api import data_folder
 from evalsuite.data.packages import MODULES, carriers
 from evalsuite.data.refs import DatasetRef
 from evalsuite.errors import UserError
-from evalsuite.hub import why_unreachable
+from evalsuite.offline import why_unreachable
 from evalsuite.sandbox import SandboxFailed, tiers
 
 OLDEST_PYTHON = (3, 11)
@@ -230,7 +230,7 @@ def _mirror(given: Path | None) -> tuple[Path | None, Check]:
 
 
 def _coverage(data_dir: Path | None, *, online: bool, cache: Path) -> Check:
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
 
     tasks = Registry.load().tasks.values()
     sources = {str(task.data): _source(task.data, task.split, data_dir, online, cache) for task in tasks}

@@ -9,8 +9,8 @@ from evalsuite.errors import UserError
 from evalsuite.types import Sample
 
 if TYPE_CHECKING:
-    from evalsuite.prepare import PreparedTask
-    from evalsuite.registry import Selected
+    from evalsuite.registry.registry import Selected
+    from evalsuite.requests.prepare import PreparedTask
 
 
 class ForeignTask(Protocol):

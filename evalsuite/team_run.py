@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine.team import Team
+from evalsuite.engine.tensor_parallel.ranks import Team
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
-from evalsuite.registry import Selected
+from evalsuite.registry.registry import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runner import Setting, execute
+from evalsuite.runs.execute import Setting, execute
 
 
 def execute_in_team(
@@ -30,8 +30,8 @@ def execute_in_team(
         )
     if setting.workers is not None:
         raise UserError("Workers are processes of their own; leave out either --workers or torchrun.")
-    from evalsuite.engine.make import parse_arguments
-    from evalsuite.engine.tensor_parallel import TensorParallelEngine
+    from evalsuite.engine.engines import parse_arguments
+    from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 
     engine = TensorParallelEngine(
         files,

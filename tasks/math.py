@@ -4,8 +4,8 @@ from functools import cache
 from hashlib import md5
 from importlib import resources
 
-from evalsuite.boxed import extract_boxed
 from evalsuite.data.refs import DatasetRef, Pin
+from evalsuite.latex import extract_boxed
 from evalsuite.task import Task
 from evalsuite.types import OpenAnswer, Row
 

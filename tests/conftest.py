@@ -59,14 +59,15 @@ def _no_hub() -> Iterator[None]:
 def _no_forms_of_earlier_tests(tmp_path_factory, monkeypatch) -> None:
     """What trials find is remembered by the weights, and tests make trials of the same weights fail."""
     path = tmp_path_factory.getbasetemp() / f"forms-{next(_numbers)}.json"
-    monkeypatch.setattr("evalsuite.engine.forms.forms_path", lambda: path)
+    monkeypatch.setattr("evalsuite.engine.native.trials.forms.forms_path", lambda: path)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     """A tiny random Llama as a folder; torch is imported only where a test asks for it."""
     import torch
-    from engine.tiny import save, tiny_llama
+
+    from tests.engine.tiny import save, tiny_llama
 
     torch.set_num_threads(1)
     return save(tiny_llama(), tmp_path_factory.mktemp("models") / "tiny")

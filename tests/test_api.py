@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import PLUGIN, Bench
 
 import evalsuite
 from evalsuite.api import data_folder
 from evalsuite.errors import UserError
+from tests.runs.bench import PLUGIN, Bench
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from golden import SHARED, needs_package, needs_shared
+
+from tests.golden.golden import SHARED, needs_package, needs_shared
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
@@ -54,7 +55,7 @@ def test_the_8b_has_as_many_parameters_as_its_papers_say_and_fits_on_80_gb_with_
     monkeypatch.syspath_prepend(SCRIPT.parent)
     from random_model import write_folder
 
-    from evalsuite.engine import needs
+    from evalsuite.engine.native import memory_estimate as needs
 
     files = write_folder(tmp_path, "8b", "smollm2-135m")
     needed = needs.needs_of(files, "bfloat16")
@@ -62,7 +63,7 @@ def test_the_8b_has_as_many_parameters_as_its_papers_say_and_fits_on_80_gb_with_
     with (tmp_path / "model.safetensors").open("rb") as file:
         (header,) = struct.unpack("<Q", file.read(8))
     assert (tmp_path / "model.safetensors").stat().st_size == needed.weights + 8 + header
-    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: 79 * 2**30)
+    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: 79 * 2**30)
     assert needs.pack_tokens(files, "bfloat16", "cuda") == 2**14
-    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: 18 * 2**30)
+    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: 18 * 2**30)
     assert needs.pack_tokens(files, "bfloat16", "cuda") < 2**14

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from runs import ADDRESSES, Bench
 
 import evalsuite
-from evalsuite.store import ResponseStore
+from evalsuite.runs.store import ResponseStore
+from tests.runs.bench import ADDRESSES, Bench
 
 
 def samples(bench: Bench, name: str) -> list[dict]:
@@ -22,7 +22,8 @@ def samples(bench: Bench, name: str) -> list[dict]:
 def tiny(tmp_path_factory) -> tuple[Bench, Path, evalsuite.RunLog]:
     """Bench, model folder and finished run of a tiny random Llama."""
     import torch
-    from engine.tiny import save, tiny_llama
+
+    from tests.engine.tiny import save, tiny_llama
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny")
@@ -51,7 +52,7 @@ def test_every_kind_of_task_is_scored(tiny):
 
 
 def test_log_likelihoods_in_the_samples_are_those_of_plain_passes(tiny):
-    from engine.tiny import byte_tokenizer, log_probs_alone, tiny_llama
+    from tests.engine.tiny import byte_tokenizer, log_probs_alone, tiny_llama
 
     bench, _, _ = tiny
     model, tokenizer = tiny_llama(), byte_tokenizer()
@@ -66,7 +67,7 @@ def test_log_likelihoods_in_the_samples_are_those_of_plain_passes(tiny):
 
 
 def test_texts_in_the_samples_are_those_of_plain_passes(tiny):
-    from engine.tiny import EOS, byte_tokenizer, greedy_alone, tiny_llama
+    from tests.engine.tiny import EOS, byte_tokenizer, greedy_alone, tiny_llama
 
     bench, _, _ = tiny
     model, tokenizer = tiny_llama(), byte_tokenizer()
@@ -107,7 +108,7 @@ def test_a_finished_run_imports_neither_torch_nor_transformers(tiny):
 
 
 def test_other_weights_in_the_same_folder_are_computed_anew(tiny, tmp_path):
-    from engine.tiny import save, tiny_llama
+    from tests.engine.tiny import save, tiny_llama
 
     bench, _, log = tiny
     model = save(tiny_llama(), tmp_path / "model")
@@ -121,7 +122,7 @@ def test_other_weights_in_the_same_folder_are_computed_anew(tiny, tmp_path):
 
 
 def test_the_same_weights_elsewhere_share_a_store(tiny, tmp_path):
-    from engine.tiny import save, tiny_llama
+    from tests.engine.tiny import save, tiny_llama
 
     bench, model, _ = tiny
     other = save(tiny_llama(), tmp_path / "elsewhere")
@@ -137,7 +138,7 @@ def test_the_same_weights_elsewhere_share_a_store(tiny, tmp_path):
 def test_running_out_of_memory_is_counted_and_mended_by_the_next_run(tiny, tmp_path, monkeypatch):
     import torch
 
-    from evalsuite.engine import packed
+    from evalsuite.engine.native import score_packed as packed
 
     bench, model, log = tiny
     original = packed.run_body

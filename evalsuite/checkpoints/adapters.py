@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalsuite.caches import without_tilde
 from evalsuite.checkpoints.files import ModelFiles, tokenizer_files
 from evalsuite.checkpoints.headers import check_safetensors
 from evalsuite.checkpoints.weights import has_weights
 from evalsuite.errors import ModelError
+from evalsuite.files.caches import without_tilde
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

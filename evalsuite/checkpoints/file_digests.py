@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from evalsuite.caches import cache_folder, replace_json
 from evalsuite.errors import ModelError
+from evalsuite.files.caches import cache_folder, replace_json
 
 CHUNK = 16 * 2**20
 ENDS = 2**16

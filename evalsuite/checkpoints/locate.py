@@ -5,13 +5,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from evalsuite.caches import without_tilde
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles
 from evalsuite.checkpoints.weights import INDEX, check, find_weights, forms, read_index
 from evalsuite.errors import ModelError, UnknownName
-from evalsuite.hub import why_unreachable
+from evalsuite.files.caches import without_tilde
+from evalsuite.offline import why_unreachable
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)

@@ -3,12 +3,12 @@
 import importlib.util
 from pathlib import Path
 
-from evalsuite.caches import without_tilde
 from evalsuite.checkpoints.aliases import aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles, tokenizer_files
 from evalsuite.checkpoints.locate import HUB_ID, resolve
 from evalsuite.errors import ModelError
-from evalsuite.hub import why_unreachable
+from evalsuite.files.caches import without_tilde
+from evalsuite.offline import why_unreachable
 
 
 def resolve_tokenizer(name: str) -> ModelFiles:

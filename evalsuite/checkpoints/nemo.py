@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from evalsuite.errors import ModelError
-from evalsuite.yaml_files import BadYaml, load_yaml
+from evalsuite.files.yaml_files import BadYaml, load_yaml
 
 CONFIG = "model_config.yaml"
 LONGEST_KEPT = 2**26

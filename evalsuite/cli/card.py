@@ -26,14 +26,14 @@ def card(
     as_json: options.AsJson = False,
 ) -> None:
     """Compare a run with published numbers: agrees, differs, or not comparable, because ..."""
-    from evalsuite.results.cards_compare import compare_with_card
+    from evalsuite.decisions.card.compare import compare_with_card
 
     with malformed_input():
         comparison = compare_with_card(run, name, model=model, accept_inferred=accept_inferred)
     if as_json:
         say_json(comparison.model_dump_json(indent=2))
         return
-    from evalsuite.results.cards_table import card_markdown, card_table
+    from evalsuite.decisions.card.table import card_markdown, card_table
 
     if markdown:
         say(card_markdown(comparison), end="")

@@ -23,7 +23,7 @@ def compare(
     as_json: options.AsJson = False,
 ) -> None:
     """Compare runs document by document: deltas, paired intervals, tests, power and flips."""
-    from evalsuite.results.compare import compare as compared
+    from evalsuite.decisions.compare.compare import compare as compared
 
     with malformed_input():
         comparison = compared(*runs, allow_protocol_drift=allow_protocol_drift)
@@ -31,7 +31,7 @@ def compare(
         say_json(comparison.model_dump_json(indent=2))
         return
     from evalsuite.cli.console import console, print_remarks
-    from evalsuite.results.compare_table import comparison_table, flip_lines, remark_lines
+    from evalsuite.decisions.compare.table import comparison_table, flip_lines, remark_lines
 
     output = console()
     for pair in comparison.pairs:

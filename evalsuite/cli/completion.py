@@ -3,7 +3,7 @@
 
 def tasks(incomplete: str) -> list[str]:
     """Addresses of tasks; of a comma-separated list the last one is completed."""
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
 
     before, comma, last = incomplete.rpartition(",")
     registry = Registry.load()
@@ -23,6 +23,6 @@ def models(incomplete: str) -> list[str]:
 
 def recipes(incomplete: str) -> list[str]:
     """Names of recipes."""
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
 
     return [name for name in Registry.load().recipe_names() if name.startswith(incomplete)]

@@ -16,7 +16,7 @@ def convert_nemo(
 
     `run --model FILE.nemo` needs no such step: it converts into the user's cache by itself.
     """
-    from evalsuite.engine.nemo.convert import convert_archive
+    from evalsuite.nemo.convert import convert_archive
 
     made = convert_archive(archive, out)
     say(f"{made.parameters:,} parameters ({made.dtype}, {made.files} files) and the tokenizer in {out}")

@@ -34,16 +34,16 @@ def requests(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Write all requests of tasks as Parquet; no model is needed. With a tokenizer their token ids too."""
-    from evalsuite.addresses import split_addresses
     from evalsuite.api import data_folder, known_bos
     from evalsuite.data.subset import Subset
-    from evalsuite.dump import write_requests
     from evalsuite.engine.token_options import TokenOptions
     from evalsuite.errors import DataError
-    from evalsuite.prepare import prepare
-    from evalsuite.registry import Registry
+    from evalsuite.registry.addresses import split_addresses
+    from evalsuite.registry.registry import Registry
+    from evalsuite.requests.prepare import prepare
+    from evalsuite.requests.tokens import encoded_with
     from evalsuite.results.folder import disk_errors
-    from evalsuite.tokens import encoded_with
+    from evalsuite.runs.dump import write_requests
 
     chosen = Registry.load(include or []).select(split_addresses(tasks), recipe, shots)
     subset = Subset(limit, sample, seed)

@@ -26,19 +26,19 @@ def gate(
     as_json: options.AsJson = False,
 ) -> None:
     """Judge a candidate: exit code 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 malformed input."""
-    from evalsuite.results.gate import gate as judged
+    from evalsuite.decisions.gate.gate import gate as judged
 
     with malformed_input():
         report = judged(baseline, candidate, policy, allow_protocol_drift=allow_protocol_drift)
         if junit is not None:
-            from evalsuite.results.junit import write_junit
+            from evalsuite.decisions.gate.junit import write_junit
 
             write_junit(report, junit)
     if as_json:
         say_json(report.model_dump_json(indent=2))
         raise typer.Exit(report.exit_code)
     from evalsuite.cli.console import console, print_remarks
-    from evalsuite.results.gate_table import gate_lines, gate_table
+    from evalsuite.decisions.gate.table import gate_lines, gate_table
 
     output = console()
     output.print(gate_table(report))

@@ -13,7 +13,7 @@ from evalsuite.cli import options
 from evalsuite.cli.say import say_json
 
 if TYPE_CHECKING:
-    from evalsuite.grading import Grade, Summary
+    from evalsuite.runs.grade import Grade, Summary
 
 
 def grade(
@@ -48,11 +48,11 @@ def grade(
     """
     from evalsuite.api import data_folder
     from evalsuite.cli.progress import live_progress
-    from evalsuite.grading import grade as graded
-    from evalsuite.grading import summary
     from evalsuite.progress import verdicts_of
-    from evalsuite.registry import Registry
-    from evalsuite.responses import read_responses
+    from evalsuite.registry.registry import Registry
+    from evalsuite.runs.grade import grade as graded
+    from evalsuite.runs.grade import summary
+    from evalsuite.runs.responses_file import read_responses
     from evalsuite.scoring.verdict import Options
 
     [selected] = Registry.load(include or []).select([address], recipe)

@@ -47,7 +47,7 @@ def listing(
 
 
 def _tasks(include: list) -> list[dict[str, Any]]:
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
 
     registry = Registry.load(include)
     rows = []
@@ -70,8 +70,8 @@ def _tasks(include: list) -> list[dict[str, Any]]:
 
 def _recipes(include: list, in_full: bool) -> list[dict[str, Any]]:
     """Recipes with their tasks; in full with every spec, its source and status."""
-    from evalsuite.catalog import recipe_specs, spec_row
-    from evalsuite.registry import Registry
+    from evalsuite.registry.catalog import recipe_specs, spec_row
+    from evalsuite.registry.registry import Registry
 
     registry = Registry.load(include)
     rows: list[dict[str, Any]] = []
@@ -100,7 +100,7 @@ def _models(include: list) -> list[dict[str, Any]]:
 
 
 def _cards(include: list) -> list[dict[str, Any]]:
-    from evalsuite.results.cards import card_names, load_card
+    from evalsuite.decisions.card.card import card_names, load_card
 
     return [
         {
@@ -118,7 +118,7 @@ def _cards(include: list) -> list[dict[str, Any]]:
 def _lm_eval(include: list) -> list[dict[str, Any]]:
     """Every name of the installed lm-eval, and who defines what it runs here."""
     from evalsuite.lm_eval_bridge.index import names
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
 
     ours = {task for recipe, task, _ in Registry.load(include).forms() if recipe == "lm_eval"}
     return [

@@ -27,8 +27,8 @@ def merge(
     """Unite the shards of a run and finish it as one process would have; loads no model."""
     from evalsuite.api import data_folder
     from evalsuite.cli.progress import live_progress
-    from evalsuite.merging import merge as merged
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
+    from evalsuite.runs.merge import merge as merged
 
     with live_progress(quiet, verbose) as progress:
         log, folder = merged(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from evalsuite.cli.say import say_json
 
 if TYPE_CHECKING:
-    from evalsuite.engine.work import Memory, Work
-    from evalsuite.planning import RunPlan
+    from evalsuite.engine.native.work_estimate import Memory, Work
+    from evalsuite.runs.estimate import RunPlan
 
 UNTRIED = "how this model is computed is told from its configuration: no run has tried it here yet."
 SLOWER = "Where packed trees fail their trial, scoring takes padded batches and more tokens than planned"

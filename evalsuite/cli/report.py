@@ -35,7 +35,7 @@ def report(
     project: Annotated[str, typer.Option(help="With --log: project or experiment.")] = "evalsuite",
 ) -> None:
     """Write a page with scores, comparison, plots and all samples; opens from disk without a network."""
-    from evalsuite.results.report import report as written
+    from evalsuite.report import report as written
 
     with malformed_input():
         paths = written(

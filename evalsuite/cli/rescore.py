@@ -10,8 +10,8 @@ from evalsuite.cli import options
 from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
-    from evalsuite.rescoring import TaskChange
     from evalsuite.results.runlog import TaskRecord
+    from evalsuite.runs.rescore import TaskChange
 
 SHOWN_DOCUMENTS = 10
 
@@ -33,8 +33,8 @@ def rescore(
     """Score a finished run again from its stored answers, without a model, and say what changed."""
     from evalsuite.api import data_folder
     from evalsuite.cli.progress import live_progress
-    from evalsuite.registry import Registry
-    from evalsuite.rescoring import rescore as rescored
+    from evalsuite.registry.registry import Registry
+    from evalsuite.runs.rescore import rescore as rescored
     from evalsuite.scoring.verdict import Options
 
     folder = run if run.is_dir() else run.parent
@@ -81,7 +81,7 @@ def _print(changes: Sequence["TaskChange"]) -> None:
 
 def _shown(record: "TaskRecord", name: str) -> str:
     """Points of 100, or the unit of a metric that counts loss."""
-    from evalsuite.results.pairs import lower_is_better
+    from evalsuite.decisions.compare.pairs import lower_is_better
 
     if name not in record.metrics:
         return "—"

@@ -100,7 +100,7 @@ def run(
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
     from evalsuite import api
     from evalsuite.cli.progress import live_progress
-    from evalsuite.engine.team import Team
+    from evalsuite.engine.tensor_parallel.ranks import Team
     from evalsuite.progress import Silent
 
     asked: dict[str, Any] = {

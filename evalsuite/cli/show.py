@@ -11,7 +11,7 @@ from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from evalsuite.engine.token_options import TokenOptions
-    from evalsuite.prepare import PreparedTask
+    from evalsuite.requests.prepare import PreparedTask
 
 _VISIBLE = str.maketrans({" ": "·", "\t": "→\t", "\n": "⏎\n", "\r": "␍", "\u00a0": "⍽"})
 
@@ -38,8 +38,8 @@ def show(
     """Show how a task is asked: its spec, and the exact prompt of one document."""
     from evalsuite.api import data_folder, known_bos
     from evalsuite.engine.token_options import TokenOptions
-    from evalsuite.prepare import prepare
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
+    from evalsuite.requests.prepare import prepare
 
     selected = Registry.load(include or []).select([address], recipe, shots)[0].with_bos(known_bos(bos))
     prepared = prepare(selected, data_dir=data_folder(data), split=split, allow_drift=allow_data_drift)
@@ -55,7 +55,7 @@ def show(
 
 def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
     from evalsuite.errors import UserError
-    from evalsuite.prepare import gold_text
+    from evalsuite.requests.prepare import gold_text
 
     if doc >= len(prepared.documents):
         raise UserError(
@@ -90,10 +90,10 @@ def _tokens(
     prepared: "PreparedTask", doc: int, model: str | None, tokens: "TokenOptions", trust_remote_code: bool
 ) -> dict[str, Any]:
     """Each request's context and continuation as tokens, and what is to be said of them."""
-    from evalsuite.ask import token_notes
+    from evalsuite.requests.build import token_notes
+    from evalsuite.requests.tokens import encoded_with
     from evalsuite.results.aggregate import token_counts
     from evalsuite.results.tables import token_remarks
-    from evalsuite.tokens import encoded_with
 
     alone = replace(prepared, documents=[prepared.documents[doc]], shots=[prepared.shots[doc]])
     tokenizer, [asked] = encoded_with(alone, model, tokens, trust_remote_code)

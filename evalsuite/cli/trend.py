@@ -26,11 +26,11 @@ def trend(
     as_json: options.AsJson = False,
 ) -> None:
     """Show scores over checkpoints, the noise between them, and which benchmarks can show progress."""
-    from evalsuite.results.trend import trend as trended
+    from evalsuite.decisions.trend.trend import trend as trended
 
     with malformed_input():
         if plot is not None:
-            from evalsuite.results.plot import check_plot, plot_trend
+            from evalsuite.decisions.trend.plot import check_plot, plot_trend
 
             check_plot(plot)
         found = trended(*runs, steps=_numbers(steps), allow_protocol_drift=allow_protocol_drift)
@@ -39,7 +39,7 @@ def trend(
     if as_json:
         say_json(found.model_dump_json(indent=2))
         return
-    from evalsuite.results.trend_table import trend_markdown, trend_tables
+    from evalsuite.decisions.trend.table import trend_markdown, trend_tables
 
     if markdown:
         say(trend_markdown(found), end="")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import plain_rows, require_columns
 from evalsuite.data.refs import DatasetRef
-from evalsuite.hub import why_unreachable
+from evalsuite.offline import why_unreachable
 
 if TYPE_CHECKING:
     import datasets

@@ -16,7 +16,7 @@ from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import SUFFIXES, read_files
 from evalsuite.data.refs import DatasetRef
 from evalsuite.errors import DataError
-from evalsuite.yaml_files import load_yaml
+from evalsuite.files.yaml_files import load_yaml
 
 
 def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from evalsuite.caches import cache_folder
 from evalsuite.data.found import Found, NotHere
 from evalsuite.data.readers import read_file
 from evalsuite.data.refs import DatasetRef, Release
+from evalsuite.files.caches import cache_folder
 
 
 def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[DatasetRef, str], Found]]:

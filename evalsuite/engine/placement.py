@@ -7,7 +7,7 @@ import ctypes
 import os
 import sys
 
-from evalsuite.engine.batches import Budget
+from evalsuite.engine.planning.batches import Budget
 from evalsuite.errors import ModelError
 
 DTYPES = ("float32", "bfloat16", "float16")

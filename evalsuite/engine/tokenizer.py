@@ -7,10 +7,10 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.digests import has_own_tokenizer_code
-from evalsuite.engine.nemo import tokenizer_folder
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.engine.tokenizer_check import checked
 from evalsuite.errors import ModelError
+from evalsuite.nemo import tokenizer_folder
 from evalsuite.types import TokenIds
 
 TEXTS_PER_CALL = 2048

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from evalsuite.data.hub import offline
 from evalsuite.errors import DataError
-from evalsuite.hub import why_unreachable
+from evalsuite.offline import why_unreachable
 
 
 @dataclass

@@ -12,12 +12,12 @@ from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.definition import Definition, GroupRule, cannot, find
 from evalsuite.lm_eval_bridge.index import Entry, names
 from evalsuite.lm_eval_bridge.protocol import RECIPE, group_spec, task_spec
-from evalsuite.registry import Selected
+from evalsuite.registry.registry import Selected
 from evalsuite.task import Task
 from evalsuite.types import Question, Row
 
 if TYPE_CHECKING:
-    from evalsuite.prepare import PreparedTask
+    from evalsuite.requests.prepare import PreparedTask
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def our_row(doc: Any, task: Task, config: Mapping[str, Any]) -> Row | None:
 
 
 def our_document(row: Row, index: int, place: int, spec: PromptSpec, task: Task) -> Document:
-    """The document as `evalsuite.prepare` makes it of the row."""
+    """The document as `evalsuite.requests.prepare` makes it of the row."""
     member = task.subtask(row) if task.subtask else ""
     subtask = f"{spec.task}_{member}" if member and len(spec.members) != 1 else ""
     cluster = task.cluster(row) if task.cluster else ""

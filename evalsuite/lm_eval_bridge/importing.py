@@ -23,9 +23,9 @@ from evalsuite.lm_eval_bridge.imported import (
 from evalsuite.lm_eval_bridge.protocol import RECIPE, group_spec, task_spec
 from evalsuite.lm_eval_bridge.records import run_log_of, task_record_of
 from evalsuite.lm_eval_bridge.results_files import ResultsFile, TheirSample, read_results
-from evalsuite.prepare import gold_text, prepare
 from evalsuite.prompting.spec import PromptSpec
-from evalsuite.registry import Registry, Selected
+from evalsuite.registry.registry import Registry, Selected
+from evalsuite.requests.prepare import gold_text, prepare
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import RunLog, TaskRecord
 from evalsuite.types import Sample

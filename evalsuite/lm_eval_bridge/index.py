@@ -18,10 +18,10 @@ from typing import Literal
 
 import yaml
 
-from evalsuite.caches import cache_folder, replace_json
 from evalsuite.errors import UserError
+from evalsuite.files.caches import cache_folder, replace_json
+from evalsuite.files.yaml_files import BadYaml, load_yaml
 from evalsuite.types import sha256_of
-from evalsuite.yaml_files import BadYaml, load_yaml
 
 Kind = Literal["task", "group", "tag"]
 _FORMAT = 1

@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 from lm_eval.api.model import LM
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from evalsuite.answering import answer
 from evalsuite.checkpoints import resolve
-from evalsuite.engine.encode import encode_contexts, encode_documents, encode_rolling
-from evalsuite.engine.make import make_engine
+from evalsuite.engine.engines import make_engine
 from evalsuite.engine.placement import resolve_device
 from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import ModelError, UserError
 from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
-from evalsuite.store import ResponseStore
+from evalsuite.requests.encode import encode_contexts, encode_documents, encode_rolling
+from evalsuite.runs.answering import answer
+from evalsuite.runs.store import ResponseStore
 from evalsuite.types import Bos, Failure, Generated, GenerateRequest, Request, Response, Score, ScoreRequest
 from evalsuite.versions import ANSWERING, installed, told_of_origins
 

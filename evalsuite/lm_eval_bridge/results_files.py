@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import StorageError
-from evalsuite.foreign_json import read_json
+from evalsuite.files.foreign_json import read_json
 
 _NEEDED = ("results", "configs", "n-shot", "config")
 _OF_A_SAMPLE = ("doc_id", "doc", "target", "arguments", "resps")

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from evalsuite.errors import UserError
+from evalsuite.files.yaml_files import load_yaml
 from evalsuite.prompting.spec import Exemplars, Replacement
 from evalsuite.types import OpenAnswer, Row
-from evalsuite.yaml_files import load_yaml
 
 
 class _TagBlindLoader(yaml.SafeLoader):

@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalsuite.errors import UserError
+from evalsuite.files.yaml_files import load_yaml
 from evalsuite.prompting.spec import FORMATS, PromptSpec
-from evalsuite.yaml_files import load_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 

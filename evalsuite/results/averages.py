@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from evalsuite.results.pairs import lower_is_better
+from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.results.runlog import Average, MetricRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, weighted_estimate
 

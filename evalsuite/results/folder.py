@@ -7,14 +7,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
-from evalsuite import locking
-from evalsuite.dump import file_stem
 from evalsuite.errors import StorageError
+from evalsuite.files import locking
 from evalsuite.results.read import RunSide
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.samples import write_samples
 from evalsuite.results.tables import markdown_table
-from evalsuite.store import ResponseStore
+from evalsuite.runs.dump import file_stem
+from evalsuite.runs.store import ResponseStore
 from evalsuite.types import Sample, sha256_of
 
 UNLOCKED = (

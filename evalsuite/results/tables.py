@@ -2,10 +2,10 @@
 
 from rich.table import Table
 
+from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
-from evalsuite.results.pairs import lower_is_better
 from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import Average, BestForm, Counts, MetricRecord, RunLog, TaskRecord
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from evalsuite.ask import Asked
 from evalsuite.errors import UserError
 from evalsuite.foreign import ForeignScoring
-from evalsuite.prepare import PreparedTask, gold_text
 from evalsuite.prompting.spec import GENERATED, PromptSpec
+from evalsuite.requests.build import Asked
+from evalsuite.requests.prepare import PreparedTask, gold_text
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
 from evalsuite.scoring.texts import TEXT_SCORERS, text_sample
 from evalsuite.scoring.verdict import Options

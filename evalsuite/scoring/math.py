@@ -13,7 +13,7 @@ from typing import Any
 
 from math_verify import parse, verify
 
-from evalsuite.boxed import extract_boxed
+from evalsuite.latex import extract_boxed
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 from evalsuite.scoring.math_grader import math_equal
 

@@ -6,7 +6,7 @@ A function that worker processes call (`workers.py`). Only workers import this m
 import re
 from typing import Any
 
-from evalsuite.boxed import boxes
+from evalsuite.latex import boxes
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 from evalsuite.scoring.latex_expression import Unreadable
 from evalsuite.scoring.math_reading import cleaned, read

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from evalsuite.boxed import boxes
+from evalsuite.latex import boxes
 from evalsuite.scoring.arithmetic import NoReading, Quantity, quantities
 from evalsuite.scoring.number_words import as_digits
 from evalsuite.scoring.numerals import Token, plain, tokens

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite import hub
+from evalsuite import offline as hub
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,7 @@ import pytest
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.errors import ModelError
-
-from .conftest import gguf, safetensors
+from tests.checkpoints.conftest import gguf, safetensors
 
 
 def of(folder):

@@ -5,8 +5,7 @@ import pytest
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import context_window, read_config, tokenizer_files
 from evalsuite.checkpoints.weights import weight_files
-
-from .conftest import gguf
+from tests.checkpoints.conftest import gguf
 
 
 def names(paths):

@@ -3,11 +3,10 @@ import time
 
 import pytest
 
-from evalsuite import hub
+from evalsuite import offline as hub
 from evalsuite.checkpoints import aliases, resolve, weights_digest
 from evalsuite.errors import ModelError
-
-from .conftest import gguf, safetensors
+from tests.checkpoints.conftest import gguf, safetensors
 
 NEMOTRON = "nvidia/Nemotron-H-8B-Base-8K"
 

@@ -1,11 +1,11 @@
 """A tokenizer without the weights of its model."""
 
 import pytest
-from engine.tiny import byte_tokenizer
 
 from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import ModelError
+from tests.engine.tiny import byte_tokenizer
 
 
 def test_a_folder_with_tokenizer_files_is_enough(tmp_path):

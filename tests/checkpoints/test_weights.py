@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from evalsuite.checkpoints import ModelFiles, weights_digest
 from evalsuite.checkpoints.weights import FORMS, find_weights, weight_files
 from evalsuite.errors import ModelError
-
-from .conftest import safetensors
+from tests.checkpoints.conftest import safetensors
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 PARTS = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")

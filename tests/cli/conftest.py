@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import Bench
 
 from evalsuite.cli import main
-
-from .tiny_run import Done, arguments
+from tests.cli.tiny_run import Done, arguments
+from tests.runs.bench import Bench
 
 PLUGIN = Path(__file__).parents[1] / "tasks" / "plugin" / "tiny.py"
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from fabricate import fabricate, verdicts
 
-from .test_list import HEAVY
+from tests.cli.test_list import HEAVY
+from tests.fabricate import fabricate, verdicts
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from fabricate import Made, fabricate, flipped, verdicts
+
+from tests.fabricate import Made, fabricate, flipped, verdicts
 
 BASE = verdicts(300, 200)
 

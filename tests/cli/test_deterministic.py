@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from runs import read_json
+
+from tests.runs.bench import read_json
 
 
 @pytest.fixture(autouse=True)

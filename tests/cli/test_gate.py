@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from fabricate import fabricate, flipped, verdicts
 
-from evalsuite.results.gate import gate
+from evalsuite.decisions.gate.gate import gate
+from tests.fabricate import fabricate, flipped, verdicts
 
 BASE = verdicts(1500, 1000)
 EXAMPLES = Path(__file__).parents[2] / "examples" / "gate"

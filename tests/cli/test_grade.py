@@ -78,7 +78,7 @@ def test_a_bad_line_is_one_sentence_and_nothing_is_written(grade, responses, tmp
 
 @pytest.mark.parametrize("out", ["data", "responses.jsonl/verdicts.jsonl"])
 def test_a_place_that_cannot_be_written_is_found_before_the_work(grade, tmp_path, monkeypatch, out):
-    from evalsuite import grading
+    from evalsuite.runs import grade as grading
 
     monkeypatch.delattr(grading, "TEXT_SCORERS")
     done = grade("sums", "--out", tmp_path / out)
@@ -93,7 +93,7 @@ def test_a_task_that_generates_nothing_says_so(grade):
 
 
 def test_a_text_without_a_verdict_is_exit_code_1(grade, monkeypatch, responses):
-    from evalsuite import grading
+    from evalsuite.runs import grade as grading
     from evalsuite.scoring.verdict import Scored
     from evalsuite.scoring.workers import ScorerFailed
 

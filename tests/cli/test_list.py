@@ -22,9 +22,8 @@ def test_tasks_are_listed_with_recipe_format_and_shots(shown):
 
 
 def test_every_listed_task_is_an_address_that_means_it(shown):
-    from evalsuite.registry import Registry
-
-    from .conftest import PLUGIN
+    from evalsuite.registry.registry import Registry
+    from tests.cli.conftest import PLUGIN
 
     rows = json.loads(shown("list", "tasks", "--json"))
     assert {"mmlu", "piqa", "tiny_quiz", "tiny_quiz:cloze"} <= {row["task"] for row in rows}

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from runs import ADDRESSES, read_json
+
+from tests.runs.bench import ADDRESSES, read_json
 
 
 def test_shards_and_their_merge_print_and_leave_what_one_run_does(run, cli, bench, tmp_path):

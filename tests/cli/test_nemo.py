@@ -3,15 +3,15 @@
 import shutil
 
 import pytest
-from nemo_archives import gpt, write
-from nemo_texts import train
-from runs import read_json
 from transformers import AutoTokenizer
 
 from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
 from evalsuite.engine import TransformersEngine
-from evalsuite.engine.nemo import cached
+from evalsuite.nemo import cached
 from evalsuite.types import ScoreRequest
+from tests.nemo.archives import gpt, write
+from tests.nemo.texts import train
+from tests.runs.bench import read_json
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from fabricate import fabricate, verdicts
 
 import evalsuite
 from evalsuite.cli.console import console
+from tests.fabricate import fabricate, verdicts
 
 FOLDER = Path(evalsuite.__file__).parent
 HOSTILE = "lr[/1e-4] [red]:smiley: \x1b]0;OWNED\x07\x1b[2J\u202e=1+1|<b>"

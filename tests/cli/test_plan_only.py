@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from runs import ADDRESSES
+
+from tests.runs.bench import ADDRESSES
 
 
 def test_it_counts_by_task_and_in_all_and_leaves_nothing_behind(run, bench):
@@ -15,7 +16,7 @@ def test_it_counts_by_task_and_in_all_and_leaves_nothing_behind(run, bench):
 
 
 def test_no_weights_are_loaded(run, monkeypatch):
-    monkeypatch.setattr("evalsuite.engine.loading.load_model", None)
+    monkeypatch.setattr("evalsuite.engine.native.loading.load.load_model", None)
     assert run(plan_only=True).code == 0
 
 
@@ -39,7 +40,7 @@ def test_the_counts_are_those_of_the_run(run):
 
 @pytest.mark.parametrize(("free", "copied"), [(2**40, True), (0, False)])
 def test_copies_of_the_weights_are_told_where_they_will_be_made(run, monkeypatch, free, copied):
-    monkeypatch.setattr("evalsuite.engine.slots.room.free_bytes", lambda device: free)
+    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: free)
     memory = json.loads(run("quiz", plan_only=True, json=True).out)["memory"]
     assert memory["copies"] == (memory["weights"] if copied else 0)
 
@@ -52,7 +53,7 @@ def test_texts_are_counted_by_their_prompts_and_their_longest_answers(run):
 
 
 def test_a_model_that_is_scored_in_batches_says_why(run, monkeypatch):
-    monkeypatch.setattr("evalsuite.engine.transformers_engine.why_not", lambda *_, **__: "it hums")
+    monkeypatch.setattr("evalsuite.engine.native.engine.why_not", lambda *_, **__: "it hums")
     done = run("quiz", plan_only=True)
     assert "scoring runs in padded batches: it hums" in done.out
     plan = json.loads(run("quiz", plan_only=True, json=True).out)

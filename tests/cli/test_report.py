@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from fabricate import Made, fabricate, verdicts
 from typer.testing import CliRunner
 
 from evalsuite.cli.app import app
+from tests.fabricate import Made, fabricate, verdicts
 
 GOOD = verdicts(30, 20)
 

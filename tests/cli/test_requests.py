@@ -1,8 +1,8 @@
 import pyarrow.parquet as pq
 import pytest
-from golden import GOLDEN, SHARED, needs_golden
 
-from .conftest import PLUGIN
+from tests.cli.conftest import PLUGIN
+from tests.golden.golden import GOLDEN, SHARED, needs_golden
 
 COLUMNS = {"task", "doc", "kind", "context", "continuations", "generation", "gold"}
 

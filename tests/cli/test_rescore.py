@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from runs import PLUGIN, oracle
+
+from tests.runs.bench import PLUGIN, oracle
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from runs import ADDRESSES, read_json
-
-from .tiny_run import too_long
+from tests.cli.tiny_run import too_long
+from tests.runs.bench import ADDRESSES, read_json
 
 
 def test_a_run_prints_a_table_and_leaves_everything_in_its_folder(run, bench):

@@ -3,17 +3,16 @@
 import dataclasses
 
 import pytest
-from completions_server import CompletionsServer, Habits
-from runs import read_json
 
-from evalsuite.store import ResponseStore
-
-from .tiny_run import sentence
+from evalsuite.runs.store import ResponseStore
+from tests.cli.tiny_run import sentence
+from tests.engine.openai.completions_server import CompletionsServer, Habits
+from tests.runs.bench import read_json
 
 
 @pytest.fixture
 def server():
-    from engine.tiny import byte_tokenizer, tiny_llama
+    from tests.engine.tiny import byte_tokenizer, tiny_llama
 
     with CompletionsServer(tiny_llama(), byte_tokenizer(), Habits()) as running:
         yield running
@@ -118,7 +117,7 @@ def test_a_server_that_stays_away_costs_no_answer_that_was_given(served, server,
 
 
 def test_prompts_that_a_server_of_text_refuses_are_too_long(served, bench):
-    from .tiny_run import too_long
+    from tests.cli.tiny_run import too_long
 
     too_long(bench)
     done = served("quiz", engine_arg=None, out=bench.out, allow_failures=True, allow_data_drift=True)

@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from runs import PLUGIN, read_json, write_data
 
-from .tiny_run import arguments, process
+from tests.cli.tiny_run import arguments, process
+from tests.runs.bench import PLUGIN, read_json, write_data
 
 
 def test_a_hub_that_does_not_answer_is_noticed_at_once(tmp_path):

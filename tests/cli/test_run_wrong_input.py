@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runs import PLUGIN, pair_rows, quiz_rows, read_json, sum_rows, write_data
 
-from .tiny_run import sentence
+from tests.cli.tiny_run import sentence
+from tests.runs.bench import PLUGIN, pair_rows, quiz_rows, read_json, sum_rows, write_data
 
 
 @pytest.mark.parametrize(

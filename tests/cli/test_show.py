@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from golden import needs_package
+
+from tests.golden.golden import needs_package
 
 
 def test_a_letters_task_shows_white_space_and_marks_the_right_answer(shown):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
-from engine.tiny import BOS, EOS, byte_tokenizer, log_probs_alone, tiny_llama, with_special
-from runs import PLUGIN, Bench, read_json
 
-from .tiny_run import sentence
+from tests.cli.tiny_run import sentence
+from tests.engine.tiny import BOS, EOS, byte_tokenizer, log_probs_alone, tiny_llama, with_special
+from tests.runs.bench import PLUGIN, Bench, read_json
 
 CONTEXT, CHOICES = "Q: 1 + 1?\nA:", (" 2", " 3 or so", " 1")
 """The first document of `quiz`."""

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from runs import read_json
 
-from .tiny_run import arguments
+from tests.cli.tiny_run import arguments
+from tests.runs.bench import read_json
 
 
 def torchrun(listed: list[str]) -> subprocess.CompletedProcess[str]:

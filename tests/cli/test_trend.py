@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from fabricate import fabricate, verdicts
 
 from evalsuite.results.runlog import RunSpec
+from tests.fabricate import fabricate, verdicts
 
 
 @pytest.fixture

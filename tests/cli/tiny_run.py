@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from runs import ADDRESSES, Bench, quiz_rows, write_data
+from tests.runs.bench import ADDRESSES, Bench, quiz_rows, write_data
 
 
 class Done(NamedTuple):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .tiny_mirror import TinyMirror
+from tests.data.tiny_mirror import TinyMirror
 
 
 @pytest.fixture

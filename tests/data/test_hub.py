@@ -10,8 +10,7 @@ import pytest
 
 from evalsuite.data import DatasetRef, hub, load_split
 from evalsuite.errors import DataError
-
-from .stub_hub import COMMIT, ID, ROWS, stub_hub
+from tests.data.stub_hub import COMMIT, ID, ROWS, stub_hub
 
 # In a process of its own, because `datasets` reads endpoint and cache folder when it is imported.
 LOAD = """

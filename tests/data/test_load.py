@@ -6,12 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from golden import SHARED, needs_shared
 
 from evalsuite.data import DatasetRef, Pin, StandIn, fingerprint, load_split
 from evalsuite.errors import DataError
-
-from .tiny_mirror import QUESTIONS
+from tests.data.tiny_mirror import QUESTIONS
+from tests.golden.golden import SHARED, needs_shared
 
 REF = DatasetRef("acme/quiz", ("question", "choices", "answer"))
 PIN = Pin(2, fingerprint(QUESTIONS))

@@ -1,12 +1,11 @@
 import pytest
-from golden import SHARED, needs_shared
 
 from evalsuite.data import DatasetRef, load_split
 from evalsuite.data.found import NotHere
 from evalsuite.data.mirror import from_mirror
 from evalsuite.errors import DataError
-
-from .tiny_mirror import QUESTIONS
+from tests.data.tiny_mirror import QUESTIONS
+from tests.golden.golden import SHARED, needs_shared
 
 FIRST, SECOND = QUESTIONS[:1], QUESTIONS[1:]
 REF = DatasetRef("acme/quiz", ("question", "choices", "answer"))

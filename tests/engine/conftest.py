@@ -7,8 +7,7 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine import TransformersEngine
-
-from .tiny import save, tiny_llama
+from tests.engine.tiny import save, tiny_llama
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,16 +1,15 @@
 """Stop strings that spell special tokens end a text in every engine as they do in our own."""
 
 import pytest
-from completions_server import CompletionsServer, Habits
 
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine import TransformersEngine, encode_contexts
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.vllm.engine import VllmEngine
 from evalsuite.types import GenerateRequest
-
-from .tiny import byte_tokenizer, greedy_alone, save, tiny_llama, with_special
-from .vllm_shapes import installed
+from tests.engine.openai.completions_server import CompletionsServer, Habits
+from tests.engine.tiny import byte_tokenizer, greedy_alone, save, tiny_llama, with_special
+from tests.engine.vllm.shapes import installed
 
 TURN = "<|turn|>"
 PROMPT = "The cat"

@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from evalsuite.engine.loading import LoadedModel, ready
+from evalsuite.engine.native.loading.load import LoadedModel, ready
 
 VOCABULARY = 260
 BOS, EOS = 0, 1

@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from engine.tiny import BOS, EOS, VOCABULARY, byte_tokenizer
-from golden import SHARED
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from evalsuite import api
 from evalsuite.lm_eval_bridge.data import data_from
 from evalsuite.results.runlog import RunLog
 from evalsuite.results.samples import read_samples
-
-from . import local_tasks
+from tests.engine.tiny import BOS, EOS, VOCABULARY, byte_tokenizer
+from tests.golden.golden import SHARED
+from tests.lm_eval_bridge import local_tasks
 
 LIMIT = 3
 WINDOW = 8192

@@ -1,11 +1,10 @@
 """lm-eval's definitions on our engine, and our engine under lm-eval, against lm-eval with its own Hugging Face backend."""
 
 import pytest
-from golden import needs_package, needs_shared
 
 from evalsuite.lm_eval_bridge.register import register
-
-from .conftest import LIMIT, Ours, Theirs, evaluate, hf_model, run
+from tests.golden.golden import needs_package, needs_shared
+from tests.lm_eval_bridge.conftest import LIMIT, Ours, Theirs, evaluate, hf_model, run
 
 pytestmark = [needs_shared, needs_package("lm-eval"), pytest.mark.slow]
 

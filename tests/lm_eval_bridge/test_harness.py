@@ -1,23 +1,22 @@
 """Which definition a name means, and what is refused in one sentence."""
 
 import pytest
-from data.tiny_mirror import TinyMirror
-from golden import SHARED, needs_package, needs_shared
 from typer.testing import CliRunner
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.cli import app
 from evalsuite.data.subset import Subset
 from evalsuite.errors import DataError, UnknownName, UserError
-from evalsuite.prepare import prepare
-from evalsuite.registry import Registry
-from evalsuite.rescoring import rescore
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import token_counts
 from evalsuite.results.runlog import RunSpec
 from evalsuite.results.tables import token_remarks
-from evalsuite.runner import Setting, execute
-
-from .conftest import run
+from evalsuite.runs.execute import Setting, execute
+from evalsuite.runs.rescore import rescore
+from tests.data.tiny_mirror import TinyMirror
+from tests.golden.golden import SHARED, needs_package, needs_shared
+from tests.lm_eval_bridge.conftest import run
 
 pytestmark = needs_package("lm-eval")
 

@@ -5,16 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from golden import SHARED, needs_package, needs_shared
 from typer.testing import CliRunner
 
 from evalsuite.cli import app
+from evalsuite.decisions.compare.compare import compare
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.importing import import_results
-from evalsuite.results.compare import compare
 from evalsuite.results.runlog import UNKNOWN
-
-from .conftest import evaluate, hf_model, run
+from tests.golden.golden import SHARED, needs_package, needs_shared
+from tests.lm_eval_bridge.conftest import evaluate, hf_model, run
 
 pytestmark = [needs_package("lm-eval")]
 

@@ -3,9 +3,9 @@
 import logging
 
 import pytest
-from golden import needs_package
 
 from evalsuite.lm_eval_bridge import index
+from tests.golden.golden import needs_package
 
 pytestmark = needs_package("lm-eval")
 

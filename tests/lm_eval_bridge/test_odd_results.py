@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_malformed_files import broken
 
 from evalsuite.cli import main
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.importing import import_results
 from evalsuite.results.runlog import read_run
+from tests.data.test_malformed_files import broken
 
 RESULTS = {
     "results": {"t": {"alias": "t", "exact_match,none": 0.5, "exact_match_stderr,none": 0.1}},

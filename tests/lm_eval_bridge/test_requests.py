@@ -1,17 +1,17 @@
 """lm-eval's requests as ours: windows, generation arguments, and what cannot be asked."""
 
 import pytest
-from engine.tiny import WordTokenizer
-from golden import needs_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.engine.encode import encode_rolling
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.documents import _prompt
 from evalsuite.lm_eval_bridge.imported import our_metric
 from evalsuite.lm_eval_bridge.protocol import digest, generation_settings
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.encode import encode_rolling
+from tests.engine.tiny import WordTokenizer
+from tests.golden.golden import needs_package
 
 pytestmark = needs_package("lm-eval")
 

@@ -3,13 +3,13 @@ import json
 
 import pytest
 import yaml
-from golden import needs_package
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.exemplars import read_exemplars
 from evalsuite.prompting.render import Renderer
 from evalsuite.prompting.spec import Exemplars, PromptSpec
 from evalsuite.types import Document, OpenAnswer, sha256_of
+from tests.golden.golden import needs_package
 
 EXEMPLARS = {
     "package": "acme-prompts",
@@ -107,7 +107,7 @@ def test_a_file_of_another_layout_is_an_error(at):
 
 @needs_package("lm-eval")
 def test_the_eight_exemplars_of_gsm8k_are_the_published_ones():
-    from evalsuite.registry import Registry
+    from evalsuite.registry.registry import Registry
 
     [selected] = Registry.load().select(["nemotron_h/gsm8k"])
     text = Renderer(selected.spec, selected.task.question).prompt(DOCUMENT, []).contexts[0]

@@ -3,7 +3,7 @@ import yaml
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.recipes import Recipe, builtin_recipes, recipes_in
-from prompting.specs import CLOZE
+from tests.prompting.specs import CLOZE
 
 FIELDS = {name: value for name, value in CLOZE.items() if name not in ("recipe", "task")}
 

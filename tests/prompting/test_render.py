@@ -6,7 +6,7 @@ from evalsuite.errors import UserError
 from evalsuite.prompting.render import Renderer
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.types import ClozePair, Document, MultipleChoice, OpenAnswer, Prompt, Question
-from prompting.specs import CLOZE, GENERATE, LETTERS
+from tests.prompting.specs import CLOZE, GENERATE, LETTERS
 
 LISTED = "{{ stem }}{% for choice in choices %}\n{{ letters[loop.index0] }}. {{ choice }}{% endfor %}\nA:"
 SKY = MultipleChoice("Sky?", ("blue", "green"), 0)

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from evalsuite.prompting.spec import Exemplars, GenerationSpec, PromptSpec
-from prompting.specs import CLOZE, CODE, GENERATE, LETTERS
+from tests.prompting.specs import CLOZE, CODE, GENERATE, LETTERS
 
 EXEMPLARS = {"package": "p", "file": "f.yaml", "at": "a.b", "prefix_sha256": "0" * 64}
 

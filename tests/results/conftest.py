@@ -1,9 +1,9 @@
 """A finished run of every kind of task, made once."""
 
 import pytest
-from runs import Bench, oracle
 
 from evalsuite.results.runlog import RunLog
+from tests.runs.bench import Bench, oracle
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from runs import Bench, ByteTokenizer
 
-from evalsuite.ask import ask
+from evalsuite.requests.build import ask
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.runlog import TaskRecord
 from evalsuite.scoring.judge import judge
 from evalsuite.types import Failure, Generated, Score
+from tests.runs.bench import Bench, ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
 

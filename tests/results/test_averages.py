@@ -1,11 +1,11 @@
 """Averages of a recipe whose tasks are averaged."""
 
 import pytest
-from fabricate import Made, fabricate, verdicts
 
 from evalsuite.results.averages import averages
 from evalsuite.results.read import open_run
 from evalsuite.results.tables import table_rows
+from tests.fabricate import Made, fabricate, verdicts
 
 
 def tasks(folder, **fields):

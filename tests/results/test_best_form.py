@@ -4,18 +4,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from fabricate import Made, fabricate, verdicts
-from runs import Bench, oracle
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.prepare import prepare
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
+from evalsuite.report.source import open_source
+from evalsuite.report.view import run_view
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.best_form import best_forms
-from evalsuite.results.report.source import open_source
-from evalsuite.results.report.view import run_view
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.tables import remarks, table_rows
-from evalsuite.runner import Setting, execute
+from evalsuite.runs.execute import Setting, execute
+from tests.fabricate import Made, fabricate, verdicts
+from tests.runs.bench import Bench, oracle
 
 RECIPE = "title: the better form counts\nscore: best_form\n"
 SPEC = """

@@ -2,9 +2,9 @@
 
 import pyarrow.parquet as pq
 import pytest
-from runs import PLUGIN, Bench, oracle
 
 from evalsuite.errors import DataError
+from tests.runs.bench import PLUGIN, Bench, oracle
 
 CLUSTERED = PLUGIN.replace(
     "prompts=prompts, subtask=subtask)",

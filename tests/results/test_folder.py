@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from runs import Bench, ScriptedEngine, oracle, read_json
 
 from evalsuite.errors import StorageError
 from evalsuite.results.folder import RunFolder, default_folder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec
-from evalsuite.store import ResponseStore
+from evalsuite.runs.store import ResponseStore
 from evalsuite.types import Score
+from tests.runs.bench import Bench, ScriptedEngine, oracle, read_json
 
 SPEC = RunSpec(tasks=("tiny/quiz:cloze@0",), model="m")
 

@@ -5,14 +5,14 @@ import io
 import json
 
 import pytest
-from fabricate import fabricate, verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.results.export import csv_text, latex_text
+from evalsuite.report.export import csv_text, latex_text
 from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 from evalsuite.results.runlog import read_run
 from evalsuite.results.tables import markdown_table
+from tests.fabricate import fabricate, verdicts
 
 NAME = '=HYPERLINK("evil")|<b>x\n# y'
 
@@ -71,6 +71,6 @@ def test_no_exporter_writes_a_formula_or_a_tag(log):
 
 @given(st.text(min_size=1))
 def test_no_text_of_a_csv_begins_as_a_formula(text):
-    from evalsuite.results.export import _csv_cell
+    from evalsuite.report.export import _csv_cell
 
     assert not str(_csv_cell(text)).lstrip().startswith(("=", "+", "-", "@"))

@@ -5,14 +5,14 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from golden import SHARED, needs_shared
 
-from evalsuite.ask import Asked
-from evalsuite.prepare import PreparedTask, prepare
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.build import Asked
+from evalsuite.requests.prepare import PreparedTask, prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.runlog import TaskRecord
 from evalsuite.types import Document, OpenAnswer, Prompt, Sample
+from tests.golden.golden import SHARED, needs_shared
 
 SIZES = {
     "algebra": 1187,

@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 import pytest
-from runs import PLUGIN, Bench, ScriptedEngine
 
 from evalsuite.scoring.passk import pass_at_k
 from evalsuite.stats.intervals import mean_estimate
 from evalsuite.stats.repeats import metric_split, variance_split
 from evalsuite.types import Generated, GenerateRequest
+from tests.runs.bench import PLUGIN, Bench, ScriptedEngine
 
 SAMPLED = PLUGIN.replace(
     'generation=GenerationSpec(stop=("\\n",), max_tokens=6)',

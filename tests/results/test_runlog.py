@@ -6,11 +6,11 @@ import json
 import jsonschema
 import pytest
 from pydantic import ValidationError
-from runs import read_json
 
 from evalsuite.errors import StorageError
 from evalsuite.results.runlog import MetricRecord, RunLog, read_run
 from evalsuite.results.schema import FILE, schema_text
+from tests.runs.bench import read_json
 
 
 def test_what_is_written_is_read_back_equal(finished):

@@ -1,8 +1,7 @@
 """Hostile programs that work through what they give the tests: names, callables, arguments, messages, time."""
 
 from evalsuite.sandbox import Outcome
-
-from .hostile import FORGED, Hostile
+from tests.sandbox.hostile import FORGED, Hostile
 
 _FAILED, _ERROR, _EXITED = Outcome.FAILED, Outcome.ERROR, Outcome.EXITED
 _TIMEOUT, _MEMORY, _VIOLATION = Outcome.TIMEOUT, Outcome.MEMORY, Outcome.VIOLATION

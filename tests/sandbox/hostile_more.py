@@ -1,8 +1,7 @@
 """More hostile programs: what burns time and memory, what ends early, what lies."""
 
 from evalsuite.sandbox import Outcome
-
-from .hostile import Hostile
+from tests.sandbox.hostile import Hostile
 
 _FAILED, _ERROR, _EXITED = Outcome.FAILED, Outcome.ERROR, Outcome.EXITED
 _TIMEOUT, _MEMORY, _VIOLATION = Outcome.TIMEOUT, Outcome.MEMORY, Outcome.VIOLATION

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
-from golden import SHARED, needs_shared
 
 from evalsuite.sandbox import Program, open_sandbox
+from tests.golden.golden import SHARED, needs_shared
 
 CPU_SECONDS = 60.0
 EVERY = 25

@@ -7,9 +7,8 @@ import psutil
 import pytest
 
 from evalsuite.sandbox import Outcome, Program, open_sandbox
-
-from . import hostile, hostile_answers, hostile_more
-from .conftest import needs_bubblewrap
+from tests.sandbox import hostile, hostile_answers, hostile_more
+from tests.sandbox.conftest import needs_bubblewrap
 
 ALL = [
     *hostile.FILES,

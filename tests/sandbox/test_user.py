@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.sandbox.folder import empty
-
-from .conftest import TIERS
+from tests.sandbox.conftest import TIERS
 
 NOBODY_SPECIAL = 1000
 PACKAGE = str(Path(__file__).resolve().parents[2])

@@ -6,8 +6,7 @@ from collections import Counter
 import pytest
 
 from evalsuite.scoring.workers import ScorerFailed, call_all
-
-from .adversarial import answers
+from tests.scoring.adversarial import answers
 
 NVIDIA = "evalsuite.scoring.math:nvidia_math_verdict"
 WORKERS = 2

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from runs import Bench, ByteTokenizer
 
-from evalsuite.ask import ask
 from evalsuite.prompting.spec import GenerationSpec
+from evalsuite.requests.build import ask
 from evalsuite.scoring.judge import judge as judged
 from evalsuite.types import Failure, Generated, MultipleChoice, Score
+from tests.runs.bench import Bench, ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
 

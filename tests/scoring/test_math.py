@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from golden import GOLDEN
 
 from evalsuite.scoring.math import SHOWN, math_verdict, nvidia_math_verdict
 from evalsuite.scoring.workers import call_all
+from tests.golden.golden import GOLDEN
 
 TABLE = GOLDEN / "scorers" / "gsm8k.jsonl"
 

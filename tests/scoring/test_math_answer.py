@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from golden import SHARED, needs_shared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.boxed import boxes, extract_boxed
+from evalsuite.latex import boxes, extract_boxed
 from evalsuite.scoring.math_answer import final_answer, math_answer_verdict
+from tests.golden.golden import SHARED, needs_shared
 
 
 def right(gold: str, answer: str) -> bool:

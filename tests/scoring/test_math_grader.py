@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.boxed import extract_boxed
+from evalsuite.latex import extract_boxed
 from evalsuite.scoring import math_symbols
 from evalsuite.scoring.math_grader import LONGEST_GOLD, math_equal
 from evalsuite.scoring.math_normal import Ambiguous, normalized

@@ -7,12 +7,12 @@ import time
 import warnings
 
 import pytest
-from golden import GOLDEN, needs_golden, needs_package
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.scoring.blocks import Blocks
 from evalsuite.scoring.sanitize import longest_parsing_block, sanitized
+from tests.golden.golden import GOLDEN, needs_golden, needs_package
 
 DIALECTS = {"evalplus": "evalplus_0_3_1", "nvidia": "nvidia_25_5"}
 """Column of the golden file by dialect."""

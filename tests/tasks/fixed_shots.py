@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from evalsuite.data import load_split
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
 from evalsuite.task import Task
 from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer, Question, Row
 
@@ -79,7 +79,7 @@ def _may_be_shown(task: Task, row: Row) -> bool:
 
 
 if __name__ == "__main__":
-    from golden import SHARED
+    from tests.golden.golden import SHARED
 
     for name in TASKS:
         print(name, chosen(Registry.load().tasks[name], SHARED))

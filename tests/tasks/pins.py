@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evalsuite.dump import hash_rows
-from evalsuite.prepare import prepare
 from evalsuite.prompting.spec import PromptSpec
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.prepare import prepare
+from evalsuite.runs.dump import hash_rows
 from evalsuite.types import sha256_of
 
 FILE = Path(__file__).with_name("pins.json")

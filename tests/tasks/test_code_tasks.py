@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 from evalsuite.tasks import evalplus as released
-from golden import SHARED, needs_package, needs_shared
-from runs import ScriptedEngine
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.prepare import PreparedTask, prepare
 from evalsuite.prompting.spec import CodeRun
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
+from evalsuite.requests.prepare import PreparedTask, prepare
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runner import Setting, execute
+from evalsuite.runs.execute import Setting, execute
 from evalsuite.scoring import plus_tests
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.types import Document, Generated, Sample
-
-from .one_operator import with_one_operator_changed
+from tests.golden.golden import SHARED, needs_package, needs_shared
+from tests.runs.bench import ScriptedEngine
+from tests.tasks.one_operator import with_one_operator_changed
 
 pytestmark = needs_shared
 
@@ -279,7 +278,7 @@ ERRING = 2
 """Documents of the corrupted oracle that are answered wrongly."""
 
 
-@pytest.mark.slow  # tests/test_oracle.py asks the same of every spec with fewer documents
+@pytest.mark.slow  # tests/golden/test_oracle.py asks the same of every spec with fewer documents
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_right_answers_score_1_and_a_known_share_of_wrong_ones_exactly_that(address, tmp_path):
     task = prepared(address)

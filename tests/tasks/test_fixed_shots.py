@@ -1,10 +1,10 @@
 """The fixed shots of recipe `evalsuite` are those that the documented rule chooses."""
 
 import pytest
-from golden import SHARED, needs_shared
 
-from evalsuite.registry import Registry
-from tasks.fixed_shots import TASKS, chosen
+from evalsuite.registry.registry import Registry
+from tests.golden.golden import SHARED, needs_shared
+from tests.tasks.fixed_shots import TASKS, chosen
 
 
 def test_every_fixed_draw_of_the_recipe_is_chosen_by_the_rule():

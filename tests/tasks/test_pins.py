@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from golden import needs_package
 
-from tasks.pins import FILE, FROM_PACKAGES, comparability, defaults, prompts, specs
+from tests.golden.golden import needs_package
+from tests.tasks.pins import FILE, FROM_PACKAGES, comparability, defaults, prompts, specs
 
 PINNED = json.loads(FILE.read_text("utf-8"))
 MEANT = "if this change is meant, see the docstring of tests/tasks/pins.py"

@@ -9,7 +9,7 @@ from evalsuite.tasks.winogrande import question as winogrande
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.registry import Registry
+from evalsuite.registry.registry import Registry
 
 REGISTRY = Registry.load()
 NOT_AT_HAND = {

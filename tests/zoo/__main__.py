@@ -8,7 +8,7 @@ import torch
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from .comparing import Outcome, compare
+from tests.zoo.comparing import Outcome, compare
 
 WINDOWS = (8, 32)
 BEGIN = "<!-- table -->"

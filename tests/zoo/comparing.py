@@ -13,11 +13,10 @@ import transformers
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine import TransformersEngine
-from evalsuite.engine.models import support_for
+from evalsuite.engine.native.models import support_for
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, GenerateRequest, Score, ScoreRequest
-
-from .configurations import BOS, EOS, PAD, VOCABULARY, small_config
+from tests.zoo.configurations import BOS, EOS, PAD, VOCABULARY, small_config
 
 LARGEST = 2_000_000
 """Parameters of a model that counts as tiny; what stays larger has sizes that are not known here."""

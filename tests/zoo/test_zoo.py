@@ -3,7 +3,7 @@
 import pytest
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from .comparing import compare
+from tests.zoo.comparing import compare
 
 EVERYDAY = {
     "deepseek_v3": ("packed", "slots"), "gemma3_text": ("packed", "slots"), "gpt_oss": ("packed", "slots"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from evalsuite.engine.openai.connection import make_client, proxy_for
 from evalsuite.engine.openai.settings import Settings, api_key
-from evalsuite.foreign_json import read_json
+from evalsuite.files.foreign_json import read_json
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0

@@ -7,12 +7,12 @@ after a text must have the same log-probability when it is generated and when th
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evalsuite.engine.native.texts import HALF
 from evalsuite.engine.openai.answer import Completer, Completion, Malformed
 from evalsuite.engine.openai.echo import echo_of, first_of_continuation
 from evalsuite.engine.openai.http import Refused, Unanswered, Unreachable
 from evalsuite.engine.openai.settings import KEY_VARIABLES
 from evalsuite.engine.protocol import Tokenizer
-from evalsuite.engine.texts import HALF
 from evalsuite.errors import ModelError
 
 TEXTS = ("The capital of France is", "One two three four five", "Water is made of hydrogen and")

@@ -10,17 +10,17 @@ from dataclasses import replace
 from importlib import metadata
 
 from evalsuite.checkpoints import tokenizer_digest, weights_digest
-from evalsuite.engine.parts import tokens_of
+from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.planning.partition import tokens_of
 from evalsuite.engine.protocol import Block, R
-from evalsuite.engine.replicas.cluster import ray_package
-from evalsuite.engine.replicas.crew import KEPT, Crew, Wanted
-from evalsuite.engine.replicas.handout import Handout, Piece, Setback
-from evalsuite.engine.replicas.pool import Event
-from evalsuite.engine.replicas.roll import Roll
-from evalsuite.engine.replicas.wire import pack_requests, unpack_responses
+from evalsuite.engine.replicas.actors import Event
+from evalsuite.engine.replicas.ray_cluster import ray_package
+from evalsuite.engine.replicas.scheduler import Handout, Piece, Setback
+from evalsuite.engine.replicas.serialize import pack_requests, unpack_responses
+from evalsuite.engine.replicas.status import Roll
+from evalsuite.engine.replicas.supervisor import KEPT, Crew, Wanted
 from evalsuite.engine.replicas.worker import Answered, Broke, EngineSetup
 from evalsuite.engine.token_options import MODELS_OWN
-from evalsuite.engine.transformers_engine import TransformersEngine
 from evalsuite.errors import ModelError
 from evalsuite.progress import WorkerState
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest

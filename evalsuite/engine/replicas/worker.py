@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.placement import wait_without_spinning
 from evalsuite.engine.protocol import Engine
-from evalsuite.engine.replicas.wire import pack_responses, unpack_requests
+from evalsuite.engine.replicas.serialize import pack_responses, unpack_requests
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, ModelIdentity
 
@@ -29,7 +29,7 @@ class EngineSetup:
 
     def make(self) -> Engine:
         """The engine, not yet loaded; a hub model that is not in the same folder here is looked up."""
-        from evalsuite.engine.make import make_engine
+        from evalsuite.engine.engines import make_engine
 
         files = self.files
         absent = not all(folder.is_dir() for folder in (files.folder, files.adapter or files.folder))

@@ -11,17 +11,17 @@ from typing import Any
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import MERGE_IT
 from evalsuite.checkpoints.files import context_window, vocabulary_rows
-from evalsuite.engine.linked import loader_arguments
-from evalsuite.engine.nemo import tokenizer_folder
+from evalsuite.checkpoints.linked import loader_arguments
+from evalsuite.engine.native.texts import RowText, TextRules
 from evalsuite.engine.placement import DTYPES
 from evalsuite.engine.protocol import Block, R
 from evalsuite.engine.seeds import seed_of
 from evalsuite.engine.stops import stop_tokens
-from evalsuite.engine.texts import RowText, TextRules
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts
 from evalsuite.engine.vllm.settings import TUNING, llm_arguments
 from evalsuite.errors import ModelError, UserError
+from evalsuite.nemo import tokenizer_folder
 from evalsuite.types import (
     Failure,
     Finish,

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from evalsuite.engine.replicas import pace
-from evalsuite.engine.replicas.cluster import _refuse_unreachable, connect
-from evalsuite.engine.replicas.crew import Wanted
 from evalsuite.engine.replicas.engine import ReplicatedEngine
+from evalsuite.engine.replicas.ray_cluster import _refuse_unreachable, connect
+from evalsuite.engine.replicas.supervisor import Wanted
 from evalsuite.errors import ModelError, UserError
 from evalsuite.progress import WorkerState
 from evalsuite.types import Failure
-
-from .faulty import PART, Faults, FaultySetup, Idle, answer, request
+from tests.engine.replicas.faulty import PART, Faults, FaultySetup, Idle, answer, request
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
@@ -208,7 +207,7 @@ def test_a_worker_that_hangs_before_its_first_word_is_ended(tmp_path, monkeypatc
 
 
 def test_a_long_temporary_folder_does_not_keep_ray_from_starting(tmp_path, monkeypatch):
-    from evalsuite.engine.replicas.cluster import LONGEST_FOLDER, _short_folder
+    from evalsuite.engine.replicas.ray_cluster import LONGEST_FOLDER, _short_folder
 
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     assert _short_folder() is None

@@ -1,0 +1,67 @@
+"""Folders with links to exactly the files that a model's digest covers; a loader is shown nothing else.
+
+What else lies beside a model can therefore not act: other forms of its weights, an adapter, or a file of the same
+name in the working directory, which transformers takes before the model's own GGUF file.
+"""
+
+import atexit
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.adapters import adapter_files
+from evalsuite.checkpoints.digests import loaded_files
+from evalsuite.checkpoints.weights import INDEX, find_weights, read_index
+from evalsuite.errors import ModelError
+from evalsuite.nemo import model_folder
+
+
+def loader_arguments(files: ModelFiles) -> tuple[Path, str | None]:
+    """The folder and GGUF file (its absolute path) that transformers is to load.
+
+    Raises:
+        ModelError: files are missing, an archive cannot be converted, or links cannot be made.
+    """
+    if files.nemo_path:
+        return model_folder(files), None
+    if files.gguf_path:
+        folder = _linked({"model.gguf": files.gguf_path}, files.folder.name)
+        return folder, str(folder / "model.gguf")
+    folder = _linked(loaded_files(files), files.folder.name)
+    form = find_weights(files).form
+    if form.endswith(INDEX):
+        index = read_index(files, form)
+        metadata = index.get("metadata")
+        known = {
+            "metadata": metadata if isinstance(metadata, dict) else {},
+            "weight_map": index["weight_map"],
+        }
+        (folder / form).write_text(json.dumps(known), "utf-8")
+    return folder, None
+
+
+def linked_adapter(files: ModelFiles) -> Path:
+    """A folder with the adapter's configuration and weights; errors as in `loader_arguments`."""
+    assert files.adapter is not None
+    return _linked(adapter_files(files.name, files.adapter), files.adapter.name)
+
+
+def _linked(paths: Mapping[str, Path], name: str) -> Path:
+    """A new folder, there until the process ends: layers that stay on disk are read from it later."""
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix="evalsuite-model-"))
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+        folder = scratch / (name or "model")
+        folder.mkdir()
+        for within, path in paths.items():
+            (folder / within).parent.mkdir(parents=True, exist_ok=True)
+            (folder / within).symlink_to(path.absolute())
+    except OSError as error:
+        raise ModelError(
+            f"Links to the model's files cannot be made in {tempfile.gettempdir()}: {error.strerror}; "
+            "set TMPDIR to another folder."
+        ) from None
+    return folder

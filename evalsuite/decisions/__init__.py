@@ -1,0 +1,1 @@
+"""What two or more records mean: compare, gate, card, trend."""

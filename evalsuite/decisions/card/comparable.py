@@ -1,0 +1,225 @@
+"""May a published number be compared with a task of a run? Decided from declared fields.
+
+Public names: `reasons_against`, `Installed`.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from evalsuite.decisions.card.card import Cell
+from evalsuite.decisions.card.document import Reason, ReasonKind
+from evalsuite.errors import UserError
+from evalsuite.prompting.spec import PromptSpec
+from evalsuite.registry.registry import Registry
+from evalsuite.results.runlog import TaskRecord
+from evalsuite.task import Task
+
+
+class Installed:
+    """What this evalsuite knows of tasks and prompt specs, to hold a run log against."""
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry.load()
+
+    def task(self, record: TaskRecord) -> Task | None:
+        """The task plug-in behind a record, if it is known here."""
+        spec = self.spec(record.address)
+        return self._registry.tasks.get(spec.plugin if spec else record.task)
+
+    def spec(self, address: str) -> PromptSpec | None:
+        """The prompt spec of an address, if it is known here."""
+        try:
+            return self._registry.select([address])[0].spec
+        except UserError:
+            return None
+
+
+def reasons_against(
+    cell: Cell, task: TaskRecord, installed: Installed, accept_inferred: bool = False
+) -> list[Reason]:
+    """Why the number and the score are not of the same measurement; empty where nothing is known against it.
+
+    Args:
+        cell: the published number.
+        task: the run's record.
+        installed: tasks and specs of this evalsuite: pins of data, and the spec that an address means.
+        accept_inferred: take inferred settings as stated, any candidate of an open one, and any recipe that
+            agrees in all declared fields.
+    """
+    found = [
+        *_setting(cell, task),
+        *([] if accept_inferred else _knowledge(cell)),
+        *_sampling(cell, task, installed),
+        *_documents(cell, task, installed),
+        *_data(task, installed),
+        *_recipe(cell, task, installed, accept_inferred),
+    ]
+    if not task.metrics:
+        found.insert(0, _reason("no_score", f"the task has no score here ({task.problem.rstrip('.')})"))
+    return found
+
+
+def _setting(cell: Cell, task: TaskRecord) -> list[Reason]:
+    """Fields that both sides declare and that differ, and fields that the publication leaves out."""
+    setting = cell.setting
+    compared: list[tuple[ReasonKind, Sequence[Any], Any, bool]] = [
+        ("shots", setting.shots, task.shots, task.shots in setting.shots),
+        ("form", setting.form, task.format, task.format in setting.form),
+        (
+            "metric",
+            setting.metric,
+            " and ".join(task.metrics or [task.headline]),
+            not task.metrics or any(name in task.metrics for name in setting.metric),
+        ),
+        ("split", setting.split, task.split, task.split in setting.split),
+    ]
+    found = [
+        _reason(kind, f"other {kind}: {_either(published)} published, {here} here")
+        for kind, published, here, same in compared
+        if published and not same
+    ]
+    by_rows = setting.aggregation in ("micro", "macro") and bool(task.subtasks)
+    if by_rows and setting.aggregation != task.aggregation:
+        found.append(
+            _reason(
+                "aggregation",
+                f"other aggregation: {setting.aggregation} average published, {task.aggregation} here",
+            )
+        )
+    unstated = [str(kind) for kind, published, _, _ in compared if not published]
+    if unstated:
+        found.append(_reason("unstated", f"the publication does not state its {_listed(unstated, 'and')}"))
+    return found
+
+
+def _knowledge(cell: Cell) -> list[Reason]:
+    """What is open or deduced about the published number."""
+    found = []
+    for name in ("form", "metric", "split", "shots"):
+        candidates = getattr(cell.setting, name)
+        if len(candidates) > 1:
+            found.append(_reason("undecided", f"its {name} may be {_either(candidates)}"))
+    if cell.status == "inferred":
+        found.append(_reason("inferred", "its recipe is inferred"))
+    elif cell.inferred:
+        found.append(
+            _reason(
+                "inferred",
+                f"its {_listed(cell.inferred, 'and')} {'are' if len(cell.inferred) > 1 else 'is'} inferred, "
+                "not stated",
+            )
+        )
+    return found
+
+
+def _sampling(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reason]:
+    spec = installed.spec(task.address)
+    if spec is None or spec.sha256 != task.prompt_sha256 or spec.generation is None:
+        return []
+    setting, here = cell.setting, spec.generation
+    found = []
+    if setting.samples is not None and setting.samples != here.samples:
+        found.append(
+            _reason(
+                "sampling",
+                f"other number of samples for each document: {setting.samples} published, {here.samples} here",
+            )
+        )
+    if setting.temperature is not None and setting.temperature != here.temperature:
+        found.append(
+            _reason(
+                "sampling",
+                f"other temperature: {setting.temperature:g} published, {here.temperature:g} here",
+            )
+        )
+    return found
+
+
+def _documents(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reason]:
+    counts, split, spec = task.counts, task.data.get(task.split), installed.spec(task.address)
+    some_members = spec is not None and bool(spec.members)
+    found = []
+    if split is not None and not some_members and counts.documents < split.rows:
+        found.append(
+            _reason(
+                "subset", f"only {counts.documents} of the split's {split.rows} documents were asked here"
+            )
+        )
+    elif _counts_all(cell) and counts.documents != cell.setting.documents:
+        found.append(
+            _reason("subset", f"other documents: {cell.setting.documents} published, {counts.documents} here")
+        )
+    if counts.scored < counts.documents:
+        found.append(_reason("subset", f"{counts.documents - counts.scored} documents have no verdict here"))
+    return found
+
+
+def _counts_all(cell: Cell) -> bool:
+    """Whether the number stands for all documents of its task, and how many these are is declared."""
+    return cell.setting.documents is not None and cell.setting.aggregation != "full_subject_sizes"
+
+
+def _data(task: TaskRecord, installed: Installed) -> list[Reason]:
+    """Stand-ins and drift, by the pins of the task."""
+    known = installed.task(task)
+    if known is None:
+        return []
+    found = []
+    for split, read in task.data.items():
+        pin, stand_in = known.data.splits.get(split), known.data.stand_ins.get(split)
+        if stand_in is not None and read.fingerprint == stand_in.pin.fingerprint:
+            found.append(_reason("data", f"split '{split}' is a stand-in ({stand_in.config})"))
+        elif pin is not None and (read.rows != pin.rows or pin.fingerprint not in (None, read.fingerprint)):
+            found.append(_reason("data", f"split '{split}' is not the pinned data"))
+    if known.comparability != task.comparability:
+        found.append(
+            _reason(
+                "data",
+                f"the task has changed since the run (comparability {task.comparability}, now "
+                f"{known.comparability})",
+            )
+        )
+    return found
+
+
+def _recipe(cell: Cell, task: TaskRecord, installed: Installed, accept_inferred: bool) -> list[Reason]:
+    address = cell.address
+    found = []
+    if task.source.get("status") == "inferred" and not accept_inferred:
+        found.append(_reason("inferred", "the recipe here is inferred"))
+    if not address:
+        if not accept_inferred:
+            found.append(
+                _reason(
+                    "recipe",
+                    "no recipe here reproduces it"
+                    if cell.status == "seen"
+                    else "its exact prompt is not known",
+                )
+            )
+        return found
+    if task.recipe != address.partition("/")[0]:
+        if not accept_inferred:
+            found.append(_reason("recipe", f"recipe {task.recipe} was used; {address} reproduces it"))
+        return found
+    wanted, spec = installed.spec(address), installed.spec(task.address)
+    if wanted is not None and task.variant != wanted.variant and not accept_inferred:
+        found.append(_reason("recipe", f"variant {task.variant} was used; {address} reproduces it"))
+    if spec is not None and spec.sha256 != task.prompt_sha256:
+        found.append(_reason("prompt", f"the prompt spec is not that of {task.address} in this evalsuite"))
+    return found
+
+
+def _reason(kind: ReasonKind, text: str) -> Reason:
+    return Reason(kind=kind, text=text)
+
+
+def _either(candidates: Sequence[Any]) -> str:
+    return _listed([str(one) for one in candidates], "or")
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last

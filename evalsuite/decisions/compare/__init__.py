@@ -1,0 +1,1 @@
+"""Two runs, document by document."""

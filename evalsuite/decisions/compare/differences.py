@@ -1,0 +1,121 @@
+"""In what, besides the model, do two runs differ?
+
+Public names: `run_differences`, `task_differences`, `sample_differences`, `refuse_other_prompts`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from evalsuite.decisions.compare.document import Difference, DifferenceKind
+from evalsuite.decisions.compare.pairs import Pairs
+from evalsuite.errors import UserError
+from evalsuite.results.read import RunSide, TaskSamples
+from evalsuite.results.runlog import UNKNOWN, TaskRecord
+
+_SCORER_PACKAGES = ("lm-eval", "math-verify")
+"""Packages that carry prompts or verdicts; those that compute are part of the numerics class."""
+
+
+def refuse_other_prompts(common: Iterable[tuple[TaskRecord, TaskRecord]]) -> None:
+    """Raises UserError where a task was asked in another way: its delta would not be the model's."""
+    changed = [one.name for one, other in common if one.prompt_sha256 != other.prompt_sha256]
+    if changed:
+        raise UserError(
+            f"The prompt spec of {', '.join(changed)} is not the same in both runs, so that the difference would "
+            "not be the model's; run both again with one version, or accept it with --allow-protocol-drift."
+        )
+
+
+def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
+    """What concerns the whole run."""
+    one, other = first.log, second.log
+    compared: list[tuple[DifferenceKind, str, object, object]] = [
+        ("numerics", "numerics class", one.model.numerics, other.model.numerics),
+        ("engine", "engine", one.spec.engine, other.spec.engine),
+        ("evalsuite", "evalsuite version", one.evalsuite_version, other.evalsuite_version),
+        ("limit", "limit of documents per task", one.spec.limit, other.spec.limit),
+        ("limit", "sample of documents per task", one.spec.sample, other.spec.sample),
+        ("seed", "seed", one.spec.seed, other.spec.seed),
+    ]
+    compared += [
+        ("package", f"version of {name}", one.environment.get(name), other.environment.get(name))
+        for name in _SCORER_PACKAGES
+    ]
+    found = [
+        _differs(kind, "", what, before, after) for kind, what, before, after in compared if before != after
+    ]
+    if one.model.weights_sha256 == other.model.weights_sha256 != UNKNOWN:
+        found.append(Difference(kind="model", task="", text="The weights are the same in both runs."))
+    return found
+
+
+def task_differences(first: TaskRecord, second: TaskRecord) -> list[Difference]:
+    """What the run logs tell of one task."""
+    name = first.name
+    compared: list[tuple[DifferenceKind, str, object, object]] = [
+        ("prompt", "prompt spec", first.prompt_sha256[:12], second.prompt_sha256[:12]),
+        ("prompt", "shots", first.shots, second.shots),
+        ("comparability", "comparability number", first.comparability, second.comparability),
+        ("split", "evaluated split", first.split, second.split),
+        ("aggregation", "aggregation", first.aggregation, second.aggregation),
+        ("headline", "headline metric", first.headline, second.headline),
+    ]
+    for split in dict.fromkeys([*first.data, *second.data]):
+        before, after = first.data.get(split), second.data.get(split)
+        compared.append(
+            (
+                "data",
+                f"data of split '{split}'",
+                before and before.fingerprint[:12],
+                after and after.fingerprint[:12],
+            )
+        )
+    return [
+        _differs(kind, name, what, before, after) for kind, what, before, after in compared if before != after
+    ]
+
+
+def sample_differences(
+    name: str, first: TaskSamples, second: TaskSamples, pairs: Pairs, unscored: Sequence[int]
+) -> list[Difference]:
+    """What the samples tell of one task."""
+    found = []
+    if pairs.only_first or pairs.only_second:
+        found.append(
+            Difference(
+                kind="missing",
+                task=name,
+                text=f"{name}: {len(pairs.common)} documents are common, {len(pairs.only_first)} only in the "
+                f"baseline, {len(pairs.only_second)} only in the candidate.",
+            )
+        )
+    if unscored:
+        row, other = pairs.common[unscored[0]]
+        reason = first.reasons[row] or second.reasons[other]
+        found.append(
+            Difference(
+                kind="failures",
+                task=name,
+                text=f"{name}: {len(unscored)} common documents have no verdict in one of the runs "
+                f"(document {first.docs[row]}: {reason}) and are left out.",
+            )
+        )
+    changed = sum(first.contexts[one] != second.contexts[other] for one, other in pairs.common)
+    if changed:
+        found.append(
+            Difference(
+                kind="contexts",
+                task=name,
+                text=f"{name}: the text of the prompt differs in {changed} of {len(pairs.common)} common documents "
+                "(other shots, or shots dropped to fit the context window).",
+            )
+        )
+    return found
+
+
+def _differs(kind: DifferenceKind, task: str, what: str, before: object, after: object) -> Difference:
+    start = f"{task}: the {what}" if task else f"The {what}"
+    return Difference(kind=kind, task=task, text=f"{start} differs: {_shown(before)}, then {_shown(after)}.")
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,102 @@
+"""A comparison for the terminal.
+
+Public names: `comparison_table`, `flip_lines`, `remark_lines`, `amount`, `interval_text`.
+"""
+
+from rich.table import Table
+
+from evalsuite.decisions.compare.document import (
+    Comparison,
+    MetricComparison,
+    PairComparison,
+    TaskComparison,
+)
+
+COLUMNS = (
+    "task", "metric", "n", "baseline", "candidate", "delta", "95 % interval", "p", "p (Holm)", "verdict",
+    "detectable", "lost", "gained",
+)  # fmt: skip
+
+
+def comparison_table(comparison: Comparison, pair: PairComparison) -> Table:
+    """One pair; scores in points, p adjusted over the tasks' headline metrics."""
+    table = Table(
+        title=f"{pair.candidate.label} against {comparison.baseline.label}",
+        title_justify="left",
+        caption_justify="left",
+        caption="detectable: true difference that would be found with 80 % power. lost, gained: documents.",
+    )
+    for column in COLUMNS:
+        table.add_column(
+            column, justify="left" if column in ("task", "metric", "verdict") else "right", no_wrap=True
+        )
+    for task in pair.tasks:
+        for row in _rows(task):
+            table.add_row(*row)
+    return table
+
+
+def remark_lines(pair: PairComparison) -> list[str]:
+    """What must stand beside the deltas."""
+    lines = [difference.text for difference in pair.differences]
+    lines += [f"{task.name}: {task.problem}." for task in pair.tasks if task.problem]
+    for names, where in ((pair.only_in_baseline, "baseline"), (pair.only_in_candidate, "candidate")):
+        if names:
+            lines.append(f"Only in the {where}: {', '.join(names)}.")
+    return lines
+
+
+def flip_lines(task: TaskComparison, most: int) -> list[str]:
+    """Up to `most` documents of the headline metric in each direction."""
+    metric = task.metrics.get(task.headline)
+    if metric is None:
+        return []
+    lines = []
+    for name, flips in (
+        ("lost", metric.flips[: metric.lost]),
+        ("gained", metric.flips[metric.lost :]),
+    ):
+        for flip in flips[:most]:
+            where = f"document {flip.doc}" + (f" ({flip.subtask})" if flip.subtask else "")
+            lines.append(f"{task.name} {name}: {where}  key {flip.key[:16]}")
+        if len(flips) > most:
+            lines.append(f"{task.name} {name}: {len(flips) - most} more")
+    return lines
+
+
+def amount(value: float | None, metric: MetricComparison, *, signed: bool = False, digits: int = 2) -> str:
+    """A score or delta as it is printed: points of 100, or the unit of a metric that counts loss."""
+    if value is None:
+        return "—"
+    scaled, places = (value, digits + 2) if metric.lower_is_better else (100 * value, digits)
+    return f"{scaled:{'+' if signed else ''}.{places}f}"
+
+
+def interval_text(metric: MetricComparison) -> str:
+    """The paired interval of a delta."""
+    if metric.low is None or metric.high is None:
+        return "—"
+    return f"{amount(metric.low, metric, signed=True)} to {amount(metric.high, metric, signed=True)}"
+
+
+def _rows(task: TaskComparison) -> list[tuple[str, ...]]:
+    if not task.metrics:
+        return [(task.name, task.headline, "0", *("—",) * (len(COLUMNS) - 3))]
+    return [
+        (
+            task.name if place == 0 else "",
+            name,
+            str(one.n),
+            amount(one.baseline, one),
+            amount(one.candidate, one),
+            amount(one.delta, one, signed=True),
+            interval_text(one),
+            f"{one.p:.3g}",
+            "" if one.p_holm is None else f"{one.p_holm:.3g}",
+            one.verdict,
+            amount(one.mde, one),
+            str(one.lost),
+            str(one.gained),
+        )
+        for place, (name, one) in enumerate(task.metrics.items())
+    ]

@@ -1,0 +1,87 @@
+"""The verdict of a gate as one typed, versioned document.
+
+Public names: `GateReport`, `TaskVerdict`, `PooledVerdict`, `Outcome`.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from evalsuite.decisions.compare.document import Difference, RunInfo
+from evalsuite.decisions.gate.policy import Policy, Tier
+
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+"""Shown to be within the margin; shown to be beyond it (or not there at all); neither."""
+
+EXIT_CODES: dict[Outcome, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskVerdict(_Part):
+    """One task. Damage is how much worse the candidate is, in the metric's own unit."""
+
+    name: str
+    tier: Tier
+    metric: str
+    outcome: Outcome
+    decides: bool
+    """This outcome keeps the gate from passing."""
+    reason: str
+    """One sentence."""
+    margin: float
+    baseline: float | None = None
+    candidate: float | None = None
+    damage: float | None = None
+    low: float | None = None
+    """Lower bound of the damage, at one-sided level 1 - alpha."""
+    high: float | None = None
+    """Upper bound of the damage, at one-sided level 1 - alpha."""
+    p_beyond: float | None = None
+    """One-sided p of damage within the margin, adjusted over critical and supporting tasks (Holm)."""
+    discordance: float | None = None
+    """Observed."""
+    assumed_discordance: float
+    pass_chance: float
+    """Chance that a candidate without any change passes this task, at the assumed discordance."""
+    documents: int = 0
+    """Common documents with a verdict in both runs."""
+    unscored: int = 0
+    """Common documents without one."""
+
+
+class PooledVerdict(_Part):
+    """The plain mean over critical and supporting tasks."""
+
+    outcome: Outcome
+    reason: str
+    tasks: tuple[str, ...]
+    margin: float
+    damage: float | None = None
+    low: float | None = None
+    high: float | None = None
+    pass_chance: float
+
+
+class GateReport(_Part):
+    """The verdict on a candidate."""
+
+    schema_version: Literal[1] = 1
+    evalsuite_version: str
+    outcome: Outcome
+    reason: str
+    baseline: RunInfo
+    candidate: RunInfo
+    policy: Policy
+    pass_chance: float
+    """Chance that a candidate without any change passes, at the assumed discordances; a lower bound."""
+    tasks: tuple[TaskVerdict, ...]
+    pooled: PooledVerdict | None
+    differences: tuple[Difference, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1 or 2."""
+        return EXIT_CODES[self.outcome]

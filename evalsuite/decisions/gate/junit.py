@@ -1,0 +1,74 @@
+"""A gate's verdict as JUnit XML, which GitHub's and GitLab's test reports read.
+
+Public names: `junit_xml`, `write_junit`.
+
+A task that passes is a passed test, one that fails a failure; one that leaves the gate undecided is an error;
+what decides nothing (advisory tasks, supporting ones that show nothing) is skipped, with its reason.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from evalsuite.decisions.gate.document import GateReport, Outcome
+from evalsuite.decisions.gate.reasons import points
+from evalsuite.results.folder import disk_errors
+
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML document may hold, such as the escape of a terminal's colours."""
+
+
+def junit_xml(report: GateReport) -> bytes:
+    """The document, in UTF-8."""
+    from junitparser import JUnitXml, TestSuite
+
+    suite = TestSuite("evalsuite gate")
+    for name, value in (
+        ("outcome", report.outcome),
+        ("baseline", report.baseline.label),
+        ("candidate", report.candidate.label),
+        ("evalsuite", report.evalsuite_version),
+    ):
+        suite.add_property(name, _xml(value))
+    for task in report.tasks:
+        lines = [
+            task.reason,
+            f"baseline {points(task.baseline, task.metric)}, candidate {points(task.candidate, task.metric)}, "
+            f"damage {points(task.damage, task.metric, signed=True)}, margin {points(task.margin, task.metric)}, "
+            f"{task.documents} documents",
+        ]
+        suite.add_testcase(_case(task.tier, f"{task.name} {task.metric}", task.outcome, task.decides, lines))
+    if report.pooled is not None:
+        lines = [report.pooled.reason, f"over {', '.join(report.pooled.tasks)}"]
+        suite.add_testcase(_case("pooled", "mean over tasks", report.pooled.outcome, True, lines))
+    xml = JUnitXml("evalsuite gate")
+    xml.add_testsuite(suite)
+    xml.update_statistics()
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + xml.tostring()
+
+
+def write_junit(report: GateReport, path: Path) -> None:
+    """Write the document, whole or not at all; raises StorageError where the disk refuses."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".unfinished")
+        unfinished.write_bytes(junit_xml(report))
+        os.replace(unfinished, path)
+
+
+def _xml(text: str) -> str:
+    return _NO_XML.sub("?", text)
+
+
+def _case(group: str, name: str, outcome: Outcome, decides: bool, lines: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    from junitparser import Error, Failure, Skipped, TestCase
+
+    lines = [_xml(line) for line in lines]
+    case = TestCase(_xml(name), classname=f"evalsuite.gate.{_xml(group)}", time=0)
+    if outcome != "PASS":
+        kind = Skipped if not decides else Failure if outcome == "FAIL" else Error
+        result = kind(f"{outcome}: {lines[0]}", outcome)
+        result.text = "\n".join(lines)
+        case.result = [result]
+    case.system_out = "\n".join(lines)
+    return case

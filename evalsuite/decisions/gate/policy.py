@@ -1,0 +1,178 @@
+"""The policy of a gate: which damage is tolerated on which task.
+
+Public names: `Policy`, `Rule`, `Tier`, `read_policy`, `rules_of`.
+
+Margins and discordances are in the metric's own unit: for accuracies 0.01 is one point of 100.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evalsuite.errors import UnknownName, UserError
+from evalsuite.files.yaml_files import BadYaml, load_yaml
+from evalsuite.results.runlog import TaskRecord
+
+Tier = Literal["critical", "supporting", "advisory"]
+"""Must be shown to be within its margin; must not be shown to be beyond it; is told and decides nothing."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskPolicy(_Strict):
+    """What one task asks; what is left out is the default's."""
+
+    tier: Tier | None = None
+    margin: float | None = Field(default=None, gt=0)
+    metric: str | None = None
+    """The task's headline metric by default."""
+    discordance: float | None = Field(default=None, gt=0)
+
+
+class DefaultPolicy(_Strict):
+    """What tasks ask that the policy does not list, and fields that a listed one leaves out."""
+
+    tier: Tier = "supporting"
+    margin: float = Field(default=0.02, gt=0)
+    discordance: float = Field(default=0.1, gt=0)
+    """Assumed share of documents with another verdict although nothing became better or worse (of other
+    metrics, the mean squared difference of a document); never more than two runs of the baseline's score that
+    know nothing of each other would have."""
+
+
+class PooledPolicy(_Strict):
+    """The plain mean over all critical and supporting tasks must be shown to be within this margin."""
+
+    margin: float = Field(default=0.02, gt=0)
+
+
+class Policy(_Strict):
+    """The whole policy."""
+
+    version: Literal[1] = 1
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """One-sided error of every statement, that a task is within its margin or that it is beyond it."""
+    power: float = Field(default=0.8, gt=0.5, lt=1)
+    """Chance with which a candidate without any change must pass; a policy with less is refused."""
+    default: DefaultPolicy = DefaultPolicy()
+    tasks: dict[str, TaskPolicy] = Field(default_factory=dict)
+    """By the task's name in the run."""
+    pooled: PooledPolicy | None = PooledPolicy()
+    max_unscored: float = Field(default=0.0, ge=0, lt=1)
+    """Share of common documents that may lack a verdict."""
+    min_common: float = Field(default=0.95, gt=0, le=1)
+    """Share of the baseline's documents that the candidate must have."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the gate asks of one task, with everything filled in."""
+
+    tier: Tier
+    margin: float
+    metric: str
+    discordance: float
+
+
+def rules_of(policy: Policy, tasks: Mapping[str, TaskRecord]) -> dict[str, Rule]:
+    """The rule of every task of the baseline; raises UserError where policy and baseline do not fit."""
+    for name in policy.tasks:
+        if name not in tasks:
+            raise UnknownName(
+                "task", name, tasks, f"The policy lists it; the baseline has {', '.join(tasks)}."
+            )
+    rules = {}
+    for name, record in tasks.items():
+        own, default = policy.tasks.get(name, TaskPolicy()), policy.default
+        rules[name] = Rule(
+            tier=own.tier or default.tier,
+            margin=own.margin or default.margin,
+            metric=own.metric or record.headline,
+            discordance=own.discordance or default.discordance,
+        )
+    if policy.pooled is None and all(rule.tier != "critical" for rule in rules.values()):
+        raise UserError("The policy decides nothing: it has no critical task and no pooled margin.")
+    if policy.pooled is not None and all(rule.tier == "advisory" for rule in rules.values()):
+        raise UserError("The policy has a pooled margin and no critical or supporting task to pool.")
+    return rules
+
+
+def read_policy(path: Path) -> Policy:
+    """The validated policy of a YAML file; raises UserError naming line and field."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"Policy {path} cannot be read: {getattr(error, 'strerror', None) or error}."
+        ) from error
+    try:
+        fields = load_yaml(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        twice = _twice(node)
+    except BadYaml as error:
+        raise UserError(f"Policy {path} is not valid YAML: {error}.") from error
+    if twice:
+        raise UserError(f"Policy {path}, line {twice.start_mark.line + 1}: '{twice.value}' is given twice.")
+    if not isinstance(fields, dict):
+        raise UserError(f"Policy {path} must be a mapping of fields, such as 'default:' and 'tasks:'.")
+    try:
+        return Policy.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(f"Policy {path}, {_told(error.errors()[0], node)}") from error
+
+
+def _twice(node: yaml.Node | None) -> yaml.Node | None:
+    """A key that repeats another of its mapping, which YAML readers pass over in silence."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return key
+            seen.add(key.value)
+            if inner := _twice(value):
+                return inner
+    return None
+
+
+def _told(error: Any, node: yaml.Node | None) -> str:
+    """One validation error as a sentence with its line."""
+    place = [str(step) for step in error["loc"]]
+    line, field = _line(node, place), ".".join(place)
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"fields there are {', '.join(known)}."
+        return f"line {line}: unknown field '{field}'; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"line {line}: '{field}' is {error['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def _line(node: yaml.Node | None, place: list[str]) -> int:
+    line = 1
+    for step in place:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for key, value in node.value:
+            if key.value == step:
+                line, node = key.start_mark.line + 1, value
+                break
+        else:
+            break
+    return line
+
+
+def _fields_at(place: list[str]) -> list[str]:
+    homes: dict[str, type[BaseModel]] = {
+        "default": DefaultPolicy,
+        "tasks": TaskPolicy,
+        "pooled": PooledPolicy,
+    }
+    model = homes.get(place[0], Policy) if place else Policy
+    return list(model.model_fields)

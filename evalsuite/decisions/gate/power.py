@@ -1,0 +1,172 @@
+"""Could a candidate without any change pass? Asked before the candidate is looked at.
+
+Public names: `Prospect`, `prospects`, `pooled_chance`, `refuse_hopeless`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from evalsuite.decisions.compare.pairs import lower_is_better
+from evalsuite.decisions.gate.policy import Policy, Rule
+from evalsuite.errors import UserError
+from evalsuite.results.read import RunSide, TaskSamples
+from evalsuite.results.runlog import TaskRecord
+from evalsuite.stats.noninferiority import (
+    documents_for_margin,
+    margin_needed,
+    mean_pass_chance,
+    pass_chance,
+)
+from evalsuite.stats.paired import design_effect_of
+from evalsuite.stats.stderr import mean_error
+from evalsuite.stats.tango import tango_interval
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What the baseline and the policy tell of a task beforehand."""
+
+    documents: int
+    effective_n: float
+    discordance: float
+    """Assumed, of an unchanged candidate."""
+    binary: bool
+    pass_chance: float
+    """Chance that an unchanged candidate passes this task."""
+
+
+def prospects(policy: Policy, rules: Mapping[str, Rule], baseline: RunSide) -> dict[str, Prospect]:
+    """By task; raises UserError where the baseline has no verdicts under a rule's metric."""
+    return {
+        name: _prospect(policy, rule, record := baseline.tasks[name], baseline.samples(record))
+        for name, rule in rules.items()
+    }
+
+
+def _prospect(policy: Policy, rule: Rule, record: TaskRecord, samples: TaskSamples) -> Prospect:
+    import numpy as np
+
+    scored = [place for place, metrics in enumerate(samples.metrics) if rule.metric in metrics]
+    if not scored:
+        known = ", ".join(dict.fromkeys(name for metrics in samples.metrics for name in metrics)) or "none"
+        raise UserError(
+            f"The baseline has no verdict under metric '{rule.metric}' of task {record.name}; "
+            f"metrics there are {known}."
+        )
+    values = np.array([samples.metrics[place][rule.metric] for place in scored])
+    binary = bool(np.isin(values, (0, 1)).all())
+    strata = [samples.subtasks[place] for place in scored] if record.aggregation == "macro" else None
+    labels = [samples.clusters[place] for place in scored]
+    clusters = labels if any(labels) else None
+    error = mean_error(values, strata=strata, clusters=clusters)
+    design = 1.0 if strata is None and clusters is None else design_effect_of(values, error)
+    effective = len(scored) / design
+    # Two runs of this score whose verdicts are independent differ that much; models of one series differ less.
+    discordance = min(rule.discordance, 2 * float(values.var()))
+    chance = partial(pass_chance if binary else mean_pass_chance, effective, discordance)
+    return Prospect(len(scored), effective, discordance, binary, chance(rule.margin, policy.alpha))
+
+
+def pooled_names(rules: Mapping[str, Rule]) -> tuple[str, ...]:
+    """Tasks of the pooled verdict: all that count, but for metrics of another unit."""
+    return tuple(
+        name for name, rule in rules.items() if rule.tier != "advisory" and not lower_is_better(rule.metric)
+    )
+
+
+def pooled_chance(policy: Policy, tasks: Sequence[Prospect], margin: float) -> float:
+    """Chance that an unchanged candidate passes the pooled verdict (normal approximation)."""
+    from scipy.stats import norm
+
+    deviation = math.sqrt(sum(one.discordance / one.effective_n for one in tasks)) / len(tasks)
+    bound = math.sqrt(sum(_half_width(one, policy.alpha) ** 2 for one in tasks)) / len(tasks)
+    return float(norm.cdf((margin - bound) / deviation)) if deviation else float(bound <= margin)
+
+
+def _half_width(task: Prospect, alpha: float) -> float:
+    from scipy.stats import norm
+
+    if not task.binary:
+        return float(norm.isf(alpha)) * math.sqrt(task.discordance / task.effective_n)
+    each = task.effective_n * task.discordance / 2
+    return tango_interval(each, each, task.effective_n, 1 - 2 * alpha)[1]
+
+
+def refuse_hopeless(
+    policy: Policy, rules: Mapping[str, Rule], tasks: Mapping[str, Prospect]
+) -> tuple[float, float | None]:
+    """Chance that an unchanged candidate passes all, and the pooled part of it.
+
+    The parts are taken as independent, which is a lower bound: pooled and single verdicts go together.
+    Raises UserError where the chance is below the policy's power, with what would do.
+    """
+    critical = {name: tasks[name] for name, rule in rules.items() if rule.tier == "critical"}
+    pooled = None
+    if policy.pooled is not None:
+        members = [tasks[name] for name in pooled_names(rules)]
+        if not members:
+            raise UserError("The policy has a pooled margin and no task whose metric is a score to pool.")
+        pooled = pooled_chance(policy, members, policy.pooled.margin)
+    chances = [one.pass_chance for one in critical.values()] + ([] if pooled is None else [pooled])
+    whole = math.prod(chances)
+    if whole >= policy.power:
+        return whole, pooled
+    each = policy.power ** (1 / len(chances))
+    advice = [
+        _advice(name, one, rules[name], policy, each)
+        for name, one in critical.items()
+        if one.pass_chance < each
+    ]
+    if pooled is not None and policy.pooled is not None and pooled < each:
+        needed = _smallest(partial(pooled_chance, policy, members), each)
+        worst = max(pooled_names(rules), key=lambda name: tasks[name].discordance / tasks[name].effective_n)
+        advice.append(
+            f"the pooled mean passes with {pooled:.0%} at margin {policy.pooled.margin:g}: margin {round_up(needed)} "
+            f"would do"
+            + (
+                f", or {worst}, which brings most of its error, as an advisory task"
+                if len(members) > 1
+                else ""
+            )
+        )
+    raise UserError(
+        f"A candidate without any change would pass this policy with {whole:.0%} only, below its power of "
+        f"{policy.power:.0%}. {'; '.join(advice)}. A supporting task needs no such power."
+    )
+
+
+def _advice(name: str, task: Prospect, rule: Rule, policy: Policy, power: float) -> str:
+    said = (
+        f"{name} passes with {task.pass_chance:.0%} at margin {rule.margin:g} and {task.documents} documents"
+    )
+    if task.binary:
+        margin = margin_needed(task.effective_n, task.discordance, power, policy.alpha)
+        more = documents_for_margin(task.discordance, rule.margin, power, policy.alpha)
+        documents = f" or {math.ceil(more * task.documents / task.effective_n):,} documents"
+    else:
+        margin, documents = (
+            _smallest(partial(_mean_chance, task, policy.alpha), power, 100 * rule.margin),
+            "",
+        )
+    return f"{said} ({task.discordance:.1%} of them assumed to change): margin {round_up(margin)}{documents} would do"
+
+
+def _mean_chance(task: Prospect, alpha: float, margin: float) -> float:
+    return mean_pass_chance(task.effective_n, task.discordance, margin, alpha)
+
+
+def _smallest(chance: "partial[float]", power: float, most: float = 1.0) -> float:
+    """The margin from which on the chance is reached, to a ten-thousandth of `most`."""
+    low, high = 0.0, most
+    while high - low > most * 1e-4:
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance(middle) < power else (low, middle)
+    return high
+
+
+def round_up(margin: float) -> str:
+    """Printed with few digits, and never less than it is."""
+    digits = 3 if margin >= 0.01 else 4
+    return f"{math.ceil(margin * 10**digits) / 10**digits:g}"

@@ -1,0 +1,1 @@
+"""Many checkpoints of one training, and what their noise allows to say."""

@@ -1,0 +1,113 @@
+"""A series of checkpoints for the terminal and as Markdown.
+
+Public names: `score_rows`, `verdict_rows`, `trend_tables`, `trend_markdown`.
+"""
+
+from rich.table import Table
+
+from evalsuite.decisions.trend.document import TaskTrend, Trend
+from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
+
+VERDICT_COLUMNS = (
+    "task", "metric", "gain", "95 % interval", "sampling error", "noise", "signal/noise", "progress?", "why",
+)  # fmt: skip
+_LEFT = ("task", "metric", "progress?", "why")
+
+
+def score_columns(trend: Trend) -> tuple[str, ...]:
+    """Task, metric, chance, and one column for each step."""
+    return ("task", "metric", "chance", *(str(one.step) for one in trend.checkpoints))
+
+
+def score_rows(trend: Trend) -> list[tuple[str, ...]]:
+    """One row per task, the chance-centred average last; scores in points with half the width of their interval."""
+    return [
+        (
+            task.name,
+            task.metric,
+            "—" if task.chance is None else _amount(task.chance, task, digits=1),
+            *_scores(task, trend),
+        )
+        for task in _all(trend)
+    ]
+
+
+def verdict_rows(trend: Trend) -> list[tuple[str, ...]]:
+    """One row per task: gain, noise, and whether it can show progress."""
+    return [
+        (
+            task.name,
+            task.metric,
+            _amount(task.gain, task, signed=True),
+            "—"
+            if task.gain_low is None or task.gain_high is None
+            else f"{_amount(task.gain_low, task, signed=True)} to {_amount(task.gain_high, task, signed=True)}",
+            _amount(task.sampling_error, task),
+            _amount(task.noise, task),
+            "—" if task.signal_to_noise is None else f"{task.signal_to_noise:.1f}",
+            task.verdict,
+            task.reason,
+        )
+        for task in _all(trend)
+    ]
+
+
+def trend_tables(trend: Trend) -> tuple[Table, Table]:
+    """Scores by step, and verdicts, for `cli.console`."""
+    scores = Table(title="scores by step", title_justify="left")
+    for column in score_columns(trend):
+        scores.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
+    for row in score_rows(trend):
+        scores.add_row(*row)
+    verdicts = Table(
+        title="can it show progress at this size?",
+        title_justify="left",
+        caption_justify="left",
+        caption="noise: standard deviation of a checkpoint about the smooth course. Points of 100.",
+    )
+    for column in VERDICT_COLUMNS:
+        verdicts.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=column != "why")
+    for row, task in zip(verdict_rows(trend), _all(trend), strict=True):
+        verdicts.add_row(*row, style={"yes": "green", "no": "", "unknown": "dim"}[task.verdict])
+    return scores, verdicts
+
+
+def trend_markdown(trend: Trend) -> str:
+    """Both tables with the notes."""
+    title = f"{trend.checkpoints[0].label} to {trend.checkpoints[-1].label}"
+    lines = [f"# {markdown_escape(title)}", ""]
+    for columns, rows in (
+        (score_columns(trend), score_rows(trend)),
+        (VERDICT_COLUMNS, verdict_rows(trend)),
+    ):
+        lines += [*markdown_table_lines(columns, _LEFT, rows), ""]
+    return "\n".join([*lines, *markdown_list(trend.notes)]) + "\n"
+
+
+def _all(trend: Trend) -> list[TaskTrend]:
+    return [*trend.tasks, *([trend.average] if trend.average else [])]
+
+
+def _scores(task: TaskTrend, trend: Trend) -> list[str]:
+    by_step = {point.step: point for point in task.points}
+    cells = []
+    for checkpoint in trend.checkpoints:
+        point = by_step.get(checkpoint.step)
+        if point is None:
+            cells.append("—")
+            continue
+        width = (
+            ""
+            if point.low is None or point.high is None
+            else f" ±{_amount((point.high - point.low) / 2, task, digits=1)}"
+        )
+        cells.append(_amount(point.value, task) + width)
+    return cells
+
+
+def _amount(value: float | None, task: TaskTrend, *, signed: bool = False, digits: int = 2) -> str:
+    """Points of 100, or the unit of a metric that counts loss."""
+    if value is None:
+        return "—"
+    scaled, places = (value, digits + 2) if task.lower_is_better else (100 * value, digits)
+    return f"{scaled:{'+' if signed else ''}.{places}f}"

@@ -1,0 +1,1 @@
+"""The native engine: transformers' models on packed trees, in slots, or in padded batches."""

@@ -1,0 +1,219 @@
+"""A model in memory, as its files say it is: nothing missing, patched, its kernels checked."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import read_config
+from evalsuite.checkpoints.linked import loader_arguments
+from evalsuite.checkpoints.weights import find_weights
+from evalsuite.engine.native.cpu.fused_mlp import fuse_gates
+from evalsuite.engine.native.cpu.onednn import use_onednn
+from evalsuite.engine.native.head import widen_head
+from evalsuite.engine.native.loading.adapter import merge_adapter, refuse_unmergeable
+from evalsuite.engine.native.loading.auto_class import auto_class
+from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
+from evalsuite.engine.native.memory import is_out_of_memory
+from evalsuite.engine.native.models import ModelSupport, support_for
+from evalsuite.engine.native.rope import LengthRule, length_rule
+from evalsuite.engine.quiet import quiet_transformers
+from evalsuite.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A causal language model on its device, ready for `forward.next_token_logits`."""
+
+    model: Any
+    """transformers' module, in evaluation mode."""
+    device: str
+    notes: tuple[str, ...]
+    """What the run log should say about it."""
+    parameters: frozenset[str]
+    """Names that its forward takes."""
+    rounded_logits: bool = False
+    """Logits, log-probabilities and their sums are in the model's data type, not float32."""
+    fixed_sizes: bool = False
+    """Packs are padded to few sizes, and the head's rows to one (`deterministic`)."""
+    plain_trees: bool = False
+    """Trees are computed by functions of torch: the kernels for them failed the trial."""
+    lengths: LengthRule | None = None
+    """Which lengths of rows may share a pass; None where all may."""
+    text_cache: bool = True
+    """Texts are generated with a cache; else each token takes a pass over all before it."""
+    text_positions: bool = True
+    """Texts in batches are given their positions; else the model counts by itself, and by the attention mask."""
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Its cache is a state of fixed size, with no key and value per token (Mamba, Mamba-2)."""
+        return "cache_params" in self.parameters
+
+    @property
+    def cache_name(self) -> str:
+        """What this family calls its cache."""
+        return "cache_params" if self.is_recurrent else "past_key_values"
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """End tokens of its generation configuration."""
+        ids = getattr(self.model.generation_config, "eos_token_id", None)
+        return frozenset([ids] if isinstance(ids, int) else ids or ())
+
+
+def load_model(
+    files: ModelFiles,
+    *,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool,
+    allow_slow_kernels: bool,
+    rounded_logits: bool = False,
+    processes: int = 1,
+    spread: bool = False,
+    max_memory: Mapping[int | str, int | str] | None = None,
+) -> LoadedModel:
+    """Load the weights onto a resolved device in a resolved data type.
+
+    Args:
+        files: the model.
+        device: where its inputs go.
+        dtype: of the weights.
+        trust_remote_code: let the model's folder run code of its own.
+        allow_slow_kernels: run a Mamba model on a GPU without its kernels.
+        rounded_logits: leave logits, and scores from them, in the model's data type.
+        processes: that each load their part of every layer (tensor parallelism); all of them call this.
+        spread: layers over all devices, and in the machine's memory where these are full.
+        max_memory: by device, for `spread`; as accelerate takes it.
+
+    Raises:
+        ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, no memory.
+    """
+    if trust_remote_code:
+        _refuse_code_from_elsewhere(files)
+    refuse_unmergeable(files, whole=processes == 1 and not spread)
+    support = support_for(read_config(files).get("model_type", ""))
+    notes = [*_check_kernels(support, device, allow_slow_kernels), *_unused_forms(files)]
+    try:
+        with quiet_transformers():
+            where = _where(device, processes, spread, max_memory)
+            model, report = _from_pretrained(files, where, dtype, trust_remote_code)
+            notes += check_report(files, model, report)
+            if files.adapter:
+                model, note = merge_adapter(files, model)
+                notes.append(note)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(_why_not_loaded(files, error, trust_remote_code)) from error
+    return ready(model, device, (*notes, *support.patch(model)), rounded_logits=rounded_logits)
+
+
+def ready(
+    model: Any, device: str, notes: tuple[str, ...] = (), *, rounded_logits: bool = False
+) -> LoadedModel:
+    """Make a transformers model that is on `device` already ready for use.
+
+    Its head gives float32 logits, unless `rounded_logits` asks for the model's data type.
+    """
+    if not rounded_logits:
+        widen_head(model)
+    use_onednn(model)
+    fuse_gates(model)
+    parameters = frozenset(inspect.signature(model.forward).parameters)
+    lengths = length_rule(model.config.to_dict())
+    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, lengths=lengths)
+
+
+def _where(
+    device: str, processes: int, spread: bool, max_memory: Mapping[int | str, int | str] | None
+) -> dict[str, Any]:
+    """How transformers is told where the weights go."""
+    if processes > 1:
+        try:
+            from transformers.distributed import DistributedConfig
+
+            return {"distributed_config": DistributedConfig(tp_size=processes, tp_plan="auto")}
+        except (ImportError, TypeError) as error:
+            raise ModelError(
+                "This version of transformers has no tensor parallelism that evalsuite knows; install the one that "
+                "constraints.txt names."
+            ) from error
+    if spread:
+        return {"device_map": "auto", "max_memory": max_memory}
+    return {"device_map": None if device == "cpu" else {"": device}}
+
+
+def _from_pretrained(
+    files: ModelFiles, where: dict[str, Any], dtype: str, trust_remote_code: bool
+) -> tuple[Any, Any]:
+    load: Any = auto_class(read_config(files)).from_pretrained
+    folder, gguf_file = loader_arguments(files)
+    model, report = load(
+        folder,
+        gguf_file=gguf_file,
+        dtype=getattr(torch, dtype),
+        **where,
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # `check_report` names them; transformers would in its log alone
+    )
+    return model, report
+
+
+def _refuse_code_from_elsewhere(files: ModelFiles) -> None:
+    """Code of another repository (`org/name--module.Class` in `auto_map`) is not in the digest, and may change."""
+    named = [name for names in (read_config(files).get("auto_map") or {}).values() for name in _listed(names)]
+    foreign = sorted({name.partition("--")[0] for name in named if "--" in name})
+    if foreign:
+        raise ModelError(
+            f"Model '{files.name}' runs code of another repository, {foreign[0]}, which its digest cannot cover: copy "
+            f"that repository's *.py files into {files.folder} and take '{foreign[0]}--' out of auto_map in config.json."
+        )
+
+
+def _listed(names: Any) -> list[str]:
+    return [name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)]
+
+
+def _unused_forms(files: ModelFiles) -> Iterator[str]:
+    """Names the weights that count where a folder holds several forms of them."""
+    weights = find_weights(files)
+    if weights.unused:
+        yield f"weights are read from {weights.form}; not used: {', '.join(weights.unused)}"
+
+
+def _check_kernels(support: ModelSupport, device: str, allow_slow_kernels: bool) -> tuple[str, ...]:
+    problem = support.missing_kernels(device)
+    if not problem:
+        return ()
+    if not allow_slow_kernels:
+        raise ModelError(
+            f"A {support.model_type} model on a GPU needs the package {support.kernels}, which cannot be "
+            f"imported ({problem}); install it, or allow the slow path (allow_slow_kernels)."
+        )
+    return (f"{support.model_type}: reference path without {support.kernels}; slow",)
+
+
+def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool) -> str:
+    if is_out_of_memory(error):
+        return f"Model '{files.name}' does not fit into memory: use a smaller data type or a larger device."
+    config = read_config(files)
+    architecture = config.get("model_type") or "unnamed"
+    if not trust_remote_code and "auto_map" in config:
+        return (
+            f"Model '{files.name}' ({architecture}) runs code from its own folder, {files.folder}: "
+            "read it, then allow it with --trust-remote-code."
+        )
+    first_line = conversion_problem(error) or str(error).strip().split("\n")[0]
+    if first_line.startswith("Unrecognized configuration class"):
+        return (
+            f"Model '{files.name}' ({architecture}) is no causal language model that the installed transformers knows; "
+            "evalsuite evaluates models that predict the next token."
+        )
+    return f"Model '{files.name}' ({architecture}) cannot be loaded from {files.folder}: {first_line}"

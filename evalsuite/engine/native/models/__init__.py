@@ -1,0 +1,14 @@
+"""What the engine knows of single architectures; a model that is not listed needs nothing special."""
+
+from evalsuite.engine.native.models.mamba import MAMBA_FAMILIES
+from evalsuite.engine.native.models.nemotron_h import NEMOTRON_H
+from evalsuite.engine.native.models.support import GENERIC, ModelSupport
+
+__all__ = ["GENERIC", "ModelSupport", "support_for"]
+
+_SUPPORT = {support.model_type: support for support in (NEMOTRON_H, *MAMBA_FAMILIES)}
+
+
+def support_for(model_type: str) -> ModelSupport:
+    """The record of an architecture family, by its configuration's `model_type`."""
+    return _SUPPORT.get(model_type, GENERIC)

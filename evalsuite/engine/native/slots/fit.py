@@ -1,0 +1,104 @@
+"""Whether a model's passes over slots give what its own passes give, found out before they are used."""
+
+import torch
+
+from evalsuite.engine.native.fit_trees import why_rows_depend_on_each_other
+from evalsuite.engine.native.forward import plain_logits
+from evalsuite.engine.native.loading.load import LoadedModel
+from evalsuite.engine.native.memory import is_out_of_memory
+from evalsuite.engine.native.probe.attention_options import NO_INTERFACE, UnknownOptionError, uses_interface
+from evalsuite.engine.native.probe.attention_probe import why_its_attention_is_unknown
+from evalsuite.engine.native.probe.limits import lengths_beyond
+from evalsuite.engine.native.probe.plain_tokens import plain_tokens
+from evalsuite.engine.native.probe.scaled_up import scaled_difference
+from evalsuite.engine.native.probe.stand_in import why_it_stopped
+from evalsuite.engine.native.slots.differences import allowed_difference, difference_of
+from evalsuite.engine.native.slots.forward import SlotModel, Slots
+from evalsuite.errors import ModelError
+from evalsuite.types import TokenIds
+
+PREFIX, OWN = 8, (7, 4)
+"""Lengths, in tokens, of the prefix and of what follows it in the two rows that are compared."""
+
+
+def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
+    """The model with what slots must know of it; or None, and why they do not fit it.
+
+    Compared are the logits after two prompts of unequal length behind one prefix, after one more token each,
+    and for a model that can take tokens back after two more, which are checked as guesses are, with those of
+    passes over each prompt alone without a cache.
+    """
+    config = loaded.model.config
+    if reason := why_rows_depend_on_each_other(config.to_dict()) or why_its_attention_is_unknown(loaded):
+        return None, reason
+    try:
+        model = SlotModel.of(loaded)
+        difference = largest_difference(model)
+        scaled = _scaled_difference(model)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        known = isinstance(error, UnknownOptionError | ModelError) or uses_interface(loaded.model)
+        return None, why_it_stopped(error) if known else f"{NO_INTERFACE} ({why_it_stopped(error)})"
+    allowed = allowed_difference(loaded.model.dtype)
+    if difference > allowed:
+        return None, f"with slots its logits are off by {difference:.2g} of their spread"
+    if scaled > allowed:
+        return (
+            None,
+            f"with slots and activations scaled up its logits are off by {scaled:.2g} of their spread",
+        )
+    return model, ""
+
+
+GUESSED = 2
+"""Tokens that are checked in one pass."""
+
+
+def largest_difference(model: SlotModel) -> float:
+    """Between logits over slots and the model's own, relative to the spread (norm about the mean) of these.
+
+    Tried once with few tokens, and once beyond each limit of the configuration that is short enough.
+    """
+    config = model.loaded.model.config.get_text_config().to_dict()
+    sizes = [(PREFIX, OWN), *((length // 2, (length - length // 2, 4)) for length in lengths_beyond(config))]
+    return max(_difference(model, prefix, own) for prefix, own in sizes)
+
+
+def _scaled_difference(model: SlotModel) -> float:
+    """The same with few tokens and activations scaled up."""
+    allowed = allowed_difference(model.loaded.model.dtype)
+    return scaled_difference(
+        model.loaded, lambda: _difference(model, PREFIX, OWN), _prompts(model, PREFIX, OWN), allowed
+    )
+
+
+def _prompts(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> list[TokenIds]:
+    """With a token behind each that is fed to the slot, and for a model that can take them back those that are checked."""
+    config, more = model.loaded.model.config, 1 + _checked(model)
+    shared = plain_tokens(config, prefix)
+    return [
+        shared + plain_tokens(config, own + more, start=7 + 11 * row) for row, own in enumerate(own_lengths)
+    ]
+
+
+def _checked(model: SlotModel) -> int:
+    return GUESSED if model.forgets else 0
+
+
+@torch.inference_mode()
+def _difference(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> float:
+    """With a shared prefix of so many tokens, and so many behind it in each row."""
+    checked, prompts = _checked(model), _prompts(model, prefix, own_lengths)
+    slots, device = Slots(model, len(prompts)), model.loaded.device
+    ends = [prefix + own for own in own_lengths]
+    found = slots.prefill(
+        model.prefix(prompts[0][:prefix]),
+        [prompt[prefix:end] for prompt, end in zip(prompts, ends, strict=True)],
+    )[:, None]
+    tokens = torch.tensor([prompt[end:] for prompt, end in zip(prompts, ends, strict=True)], device=device)
+    found = torch.cat([found, slots.decode(tokens[:, 0])[:, None]], dim=1)
+    if checked:
+        found = torch.cat([found, slots.check(tokens[:, 1:])], dim=1)
+    own = torch.stack([plain_logits(model.loaded, ids, 2 + checked, positions=True) for ids in prompts])
+    return difference_of(found.float(), own)

@@ -1,0 +1,301 @@
+"""Passes of a model over slots: a prefix, new prompts behind it, one more token for every slot."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from evalsuite.engine.native.forward import run_at
+from evalsuite.engine.native.loading.load import LoadedModel
+from evalsuite.engine.native.slots.attention import slot_attention
+from evalsuite.engine.native.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
+from evalsuite.engine.native.slots.expanded import as_attended
+from evalsuite.engine.native.slots.graphs import Graphing, Graphs, Step
+from evalsuite.engine.native.slots.padding import counted_delta_rules, is_mamba2, still_padding
+from evalsuite.engine.native.transfer import sent
+from evalsuite.errors import ModelError
+from evalsuite.types import TokenIds
+
+PADDING_ID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotModel:
+    """A model and what slots must know of it."""
+
+    loaded: LoadedModel
+    like: Any
+    """transformers' cache after a pass of one token: the kinds and shapes of its layers."""
+    mixers: tuple[Any, ...]
+    """Mamba-2 mixers, whose last `num_heads` input features are the raw time steps."""
+    pads: bool
+    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, without a floor under dt, and
+    gated delta rules."""
+    forgets: bool
+    """The last tokens of a slot can be taken back: no recurrent layer."""
+    expanded: frozenset[int] = frozenset()
+    """Layers that make keys and values from what is in transformers' cache (MLA), which `like` has as they are made."""
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, loaded: LoadedModel) -> "SlotModel":
+        """Find out by a pass of one token.
+
+        Raises:
+            ModelError: the model returns no cache, or one of another form than transformers'.
+        """
+        with counted_delta_rules(loaded.model) as delta_rules:
+            cache = _plain_pass(loaded, (PADDING_ID,))
+        if not hasattr(cache, "layers"):
+            raise ModelError(f"{type(loaded.model).__name__} returns no cache of layers.")
+        mixers = tuple(module for module in loaded.model.modules() if is_mamba2(module))
+        layers = Prefix.of(cache, 1).layers
+        # Convolutions keep the last real inputs of each row, whatever comes behind these.
+        recurrent = sum(bool(layer.recurrent) for layer in layers)
+        known = len(mixers) + len(delta_rules)
+        pads = known >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
+        like, expanded = as_attended(loaded, cache, lambda: _plain_pass(loaded, (PADDING_ID,)))
+        return cls(loaded, like, mixers, pads, not any(layer.states for layer in layers), expanded)
+
+    def prefix(self, ids: TokenIds) -> Prefix:
+        """The prefix `ids` after a pass of its own."""
+        if not ids:
+            return NO_PREFIX
+        return (
+            _slot_prefix(self, ids) if self.expanded else Prefix.of(_plain_pass(self.loaded, ids), len(ids))
+        )
+
+
+def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
+    """transformers' own cache after one row; no logits."""
+    tokens = torch.tensor([ids], device=loaded.device)
+    nowhere = torch.empty(0, dtype=torch.long, device=loaded.device)
+    positions = torch.arange(len(ids), device=loaded.device)[None]
+    return run_at(loaded, tokens, nowhere, nowhere, position_ids=positions, use_cache=True)[1]
+
+
+def _slot_prefix(model: SlotModel, ids: TokenIds) -> Prefix:
+    """A prefix as a slot has it, for layers whose keys transformers' cache does not hold."""
+    slots = Slots(model, 1)
+    slots.prefill(NO_PREFIX, [ids])
+    return slots.as_prefix(len(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the rows of a step are, on the device; (rows,) each."""
+
+    starts: torch.Tensor
+    """Own tokens so far."""
+    positions: torch.Tensor
+    prefixes: list[tuple[Prefix, torch.Tensor | None]]
+
+    def next(self) -> "_Places":
+        """One token later."""
+        return replace(self, starts=self.starts + 1, positions=self.positions + 1)
+
+
+class Slots:
+    """Rows at work: always the first ones of the cache, so that every pass sees plain slices of it."""
+
+    def __init__(self, model: SlotModel, count: int, graphing: Graphing | None = None) -> None:
+        """Make so many slots; steps are recorded and replayed where `graphing` is given."""
+        self.model = model
+        self.count = count
+        """Most rows at a time."""
+        self.computed = 0
+        """Tokens fed to the model, padding not counted."""
+        self._cache = SlotCache(model.like, count, model.expanded)
+        self._device = model.loaded.device
+        self._lengths: list[int] = []
+        self._prefixes: list[Prefix] = []
+        self._places: _Places | None = None
+        """Of the next step; None when other rows are there than in the last one."""
+        # Not a method of this object: a circle of references would keep the cache until Python looks for circles.
+        self._run_step = functools.partial(_run_step, model, self._cache)
+        self._graphs = Graphs(graphing, self._cache, self._run_step) if graphing else None
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    @property
+    def free(self) -> int:
+        """Slots without a row."""
+        return self.count - len(self)
+
+    def prefill(self, prefix: Prefix, prompts: Sequence[TokenIds]) -> torch.Tensor:
+        """Put prompts behind `prefix` into new rows, the longest first; (prompts, vocabulary) next-token logits."""
+        first, lengths = len(self), [len(prompt) for prompt in prompts]
+        self._places = None
+        self._cache.begin(slice(first, first + len(prompts)), prefix)
+        parts = []
+        for rows, start, end in pieces(lengths, padded=self.model.pads):
+            parts.append(self._prefill_piece(prefix, prompts[:rows], start, end))
+        self._lengths += lengths
+        self._prefixes += [prefix] * len(prompts)
+        self.computed += sum(lengths)
+        return torch.cat(parts[::-1])
+
+    def _prefill_piece(
+        self, prefix: Prefix, prompts: Sequence[TokenIds], start: int, end: int
+    ) -> torch.Tensor:
+        """Logits of the prompts that end in this piece."""
+        first, length = len(self), end - start
+        ids = [prompt[start:end] + (PADDING_ID,) * (end - len(prompt)) for prompt in prompts]
+        lengths = self._tensor([min(len(prompt), end) - start for prompt in prompts])
+        ragged = any(len(prompt) < end for prompt in prompts)
+        now = Pass(
+            rows=slice(first, first + len(prompts)),
+            starts=torch.full_like(lengths, start),
+            start=start,
+            length=length,
+            prefixes=[(prefix, None)],
+            lengths=lengths if ragged else None,
+            level=True,
+        )
+        positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
+        ending = self._tensor([at for at, prompt in enumerate(prompts) if len(prompt) <= end])
+        with still_padding(self.model.loaded.model, self.model.mixers, now):
+            return _run(
+                self.model, self._cache, now, self._tensor(ids), positions, ending, lengths[ending] - 1
+            )
+
+    def decode(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Feed each row its next token (rows,); (rows, vocabulary) logits for the one after.
+
+        As long as the rows stay the same, what a step needs follows from the step before on the device.
+        """
+        if self._places is None:
+            self._places = self._current_places()
+        logits = self._logits(self._places, tokens[:, None])[:, 0]
+        self._places = self._places.next()
+        self._lengths = [length + 1 for length in self._lengths]
+        self.computed += len(self)
+        return logits
+
+    def check(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Feed each row several tokens, of which all but the first are guesses; none of them is kept yet.
+
+        Only for a model that `forgets`.
+
+        Args:
+            tokens: (rows, length).
+
+        Returns:
+            (rows, length, vocabulary) logits for what follows each of them.
+        """
+        return self._logits(self._current_places(), tokens)
+
+    def _logits(self, places: _Places, tokens: torch.Tensor) -> torch.Tensor:
+        """(rows, length, vocabulary) after (rows, length) new tokens."""
+        new = torch.arange(tokens.shape[1], device=self._device)
+        step = Step(
+            tokens=tokens,
+            positions=places.positions[:, None] + new,
+            starts=places.starts,
+            end=max(self._lengths) + tokens.shape[1],
+            prefixes=places.prefixes,
+        )
+        replayed = self._graphs.logits(step) if self._graphs else None
+        return self._run_step(step) if replayed is None else replayed
+
+    def extend(self, tokens: Sequence[int]) -> None:
+        """Keep so many of the tokens that were checked last, by row."""
+        self._places = None
+        self._lengths = [length + more for length, more in zip(self._lengths, tokens, strict=True)]
+        self.computed += sum(tokens)
+
+    def _current_places(self) -> "_Places":
+        starts, before = self._tensor([self._lengths, [one.length for one in self._prefixes]])
+        return _Places(starts, before + starts, self._rows_by_prefix())
+
+    def as_prefix(self, length: int) -> Prefix:
+        """The first `length` tokens of the first row."""
+        return self._cache.as_prefix(length)
+
+    def copy(self, sources: Sequence[int]) -> None:
+        """New rows, each equal to the row that it names."""
+        targets = list(range(len(self), len(self) + len(sources)))
+        self._places = None
+        self._cache.copy(sources, targets, max((self._lengths[at] for at in sources), default=0))
+        self._lengths += [self._lengths[at] for at in sources]
+        self._prefixes += [self._prefixes[at] for at in sources]
+
+    def clear(self, rows: Sequence[int]) -> None:
+        """Leave nothing of rows whose numbers are not finite, before they are dropped."""
+        if rows:
+            self._cache.clear(rows)
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        """Drop all other rows; returns the old row of each new one. The last rows move into the gaps."""
+        staying = [row for row in rows if row < len(rows)]
+        gaps = sorted(set(range(len(rows))) - set(staying))
+        moving = [row for row in rows if row >= len(rows)]
+        self._places = None
+        self._cache.copy(moving, gaps, max((self._lengths[row] for row in moving), default=0))
+        order = list(range(len(rows)))
+        for gap, row in zip(gaps, moving, strict=True):
+            order[gap] = row
+        self._lengths = [self._lengths[row] for row in order]
+        self._prefixes = [self._prefixes[row] for row in order]
+        return order
+
+    def _rows_by_prefix(self) -> list[tuple[Prefix, torch.Tensor | None]]:
+        distinct = list(dict.fromkeys(self._prefixes))
+        if len(distinct) == 1:
+            return [(distinct[0], None)]
+        return [
+            (prefix, self._tensor([row for row, one in enumerate(self._prefixes) if one is prefix]))
+            for prefix in distinct
+        ]
+
+    def _tensor(self, values: Sequence) -> torch.Tensor:
+        return sent(torch.tensor(values, dtype=torch.long), self._device)
+
+
+def _run_step(model: SlotModel, cache: SlotCache, step: Step) -> torch.Tensor:
+    """(rows, length, vocabulary) logits; makes nothing from numbers of the host that another step would not make."""
+    count, length = step.tokens.shape
+    now = Pass(
+        rows=slice(0, count),
+        starts=step.starts,
+        start=step.end - length,
+        length=length,
+        prefixes=step.prefixes,
+    )
+    new = torch.arange(length, device=step.tokens.device)
+    rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)
+    logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
+    return logits.unflatten(0, (count, length))
+
+
+def _run(
+    model: SlotModel,
+    cache: SlotCache,
+    now: Pass,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+) -> torch.Tensor:
+    """Logits at (rows[i], columns[i])."""
+    cache.prepare(now)
+    options = {"position_ids": positions, "use_cache": True, model.loaded.cache_name: cache}
+    with slot_attention(model.loaded.model, cache):
+        return run_at(model.loaded, ids, rows, columns, **options)[0]
+
+
+def pieces(lengths: Sequence[int], *, padded: bool) -> list[tuple[int, int, int]]:
+    """Passes over prompts of falling length: (the first how many, from which token, to which).
+
+    One pass with padding on the right; or, without padding, one for each distinct length.
+    """
+    if padded:
+        return [(len(lengths), 0, lengths[0])]
+    ends = sorted(set(lengths))
+    return [
+        (sum(length >= end for length in lengths), start, end)
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]

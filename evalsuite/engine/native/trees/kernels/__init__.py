@@ -1,0 +1,1 @@
+"""Triton kernels for recurrent layers over a tree."""

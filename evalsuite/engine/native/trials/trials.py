@@ -1,0 +1,176 @@
+"""What is used was tried: padded batches of scores, and batches of texts, held against plain passes of single rows.
+
+Each form of computing is tried on the loaded model before anything is answered in it. What fails falls back: packed
+trees to padded batches, these to one row at a time; slots to left-padded batches, these to batches of prompts of one
+length, to one row at a time, and to full passes without a cache. What differs even so is refused.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from evalsuite.engine.native.forward import plain_logits
+from evalsuite.engine.native.generate_batch import decode_step, keep_rows, prefill
+from evalsuite.engine.native.loading.load import LoadedModel
+from evalsuite.engine.native.memory import is_out_of_memory
+from evalsuite.engine.native.probe.limits import LENGTHS, trial_lengths
+from evalsuite.engine.native.probe.plain_tokens import plain_tokens
+from evalsuite.engine.native.probe.scaled_up import scaled_difference
+from evalsuite.engine.native.probe.stand_in import why_it_stopped
+from evalsuite.engine.native.score_batch import batch_logits
+from evalsuite.engine.native.slots.differences import allowed_difference, difference_of
+from evalsuite.engine.planning.batches import any_lengths, equal_lengths, no_rows, within
+from evalsuite.types import TokenIds
+
+READ = 3
+"""Last positions of each row that are compared, and tokens that each text grows by."""
+TOGETHER = {"batches": any_lengths, "batches of one length": equal_lengths, "single rows": no_rows}
+"""Forms of texts and scores without trees and slots: which rows share a pass."""
+
+
+def rows_of_trial(loaded: LoadedModel) -> list[TokenIds]:
+    """Sequences of unequal lengths, also beyond such limits of the configuration as are short; the longest first."""
+    config = loaded.model.config
+    lengths = trial_lengths(config.get_text_config().to_dict())
+    return [plain_tokens(config, length, start=5 + 11 * at) for at, length in enumerate(lengths)]
+
+
+def why_batches_differ(loaded: LoadedModel, form: str) -> str:
+    """Hold right-padded batches, or single rows, against plain passes; why they cannot be used, or empty.
+
+    Args:
+        form: one of `TOGETHER`.
+    """
+    return _why_it_fails(loaded, lambda rows: _largest(_scored_differences(loaded, rows, form)))
+
+
+def why_texts_differ(loaded: LoadedModel, form: str) -> str:
+    """The same of texts in left-padded batches, in batches of prompts of one length, or alone."""
+    return _why_it_fails(loaded, lambda rows: _largest(_text_differences(loaded, rows, form)))
+
+
+def _why_it_fails(loaded: LoadedModel, difference: Callable[[Sequence[TokenIds]], float]) -> str:
+    """Why a form fails by its difference in rows of a trial, or in the shortest of them with activations scaled up."""
+    rows, allowed = rows_of_trial(loaded), allowed_difference(loaded.model.dtype)
+    short = rows[-len(LENGTHS) :]
+    try:
+        found = difference(rows)
+        scaled = scaled_difference(loaded, lambda: difference(short), short, allowed)
+    except Exception as error:  # modelling code raises errors of every kind
+        if is_out_of_memory(error):
+            raise
+        return why_it_stopped(error)
+    if found > allowed:
+        return f"a trial differed from single sequences by {found:.2g} of the spread"
+    if scaled > allowed:
+        return (
+            f"a trial with activations scaled up differed from single sequences by {scaled:.2g} of the spread"
+        )
+    return ""
+
+
+def _largest(differences: Iterator[float]) -> float:
+    return max(differences, default=0.0)
+
+
+@torch.inference_mode()
+def _scored_differences(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> Iterator[float]:
+    for batch in _batches(loaded, rows, form):
+        of = torch.arange(len(batch)).repeat_interleave(READ)
+        columns = torch.tensor([len(ids) - READ + at for ids in batch for at in range(READ)])
+        found = batch_logits(loaded, batch, of, columns).float()
+        yield difference_of(found, torch.cat([plain_logits(loaded, ids, READ) for ids in batch]))
+
+
+@torch.inference_mode()
+def _text_differences(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> Iterator[float]:
+    rule = loaded.lengths
+    for batch in _batches(loaded, rows, form):
+        if rule and any(rule.begins_anew(len(ids) - READ + at) for ids in batch for at in range(1, READ + 1)):
+            continue  # where a text begins anew, its cache is not used
+        state = prefill(loaded, [ids[: len(ids) - READ] for ids in batch])
+        own = torch.stack(
+            [plain_logits(loaded, ids, READ + 1, positions=loaded.text_positions) for ids in batch], dim=1
+        )
+        yield difference_of(state.logits.float(), own[0])
+        for at in range(READ):
+            if state.cache is None:
+                break
+            decode_step(loaded, state, [ids[len(ids) - READ + at] for ids in batch])
+            yield difference_of(state.logits.float(), own[at + 1])
+            if len(batch) > 1 and at == 0:  # a row has ended
+                keep_rows(state, range(1, len(batch)))
+                batch, own = batch[1:], own[:, 1:]
+
+
+def _batches(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> list[list[TokenIds]]:
+    """The rows as the engine would batch them; for batches of one length there are two of each."""
+    if form == "batches of one length":
+        config = loaded.model.config
+        rows = [ids for one in rows for ids in (one, plain_tokens(config, len(one), start=3 + len(one)))]
+    together = within(loaded.lengths, TOGETHER[form])
+    batches: list[list[TokenIds]] = []
+    for ids in rows:
+        if batches and together(len(batches[-1][0]), len(ids)):
+            batches[-1].append(ids)
+        else:
+            batches.append([ids])
+    return batches
+
+
+BEYOND = "beyond its limits, tried on a tiny copy with shorter ones: "
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How scores, or texts, are computed."""
+
+    name: str
+    loaded: LoadedModel
+    reasons: tuple[str, ...] = ()
+    """Why no faster form is used."""
+
+
+def fitting_scores(loaded: LoadedModel, reason: str, copy: LoadedModel | None = None) -> Form:
+    """The fastest form without trees in which scores are right; `reason` says why trees are not used.
+
+    A tiny `copy` with short limits is tried, too, where the model's own are too long to be passed.
+
+    A form by the name of "nothing" is none: not even single rows give what a plain pass gives.
+    """
+    reasons: tuple[str, ...] = (reason,)
+    for name in ("batches", "single rows"):
+        problem = why_batches_differ(loaded, name)
+        if not problem and copy and name == "batches" and (beyond := why_batches_differ(copy, name)):
+            problem = f"{BEYOND}{beyond}"
+        if not problem:
+            return Form(name, loaded, reasons)
+        reasons = (*reasons, problem)
+    return Form("nothing", loaded, reasons)
+
+
+def fitting_texts(loaded: LoadedModel, reason: str, copy: LoadedModel | None = None) -> Form:
+    """The same of texts; `reason` says why slots are not used."""
+    counting, uncached = replace(loaded, text_positions=False), replace(loaded, text_cache=False)
+    forms = (
+        ("batches", loaded),
+        ("batches", counting),
+        ("batches of one length", loaded),
+        ("batches of one length", counting),
+        ("single rows", loaded),
+        ("single rows", counting),
+        ("single rows", uncached),
+        ("single rows", replace(counting, text_cache=False)),
+    )
+    reasons: tuple[str, ...] = (reason,)
+    for name, variant in forms:
+        problem = why_texts_differ(variant, name)
+        if not problem and copy and name == "batches":
+            small = replace(copy, text_positions=variant.text_positions)
+            if beyond := why_texts_differ(small, name):
+                problem = f"{BEYOND}{beyond}"
+        if not problem:
+            return Form(name if variant.text_cache else "full passes", variant, reasons)
+        reasons = (*reasons, problem)
+    return Form("nothing", loaded, reasons)

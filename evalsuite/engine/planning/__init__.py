@@ -1,0 +1,1 @@
+"""What is computed together: packs, batches, prefixes. No torch is imported here."""

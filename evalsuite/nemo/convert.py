@@ -1,0 +1,135 @@
+"""A NeMo archive as a folder in the Hugging Face format, with one weight file in memory at a time."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evalsuite.checkpoints.nemo import NemoArchive, decompress, read_archive
+from evalsuite.checkpoints.nemo_config import nemotron_config
+from evalsuite.errors import ModelError
+from evalsuite.nemo.building import build_folder, check_room
+from evalsuite.nemo.layout import nemotron_tensors
+from evalsuite.nemo.stored import Stored
+from evalsuite.nemo.tokenizer import sentencepiece_model, write_tokenizer
+from evalsuite.nemo.weights import weights_of
+
+SHARD_BYTES = 2 * 10**9
+"""Of a weight file; one tensor may be larger."""
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion wrote."""
+
+    parameters: int
+    tensors: int
+    dtype: str
+    files: int
+
+
+def convert_archive(path: Path, out: Path) -> Converted:
+    """Write the model and its tokenizer into a folder that is not there yet, whole or not at all.
+
+    Raises:
+        ModelError: the archive is damaged, of another architecture, or the folder cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ModelError(f"{out} is there already and not an empty folder: name another.")
+    archive = read_archive(path)
+
+    def fill(folder: Path) -> Converted:
+        write_tokenizer(archive, folder)
+        return write_model(archive, folder)
+
+    return build_folder(out, fill)
+
+
+def write_model(archive: NemoArchive, folder: Path) -> Converted:
+    """Write `config.json` and the weights.
+
+    Raises:
+        ModelError: damaged weights, another architecture, no room.
+        OSError: it cannot be written.
+    """
+    name = str(archive.path)
+    config = nemotron_config(name, archive.settings)
+    pieces = sentencepiece_model(archive)
+    with _plain_tar(archive, folder) as plain:
+        tensors = nemotron_tensors(weights_of(archive, plain), config, name)
+        vocabulary = tensors["model.embed_tokens.weight"].shape[0]
+        if vocabulary < pieces.get_piece_size():
+            raise ModelError(
+                f"Model archive {name} embeds {vocabulary} tokens, "
+                f"but its tokenizer has {pieces.get_piece_size()}."
+            )
+        check_room(sum(one.size for one in tensors.values()), folder)
+        config |= {
+            "vocab_size": vocabulary,
+            "bos_token_id": _id(pieces.bos_id()),
+            "eos_token_id": _id(pieces.eos_id()),
+            "dtype": _dtype(tensors),
+        }
+        try:
+            files = _write_weights(tensors, folder)
+        except EOFError:
+            raise ModelError(f"Model archive {name} is cut off: get it again.") from None
+    (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
+    parameters = sum(torch.Size(one.shape).numel() for one in tensors.values())
+    return Converted(parameters, len(tensors), config["dtype"], files)
+
+
+@contextmanager
+def _plain_tar(archive: NemoArchive, folder: Path) -> Iterator[Path]:
+    if not archive.compressed:
+        yield archive.path
+        return
+    check_room(max(one.offset + one.size for one in archive.members.values()), folder)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".tar") as file:
+        decompress(archive, file)
+        file.flush()
+        yield Path(file.name)
+
+
+def _id(number: int) -> int | None:
+    """SentencePiece says -1 where it has no such token."""
+    return number if number >= 0 else None
+
+
+def _dtype(tensors: Mapping[str, Stored]) -> str:
+    return str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
+
+
+def _write_weights(tensors: Mapping[str, Stored], folder: Path) -> int:
+    """Write the weight files and their index; how many files."""
+    from safetensors.torch import save_file
+
+    shards = _shards(tensors)
+    places: dict[str, str] = {}
+    for number, names in enumerate(shards, start=1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        save_file({name: tensors[name].read() for name in names}, folder / file, metadata={"format": "pt"})
+        places |= dict.fromkeys(names, file)
+    total = sum(one.size for one in tensors.values())
+    index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": places}
+    (folder / INDEX).write_text(json.dumps(index, indent=2), "utf-8")
+    return len(shards)
+
+
+def _shards(tensors: Mapping[str, Stored]) -> list[list[str]]:
+    """Names by file: neighbours together, as many as fit."""
+    shards: list[list[str]] = [[]]
+    size = 0
+    for name, stored in tensors.items():
+        if shards[-1] and size + stored.size > SHARD_BYTES:
+            shards.append([])
+            size = 0
+        shards[-1].append(name)
+        size += stored.size
+    return shards

@@ -1,0 +1,122 @@
+"""From NeMo's tensors to those of transformers' Nemotron.
+
+A fused `qkv` has its rows by group of heads: the group's queries, then its key, then its value, each
+`head_dim` rows (with as many groups as heads that is query, key, value for each head). Tensor parallelism
+cuts between groups. The weight of a `layernorm1p` is stored less one on both sides. Sources: NeMo 1,
+`scripts/checkpoint_converters/convert_nemotron_nemo_to_hf.py` and `megatron/attention.py`; transformers
+5.23, `modeling_nemotron.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from evalsuite.errors import ModelError
+from evalsuite.nemo.stored import Stored
+from evalsuite.nemo.weights import Key
+
+OUTSIDE = {
+    "embedding.weight": "model.embed_tokens.weight",
+    "final_norm.weight": "model.norm.weight",
+    "final_norm.bias": "model.norm.bias",
+    "output.weight": "lm_head.weight",
+}
+INSIDE = {
+    "attention_norm": "input_layernorm",
+    "attention_out": "self_attn.o_proj",
+    "mlp_norm": "post_attention_layernorm",
+    "mlp_in": "mlp.up_proj",
+    "mlp_out": "mlp.down_proj",
+}
+PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+
+def nemotron_tensors(
+    weights: Mapping[Key, Stored], config: Mapping[str, Any], path: object
+) -> dict[str, Stored]:
+    """The architecture's tensors by name, in the order of the model, each still to be read.
+
+    Args:
+        weights: NeMo's.
+        config: `nemotron_config`.
+        path: what messages call the archive.
+
+    Raises:
+        ModelError: a tensor is missing, has another shape than the configuration says, or has no place.
+    """
+    tied = config["tie_word_embeddings"]
+    left = {key: stored for key, stored in weights.items() if not (tied and key[0] == "output.weight")}
+    found: dict[str, Stored] = {}
+    for (word, layer), shape in _expected(config, left).items():
+        stored = left.pop((word, layer), None)
+        where = word if layer is None else f"{word} of layer {layer}"
+        if stored is None:
+            raise ModelError(f"Model archive {path} has no {where}.")
+        if stored.shape != shape:
+            raise ModelError(f"Model archive {path}: {where} has shape {stored.shape} instead of {shape}.")
+        found |= _renamed(word, layer, stored, config)
+    if left:
+        word, layer = next(iter(left))
+        where = "" if layer is None else f" of layer {layer}"
+        raise ModelError(
+            f"Model archive {path} has a {word}{where} that its configuration does not speak of."
+        )
+    return found
+
+
+def _expected(config: Mapping[str, Any], weights: Mapping[Key, Stored]) -> dict[Key, tuple[int, ...]]:
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    heads, groups, head = (
+        config[name] for name in ("num_attention_heads", "num_key_value_heads", "head_dim")
+    )
+    embedding = weights.get(("embedding.weight", None))
+    vocabulary = embedding.shape[0] if embedding else 0
+    layer: dict[str, tuple[int, ...]] = {
+        "attention_norm.weight": (width,),
+        "attention_norm.bias": (width,),
+        "qkv.weight": ((heads + 2 * groups) * head, width),
+        "attention_out.weight": (width, heads * head),
+        "mlp_norm.weight": (width,),
+        "mlp_norm.bias": (width,),
+        "mlp_in.weight": (inner, width),
+        "mlp_out.weight": (width, inner),
+    }
+    if config["attention_bias"]:
+        layer |= {"qkv.bias": ((heads + 2 * groups) * head,), "attention_out.bias": (width,)}
+        layer |= {"mlp_in.bias": (inner,), "mlp_out.bias": (width,)}
+    expected: dict[Key, tuple[int, ...]] = {("embedding.weight", None): (vocabulary, width)}
+    for number in range(config["num_hidden_layers"]):
+        expected |= {(word, number): shape for word, shape in layer.items()}
+    expected |= {("final_norm.weight", None): (width,), ("final_norm.bias", None): (width,)}
+    if not config["tie_word_embeddings"]:
+        expected["output.weight", None] = (vocabulary, width)
+    return expected
+
+
+def _renamed(word: str, layer: int | None, stored: Stored, config: Mapping[str, Any]) -> dict[str, Stored]:
+    if layer is None:
+        return {OUTSIDE[word]: stored}
+    module, kind = word.split(".")
+    start = f"model.layers.{layer}"
+    if module != "qkv":
+        return {f"{start}.{INSIDE[module]}.{kind}": stored}
+    split = split_qkv(
+        stored, config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
+    )
+    return {f"{start}.self_attn.{name}.{kind}": part for name, part in zip(PROJECTIONS, split, strict=True)}
+
+
+def split_qkv(fused: Stored, heads: int, groups: int, head: int) -> tuple[Stored, Stored, Stored]:
+    """Queries, keys and values of a fused weight (rows, width) or bias (rows)."""
+    each = heads // groups
+    width = fused.shape[1:]
+
+    def part(first: int, count: int) -> Stored:
+        def read() -> torch.Tensor:
+            rows = fused.read().view(groups, each + 2, head, *width)
+            return rows[:, first : first + count].reshape(groups * count * head, *width)
+
+        return Stored((groups * count * head, *width), fused.dtype, read)
+
+    return part(0, each), part(each, 1), part(each + 1, 1)

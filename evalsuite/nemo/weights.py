@@ -1,0 +1,75 @@
+"""The weights of an archive, whatever their naming and however they were cut for training."""
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+
+from evalsuite.checkpoints.nemo import NemoArchive
+from evalsuite.errors import ModelError
+from evalsuite.nemo.names import SPLIT_AXIS, Name, parse
+from evalsuite.nemo.stored import Stored, joined
+from evalsuite.nemo.torch_file import tensors_in
+
+Key = tuple[str, int | None]
+"""Our word for a tensor, and its layer in the whole model (None outside the layers)."""
+
+
+def weights_of(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
+    """Every weight, described.
+
+    Args:
+        archive: what it holds.
+        plain: its plain tar.
+
+    Raises:
+        ModelError: damaged weights, a rank that is missing, tensors that are not of such a GPT.
+    """
+    if archive.ranks:
+        return _from_ranks(archive, plain)
+    from evalsuite.nemo.distributed import distributed_weights
+
+    return distributed_weights(archive, plain)
+
+
+def named(tensors: Mapping[str, Stored], what: str) -> dict[Name, Stored]:
+    """Tensors by what they are; raises ModelError for one that no GPT of this kind has."""
+    try:
+        return {name: stored for text, stored in tensors.items() if (name := parse(text))}
+    except KeyError as error:
+        raise ModelError(
+            f"The weights in {what} have a tensor that transformers' Nemotron does not: {error.args[0]}."
+        ) from None
+
+
+def _from_ranks(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
+    stages, slices = (max(rank[axis] for rank in archive.ranks) + 1 for axis in (0, 1))
+    for pp, tp in product(range(stages), range(slices)):
+        if (pp, tp) not in archive.ranks:
+            raise ModelError(
+                f"Model archive {archive.path} lacks the weights of tensor rank {tp} and pipeline rank {pp}."
+            )
+    whole: dict[Key, Stored] = {}
+    first_layer = 0
+    for pp in range(stages):
+        parts = [
+            named(tensors_in(plain, archive.ranks[pp, tp], str(archive.path)), str(archive.path))
+            for tp in range(slices)
+        ]
+        for name, stored in _joined_slices(parts, archive.path).items():
+            layer = None if name.layer is None else first_layer + name.layer
+            whole.setdefault((name.word, layer), stored)
+        first_layer += len({name.layer for name in parts[0] if name.layer is not None})
+    return whole
+
+
+def _joined_slices(parts: list[dict[Name, Stored]], path: Path) -> dict[Name, Stored]:
+    """Tensors of a pipeline stage from those of its tensor ranks; layers are numbered within the stage."""
+    for name, part in product(parts[0], parts):
+        if name not in part or name.stacked or part.keys() != parts[0].keys():
+            raise ModelError(f"Model archive {path}: its ranks do not hold the same tensors ({name.word}).")
+    return {
+        name: joined([part[name] for part in parts], SPLIT_AXIS[name.word])
+        if name.word in SPLIT_AXIS
+        else first
+        for name, first in parts[0].items()
+    }

@@ -1,0 +1,1 @@
+"""What can be run: tasks, recipes, and how an address finds them."""

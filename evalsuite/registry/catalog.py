@@ -1,0 +1,115 @@
+"""What recipes there are and how each of their specs is known: for `list recipes --json` and docs/recipes.md.
+
+python -m evalsuite.registry.catalog docs/recipes.md     # `make docs`; a test compares
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evalsuite.prompting.spec import PromptSpec, Shots
+from evalsuite.registry.registry import Registry, Selected
+
+STATUSES = {
+    "seen": "the exact recipe of the published number was read",
+    "inferred": "deduced from other sources; what is not known is said, alternatives are variants",
+    "stock": "a reference harness's own definition",
+    "ours": "evalsuite's own",
+}
+
+
+def recipe_specs(registry: Registry, recipe: str) -> list[Selected]:
+    """Every spec of a recipe, each task's main form first."""
+    forms = [(task, form) for name, task, form in registry.forms() if name == recipe]
+    return [registry.select([f"{recipe}/{task}" + (f":{form}" if form else "")])[0] for task, form in forms]
+
+
+def spec_row(selected: Selected) -> dict[str, Any]:
+    """What a reader of a score wants to know of its spec."""
+    spec = selected.spec
+    return {
+        "task": selected.name,
+        "address": selected.address,
+        "version": spec.version,
+        "sha256": spec.sha256,
+        "format": spec.format,
+        "shots": spec.shots.count,
+        "shots_from": shots_in_words(spec.shots),
+        "split": spec.split or selected.task.split,
+        "metrics": list(spec.metrics),
+        "aggregates": list(spec.aggregates),
+        **spec.source.model_dump(),
+    }
+
+
+def shots_in_words(shots: Shots) -> str:
+    """Where the shots come from and how they are drawn."""
+    if not shots.count:
+        return ""
+    if shots.exemplars:
+        return f"exemplars of {shots.exemplars.package}"
+    if shots.draw == "seeded":
+        return f"{shots.split}, drawn for each document with seed {shots.seed}"
+    return f"{shots.split}, the first rows" if shots.draw == "first" else f"{shots.split}, fixed rows"
+
+
+def document(registry: Registry) -> str:
+    """docs/recipes.md."""
+    return "\n".join(_lines(registry)) + "\n"
+
+
+def _lines(registry: Registry) -> Iterator[str]:
+    yield "# Recipes"
+    yield ""
+    yield "Written from the prompt specs by `make docs`; a test fails when it is stale. Every spec is a file"
+    yield "`prompts/<recipe>/<task>[.<form>].yaml`; `evalsuite show RECIPE/TASK` prints its exact prompt."
+    yield ""
+    yield from (f"- **{status}**: {meaning}." for status, meaning in STATUSES.items())
+    for recipe in registry.recipe_names():
+        info = registry.recipes[recipe].info
+        yield f"\n## {recipe}\n\n{info.title[0].upper()}{info.title[1:]}."
+        if info.publication:
+            yield f"Publication: {info.publication}."
+        yield f"Reference: {info.reference}.\n"
+        yield "| address | shots | how it is scored | metrics | status |"
+        yield "| --- | --- | --- | --- | --- |"
+        specs = recipe_specs(registry, recipe)
+        yield from map(_table_row, specs)
+        yield from _notes(specs)
+
+
+def _table_row(selected: Selected) -> str:
+    spec = selected.spec
+    shots = f"{spec.shots.count}: {shots_in_words(spec.shots)}" if spec.shots.count else "0"
+    metrics = ", ".join([*spec.metrics, *spec.aggregates])
+    address = selected.address.rpartition("@")[0]
+    return f"| `{address}` | {shots} | {_scoring(spec)} | {metrics} | {spec.source.status} |"
+
+
+def _scoring(spec: PromptSpec) -> str:
+    if spec.generation is None:
+        return {"cloze": "log-likelihood of each text", "letters": "log-likelihood of each letter"}.get(
+            spec.format, "log-likelihood of the accepted answers"
+        )
+    drawn = f", {spec.generation.samples} samples" if spec.generation.samples > 1 else ""
+    heat = f", temperature {spec.generation.temperature:g}" if spec.generation.temperature else ""
+    return f"up to {spec.generation.max_tokens} tokens{drawn}{heat}, {spec.scorer}"
+
+
+def _notes(specs: list[Selected]) -> Iterator[str]:
+    noted = [one for one in specs if one.spec.source.reference or one.spec.source.notes]
+    if noted:
+        yield ""
+    for one in noted:
+        source = one.spec.source
+        told = [source.publication, source.reference, " ".join(source.notes.split())]
+        yield (
+            f"- `{one.address.rpartition('@')[0]}`: "
+            + ". ".join(text.rstrip(".") for text in told if text)
+            + "."
+        )
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(document(Registry.load()), "utf-8")

@@ -1,0 +1,119 @@
+"""Finds task plug-ins: built in, installed (entry-point group `evalsuite.tasks`), or included by path."""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
+
+from evalsuite.errors import UserError
+from evalsuite.prompting.recipes import Recipe, recipes_in
+from evalsuite.task import Task
+from evalsuite.types import sha256_of
+
+if TYPE_CHECKING:
+    from evalsuite.registry.registry import Selected
+
+GROUP = "evalsuite.tasks"
+
+
+class Harness(Protocol):
+    """Another harness as a source of tasks."""
+
+    @property
+    def names(self) -> Mapping[str, object]:
+        """What can be asked for."""
+        ...
+
+    def select(self, name: str, form: str | None, shots: int | None) -> Iterator["Selected"]:
+        """The tasks of a known name; raises UserError."""
+        ...
+
+
+def harness(include: Sequence[Path] = ()) -> Harness:
+    """lm-eval's own definitions, and those of included YAML files; they are read when one is asked for."""
+    return importlib.import_module("evalsuite.lm_eval_bridge.harness").Harness(_definitions(include))
+
+
+def _definitions(paths: Sequence[Path]) -> list[Path]:
+    """The included paths that hold definitions of lm-eval."""
+    candidates = [
+        path
+        for path in paths
+        if path.suffix in (".yaml", ".yml") or (path.is_dir() and any(path.glob("*.yaml")))
+    ]
+    if not candidates:
+        return []
+    is_definition = importlib.import_module("evalsuite.lm_eval_bridge.index").is_definition
+    return [path for path in candidates if is_definition(path)]
+
+
+def builtin_tasks() -> Iterator[Task]:
+    """Tasks of the modules in `evalsuite.tasks`; those whose names begin with `_` are no plug-ins."""
+    package = importlib.import_module("evalsuite.tasks")
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("_"):
+            continue
+        yield from _tasks_of(importlib.import_module(f"evalsuite.tasks.{module.name}"), module.name)
+
+
+def installed_tasks() -> Iterator[Task]:
+    """Tasks of installed packages that name a module in the entry-point group."""
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            module = entry.load()
+        except Exception as error:
+            raise UserError(
+                f"The task plug-in '{entry.name}' ({entry.value}) cannot be imported: {error}."
+            ) from error
+        yield from _tasks_of(module, entry.value)
+
+
+def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
+    """Tasks of Python files and recipes of folders: a file, or a folder with both. lm-eval's YAML files are `harness`'s.
+
+    Raises:
+        UserError: a path does not exist, cannot be imported, or defines no task and no recipe.
+    """
+    tasks: list[Task] = []
+    recipes: list[Recipe] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"--include {path}: there is no such file or folder.")
+        if _definitions([path]):  # Beside lm-eval's YAML files stand functions of theirs.
+            continue
+        files = sorted(path.glob("[!_]*.py")) if path.is_dir() else [path]
+        found = list(recipes_in(path)) if path.is_dir() else []
+        if not files and not found:
+            raise UserError(
+                f"--include {path}: the folder has no task file (*.py), no recipe and no task of lm-eval (*.yaml)."
+            )
+        for file in files:
+            tasks.extend(_tasks_of(_import_file(file), str(file)))
+        recipes.extend(found)
+    return tasks, recipes
+
+
+def _tasks_of(module: ModuleType, name: str) -> list[Task]:
+    tasks = getattr(module, "TASKS", None)
+    if not isinstance(tasks, list) or not all(isinstance(task, Task) for task in tasks):
+        raise UserError(f"The task plug-in {name} must define TASKS, a list of evalsuite.Task.")
+    return tasks
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = f"evalsuite_included_{file.stem}_{sha256_of(str(file.resolve()))[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"--include {file}: not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses, pickle and typing look a class's module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"--include {file} cannot be imported: {type(error).__name__}: {error}.") from error
+    return module

@@ -1,0 +1,105 @@
+"""The comparison of runs as the template shows it; all statistics are those of `evalsuite compare`.
+
+Public names: `DeltaLine`, `PairView`, `pair_views`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalsuite.decisions.compare.compare import compare
+from evalsuite.decisions.compare.document import MetricComparison, PairComparison, TaskComparison
+from evalsuite.decisions.compare.table import amount, interval_text, remark_lines
+from evalsuite.report.marks import DASH, Mark, delta_mark
+
+
+@dataclass(frozen=True)
+class DeltaLine:
+    """One metric of one task of a pair."""
+
+    task: str
+    first: bool
+    headline: bool
+    metric: str
+    n: int
+    baseline: str
+    candidate: str
+    delta: str
+    interval: str
+    p: str
+    p_holm: str
+    verdict: str
+    detectable: str
+    lost: int
+    gained: int
+    mark: Mark | None
+
+
+@dataclass(frozen=True)
+class PairView:
+    """One candidate against the baseline."""
+
+    number: int
+    """Of the candidate among the runs."""
+    baseline: str
+    candidate: str
+    lines: tuple[DeltaLine, ...]
+    remarks: tuple[str, ...]
+    reach: str
+    """End of the axis, in points."""
+
+
+def pair_views(paths: Sequence[Path], allow_protocol_drift: bool) -> list[PairView]:
+    """Each further run against the first; raises UserError as `compare` does."""
+    comparison = compare(*paths, allow_protocol_drift=allow_protocol_drift)
+    return [
+        _pair(number, comparison.baseline.label, pair)
+        for number, pair in enumerate(comparison.pairs, start=1)
+    ]
+
+
+def _pair(number: int, baseline: str, pair: PairComparison) -> PairView:
+    reach = max((abs(end) for task in pair.tasks for end in _ends(task)), default=0.0) * 1.05
+    return PairView(
+        number=number,
+        baseline=baseline,
+        candidate=pair.candidate.label,
+        lines=tuple(line for task in pair.tasks for line in _lines(task, reach)),
+        remarks=tuple(remark_lines(pair)),
+        reach=f"{100 * reach:.1f}",
+    )
+
+
+def _ends(task: TaskComparison) -> Iterator[float]:
+    for metric in task.metrics.values():
+        if not metric.lower_is_better:
+            yield from (end for end in (metric.low, metric.high, metric.delta) if end is not None)
+
+
+def _lines(task: TaskComparison, reach: float) -> Iterator[DeltaLine]:
+    for place, (name, one) in enumerate(task.metrics.items()):
+        yield DeltaLine(
+            task=task.name,
+            first=place == 0,
+            headline=name == task.headline,
+            metric=name,
+            n=one.n,
+            baseline=amount(one.baseline, one),
+            candidate=amount(one.candidate, one),
+            delta=amount(one.delta, one, signed=True),
+            interval=interval_text(one),
+            p=f"{one.p:.3g}",
+            p_holm=DASH if one.p_holm is None else f"{one.p_holm:.3g}",
+            verdict=one.verdict,
+            detectable=amount(one.mde, one),
+            lost=one.lost,
+            gained=one.gained,
+            mark=_mark(one, reach),
+        )
+
+
+def _mark(one: MetricComparison, reach: float) -> Mark | None:
+    if one.lower_is_better:
+        return None
+    label = f"{amount(one.delta, one, signed=True)} points, paired 95 % interval {interval_text(one)}"
+    return delta_mark(one.delta, one.low, one.high, reach, label)

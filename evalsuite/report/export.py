@@ -1,0 +1,122 @@
+"""The score table for other programs: CSV with all digits, LaTeX for a paper.
+
+Public names: `csv_text`, `latex_text`, `latex_escape`.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from evalsuite.decisions.compare.pairs import lower_is_better
+from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+from evalsuite.visible import visible
+
+COLUMNS = (
+    "model", "task", "address", "shots", "metric", "value", "stderr", "low", "high", "n", "documents", "failed",
+    "too_long", "cut", "weights_sha256", "prompt_sha256", "numerics", "problem",
+)  # fmt: skip
+
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""Beginnings of what spreadsheets compute; full-width ones, too."""
+
+_LATEX = {
+    "[": "{[}",
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def csv_text(runs: Sequence[tuple[str, RunLog]]) -> str:
+    """One row per run, task and metric, scores as fractions; a task without a score has an empty value.
+
+    Args:
+        runs: name and log of each run.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for name, log in runs:
+        for task in log.tasks:
+            for metric, record in _metrics(task).items():
+                writer.writerow(map(_csv_cell, _csv_row(name, log, task, metric, record)))
+    return text.getvalue()
+
+
+def latex_text(runs: Sequence[tuple[str, RunLog]]) -> str:
+    """A `booktabs` table: one row per task and metric, one column per run, in points with the 95 % interval.
+
+    Args:
+        runs: name and log of each run.
+    """
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{tabular}{ll" + "r" * len(runs) + "}",
+        r"\toprule",
+        " & ".join(["Task", "Metric", *(latex_escape(name) for name, _ in runs)]) + r" \\",
+        r"\midrule",
+        *(_latex_row(runs, task, metric, first) for task, metric, first in _table_rows(runs)),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def latex_escape(text: str) -> str:
+    """The text as LaTeX prints it, on one line."""
+    return "".join(_LATEX.get(sign, sign) for sign in visible(" ".join(text.split())))
+
+
+def _csv_cell(value: object) -> object:
+    """Numbers as they are; a text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV injection)."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value, keep="\n")
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
+
+
+def _csv_row(
+    name: str, log: RunLog, task: TaskRecord, metric: str, record: MetricRecord | None
+) -> list[object]:
+    numbers = (
+        (None,) * 5 if record is None else (record.value, record.stderr, record.low, record.high, record.n)
+    )
+    counts = task.counts
+    return [
+        name, task.name, task.address, task.shots, metric, *numbers, counts.documents, counts.failed, counts.too_long,
+        counts.cut, log.model.weights_sha256, task.prompt_sha256, log.model.numerics, task.problem,
+    ]  # fmt: skip
+
+
+def _table_rows(runs: Sequence[tuple[str, RunLog]]) -> list[tuple[TaskRecord, str, bool]]:
+    """Task, metric, and whether it is the task's first row; tasks of all runs in the order they come."""
+    tasks: dict[str, tuple[TaskRecord, dict[str, None]]] = {}
+    for _, log in runs:
+        for task in log.tasks:
+            _, metrics = tasks.setdefault(task.name, (task, {}))
+            metrics.update(dict.fromkeys(_metrics(task)))
+    return [
+        (task, metric, place == 0) for task, metrics in tasks.values() for place, metric in enumerate(metrics)
+    ]
+
+
+def _latex_row(runs: Sequence[tuple[str, RunLog]], task: TaskRecord, metric: str, first: bool) -> str:
+    shots = f" ({task.shots}-shot)" if task.shots else ""
+    cells = [latex_escape(task.name + shots) if first else "", latex_escape(metric)]
+    for _, log in runs:
+        there = next((one for one in log.tasks if one.name == task.name), None)
+        cells.append(_latex_cell(there.metrics.get(metric) if there else None, metric))
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_cell(record: MetricRecord | None, metric: str) -> str:
+    if record is None:
+        return "---"
+    scale, digits = (1, 4) if lower_is_better(metric) else (100, 1)
+    value = f"{scale * record.value:.{digits}f}"
+    if record.low is None or record.high is None:
+        return value
+    return rf"{value} {{\scriptsize [{scale * record.low:.{digits}f}, {scale * record.high:.{digits}f}]}}"
+
+
+def _metrics(task: TaskRecord) -> dict[str, MetricRecord | None]:
+    return dict(task.metrics) or {task.headline: None}

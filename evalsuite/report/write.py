@@ -1,0 +1,85 @@
+"""Renders everything that is asked for, then writes it: malformed input leaves nothing behind.
+
+Public names: `report`.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalsuite.errors import StorageError, UserError
+from evalsuite.report.export import csv_text, latex_text
+from evalsuite.report.page import render_report
+from evalsuite.report.source import open_source
+from evalsuite.report.trackers import send
+from evalsuite.results.folder import disk_errors
+
+
+def report(
+    *runs: str | Path,
+    html: str | Path | None = None,
+    latex: str | Path | None = None,
+    csv: str | Path | None = None,
+    card: str | None = None,
+    card_model: str | None = None,
+    allow_protocol_drift: bool = False,
+    log: Sequence[str] = (),
+    project: str = "evalsuite",
+) -> list[Path]:
+    """Write a report on runs; further runs are compared with the first.
+
+    Args:
+        runs: run folders or `run.json` files.
+        html: the self-contained page; `report.html` in the first run's folder where no file is named at all.
+        latex: the score table for a paper.
+        csv: the score table with all digits.
+        card: name of a card of published numbers to hold the first run against.
+        card_model: whose numbers of the card, where it has several models.
+        allow_protocol_drift: compare although prompt specs differ.
+        log: experiment trackers that are told the scores: `wandb`, `mlflow`, `trackio`.
+        project: where they keep them.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: a run cannot be read or compared, the card is unknown, a file cannot be written, or a tracker
+            refuses.
+    """
+    if not runs:
+        raise UserError("Name the run to report on: evalsuite report RUN --html FILE.")
+    sources = open_source([Path(run) for run in runs])
+    if card and not html and (latex or csv or log):
+        raise UserError("--card is part of the page; name the page's file with --html.")
+    if not (html or latex or csv or log):
+        html = sources[0].side.folder / "report.html"
+    logs = [(source.label, source.log) for source in sources]
+    texts = {}
+    if html:
+        texts[Path(html)] = render_report(
+            sources, card=card, card_model=card_model, allow_protocol_drift=allow_protocol_drift
+        )
+    if latex:
+        texts[Path(latex)] = latex_text(logs)
+    if csv:
+        texts[Path(csv)] = csv_text(logs)
+    if len(texts) < sum(1 for path in (html, latex, csv) if path):
+        raise UserError("--html, --latex and --csv name the same file; give each its own.")
+    _write(texts)
+    for logger in log:
+        for source in sources:
+            send(source.log, logger, project, source.label)
+    return list(texts)
+
+
+def _write(texts: dict[Path, str]) -> None:
+    for path in texts:
+        if path.is_dir():
+            raise StorageError(f"{path} is a folder; name a file.")
+        if not path.parent.is_dir():
+            raise StorageError(f"{path} cannot be written: there is no folder {path.parent}.")
+    for path, text in texts.items():
+        with disk_errors(path):
+            unfinished = path.with_name(f".{path.name}.unfinished")
+            unfinished.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+            os.replace(unfinished, path)

@@ -1,0 +1,1 @@
+"""From a task's documents to token-level requests for an engine."""

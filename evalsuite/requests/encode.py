@@ -1,0 +1,253 @@
+"""Text to token ids of requests.
+
+Context and continuation are encoded together and the context alone once more (lm-eval 0.4.13, `api/model.py`,
+`_encode_pair`): what the whole has beyond the context's tokens is the continuation. Trailing whitespace of the context
+moves to the continuation first, because most tokenizers join a blank with the word after it. Where a token spans the
+join of the two, the choices of a document are compared from the last token boundary that all of them share; a spec
+that reproduces lm-eval slices as it does (`Prompt.encoding`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalsuite.engine.protocol import Tokenizer
+from evalsuite.requests.boundary import shared_requests
+from evalsuite.requests.token_ids import Pair, TextEncoder
+from evalsuite.types import Bos, Encoding, ScoreRequest, TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request, and what was unusual about its text; the run log counts the flags."""
+
+    request: ScoreRequest
+    joined: bool = False
+    """A token spans the join in one of the document's pairs: a context's own tokens do not begin the whole's."""
+    realigned: bool = False
+    """All choices of the document are scored from the last boundary that they share, before the join."""
+    scores_bos: bool = False
+    """A BOS token that the tokenizer added is among the scored ones (lm-eval's rolling log-likelihoods)."""
+
+
+def encode_documents(
+    tokenizer: Tokenizer, documents: Sequence[Sequence[Pair]], bos: Bos, encoding: Encoding = "evalsuite"
+) -> list[list[Encoded] | str]:
+    """Encode each document's (context, continuation) pairs, or say why that cannot be; what texts share is encoded once.
+
+    Requests of one context share one tuple of its ids. An empty context becomes the prefix token: BOS, else EOS (as in
+    lm-eval), or the one that the user named.
+
+    Args:
+        tokenizer: the model's.
+        documents: pairs by document; those of one document are compared with each other.
+        bos: whether a BOS token begins each context.
+        encoding: what happens where a token spans the join.
+
+    Raises:
+        ValueError: the tokenizer cannot read one of the texts.
+    """
+    moved = [
+        [_move_trailing_space(*pair) for pair in pairs] if all(text for _, text in pairs) else None
+        for pairs in documents
+    ]
+    pairs = list(dict.fromkeys(pair for some in moved for pair in some or ()))
+    encoder = TextEncoder(tokenizer, bos)
+    after_text = [pair for pair in pairs if pair[0]]
+    contexts = encoder.ids(context for context, _ in after_text)
+    apart = encoder.apart(after_text, contexts)
+    wholes = encoder.ids("".join(pair) for pair in after_text if pair not in apart)
+    bare = encoder.plain_ids(continuation for context, continuation in pairs if not context)
+    encodings = _Encodings(encoder, contexts, apart, wholes, bare)
+    return [
+        _document(encodings, some, encoding) if some is not None else _empty_continuation(given)
+        for some, given in zip(moved, documents, strict=True)
+    ]
+
+
+def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair], bos: Bos) -> list[Encoded]:
+    """Encode pairs that are not compared with each other, as `encode_documents` does.
+
+    Raises:
+        ValueError: a continuation is empty or encodes to no token, or the tokenizer lacks a token that is needed.
+    """
+    found = encode_documents(tokenizer, [[pair] for pair in pairs], bos)
+    if problem := next((one for one in found if isinstance(one, str)), ""):
+        raise ValueError(problem)
+    return [one[0] for one in found if not isinstance(one, str)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Encodings:
+    """What the texts of a call encode to."""
+
+    encoder: TextEncoder
+    contexts: dict[str, TokenIds]
+    apart: dict[Pair, TokenIds]
+    """Continuations that can be encoded by themselves."""
+    wholes: dict[str, TokenIds]
+    bare: dict[str, TokenIds]
+    """Continuations without a context."""
+
+    def context(self, pair: Pair) -> TokenIds:
+        """The context alone; of an empty one the prefix token."""
+        return self.contexts[pair[0]] if pair[0] else self.whole(pair)[:1]
+
+    def whole(self, pair: Pair) -> TokenIds:
+        """Context and continuation together."""
+        if not pair[0]:
+            return _after_nothing(self.encoder, self.bare[pair[1]])
+        return self.contexts[pair[0]] + self.apart[pair] if pair in self.apart else self.wholes["".join(pair)]
+
+
+def _document(encodings: _Encodings, pairs: Sequence[Pair], encoding: Encoding) -> list[Encoded] | str:
+    try:
+        found = [_split(encodings, pair) for pair in pairs]
+        if all(joined is False for _, joined in found):
+            return [Encoded(request) for request, _ in found if request]
+        if encoding == "lm_eval" and all(request for request, _ in found):
+            return [Encoded(request, joined=True) for request, _ in found if request]
+        requests = shared_requests(
+            [context for context, _ in pairs],
+            [encodings.context(pair) for pair in pairs],
+            [encodings.whole(pair) for pair in pairs],
+            lambda: encodings.encoder.prefix,
+            encodings.encoder.tokenizer.decode,
+        )
+        return [Encoded(request, joined=True, realigned=True) for request in requests]
+    except ValueError as error:
+        return str(error)
+
+
+def _split(encodings: _Encodings, pair: Pair) -> tuple[ScoreRequest | None, bool]:
+    """The request that lm-eval's slice gives, if there is one, and whether a token spans the join."""
+    context, continuation = pair
+    if not context:
+        ids = encodings.bare[continuation]
+        if not ids:
+            raise ValueError(f"The continuation {continuation!r} encodes to no token.")
+        whole = _after_nothing(encodings.encoder, ids)
+        return ScoreRequest(whole[:1], whole[1:]), False
+    before = encodings.contexts[context]
+    if pair in encodings.apart:
+        return ScoreRequest(before, encodings.apart[pair]), False
+    whole = encodings.wholes[context + continuation]
+    rest = whole[len(before) :]
+    joined = not before or not rest or whole[: len(before)] != before
+    if not whole:
+        raise ValueError("A context and its continuation encode to no token.")
+    return (ScoreRequest(before, rest) if before and rest else None), joined
+
+
+def encode_last_tokens(
+    tokenizer: Tokenizer, documents: Sequence[Sequence[Pair]], bos: Bos
+) -> list[list[Encoded] | str]:
+    """Encode each context alone; a continuation is the last token of its own encoding.
+
+    The rule of MMLU's first implementation (hendrycks/test, evaluate_hf.py): `tokenizer("A").input_ids[-1]`, which is
+    the letter with a blank before it for SentencePiece tokenizers and without one for byte-level BPE. What a tokenizer
+    appends is not among them.
+
+    Raises:
+        ValueError: as in `encode_documents`.
+    """
+    pairs = [pair for some in documents for pair in some]
+    contexts = encode_contexts(tokenizer, [context for context, _ in pairs], bos)
+    ids = TextEncoder(tokenizer, "never").ids(text for _, text in pairs if text)
+    by_pair = dict(zip(pairs, contexts, strict=True))
+    return [_last_tokens([(by_pair[pair], pair[1]) for pair in some], ids) for some in documents]
+
+
+def _last_tokens(
+    pairs: Sequence[tuple[TokenIds | str, str]], ids: dict[str, TokenIds]
+) -> list[Encoded] | str:
+    encoded = []
+    for context, text in pairs:
+        if isinstance(context, str):
+            return context
+        if not ids.get(text):
+            return f"The continuation {text!r} encodes to no token."
+        encoded.append(Encoded(ScoreRequest(context, ids[text][-1:])))
+    return encoded
+
+
+def encode_contexts(tokenizer: Tokenizer, texts: Sequence[str], bos: Bos) -> list[TokenIds | str]:
+    """Encode contexts to generate after, or say why one cannot be; equal texts share one tuple.
+
+    An empty context is the prefix token, as in `encode_documents`.
+
+    Raises:
+        ValueError: as in `encode_documents`.
+    """
+    encoder = TextEncoder(tokenizer, bos)
+    ids = encoder.ids(text for text in texts if text)
+    return [ids[text] if text else _prefix_or_problem(encoder) for text in texts]
+
+
+def _prefix_or_problem(encoder: TextEncoder) -> TokenIds | str:
+    try:
+        return encoder.prefix
+    except ValueError as error:
+        return str(error)
+
+
+def encode_rolling(
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    bos: Bos,
+    window: int | None,
+    encoding: Encoding = "evalsuite",
+) -> list[list[Encoded] | str]:
+    """Requests that together score every token of each text once, the first after the prefix token.
+
+    Windows are lm-eval 0.4.13's (`utils.py`, `get_rolling_token_windows` with a context of one token): `window` tokens
+    one after another, each of which sees one token before it; the last, shorter one sees as many tokens as the window
+    has capacity for. A BOS token that the tokenizer adds is not scored, unless `encoding` is lm-eval's, whose `hf`
+    backend puts the prefix token before it.
+
+    Raises:
+        ValueError: as in `encode_documents`.
+    """
+    encoder = TextEncoder(tokenizer, bos)
+    ids = encoder.ids(text for text in texts if text)
+    plain = encoder.plain_ids(text for text in texts if text)
+    found: list[list[Encoded] | str] = []
+    for text in texts:
+        own, all_ids = plain.get(text, ()), ids.get(text, ())
+        if not own:
+            found.append("A text that is to be scored as a whole encodes to no token.")
+            continue
+        try:
+            whole = (*encoder.prefix, *all_ids) if encoding == "lm_eval" else _after_nothing(encoder, own)
+        except ValueError as error:
+            found.append(str(error))
+            continue
+        doubled = encoding == "lm_eval" and len(all_ids) > len(own)
+        found.append([Encoded(one, scores_bos=doubled) for one in _windows(whole, window)])
+    return found
+
+
+def _windows(shown: TokenIds, window: int | None) -> list[ScoreRequest]:
+    """`shown` begins with a token that is not scored; the token at `start` in it stands before the text's own."""
+    ids = shown[1:]
+    size = min(window or len(ids), len(ids))
+    requests = [ScoreRequest(shown[:1], ids[:size])]
+    for start in range(size, len(ids), size):
+        end = min(start + size, len(ids))
+        requests.append(ScoreRequest(shown[end - size : start + 1], ids[start:end]))
+    return requests
+
+
+def _move_trailing_space(context: str, continuation: str) -> Pair:
+    kept = context.rstrip()
+    return kept, context[len(kept) :] + continuation
+
+
+def _after_nothing(encoder: TextEncoder, ids: TokenIds) -> TokenIds:
+    """A text without a context: after the prefix token, which is not doubled where the text spells it (as lm-eval)."""
+    prefix = encoder.prefix
+    return ids if ids[:1] == prefix and len(ids) > 1 else prefix + ids
+
+
+def _empty_continuation(pairs: Sequence[Pair]) -> str:
+    context = next(context for context, text in pairs if not text)
+    return f"Empty continuation after the context that ends in {context[-40:]!r}."

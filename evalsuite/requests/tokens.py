@@ -1,0 +1,27 @@
+"""Documents as a tokenizer's tokens, without a model's weights."""
+
+from evalsuite.checkpoints import ModelFiles, resolve
+from evalsuite.checkpoints.files import context_window
+from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.errors import UserError
+from evalsuite.requests.build import Asked, ask
+from evalsuite.requests.prepare import PreparedTask
+
+
+def encoded_with(
+    prepared: PreparedTask, model: str | None, tokens: TokenOptions, trust_remote_code: bool = False
+) -> tuple[HuggingFaceTokenizer, list[Asked]]:
+    """The tokenizer of a model, or the one that `tokens` names, and what each document asks by it.
+
+    Raises:
+        UserError: neither is given, they cannot be read, or `--bos` asks for a token that there is not.
+    """
+    if model is None and tokens.tokenizer is None:
+        raise UserError("Tokens need a tokenizer: --tokenizer FOLDER, or --model.")
+    files = ModelFiles.elsewhere(tokens.tokenizer or "") if model is None else resolve(model)
+    window = tokens.window(None if model is None else context_window(files))
+    tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
+    wanted = prepared.selected.spec.bos if prepared.selected.own_bos else None
+    refuse_missing_tokens(tokenizer, wanted, tokens.prefix_token)
+    return tokenizer, ask(prepared, tokenizer, window if tokens.max_length else None, seed=0)

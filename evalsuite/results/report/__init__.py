@@ -1,8 +1,0 @@
-"""One self-contained HTML file about one run or several: opens from disk, without a network.
-
-Public names: `report`.
-"""
-
-from evalsuite.results.report.write import report
-
-__all__ = ["report"]

@@ -1,0 +1,1 @@
+"""A run: documents asked, answers kept, verdicts given, the record written."""

@@ -1,0 +1,126 @@
+"""Dumps the requests of tasks without a model: as text, or as hashes that golden files compare with."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalsuite.requests.build import Asked
+from evalsuite.requests.prepare import PreparedTask, gold_text
+from evalsuite.scoring.targets import TARGETS
+from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, sha256_of
+from evalsuite.visible import writable
+
+_KINDS = {True: "generate_until", False: "loglikelihood"}
+
+
+def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
+    """One row per document: its texts in clear."""
+    return [
+        {
+            "task": prepared.selected.name,
+            "subtask": document.subtask,
+            "doc": document.subtask_index,
+            "kind": _KINDS[prompt.generation is not None],
+            "context": prompt.contexts[0],
+            "contexts": list(prompt.contexts) if len(prompt.contexts) > 1 else [],
+            "continuations": list(prompt.continuations),
+            "generation": _arguments(prepared, document) if prompt.generation else None,
+            "gold": _gold(prepared, document),
+        }
+        for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
+    ]
+
+
+def hash_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
+    """One row per document: SHA-256 of its texts, in the columns of the golden files."""
+    return [
+        hash_row(prepared, document, prompt)
+        for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
+    ]
+
+
+def hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict[str, Any]:
+    """The row of one document."""
+    generates = prompt.generation is not None
+    hashed = [_arguments(prepared, document)] if generates else list(prompt.continuations)
+    return {
+        "subtask": document.subtask,
+        "doc": document.subtask_index,
+        "kind": _KINDS[generates],
+        "context_sha256": sha256_of(prompt.contexts[0]),
+        "contexts_sha256": [sha256_of(text) for text in prompt.contexts] if len(prompt.contexts) > 1 else [],
+        "continuation_sha256": [sha256_of(text) for text in hashed],
+        "n_chars": len(prompt.contexts[0]),
+        "n_chars_continuation": [len(text) for text in prompt.continuations],
+        "gold": _gold(prepared, document),
+        "target_sha256": _target_sha256(prepared, document),
+    }
+
+
+def _gold(prepared: PreparedTask, document: Document) -> str:
+    """The right answer as the golden files have it: of listed questions, a letter where text is generated."""
+    spec, question = prepared.selected.spec, document.question
+    if isinstance(question, MultipleChoice) and spec.format == "generate":
+        return spec.letters[question.answer]
+    if isinstance(question, OpenAnswer) and spec.format == "gold":
+        return json.dumps(list(range(len(question.answers))))
+    return gold_text(document)
+
+
+def _target_sha256(prepared: PreparedTask, document: Document) -> str | None:
+    spec = prepared.selected.spec
+    if spec.target is not None:
+        return sha256_of(prepared.renderer.target(document))
+    if spec.scorer in TARGETS and isinstance(document.question, OpenAnswer):
+        return sha256_of(TARGETS[spec.scorer](document.question.solution))
+    return sha256_of(_gold(prepared, document)) if spec.format == "generate" else None
+
+
+def _arguments(prepared: PreparedTask, document: Document) -> str:
+    """Generation arguments in canonical JSON, as the reference harness spells them."""
+    generation = prepared.selected.spec.generation
+    return canonical_json(generation.reference_arguments(document.member)) if generation else ""
+
+
+def write_requests(
+    prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[Asked] | None = None
+) -> Path:
+    """Write `<folder>/<task>.parquet` and return its path; with what each document asks, its token ids too."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts, integers = pa.list_(pa.string()), pa.list_(pa.int32())
+    types = {
+        "doc": pa.int32(),
+        "contexts": texts,
+        "continuations": texts,
+        "contexts_sha256": texts,
+        "continuation_sha256": texts,
+        "n_chars": pa.int32(),
+        "n_chars_continuation": integers,
+        "context_ids": pa.list_(integers),
+        "continuation_ids": pa.list_(integers),
+    }
+    rows = hash_rows(prepared) if hashes else request_rows(prepared)
+    if asked is not None:
+        rows = [row | _ids(one) for row, one in zip(rows, asked, strict=True)]
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{file_stem(prepared.selected.name)}.parquet"
+    pq.write_table(pa.Table.from_pylist(writable(rows), schema=schema), path)
+    return path
+
+
+def _ids(asked: Asked) -> dict[str, Any]:
+    """Token ids of each request, and why there are none."""
+    return {
+        "context_ids": [list(request.context) for request in asked.requests],
+        "continuation_ids": [list(getattr(request, "continuation", ())) for request in asked.requests],
+        "problem": f"{asked.tokens} tokens do not fit the window" if asked.too_long else asked.problem,
+    }
+
+
+def file_stem(name: str) -> str:
+    """File name of a task: its shortest address with the slash as a dot."""
+    return name.replace("/", ".").replace(":", ".")

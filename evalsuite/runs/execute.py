@@ -1,0 +1,386 @@
+"""A run from specification to run log: the one place that knows the order of the rooms."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints.adapters import require_peft
+from evalsuite.engine.engines import engine_kind, make_engine
+from evalsuite.engine.generation_config import notes_on
+from evalsuite.engine.protocol import Engine
+from evalsuite.engine.replicas.engine import ReplicatedEngine
+from evalsuite.engine.replicas.supervisor import Wanted
+from evalsuite.engine.replicas.worker import EngineSetup
+from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
+from evalsuite.errors import StorageError, UserError
+from evalsuite.foreign import refuse_unsafe_code
+from evalsuite.progress import Progress, Silent, Stage, verdicts_of
+from evalsuite.registry.registry import Selected
+from evalsuite.requests.build import Asked, ask, generate_requests, score_requests, token_notes
+from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.results.aggregate import task_record
+from evalsuite.results.averages import averages
+from evalsuite.results.best_form import best_forms
+from evalsuite.results.environment import environment
+from evalsuite.results.folder import RunFolder
+from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
+from evalsuite.runs.answering import Answers, answer
+from evalsuite.runs.shards import Shard, share_of
+from evalsuite.runs.store import ResponseStore, request_key
+from evalsuite.scoring.judge import judge
+from evalsuite.scoring.verdict import Options
+from evalsuite.types import Failure, Request, Sample, sha256_of
+from evalsuite.versions import ANSWERING, OF_SOME, installed, told_of_origins
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a run finds and leaves things; none of it can change a score."""
+
+    folder: Path
+    data_dir: Path | None = None
+    store: Path | None = None
+    """A response store to share between runs, in place of the folder's own."""
+    verify_weights: bool = False
+    allow_failures: bool = False
+    allow_unsafe_code: bool = False
+    """Run model-written code under resource limits alone, where no sandbox works."""
+    engine_tuning: tuple[str, ...] = ()
+    """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
+    shard: Shard | None = None
+    """Answer this share of the requests and stop there; None for all of them."""
+    workers: Wanted | None = None
+    """Several processes, each with a replica of the model; None for this process alone."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What other processes did for a run whose answers are all there."""
+
+    costs: Mapping[str, tuple[float, float]]
+    """By task name: tokens computed, and seconds."""
+    environment: Mapping[str, str]
+    """What they ran on."""
+    inputs_sha256: str
+    """Of the run that they answered."""
+
+
+def execute(
+    spec: RunSpec,
+    tasks: Sequence[Selected],
+    files: ModelFiles,
+    setting: Setting,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
+) -> RunLog:
+    """Do what `spec` asks for and return the run log, which is also written to the folder.
+
+    The same spec in the same folder continues where it stopped; a finished run is read, not repeated.
+
+    Args:
+        spec: what is asked for.
+        tasks: the tasks that `spec` names.
+        files: the model that `spec` names.
+        setting: folders and tolerances.
+        engine: answers in place of the one that `spec` names.
+        progress: is told what happens.
+        elsewhere: what other processes did for it.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    progress = progress or Silent()
+    refuse_unsafe_code(tasks, setting.allow_unsafe_code)
+    tasks = [selected.with_bos(spec.bos) for selected in tasks]
+    folder = RunFolder(setting.folder)
+    with folder.opened(spec, str(setting.shard or "")) as earlier, ExitStack() as stack:
+        progress.stage(Stage("preparing"))
+        prepared = [
+            prepare(
+                selected,
+                data_dir=setting.data_dir,
+                split=spec.split,
+                subset=spec.subset,
+                allow_drift=spec.allow_data_drift,
+            )
+            for selected in tasks
+        ]
+        if engine is None and not engine_kind(spec.engine).needs_files:
+            engine = stack.enter_context(_made(spec, files, setting, progress))
+        digests = _Digests.of(spec, files, engine, setting.verify_weights)
+        inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
+        if elsewhere and elsewhere.inputs_sha256 != inputs:
+            raise StorageError(
+                "Data, prompts, task files or evalsuite itself are not the same here as where the shards ran; merge "
+                "with the same --data, --include and version."
+            )
+        if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs and not folder.lacks(earlier):
+            return earlier
+        engine = engine or stack.enter_context(_made(spec, files, setting, progress))
+        refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
+        session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere, folder.notes)
+        folder.write_log(session.log("running"))
+        store = setting.store or folder.store
+        if setting.shard:
+            log = session.answer_share(setting.shard, store, progress)
+            folder.write_log(log)
+            return log
+        log, samples = session.finish(store, progress)
+        folder.write_results(log, samples)
+        return log
+
+
+@contextmanager
+def _made(spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress) -> Iterator[Engine]:
+    """The engine that is asked for, until it is not needed any more."""
+    require_peft(files)
+    engine = make_engine_of(spec, files, setting, progress)
+    try:
+        yield engine
+    finally:
+        getattr(engine, "close", lambda: None)()
+
+
+def make_engine_of(
+    spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress | None = None
+) -> Engine:
+    """The engine that `spec` names, or workers that hold it, not yet loaded; `progress` hears of workers."""
+    keywords: dict[str, Any] = {
+        "dtype": spec.dtype,
+        "device": spec.device,
+        "trust_remote_code": spec.trust_remote_code,
+        "verify_weights": setting.verify_weights,
+        "logits_dtype": spec.logits_dtype,
+        "tokens": token_options_of(spec),
+        "arguments": (*spec.engine_args, *setting.engine_tuning),
+    }
+    if setting.workers is None:
+        return make_engine(spec.engine, files, **keywords)
+    if not engine_kind(spec.engine).needs_files:
+        raise UserError(
+            f"Workers each hold a model, and the engine {spec.engine} holds none; leave --workers out."
+        )
+    setup = EngineSetup(spec.engine, files, keywords)
+    return ReplicatedEngine(setup, setting.workers, (progress or Silent()).worker)
+
+
+def token_options_of(spec: RunSpec) -> TokenOptions:
+    """What `spec` says of tokens in place of the model's own files."""
+    return TokenOptions(spec.tokenizer, spec.prefix_token, spec.max_length)
+
+
+def _is_final(log: RunLog) -> bool:
+    """Every document was scored; one that failed is tried again, even if failures were allowed before."""
+    return log.status in ("complete", "shard") and not any(task.problem for task in log.tasks)
+
+
+@dataclass(frozen=True)
+class _Digests:
+    weights: str
+    tokenizer: str
+
+    @classmethod
+    def of(cls, spec: RunSpec, files: ModelFiles, engine: Engine | None, verify: bool) -> "_Digests":
+        if engine is not None:
+            return cls(engine.identity.weights, engine.identity.tokenizer)
+        tokenizer = token_options_of(spec).files(files)
+        return cls(weights_digest(files, verify=verify), tokenizer_digest(tokenizer, verify=verify))
+
+
+def inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], weights: str, tokenizer: str) -> str:
+    """Hash of everything that the answers and scores depend on, found without a tokenizer or a model."""
+    tasks = [
+        {
+            "address": one.selected.address,
+            "prompt": one.selected.spec.sha256,
+            "comparability": one.selected.task.comparability,
+            "data": {split: rows.fingerprint for split, rows in one.data.items()},
+            "texts": sha256_of([[prompt.contexts, prompt.continuations] for prompt in one.prompts]),
+            "questions": sha256_of([asdict(document.question) for document in one.documents]),
+        }
+        for one in prepared
+    ]
+    version = metadata.version("evalsuite")
+    return sha256_of([spec.content, tasks, weights, tokenizer, version])
+
+
+class _Session:
+    """One process's work on a run."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        prepared: Sequence[PreparedTask],
+        engine: Engine,
+        files: ModelFiles,
+        inputs: str,
+        setting: Setting,
+        elsewhere: Elsewhere | None,
+        notes: tuple[str, ...],
+    ) -> None:
+        self._spec = spec
+        self._prepared = prepared
+        self._engine = engine
+        self._files = files
+        self._inputs = inputs
+        self._setting = setting
+        self._elsewhere = elsewhere
+        self._origins: tuple[str, ...] = ()
+        self._notes = notes
+        self._began = time.monotonic()
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def answer_share(self, shard: Shard, store_path: Path, progress: Progress) -> RunLog:
+        """Answer a shard's requests; the run log says how far that went."""
+        self._begin_loading(store_path)
+        asked = self._ask(progress)
+        answers, share = self._answers(asked, store_path, progress, shard)
+        identity = self._engine.identity
+        failures = {
+            request_key(request, identity).hex(): answer.reason
+            for request, answer in answers.by_request.items()
+            if isinstance(answer, Failure)
+        }
+        costs = {name: answers.cost(_requests_of(documents)) for name, documents in asked.items()}
+        record = ShardRecord(
+            index=shard.index, count=shard.count, requests=share, failures=failures, costs=costs
+        )
+        return self.log("incomplete" if failures else "shard").model_copy(update={"shard": record})
+
+    def _answers(
+        self,
+        asked: Mapping[str, Sequence[Asked]],
+        store_path: Path,
+        progress: Progress,
+        shard: Shard | None = None,
+    ) -> tuple[Answers, int]:
+        """The answers to a shard's requests, or to all, and how many requests these are."""
+        every = [one for documents in asked.values() for one in documents]
+        scores, texts = score_requests(every), generate_requests(every)
+        others: frozenset[Request] = frozenset()
+        if shard:
+            progress.stage(Stage("sharing"))
+            others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
+        versions = installed((*ANSWERING, *self._own_packages()))
+        store = ResponseStore(store_path, versions)
+        try:
+            answers = answer(scores, texts, self._engine, store, progress, others)
+            if not shard:  # the merged run speaks for its shards
+                ours = {**versions, **(self._elsewhere.environment if self._elsewhere else {})}
+                self._origins = tuple(told_of_origins(store.origins(answers.stored), ours))
+        finally:
+            store.close()
+        return answers, len(scores) + len(texts) - len(others)
+
+    def _own_packages(self) -> Iterator[str]:
+        """Packages that this model or engine depends on and others do not."""
+        if self._files.gguf_path:
+            yield "gguf"
+        if self._files.adapter:
+            yield "peft"
+        if self._spec.engine in OF_SOME:
+            yield self._spec.engine
+
+    def finish(self, store_path: Path, progress: Progress) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
+        """The run log with its scores, and the samples by task name."""
+        self._begin_loading(store_path)
+        asked = self._ask(progress)
+        answers, _ = self._answers(asked, store_path, progress)
+        progress.stage(Stage("judging"))
+        samples: dict[str, Sequence[Sample]] = {}
+        records = []
+        for one in self._prepared:
+            name = one.selected.name
+            options = Options(
+                allow_unsafe_code=self._setting.allow_unsafe_code, on_verdicts=verdicts_of(progress, name)
+            )
+            samples[name], notes = judge(
+                one, asked[name], answers.by_request, self._engine.max_length, options
+            )
+            tokens, seconds = answers.cost(_requests_of(asked[name]))
+            if self._elsewhere:
+                tokens, seconds = self._elsewhere.costs.get(name, (tokens, seconds))
+            records.append(
+                task_record(
+                    one,
+                    asked[name],
+                    samples[name],
+                    tokens=round(tokens),
+                    seconds=seconds,
+                    allow_failures=self._setting.allow_failures,
+                    answer_notes=(
+                        *token_notes(one, asked[name], self._engine.tokenizer),
+                        *self._generation_notes(one),
+                    ),
+                    notes=notes,
+                    numerics=self._engine.identity.numerics,
+                )
+            )
+        scored = all(record.metrics for record in records)
+        return self.log("complete" if scored else "incomplete", records), samples
+
+    def _generation_notes(self, prepared: PreparedTask) -> tuple[str, ...]:
+        settings = prepared.selected.spec.generation
+        if (
+            settings is None
+            or not engine_kind(self._spec.engine).needs_files
+            or not self._files.folder.is_dir()
+        ):
+            return ()
+        sampled, native = settings.temperature > 0, self._spec.engine == "native"
+        return notes_on(self._files, settings.backend, sampled=sampled, applied=native)
+
+    def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
+        engine, shard = self._engine, self._setting.shard
+        # The engine may have to load the model to know its identity, which it does beside the encoding.
+        expected = getattr(engine, "expected_identity", None) if status == "running" else None
+        identity = expected or engine.identity
+        return RunLog(
+            evalsuite_version=metadata.version("evalsuite"),
+            status=status,  # type: ignore[arg-type]
+            spec=self._spec,
+            inputs_sha256=self._inputs,
+            model=ModelRecord(
+                id=self._files.hub_id or self._files.name,
+                revision=self._files.revision,
+                weights_sha256=identity.weights,
+                tokenizer_sha256=identity.tokenizer,
+                numerics=identity.numerics,
+            ),
+            environment={**environment(), **(self._elsewhere.environment if self._elsewhere else {})},
+            started=self._started,
+            seconds=round(time.monotonic() - self._began, 3),
+            tasks=tuple(records),
+            best_forms=best_forms(records),
+            averages=averages(records),
+            notes=(
+                *getattr(self._engine, "notes", ()),
+                *getattr(self._engine.tokenizer, "notes", ()),
+                *self._origins,
+                *self._notes,
+            ),
+            shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
+        )
+
+    def _begin_loading(self, store_path: Path) -> None:
+        """Let the engine load beside the encoding, where nothing was answered yet and it has to in any case."""
+        begin = getattr(self._engine, "begin_loading", None)
+        if begin and not store_path.exists():
+            begin()
+
+    def _ask(self, progress: Progress) -> dict[str, list[Asked]]:
+        progress.stage(Stage("encoding"))
+        tokenizer, window = self._engine.tokenizer, self._engine.max_length
+        return {one.selected.name: ask(one, tokenizer, window, self._spec.seed) for one in self._prepared}
+
+
+def _requests_of(documents: Sequence[Asked]) -> Iterator[Request]:
+    return (request for document in documents for request in document.requests)

@@ -1,0 +1,185 @@
+"""Grades texts that were generated elsewhere, with a task's own scorer; no model and no run folder."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalsuite.errors import UserError
+from evalsuite.prompting.spec import GENERATED, PromptSpec, Shots
+from evalsuite.registry.registry import Selected
+from evalsuite.requests.prepare import PreparedTask, gold_text, prepare
+from evalsuite.runs.responses_file import ResponseLine
+from evalsuite.scoring.statement import number
+from evalsuite.scoring.texts import TEXT_SCORERS, metric_of_texts
+from evalsuite.scoring.verdict import Found, Options, TextVerdict
+from evalsuite.stats.intervals import Estimate, mean_estimate
+from evalsuite.types import Document, Generated, OpenAnswer, Prompt, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """The verdicts on one line."""
+
+    line: ResponseLine
+    found: Found
+    metrics: dict[str, float]
+    """The recipe's metrics that so many texts allow; empty where a text has no verdict."""
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON object: `correct`, `extracted` and `grader` are lists where the line has `texts`.
+
+        A text that the scorer failed on is neither right nor wrong: its `correct` is null, and `problem` says why.
+        """
+        verdicts = [one if isinstance(one, TextVerdict) else None for one in self.found]
+        problems = [None if isinstance(one, TextVerdict) else str(one) for one in self.found]
+        columns: dict[str, list[Any]] = {
+            "correct": [one and one.correct for one in verdicts],
+            "extracted": [one and one.extracted for one in verdicts],
+            "grader": [one and one.decider for one in verdicts],
+        }
+        if any(problems):
+            columns["problem"] = problems
+        shown = columns if self.line.several else {name: values[0] for name, values in columns.items()}
+        return {"doc": self.line.doc, **shown, "metrics": self.metrics}
+
+
+class Graded(NamedTuple):
+    """A grade for every line, in order, and what a reader of them must know."""
+
+    grades: list[Grade]
+    notes: tuple[str, ...] = ()
+
+
+def grade(
+    selected: Selected,
+    lines: Sequence[ResponseLine],
+    *,
+    data_dir: Path | None = None,
+    split: str | None = None,
+    allow_drift: bool = False,
+    options: Options | None = None,
+) -> Graded:
+    """Verdicts on each line by itself, in order, exactly as a run of the same task would give them.
+
+    The data set is read only where a line needs it: where it has no gold answer of its own, or its verdict depends
+    on the document in another way (the language of TyDiQA, the words of MGSM).
+
+    Raises:
+        UserError: the task generates no text, a document is not there, a gold answer does not fit the task, or
+            nothing here can score it (no sandbox for code).
+    """
+    spec = selected.spec
+    if spec.format not in GENERATED:
+        raise UserError(
+            f"{selected.name} compares log-likelihoods of given answers; `grade` is for tasks in which a model "
+            "writes text. See `evalsuite list tasks` for those."
+        )
+    prepared = None
+    if any(_needs_document(line, spec) for line in lines):
+        # Shots stand in prompts alone: their split need not be there.
+        unshot = replace(selected, spec=spec.model_copy(update={"shots": Shots()}))
+        prepared = prepare(unshot, data_dir=data_dir, split=split, allow_drift=allow_drift)
+    samples = [_sample(line, spec, prepared) for line in lines]
+    scored = TEXT_SCORERS[spec.scorer](samples, spec, options or Options())
+    grades = [
+        Grade(line, found, _metrics(found, spec)) for line, found in zip(lines, scored.found, strict=True)
+    ]
+    return Graded(grades, (*(prepared.notes if prepared else ()), *scored.notes))
+
+
+def _needs_document(line: ResponseLine, spec: PromptSpec) -> bool:
+    extractions = [spec.extraction, *spec.extractions.values()]
+    by_member = any(one is not None and one.member_patterns for one in extractions)
+    return not line.gold or spec.scorer == "squad" or by_member
+
+
+def _sample(line: ResponseLine, spec: PromptSpec, prepared: PreparedTask | None) -> Sample:
+    document = Document(line.doc or 0, "", 0, {}, OpenAnswer("", ("",)))
+    if prepared is not None and _needs_document(line, spec):
+        document = _document(line, prepared)
+    if line.gold:
+        document = replace(document, question=_overridden(line, spec))
+    return Sample(
+        document=document,
+        prompt=Prompt(()),
+        shots=0,
+        status="scored",
+        gold=gold_text(document),
+        responses=tuple(Generated(text, 0, "stop") for text in line.texts),
+    )
+
+
+def _document(line: ResponseLine, prepared: PreparedTask) -> Document:
+    if line.doc is None:
+        raise UserError(
+            f"Line {line.number}: {prepared.selected.name} is judged by its document; say which with 'doc'."
+        )
+    if line.doc >= len(prepared.documents):
+        raise UserError(
+            f"Line {line.number}: split '{prepared.split}' of {prepared.selected.name} has documents 0 to "
+            f"{len(prepared.documents) - 1}, not {line.doc}."
+        )
+    return prepared.documents[line.doc]
+
+
+def _overridden(line: ResponseLine, spec: PromptSpec) -> OpenAnswer:
+    """The question with the line's own gold answer."""
+    if spec.scorer == "code":
+        raise UserError(f"Line {line.number}: a program is judged by the document's tests; leave out 'gold'.")
+    asks_for_letters = "letters[" in spec.question
+    if asks_for_letters and not all(len(one) == 1 and one in spec.letters for one in line.gold):
+        raise UserError(
+            f"Line {line.number}: the gold answer of {spec.task} is a letter, not '{line.gold[0]}'."
+        )
+    if spec.scorer == "number":
+        for form in line.gold:
+            if number(form) is None:
+                raise UserError(
+                    f"Line {line.number}: the gold answer of {spec.task} is a number, not '{form}'."
+                )
+    return OpenAnswer("", line.gold, line.gold[0])
+
+
+def _metrics(found: Found, spec: PromptSpec) -> dict[str, float]:
+    verdicts = [one for one in found if isinstance(one, TextVerdict)]
+    if len(verdicts) < len(found):
+        return {}
+    return {name: metric_of_texts(name, verdicts) for name in _computable(spec, len(found))}
+
+
+def _computable(spec: PromptSpec, texts: int) -> Iterator[str]:
+    """The spec's metrics that need no more than so many texts."""
+    for name in spec.metrics:
+        k = name.partition("@")[2]
+        if not k or int(k) <= texts:
+            yield name
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What all lines together say."""
+
+    lines: int
+    texts: int
+    without_verdict: int
+    """Texts that the scorer failed on."""
+    scores: dict[str, Estimate]
+    """Means over lines of the metrics that every line has; none while a text has no verdict, unless allowed."""
+
+
+def summary(grades: Sequence[Grade], allow_failures: bool = False) -> Summary:
+    """Scores over lines; lines that repeat a document are clustered by it in the standard error."""
+    failed = sum(not isinstance(one, TextVerdict) for grade in grades for one in grade.found)
+    judged = [grade for grade in grades if grade.metrics]
+    scores = {}
+    if judged and (allow_failures or not failed):
+        docs = [
+            grade.line.number if grade.line.doc is None else f"document {grade.line.doc}" for grade in judged
+        ]
+        clusters = docs if max(Counter(docs).values()) > 1 else None
+        for name in judged[0].metrics:
+            if all(name in grade.metrics for grade in judged):
+                scores[name] = mean_estimate([grade.metrics[name] for grade in judged], clusters)
+    return Summary(len(grades), sum(len(grade.found) for grade in grades), failed, scores)

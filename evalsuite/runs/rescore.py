@@ -1,0 +1,204 @@
+"""Scores a finished run again from the answers that its folder holds, without a model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import StorageError
+from evalsuite.foreign import refuse_unsafe_code
+from evalsuite.progress import Progress, Silent, verdicts_of
+from evalsuite.registry.registry import Registry, Selected
+from evalsuite.requests.prepare import PreparedTask, gold_text, prepare
+from evalsuite.results.aggregate import task_record
+from evalsuite.results.best_form import best_forms
+from evalsuite.results.environment import environment
+from evalsuite.results.folder import RunFolder
+from evalsuite.results.read import RunSide, open_run
+from evalsuite.results.runlog import RunLog, TaskRecord
+from evalsuite.results.samples import read_samples
+from evalsuite.runs.execute import inputs_sha256
+from evalsuite.scoring.judge import judge_samples
+from evalsuite.scoring.verdict import Options
+from evalsuite.types import Document, Generated, Prompt, Sample, Score
+from evalsuite.visible import writable
+
+SCORING_PACKAGES = ("evalsuite", "lm-eval", "math-verify")
+"""Versions in the run log that are this machine's afterwards; the others are those of the answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """What scoring a task again did."""
+
+    before: TaskRecord
+    after: TaskRecord
+    documents: tuple[int, ...]
+    """Documents whose metrics or status changed."""
+
+
+def rescore(
+    run: Path,
+    out: Path,
+    registry: Registry,
+    *,
+    data_dir: Path | None = None,
+    allow_failures: bool = False,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> tuple[RunLog, list[TaskChange]]:
+    """Write a run folder with new verdicts on the same answers; gives its log and what changed.
+
+    Args:
+        run: a finished run's folder, or its run.json.
+        out: a folder that is not there yet, or empty.
+        registry: finds the run's tasks.
+        data_dir: folder with data sets in Hugging Face layout.
+        allow_failures: score a task although documents have no verdict.
+        options: what scorers may do.
+        progress: is told of the verdicts.
+
+    Raises:
+        UserError: the run is not finished or damaged; its prompts or rows are no longer those that were answered;
+            the folder is taken.
+    """
+    side = open_run(run)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(f"{out} is there already; choose another --out folder.")
+    spec = side.log.spec
+    selected = [one.with_bos(spec.bos) for one in registry.select(list(spec.tasks))]
+    refuse_unsafe_code(selected, bool(options and options.allow_unsafe_code))
+    prepared: list[PreparedTask] = []
+    changes: list[TaskChange] = []
+    samples: dict[str, Sequence[Sample]] = {}
+    for one, before in zip(selected, side.log.tasks, strict=True):
+        ready = prepare(
+            one, data_dir=data_dir, split=spec.split, subset=spec.subset, allow_drift=spec.allow_data_drift
+        )
+        rows = _rows(side, before)
+        told = replace(options or Options(), on_verdicts=verdicts_of(progress or Silent(), one.name))
+        judged = judge_samples(_samples(ready, rows), one.spec, told, ready.foreign)
+        after = _record(ready, before, judged.samples, allow_failures, judged.notes)
+        prepared.append(ready)
+        samples[after.name] = judged.samples
+        changes.append(TaskChange(before, after, _changed(rows, judged.samples)))
+    log = _log(side.log, [change.after for change in changes], prepared, run)
+    folder = RunFolder(out)
+    with folder.opened(spec):
+        folder.write_results(log, samples)
+    return log, changes
+
+
+def _rows(side: RunSide, task: TaskRecord) -> list[dict[str, Any]]:
+    side.samples(task)  # finds out what is wrong with the table
+    return read_samples(side.samples_path(task))
+
+
+def _samples(prepared: PreparedTask, rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
+    if len(rows) != len(prepared.documents):
+        raise StorageError(
+            f"{prepared.selected.name} has {len(prepared.documents)} documents now, the run has {len(rows)}; run it "
+            "again."
+        )
+    return [_sample(prepared, place, row) for place, row in enumerate(rows)]
+
+
+def _sample(prepared: PreparedTask, place: int, row: Mapping[str, Any]) -> Sample:
+    """The document with the answers of `row`, before a verdict."""
+    selected, document = prepared.selected, prepared.documents[place]
+    prompt = prepared.prompt(place, row["shots"])
+    _check_same_question(selected, document, prompt, row)
+    responses = _responses(row)
+    asked = prompt.generation.samples if prompt.generation else len(row["continuation_tokens"])
+    answered = 0 < asked == len(responses)
+    kept = row["status"] == "too_long" or not answered
+    return Sample(
+        document=document,
+        prompt=prompt,
+        shots=row["shots"],
+        status=row["status"] if kept else "scored",
+        reason=row["reason"] if kept else "",
+        gold=gold_text(document),
+        responses=responses,
+        context_tokens=tuple(row["context_tokens"]),
+        continuation_tokens=tuple(row["continuation_tokens"]),
+    )
+
+
+def _check_same_question(
+    selected: Selected, document: Document, prompt: Prompt, row: Mapping[str, Any]
+) -> None:
+    same_row = (document.index, document.key(selected.spec.task)) == (row["doc"], row["key"])
+    asked = writable(list(prompt.contexts)), writable(list(prompt.continuations))
+    if not same_row or asked != (row["contexts"], row["continuations"]):
+        what = "prompt" if same_row else "row"
+        raise StorageError(
+            f"{selected.name}: the {what} of document {row['doc']} is no longer the one that the run answered; run "
+            "it again."
+        )
+
+
+def _responses(row: Mapping[str, Any]) -> tuple[Score | Generated, ...]:
+    """The table holds the sum over a continuation's tokens: it stands on the first of them here."""
+    scores = zip(row["log_likelihoods"], row["is_greedy"], row["continuation_tokens"], strict=False)
+    texts = zip(row["texts"], row["generated_tokens"], row["finishes"], strict=True)
+    return (
+        *(Score((total, *[0.0] * (tokens - 1)), greedy) for total, greedy, tokens in scores),
+        *(Generated(*fields) for fields in texts),
+    )
+
+
+def _record(
+    prepared: PreparedTask,
+    before: TaskRecord,
+    samples: Sequence[Sample],
+    allow_failures: bool,
+    notes: Sequence[str],
+) -> TaskRecord:
+    """The new record; what the engine did stays as it was."""
+    after = task_record(
+        prepared,
+        [],
+        samples,
+        tokens=before.tokens,
+        seconds=before.seconds,
+        allow_failures=allow_failures,
+        answer_notes=before.answer_notes,
+        notes=notes,
+    )
+    engine = {
+        "shots_dropped": before.counts.shots_dropped,
+        "joined": before.counts.joined,
+        "realigned": before.counts.realigned,
+        "scored_bos": before.counts.scored_bos,
+        "shortened": before.counts.shortened,
+        "near_ties": before.counts.near_ties,
+    }
+    counts = after.counts.model_copy(update=engine)
+    return after.model_copy(update={"counts": counts, "requests": before.requests})
+
+
+def _changed(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample]) -> tuple[int, ...]:
+    return tuple(
+        row["doc"]
+        for row, sample in zip(rows, samples, strict=True)
+        if row["status"] != sample.status
+        or {one["metric"]: one["value"] for one in row["metrics"]} != dict(sample.metrics)
+    )
+
+
+def _log(before: RunLog, tasks: Sequence[TaskRecord], prepared: Sequence[PreparedTask], run: Path) -> RunLog:
+    versions = {name: version for name, version in environment().items() if name in SCORING_PACKAGES}
+    inputs = inputs_sha256(before.spec, prepared, before.model.weights_sha256, before.model.tokenizer_sha256)
+    return before.model_copy(
+        update={
+            "evalsuite_version": metadata.version("evalsuite"),
+            "status": "complete" if all(task.metrics for task in tasks) else "incomplete",
+            "inputs_sha256": inputs,
+            "environment": {**before.environment, **versions},
+            "tasks": tuple(tasks),
+            "best_forms": best_forms(tasks),
+            "notes": (*before.notes, f"Scored again from the answers in {run}."),
+        }
+    )

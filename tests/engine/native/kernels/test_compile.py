@@ -1,0 +1,90 @@
+"""Every launch compiles for an H100, which takes no GPU: Triton brings its compiler, and the interpreter forgives more.
+
+What is launched is found by launching it, with compilation in the place of execution.
+"""
+
+import os
+
+import pytest
+import torch
+
+from evalsuite.engine.native.trees.kernels.tables import tables_of
+from tests.engine.native.trees.test_mamba import tree_over
+
+triton = pytest.importorskip("triton", reason="triton is not installed; `make test-kernels` brings it")
+if torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1":
+    pytest.skip("kernels run for real or in the interpreter here", allow_module_level=True)
+
+from triton.backends.compiler import GPUTarget  # noqa: E402
+from triton.runtime import driver  # noqa: E402
+from triton.runtime.jit import JITFunction  # noqa: E402
+
+from evalsuite.engine.native.kernels.log_sums import log_sums_of  # noqa: E402
+from evalsuite.engine.native.trees.kernels.conv import path_conv  # noqa: E402
+from evalsuite.engine.native.trees.kernels.scan import path_scan  # noqa: E402
+
+LARGEST_SHARED = 227 * 1024
+"""Bytes of shared memory that a program may have on an H100."""
+
+
+class NoGpu:
+    """What Triton asks a driver before it compiles."""
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+@pytest.fixture
+def compiled(monkeypatch) -> list:
+    """Kernels as they are compiled, in the order of their launches."""
+    found, run = [], JITFunction.run
+
+    def compile_only(self, *args, grid, warmup, **options):
+        found.append(run(self, *args, grid=grid, warmup=True, **options))
+        return found[-1]
+
+    monkeypatch.setattr(JITFunction, "run", compile_only)
+    driver.set_active(NoGpu())
+    return found
+
+
+SHAPES = {
+    "Nemotron-H 8B": (torch.bfloat16, 128, 64, 8, 128),
+    "Nemotron-H 47B": (torch.bfloat16, 256, 64, 8, 256),
+    "one group, float32": (torch.float32, 24, 64, 1, 128),
+    "tiny": (torch.float32, 8, 8, 2, 16),
+}
+"""Data type, heads, width of a head, groups, size of the state."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_layer_over_a_tree(shape, compiled):
+    dtype, heads, width, groups, state = SHAPES[shape]
+    tree, _ = tree_over([tuple(range(100)), (*range(70), 200, 201), (900,)])
+    tables, tokens = tables_of(tree), len(tree.pack)
+    sizes = [heads * width, groups * state, groups * state]
+    rows = torch.zeros(1, tokens, sum(sizes), dtype=dtype)
+    weight = torch.zeros(sum(sizes), 4, dtype=dtype)
+    path_conv(tables, rows.transpose(1, 2), weight, weight[:, 0].contiguous(), activation="silu")
+    x, B, C = rows.split(sizes, dim=-1)
+    by_head = torch.zeros(heads, dtype=dtype)
+    path_scan(
+        tables, x.unflatten(-1, (heads, width)), torch.zeros(1, tokens, heads, dtype=dtype), by_head.float(),
+        B.unflatten(-1, (groups, state)), C.unflatten(-1, (groups, state)), by_head, by_head, dt_softplus=True,
+    )  # fmt: skip
+    assert [one.metadata.name for one in compiled] == [
+        "_conv", "steps_and_sums", "within_blocks", "across_blocks"
+    ]  # fmt: skip
+    assert all(one.asm["cubin"] and one.metadata.shared <= LARGEST_SHARED for one in compiled)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_log_sums(dtype, compiled):
+    log_sums_of(torch.zeros(2, 131072, dtype=dtype))
+    assert compiled[0].asm["cubin"]

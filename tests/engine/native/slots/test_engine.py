@@ -1,0 +1,97 @@
+"""The engine's `generate`: slots where the model allows it, batches and a note where it does not."""
+
+import pytest
+
+from evalsuite.checkpoints import resolve
+from evalsuite.engine import TransformersEngine
+from evalsuite.engine.engines import split_arguments
+from evalsuite.errors import UserError
+from evalsuite.types import GenerateRequest
+from tests.engine.native.slots.recording import graphing
+from tests.engine.tiny import save, tiny_hybrids
+
+SHOTS = tuple(range(2, 82))
+REQUESTS = [GenerateRequest((*SHOTS, *range(9, 9 + own)), (), 5) for own in (1, 4, 2, 7)]
+
+
+def answers_of(blocks):
+    return {request: answer for block in blocks for request, answer in block.answers}
+
+
+def test_a_shared_prefix_is_planned_and_computed_once(llama_files):
+    engine = TransformersEngine(llama_files, device="cpu")
+    first, *blocks = engine.generate(REQUESTS)
+    distinct = len(SHOTS) + 1 + 4 + 2 + 7
+    assert first.planned == distinct + 4 * 5
+    decoded = sum(answer.tokens - 1 for answer in answers_of(blocks).values())
+    assert sum(block.tokens for block in blocks) == distinct + decoded
+    assert engine.notes == ()
+
+
+def test_a_resumed_run_generates_the_same_texts_and_only_what_is_missing(llama_files):
+    engine = TransformersEngine(llama_files, device="cpu")
+    whole = answers_of(engine.generate(REQUESTS))
+    rest = answers_of(engine.generate(REQUESTS, answered=REQUESTS[:3]))
+    assert rest == {REQUESTS[3]: whole[REQUESTS[3]]}
+
+
+@pytest.fixture(scope="module")
+def mamba_files(tmp_path_factory):
+    return resolve(str(save(tiny_hybrids()["mamba"].eval(), tmp_path_factory.mktemp("mamba"))))
+
+
+def test_a_model_that_slots_do_not_fit_generates_in_batches_and_says_so(mamba_files):
+    engine = TransformersEngine(mamba_files, device="cpu")
+    answers = answers_of(engine.generate(REQUESTS))
+    for request in REQUESTS:
+        assert answers_of(engine.generate([request])) == {request: answers[request]}
+    (note,) = (note for note in engine.notes if "texts" in note)
+    assert note.startswith("texts are generated in batches: with slots its logits are off by")
+
+
+def test_a_refusal_to_record_steps_is_said_once_and_texts_stay(llama_files):
+    whole = answers_of(TransformersEngine(llama_files, device="cpu").generate(REQUESTS))
+    engine = TransformersEngine(llama_files, device="cpu")
+    assert engine._graphing is None
+    use = engine.__dict__["_graphing"] = graphing()
+    many = [GenerateRequest(one.context, (), 30) for one in REQUESTS]
+    answers_of(engine.generate(many))
+    assert use.replayed
+    assert engine.notes == ()
+    use.refused = "operation not permitted when stream is capturing"
+    assert answers_of(engine.generate(REQUESTS)) == whole
+    answers_of(engine.generate(REQUESTS[:2]))
+    (note,) = engine.notes
+    assert note == "texts are generated without CUDA graphs: operation not permitted when stream is capturing"
+
+
+@pytest.mark.parametrize(
+    ("device", "arguments", "recorded"),
+    [
+        ("cuda", {}, True),
+        ("cuda:1", {"graphs": "yes"}, True),
+        ("cuda", {"graphs": "no"}, False),
+        ("cuda", {"deterministic": "yes"}, False),
+        ("cpu", {"graphs": "yes"}, False),
+        ("mps", {}, False),
+    ],
+)
+def test_steps_are_recorded_on_a_gpu_unless_it_was_said_otherwise(
+    llama_files, monkeypatch, device, arguments, recorded
+):
+    monkeypatch.setattr("torch.cuda.Stream", lambda device: device)
+    engine = TransformersEngine(llama_files, device="cpu", arguments=arguments)
+    monkeypatch.setattr("evalsuite.engine.native.deterministic.switch_on", lambda: None)
+    engine.load()
+    engine.__dict__["device"] = device
+    use = engine._graphing
+    assert (use is not None) == recorded
+    if use:
+        assert use.recorder._stream == device
+        assert use.allowed == 1e-3
+
+
+def test_graphs_are_wanted_or_not(llama_files):
+    with pytest.raises(UserError, match="graphs is yes or no, not 'maybe'"):
+        TransformersEngine(llama_files, arguments={"graphs": "maybe"})
+    assert split_arguments("native", ["graphs=no"]) == ((), ("graphs=no",))

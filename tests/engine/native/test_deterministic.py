@@ -1,0 +1,89 @@
+"""`--deterministic`: what is promised holds, and sizes are fixed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from evalsuite.engine import TransformersEngine
+from evalsuite.engine.engines import make_engine
+from evalsuite.engine.native import score_packed as packed
+from evalsuite.engine.native.deterministic import fixed_size
+from evalsuite.engine.native.score_packed import score_run
+from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.errors import UserError
+from tests.engine.native.hybrids import nemotron_h
+from tests.engine.native.test_packed_engine import REQUESTS, answers_of, furthest
+from tests.engine.native.test_score_packed import questions
+from tests.engine.tiny import loaded, tiny_llama
+
+
+@pytest.fixture(autouse=True)
+def torch_as_it_was(monkeypatch):
+    """The mode is the process's."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = before
+
+
+def engine_of(files, **options) -> TransformersEngine:
+    return TransformersEngine(files, device="cpu", arguments={"deterministic": "yes"}, **options)
+
+
+def test_order_parts_and_resuming_change_no_digit(llama_files):
+    whole = answers_of(engine_of(llama_files, token_budget=40).score(REQUESTS))
+    assert torch.are_deterministic_algorithms_enabled()
+    assert answers_of(engine_of(llama_files, token_budget=40).score(REQUESTS[::-1])) == whole
+    engine = engine_of(llama_files, token_budget=40)
+    _, _, first, *others = engine.score(REQUESTS)
+    assert others
+    stored = dict(first.answers)
+    assert {**stored, **answers_of(engine.score(REQUESTS, answered=stored.keys()))} == whole
+    parts = engine.parts(REQUESTS)
+    assert len(parts) > 1
+    assert {one: score for part in parts for one, score in answers_of(engine.score(part)).items()} == whole
+
+
+def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypatch):
+    engine = engine_of(llama_files)
+    model = engine._loaded.model
+    monkeypatch.setattr(packed, "POSITIONS_PER_CHUNK", 16)
+    seen = {"layers": set(), "head": set()}
+    model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
+        lambda module, args: seen["layers"].add(args[0].shape[1])
+    )
+    model.lm_head.register_forward_pre_hook(lambda module, args: seen["head"].add(args[0].shape[1]))
+    engine.load()
+    seen["layers"].clear()
+    seen["head"].clear()
+    scores = {count: answers_of(engine.score(REQUESTS[:count])) for count in (1, 7, len(REQUESTS))}
+    assert seen == {"layers": {256}, "head": {16}}
+    plain = answers_of(TransformersEngine(llama_files, device="cpu").score(REQUESTS))
+    assert furthest(scores[len(REQUESTS)], plain) < 1e-5
+
+
+@pytest.mark.parametrize("make", [tiny_llama, nemotron_h])
+def test_tokens_that_fill_a_pack_change_no_score(make):
+    ready, asked = loaded(make()), questions(documents=3)
+    plan = plan_scoring(asked, 10_000)
+    plain = dict(answer for run in plan.runs for answer in score_run(ready, plan, run))
+    filling = replace(ready, fixed_sizes=True)
+    filled = dict(answer for run in plan.runs for answer in score_run(filling, plan, run))
+    assert furthest(filled, plain) < 2e-5
+
+
+@pytest.mark.parametrize(("tokens", "size"), [(1, 256), (256, 256), (257, 512), (8192, 8192), (9000, 16384)])
+def test_sizes_are_powers_of_two(tokens, size):
+    assert fixed_size(tokens) == size
+
+
+def test_the_numerics_class_says_so(llama_files):
+    given = {"dtype": "auto", "device": "cpu", "trust_remote_code": False, "verify_weights": False}
+    engine = make_engine("native", llama_files, **given, arguments=("deterministic=yes",))
+    assert engine.identity.numerics == "transformers float32 cpu packed deterministic"
+    engine = make_engine("native", llama_files, **given, arguments=("deterministic=no",))
+    assert engine.identity.numerics == "transformers float32 cpu packed"
+    with pytest.raises(UserError, match="yes or no, not 'very'"):
+        make_engine("native", llama_files, **given, arguments=("deterministic=very",))

@@ -1,0 +1,187 @@
+"""Packed scoring through the GPU's attention, with a stand-in for the one kernel that a CPU has not.
+
+Everything but the kernel is the code that a GPU runs: the stand-in computes what the kernel promises, and checks
+what the kernel asks for.
+"""
+
+import re
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import varlen
+
+from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native import fit_trees as packable
+from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_differs
+from evalsuite.engine.native.trees import mamba, recurrent
+from evalsuite.engine.native.trees import varlen as varlen_attention
+from evalsuite.engine.native.trees.walk import walk_of
+from tests.engine.native.decoders import DECODERS, decoder
+from tests.engine.native.hybrids import nemotron_h
+from tests.engine.native.test_score_packed import (
+    assert_as_alone,
+    furthest,
+    questions,
+    scored,
+    trees_of_requests,
+)
+from tests.engine.native.trees import varlen_plain
+from tests.engine.tiny import loaded, tiny_llama
+
+MODELS = {
+    name: DECODERS[name]
+    for name in (
+        "llama", "gpt2, learned positions", "qwen3", "mistral, window", "gemma2, window and soft caps",
+        "gemma3, window", "gpt_oss, sinks and window",
+    )
+} | {"nemotron_h": nemotron_h}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def calls(monkeypatch) -> list[tuple]:
+    """The kernel's place is taken, on a CPU and for float32 too; its calls' window sizes."""
+    made = []
+
+    def stand_in(*args, **options):
+        made.append(options["window_size"])
+        return varlen_plain.varlen_attn(*args, **options)
+
+    monkeypatch.setattr(varlen, "varlen_attn", stand_in)
+    monkeypatch.setattr(varlen_attention, "DEVICES", ("cpu",))
+    monkeypatch.setattr(varlen_attention, "DTYPES", (torch.float32, torch.bfloat16))
+    return made
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request) -> torch.nn.Module:
+    return MODELS[request.param]()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests=trees_of_requests())
+def test_a_packed_tree_scores_as_each_request_alone(model, requests):
+    assert_as_alone(model, requests, scored(model, requests))
+
+
+def test_one_call_for_the_nodes_and_one_for_each_level(calls):
+    model = tiny_llama()
+    assert_as_alone(model, questions(), scored(model, questions()))
+    layers = model.config.num_hidden_layers
+    assert calls == ([(-1, 0)] + [(-1, -1)] * (len(calls) // layers - 1)) * layers
+    assert len(calls) > layers
+
+
+def test_a_window_is_the_kernels_within_a_node(calls):
+    model = DECODERS["mistral, window"]()
+    scored(model, questions())
+    assert {left for left, right in calls if right == 0} == {model.config.sliding_window - 1}
+
+
+def test_soft_caps_and_float32_are_left_to_plain_operations(calls, monkeypatch):
+    scored(DECODERS["gemma2, window and soft caps"](), questions())
+    monkeypatch.setattr(varlen_attention, "DTYPES", (torch.bfloat16, torch.float16))
+    scored(tiny_llama(), questions())
+    assert not calls
+
+
+def test_half_precision_differs_by_rounding_alone(calls, monkeypatch):
+    requests = questions()
+    exact = scored(tiny_llama(), requests)
+    by_level = scored(tiny_llama().to(torch.bfloat16), requests)
+    assert calls
+    monkeypatch.setattr(varlen_attention, "DEVICES", ())
+    by_block = scored(tiny_llama().to(torch.bfloat16), requests)
+    assert furthest(by_level, exact) <= 2 * furthest(by_block, exact)
+
+
+def test_the_trial_on_a_gpu_has_stretches_as_long_as_its_kernels_tiles(monkeypatch):
+    ready = loaded(decoder("Llama", max_position_embeddings=512))
+    sequences = trial_sequences(replace(ready, device="cuda"))
+    assert max(map(len, sequences)) > 256
+    assert trial_sequences(replace(loaded(tiny_llama()), device="cuda")) == trial_sequences(ready)
+    monkeypatch.setattr(packable, "SHORT_TRIAL", sequences)
+    assert why_it_differs(ready) == ""
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no varlen"), TypeError("new signature"), Exception("of a compiler")]
+)
+def test_a_kernel_that_fails_in_the_trial_is_named(monkeypatch, error):
+    def broken(*args, **options):
+        raise error
+
+    monkeypatch.setattr(varlen, "varlen_attn", broken)
+    assert f"a trial ended in an error, {type(error).__name__}: {error}" == why_it_differs(
+        loaded(tiny_llama())
+    )
+
+
+def test_a_kernel_that_computes_something_else_is_found_out_in_the_trial(monkeypatch):
+    for model in (tiny_llama(), tiny_llama().to(torch.bfloat16)):
+        assert why_it_differs(loaded(model)) == ""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(varlen, "varlen_attn", unscaled)
+            assert "differed" in why_it_differs(loaded(model))
+
+
+def unscaled(*args, **options):
+    return varlen_plain.varlen_attn(*args, **{**options, "scale": 1.0})
+
+
+def test_trees_are_computed_by_torch_where_the_kernel_is_wrong(llama_files, monkeypatch):
+    monkeypatch.setattr(varlen, "varlen_attn", unscaled)
+    engine, requests = TransformersEngine(llama_files, device="cpu"), questions()
+    scores = {one: score for block in engine.score(requests) for one, score in block.answers}
+    told = r"packed trees are computed by torch's functions, without kernels: a trial differed from .*"
+    assert re.fullmatch(told, *engine.notes)
+    assert_as_alone(tiny_llama(), requests, scores)
+
+
+def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monkeypatch):
+    """The kernels' places are taken by torch's functions, one of which forgets its bias."""
+    wrong = {
+        "conv": {"path_conv": lambda walk, hidden, weight, bias, *rest, **options: mamba.tree_conv(walk, hidden, weight)},
+        "scan": {"path_scan": mamba.tree_scan},
+        "tables": {"tables_of": walk_of},
+    }  # fmt: skip
+    for name, functions in wrong.items():
+        monkeypatch.setitem(
+            sys.modules, f"evalsuite.engine.native.kernels.{name}", SimpleNamespace(**functions)
+        )
+    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(why_not=lambda device: ""))
+    model = nemotron_h()
+    assert "differed" in why_it_differs(loaded(model))
+    ready, note = fitted(loaded(model))
+    assert ready.plain_trees
+    assert "without kernels: a trial differed" in note
+    assert why_it_differs(ready) == ""
+
+
+def test_what_fits_neither_kernels_nor_torch_is_scored_in_batches(monkeypatch):
+    monkeypatch.setattr(varlen, "varlen_attn", unscaled)
+    mirrored = lambda walk, hidden, *rest, **options: mamba.tree_conv(walk, hidden.flip(-1), *rest, **options)  # noqa: E731
+    monkeypatch.setattr(recurrent, "tree_conv", mirrored)
+    convolving = loaded(decoder("Lfm2", layer_types=["conv", "full_attention"]))
+    model, note = fitted(convolving)
+    assert model is None
+    assert note.startswith("a trial differed from single sequences by ")
+
+
+def test_the_installed_torch_has_this_kernel_with_this_signature(monkeypatch):
+    """Its own description of what comes back: normalisers are (heads, tokens)."""
+    monkeypatch.undo()
+    with FakeTensorMode():
+        query, key = torch.empty(10, 4, 8), torch.empty(10, 2, 8)
+        edges = torch.zeros(3, dtype=torch.int32)
+        options = {"return_aux": varlen.AuxRequest(lse=True), "scale": 0.3, "enable_gqa": True}
+        for window_size in ((-1, 0), (-1, -1), (6, 0)):
+            result, logs = varlen.varlen_attn(
+                query, key, key, edges, edges, 6, 6, window_size=window_size, **options
+            )
+            assert result.shape == (10, 4, 8)
+            assert (logs.shape, logs.dtype) == ((4, 10), torch.float32)

@@ -1,0 +1,156 @@
+"""Teams of two processes, forked from one that has imported torch, so that a team starts in no time.
+
+Each line of standard input asks for one: [RESULT, MODEL, DTYPE, TROUBLE] as JSON. The first process writes to
+RESULT what the team answers, what each one says goes to RESULT.0 and RESULT.1; a line of exit codes is the reply.
+TROUBLE is what happens to one of them: see `TROUBLES` and `RUNS`. Nobody ends one when the other fails, as
+torchrun would; who does not end by itself in two minutes has the exit code null.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import evalsuite.cli
+from evalsuite.checkpoints import resolve
+from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.errors import StorageError, UserError
+from evalsuite.types import GenerateRequest, ScoreRequest
+
+SHOTS = tuple(range(20, 30))
+SCORES = [
+    ScoreRequest((*SHOTS, *range(100, 100 + length)), (3, choice)) for length in range(1, 12) for choice in (4, 5)
+]  # fmt: skip
+LONG = tuple(range(2, 72))
+TEXTS = [GenerateRequest((*LONG, *range(9, 9 + own)), (), 6) for own in (1, 4, 2, 7)] + [
+    GenerateRequest((*SHOTS, 9), (), 6, 1.0, 0.9, 5, sample) for sample in range(3)
+]
+
+
+def answered(engine) -> dict:
+    scores = {r: a for block in engine.score(SCORES) for r, a in block.answers}
+    texts = {r: a for block in engine.generate(TEXTS) for r, a in block.answers}
+    again = {r: a for block in engine.score(SCORES, answered=SCORES[4:]) for r, a in block.answers}
+    return {
+        "numerics": engine.identity.numerics,
+        "notes": engine.notes,
+        "scores": [scores[one].log_probs for one in SCORES],
+        "texts": [texts[one].text for one in TEXTS],
+        "again": [again[one].log_probs for one in SCORES[:4]],
+        "parts": len(engine.parts(SCORES)),
+    }
+
+
+def killed(engine, rank: int) -> None:
+    import evalsuite.engine.native.score_packed as packed
+
+    packed.run_body = (lambda *_: os._exit(9)) if rank == 1 else packed.run_body
+
+
+def without_memory(engine, rank: int) -> None:
+    import evalsuite.engine.native.score_packed as packed
+
+    def full(*_):
+        raise MemoryError
+
+    packed.run_body = full if rank == 1 else packed.run_body
+
+
+def not_stored(engine) -> dict:
+    for block in engine.score(SCORES):
+        if block.answers:
+            raise StorageError("No space is left.")
+    raise AssertionError
+
+
+def nothing_to_do(engine) -> dict:
+    return {"nothing": True}
+
+
+def refused(engine) -> dict:
+    raise UserError("The data set is not there.")
+
+
+TROUBLES = {"killed": killed, "without_memory": without_memory}
+RUNS = {"not_stored": not_stored, "nothing_to_do": nothing_to_do, "refused": refused}
+
+
+def main(result: Path, model: str, dtype: str, trouble: str = "") -> None:
+    from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
+
+    team = Team.of_torchrun(os.environ)
+    engine = TensorParallelEngine(resolve(model), team=team, device="cpu", dtype=dtype, token_budget=24)
+    if trouble in TROUBLES:
+        # After the trials, which all of them pass.
+        begun = type(engine)._begun
+
+        def spoiled(self, planned):
+            block = begun(self, planned)
+            TROUBLES[trouble](self, team.rank)
+            return block
+
+        type(engine)._begun = spoiled
+    found = engine.lead(lambda: RUNS.get(trouble, answered)(engine))
+    if team.rank == 0:
+        result.write_text(json.dumps(found), "utf-8")
+
+
+def start(rank: int, port: int, result: str, arguments: list[str]) -> int:
+    """Process id of one of the team."""
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(os.open(f"{result}.{rank}", os.O_WRONLY | os.O_CREAT), 2)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    evalsuite.cli.app = lambda **_: main(
+        Path(result), *arguments
+    )  # errors are told as the command line tells them
+    code = 70
+    try:
+        evalsuite.cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve() -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401 - before the fork
+
+    import evalsuite.engine.tensor_parallel.engine  # noqa: F401
+
+    for line in sys.stdin:
+        result, *arguments = json.loads(line)
+        kept = (
+            socket.socket()
+        )  # never listens; nobody else gets the port before the team's first process takes it
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("localhost", 0))
+        port = kept.getsockname()[1]
+        waiting = {start(rank, port, result, arguments): rank for rank in range(2)}
+        codes: list[int | None] = [None, None]
+        limit = time.monotonic() + 120
+        while waiting and time.monotonic() < limit:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+            if ended:
+                codes[waiting.pop(ended)] = os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        for process in waiting:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        kept.close()
+        print(json.dumps(codes), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,31 @@
+"""Finds the reference data that lies beside the checkout, where it does.
+
+`../shared/golden` holds hashes of the reference implementations' prompts and scores, `../shared/data`
+the benchmarks in the hub's layout (see the README of each). Neither is part of this repository: tests
+that need them carry `needs_golden` or `needs_shared` and are skipped elsewhere. What a package
+carries instead is asked with `needs_package`.
+"""
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+_BESIDE = Path(__file__).resolve().parents[3] / "shared"
+GOLDEN = _BESIDE / "golden"
+SHARED = _BESIDE / "data"
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data beside the checkout")
+needs_golden = pytest.mark.skipif(
+    not (GOLDEN.is_dir() and SHARED.is_dir()),
+    reason="needs ../shared/golden and ../shared/data beside the checkout",
+)
+
+
+def needs_package(distribution: str) -> pytest.MarkDecorator:
+    """Skips where a package is not installed; it is found, not imported."""
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return pytest.mark.skip(reason=f"needs the package {distribution}")
+    return pytest.mark.skipif(False, reason="")
