@@ -16,8 +16,8 @@ from pathlib import Path
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
-from evalsuite.api import data_folder  # noqa: E402 - the threads are counted at import
 from evalsuite.checkpoints import resolve  # noqa: E402
+from evalsuite.data.folder import data_folder  # noqa: E402 - the threads are counted at import
 from evalsuite.engine.protocol import Tokenizer  # noqa: E402
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer  # noqa: E402
 from evalsuite.registry.registry import Registry  # noqa: E402

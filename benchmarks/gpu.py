@@ -36,8 +36,8 @@ from hflm import Asking, Computed, by_evalsuite, by_hflm, counting, difference
 from random_model import SIZES, RandomEngine, write_folder
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
+from evalsuite.engine.native.differences import difference_of
 from evalsuite.engine.native.slots.cache import Prefix
-from evalsuite.engine.native.slots.differences import difference_of
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import WANTED
 from evalsuite.engine.native.work_estimate import Work, work_of

@@ -17,7 +17,7 @@ from hflm import Asking, by_evalsuite
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.slots import generate
 from evalsuite.engine.native.slots.forward import Slots
 from evalsuite.engine.native.slots.prompt_lookup import Guesser

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.types import Generated, GenerateRequest, Request, Score, ScoreRequest
 
 Asking = tuple[Request, str]

@@ -21,8 +21,8 @@ from transformers import AttentionInterface
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.native import score_packed as packed
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.slots import forward as slots_forward
 from evalsuite.engine.native.trees import attention as tree_attention
 from evalsuite.requests.build import ask

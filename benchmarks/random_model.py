@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 
 SIZES: dict[str, dict[str, Any]] = {
     "8b": {

@@ -24,12 +24,12 @@ from hflm import scores_by_hflm
 from versus_lm_eval import Workload, selected_documents
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_batch import score_batch
 from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.engine.planning.batches import score_rows
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked, ask
-from evalsuite.requests.prepare import PreparedTask
 from evalsuite.results.aggregate import is_near_tie
 from evalsuite.scoring.judge import judge
 from evalsuite.types import Sample, Score, ScoreRequest

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import psutil
 
-from evalsuite.api import data_folder
 from evalsuite.checkpoints import ModelFiles, resolve
+from evalsuite.data.folder import data_folder
 from evalsuite.engine.planning.partition import tokens_of
 from evalsuite.engine.protocol import R
 from evalsuite.engine.replicas.engine import ReplicatedEngine
@@ -38,8 +38,8 @@ from evalsuite.progress import Silent, WorkerState
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.build import ask, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
+from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.answering import answer
-from evalsuite.runs.store import ResponseStore, request_key
 from evalsuite.types import Generated, Request, Response, Score, ScoreRequest
 
 T = TypeVar("T")

@@ -22,11 +22,12 @@ from typing import Any
 from hflm import Asking, by_evalsuite, by_hflm, counting, difference
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.work_estimate import work_of
 from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked, ask
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.requests.prepare import prepare
 from evalsuite.types import GenerateRequest, Request, ScoreRequest
 
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.data.folder import data_folder
 from evalsuite.errors import UnknownName, UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.addresses import split_addresses
-from evalsuite.registry.registry import Registry, Selected
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
 from evalsuite.types import BOS_CHOICES, Bos
 from evalsuite.visible import refuse_undecodable
@@ -254,15 +256,3 @@ def known_bos(given: str | None) -> Bos | None:
     if given is None or given in BOS_CHOICES:
         return given
     raise UnknownName("value of --bos", given, BOS_CHOICES, f"It takes {', '.join(BOS_CHOICES)}.")
-
-
-def data_folder(given: str | Path | None) -> Path | None:
-    """`--data`, else EVALSUITE_DATA; raises UserError where it is no folder."""
-    chosen = given or os.environ.get("EVALSUITE_DATA")
-    if not chosen:
-        return None
-    origin = "--data" if given else "EVALSUITE_DATA"
-    refuse_undecodable(origin, chosen)
-    if not Path(chosen).is_dir():
-        raise UserError(f"{origin} {chosen}: there is no such folder.")
-    return Path(chosen)

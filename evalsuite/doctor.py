@@ -14,7 +14,7 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
-from evalsuite.api import data_folder
+from evalsuite.data.folder import data_folder
 from evalsuite.data.packages import MODULES, carriers
 from evalsuite.data.refs import DatasetRef
 from evalsuite.errors import UserError

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evalsuite.data.refs import DatasetRef
-from evalsuite.types import Question, Row
+from evalsuite.errors import DataError
+from evalsuite.prompting.order import in_order
+from evalsuite.types import ClozePair, CodeProblem, MultipleChoice, OpenAnswer, Question, Row
 
 if TYPE_CHECKING:
     from evalsuite.prompting.spec import PromptSpec
@@ -38,3 +41,39 @@ class Task:
     their verdicts go together, and standard errors count the sources."""
     prompts: tuple[PromptSpec, ...] = ()
     """Prompt specs of a plug-in that keeps them in the same file; recipes keep theirs as YAML."""
+
+
+def question_of(
+    task: Task, row: Row, where: str, order: Sequence[int] | Literal["shuffled"] = (), place: int = 0
+) -> Question:
+    """The row as a question that has its answer: splits with hidden labels would score as all wrong."""
+    with reading(task, where):
+        question = in_order(task.question(row), order, place)
+        _require_texts(question)
+        match question:
+            case (
+                MultipleChoice(choices=choices, answer=answer) | ClozePair(beginnings=choices, answer=answer)
+            ):
+                known = 0 <= answer < len(choices)
+                found = f"answer {answer} of {len(choices)} choices"
+            case OpenAnswer(answers=answers):
+                known, found = bool(answers), "no accepted answer"
+            case CodeProblem(tests=tests):
+                known, found = bool(tests), "no tests"
+    if not known:
+        raise DataError(
+            f"Task '{task.name}' finds {found} in {where} of {task.data}; a split without right answers "
+            "cannot be evaluated."
+        )
+    return question
+
+
+@contextmanager
+def reading(task: Task, where: str) -> Iterator[None]:
+    """Turns what a plug-in's function raises on a row into a DataError that names the row."""
+    try:
+        yield
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"Task '{task.name}' cannot read {where} of {task.data}: {type(error).__name__}: {error}."
+        ) from error

@@ -6,7 +6,7 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.tensor_parallel.ranks import Team
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
-from evalsuite.registry.registry import Selected
+from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
 from evalsuite.runs.execute import Setting, execute
 

@@ -278,3 +278,14 @@ def sha256_of(value: Any) -> str:
     """SHA-256 of a string, or of the canonical JSON of anything else."""
     text = value if isinstance(value, str) else canonical_json(value)
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def gold_text(document: Document) -> str:
+    """The right answer: the index of the right choice, the canonical gold form, or a program that passes."""
+    match document.question:
+        case OpenAnswer(answers=answers):
+            return answers[0]
+        case CodeProblem(solution=solution):
+            return solution
+        case MultipleChoice(answer=answer) | ClozePair(answer=answer):
+            return str(answer)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import evalsuite
-from evalsuite.api import data_folder
+from evalsuite.data.folder import data_folder
 from evalsuite.errors import UserError
 from tests.runs.bench import PLUGIN, Bench
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import evalsuite
-from evalsuite.runs.store import ResponseStore
+from evalsuite.results.store import ResponseStore
 from tests.runs.bench import ADDRESSES, Bench
 
 

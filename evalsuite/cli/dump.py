@@ -34,7 +34,8 @@ def requests(
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
     """Write all requests of tasks as Parquet; no model is needed. With a tokenizer their token ids too."""
-    from evalsuite.api import data_folder, known_bos
+    from evalsuite.api import known_bos
+    from evalsuite.data.folder import data_folder
     from evalsuite.data.subset import Subset
     from evalsuite.engine.token_options import TokenOptions
     from evalsuite.errors import DataError

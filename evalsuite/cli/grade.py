@@ -46,8 +46,8 @@ def grade(
     Each verdict line says whether its text is correct, the answer found in it, and which grader decided. Exit code 0
     only if every text got a verdict.
     """
-    from evalsuite.api import data_folder
     from evalsuite.cli.progress import live_progress
+    from evalsuite.data.folder import data_folder
     from evalsuite.progress import verdicts_of
     from evalsuite.registry.registry import Registry
     from evalsuite.runs.grade import grade as graded

@@ -22,8 +22,8 @@ def import_lm_eval(
     as_json: options.AsJson = False,
 ) -> None:
     """Turn results of lm-eval into a run that compare, card, gate, trend and report read."""
-    from evalsuite.api import data_folder
     from evalsuite.cli.run import print_results
+    from evalsuite.data.folder import data_folder
     from evalsuite.lm_eval_bridge.importing import import_results
 
     folder = out or Path("results", "imported", file.stem)

@@ -25,8 +25,8 @@ def merge(
     verbose: options.Verbose = False,
 ) -> None:
     """Unite the shards of a run and finish it as one process would have; loads no model."""
-    from evalsuite.api import data_folder
     from evalsuite.cli.progress import live_progress
+    from evalsuite.data.folder import data_folder
     from evalsuite.registry.registry import Registry
     from evalsuite.runs.merge import merge as merged
 

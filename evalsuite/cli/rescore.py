@@ -31,8 +31,8 @@ def rescore(
     verbose: options.Verbose = False,
 ) -> None:
     """Score a finished run again from its stored answers, without a model, and say what changed."""
-    from evalsuite.api import data_folder
     from evalsuite.cli.progress import live_progress
+    from evalsuite.data.folder import data_folder
     from evalsuite.registry.registry import Registry
     from evalsuite.runs.rescore import rescore as rescored
     from evalsuite.scoring.verdict import Options
@@ -81,7 +81,7 @@ def _print(changes: Sequence["TaskChange"]) -> None:
 
 def _shown(record: "TaskRecord", name: str) -> str:
     """Points of 100, or the unit of a metric that counts loss."""
-    from evalsuite.decisions.compare.pairs import lower_is_better
+    from evalsuite.stats.metrics import lower_is_better
 
     if name not in record.metrics:
         return "—"

@@ -11,7 +11,7 @@ from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from evalsuite.engine.token_options import TokenOptions
-    from evalsuite.requests.prepare import PreparedTask
+    from evalsuite.registry.selected import PreparedTask
 
 _VISIBLE = str.maketrans({" ": "·", "\t": "→\t", "\n": "⏎\n", "\r": "␍", "\u00a0": "⍽"})
 
@@ -36,7 +36,8 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show how a task is asked: its spec, and the exact prompt of one document."""
-    from evalsuite.api import data_folder, known_bos
+    from evalsuite.api import known_bos
+    from evalsuite.data.folder import data_folder
     from evalsuite.engine.token_options import TokenOptions
     from evalsuite.registry.registry import Registry
     from evalsuite.requests.prepare import prepare
@@ -55,7 +56,7 @@ def show(
 
 def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
     from evalsuite.errors import UserError
-    from evalsuite.requests.prepare import gold_text
+    from evalsuite.types import gold_text
 
     if doc >= len(prepared.documents):
         raise UserError(

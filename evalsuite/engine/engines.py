@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import graphs
 from evalsuite.engine.native import deterministic
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai import settings as openai_settings
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
+from evalsuite.engine.settings import GRAPHS
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm import settings as vllm_settings
 from evalsuite.engine.vllm.engine import VllmEngine
@@ -31,9 +31,7 @@ class EngineKind:
 
 
 ENGINES: dict[str, EngineKind] = {
-    "native": EngineKind(
-        TransformersEngine, frozenset({deterministic.SETTING}), tuning=frozenset({graphs.SETTING})
-    ),
+    "native": EngineKind(TransformersEngine, frozenset({deterministic.SETTING}), tuning=frozenset({GRAPHS})),
     "openai": EngineKind(OpenAIEngine, openai_settings.SETTINGS, openai_settings.TUNING, needs_files=False),
     "vllm": EngineKind(VllmEngine, vllm_settings.SETTINGS, vllm_settings.TUNING),
 }

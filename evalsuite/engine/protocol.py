@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from evalsuite.types import GenerateRequest, ModelIdentity, Response, ScoreRequest, TokenIds
+from evalsuite.types import GenerateRequest, ModelIdentity, Response, ScoreRequest, TokenIds, sha256_of
 
 R = TypeVar("R", ScoreRequest, GenerateRequest)
 
@@ -116,3 +116,8 @@ class Engine(Protocol):
         Loads no weights.
         """
         ...
+
+
+def seed_of(request: GenerateRequest) -> int:
+    """The request's own seed, so that no two samples are alike: 31 bits, which every engine takes."""
+    return int(sha256_of([list(request.context), request.seed, request.sample])[:15], 16) % 2**31

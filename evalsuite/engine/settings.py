@@ -18,3 +18,13 @@ def is_on(arguments: Mapping[str, str], setting: str, *, usually: bool) -> bool:
     if arguments[setting] not in ANSWERS:
         raise UserError(f"--engine-arg {setting} is yes or no, not '{arguments[setting]}'.")
     return ANSWERS[arguments[setting]]
+
+
+GRAPHS = "graphs"
+"""`--engine-arg graphs=no`: texts on a GPU without CUDA graphs.
+
+With them (the default) the passes that add a token to every text are recorded and replayed as one launch. No request's
+key names this: like the number of rows at work it decides how a pass is cut, and so the last digits of its logits.
+They are never used on other devices, by models in several parts (`spread`, tensor parallelism), or with
+`deterministic=yes`.
+"""

@@ -19,12 +19,12 @@ from evalsuite.lm_eval_bridge.protocol import BY_ITS_OWN, generation_settings
 from evalsuite.lm_eval_bridge.quiet import FEWSHOT_SEED, code_metric_allowed, quiet, seeded
 from evalsuite.lm_eval_bridge.rows import plain_row, question_of
 from evalsuite.lm_eval_bridge.verdicts import Scoring
-from evalsuite.requests.prepare import PreparedTask
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.types import Document, Generation, Prompt, Row
 
 if TYPE_CHECKING:
     from evalsuite.lm_eval_bridge.harness import HarnessTask
-    from evalsuite.registry.registry import Selected
+    from evalsuite.registry.selected import Selected
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.definition import Definition, GroupRule, cannot, find
 from evalsuite.lm_eval_bridge.index import Entry, names
 from evalsuite.lm_eval_bridge.protocol import RECIPE, group_spec, task_spec
-from evalsuite.registry.registry import Selected
+from evalsuite.registry.selected import Selected
 from evalsuite.task import Task
 from evalsuite.types import Question, Row
 
 if TYPE_CHECKING:
-    from evalsuite.requests.prepare import PreparedTask
+    from evalsuite.registry.selected import PreparedTask
 
 
 @dataclass(frozen=True)
 class HarnessTask:
-    """A task, or a group with a score of its own (`evalsuite.foreign.ForeignTask`)."""
+    """A task, or a group with a score of its own (`evalsuite.registry.selected.ForeignTask`)."""
 
     name: str
     members: tuple[Definition, ...]

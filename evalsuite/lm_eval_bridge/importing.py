@@ -24,11 +24,12 @@ from evalsuite.lm_eval_bridge.protocol import RECIPE, group_spec, task_spec
 from evalsuite.lm_eval_bridge.records import run_log_of, task_record_of
 from evalsuite.lm_eval_bridge.results_files import ResultsFile, TheirSample, read_results
 from evalsuite.prompting.spec import PromptSpec
-from evalsuite.registry.registry import Registry, Selected
-from evalsuite.requests.prepare import gold_text, prepare
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import Selected
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import RunLog, TaskRecord
-from evalsuite.types import Sample
+from evalsuite.types import Sample, gold_text
 
 
 @dataclass(frozen=True)

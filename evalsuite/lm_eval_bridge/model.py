@@ -23,8 +23,8 @@ from evalsuite.errors import ModelError, UserError
 from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
 from evalsuite.requests.encode import encode_contexts, encode_documents, encode_rolling
+from evalsuite.results.store import ResponseStore
 from evalsuite.runs.answering import answer
-from evalsuite.runs.store import ResponseStore
 from evalsuite.types import Bos, Failure, Generated, GenerateRequest, Request, Response, Score, ScoreRequest
 from evalsuite.versions import ANSWERING, installed, told_of_origins
 

@@ -11,7 +11,7 @@ from evalsuite.lm_eval_bridge.imported import our_metric
 from evalsuite.lm_eval_bridge.protocol import RECIPE
 from evalsuite.lm_eval_bridge.results_files import ResultsFile
 from evalsuite.prompting.spec import PromptSpec
-from evalsuite.registry.registry import Selected
+from evalsuite.registry.selected import Selected
 from evalsuite.results.aggregate import metric_record
 from evalsuite.results.runlog import (
     UNKNOWN,

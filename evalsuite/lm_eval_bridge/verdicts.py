@@ -17,7 +17,7 @@ _OF_A_TEXT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a prepared definition is judged (`evalsuite.foreign.ForeignScoring`)."""
+    """How a prepared definition is judged (`evalsuite.registry.selected.ForeignScoring`)."""
 
     tasks: Mapping[str, Any]
     """lm-eval's task objects by name."""

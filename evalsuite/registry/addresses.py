@@ -43,3 +43,8 @@ def split_addresses(texts: str | list[str]) -> list[str]:
     """Comma-separated addresses, one or several strings of them, without blanks."""
     joined = texts if isinstance(texts, str) else ",".join(texts)
     return [part.strip() for part in joined.split(",") if part.strip()]
+
+
+def file_stem(name: str) -> str:
+    """File name of a task: its shortest address with the slash as a dot."""
+    return name.replace("/", ".").replace(":", ".")

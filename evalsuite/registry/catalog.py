@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.prompting.spec import PromptSpec, Shots
-from evalsuite.registry.registry import Registry, Selected
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import Selected
 
 STATUSES = {
     "seen": "the exact recipe of the published number was read",

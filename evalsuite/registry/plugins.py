@@ -16,7 +16,7 @@ from evalsuite.task import Task
 from evalsuite.types import sha256_of
 
 if TYPE_CHECKING:
-    from evalsuite.registry.registry import Selected
+    from evalsuite.registry.selected import Selected
 
 GROUP = "evalsuite.tasks"
 

@@ -1,62 +1,21 @@
 """What can be run: tasks, recipes, and how an address finds them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
 from evalsuite.errors import UnknownName, UserError
-from evalsuite.foreign import ForeignTask
 from evalsuite.prompting.recipes import Recipe, builtin_recipes
 from evalsuite.prompting.spec import FORMATS, PromptSpec
 from evalsuite.registry.addresses import Address, parse_address
 from evalsuite.registry.plugins import Harness, builtin_tasks, harness, included, installed_tasks
+from evalsuite.registry.selected import Selected
 from evalsuite.task import Task
-from evalsuite.types import Bos
 
 DEFAULT_RECIPES = ("nemotron_h", "nemotron_3")
 """Where a bare task name is looked up, in this order; then any recipe that alone has it."""
-
-
-@dataclass(frozen=True)
-class Selected:
-    """A task together with the way it is asked."""
-
-    name: str
-    """The shortest address that means it; names files and table rows."""
-    task: Task
-    spec: PromptSpec
-    best_of: str = ""
-    """Name under which the better of its task's forms counts (its own without the form); else empty."""
-    averaged: bool = False
-    """It counts in its recipe's averages."""
-    foreign: ForeignTask | None = None
-    """Another harness's definition, which gives documents, prompts and verdicts in place of task and spec."""
-    own_bos: Bos | None = None
-    """What the spec says of a BOS token, where the user says otherwise."""
-
-    @property
-    def address(self) -> str:
-        """The address with everything spelled out."""
-        form = self.spec.variant or self.spec.format
-        return f"{self.spec.recipe}/{self.spec.task}:{form}@{self.spec.shots.count}"
-
-    def with_bos(self, bos: Bos | None) -> "Selected":
-        """The same with the user's word on a BOS token, which is part of the spec's hash; None leaves the spec's."""
-        if bos is None or bos == self.spec.bos:
-            return self
-        spec = self.spec.model_copy(update={"bos": bos})
-        return replace(self, spec=spec, own_bos=self.own_bos or self.spec.bos)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """How it is asked in another way than its recipe says."""
-        if self.own_bos is None or self.own_bos == self.spec.bos:
-            return ()
-        return (
-            f"Asked with --bos {self.spec.bos}, where the recipe says {self.own_bos}: the number is not the recipe's",
-        )
 
 
 class Registry:

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from evalsuite.decisions.compare.pairs import align, lower_is_better
+from evalsuite.decisions.compare.pairs import align
 from evalsuite.report.pool import Pool
 from evalsuite.report.source import RunSource, TaskSource
+from evalsuite.stats.metrics import lower_is_better
 
 KEY_CHARACTERS = 16
 """As many as `evalsuite compare --flips` prints."""

@@ -7,8 +7,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+from evalsuite.stats.metrics import lower_is_better
 from evalsuite.visible import visible
 
 COLUMNS = (

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import StorageError
+from evalsuite.registry.addresses import file_stem
 from evalsuite.results.read import RunSide, TaskSamples, open_run
 from evalsuite.results.runlog import RunLog, TaskRecord
-from evalsuite.runs.dump import file_stem
 
 _ANSWER_COLUMNS = (
     "gold", "prediction", "shots", "contexts", "continuations", "log_likelihoods", "is_greedy", "texts",

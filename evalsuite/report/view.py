@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.report.calibration import Calibration, calibration
 from evalsuite.report.marks import DASH, Mark, count, duration, points, score_mark, span
 from evalsuite.report.source import RunSource, TaskSource
 from evalsuite.results.runlog import BestForm, RunLog, TaskRecord
 from evalsuite.results.tables import best_form_metric, remarks
 from evalsuite.stats.intervals import mean_estimate
+from evalsuite.stats.metrics import lower_is_better
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from evalsuite.engine.protocol import Tokenizer
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.encode import (
     Encoded,
     encode_contexts,
@@ -13,7 +14,6 @@ from evalsuite.requests.encode import (
     encode_last_tokens,
     encode_rolling,
 )
-from evalsuite.requests.prepare import PreparedTask
 from evalsuite.requests.token_ids import what_is_added
 from evalsuite.types import (
     Bos,

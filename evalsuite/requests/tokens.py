@@ -5,8 +5,8 @@ from evalsuite.checkpoints.files import context_window
 from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import UserError
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked, ask
-from evalsuite.requests.prepare import PreparedTask
 
 
 def encoded_with(

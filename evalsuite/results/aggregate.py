@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from evalsuite.foreign import ForeignScoring
-from evalsuite.registry.registry import Selected
+from evalsuite.registry.selected import ForeignScoring, PreparedTask, Selected
 from evalsuite.requests.build import Asked
-from evalsuite.requests.prepare import PreparedTask
 from evalsuite.results.rounding import rounding_at
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate

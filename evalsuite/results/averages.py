@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.results.runlog import Average, MetricRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, weighted_estimate
+from evalsuite.stats.metrics import lower_is_better
 
 
 def averages(tasks: Sequence[TaskRecord]) -> tuple[Average, ...]:

@@ -9,12 +9,12 @@ from typing import IO
 
 from evalsuite.errors import StorageError
 from evalsuite.files import locking
+from evalsuite.registry.addresses import file_stem
 from evalsuite.results.read import RunSide
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.samples import write_samples
+from evalsuite.results.store import ResponseStore
 from evalsuite.results.tables import markdown_table
-from evalsuite.runs.dump import file_stem
-from evalsuite.runs.store import ResponseStore
 from evalsuite.types import Sample, sha256_of
 
 UNLOCKED = (

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from evalsuite.errors import StorageError
+from evalsuite.registry.addresses import file_stem
 from evalsuite.results.runlog import RunLog, TaskRecord, read_run
-from evalsuite.runs.dump import file_stem
 
 _COLUMNS = ("doc", "subtask", "key", "status", "reason", "metrics", "context_sha256")
 

@@ -2,12 +2,12 @@
 
 from rich.table import Table
 
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import Average, BestForm, Counts, MetricRecord, RunLog, TaskRecord
+from evalsuite.stats.metrics import lower_is_better
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from evalsuite.engine.protocol import Block, Engine
 from evalsuite.errors import ModelError
 from evalsuite.progress import Progress, Stage
-from evalsuite.runs.store import ResponseStore, request_key
+from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.types import Failure, GenerateRequest, Request, Response, Score, ScoreRequest, TokenIds
 
 

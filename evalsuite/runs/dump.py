@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evalsuite.registry.addresses import file_stem
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked
-from evalsuite.requests.prepare import PreparedTask, gold_text
 from evalsuite.scoring.targets import TARGETS
-from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, sha256_of
+from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, gold_text, sha256_of
 from evalsuite.visible import writable
 
 _KINDS = {True: "generate_until", False: "loglikelihood"}
@@ -119,8 +120,3 @@ def _ids(asked: Asked) -> dict[str, Any]:
         "continuation_ids": [list(getattr(request, "continuation", ())) for request in asked.requests],
         "problem": f"{asked.tokens} tokens do not fit the window" if asked.too_long else asked.problem,
     }
-
-
-def file_stem(name: str) -> str:
-    """File name of a task: its shortest address with the slash as a dot."""
-    return name.replace("/", ".").replace(":", ".")

@@ -10,7 +10,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.work_estimate import Memory, Work, memory_of, work_of
 from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.errors import UserError
-from evalsuite.registry.registry import Selected
+from evalsuite.registry.selected import Selected
 from evalsuite.requests.build import Asked, ask, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec

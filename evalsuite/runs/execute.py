@@ -19,20 +19,19 @@ from evalsuite.engine.replicas.supervisor import Wanted
 from evalsuite.engine.replicas.worker import EngineSetup
 from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.errors import StorageError, UserError
-from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.progress import Progress, Silent, Stage, verdicts_of
-from evalsuite.registry.registry import Selected
+from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
 from evalsuite.requests.build import Asked, ask, generate_requests, score_requests, token_notes
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.averages import averages
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
+from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.answering import Answers, answer
 from evalsuite.runs.shards import Shard, share_of
-from evalsuite.runs.store import ResponseStore, request_key
 from evalsuite.scoring.judge import judge
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Failure, Request, Sample, sha256_of

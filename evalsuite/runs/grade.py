@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import GENERATED, PromptSpec, Shots
-from evalsuite.registry.registry import Selected
-from evalsuite.requests.prepare import PreparedTask, gold_text, prepare
+from evalsuite.registry.selected import PreparedTask, Selected
+from evalsuite.requests.prepare import prepare
 from evalsuite.runs.responses_file import ResponseLine
 from evalsuite.scoring.statement import number
 from evalsuite.scoring.texts import TEXT_SCORERS, metric_of_texts
 from evalsuite.scoring.verdict import Found, Options, TextVerdict
 from evalsuite.stats.intervals import Estimate, mean_estimate
-from evalsuite.types import Document, Generated, OpenAnswer, Prompt, Sample
+from evalsuite.types import Document, Generated, OpenAnswer, Prompt, Sample, gold_text
 
 
 @dataclass(frozen=True, slots=True)

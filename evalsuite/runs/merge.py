@@ -16,9 +16,9 @@ from evalsuite.progress import Progress
 from evalsuite.registry.registry import Registry
 from evalsuite.results.folder import RunFolder, default_folder, disk_errors
 from evalsuite.results.runlog import RunLog, ShardRecord, read_run
+from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.execute import Elsewhere, Setting, execute, make_engine_of, token_options_of
 from evalsuite.runs.rescore import SCORING_PACKAGES
-from evalsuite.runs.store import ResponseStore, request_key
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import StorageError
-from evalsuite.foreign import refuse_unsafe_code
 from evalsuite.progress import Progress, Silent, verdicts_of
-from evalsuite.registry.registry import Registry, Selected
-from evalsuite.requests.prepare import PreparedTask, gold_text, prepare
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
@@ -21,7 +21,7 @@ from evalsuite.results.samples import read_samples
 from evalsuite.runs.execute import inputs_sha256
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.scoring.verdict import Options
-from evalsuite.types import Document, Generated, Prompt, Sample, Score
+from evalsuite.types import Document, Generated, Prompt, Sample, Score, gold_text
 from evalsuite.visible import writable
 
 SCORING_PACKAGES = ("evalsuite", "lm-eval", "math-verify")

@@ -5,14 +5,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from evalsuite.errors import UserError
-from evalsuite.foreign import ForeignScoring
 from evalsuite.prompting.spec import GENERATED, PromptSpec
+from evalsuite.registry.selected import ForeignScoring, PreparedTask
 from evalsuite.requests.build import Asked
-from evalsuite.requests.prepare import PreparedTask, gold_text
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
 from evalsuite.scoring.texts import TEXT_SCORERS, text_sample
 from evalsuite.scoring.verdict import Options
-from evalsuite.types import Document, Failure, Request, Response, Sample
+from evalsuite.types import Document, Failure, Request, Response, Sample, gold_text
 
 
 class Judged(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.nemo import cached
 from evalsuite.types import ScoreRequest
 from tests.nemo.archives import gpt, write

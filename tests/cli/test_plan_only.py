@@ -40,7 +40,7 @@ def test_the_counts_are_those_of_the_run(run):
 
 @pytest.mark.parametrize(("free", "copied"), [(2**40, True), (0, False)])
 def test_copies_of_the_weights_are_told_where_they_will_be_made(run, monkeypatch, free, copied):
-    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: free)
+    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: free)
     memory = json.loads(run("quiz", plan_only=True, json=True).out)["memory"]
     assert memory["copies"] == (memory["weights"] if copied else 0)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from evalsuite.runs.store import ResponseStore
+from evalsuite.results.store import ResponseStore
 from tests.cli.tiny_run import sentence
 from tests.engine.openai.completions_server import CompletionsServer, Habits
 from tests.runs.bench import read_json

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from tests.engine.tiny import save, tiny_llama
 
 

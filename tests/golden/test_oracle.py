@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.prompting.spec import Extraction, PromptSpec
-from evalsuite.registry.registry import Registry, Selected
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask, Selected
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import MetricRecord, RunSpec
 from evalsuite.runs import execute as runner
+from evalsuite.stats.metrics import lower_is_better
 from evalsuite.types import CodeProblem, Document, MultipleChoice, OpenAnswer, Prompt
 from tests.golden.golden import SHARED, needs_package, needs_shared
 from tests.runs.bench import ScriptedEngine

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.registry.selected import PreparedTask
+from evalsuite.requests.prepare import prepare
 from evalsuite.runs.dump import hash_row
 from tests.golden.golden import GOLDEN, SHARED, needs_golden
 

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked, ask, generate_requests, score_requests
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.scoring.judge import judge
 from evalsuite.stats.intervals import mean_estimate

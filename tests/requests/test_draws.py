@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from evalsuite.data.subset import Subset
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.registry.selected import PreparedTask
+from evalsuite.requests.prepare import prepare
 from tests.draws import draws
 from tests.golden.golden import SHARED, needs_shared
 

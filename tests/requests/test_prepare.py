@@ -13,11 +13,12 @@ from evalsuite.data import DatasetRef
 from evalsuite.data.subset import Subset
 from evalsuite.errors import DataError
 from evalsuite.prompting.spec import PromptSpec
-from evalsuite.registry.registry import Registry, Selected
-from evalsuite.requests.prepare import PreparedTask, gold_text, prepare
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask, Selected
+from evalsuite.requests.prepare import prepare
 from evalsuite.runs.dump import hash_rows
 from evalsuite.task import Task
-from evalsuite.types import ClozePair, Document, MultipleChoice, OpenAnswer
+from evalsuite.types import ClozePair, Document, MultipleChoice, OpenAnswer, gold_text
 from tests.golden.golden import SHARED, needs_package, needs_shared
 
 POOL = [{"topic": topic, "ask": f"{topic} shot {number}"} for number in range(8) for topic in "abc"]

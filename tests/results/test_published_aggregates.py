@@ -7,8 +7,9 @@ from fractions import Fraction
 import pytest
 
 from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.runlog import TaskRecord
 from evalsuite.types import Document, OpenAnswer, Prompt, Sample

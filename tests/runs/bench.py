@@ -12,8 +12,9 @@ from pathlib import Path
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.data.subset import Subset
 from evalsuite.engine.protocol import Block
-from evalsuite.registry.registry import Registry, Selected
-from evalsuite.requests.prepare import PreparedTask, gold_text, prepare
+from evalsuite.registry.registry import Registry
+from evalsuite.registry.selected import PreparedTask, Selected
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunLog, RunSpec
 from evalsuite.runs.execute import Setting, execute
 from evalsuite.types import (
@@ -25,6 +26,7 @@ from evalsuite.types import (
     Response,
     Score,
     ScoreRequest,
+    gold_text,
 )
 from tests.data.tiny_mirror import TinyMirror
 

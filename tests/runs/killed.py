@@ -22,7 +22,7 @@ PASS = 200
 
 def watch(engine: type, folder: Path) -> None:
     """Make every engine of this class work in small passes and write down its blocks."""
-    from evalsuite.runs.store import request_key
+    from evalsuite.results.store import request_key
 
     def watched(kind):
         original = getattr(engine, kind)
@@ -54,7 +54,7 @@ def command_line(folder: Path, arguments: list[str]) -> None:
 
 
 def main(folder: Path, arguments: list[str]) -> None:
-    from evalsuite.engine import TransformersEngine
+    from evalsuite.engine.native.engine import TransformersEngine
 
     watch(TransformersEngine, folder)
     if arguments:

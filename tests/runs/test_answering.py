@@ -7,8 +7,8 @@ import pytest
 from evalsuite.engine.protocol import Block
 from evalsuite.errors import ModelError
 from evalsuite.progress import Silent
+from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.answering import _tokens_by_request, answer
-from evalsuite.runs.store import ResponseStore, request_key
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
 from tests.runs.bench import ScriptedEngine
 

@@ -4,7 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.registry.selected import PreparedTask
+from evalsuite.requests.prepare import prepare
 from evalsuite.runs.dump import hash_rows, request_rows, write_requests
 from evalsuite.types import canonical_json, sha256_of
 

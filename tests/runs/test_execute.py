@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from evalsuite.runs.store import ResponseStore
+from evalsuite.results.store import ResponseStore
 from evalsuite.types import Failure
 from tests.runs.bench import (
     ADDRESSES,

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import evalsuite
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.errors import StorageError
 from evalsuite.registry.registry import Registry
+from evalsuite.results.store import ResponseStore
 from evalsuite.runs.merge import merge
-from evalsuite.runs.store import ResponseStore
 from tests.runs.bench import ADDRESSES, PLUGIN, Bench, read_json
 from tests.runs.test_resume import Forked, slow_model, stored, undecided, wait_until  # noqa: F401 - a fixture
 

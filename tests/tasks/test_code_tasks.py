@@ -11,7 +11,8 @@ from evalsuite.tasks import evalplus as released
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.prompting.spec import CodeRun
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.prepare import PreparedTask, prepare
+from evalsuite.registry.selected import PreparedTask
+from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
 from evalsuite.runs.execute import Setting, execute
 from evalsuite.scoring import plus_tests

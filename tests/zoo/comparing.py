@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.models import support_for
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, GenerateRequest, Score, ScoreRequest

@@ -23,10 +23,11 @@ from evalsuite.decisions.compare.document import (
     RunInfo,
     TaskComparison,
 )
-from evalsuite.decisions.compare.pairs import Values, align, common_values, lower_is_better
+from evalsuite.decisions.compare.pairs import Values, align, common_values
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, TaskSamples, open_run
 from evalsuite.results.runlog import TaskRecord
+from evalsuite.stats.metrics import lower_is_better
 from evalsuite.stats.multiple import holm
 from evalsuite.stats.paired import Paired, paired_estimate
 from evalsuite.stats.power import detectable_delta, detectable_mean_delta

@@ -1,19 +1,12 @@
 """Aligns the documents of two runs by their content, never by their position.
 
-Public names: `Pairs`, `align`, `Values`, `common_values`, `lower_is_better`.
+Public names: `Pairs`, `align`, `Values`, `common_values`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalsuite.results.read import TaskSamples
-
-_LOWER_IS_BETTER = {"bits_per_byte", "bpb", "perplexity", "byte_perplexity", "word_perplexity"}
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a metric counts loss."""
-    return metric in _LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ Public names: `Judged`, `judge_task`, `without_verdict`.
 
 from dataclasses import dataclass
 
-from evalsuite.decisions.compare.pairs import Pairs, common_values, lower_is_better
+from evalsuite.decisions.compare.pairs import Pairs, common_values
 from evalsuite.decisions.gate.document import Outcome
 from evalsuite.decisions.gate.policy import Policy, Rule
 from evalsuite.decisions.gate.power import Prospect
 from evalsuite.results.read import TaskSamples
+from evalsuite.stats.metrics import lower_is_better
 from evalsuite.stats.noninferiority import NonInferiority, noninferiority
 
 

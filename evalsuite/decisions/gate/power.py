@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.decisions.gate.policy import Policy, Rule
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, TaskSamples
 from evalsuite.results.runlog import TaskRecord
+from evalsuite.stats.metrics import lower_is_better
 from evalsuite.stats.noninferiority import (
     documents_for_margin,
     margin_needed,

@@ -6,10 +6,10 @@ Public names: `task_reason`, `pooled_reason`, `overall_reason`, `points`.
 import math
 from collections.abc import Sequence
 
-from evalsuite.decisions.compare.pairs import lower_is_better
 from evalsuite.decisions.gate.document import Outcome, PooledVerdict, TaskVerdict
 from evalsuite.decisions.gate.policy import Policy, Rule
 from evalsuite.decisions.gate.power import Prospect, round_up
+from evalsuite.stats.metrics import lower_is_better
 from evalsuite.stats.noninferiority import (
     NonInferiority,
     documents_for_margin,

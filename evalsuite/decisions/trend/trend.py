@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from evalsuite.decisions.compare.compare import paired_of
-from evalsuite.decisions.compare.pairs import align, common_values, lower_is_better
+from evalsuite.decisions.compare.pairs import align, common_values
 from evalsuite.decisions.trend.document import Checkpoint, Point, TaskTrend, Trend
 from evalsuite.decisions.trend.noise import judge
 from evalsuite.decisions.trend.steps import steps_of
@@ -18,6 +18,7 @@ from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import TaskRecord
 from evalsuite.stats.intervals import Z
+from evalsuite.stats.metrics import lower_is_better
 
 
 @dataclass(frozen=True)

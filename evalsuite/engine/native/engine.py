@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config, vocabulary_rows
-from evalsuite.engine import graphs
 from evalsuite.engine.native import deterministic, kernels
 from evalsuite.engine.native.fit_trees import why_not
 from evalsuite.engine.native.models import support_for
-from evalsuite.engine.native.rope import LengthRule, length_rule
 from evalsuite.engine.native.trials.forms import (
     BATCHES,
     NOTHING,
@@ -51,8 +49,9 @@ from evalsuite.engine.planning.batches import (
     within,
 )
 from evalsuite.engine.planning.prefixes import plan_slots, prefill_tokens
+from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.engine.protocol import Block, R
-from evalsuite.engine.settings import is_on
+from evalsuite.engine.settings import GRAPHS, is_on
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.errors import ModelError
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest, sha256_of
@@ -94,7 +93,7 @@ class TransformersEngine:
             the model gives logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
         tokens: another tokenizer, prefix token or context window than the model's.
-        arguments: its own settings, `deterministic=yes` (see `engine.deterministic`) and `graphs=no` (see `engine.graphs`).
+        arguments: its own settings, `deterministic=yes` (see `engine.deterministic`) and `graphs=no` (see `engine.settings`).
     """
 
     def __init__(
@@ -124,7 +123,7 @@ class TransformersEngine:
         self._logits_dtype = resolve_logits_dtype(logits_dtype)
         self._packed = packed
         self._deterministic = is_on(arguments or {}, deterministic.SETTING, usually=False)
-        self._graphs = is_on(arguments or {}, graphs.SETTING, usually=True)
+        self._graphs = is_on(arguments or {}, GRAPHS, usually=True)
         self._tokens = tokens
         self.tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
         self._loading: Future[LoadedModel] | None = None
@@ -493,8 +492,8 @@ class TransformersEngine:
             return None
         if self._deterministic or self.spread:
             return None
+        from evalsuite.engine.native.differences import allowed_difference
         from evalsuite.engine.native.slots.cuda_graphs import CudaRecorder
-        from evalsuite.engine.native.slots.differences import allowed_difference
         from evalsuite.engine.native.slots.graphs import Graphing
 
         return Graphing(CudaRecorder(self.device), allowed_difference(self._loaded.model.dtype))
@@ -543,7 +542,7 @@ class TransformersEngine:
         return True
 
     def _free_bytes(self) -> int:
-        from evalsuite.engine.native.slots.capacity import free_bytes
+        from evalsuite.engine.native.memory import free_bytes
 
         return free_bytes(self.device)
 

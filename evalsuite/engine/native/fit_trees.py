@@ -97,7 +97,7 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     """
     from evalsuite.engine.native.probe.attention_probe import why_its_attention_is_unknown
     from evalsuite.engine.native.probe.scaled_up import scaled_difference
-    from evalsuite.engine.native.probe.stand_in import why_it_stopped
+    from evalsuite.engine.native.stand_in import why_it_stopped
 
     if reason := why_its_attention_is_unknown(loaded):
         return reason
@@ -127,9 +127,9 @@ def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]])
     """
     import torch
 
+    from evalsuite.engine.native.differences import difference_of
     from evalsuite.engine.native.forward import plain_logits
     from evalsuite.engine.native.score_packed import logits_at, run_body
-    from evalsuite.engine.native.slots.differences import difference_of
     from evalsuite.engine.native.trees.tree import tree_of
     from evalsuite.engine.planning.pack import lay
     from evalsuite.engine.planning.plan import sort_inputs, sortable

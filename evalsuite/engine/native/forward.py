@@ -7,7 +7,7 @@ import torch
 
 from evalsuite.engine.native.head import head_at
 from evalsuite.engine.native.loading.load import LoadedModel
-from evalsuite.engine.native.rope import forget_longest
+from evalsuite.engine.planning.rope import forget_longest
 from evalsuite.errors import ModelError
 
 

@@ -1,8 +1,10 @@
 """Running batches within memory: on out-of-memory a batch is halved, and so is the room for the rest."""
 
 import gc
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -69,3 +71,28 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def free_bytes(device: str) -> int:
+    """Memory that is free on the device; on the machine, for devices that share its memory."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_free_on_machine(), _free_in_group())
+
+
+def _free_on_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _free_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int:
+    """What a container's limit leaves (cgroup v2); no bound where there is none."""
+    try:
+        limit = (folder / "memory.max").read_text("ascii").strip()
+        used = int((folder / "memory.current").read_text("ascii"))
+        return max(0, int(limit) - used)
+    except (OSError, ValueError):
+        return 2**62

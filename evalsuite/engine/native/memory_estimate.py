@@ -64,7 +64,7 @@ def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) 
     A power of two, so that a plan does not change with every byte that is free. The weights may be divided among
     `processes`.
     """
-    from evalsuite.engine.native.slots.capacity import free_bytes
+    from evalsuite.engine.native.memory import free_bytes
 
     tokens = MOST_TOKENS
     needs = needs_of(files, dtype)

@@ -80,8 +80,8 @@ def work_of(
 def memory_of(engine: TransformersEngine) -> Memory:
     """Estimated from the model's files; nothing is loaded."""
     from evalsuite.engine.native.cpu.onednn import ROOM
+    from evalsuite.engine.native.memory import free_bytes
     from evalsuite.engine.native.memory_estimate import needs_of
-    from evalsuite.engine.native.slots.capacity import free_bytes
 
     needs = needs_of(engine.files, engine.dtype)
     tokens = engine.budget.tokens if engine.why_batches else engine.pack_tokens

@@ -8,8 +8,7 @@ from evalsuite.engine.openai.answer import Completer, Completion, Malformed
 from evalsuite.engine.openai.echo import echo_of, first_of_continuation, score_of
 from evalsuite.engine.openai.http import Refused, Unanswered
 from evalsuite.engine.openai.probe import FEW_STOPS, Abilities
-from evalsuite.engine.protocol import Tokenizer
-from evalsuite.engine.seeds import seed_of
+from evalsuite.engine.protocol import Tokenizer, seed_of
 from evalsuite.engine.stops import cut_at_stop, stop_tokens
 from evalsuite.types import (
     Failure,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from evalsuite.engine.native.rope import LengthRule
+from evalsuite.engine.planning.rope import LengthRule
 from evalsuite.types import GenerateRequest, ScoreRequest, TokenIds
 
 RowT = TypeVar("RowT")

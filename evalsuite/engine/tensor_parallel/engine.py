@@ -260,7 +260,7 @@ def model_config(files: ModelFiles, trust_remote_code: bool = False) -> Any:
     """transformers' configuration of a model, also of a GGUF file."""
     from transformers import AutoConfig
 
-    from evalsuite.checkpoints.linked import loader_arguments
+    from evalsuite.engine.native.loading.linked import loader_arguments
 
     folder, gguf_file = loader_arguments(files)
     return AutoConfig.from_pretrained(

@@ -11,11 +11,10 @@ from typing import Any
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import MERGE_IT
 from evalsuite.checkpoints.files import context_window, vocabulary_rows
-from evalsuite.checkpoints.linked import loader_arguments
+from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.texts import RowText, TextRules
 from evalsuite.engine.placement import DTYPES
-from evalsuite.engine.protocol import Block, R
-from evalsuite.engine.seeds import seed_of
+from evalsuite.engine.protocol import Block, R, seed_of
 from evalsuite.engine.stops import stop_tokens
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts

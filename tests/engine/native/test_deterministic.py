@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.engines import make_engine
 from evalsuite.engine.native import score_packed as packed
 from evalsuite.engine.native.deterministic import fixed_size
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.planning.plan import plan_scoring
 from evalsuite.errors import UserError

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.engines import make_engine
 from evalsuite.engine.native import score_batch as score
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading import load as loading
 from evalsuite.engine.native.trials.forms import PACKED, SLOTS, Forms
 from evalsuite.errors import ModelError, UnknownName

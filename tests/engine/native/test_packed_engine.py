@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import memory_estimate as needs
 from evalsuite.engine.native import score_packed as packed
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import why_it_differs, why_not
 from evalsuite.errors import ModelError
 from evalsuite.types import Failure, ScoreRequest
@@ -197,12 +197,12 @@ def test_a_failed_trial_means_batches_and_a_note(engine, monkeypatch):
 
 def test_the_budget_is_halved_until_it_fits_the_memory(llama_files, monkeypatch):
     room = needs.needs_of(llama_files, "float32")
-    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: 2**40)
+    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: 2**40)
     assert needs.pack_tokens(llama_files, "float32", "cpu") == needs.MOST_TOKENS
     tight = room.weights + 2 * room.activations(3000)
-    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: tight)
+    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: tight)
     assert needs.pack_tokens(llama_files, "float32", "cpu") == 2048
-    monkeypatch.setattr("evalsuite.engine.native.slots.capacity.free_bytes", lambda device: 0)
+    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: 0)
     assert needs.pack_tokens(llama_files, "float32", "cpu") == needs.FEWEST_TOKENS
 
 

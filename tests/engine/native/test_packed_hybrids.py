@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers.models.nemotron_h import modeling_nemotron_h
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import why_it_differs, why_not
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.attention import attending

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import ReformerConfig, ReformerModelWithLMHead
 
+from evalsuite.engine.native.differences import allowed_difference, difference_of
 from evalsuite.engine.native.forward import plain_logits
 from evalsuite.engine.native.generate_batch import decode_step, keep_rows, prefill
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.probe.limits import BEYOND, lengths_beyond
 from evalsuite.engine.native.score_batch import batch_logits
-from evalsuite.engine.native.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.native.trials.trials import fitting_scores, fitting_texts
 from tests.engine.native.decoders import DECODERS, decoder
 from tests.engine.tiny import VOCABULARY, loaded, tiny_hybrids

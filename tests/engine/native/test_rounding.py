@@ -4,12 +4,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from evalsuite.engine import TransformersEngine, encode_pairs
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import ready
 from evalsuite.engine.native.score_batch import score_batch
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.planning.batches import score_rows
 from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.requests.encode import encode_pairs
 from evalsuite.types import Score, ScoreRequest
 from tests.engine.native.test_smollm2 import PAIRS
 from tests.engine.tiny import VOCABULARY, byte_tokenizer, greedy_alone, tiny_gpt2, tiny_llama, tiny_nemotron_h

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalsuite.engine import encode_contexts, encode_pairs
+from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import GenerateRequest
 from tests.engine.tiny import greedy_alone, log_probs_alone
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import load_model
 from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 from evalsuite.engine.tensor_parallel.ranks import Team

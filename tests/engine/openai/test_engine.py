@@ -8,12 +8,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
 from evalsuite.engine.engines import make_engine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai import http as openai_http
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
 from evalsuite.errors import UserError
+from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
 from tests.engine.openai.completions_server import CompletionsServer, Habits
 from tests.engine.tiny import tiny_llama

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from evalsuite.checkpoints import ModelFiles, resolve
-from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai.engine import OpenAIEngine
+from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import Failure, GenerateRequest
 from tests.engine.openai.faulty_proxy import FaultyProxy
 

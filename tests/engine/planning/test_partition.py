@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import memory_estimate as needs
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.planning.partition import generation_parts, tokens_of
 from evalsuite.engine.planning.plan import plan_scoring
 from evalsuite.types import GenerateRequest, ScoreRequest

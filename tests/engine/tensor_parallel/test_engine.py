@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaForCausalLM, NemotronConfig, NemotronForCausalLM
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine, divided_share
 from evalsuite.engine.tensor_parallel.ranks import ALONE, Team
 from evalsuite.errors import ModelError, UserError

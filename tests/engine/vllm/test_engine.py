@@ -7,12 +7,13 @@ import pytest
 
 from evalsuite.checkpoints import resolve
 from evalsuite.checkpoints.digests import loaded_files
-from evalsuite.engine import TransformersEngine, encode_contexts, encode_pairs
 from evalsuite.engine.engines import make_engine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.vllm import engine as vllm_engine
 from evalsuite.engine.vllm.engine import VllmEngine
 from evalsuite.engine.vllm.score import score_prompts
 from evalsuite.errors import UserError
+from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
 from tests.engine.tiny import byte_tokenizer, greedy_alone, tiny_llama
 from tests.engine.vllm.shapes import EngineDeadError, installed

@@ -11,7 +11,7 @@ No kernel is tuned by timing: equal inputs give equal numbers in every process.
 import functools
 import importlib.util
 
-from evalsuite.engine.native.probe.stand_in import why_it_stopped
+from evalsuite.engine.native.stand_in import why_it_stopped
 
 NUMERICS = "triton"
 """Names these kernels among what scores depend on."""

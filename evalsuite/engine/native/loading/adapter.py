@@ -12,7 +12,7 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.adapters import MERGE_IT, read_adapter_config, require_peft
-from evalsuite.checkpoints.linked import linked_adapter
+from evalsuite.engine.native.loading.linked import linked_adapter
 from evalsuite.errors import ModelError
 
 REFUSED = {

@@ -9,17 +9,17 @@ import torch
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import read_config
-from evalsuite.checkpoints.linked import loader_arguments
 from evalsuite.checkpoints.weights import find_weights
 from evalsuite.engine.native.cpu.fused_mlp import fuse_gates
 from evalsuite.engine.native.cpu.onednn import use_onednn
 from evalsuite.engine.native.head import widen_head
 from evalsuite.engine.native.loading.adapter import merge_adapter, refuse_unmergeable
 from evalsuite.engine.native.loading.auto_class import auto_class
+from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
 from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.models import ModelSupport, support_for
-from evalsuite.engine.native.rope import LengthRule, length_rule
+from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
 

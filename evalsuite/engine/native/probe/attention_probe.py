@@ -17,7 +17,7 @@ from evalsuite.engine.native.probe.attention_options import (
     refuse_unknown,
 )
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
-from evalsuite.engine.native.probe.stand_in import TensorStandIn, why_it_stopped
+from evalsuite.engine.native.stand_in import TensorStandIn, why_it_stopped
 
 if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel

@@ -2,9 +2,9 @@
 
 import torch
 
+from evalsuite.engine.native.differences import allowed_difference, difference_of
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
-from evalsuite.engine.native.slots.differences import allowed_difference, difference_of
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 

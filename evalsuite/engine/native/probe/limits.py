@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evalsuite.engine.native.rope import length_rule
+from evalsuite.engine.planning.rope import length_rule
 
 NAMES = re.compile(
     r"(sliding_window|window_size|attention_window|local_attention|attention_chunk_size|chunk_length|top_?k$|topk_blocks"

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
+from evalsuite.engine.native.differences import difference_of
 from evalsuite.engine.native.forward import plain_logits
 from evalsuite.engine.native.loading.load import LoadedModel
-from evalsuite.engine.native.slots.differences import difference_of
 from evalsuite.types import TokenIds
 
 SCALE = 30.0

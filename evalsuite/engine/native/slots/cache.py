@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from evalsuite.engine.native.probe.stand_in import StandIn
+from evalsuite.engine.native.stand_in import StandIn
 
 ROOM_STEP = 128
 """Tokens by which the room of all slots grows."""

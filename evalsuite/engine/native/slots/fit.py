@@ -2,6 +2,7 @@
 
 import torch
 
+from evalsuite.engine.native.differences import allowed_difference, difference_of
 from evalsuite.engine.native.fit_trees import why_rows_depend_on_each_other
 from evalsuite.engine.native.forward import plain_logits
 from evalsuite.engine.native.loading.load import LoadedModel
@@ -11,9 +12,8 @@ from evalsuite.engine.native.probe.attention_probe import why_its_attention_is_u
 from evalsuite.engine.native.probe.limits import lengths_beyond
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
 from evalsuite.engine.native.probe.scaled_up import scaled_difference
-from evalsuite.engine.native.probe.stand_in import why_it_stopped
-from evalsuite.engine.native.slots.differences import allowed_difference, difference_of
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
+from evalsuite.engine.native.stand_in import why_it_stopped
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import torch
 
+from evalsuite.engine.native.differences import difference_of
 from evalsuite.engine.native.memory import free_memory
 from evalsuite.engine.native.slots.cache import NO_PREFIX, ROOM_STEP, Prefix, SlotCache
-from evalsuite.engine.native.slots.differences import difference_of
 from evalsuite.errors import ModelError
 
 WANTED = 4

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from evalsuite.engine.native.differences import allowed_difference, difference_of
 from evalsuite.engine.native.forward import plain_logits
 from evalsuite.engine.native.generate_batch import decode_step, keep_rows, prefill
 from evalsuite.engine.native.loading.load import LoadedModel
@@ -17,9 +18,8 @@ from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.probe.limits import LENGTHS, trial_lengths
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
 from evalsuite.engine.native.probe.scaled_up import scaled_difference
-from evalsuite.engine.native.probe.stand_in import why_it_stopped
 from evalsuite.engine.native.score_batch import batch_logits
-from evalsuite.engine.native.slots.differences import allowed_difference, difference_of
+from evalsuite.engine.native.stand_in import why_it_stopped
 from evalsuite.engine.planning.batches import any_lengths, equal_lengths, no_rows, within
 from evalsuite.types import TokenIds
 

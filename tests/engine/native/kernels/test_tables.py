@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.native import kernels
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.kernels.tables import tables_of
 from evalsuite.engine.native.trees.recurrent import over_a_tree

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from evalsuite.checkpoints import adapters, resolve, weights_digest
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import load_model
 from evalsuite.engine.native.models import support_for
 from evalsuite.errors import ModelError

@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.auto_class import auto_class
 from evalsuite.types import GenerateRequest, Score, ScoreRequest
 from tests.engine.native.decoders import SHAPE

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import _check_kernels, load_model
 from evalsuite.engine.native.models import support_for
 from evalsuite.errors import ModelError

@@ -8,8 +8,8 @@ import torch
 from evalsuite.engine.native.fit_trees import why_it_differs, why_rows_depend_on_each_other
 from evalsuite.engine.native.probe.attention_options import UnknownOptionError, refuse_unknown
 from evalsuite.engine.native.probe.attention_probe import AskedMask, why_its_attention_is_unknown
-from evalsuite.engine.native.probe.stand_in import why_it_stopped
 from evalsuite.engine.native.slots.fit import fit_for_slots
+from evalsuite.engine.native.stand_in import why_it_stopped
 from evalsuite.errors import ModelError
 from tests.engine.native.decoders import DECODERS, decoder
 from tests.engine.tiny import loaded, tiny_hybrids

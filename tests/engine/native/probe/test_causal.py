@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertLMHeadModel, T5Config, T5ForConditionalGeneration
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import TransformersEngine
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import ready
 from evalsuite.engine.native.probe.causal import refuse_unless_causal
 from evalsuite.errors import ModelError

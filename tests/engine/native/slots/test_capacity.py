@@ -1,12 +1,7 @@
 import pytest
 
-from evalsuite.engine.native.slots.capacity import (
-    SlotRoom,
-    _free_in_group,
-    free_bytes,
-    room_for,
-    slot_bytes,
-)
+from evalsuite.engine.native.memory import _free_in_group, free_bytes
+from evalsuite.engine.native.slots.capacity import SlotRoom, room_for, slot_bytes
 from evalsuite.engine.native.slots.forward import SlotModel
 from evalsuite.engine.planning.batches import Budget
 from evalsuite.engine.planning.prefixes import plan_slots

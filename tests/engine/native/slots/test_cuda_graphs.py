@@ -5,11 +5,11 @@ import inspect
 import pytest
 import torch
 
+from evalsuite.engine.native.differences import allowed_difference
 from evalsuite.engine.native.loading.load import ready
 from evalsuite.engine.native.row import Rows
 from evalsuite.engine.native.slots.capacity import SlotRoom
 from evalsuite.engine.native.slots.cuda_graphs import CudaRecorder
-from evalsuite.engine.native.slots.differences import allowed_difference
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.generate import generate_in_slots
 from evalsuite.engine.native.slots.graphs import WANTED, Graphing

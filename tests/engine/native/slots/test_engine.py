@@ -3,8 +3,8 @@
 import pytest
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.engines import split_arguments
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.errors import UserError
 from evalsuite.types import GenerateRequest
 from tests.engine.native.slots.recording import graphing

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import varlen
 
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.native import fit_trees as packable
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_differs
 from evalsuite.engine.native.trees import mamba, recurrent
 from evalsuite.engine.native.trees import varlen as varlen_attention

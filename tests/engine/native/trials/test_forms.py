@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine import TransformersEngine
 from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import generate_batch as generate
 from evalsuite.engine.native import score_batch as score
+from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.trials import forms
 from evalsuite.engine.native.trials.forms import Forms, remember, remembered
 from evalsuite.errors import ModelError

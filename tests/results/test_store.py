@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.errors import StorageError
-from evalsuite.runs.store import SCHEMA, ResponseStore, request_key
+from evalsuite.results.store import SCHEMA, ResponseStore, request_key
 from evalsuite.types import Failure, Generated, GenerateRequest, ModelIdentity, Score, ScoreRequest
 
 MODEL = ModelIdentity("weights", "tokenizer", "transformers float32 cpu")
