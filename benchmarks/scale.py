@@ -34,6 +34,7 @@ from evalsuite.engine.replicas.serialize import (
 )
 from evalsuite.engine.replicas.supervisor import Wanted
 from evalsuite.engine.replicas.worker import EngineSetup
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.progress import Silent, WorkerState
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.build import ask, generate_requests, score_requests
@@ -127,7 +128,7 @@ def through_workers(
 ) -> None:
     """One run's answering, as the runner does it."""
     watch = Watch()
-    engine = InPartsOf(EngineSetup("native", files, KEYWORDS), Wanted(workers), watch.worker)
+    engine = InPartsOf(EngineSetup(EngineSpec("native", files, **KEYWORDS)), Wanted(workers), watch.worker)
     engine.size = size
     responses = ResponseStore(store)
     try:
@@ -162,7 +163,7 @@ def on_the_wire(engine: ReplicatedEngine, requests: list[ScoreRequest], answers:
 
 def steps(files: ModelFiles, requests: Sequence[Request], store: Path) -> None:
     """Each thing that the driver does, alone, for requests of one kind."""
-    engine = EngineSetup("native", files, KEYWORDS).make()
+    engine = EngineSetup(EngineSpec("native", files, **KEYWORDS)).make()
     identity = engine.identity
     keys = timed("keys", lambda: [request_key(one, identity) for one in requests])
     parts: list[tuple[Request, ...]] = timed("parts", lambda: engine.parts(requests))  # type: ignore[type-var]
@@ -201,7 +202,7 @@ def requests_of(address: str, files: ModelFiles, data: Path | None) -> Sequence[
     """What a task asks; every document."""
     [selected] = Registry.load().select([address])
     prepared = prepare(selected, data_dir=data_folder(data))
-    engine = EngineSetup("native", files, KEYWORDS).make()
+    engine = EngineSetup(EngineSpec("native", files, **KEYWORDS)).make()
     asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
     return score_requests(asked) or generate_requests(asked)
 

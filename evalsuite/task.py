@@ -77,3 +77,20 @@ def reading(task: Task, where: str) -> Iterator[None]:
         raise DataError(
             f"Task '{task.name}' cannot read {where} of {task.data}: {type(error).__name__}: {error}."
         ) from error
+
+
+def _require_texts(question: Question) -> None:
+    """Raises TypeError where a question holds another value than text: a null among its choices, a number as its stem."""
+    texts: tuple[object, ...]
+    match question:
+        case MultipleChoice():
+            texts = (question.stem, *question.choices)
+        case ClozePair():
+            texts = (*question.beginnings, question.ending)
+        case OpenAnswer():
+            texts = (question.stem, *question.answers, question.solution)
+        case CodeProblem():
+            texts = (question.stem, question.solution, question.entry_point, *question.tests.values())
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r:.60} stands where a text belongs")

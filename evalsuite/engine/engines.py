@@ -1,47 +1,45 @@
-"""Engines by name, and their own settings (`--engine-arg NAME=VALUE`)."""
+"""Engines by name: entry points of the group `evalsuite.engines`, evalsuite's own among them.
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+An entry point names an `EngineKind`. Its module is imported when the engine is asked for, so that nobody pays for an
+engine (an HTTP client, vLLM) that is not used.
+"""
 
-from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine.native import deterministic
-from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.openai import settings as openai_settings
-from evalsuite.engine.openai.engine import OpenAIEngine
+import functools
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+
 from evalsuite.engine.protocol import Engine
-from evalsuite.engine.settings import GRAPHS
-from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
-from evalsuite.engine.vllm import settings as vllm_settings
-from evalsuite.engine.vllm.engine import VllmEngine
+from evalsuite.engine.settings import EngineKind, EngineSpec, parse_arguments
 from evalsuite.errors import UnknownName, UserError
 
-
-@dataclass(frozen=True)
-class EngineKind:
-    """What has to be known of an engine before one is made."""
-
-    make: Callable[..., Engine]
-    """Takes the files and `make_engine`'s keywords; `arguments` only if the engine has some."""
-    settings: frozenset[str] = frozenset()
-    """Names of its own settings that can change an answer."""
-    tuning: frozenset[str] = frozenset()
-    """Names of its own settings that cannot."""
-    needs_files: bool = True
-    """Whether the model is files on this machine; else `--model` is a name that the engine understands."""
+GROUP = "evalsuite.engines"
 
 
-ENGINES: dict[str, EngineKind] = {
-    "native": EngineKind(TransformersEngine, frozenset({deterministic.SETTING}), tuning=frozenset({GRAPHS})),
-    "openai": EngineKind(OpenAIEngine, openai_settings.SETTINGS, openai_settings.TUNING, needs_files=False),
-    "vllm": EngineKind(VllmEngine, vllm_settings.SETTINGS, vllm_settings.TUNING),
-}
+@functools.cache
+def _installed() -> Mapping[str, metadata.EntryPoint]:
+    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
 
 
 def engine_kind(name: str) -> EngineKind:
-    """The kind of engine called `name`; raises UnknownName."""
-    if name not in ENGINES:
-        raise UnknownName("engine", name, ENGINES, f"Engines are {', '.join(ENGINES)}.")
-    return ENGINES[name]
+    """The kind of engine called `name`.
+
+    Raises:
+        UnknownName: no installed package has an engine of this name.
+        UserError: the package that has it cannot be imported, or names no `EngineKind`.
+    """
+    if name not in _installed():
+        names = sorted(_installed())
+        raise UnknownName("engine", name, names, f"Engines are {', '.join(names)}.")
+    entry = _installed()[name]
+    try:
+        kind = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"The engine '{name}' ({entry.value}) cannot be imported: {error}.") from error
+    if not isinstance(kind, EngineKind):
+        raise UserError(
+            f"The engine '{name}' ({entry.value}) must be an evalsuite.engine.settings.EngineKind."
+        )
+    return kind
 
 
 def split_arguments(engine: str, arguments: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -60,23 +58,6 @@ def split_arguments(engine: str, arguments: Iterable[str]) -> tuple[tuple[str, .
     return tuple(one for one in written if one not in tuning), tuning
 
 
-def parse_arguments(arguments: Iterable[str]) -> dict[str, str]:
-    """`NAME=VALUE` by name.
-
-    Raises:
-        UserError: no `=`, or a name twice.
-    """
-    parsed: dict[str, str] = {}
-    for one in arguments:
-        name, equals, value = one.partition("=")
-        if not (name and equals):
-            raise UserError(f"--engine-arg takes NAME=VALUE, not '{one}'.")
-        if name in parsed:
-            raise UserError(f"--engine-arg {name} is given twice.")
-        parsed[name] = value
-    return parsed
-
-
 def _known(engine: str, kind: EngineKind) -> str:
     known = sorted(kind.settings | kind.tuning)
     return (
@@ -84,34 +65,12 @@ def _known(engine: str, kind: EngineKind) -> str:
     )
 
 
-def make_engine(
-    name: str,
-    files: ModelFiles,
-    *,
-    dtype: str,
-    device: str,
-    trust_remote_code: bool,
-    verify_weights: bool,
-    logits_dtype: str = "float32",
-    tokens: TokenOptions = MODELS_OWN,
-    arguments: Sequence[str] = (),
-) -> Engine:
-    """The engine called `name`, not yet loaded; `arguments` are its own settings, each `NAME=VALUE`.
+def make_engine(spec: EngineSpec) -> Engine:
+    """The engine that `spec` describes, not yet loaded.
 
     Raises:
         UnknownName: there is no such engine or setting.
-        UserError: a setting that is no `NAME=VALUE`.
+        UserError: a setting that is no `NAME=VALUE`, or one that the engine cannot have.
     """
-    kind = engine_kind(name)
-    split_arguments(name, arguments)
-    own = {"arguments": parse_arguments(arguments)} if kind.settings | kind.tuning else {}
-    return kind.make(
-        files,
-        dtype=dtype,
-        device=device,
-        trust_remote_code=trust_remote_code,
-        verify_weights=verify_weights,
-        logits_dtype=logits_dtype,
-        tokens=tokens,
-        **own,
-    )
+    split_arguments(spec.name, spec.arguments)
+    return engine_kind(spec.name).make(spec)

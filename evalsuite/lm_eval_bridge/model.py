@@ -18,6 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.engines import make_engine
 from evalsuite.engine.placement import resolve_device
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import ModelError, UserError
 from evalsuite.lm_eval_bridge.protocol import generation_settings
@@ -73,14 +74,15 @@ class EvalsuiteLM(LM):
     ) -> None:
         super().__init__()
         self.engine = make_engine(
-            "native",
-            resolve(pretrained, revision=revision),
-            dtype=dtype,
-            device=_device(device),
-            trust_remote_code=trust_remote_code,
-            verify_weights=False,
-            logits_dtype=logits_dtype,
-            tokens=TokenOptions(tokenizer, None if prefix_token_id is None else str(prefix_token_id)),
+            EngineSpec(
+                "native",
+                resolve(pretrained, revision=revision),
+                dtype=dtype,
+                device=_device(device),
+                logits_dtype=logits_dtype,
+                trust_remote_code=trust_remote_code,
+                tokens=TokenOptions(tokenizer, None if prefix_token_id is None else str(prefix_token_id)),
+            )
         )
         self.max_length = min(filter(None, (max_length, self.engine.max_length)), default=SHORTEST_WINDOW)
         self._bos: Bos = {None: "tokenizer", True: "always", False: "never"}[add_bos_token]  # type: ignore[assignment]

@@ -10,12 +10,7 @@ from evalsuite.prompting.fewshot import draw_shots
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.task import question_of, reading
 from evalsuite.types import (
-    ClozePair,
-    CodeProblem,
     Document,
-    MultipleChoice,
-    OpenAnswer,
-    Question,
     Row,
 )
 
@@ -86,23 +81,6 @@ def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:
         question = question_of(task, row, f"row {index}", spec.order, index)
         documents.append(Document(len(documents), subtask, place, row, question, cluster, member))
     return documents
-
-
-def _require_texts(question: Question) -> None:
-    """Raises TypeError where a question holds another value than text: a null among its choices, a number as its stem."""
-    texts: tuple[object, ...]
-    match question:
-        case MultipleChoice():
-            texts = (question.stem, *question.choices)
-        case ClozePair():
-            texts = (*question.beginnings, question.ending)
-        case OpenAnswer():
-            texts = (question.stem, *question.answers, question.solution)
-        case CodeProblem():
-            texts = (question.stem, question.solution, question.entry_point, *question.tests.values())
-    for text in texts:
-        if not isinstance(text, str):
-            raise TypeError(f"{text!r:.60} stands where a text belongs")
 
 
 def _shots(

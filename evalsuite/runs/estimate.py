@@ -14,7 +14,7 @@ from evalsuite.registry.selected import Selected
 from evalsuite.requests.build import Asked, ask, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import token_options_of
+from evalsuite.runs.execute import engine_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,7 @@ def plan_run(
     Raises:
         UserError: anything that the user can mend.
     """
-    engine = make_engine(
-        spec.engine,
-        files,
-        dtype=spec.dtype,
-        device=spec.device,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=False,
-        logits_dtype=spec.logits_dtype,
-        tokens=token_options_of(spec),
-        arguments=spec.engine_args,
-    )
+    engine = make_engine(engine_spec(spec, files))
     if not isinstance(engine, TransformersEngine):
         raise UserError(f"--plan-only is for the native engine; {spec.engine} plans by itself.")
     refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import require_peft
@@ -17,6 +16,7 @@ from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.supervisor import Wanted
 from evalsuite.engine.replicas.worker import EngineSetup
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.errors import StorageError, UserError
 from evalsuite.progress import Progress, Silent, Stage, verdicts_of
@@ -152,23 +152,31 @@ def make_engine_of(
     spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress | None = None
 ) -> Engine:
     """The engine that `spec` names, or workers that hold it, not yet loaded; `progress` hears of workers."""
-    keywords: dict[str, Any] = {
-        "dtype": spec.dtype,
-        "device": spec.device,
-        "trust_remote_code": spec.trust_remote_code,
-        "verify_weights": setting.verify_weights,
-        "logits_dtype": spec.logits_dtype,
-        "tokens": token_options_of(spec),
-        "arguments": (*spec.engine_args, *setting.engine_tuning),
-    }
+    asked = engine_spec(spec, files, setting.verify_weights, setting.engine_tuning)
     if setting.workers is None:
-        return make_engine(spec.engine, files, **keywords)
+        return make_engine(asked)
     if not engine_kind(spec.engine).needs_files:
         raise UserError(
             f"Workers each hold a model, and the engine {spec.engine} holds none; leave --workers out."
         )
-    setup = EngineSetup(spec.engine, files, keywords)
-    return ReplicatedEngine(setup, setting.workers, (progress or Silent()).worker)
+    return ReplicatedEngine(EngineSetup(asked), setting.workers, (progress or Silent()).worker)
+
+
+def engine_spec(
+    spec: RunSpec, files: ModelFiles, verify_weights: bool = False, tuning: tuple[str, ...] = ()
+) -> EngineSpec:
+    """The engine that a run asks for; `tuning` are settings that can change no answer."""
+    return EngineSpec(
+        spec.engine,
+        files,
+        dtype=spec.dtype,
+        device=spec.device,
+        logits_dtype=spec.logits_dtype,
+        trust_remote_code=spec.trust_remote_code,
+        verify_weights=verify_weights,
+        tokens=token_options_of(spec),
+        arguments=(*spec.engine_args, *tuning),
+    )
 
 
 def token_options_of(spec: RunSpec) -> TokenOptions:

@@ -1,22 +1,42 @@
 """Engines by name, and their own settings."""
 
-import dataclasses
+import sys
+from pathlib import Path
 
 import pytest
 
-from evalsuite.engine import engines as make
-from evalsuite.engine.engines import EngineKind, make_engine, split_arguments
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.engine import engines
+from evalsuite.engine.engines import engine_kind, make_engine, split_arguments
+from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.errors import UserError
+from evalsuite.types import GenerateRequest, ScoreRequest
 
-ASKED = {"dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False}
+FILES = ModelFiles.elsewhere("files")
+KETTLE = EngineKind(lambda spec: spec, frozenset({"heat", "water"}), frozenset({"lid"}))
 
 
 @pytest.fixture
-def kettle(monkeypatch):
+def installed(tmp_path, monkeypatch):
+    """Installs a package that names `module` as an engine."""
+
+    def install(name: str, source: str) -> None:
+        (tmp_path / f"{name}_engine.py").write_text(source, "utf-8")
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "utf-8")
+        (info / "entry_points.txt").write_text(f"[evalsuite.engines]\n{name} = {name}_engine:KIND\n", "utf-8")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        engines._installed.cache_clear()
+
+    yield install
+    engines._installed.cache_clear()
+
+
+@pytest.fixture
+def kettle(installed) -> None:
     """An engine with settings that hands back what it was made of."""
-    kind = EngineKind(lambda files, **given: (files, given), frozenset({"heat", "water"}), frozenset({"lid"}))
-    monkeypatch.setitem(make.ENGINES, "kettle", kind)
-    return kind
+    installed("kettle", f"from {__name__} import KETTLE as KIND\n")
 
 
 def test_settings_that_cannot_change_an_answer_stand_apart(kettle):
@@ -27,16 +47,51 @@ def test_settings_that_cannot_change_an_answer_stand_apart(kettle):
 
 
 def test_an_engine_gets_its_settings_by_name(kettle):
-    files, given = make_engine("kettle", "files", **ASKED, arguments=("heat=9", "lid=off"))
-    assert files == "files"
-    assert given["arguments"] == {"heat": "9", "lid": "off"}
+    made = make_engine(EngineSpec("kettle", FILES, arguments=("heat=9", "lid=off")))
+    assert made.files == FILES
+    assert made.own == {"heat": "9", "lid": "off"}
 
 
-def test_an_engine_without_settings_is_not_handed_any(kettle, monkeypatch):
-    monkeypatch.setitem(
-        make.ENGINES, "kettle", dataclasses.replace(kettle, settings=frozenset(), tuning=frozenset())
-    )
-    assert "arguments" not in make_engine("kettle", "files", **ASKED)[1]
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import no_such_package", "The engine 'pot' (pot_engine:KIND) cannot be imported: No module named"),
+        ("", "The engine 'pot' (pot_engine:KIND) cannot be imported: module 'pot_engine' has no attribute"),
+        (
+            "KIND = print",
+            "The engine 'pot' (pot_engine:KIND) must be an evalsuite.engine.settings.EngineKind.",
+        ),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_one_sentence(installed, source, said):
+    sys.modules.pop("pot_engine", None)
+    installed("pot", source)
+    with pytest.raises(UserError) as caught:
+        engine_kind("pot")
+    assert str(caught.value).startswith(said)
+
+
+def test_the_engine_of_the_documentation_is_short_and_scores(installed, llama_files):
+    example = Path(__file__).parents[2] / "examples" / "third_party_engine.py"
+    source = example.read_text("utf-8")
+    assert len(source.splitlines()) < 80
+    installed("plain", source)
+    found = make_engine(EngineSpec("plain", llama_files, device="cpu"))
+    native = make_engine(EngineSpec("native", llama_files, dtype="float32", device="cpu"))
+    requests = [ScoreRequest((1, 5, 9), (7, 8)), ScoreRequest((1, 5), (3,))]
+    scores = [
+        dict(answer for block in engine.score(requests) for answer in block.answers)
+        for engine in (found, native)
+    ]
+    for request in requests:
+        assert scores[0][request].log_likelihood == pytest.approx(scores[1][request].log_likelihood, abs=1e-4)
+        assert scores[0][request].is_greedy == scores[1][request].is_greedy
+    text = GenerateRequest((1, 5, 9), (), 6)
+    texts = [
+        dict(answer for block in engine.generate([text]) for answer in block.answers)
+        for engine in (found, native)
+    ]
+    assert texts[0][text] == texts[1][text]
 
 
 @pytest.mark.parametrize(

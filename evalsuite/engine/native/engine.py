@@ -51,7 +51,7 @@ from evalsuite.engine.planning.batches import (
 from evalsuite.engine.planning.prefixes import plan_slots, prefill_tokens
 from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.engine.protocol import Block, R
-from evalsuite.engine.settings import GRAPHS, is_on
+from evalsuite.engine.settings import GRAPHS, EngineKind, EngineSpec, is_on
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.errors import ModelError
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, Request, ScoreRequest, sha256_of
@@ -555,3 +555,19 @@ class TransformersEngine:
         longest = max(lengths)
         if self.max_length is not None and longest > self.max_length:
             raise ValueError(f"A request needs {longest} tokens; the context window has {self.max_length}.")
+
+
+def _make(spec: EngineSpec) -> TransformersEngine:
+    return TransformersEngine(
+        spec.files,
+        dtype=spec.dtype,
+        device=spec.device,
+        trust_remote_code=spec.trust_remote_code,
+        verify_weights=spec.verify_weights,
+        logits_dtype=spec.logits_dtype,
+        tokens=spec.tokens,
+        arguments=spec.own,
+    )
+
+
+KIND = EngineKind(_make, frozenset({deterministic.SETTING}), tuning=frozenset({GRAPHS}))

@@ -24,10 +24,11 @@ from evalsuite.engine.openai.probe import (
     takes_many_stops,
     takes_stop_tokens,
 )
-from evalsuite.engine.openai.settings import Settings
+from evalsuite.engine.openai.settings import SETTINGS, TUNING, Settings
 from evalsuite.engine.openai.text import CharacterTokenizer
 from evalsuite.engine.openai.wire import Answered, Wire
 from evalsuite.engine.protocol import Block, R, Tokenizer
+from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.engine.stops import special_in
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.errors import ModelError, UserError
@@ -316,3 +317,19 @@ def _is_sampled(request: Request) -> bool:
 
 def _stops(request: Request) -> tuple[str, ...]:
     return request.stop if isinstance(request, GenerateRequest) else ()
+
+
+def _make(spec: EngineSpec) -> OpenAIEngine:
+    return OpenAIEngine(
+        spec.files,
+        dtype=spec.dtype,
+        device=spec.device,
+        trust_remote_code=spec.trust_remote_code,
+        verify_weights=spec.verify_weights,
+        logits_dtype=spec.logits_dtype,
+        tokens=spec.tokens,
+        arguments=spec.own,
+    )
+
+
+KIND = EngineKind(_make, SETTINGS, TUNING, needs_files=False)

@@ -20,7 +20,6 @@ from evalsuite.engine.replicas.serialize import pack_requests, unpack_responses
 from evalsuite.engine.replicas.status import Roll
 from evalsuite.engine.replicas.supervisor import KEPT, Crew, Wanted
 from evalsuite.engine.replicas.worker import Answered, Broke, EngineSetup
-from evalsuite.engine.token_options import MODELS_OWN
 from evalsuite.errors import ModelError
 from evalsuite.progress import WorkerState
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
@@ -80,12 +79,11 @@ class ReplicatedEngine:
         tried = not isinstance(self._planner, TransformersEngine) or self._planner.is_tried
         if tried and not self._elsewhere:
             return self._planner.identity
-        files, verify = self._setup.files, self._setup.keywords.get("verify_weights", False)
-        tokens = self._setup.keywords.get("tokens", MODELS_OWN)
+        spec = self._setup.spec
         return replace(
             self._crew.first_description.identity,
-            weights=weights_digest(files, verify=verify),
-            tokenizer=tokenizer_digest(tokens.files(files), verify=verify),
+            weights=weights_digest(spec.files, verify=spec.verify_weights),
+            tokenizer=tokenizer_digest(spec.tokens.files(spec.files), verify=spec.verify_weights),
         )
 
     @property

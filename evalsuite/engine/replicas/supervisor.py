@@ -70,7 +70,7 @@ class Crew:
     def _pool(self) -> Pool:
         self._ours = connect(self.wanted.address)
         self._last_sign = time.monotonic()
-        device = self.setup.keywords.get("device", "auto")
+        device = self.setup.spec.device
         share = share_out(self.wanted.workers, self.wanted.gpus, device)
         return Pool(self.setup, share, Pace(self.wanted.silence))
 

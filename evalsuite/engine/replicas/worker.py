@@ -4,14 +4,15 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any, TypeVar
 
-from evalsuite.checkpoints import ModelFiles, resolve
+from evalsuite.checkpoints import resolve
 from evalsuite.engine.placement import wait_without_spinning
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.serialize import pack_responses, unpack_requests
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, ModelIdentity
 
@@ -22,20 +23,17 @@ T = TypeVar("T")
 class EngineSetup:
     """How to make the engine that each worker holds."""
 
-    name: str
-    files: ModelFiles
-    keywords: dict[str, Any]
-    """Of `make_engine`."""
+    spec: EngineSpec
 
     def make(self) -> Engine:
         """The engine, not yet loaded; a hub model that is not in the same folder here is looked up."""
         from evalsuite.engine.engines import make_engine
 
-        files = self.files
+        files = self.spec.files
         absent = not all(folder.is_dir() for folder in (files.folder, files.adapter or files.folder))
         if files.hub_id and absent:
             files = resolve(files.hub_id, revision=files.revision)
-        return make_engine(self.name, files, **self.keywords)
+        return make_engine(replace(self.spec, files=files))
 
 
 @dataclass(frozen=True)

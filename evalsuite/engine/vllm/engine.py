@@ -15,10 +15,11 @@ from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.texts import RowText, TextRules
 from evalsuite.engine.placement import DTYPES
 from evalsuite.engine.protocol import Block, R, seed_of
+from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.engine.stops import stop_tokens
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts
-from evalsuite.engine.vllm.settings import TUNING, llm_arguments
+from evalsuite.engine.vllm.settings import SETTINGS, TUNING, llm_arguments
 from evalsuite.errors import ModelError, UserError
 from evalsuite.nemo import tokenizer_folder
 from evalsuite.types import (
@@ -283,3 +284,19 @@ def _is_fatal(error: Exception) -> bool:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0]
+
+
+def _make(spec: EngineSpec) -> VllmEngine:
+    return VllmEngine(
+        spec.files,
+        dtype=spec.dtype,
+        device=spec.device,
+        trust_remote_code=spec.trust_remote_code,
+        verify_weights=spec.verify_weights,
+        logits_dtype=spec.logits_dtype,
+        tokens=spec.tokens,
+        arguments=spec.own,
+    )
+
+
+KIND = EngineKind(_make, SETTINGS, TUNING)

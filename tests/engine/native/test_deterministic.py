@@ -11,6 +11,7 @@ from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import UserError
 from tests.engine.native.hybrids import nemotron_h
 from tests.engine.native.test_packed_engine import REQUESTS, answers_of, furthest
@@ -80,10 +81,9 @@ def test_sizes_are_powers_of_two(tokens, size):
 
 
 def test_the_numerics_class_says_so(llama_files):
-    given = {"dtype": "auto", "device": "cpu", "trust_remote_code": False, "verify_weights": False}
-    engine = make_engine("native", llama_files, **given, arguments=("deterministic=yes",))
+    engine = make_engine(EngineSpec("native", llama_files, device="cpu", arguments=("deterministic=yes",)))
     assert engine.identity.numerics == "transformers float32 cpu packed deterministic"
-    engine = make_engine("native", llama_files, **given, arguments=("deterministic=no",))
+    engine = make_engine(EngineSpec("native", llama_files, device="cpu", arguments=("deterministic=no",)))
     assert engine.identity.numerics == "transformers float32 cpu packed"
-    with pytest.raises(UserError, match="yes or no, not 'very'"):
-        make_engine("native", llama_files, **given, arguments=("deterministic=very",))
+    with pytest.raises(UserError, match="must be yes or no, got 'very'"):
+        make_engine(EngineSpec("native", llama_files, device="cpu", arguments=("deterministic=very",)))

@@ -10,6 +10,7 @@ from evalsuite.engine.native import score_batch as score
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading import load as loading
 from evalsuite.engine.native.trials.forms import PACKED, SLOTS, Forms
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
 from tests.engine.tiny import save, tiny_gpt2
@@ -177,9 +178,9 @@ def test_notes_are_there_once_the_weights_are(tmp_path):
 
 
 def test_an_engine_is_made_by_name(llama_files):
-    options = {"dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False}
     assert (
-        make_engine("native", llama_files, **options).identity.numerics == "transformers float32 cpu packed"
+        make_engine(EngineSpec("native", llama_files, dtype="float32", device="cpu")).identity.numerics
+        == "transformers float32 cpu packed"
     )
     with pytest.raises(UnknownName, match="Did you mean native"):
-        make_engine("nativ", llama_files, **options)
+        make_engine(EngineSpec("nativ", llama_files))

@@ -13,6 +13,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai import http as openai_http
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.protocol import Engine
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import UserError
 from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
@@ -330,6 +331,9 @@ def test_a_wrong_setting_is_one_sentence(ask, settings, said):
 
 
 def test_device_and_data_type_are_the_servers_business(server):
-    asked = {"device": "cpu", "dtype": "auto", "trust_remote_code": False, "verify_weights": False}
     with pytest.raises(UserError, match="takes no --device"):
-        make_engine("openai", ModelFiles.elsewhere("tiny"), **asked, arguments=(f"base_url={server.url}",))
+        make_engine(
+            EngineSpec(
+                "openai", ModelFiles.elsewhere("tiny"), device="cpu", arguments=(f"base_url={server.url}",)
+            )
+        )

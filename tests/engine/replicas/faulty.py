@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.protocol import Block
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import ModelError
 from evalsuite.types import ModelIdentity, Score, ScoreRequest
 
@@ -49,7 +51,7 @@ class FaultySetup:
 
     folder: Path
     faults: Faults
-    keywords: dict[str, Any] = field(default_factory=dict)
+    spec: EngineSpec = field(default_factory=lambda: EngineSpec("faulty", ModelFiles.elsewhere("made up")))
     driver: int = field(default_factory=os.getpid)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

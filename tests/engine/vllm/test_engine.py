@@ -9,6 +9,7 @@ from evalsuite.checkpoints import resolve
 from evalsuite.checkpoints.digests import loaded_files
 from evalsuite.engine.engines import make_engine
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.settings import EngineSpec
 from evalsuite.engine.vllm import engine as vllm_engine
 from evalsuite.engine.vllm.engine import VllmEngine
 from evalsuite.engine.vllm.score import score_prompts
@@ -157,7 +158,6 @@ def test_missing_log_probabilities_are_failures(engine, native, monkeypatch):
 
 
 def test_settings_go_to_vllm_and_into_the_numerics(llms, llama_files):
-    asked = {"device": "auto", "dtype": "auto", "trust_remote_code": False, "verify_weights": False}
     settings = (
         "tensor_parallel_size=2",
         "max_model_len=64",
@@ -165,7 +165,7 @@ def test_settings_go_to_vllm_and_into_the_numerics(llms, llama_files):
         "download_dir=/x",
         "enforce_eager=true",
     )
-    engine = make_engine("vllm", llama_files, **asked, arguments=settings)
+    engine = make_engine(EngineSpec("vllm", llama_files, arguments=settings))
     assert engine.max_length == 63
     _ = engine._llm
     given = llms[0].arguments
@@ -204,9 +204,8 @@ def test_of_a_nemo_archive_the_conversion_is_run(llms, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_it_does_not_do_is_one_sentence(llama_files, options, said):
-    asked = {"device": "auto", "dtype": "auto", "trust_remote_code": False, "verify_weights": False}
     with pytest.raises(UserError) as caught:
-        make_engine("vllm", llama_files, **asked | options)
+        make_engine(EngineSpec("vllm", llama_files, **options))
     assert said in str(caught.value)
 
 
