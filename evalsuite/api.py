@@ -154,7 +154,7 @@ def run(
         workers=Wanted.asked(workers, ray_address, gpus_per_replica, worker_timeout),
     )
     if team.size > 1:
-        from evalsuite.team_run import execute_in_team
+        from evalsuite.runs.torchrun import execute_in_team
 
         return execute_in_team(team, spec, selected, files, setting, progress)
     return execute(spec, selected, files, setting, progress=progress)

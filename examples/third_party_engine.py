@@ -34,9 +34,9 @@ class PlainEngine:
     @property
     def identity(self) -> ModelIdentity:
         """Stored answers are found again under these three; name your engine and what changes its numbers."""
-        files = self._spec.files
+        weights = weights_digest(self._spec.files, verify=False)
         tokenizer = tokenizer_digest(self.tokenizer.files, verify=False)
-        return ModelIdentity(weights_digest(files, verify=False), tokenizer, "plain transformers float32")
+        return ModelIdentity(weights, tokenizer, "plain transformers float32")
 
     def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Every request can be answered apart from the others."""
@@ -63,19 +63,16 @@ class PlainEngine:
             while len(ids) < request.max_tokens and finish == "length":
                 token = int(self._log_probs((*request.context, *ids))[-1].argmax())
                 ids.append(token)
-                whole = self.tokenizer.decode(ids)
-                text = cut_at_stop(whole, request.stop)
+                text = cut_at_stop(whole := self.tokenizer.decode(ids), request.stop)
                 stopped = "stop" if len(text) < len(whole) else "length"
                 finish = "eos" if token == self.tokenizer.eos_id else stopped
-            answer = Generated(text, len(ids), finish)
-            yield Block(((request, answer),), len(ids), request.max_tokens)
+            yield Block(((request, Generated(text, len(ids), finish)),), len(ids), request.max_tokens)
 
     @torch.inference_mode()
     def _log_probs(self, ids: TokenIds) -> torch.Tensor:
         """(tokens, vocabulary) natural-log probabilities of the token after each of `ids`."""
         if self._model is None:
-            folder = self._spec.files.folder
-            self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+            self._model = AutoModelForCausalLM.from_pretrained(self._spec.files.folder, dtype=torch.float32)
         return self._model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
 
 

@@ -6,9 +6,24 @@ torch is imported only where a device has to be found or checked.
 import ctypes
 import os
 import sys
+from dataclasses import dataclass
 
-from evalsuite.engine.planning.batches import Budget
 from evalsuite.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much one batch may hold. A single row is always allowed, however long."""
+
+    tokens: int
+    """Rows x longest row of a scoring batch."""
+    logits: int
+    """Scored positions x vocabulary of a scoring batch."""
+    cached_tokens: int
+    """Rows x (longest prompt + longest answer) of a generating batch."""
+    rows: int
+    """Rows of a generating batch."""
+
 
 DTYPES = ("float32", "bfloat16", "float16")
 SPREAD = "spread"

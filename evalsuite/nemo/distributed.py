@@ -20,9 +20,8 @@ import torch
 
 from evalsuite.checkpoints.nemo import Member, NemoArchive
 from evalsuite.errors import ModelError
-from evalsuite.nemo.names import parse
+from evalsuite.nemo.names import Key, parse
 from evalsuite.nemo.stored import Block, Stored, entry_of, read_bytes, whole_of
-from evalsuite.nemo.weights import Key
 
 ZARR_HEADER = "/.zarray"
 ZARR_TYPES = {"<f4": torch.float32, "<f2": torch.float16, "bfloat16": torch.bfloat16}

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from evalsuite.errors import ModelError
+from evalsuite.nemo.names import Key
 from evalsuite.nemo.stored import Stored
-from evalsuite.nemo.weights import Key
 
 OUTSIDE = {
     "embedding.weight": "model.embed_tokens.weight",

@@ -95,3 +95,7 @@ def parse(name: str) -> Name | None:
         raise KeyError(name)
     number = int(layer["number"]) if layer["number"] else None
     return Name(word + kind, number, stacked=number is None)
+
+
+Key = tuple[str, int | None]
+"""Our word for a tensor, and its layer in the whole model (None outside the layers)."""

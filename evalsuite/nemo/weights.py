@@ -6,12 +6,9 @@ from pathlib import Path
 
 from evalsuite.checkpoints.nemo import NemoArchive
 from evalsuite.errors import ModelError
-from evalsuite.nemo.names import SPLIT_AXIS, Name, parse
+from evalsuite.nemo.names import SPLIT_AXIS, Key, Name, parse
 from evalsuite.nemo.stored import Stored, joined
 from evalsuite.nemo.torch_file import tensors_in
-
-Key = tuple[str, int | None]
-"""Our word for a tensor, and its layer in the whole model (None outside the layers)."""
 
 
 def weights_of(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:

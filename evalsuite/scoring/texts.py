@@ -8,13 +8,13 @@ from typing import Any
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.scoring.code import code_verdicts
-from evalsuite.scoring.passk import pass_at_k
 from evalsuite.scoring.squad import squad_exact_match, squad_f1
 from evalsuite.scoring.statement import final_number, number, spelled
 from evalsuite.scoring.text import exact_match, extract
 from evalsuite.scoring.verdict import Found, Options, Scored, TextScorer, TextVerdict, generated_texts
-from evalsuite.scoring.vote import majority
 from evalsuite.scoring.workers import ScorerFailed, TextAtFault, call_all
+from evalsuite.stats.passk import pass_at_k
+from evalsuite.stats.vote import majority
 from evalsuite.types import MultipleChoice, OpenAnswer, Sample
 
 NVIDIA_MATH_LIMIT = 120.0

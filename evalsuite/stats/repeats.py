@@ -16,10 +16,10 @@ from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from evalsuite.scoring.passk import pass_at_k
-from evalsuite.scoring.vote import majority
 from evalsuite.stats.bootstrap import bootstrap_interval
 from evalsuite.stats.intervals import Estimate, mean_estimate
+from evalsuite.stats.passk import pass_at_k
+from evalsuite.stats.vote import majority
 
 if TYPE_CHECKING:
     import numpy as np

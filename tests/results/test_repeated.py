@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from evalsuite.scoring.passk import pass_at_k
 from evalsuite.stats.intervals import mean_estimate
+from evalsuite.stats.passk import pass_at_k
 from evalsuite.stats.repeats import metric_split, variance_split
 from evalsuite.types import Generated, GenerateRequest
 from tests.runs.bench import PLUGIN, Bench, ScriptedEngine

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.scoring.vote import majority
+from evalsuite.stats.vote import majority
 
 
 @pytest.mark.parametrize(

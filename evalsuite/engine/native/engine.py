@@ -26,6 +26,7 @@ from evalsuite.engine.native.trials.forms import (
 from evalsuite.engine.placement import (
     ROUNDED_SCORES,
     SPREAD,
+    Budget,
     default_budget,
     keep_freed_memory,
     reduced_float32,
@@ -35,7 +36,6 @@ from evalsuite.engine.placement import (
     wait_without_spinning,
 )
 from evalsuite.engine.planning.batches import (
-    Budget,
     ScoreRow,
     Together,
     any_lengths,

@@ -8,24 +8,11 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.rope import LengthRule
 from evalsuite.types import GenerateRequest, ScoreRequest, TokenIds
 
 RowT = TypeVar("RowT")
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How much one batch may hold. A single row is always allowed, however long."""
-
-    tokens: int
-    """Rows x longest row of a scoring batch."""
-    logits: int
-    """Scored positions x vocabulary of a scoring batch."""
-    cached_tokens: int
-    """Rows x (longest prompt + longest answer) of a generating batch."""
-    rows: int
-    """Rows of a generating batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.batches import (
-    Budget,
     ScoreRow,
     cached_tokens,
     padded_tokens,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from evalsuite.engine.native.slots.cache import Prefix
 from evalsuite.engine.native.slots.forward import SlotModel
-from evalsuite.engine.planning.batches import Budget
+from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.prefixes import SlotPrompt
 
 SHARE_FOR_SLOTS = 0.5

@@ -3,7 +3,7 @@ import pytest
 from evalsuite.engine.native.memory import _free_in_group, free_bytes
 from evalsuite.engine.native.slots.capacity import SlotRoom, room_for, slot_bytes
 from evalsuite.engine.native.slots.forward import SlotModel
-from evalsuite.engine.planning.batches import Budget
+from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.prefixes import plan_slots
 from tests.engine.native.test_generate_batch import greedy
 from tests.engine.tiny import loaded, tiny_hybrids, tiny_llama
