@@ -9,7 +9,7 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.runs.dump import hash_rows, request_rows, write_requests
 from evalsuite.types import canonical_json, sha256_of
 
-PLUGIN = Path(__file__).parent / "tasks" / "plugin" / "tiny.py"
+PLUGIN = Path(__file__).parents[1] / "tasks" / "plugin" / "tiny.py"
 TASKS = ["tiny_quiz", "tiny_quiz:cloze@1", "tiny_gaps", "tiny_sums"]
 HASH_COLUMNS = [
     "subtask",
