@@ -20,18 +20,28 @@ class BadYaml(ValueError):
     """Text that is no YAML, or YAML that is nested or repeated beyond reason; the message is one line."""
 
 
-def load_yaml(text: str | bytes, loader: Any = SafeLoader) -> Any:
+class GivenTwice(BadYaml):
+    """A key that repeats another of its mapping; YAML readers keep the last value in silence."""
+
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__(f"'{key}' is given twice")
+        self.line = line
+        """Of the second one, counted from 1."""
+
+
+def load_yaml(text: str | bytes, loader: Any = SafeLoader, *, unique_keys: bool = False) -> Any:
     """What a YAML document says.
 
     Args:
         text: the document.
         loader: a safe loader of PyYAML.
+        unique_keys: a key that is given twice is an error (GivenTwice).
 
     Raises:
         BadYaml: anything that keeps it from being understood.
     """
     try:
-        _check(text, loader)
+        _check(text, loader, unique_keys)
         return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
     except BadYaml:
         raise
@@ -47,13 +57,20 @@ def load_yaml(text: str | bytes, loader: Any = SafeLoader) -> Any:
         raise BadYaml(" ".join(str(error).split()) or type(error).__name__) from None
 
 
-def _check(text: str | bytes, loader: Any) -> None:
+def _check(text: str | bytes, loader: Any, unique_keys: bool) -> None:
     """Raises BadYaml where the document is too large once its aliases are followed, or too deep."""
     sizes: dict[str | None, int] = {}
     open_nodes: list[list[Any]] = []
     total = 0
+    mappings: list[_Keys | None] = []
     parser = yaml.SafeLoader if not issubclass(loader, getattr(yaml, "CParser", ())) else loader
     for event in yaml.parse(text, Loader=parser):
+        if unique_keys and isinstance(event, yaml.NodeEvent) and mappings and mappings[-1] is not None:
+            mappings[-1].see(event)
+        if isinstance(event, yaml.CollectionStartEvent):
+            mappings.append(_Keys() if isinstance(event, yaml.MappingStartEvent) else None)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            mappings.pop()
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append([event.anchor, total])
             if len(open_nodes) > DEEPEST:
@@ -70,3 +87,19 @@ def _check(text: str | bytes, loader: Any) -> None:
             total += 1
         if total > MOST_NODES:
             raise BadYaml(f"its aliases stand for more than {MOST_NODES:,} nodes")
+
+
+class _Keys:
+    """The keys of an open mapping, of whose nodes every second is a key."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._is_key = True
+
+    def see(self, event: yaml.NodeEvent) -> None:
+        """Raises GivenTwice for a scalar key that was seen before."""
+        if self._is_key and isinstance(event, yaml.ScalarEvent):
+            if event.value in self._seen:
+                raise GivenTwice(event.value, event.start_mark.line + 1)
+            self._seen.add(event.value)
+        self._is_key = not self._is_key

@@ -5,21 +5,15 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Literal
 
 from evalsuite.errors import UserError
-from evalsuite.files.yaml_files import load_yaml
+from evalsuite.files.strict import Strict, read_strict
 from evalsuite.prompting.spec import FORMATS, PromptSpec
 
-Model = TypeVar("Model", bound=BaseModel)
 
-
-class RecipeInfo(BaseModel):
+class RecipeInfo(Strict):
     """What a recipe stands for (`recipe.yaml`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     publication: str = ""
@@ -44,7 +38,7 @@ class Recipe:
     @property
     def info(self) -> RecipeInfo:
         """Title and origin; raises UserError where `recipe.yaml` is not valid."""
-        return _validated(RecipeInfo, self.folder / "recipe.yaml", {})
+        return read_strict(RecipeInfo, self.folder / "recipe.yaml")
 
     def specs(self) -> dict[tuple[str, str], Traversable]:
         """Files by (task, form): a format or the name of a variant; empty in the file of a task's default form."""
@@ -60,7 +54,7 @@ class Recipe:
         """The validated spec; raises UserError naming file and field."""
         file = self.specs()[task, form]
         known = {"recipe": self.name, "task": task}
-        spec = _validated(PromptSpec, file, known if form in ("", *FORMATS) else known | {"variant": form})
+        spec = read_strict(PromptSpec, file, known if form in ("", *FORMATS) else known | {"variant": form})
         if form in FORMATS and spec.format != form:
             raise UserError(f"Prompt spec {file} is named for format '{form}' and declares '{spec.format}'.")
         return spec
@@ -76,25 +70,6 @@ def recipes_in(folder: Traversable | Path) -> Iterator[Recipe]:
     for child in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if child.is_dir() and (child / "recipe.yaml").is_file():
             yield Recipe(child.name, child)
-
-
-def _validated(model: type[Model], file: Traversable, known: dict[str, str]) -> Model:
-    try:
-        fields = load_yaml(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # BadYaml, or not in UTF-8
-        raise UserError(f"{file} is not valid YAML: {error}.") from error
-    if not isinstance(fields, dict):
-        raise UserError(f"{file} must be a mapping of fields.")
-    try:
-        return model.model_validate(known | fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{file}: {place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}."
-        ) from error
 
 
 __all__ = ["FORMATS", "Recipe", "RecipeInfo", "builtin_recipes", "recipes_in"]

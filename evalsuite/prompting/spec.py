@@ -7,8 +7,9 @@ The hash of a spec goes into every result: two scores compare only where it is e
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
+from evalsuite.files.strict import Strict
 from evalsuite.types import Backend, Bos, Encoding, Generation, Join, sha256_of
 
 Format = Literal["cloze", "letters", "gold", "generate", "code"]
@@ -76,11 +77,7 @@ READERS: tuple[Scorer, ...] = ("number", "math_answer")
 """Scorers of recipe `evalsuite` that find the answer in a text themselves."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Strict):
+class Source(Strict):
     """What a spec reproduces, and how well that is known."""
 
     publication: str = ""
@@ -92,14 +89,14 @@ class Source(_Strict):
     notes: str = ""
 
 
-class Replacement(_Strict):
+class Replacement(Strict):
     """A regular-expression substitution."""
 
     pattern: str
     by: str
 
 
-class Exemplars(_Strict):
+class Exemplars(Strict):
     """Worked examples that another installed package publishes; read at run time, never copied."""
 
     package: str
@@ -121,7 +118,7 @@ class Exemplars(_Strict):
     """SHA-256 of all rendered shots with their separators: proves that the text is the published one."""
 
 
-class Shots(_Strict):
+class Shots(Strict):
     """Solved examples before the question."""
 
     count: int = Field(default=0, ge=0)
@@ -167,7 +164,7 @@ class Shots(_Strict):
         return self.rows.get(member, ()) if isinstance(self.rows, dict) else self.rows
 
 
-class GenerationSpec(_Strict):
+class GenerationSpec(Strict):
     """How the answer is generated. What a spec leaves out takes the reference harness's default."""
 
     stop: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
@@ -199,12 +196,12 @@ class GenerationSpec(_Strict):
         return spelled
 
 
-class Extraction(_Strict):
+class Extraction(Strict):
     """Finds the answer in a generated text: the first pattern that matches decides."""
 
     patterns: tuple[str, ...] = ()
     """Regular expressions; the first group that matched is the answer, else the whole match."""
-    member_patterns: dict[str, tuple[str, ...]] = {}
+    member_patterns: dict[str, tuple[str, ...]] = Field(default={})
     """By member task, in place of `patterns`."""
     take: Literal["first", "last"] = "first"
     """Which match of the pattern."""
@@ -212,7 +209,7 @@ class Extraction(_Strict):
     """The answer where nothing matches; a majority vote counts it. None: no answer, which does not vote."""
 
 
-class Comparison(_Strict):
+class Comparison(Strict):
     """How exact_match reduces both sides before it compares them, in this order (lm-eval 0.4, api/metrics.py)."""
 
     ignore: tuple[str, ...] = ()
@@ -222,7 +219,7 @@ class Comparison(_Strict):
     """Characters of `string.punctuation` are removed."""
 
 
-class CodeRun(_Strict):
+class CodeRun(Strict):
     """How a generated text becomes a program that is tested."""
 
     program: str = "{{ text }}"
@@ -240,7 +237,7 @@ class CodeRun(_Strict):
     """Least time limit of a program; grows with the time that the reference solution takes here."""
 
 
-class Aggregate(_Strict):
+class Aggregate(Strict):
     """A score over some of a task's documents, beside its headline."""
 
     subset: str
@@ -250,7 +247,7 @@ class Aggregate(_Strict):
     all documents of each member (nvidia-lm-eval 25.5, `weight_by_size`)."""
 
 
-class PromptSpec(_Strict):
+class PromptSpec(Strict):
     """One task asked in one way."""
 
     recipe: str
@@ -308,7 +305,7 @@ class PromptSpec(_Strict):
     generation: GenerationSpec | None = None
     extraction: Extraction | None = None
     """Of the metric `exact_match`; without one the whole text, stripped, is the answer."""
-    extractions: dict[str, Extraction] = {}
+    extractions: dict[str, Extraction] = Field(default={})
     """Further extractions, each a metric by its name."""
     comparison: Comparison = Comparison()
     code: CodeRun | None = None
@@ -317,7 +314,7 @@ class PromptSpec(_Strict):
     """The first is the headline."""
     aggregation: Literal["micro", "macro"] = "micro"
     """Mean over documents, or plain mean over member tasks."""
-    aggregates: dict[str, Aggregate] = {}
+    aggregates: dict[str, Aggregate] = Field(default={})
     """Scores over subsets, by name: of the headline metric."""
 
     @model_validator(mode="after")

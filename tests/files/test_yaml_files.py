@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.files.yaml_files import BadYaml, load_yaml
+from evalsuite.files.yaml_files import BadYaml, GivenTwice, load_yaml
 
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{level}: &a{level} [{','.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
@@ -58,3 +58,23 @@ def test_what_cannot_be_built_is_bad_within_a_second(text, said):
 
 def test_aliases_within_reason_are_followed():
     assert load_yaml("a: &x [1, 2]\nb: *x\nc: {<<: {d: 1}}") == {"a": [1, 2], "b": [1, 2], "c": {"d": 1}}
+
+
+@given(PLAIN)
+def test_keys_that_differ_are_not_taken_for_one_that_is_given_twice(value):
+    assert load_yaml(yaml.safe_dump(value), unique_keys=True) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3),
+        ("a:\n  - {b: 1, c: [a, a], b: 2}\n", 2),
+        ("a: {b: {c: 1}}\nd:\n  e: &x {f: 1}\n  g: *x\n  e: 1\n", 5),
+    ],
+)
+def test_a_key_that_is_given_twice_is_found_with_its_line(text, line):
+    with pytest.raises(GivenTwice) as caught:
+        load_yaml(text, unique_keys=True)
+    assert caught.value.line == line
+    load_yaml(text)

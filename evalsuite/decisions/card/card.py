@@ -11,10 +11,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from evalsuite.errors import UnknownName, UserError
-from evalsuite.files.yaml_files import load_yaml
+from evalsuite.errors import UnknownName
+from evalsuite.files.strict import Strict, read_strict
 
 _T = TypeVar("_T")
 
@@ -33,11 +33,7 @@ FIELDS = ("split", "shots", "form", "metric", "aggregation")
 """Fields of a setting that a run must share."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Setting(_Strict):
+class Setting(Strict):
     """How a number was made. Compared with a run: `FIELDS`, documents, samples and temperature."""
 
     split: OneOf[str] = ()
@@ -60,7 +56,7 @@ class Setting(_Strict):
     only some of these count (MATH level 5 and MATH-500 of nvidia-lm-eval)."""
 
 
-class Cell(_Strict):
+class Cell(Strict):
     """One benchmark of a publication, asked in one way."""
 
     benchmark: str
@@ -100,7 +96,7 @@ class Cell(_Strict):
         return self
 
 
-class Card(_Strict):
+class Card(Strict):
     """One publication."""
 
     name: str
@@ -155,22 +151,8 @@ def load_card(name: str) -> Card:
 
 
 def read_card(file: Traversable | Path) -> Card:
-    """The card in a YAML file; raises UserError naming file and field."""
-    try:
-        fields = load_yaml(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # BadYaml, or not in UTF-8
-        raise UserError(f"{file} is not valid YAML: {error}.") from error
-    if not isinstance(fields, dict):
-        raise UserError(f"{file} must be a mapping of fields.")
-    try:
-        return Card.model_validate({"name": file.name.rpartition(".")[0]} | fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{file}: {place + ': ' if place else ''}{message}.") from error
+    """The card in a YAML file; raises UserError naming file, line and field."""
+    return read_strict(Card, file, {"name": file.name.rpartition(".")[0]})
 
 
 def _files() -> dict[str, Traversable]:

@@ -6,9 +6,8 @@ measured minus published.
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from evalsuite.decisions.compare.document import RunInfo
+from evalsuite.files.strict import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +19,7 @@ ReasonKind = Literal[
 ]  # fmt: skip
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Reason(_Part):
+class Reason(Strict):
     """Why a cell and a task cannot be compared."""
 
     kind: ReasonKind
@@ -32,7 +27,7 @@ class Reason(_Part):
     """Part of a sentence, without a full stop."""
 
 
-class CellComparison(_Part):
+class CellComparison(Strict):
     """One published number beside the run's."""
 
     benchmark: str
@@ -72,7 +67,7 @@ class CellComparison(_Part):
         return f"not comparable, because {'; '.join(reason.text for reason in self.reasons)}"
 
 
-class CardComparison(_Part):
+class CardComparison(Strict):
     """A run beside one model's numbers in one publication."""
 
     schema_version: Literal[1] = 1

@@ -6,17 +6,13 @@ Public names: `Comparison`, `PairComparison`, `TaskComparison`, `MetricCompariso
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from evalsuite.files.strict import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RunInfo(_Part):
+class RunInfo(Strict):
     """Which run stands on a side."""
 
     path: str
@@ -36,7 +32,7 @@ DifferenceKind = Literal[
 ]  # fmt: skip
 
 
-class Difference(_Part):
+class Difference(Strict):
     """Something besides the model in which the runs differ, so that the pair is not quite comparable."""
 
     kind: DifferenceKind
@@ -46,7 +42,7 @@ class Difference(_Part):
     """One sentence."""
 
 
-class Flip(_Part):
+class Flip(Strict):
     """A common document whose value differs."""
 
     doc: int
@@ -59,7 +55,7 @@ class Flip(_Part):
     candidate: float
 
 
-class MetricComparison(_Part):
+class MetricComparison(Strict):
     """One metric of one task on the common documents."""
 
     baseline: float
@@ -99,7 +95,7 @@ class MetricComparison(_Part):
         return "better" if (self.delta > 0) != self.lower_is_better else "worse"
 
 
-class TaskComparison(_Part):
+class TaskComparison(Strict):
     """One task of a pair of runs."""
 
     name: str
@@ -119,7 +115,7 @@ class TaskComparison(_Part):
     """Why."""
 
 
-class PairComparison(_Part):
+class PairComparison(Strict):
     """The baseline and one candidate."""
 
     candidate: RunInfo
@@ -137,7 +133,7 @@ class PairComparison(_Part):
         raise KeyError(name)
 
 
-class Comparison(_Part):
+class Comparison(Strict):
     """Runs, each compared with the first."""
 
     schema_version: Literal[1] = 1

@@ -5,10 +5,9 @@ Public names: `GateReport`, `TaskVerdict`, `PooledVerdict`, `Outcome`.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from evalsuite.decisions.compare.document import Difference, RunInfo
 from evalsuite.decisions.gate.policy import Policy, Tier
+from evalsuite.files.strict import Strict
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 """Shown to be within the margin; shown to be beyond it (or not there at all); neither."""
@@ -16,11 +15,7 @@ Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 EXIT_CODES: dict[Outcome, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskVerdict(_Part):
+class TaskVerdict(Strict):
     """One task. Damage is how much worse the candidate is, in the metric's own unit."""
 
     name: str
@@ -52,7 +47,7 @@ class TaskVerdict(_Part):
     """Common documents without one."""
 
 
-class PooledVerdict(_Part):
+class PooledVerdict(Strict):
     """The plain mean over critical and supporting tasks."""
 
     outcome: Outcome
@@ -65,7 +60,7 @@ class PooledVerdict(_Part):
     pass_chance: float
 
 
-class GateReport(_Part):
+class GateReport(Strict):
     """The verdict on a candidate."""
 
     schema_version: Literal[1] = 1

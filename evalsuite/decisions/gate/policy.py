@@ -5,28 +5,22 @@ Public names: `Policy`, `Rule`, `Tier`, `read_policy`, `rules_of`.
 Margins and discordances are in the metric's own unit: for accuracies 0.01 is one point of 100.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from evalsuite.errors import UnknownName, UserError
-from evalsuite.files.yaml_files import BadYaml, load_yaml
+from evalsuite.files.strict import Strict, read_strict
 from evalsuite.results.runlog import TaskRecord
 
 Tier = Literal["critical", "supporting", "advisory"]
 """Must be shown to be within its margin; must not be shown to be beyond it; is told and decides nothing."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskPolicy(_Strict):
+class TaskPolicy(Strict):
     """What one task asks; what is left out is the default's."""
 
     tier: Tier | None = None
@@ -36,7 +30,7 @@ class TaskPolicy(_Strict):
     discordance: float | None = Field(default=None, gt=0)
 
 
-class DefaultPolicy(_Strict):
+class DefaultPolicy(Strict):
     """What tasks ask that the policy does not list, and fields that a listed one leaves out."""
 
     tier: Tier = "supporting"
@@ -47,13 +41,13 @@ class DefaultPolicy(_Strict):
     know nothing of each other would have."""
 
 
-class PooledPolicy(_Strict):
+class PooledPolicy(Strict):
     """The plain mean over all critical and supporting tasks must be shown to be within this margin."""
 
     margin: float = Field(default=0.02, gt=0)
 
 
-class Policy(_Strict):
+class Policy(Strict):
     """The whole policy."""
 
     version: Literal[1] = 1
@@ -106,73 +100,4 @@ def rules_of(policy: Policy, tasks: Mapping[str, TaskRecord]) -> dict[str, Rule]
 
 def read_policy(path: Path) -> Policy:
     """The validated policy of a YAML file; raises UserError naming line and field."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"Policy {path} cannot be read: {getattr(error, 'strerror', None) or error}."
-        ) from error
-    try:
-        fields = load_yaml(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        twice = _twice(node)
-    except BadYaml as error:
-        raise UserError(f"Policy {path} is not valid YAML: {error}.") from error
-    if twice:
-        raise UserError(f"Policy {path}, line {twice.start_mark.line + 1}: '{twice.value}' is given twice.")
-    if not isinstance(fields, dict):
-        raise UserError(f"Policy {path} must be a mapping of fields, such as 'default:' and 'tasks:'.")
-    try:
-        return Policy.model_validate(fields)
-    except ValidationError as error:
-        raise UserError(f"Policy {path}, {_told(error.errors()[0], node)}") from error
-
-
-def _twice(node: yaml.Node | None) -> yaml.Node | None:
-    """A key that repeats another of its mapping, which YAML readers pass over in silence."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                return key
-            seen.add(key.value)
-            if inner := _twice(value):
-                return inner
-    return None
-
-
-def _told(error: Any, node: yaml.Node | None) -> str:
-    """One validation error as a sentence with its line."""
-    place = [str(step) for step in error["loc"]]
-    line, field = _line(node, place), ".".join(place)
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(place[:-1])
-        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"fields there are {', '.join(known)}."
-        return f"line {line}: unknown field '{field}'; {hint}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"line {line}: '{field}' is {error['input']!r}: {message[0].lower()}{message[1:]}."
-
-
-def _line(node: yaml.Node | None, place: list[str]) -> int:
-    line = 1
-    for step in place:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == step:
-                line, node = key.start_mark.line + 1, value
-                break
-        else:
-            break
-    return line
-
-
-def _fields_at(place: list[str]) -> list[str]:
-    homes: dict[str, type[BaseModel]] = {
-        "default": DefaultPolicy,
-        "tasks": TaskPolicy,
-        "pooled": PooledPolicy,
-    }
-    model = homes.get(place[0], Policy) if place else Policy
-    return list(model.model_fields)
+    return read_strict(Policy, path)

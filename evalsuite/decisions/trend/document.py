@@ -6,7 +6,7 @@ of the metric (fractions); centred scores run from 0 at chance to 1 at perfect.
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from evalsuite.files.strict import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 TrendVerdict = Literal["yes", "no", "unknown"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Checkpoint(_Part):
+class Checkpoint(Strict):
     """One run of the series."""
 
     step: int
@@ -29,7 +25,7 @@ class Checkpoint(_Part):
     weights_sha256: str
 
 
-class Point(_Part):
+class Point(Strict):
     """A score at one checkpoint."""
 
     step: int
@@ -40,7 +36,7 @@ class Point(_Part):
     stderr: float | None
 
 
-class TaskTrend(_Part):
+class TaskTrend(Strict):
     """One benchmark over the series."""
 
     name: str
@@ -69,7 +65,7 @@ class TaskTrend(_Part):
     """Why, in one sentence without a full stop."""
 
 
-class Trend(_Part):
+class Trend(Strict):
     """The series."""
 
     schema_version: Literal[1] = 1
