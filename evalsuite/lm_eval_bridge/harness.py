@@ -10,8 +10,9 @@ from evalsuite.data.refs import DatasetRef
 from evalsuite.data.subset import Subset
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.definition import Definition, GroupRule, cannot, find
-from evalsuite.lm_eval_bridge.index import Entry, names
+from evalsuite.lm_eval_bridge.index import Entry, is_definition, names
 from evalsuite.lm_eval_bridge.protocol import RECIPE, group_spec, task_spec
+from evalsuite.registry.plugins import HarnessKind
 from evalsuite.registry.selected import Selected
 from evalsuite.task import Task
 from evalsuite.types import Question, Row
@@ -107,3 +108,6 @@ def _task(task: HarnessTask) -> Task:
 
 def _no_question(row: Row) -> Question:
     raise ValueError("lm-eval's definition makes the prompts")
+
+
+KIND = HarnessKind(Harness, is_definition)

@@ -24,8 +24,8 @@ class RecipeInfo(Strict):
     address without a form means all of them."""
     averaged: bool = False
     """Its tasks have averages, which a run shows below their scores."""
-    harness: bool = False
-    """The reference harness itself runs the tasks that the recipe has no spec of."""
+    harness: str = ""
+    """The harness (entry point of `evalsuite.harnesses`) that runs the tasks that the recipe has no spec of."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from evalsuite.registry.selected import Selected
 
 GROUP = "evalsuite.tasks"
+HARNESSES = "evalsuite.harnesses"
 
 
 class Harness(Protocol):
@@ -34,22 +36,42 @@ class Harness(Protocol):
         ...
 
 
-def harness(include: Sequence[Path] = ()) -> Harness:
-    """lm-eval's own definitions, and those of included YAML files; they are read when one is asked for."""
-    return importlib.import_module("evalsuite.lm_eval_bridge.harness").Harness(_definitions(include))
+@dataclass(frozen=True)
+class HarnessKind:
+    """What an entry point of `evalsuite.harnesses` names."""
+
+    make: Callable[[Sequence[Path]], Harness]
+    """Takes the included paths that hold its definitions."""
+    owns: Callable[[Path], bool]
+    """Whether a YAML file, or a folder with some, holds its definitions."""
 
 
-def _definitions(paths: Sequence[Path]) -> list[Path]:
-    """The included paths that hold definitions of lm-eval."""
-    candidates = [
+def harness(name: str, include: Sequence[Path] = ()) -> Harness:
+    """The harness called `name`, with the definitions of included paths on top; they are read when one is asked for.
+
+    Raises:
+        UserError: no installed package has it.
+    """
+    for entry in metadata.entry_points(group=HARNESSES, name=name):
+        kind: HarnessKind = entry.load()
+        return kind.make([path for path in _with_yaml(include) if kind.owns(path)])
+    raise UserError(f"No installed package has the harness '{name}' (entry points of {HARNESSES}).")
+
+
+def _with_yaml(paths: Sequence[Path]) -> list[Path]:
+    return [
         path
         for path in paths
         if path.suffix in (".yaml", ".yml") or (path.is_dir() and any(path.glob("*.yaml")))
     ]
-    if not candidates:
-        return []
-    is_definition = importlib.import_module("evalsuite.lm_eval_bridge.index").is_definition
-    return [path for path in candidates if is_definition(path)]
+
+
+def _is_definition(path: Path) -> bool:
+    """Whether a harness has its definitions there."""
+    candidates = _with_yaml([path])
+    return any(
+        entry.load().owns(one) for one in candidates for entry in metadata.entry_points(group=HARNESSES)
+    )
 
 
 def builtin_tasks() -> Iterator[Task]:
@@ -84,7 +106,7 @@ def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
     for path in paths:
         if not path.exists():
             raise UserError(f"--include {path}: there is no such file or folder.")
-        if _definitions([path]):  # Beside lm-eval's YAML files stand functions of theirs.
+        if _is_definition(path):  # Beside lm-eval's YAML files stand functions of theirs.
             continue
         files = sorted(path.glob("[!_]*.py")) if path.is_dir() else [path]
         found = list(recipes_in(path)) if path.is_dir() else []

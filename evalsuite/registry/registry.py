@@ -22,16 +22,17 @@ class Registry:
     """All tasks and recipes that are known to this process."""
 
     def __init__(
-        self, tasks: Iterable[Task], recipes: Iterable[Recipe], harness: Harness | None = None
+        self, tasks: Iterable[Task], recipes: Iterable[Recipe], include: Sequence[Path] = ()
     ) -> None:
         """Raises UserError where two plug-ins define the same name.
 
         Args:
             tasks: task plug-ins.
             recipes: folders of prompt specs.
-            harness: runs what a recipe that names it has no spec of.
+            include: paths in which other harnesses, too, look for definitions.
         """
-        self.harness = harness
+        self._include = tuple(include)
+        self._harnesses: dict[str, Harness] = {}
         self.tasks: dict[str, Task] = {}
         self.recipes: dict[str, Recipe] = {}
         self._inline: dict[tuple[str, str, str], PromptSpec] = {}
@@ -57,7 +58,7 @@ class Registry:
         return cls(
             [*builtin_tasks(), *installed_tasks(), *tasks],
             [*builtin_recipes(), *recipes],
-            harness(include),
+            include,
         )
 
     def recipe_names(self) -> list[str]:
@@ -184,8 +185,10 @@ class Registry:
 
     def _harness_of(self, recipe: str) -> Harness | None:
         """What runs the tasks that a recipe has no spec of."""
-        named = recipe in self.recipes and self.recipes[recipe].info.harness
-        return self.harness if named else None
+        name = self.recipes[recipe].info.harness if recipe in self.recipes else ""
+        if name and name not in self._harnesses:
+            self._harnesses[name] = harness(name, self._include)
+        return self._harnesses.get(name)
 
     def _forms_of(self, recipe: str, task: str) -> list[str]:
         self._known_recipe(recipe)
