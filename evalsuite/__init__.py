@@ -67,8 +67,16 @@ __all__ = [
 ]
 
 
+__version__: str
+"""The installed version; it stands in pyproject.toml and nowhere else."""
+
+
 def __getattr__(name: str) -> Any:
     """Public names load when they are used, so that `import evalsuite` stays light."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("evalsuite")
     if name not in _HOMES:
         raise AttributeError(f"module 'evalsuite' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,5 +1,8 @@
 """Registers the verbs."""
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from evalsuite.cli.card import card
@@ -17,17 +20,35 @@ from evalsuite.cli.merge import merge
 from evalsuite.cli.report import report
 from evalsuite.cli.rescore import rescore
 from evalsuite.cli.run import run
+from evalsuite.cli.say import say
 from evalsuite.cli.show import show
 from evalsuite.cli.trend import trend
 
 app = typer.Typer(
     name="evalsuite",
-    help="Evaluate base language models by the exact protocols of published numbers.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"evalsuite {metadata.version('evalsuite')}")
+        raise typer.Exit
+
+
+@app.callback()
+def every_verb(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Evaluate base language models by the exact protocols of published numbers."""
+
+
 app.command("run", cls=Command)(run)
 app.command("list", cls=Command)(listing)
 app.command("show", cls=Command)(show)
