@@ -8,7 +8,7 @@ SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Where it is set (often in containers), each of some hundred processes that the tests start compiles evalsuite again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs models schema clean
+.PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs docs-site models schema clean
 
 setup: $(SETUP)
 
@@ -48,9 +48,15 @@ gate: setup
 reference: setup
 	$(BIN)/python benchmarks/reference.py
 
-# docs/recipes.md from the prompt specs.
+# docs/recipes.md from the prompt specs, and the files that other pages show.
 docs: setup
 	$(BIN)/python -m evalsuite.registry.catalog docs/recipes.md
+	$(BIN)/python -m tests.shown_files
+
+# The documentation as a site, in site/; the public names' docstrings are read, not imported.
+docs-site: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build
 
 # docs/models.md: a tiny model of every architecture, against plain forward passes; half an hour of one core.
 models: setup
@@ -60,4 +66,4 @@ schema: setup
 	$(BIN)/python -m evalsuite.results.schema
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo
+	rm -rf $(VENV) build dist site *.egg-info demo
