@@ -15,7 +15,7 @@ from evalsuite.data.subset import Subset
 from evalsuite.errors import DataError, UserError
 from evalsuite.lm_eval_bridge.data import Loaded, data_from
 from evalsuite.lm_eval_bridge.definition import Definition, cannot
-from evalsuite.lm_eval_bridge.protocol import BY_ITS_OWN, generation_settings
+from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.lm_eval_bridge.quiet import FEWSHOT_SEED, code_metric_allowed, quiet, seeded
 from evalsuite.lm_eval_bridge.rows import plain_row, question_of
 from evalsuite.lm_eval_bridge.verdicts import Scoring
@@ -255,4 +255,4 @@ def _rows(selected: "Selected", members: Sequence[Member], loaded: Loaded) -> Ro
     return Rows(rows, fingerprint(rows), source, tuple(dict.fromkeys(loaded.notes)))
 
 
-__all__ = ["BY_ITS_OWN", "PreparedHarnessTask", "prepare_harness_task"]
+__all__ = ["PreparedHarnessTask", "prepare_harness_task"]

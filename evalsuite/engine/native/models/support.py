@@ -37,3 +37,4 @@ class ModelSupport:
 
 
 GENERIC = ModelSupport("")
+"""Of every family without a record of its own."""

@@ -1,0 +1,80 @@
+"""Every name that a package offers in `__all__` exists and says what it is; read from the source, so that nothing heavy loads."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import evalsuite
+
+ROOT = Path(__file__).parents[1]
+
+
+def source_of(module: str) -> Path:
+    """The file of `evalsuite.data` or `evalsuite.data.refs`."""
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def offered(tree: ast.Module) -> list[str]:
+    """What a module's `__all__` names."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return []
+
+
+def names_of(node: ast.stmt) -> list[str]:
+    """The names that an assignment binds."""
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def described(module: str, name: str) -> str | None:
+    """The docstring of a name, of a constant the text below it; None where the module does not have the name."""
+    body = ast.parse(source_of(module).read_text("utf-8")).body
+    body += [inner for node in body if isinstance(node, ast.If) for inner in node.body]
+    for node, below in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return ast.get_docstring(node) or ""
+        if name in names_of(node):
+            text = below.value if isinstance(below, ast.Expr) else None
+            return str(text.value) if isinstance(text, ast.Constant) and isinstance(text.value, str) else ""
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for imported in node.names:
+                if (imported.asname or imported.name) == name:
+                    return described(node.module, imported.name)
+    return None
+
+
+PUBLIC = [
+    (module, name)
+    for path in sorted((ROOT / "evalsuite").rglob("*.py"))
+    for module in [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")]
+    for name in offered(ast.parse(path.read_text("utf-8")))
+]
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC)
+def test_every_public_name_exists_and_is_documented(module, name):
+    text = described(module, name)
+    assert text is not None, f"{module} has no {name}"
+    assert text.strip(), f"{module}.{name} has no docstring"
+
+
+def test_a_name_without_a_docstring_or_without_a_home_is_found():
+    assert ("evalsuite", "run") in PUBLIC
+    assert described("evalsuite", "walk") is None
+    assert described("evalsuite.engine.engines", "_installed") == ""
+
+
+def test_the_package_opens_each_of_its_names():
+    assert sorted(evalsuite._HOMES) == evalsuite.__all__
+    for name in evalsuite.__all__:
+        assert getattr(evalsuite, name) is not None
