@@ -121,3 +121,9 @@ def test_the_shell_completes_tasks_recipes_and_models():
 def test_a_short_option_shows_the_help_of_every_verb(evalsuite):
     assert "Evaluate base language models" in evalsuite("-h").stdout
     assert "--tasks" in evalsuite("run", "-h").stdout
+
+
+def test_the_version_is_that_of_the_installed_package(evalsuite):
+    import evalsuite as package
+
+    assert evalsuite("--version").stdout == f"evalsuite {package.__version__}\n"
