@@ -71,8 +71,7 @@ def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
         "spec_version": spec.version,
         "split": prepared.split,
         "data": {
-            split: f"{rows.source}, fingerprint {rows.fingerprint[:12]}"
-            for split, rows in prepared.data.items()
+            split: f"{rows.source}, fingerprint {rows.fingerprint}" for split, rows in prepared.data.items()
         },
         "shots": spec.shots.count,
         "bos": spec.bos,

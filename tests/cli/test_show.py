@@ -24,6 +24,11 @@ def test_a_letters_task_shows_white_space_and_marks_the_right_answer(shown):
     ]
 
 
+def test_the_fingerprint_is_the_whole_one_that_a_pin_takes(shown):
+    data = json.loads(shown("show", "tiny_quiz", "--json"))["data"]
+    assert all(len(origin.rpartition("fingerprint ")[2]) == 64 for origin in data.values()), data
+
+
 def test_tabs_are_visible_too(shown):
     assert "By·day·the→\tsky·is⏎" in shown("show", "tiny_quiz", "--doc", 2)
 
