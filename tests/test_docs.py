@@ -14,6 +14,9 @@ from tests.shown_files import BLOCK, ROOT, as_it_should_be
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED = re.compile(
+    r"(?<![\w./<>-])((?:evalsuite|tests|benchmarks|examples|results|docs)/[\w./-]+\.(?:py|json|md|yaml))\b"
+)
 FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -48,6 +51,12 @@ def test_every_relative_link_leads_to_a_file(page):
 def test_a_link_that_leads_nowhere_is_found():
     text = "[a](docs/nowhere.md) [b](docs/engines.md#nothing) [c](docs/engines.md#vllm) [d](https://evalsuite.example)"
     assert broken(ROOT / "README.md", text) == ["docs/nowhere.md", "docs/engines.md#nothing"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=title)
+def test_every_file_of_the_repository_that_a_page_names_exists(page):
+    named = NAMED.findall(page.read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_index_names_every_page_with_a_sentence():
