@@ -4,7 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
@@ -87,7 +86,6 @@ def unknown(command: str) -> list[str]:
     """The verb of a command line, or options of it, that do not exist."""
     words = [word.strip("[]") for word in shlex.split(command, comments=True)]
     group = typer.main.get_command(app)
-    assert isinstance(group, click.Group) or hasattr(group, "commands")
     verb = group.commands.get(words[0])
     holder = group if words[0].startswith("-") else verb
     if holder is None:
