@@ -60,7 +60,7 @@ docs-site: setup
 
 # docs/models.md: a tiny model of every architecture, against plain forward passes; half an hour of one core.
 models: setup
-	PYTHONPATH=tests $(BIN)/python -m zoo docs/models.md
+	$(BIN)/python -m tests.zoo docs/models.md
 
 schema: setup
 	$(BIN)/python -m evalsuite.results.schema

@@ -100,6 +100,7 @@ class _Keys:
         """Raises GivenTwice for a scalar key that was seen before."""
         if self._is_key and isinstance(event, yaml.ScalarEvent):
             if event.value in self._seen:
-                raise GivenTwice(event.value, event.start_mark.line + 1)
+                mark = event.start_mark
+                raise GivenTwice(event.value, mark.line + 1 if mark else 0)
             self._seen.add(event.value)
         self._is_key = not self._is_key

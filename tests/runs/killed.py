@@ -63,7 +63,8 @@ def main(folder: Path, arguments: list[str]) -> None:
     # What a run imports; none of it may start threads before the fork.
     from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    from evalsuite import api, runner  # noqa: F401
+    import evalsuite.api
+    import evalsuite.runs.execute  # noqa: F401
 
     for line in sys.stdin:
         child = os.fork()

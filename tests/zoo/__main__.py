@@ -1,4 +1,4 @@
-"""Writes the table of `docs/models.md`: `PYTHONPATH=tests python -m zoo docs/models.md`."""
+"""Writes the table of `docs/models.md`: `python -m tests.zoo docs/models.md`."""
 
 import sys
 from collections import Counter
