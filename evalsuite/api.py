@@ -100,7 +100,7 @@ def run(
         progress: is told what happens.
 
     Raises:
-        UserError: anything that the user can mend, in one sentence.
+        UserError: anything that the user can fix, in one sentence.
     """
     from evalsuite.engine.engines import split_arguments
     from evalsuite.engine.replicas.supervisor import Wanted
@@ -185,7 +185,7 @@ def plan(
             `trust_remote_code`, `tokenizer`, `bos`, `prefix_token`, `max_length` and `allow_data_drift`, as in `run`.
 
     Raises:
-        UserError: anything that the user can mend, in one sentence.
+        UserError: anything that the user can fix, in one sentence.
     """
     from evalsuite.runs.estimate import plan_run
 

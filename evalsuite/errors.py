@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend; the message says what was wrong, where, and what to do."""
+    """Something the user can fix; the message says what was wrong, where, and what to do."""
 
 
 class UnknownName(UserError):

@@ -15,7 +15,7 @@ MALFORMED = 3
 
 @contextmanager
 def malformed_input() -> Iterator[None]:
-    """Turns what a user can mend into one sentence and exit code 3."""
+    """Turns what a user can fix into one sentence and exit code 3."""
     try:
         yield
     except UserError as error:

@@ -148,7 +148,7 @@ class RunFolder:
         if (log.spec != spec or there != shard) and self._is_unanswered():
             return None
         differing = [
-            f"{name} {_shown(getattr(log.spec, name))} there, {_shown(getattr(spec, name))} here"
+            f"{name}: the folder has {_shown(getattr(log.spec, name))}, the command {_shown(getattr(spec, name))}"
             for name in RunSpec.model_fields
             if getattr(log.spec, name) != getattr(spec, name)
         ]

@@ -157,7 +157,7 @@ class ResponseStore:
                 if differing:
                     raise StorageError(
                         f"{named or other} has other answers than the rest to {differing:,} of the {common:,} requests "
-                        "that both answered; they were not made on equal terms, so compute one of them again."
+                        "that both answered; they were computed under different conditions; recompute one."
                     )
                 with self._connection:
                     for statement in _TAKE:

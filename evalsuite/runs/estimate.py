@@ -46,7 +46,7 @@ def plan_run(
         data_dir: where data sets are.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: anything that the user can fix.
     """
     engine = make_engine(engine_spec(spec, files))
     if not isinstance(engine, TransformersEngine):

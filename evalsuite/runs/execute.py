@@ -94,7 +94,7 @@ def execute(
         elsewhere: what other processes did for it.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: anything that the user can fix.
     """
     progress = progress or Silent()
     refuse_unsafe_code(tasks, setting.allow_unsafe_code)

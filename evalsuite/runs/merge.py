@@ -197,19 +197,21 @@ def check_complete(shards: Sequence[ShardFolder]) -> None:
 
 
 def _differing(one: ShardFolder, other: ShardFolder) -> str:
-    """What two shards of one run have in common and these have not; empty if they are of one run."""
+    """How two shards differ that shards of one run do not; empty if they belong to one run."""
     for name in type(one.log.spec).model_fields:
         values = [getattr(shard.log.spec, name) for shard in (one, other)]
         if values[0] != values[1]:
-            return f"{name} {_shown(values[0])} there, {_shown(values[1])} here"
+            return f"{name} is {_shown(values[0])} in the first, {_shown(values[1])} in the second"
     for name in type(one.log.model).model_fields:
         values = [getattr(shard.log.model, name) for shard in (one, other)]
         if values[0] != values[1]:
-            return f"the model's {name} is {values[0]} there, {values[1]} here"
+            return f"the model's {name} is {values[0]} in the first, {values[1]} in the second"
     if one.log.evalsuite_version != other.log.evalsuite_version:
-        return f"evalsuite {one.log.evalsuite_version} there, {other.log.evalsuite_version} here"
+        return (
+            f"evalsuite {one.log.evalsuite_version} wrote the first, {other.log.evalsuite_version} the second"
+        )
     if one.shard.count != other.shard.count:
-        return f"one of {one.shard.count} there, one of {other.shard.count} here"
+        return f"the first is one of {one.shard.count} shards, the second one of {other.shard.count}"
     return (
         "" if one.log.inputs_sha256 == other.log.inputs_sha256 else "their data, prompts or task files differ"
     )

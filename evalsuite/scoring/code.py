@@ -210,7 +210,7 @@ def _in_words(name: str, verdict: Verdict) -> str:
 
 def _notes(tier: Tier, ended: Mapping[Program, Ended]) -> tuple[str, ...]:
     return (
-        f"Programs ran in the sandbox's tier '{tier.name}' ({tier.note}); tried in vain when it opened: "
+        f"Programs ran in the sandbox's tier '{tier.name}' ({tier.note}); self-test attacks blocked at start: "
         f"{', '.join(tier.proofs)}.",
         *_counts(ended),
     )

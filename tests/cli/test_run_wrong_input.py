@@ -198,7 +198,9 @@ def test_a_folder_of_another_specification_is_one_sentence(run, bench):
     assert run("pairs", limit=3).code == 0
     before = (bench.out / "run.json").read_text("utf-8")
     text = sentence(run("pairs", limit=2))
-    assert f"{bench.out} holds a run of another specification (limit 3 there, 2 here)" in text
+    assert (
+        f"{bench.out} holds a run of another specification (limit: the folder has 3, the command 2)" in text
+    )
     assert (bench.out / "run.json").read_text("utf-8") == before
 
 

@@ -57,8 +57,10 @@ def test_a_folder_of_another_specification_is_refused_with_every_difference(tmp_
     bench.execute(ScriptedEngine(), "pairs", "quiz")
     here = RunSpec(tasks=("tiny/pairs:cloze@0",), model="scripted", limit=7)
     text = refusal(bench.out, here)
-    assert "limit None there, 7 here" in text
-    assert "tasks tiny/pairs:cloze@0,tiny/quiz:cloze@0 there, tiny/pairs:cloze@0 here" in text
+    assert "limit: the folder has None, the command 7" in text
+    assert (
+        "tasks: the folder has tiny/pairs:cloze@0,tiny/quiz:cloze@0, the command tiny/pairs:cloze@0" in text
+    )
     assert "model" not in text.replace("models", "")
     assert "choose another --out folder" in text
 
@@ -174,7 +176,9 @@ def test_a_command_that_fails_after_an_answer_loses_nothing(tmp_path):
     folder = RunFolder(tmp_path)
     with pytest.raises(RuntimeError), folder.opened(SPEC):
         begin(folder, answers=1, fails=True)
-    assert "dtype auto there, float32 here" in refusal(tmp_path, SPEC.model_copy(update={"dtype": "float32"}))
+    assert "dtype: the folder has auto, the command float32" in refusal(
+        tmp_path, SPEC.model_copy(update={"dtype": "float32"})
+    )
 
 
 @pytest.mark.parametrize("kind", ["limit", "sample"])
@@ -186,8 +190,10 @@ def test_a_larger_subset_or_the_whole_continues_and_a_smaller_one_does_not(tmp_p
     for more in (some, SPEC.model_copy(update={kind: 6}), SPEC):
         with folder.opened(more) as earlier:
             assert earlier is not None
-    assert f"{kind} 5 there, 4 here" in refusal(tmp_path, SPEC.model_copy(update={kind: 4}))
-    assert "seed 0 there, 1 here" in refusal(tmp_path, SPEC.model_copy(update={kind: 6, "seed": 1}))
+    assert f"{kind}: the folder has 5, the command 4" in refusal(tmp_path, SPEC.model_copy(update={kind: 4}))
+    assert "seed: the folder has 0, the command 1" in refusal(
+        tmp_path, SPEC.model_copy(update={kind: 6, "seed": 1})
+    )
 
 
 def test_fields_of_a_later_version_leave_names_of_folders_as_they_were():

@@ -158,9 +158,9 @@ def test_a_whole_run_or_no_run_is_not_merged(bench, shards, whole, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"limit": 3}, "limit 3 there, None here"), ({"seed": 1}, "seed 1 there, 0 here"),
-     ({"tasks": ["pairs"]}, "tasks tiny/pairs"), ({"shard": "0/2"}, "one of 2 there, one of 3 here"),
-     ({"dtype": "bfloat16"}, "dtype bfloat16 there, auto here")],
+    [({"limit": 3}, "limit is 3 in the first, None in the second"), ({"seed": 1}, "seed is 1 in the first, 0 in the second"),
+     ({"tasks": ["pairs"]}, "tasks is tiny/pairs"), ({"shard": "0/2"}, "the first is one of 2 shards, the second one of 3"),
+     ({"dtype": "bfloat16"}, "dtype is bfloat16 in the first, auto in the second")],
 )  # fmt: skip
 def test_shards_of_different_runs_are_told_apart(options, said, bench, model, shards, tmp_path):
     run(bench, model, tmp_path / "other", **{"shard": "0/3"} | options)
@@ -178,7 +178,7 @@ def test_shards_of_other_data_or_versions_are_told_apart(bench, model, shards, c
     text = (copies[2] / "run.json").read_text("utf-8")
     version = read_json(copies[2] / "run.json")["evalsuite_version"]
     (copies[2] / "run.json").write_text(text.replace(f'"{version}"', '"0.0.1"'), "utf-8")
-    with pytest.raises(StorageError, match=f"evalsuite {version} there, 0.0.1 here"):
+    with pytest.raises(StorageError, match=f"evalsuite {version} wrote the first, 0.0.1 the second"):
         merged(bench, copies, tmp_path / "run")
 
 

@@ -93,8 +93,8 @@ def common_tasks(first: RunSide, second: RunSide) -> list[tuple[TaskRecord, Task
             common.append((task, other))
     if not common:
         raise UserError(
-            f"{first.path} and {second.path} have no task in common: {', '.join(first.tasks)} there, "
-            f"{', '.join(second.tasks)} here."
+            f"{first.path} and {second.path} have no task in common: the baseline has {', '.join(first.tasks)}; "
+            f"the candidate has {', '.join(second.tasks)}."
         )
     return common
 

@@ -17,7 +17,7 @@ from evalsuite.files.strict import Strict, read_strict
 from evalsuite.results.runlog import TaskRecord
 
 Tier = Literal["critical", "supporting", "advisory"]
-"""Must be shown to be within its margin; must not be shown to be beyond it; is told and decides nothing."""
+"""Must be shown to be within its margin; must not be shown to be beyond it; reported only."""
 
 
 class TaskPolicy(Strict):

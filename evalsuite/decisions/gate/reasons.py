@@ -66,7 +66,7 @@ def _what_would_do(rule: Rule, prospect: Prospect, result: NonInferiority, polic
     documents = math.ceil(more * result.n / result.effective_n)
     return (
         f"; {result.discordance:.1%} of documents changed ({prospect.discordance:.1%} assumed), and without any loss "
-        f"{chance:.0%} would pass: margin {round_up(margin)} or {documents:,} documents would do"
+        f"{chance:.0%} would pass: margin {round_up(margin)} or {documents:,} documents would suffice"
     )
 
 

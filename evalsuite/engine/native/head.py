@@ -17,7 +17,7 @@ VOCABULARY_CHUNK = 8192
 
 @dataclass(slots=True)
 class HeadUse:
-    """What became of the head during one forward."""
+    """Whether the LM head ran on gathered positions during one forward pass."""
 
     gathered: bool = False
     """It saw the wanted positions only."""

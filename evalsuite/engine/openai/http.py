@@ -49,7 +49,7 @@ class Unanswered(Exception):
 
 
 class Unreachable(Unanswered):
-    """There is nobody at the address, or nobody who can be trusted."""
+    """The server is unreachable, or its certificate cannot be verified."""
 
     def __init__(self, reason: str, advice: str = "start the server, or correct --base-url") -> None:
         super().__init__(reason)

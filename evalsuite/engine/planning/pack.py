@@ -99,7 +99,7 @@ def lay(inputs: Inputs, run: Run, read: Sequence[int]) -> tuple[Pack, list[Ints]
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read from a pack: for each continuation token of each request, which position foretells it."""
+    """What is read from a pack: for each continuation token of each request, the position whose logits predict it."""
 
     requests: tuple[ScoreRequest, ...]
     rows: Ints

@@ -107,7 +107,7 @@ class Handout(Generic[R]):
         return Setback("halved", left)
 
     def lost(self, worker: int) -> Setback[R] | None:
-        """The worker is gone: what it was at work on failed, what waited behind goes back unblamed."""
+        """The worker is gone: its current piece failed, its waiting pieces are requeued without counting a failure."""
         held = self._at_work.get(worker, {})
         setback = self.failed(worker, next(iter(held))) if held else None
         self._waiting.extendleft(reversed(self._at_work.pop(worker, {}).values()))

@@ -1,4 +1,4 @@
-"""What each worker has done and what befell it: for the progress display, and as notes for the run log."""
+"""Per-worker progress and failures: for the progress display, and as notes for the run log."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The workers of a run from first to last: found places for, checked, loaded, and missed when they are lost."""
+"""Starts, checks, loads and replaces workers."""
 
 import functools
 import time

@@ -8,7 +8,7 @@ from evalsuite.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Processes of which each holds a part of every layer; the first leads, the others do what it does."""
+    """Processes that each hold a part of every layer. Rank 0 drives; the other ranks mirror it."""
 
     rank: int = 0
     """From 0, which leads."""

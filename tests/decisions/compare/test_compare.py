@@ -177,7 +177,11 @@ def test_a_subset_is_compared_on_what_is_common(compared):
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [
-        ({"quiz": BASE}, {"sums": BASE}, "have no task in common: quiz there, sums here"),
+        (
+            {"quiz": BASE},
+            {"sums": BASE},
+            "have no task in common: the baseline has quiz; the candidate has sums",
+        ),
         (
             {"quiz": [1, 0]},
             {"quiz": Made([1, 0], rows=[8, 9])},

@@ -84,7 +84,8 @@ def test_a_supporting_task_that_shows_nothing_holds_nothing_back(gated):
     found = gated({"mmlu": LARGE, "he": SMALL}, {"mmlu": LARGE, "he": flipped(SMALL, 9, 7)}, rules)
     assert (found.outcome, found.tasks[1].outcome) == ("PASS", "INCONCLUSIVE")
     assert re.search(
-        r"9\.8% of documents changed .* margin 0\.06\d? or 1,5\d\d documents would do", found.tasks[1].reason
+        r"9\.8% of documents changed .* margin 0\.06\d? or 1,5\d\d documents would suffice",
+        found.tasks[1].reason,
     )
 
 
@@ -152,7 +153,7 @@ def test_a_policy_that_no_unchanged_candidate_could_pass_is_refused_with_what_wo
         gated({"he": SMALL}, {"he": SMALL}, policy(he=("critical", 0.015)))
     said = str(error.value)
     assert "would pass this policy with 15% only, below its power of 80%" in said
-    margin, documents = re.search(r"margin ([\d.]+) or ([\d,]+) documents would do", said).groups()
+    margin, documents = re.search(r"margin ([\d.]+) or ([\d,]+) documents would suffice", said).groups()
     assert gated({"he": SMALL}, {"he": SMALL}, policy(he=("critical", float(margin)))).outcome == "PASS"
     many = verdicts(1, 1) * (int(documents.replace(",", "")) // 2 + 1)
     assert gated({"he": many}, {"he": many}, policy(he=("critical", 0.015))).outcome == "PASS"

@@ -84,8 +84,7 @@ def generate_in_slots(
 ) -> Iterator[Done]:
     """Answer every request of the prompts.
 
-    Out of memory, half of the room is used from there on, and rows at work begin again; a request
-    that does not fit alone fails.
+    On out-of-memory, capacity is halved and active rows restart; a request that does not fit alone fails.
 
     Args:
         model: the model.

@@ -2,8 +2,8 @@
 
 A step over rows at work takes place in the shape of the next larger size: more rows (free slots, whose content is
 overwritten by the next prompt), more new tokens (behind the last one; only models that `forgets` have several), and
-keys up to a multiple of `ROOM_STEP`, hidden beyond a row's length. What a step reads lies where it lay when it was
-recorded; its tokens are copied there. Nothing in a step may come from the host.
+keys up to a multiple of `ROOM_STEP`, hidden beyond a row's length. Inputs keep the addresses used at
+capture; the tokens of a step are copied there. Nothing in a step may come from the host.
 
 Before a recorded step is used it is held against a plain one: logits, and what both leave in the slots.
 """

@@ -24,7 +24,7 @@ class LevelCall:
     """(sequences + 1,) int32, where each sequence begins among the queries, and the end of the last."""
     key_edges: torch.Tensor
     longest_queries: int
-    """Tokens of a sequence; 2 at least, as FlashAttention takes another way for one, for which nothing speaks."""
+    """Tokens of a sequence, at least 2: length 1 selects another FlashAttention path, without benefit."""
     longest_keys: int
 
 

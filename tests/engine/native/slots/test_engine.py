@@ -92,6 +92,6 @@ def test_steps_are_recorded_on_a_gpu_unless_it_was_said_otherwise(
 
 
 def test_graphs_are_wanted_or_not(llama_files):
-    with pytest.raises(UserError, match="graphs is yes or no, not 'maybe'"):
+    with pytest.raises(UserError, match="graphs must be yes or no, got 'maybe'"):
         TransformersEngine(llama_files, arguments={"graphs": "maybe"})
     assert split_arguments("native", ["graphs=no"]) == ((), ("graphs=no",))
