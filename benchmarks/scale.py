@@ -116,10 +116,10 @@ class InPartsOf(ReplicatedEngine):
 
     size: int | None = None
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Of `size` requests each; as the engine would, if that is None."""
         if not self.size:
-            return super().parts(requests)
+            return super().partition(requests)
         return [tuple(requests[start : start + self.size]) for start in range(0, len(requests), self.size)]
 
 
@@ -154,7 +154,7 @@ def through_workers(
 
 def on_the_wire(engine: ReplicatedEngine, requests: list[ScoreRequest], answers: dict) -> None:
     """Bytes, counted by packing everything once more."""
-    parts = engine.parts(requests)
+    parts = engine.partition(requests)
     sent = sum(len(pack_requests(part)) for part in parts)
     received = sum(len(pack_responses(answers[one] for one in part)) for part in parts)
     each = f"{sent / len(requests):.0f} and {received / len(requests):.0f} a request"
@@ -166,7 +166,7 @@ def steps(files: ModelFiles, requests: Sequence[Request], store: Path) -> None:
     engine = EngineSetup(EngineSpec("native", files, **KEYWORDS)).make()
     identity = engine.identity
     keys = timed("keys", lambda: [request_key(one, identity) for one in requests])
-    parts: list[tuple[Request, ...]] = timed("parts", lambda: engine.parts(requests))  # type: ignore[type-var]
+    parts: list[tuple[Request, ...]] = timed("parts", lambda: engine.partition(requests))  # type: ignore[type-var]
     timed("handout", lambda: Handout(parts))
     tokens = timed("tokens planned", lambda: [tokens_of(part) for part in parts])
     sent = timed("pack requests", lambda: [pack_requests(part) for part in parts])

@@ -38,7 +38,7 @@ class PlainEngine:
         tokenizer = tokenizer_digest(self.tokenizer.files, verify=False)
         return ModelIdentity(weights, tokenizer, "plain transformers float32")
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Every request can be answered apart from the others."""
         return [(request,) for request in requests]
 

@@ -107,13 +107,12 @@ class Engine(Protocol):
         """Generate for the distinct `requests`; `answered` as in `score`."""
         ...
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """Cut distinct `requests` of one kind into parts that can be answered apart; most work first.
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """Cut distinct `requests` of one kind into independent work units, most work first.
 
-        `score` gives each part by itself the numbers that it gives all of them together, to the last digit, and
-        what is worth sharing stands in one part; texts are the same but where two tokens are equally probable
-        within rounding. A function of the set of requests, not of their order or of the machine's free memory.
-        Loads no weights.
+        Scoring parts separately gives bit-identical results: what is worth sharing stands in one part. Generated
+        texts are the same but where two tokens are equally probable within rounding. A function of the set of
+        requests, not of their order or of the machine's free memory. Loads no weights.
         """
         ...
 

@@ -82,9 +82,9 @@ class AnsweredEngine:
         """As `score`."""
         yield self._failed(requests, answered)
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """As the model's engine cuts them."""
-        return self.engine.parts(requests)
+        return self.engine.partition(requests)
 
     def _failed(self, requests: Sequence[R], answered: Collection[R]) -> Block[R]:
         keys = {one: request_key(one, self.identity).hex() for one in requests if one not in answered}

@@ -44,7 +44,7 @@ def share_of(
     shard: Shard, engine: Engine, scores: Sequence[ScoreRequest], texts: Sequence[GenerateRequest]
 ) -> frozenset[Request]:
     """The requests that a shard answers: whole parts of the plan, each kind balanced by its tokens."""
-    of_scores, of_texts = engine.parts(scores), engine.parts(texts)
+    of_scores, of_texts = engine.partition(scores), engine.partition(texts)
     scored = dealt([tokens_of(part) for part in of_scores], shard.count)[shard.index]
     # Tokens of two kinds of work do not compare, but who has most of one takes least of the other.
     written = dealt([tokens_of(part) for part in of_texts], shard.count)[-1 - shard.index]

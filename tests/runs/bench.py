@@ -208,7 +208,7 @@ class ScriptedEngine:
     def score(self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()):
         yield from self._blocks(requests, answered, self._score)
 
-    def parts(self, requests: Sequence[Request]) -> list[tuple[Request, ...]]:
+    def partition(self, requests: Sequence[Request]) -> list[tuple[Request, ...]]:
         return [tuple(requests[at : at + self.block]) for at in range(0, len(requests), self.block)]
 
     def generate(self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()):

@@ -390,7 +390,7 @@ class TransformersEngine:
         return length_rule(read_config(self.files))
 
     def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
-        """Packed trees; only where memory is short is a part of `parts` more than one of them."""
+        """Packed trees; only where memory is short is a part of `partition` more than one of them."""
         from evalsuite.engine.planning.plan import plan_scoring as plan_packs
 
         return plan_packs(requests, self.pack_tokens, self._most_tokens)
@@ -398,11 +398,13 @@ class TransformersEngine:
     def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
         """Padded batches, for models that do not fit on packed trees."""
         vocabulary = read_config(self.files).get("vocab_size", LARGEST_VOCABULARY)
-        parts: list[Sequence[ScoreRequest]] = [requests] if self._why_not_packed else [*self.parts(requests)]
+        parts: list[Sequence[ScoreRequest]] = (
+            [requests] if self._why_not_packed else [*self.partition(requests)]
+        )
         together = self._sharing
         return [batch for part in parts for batch in plan_scoring(part, self.budget, vocabulary, together)]
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """The packs or batches of scores, and texts by prompts that share a prefix; see `protocol.Engine`."""
         from evalsuite.engine.planning.partition import generation_parts
 
@@ -510,7 +512,9 @@ class TransformersEngine:
         kinds = {BATCHES: any_lengths, ONE_LENGTH: equal_lengths}
         together = within(self._length_rule, kinds.get(forms.texts, no_rows))
         planned_batches = (
-            batch for part in self.parts(requests) for batch in plan_generation(part, self.budget, together)
+            batch
+            for part in self.partition(requests)
+            for batch in plan_generation(part, self.budget, together)
         )
         batches = unanswered(planned_batches, answered, lambda request: (request,))
         from evalsuite.engine.native.generate_batch import generate_batch

@@ -183,7 +183,7 @@ class OpenAIEngine:
         left = [request for request in requests if request not in answered]
         yield from self._answers(left)
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Runs of requests that share most of their beginnings: each is answered by itself."""
         ordered = sorted(requests, key=_ids)
         return [tuple(ordered[start : start + IN_A_PART]) for start in range(0, len(ordered), IN_A_PART)]

@@ -93,11 +93,11 @@ class ReplicatedEngine:
             return self._planner.expected_identity
         return self.identity
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """As the workers' own engine cuts them; see `protocol.Engine`."""
         if self._elsewhere and isinstance(self._planner, TransformersEngine):
             self._planner.device = self._crew.first_description.device
-        return self._planner.parts(requests)
+        return self._planner.partition(requests)
 
     def load(self) -> None:
         """Wait until all workers have their weights; work does not need it, and begins with the first one."""
@@ -128,7 +128,7 @@ class ReplicatedEngine:
         self._crew.close()
 
     def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[Block[R]]:
-        parts = [part for part in self.parts(requests) if any(one not in answered for one in part)]
+        parts = [part for part in self.partition(requests) if any(one not in answered for one in part)]
         handout = Handout(parts, answered, self._crew.size if parts else 0)
         planned = sum(tokens_of([one for one in part if one not in answered]) for part in parts)
         yield Block((), 0, planned)

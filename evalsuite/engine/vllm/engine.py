@@ -153,7 +153,7 @@ class VllmEngine:
         yield Block((), 0, planned)
         yield from self._calls(left, self._generate_call, planned)
 
-    def parts(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Runs of requests with the same beginnings; vLLM's own batches are no function of the requests."""
         ordered = sorted(requests, key=lambda request: request.context)
         return [

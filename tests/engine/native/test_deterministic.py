@@ -42,7 +42,7 @@ def test_order_parts_and_resuming_change_no_digit(llama_files):
     assert others
     stored = dict(first.answers)
     assert {**stored, **answers_of(engine.score(REQUESTS, answered=stored.keys()))} == whole
-    parts = engine.parts(REQUESTS)
+    parts = engine.partition(REQUESTS)
     assert len(parts) > 1
     assert {one: score for part in parts for one, score in answers_of(engine.score(part)).items()} == whole
 

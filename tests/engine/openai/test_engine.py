@@ -279,7 +279,7 @@ def test_the_answers_do_not_depend_on_concurrency_and_keep_to_it(ask, native, se
 def test_parts_answer_apart_as_they_do_together(ask):
     engine = ask()
     requests = [encode_pairs(engine.tokenizer, [pair], "never")[0].request for pair in TEXTS]
-    parts = engine.parts(requests)
+    parts = engine.partition(requests)
     assert sorted(map(repr, itertools.chain(*parts))) == sorted(map(repr, requests))
 
 

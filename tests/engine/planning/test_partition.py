@@ -96,7 +96,7 @@ def test_tokens_count_what_is_shared_once_and_texts_at_full_length():
 
 
 def scores_by_part(engine):
-    parts = engine.parts(SCORES)
+    parts = engine.partition(SCORES)
     assert sorted(map(hash, (one for part in parts for one in part))) == sorted(map(hash, SCORES))
     return parts, {r: a for part in reversed(parts) for r, a in answers_of(engine.score(part)).items()}
 
@@ -112,7 +112,7 @@ def test_parts_scored_alone_give_every_digit_of_the_whole(llama_files, packed):
 def test_so_they_do_where_memory_is_short_and_a_part_takes_several_packs(llama_files, monkeypatch):
     monkeypatch.setattr(needs, "MOST_TOKENS", 60)
     monkeypatch.setattr(needs, "FEWEST_TOKENS", 10)
-    ample = TransformersEngine(llama_files, device="cpu").parts(SCORES)
+    ample = TransformersEngine(llama_files, device="cpu").partition(SCORES)
     monkeypatch.setattr(needs, "SHARE", 0.0)
     engine = TransformersEngine(llama_files, device="cpu")
     assert engine.pack_tokens < 60
@@ -143,7 +143,7 @@ def test_parts_generate_the_texts_of_the_whole(family, temperature, samples, lla
     engine = TransformersEngine({"llama": llama_files, "mamba": mamba_files}[family], device="cpu")
     engine.budget = type(engine.budget)(tokens=64, logits=2**20, cached_tokens=600, rows=6)
     requests = texts(temperature, samples)
-    parts = engine.parts(requests)
+    parts = engine.partition(requests)
     assert len(parts) >= len(requests) // 6
     apart = {r: a for part in reversed(parts) for r, a in answers_of(engine.generate(part)).items()}
     assert apart == answers_of(engine.generate(requests))

@@ -85,7 +85,7 @@ class FaultyEngine:
         weights = str(os.getpid()) if self.faults.identity_differs else "weights"
         return ModelIdentity(weights, "tokenizer", "numerics")
 
-    def parts(self, requests):
+    def partition(self, requests):
         return [tuple(requests[start : start + PART]) for start in range(0, len(requests), PART)]
 
     def load(self) -> None:

@@ -41,7 +41,7 @@ def answered(engine) -> dict:
         "scores": [scores[one].log_probs for one in SCORES],
         "texts": [texts[one].text for one in TEXTS],
         "again": [again[one].log_probs for one in SCORES[:4]],
-        "parts": len(engine.parts(SCORES)),
+        "parts": len(engine.partition(SCORES)),
     }
 
 
