@@ -123,7 +123,7 @@ def turn(
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     passes, positions = _replayed(engine)
-    with counting(engine._loaded.model) as computed:
+    with counting(engine.model.loaded.model) as computed:
         began = time.perf_counter()
         answers = answer(askings)
         _wait(engine.device)
@@ -136,7 +136,7 @@ def turn(
 
 def _replayed(engine: RandomEngine) -> tuple[int, int]:
     """Passes that were replays, and their positions: the model's modules do not see these."""
-    use = engine._graphing
+    use = engine.generator.graphing
     return (use.replayed, use.positions) if use else (0, 0)
 
 
@@ -176,7 +176,7 @@ def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agree
 
 def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """Rows of the table."""
-    model = engine._loaded.model
+    model = engine.model.loaded.model
     for name in options.works:
         prepared = selected_documents(
             WORKLOADS[name], options.data, documents=options.limit, members=options.members
@@ -190,7 +190,7 @@ def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Ite
         )
         ours = turn(engine, lambda some: by_evalsuite(engine, some), askings)
         yield name, "evalsuite", *cells(len(asked), work, best, model, ours, "")
-        if engine._graphing and any(isinstance(one, GenerateRequest) for one, _ in askings):
+        if engine.generator.graphing and any(isinstance(one, GenerateRequest) for one, _ in askings):
             with _without_graphs(engine):
                 plain = turn(engine, lambda some: by_evalsuite(engine, some), askings)
             agreement = difference(ours.answers, plain.answers)
@@ -203,18 +203,18 @@ def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Ite
 
 @contextlib.contextmanager
 def _without_graphs(engine: RandomEngine) -> Iterator[None]:
-    use = engine.__dict__["_graphing"]
-    engine.__dict__["_graphing"] = None
+    use = engine.generator.graphing
+    engine.generator.graphing = None
     try:
         yield
     finally:
-        engine.__dict__["_graphing"] = use
+        engine.generator.graphing = use
 
 
 @torch.inference_mode()
 def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
     """What steps take, by rows at work: launched one operation at a time, and replayed where that is possible."""
-    model, use = SlotModel.of(engine._loaded), engine._graphing
+    model, use = SlotModel.of(engine.model.loaded), engine.generator.graphing
     prefix = model.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
     for count in STEP_ROWS[: None if engine.device.startswith("cuda") else 3]:
         prompts = [tuple(11 + (at * row) % 50 for at in range(OWN)) for row in range(count)]
@@ -258,7 +258,7 @@ def _about(engine: RandomEngine, best: Limits) -> tuple[str, ...]:
     from importlib.util import find_spec
 
     on_gpu = engine.device.startswith("cuda")
-    weights = sum(one.numel() * one.element_size() for one in engine._loaded.model.parameters())
+    weights = sum(one.numel() * one.element_size() for one in engine.model.loaded.model.parameters())
     return (
         torch.cuda.get_device_name(engine.device) if on_gpu else engine.device,
         torch.__version__,
@@ -293,11 +293,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = write_folder(Path(folder), options.size, options.tokenizer)
         engine = RandomEngine(files, device=options.device, dtype=options.dtype, token_budget=options.tokens)
-        best = limits(engine.device, getattr(torch, engine.dtype))
+        best = limits(engine.device, getattr(torch, engine.model.dtype))
         engine.load()
         _print_head(DEVICE_COLUMNS)
         _print_row(_about(engine, best))
-        print(f"\n{engine.identity.numerics}, packs of {engine.pack_tokens:,} tokens\n")
+        print(f"\n{engine.identity.numerics}, packs of {engine.limits.pack_tokens:,} tokens\n")
         _print_head(STEP_COLUMNS)
         for row in step_rows(engine):
             _print_row(row)
@@ -305,8 +305,10 @@ def main() -> None:
         _print_head(COLUMNS)
         for row in rows(engine, best, options):
             _print_row(row)
-        if engine._graphing:
-            print(f"\n{engine._graphing.recorded} steps recorded, {engine._graphing.replayed:,} replayed\n")
+        if engine.generator.graphing:
+            print(
+                f"\n{engine.generator.graphing.recorded} steps recorded, {engine.generator.graphing.replayed:,} replayed\n"
+            )
         for note in engine.notes:
             print(f"- {note}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.protocol import answers_in
 from evalsuite.types import Generated, GenerateRequest, Request, Score, ScoreRequest
 
 Asking = tuple[Request, str]
@@ -17,10 +18,9 @@ def by_evalsuite(engine: TransformersEngine, askings: Sequence[Asking]) -> list[
     scores = [request for request, _ in askings if isinstance(request, ScoreRequest)]
     texts = [request for request, _ in askings if isinstance(request, GenerateRequest)]
     found: dict[Request, Any] = {}
-    for block in (*engine.score(scores), *engine.generate(texts)):
-        for request, response in block.answers:
-            assert isinstance(response, Score | Generated), response
-            found[request] = response.log_likelihood if isinstance(response, Score) else response.text
+    for request, response in (*answers_in(engine.score(scores)), *answers_in(engine.generate(texts))):
+        assert isinstance(response, Score | Generated), response
+        found[request] = response.log_likelihood if isinstance(response, Score) else response.text
     return [found[request] for request, _ in askings]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.model import NativeModel
 
 SIZES: dict[str, dict[str, Any]] = {
     "8b": {
@@ -77,18 +78,18 @@ def _write_holes(path: Path, shapes: dict[str, list[int]]) -> None:
         file.truncate(8 + len(header) + end)
 
 
-class RandomEngine(TransformersEngine):
-    """The engine of a folder by `write_folder`, whose weights are made up on the device."""
+class RandomModel(NativeModel):
+    """A folder by `write_folder`, whose weights are made up on the device."""
 
     @functools.cached_property
-    def _loaded(self) -> Any:
+    def loaded(self) -> Any:
+        """The model."""
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM
 
         from evalsuite.engine.native.loading.load import ready
         from evalsuite.engine.native.models import support_for
 
-        _ = self.pack_tokens  # by the memory that is free before the weights are there
         torch.manual_seed(0)
         config = AutoConfig.from_pretrained(self.files.folder)
         with torch.device(self.device):
@@ -96,3 +97,14 @@ class RandomEngine(TransformersEngine):
         loaded = ready(model, self.device, support_for(config.model_type).patch(model))
         self.notes = loaded.notes
         return loaded
+
+
+class RandomEngine(TransformersEngine):
+    """The engine of such a folder."""
+
+    model_class = RandomModel
+
+    def load(self) -> None:
+        """Make the weights up now."""
+        _ = self.limits.pack_tokens  # by the memory that is free before the weights are there
+        super().load()

@@ -28,6 +28,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_batch import score_batch
 from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.engine.planning.batches import score_rows
+from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked, ask
 from evalsuite.results.aggregate import is_near_tie
@@ -91,13 +92,15 @@ def by_hflm(engine: TransformersEngine, dtype: str, batch: int, *, exact: bool =
 
 def packed(engine: TransformersEngine, requests: Sequence[ScoreRequest]) -> Scores:
     """As a run does."""
-    found = {request: answer for block in engine.score(requests) for request, answer in block.answers}
+    found = dict(answers_in(engine.score(requests)))
     return {request: answer for request, answer in found.items() if isinstance(answer, Score)}
 
 
 def each_alone(engine: TransformersEngine, requests: Sequence[ScoreRequest]) -> Scores:
     """One input of the model in each pass."""
-    return {one: score for row in score_rows(requests) for one, score in score_batch(engine._loaded, [row])}
+    return {
+        one: score for row in score_rows(requests) for one, score in score_batch(engine.model.loaded, [row])
+    }
 
 
 def by_metric(prepared: PreparedTask, metric: str) -> PreparedTask:

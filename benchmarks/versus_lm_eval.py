@@ -81,7 +81,7 @@ class _Side:
         self._engine = TransformersEngine(resolve(model), dtype=dtype, device="cpu")
         self._ours = ours
         if ours:
-            self._model = self._engine._loaded.model
+            self._model = self._engine.model.loaded.model
         else:
             from transformers import AutoModelForCausalLM
 

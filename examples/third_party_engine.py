@@ -15,13 +15,13 @@ from transformers import AutoModelForCausalLM
 
 from evalsuite.checkpoints import tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, vocabulary_rows
-from evalsuite.engine.protocol import Block, R
+from evalsuite.engine.protocol import Answered, EngineDefaults, EngineEvent, Planned, R
 from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.engine.stops import cut_at_stop
 from evalsuite.types import Generated, GenerateRequest, ModelIdentity, Score, ScoreRequest, TokenIds
 
 
-class PlainEngine:
+class PlainEngine(EngineDefaults):
     """Answers each request by itself; see `evalsuite.engine.protocol.Engine` for what each member promises."""
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -34,9 +34,8 @@ class PlainEngine:
     @property
     def identity(self) -> ModelIdentity:
         """Stored answers are found again under these three; name your engine and what changes its numbers."""
-        weights = weights_digest(self._spec.files, verify=False)
-        tokenizer = tokenizer_digest(self.tokenizer.files, verify=False)
-        return ModelIdentity(weights, tokenizer, "plain transformers float32")
+        files, tokenizer = self._spec.files, self.tokenizer.files
+        return ModelIdentity(weights_digest(files), tokenizer_digest(tokenizer), "plain transformers float32")
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Every request can be answered apart from the others."""
@@ -44,29 +43,30 @@ class PlainEngine:
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
         """The log-probability of each continuation token after all tokens before it."""
-        for request in set(requests) - set(answered):
+        left = set(requests) - set(answered)
+        yield Planned(sum(len(request.context) + len(request.continuation) for request in left))
+        for request in left:
             ids, count = request.context + request.continuation, len(request.continuation)
             rows = self._log_probs(ids)[-count - 1 : -1]
-            targets = torch.tensor(request.continuation)
-            greedy = bool((rows.argmax(-1) == targets).all())
-            found = rows.gather(1, targets[:, None])[:, 0].tolist()
-            yield Block(((request, Score(tuple(found), greedy)),), len(ids), len(ids))
+            found = rows.gather(1, torch.tensor([request.continuation]).T)[:, 0]
+            score = Score(tuple(found.tolist()), is_greedy=bool((found == rows.amax(-1)).all()))
+            yield Answered(((request, score),), len(ids))
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
         """Greedy text after each context, cut at the first stop string."""
-        for request in set(requests) - set(answered):
+        left = set(requests) - set(answered)
+        yield Planned(sum(request.max_tokens for request in left))
+        for request in left:
             ids, text, finish = list[int](), "", "length"
             while len(ids) < request.max_tokens and finish == "length":
-                token = int(self._log_probs((*request.context, *ids))[-1].argmax())
-                ids.append(token)
+                ids.append(int(self._log_probs((*request.context, *ids))[-1].argmax()))
                 text = cut_at_stop(whole := self.tokenizer.decode(ids), request.stop)
-                stopped = "stop" if len(text) < len(whole) else "length"
-                finish = "eos" if token == self.tokenizer.eos_id else stopped
-            yield Block(((request, Generated(text, len(ids), finish)),), len(ids), request.max_tokens)
+                finish = "eos" if ids[-1] == self.tokenizer.eos_id else "stop" if text != whole else "length"
+            yield Answered(((request, Generated(text, len(ids), finish)),), len(ids))
 
     @torch.inference_mode()
     def _log_probs(self, ids: TokenIds) -> torch.Tensor:

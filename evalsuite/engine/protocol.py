@@ -1,6 +1,6 @@
 """What the runner asks of an engine, and what it gets back."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -10,14 +10,36 @@ R = TypeVar("R", ScoreRequest, GenerateRequest)
 
 
 @dataclass(frozen=True, slots=True)
-class Block(Generic[R]):
-    """Answers that became ready together; the runner stores a block in one transaction."""
+class Planned:
+    """How much a call will compute. Comes first; comes again when an engine corrects its estimate."""
+
+    tokens: int
+    """Of the whole call; an upper bound for generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The weights are loaded and the work begins: its clock starts here. Not sent where nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[R]):
+    """Answers that became ready together; the runner stores them in one transaction."""
 
     answers: tuple[tuple[R, Response], ...]
     tokens: int
     """Tokens computed for them, padding not counted."""
-    planned: int
-    """Tokens of the whole call, known before the first answer; an upper bound for generation."""
+
+
+EngineEvent = Planned | Begun | Answered[R]
+"""What an engine yields while it works."""
+
+
+def answers_in(events: Iterable[EngineEvent[R]]) -> Iterator[tuple[R, Response]]:
+    """Each request with its answer, as the events bring them."""
+    for event in events:
+        if isinstance(event, Answered):
+            yield from event.answers
 
 
 class Tokenizer(Protocol):
@@ -36,6 +58,11 @@ class Tokenizer(Protocol):
     @property
     def bos_text(self) -> str:
         """How the BOS token is spelled; empty if there is none."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run log should say about it; complete once it is loaded."""
         ...
 
     @property
@@ -66,11 +93,19 @@ class Tokenizer(Protocol):
 
 
 class Engine(Protocol):
-    """Answers requests. Nothing heavy is loaded before it is needed: a finished run loads no model."""
+    """Answers requests. Nothing heavy is loaded before it is needed: a finished run loads no model.
+
+    `EngineDefaults` has the members that an engine may have no use for.
+    """
 
     @property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; known without loading the weights."""
+        """What the answers depend on. An engine may have to load the weights to know it."""
+        ...
+
+    @property
+    def expected_identity(self) -> ModelIdentity:
+        """`identity` as far as it is known without loading the weights."""
         ...
 
     @property
@@ -88,14 +123,39 @@ class Engine(Protocol):
         """Token ids below this number are the model's; known without loading the weights. None where it is not known."""
         ...
 
+    @property
+    def device(self) -> str:
+        """The device that the model is on, for example "cuda:1"; empty where that is not known here."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run log should say about the model; complete once the requests are answered."""
+        ...
+
+    @property
+    def ends_on_error(self) -> bool:
+        """Whether an error in `score` or `generate` ends the engine, as when several processes compute together."""
+        ...
+
+    def load(self) -> None:
+        """Load the weights now, where there are some; raises ModelError if they cannot be."""
+        ...
+
+    def begin_loading(self) -> None:
+        """Load the weights beside other work, if the engine can; what is wrong with them is said when they are needed."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds, for example processes; a later call makes it anew."""
+        ...
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
-        """Score the distinct `requests`, most work first.
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
+        """Score the distinct `requests`, most work first: `Planned`, then `Begun`, then `Answered` until all are.
 
-        Empty blocks come first: one that tells `planned`, one when the work begins (weights loaded).
-
-        All of them shape the plan, so that a run that goes on after some of its blocks computes the others as an
+        All of them shape the plan, so that a run that goes on after some of its answers computes the others as an
         uninterrupted one does, to the last digit; what is in `answered` is left out, as far as nothing else
         has to be computed with it.
         """
@@ -103,8 +163,8 @@ class Engine(Protocol):
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
-        """Generate for the distinct `requests`; `answered` as in `score`."""
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
+        """Generate for the distinct `requests`; `answered` and events as in `score`."""
         ...
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
@@ -115,6 +175,39 @@ class Engine(Protocol):
         requests, not of their order or of the machine's free memory. Loads no weights.
         """
         ...
+
+
+class EngineDefaults:
+    """Members of `Engine` for an engine that has nothing to load ahead, to close or to say."""
+
+    @property
+    def expected_identity(self: Engine) -> ModelIdentity:
+        """`identity`."""
+        return self.identity
+
+    @property
+    def device(self) -> str:
+        """Not known here."""
+        return ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def ends_on_error(self) -> bool:
+        """It does not: other requests can be answered after an error."""
+        return False
+
+    def load(self) -> None:
+        """Nothing: the weights are loaded when they are needed."""
+
+    def begin_loading(self) -> None:
+        """Nothing: the weights are loaded when they are needed."""
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 def seed_of(request: GenerateRequest) -> int:

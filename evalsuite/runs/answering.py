@@ -3,10 +3,10 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evalsuite.engine.protocol import Block, Engine
+from evalsuite.engine.protocol import Answered, Begun, Engine, EngineEvent, Planned
 from evalsuite.errors import ModelError
 from evalsuite.progress import Progress, Stage
 from evalsuite.results.store import ResponseStore, request_key
@@ -53,7 +53,7 @@ def answer(
 def _answer_kind(
     name: str,
     requests: Sequence[Request],
-    work: Callable[..., Iterator[Block]],
+    work: Callable[..., Iterator[EngineEvent]],
     engine: Engine,
     store: ResponseStore,
     progress: Progress,
@@ -73,47 +73,56 @@ def _answer_kind(
         return
     progress.stage(Stage(name, at_most=name == "generating"))
     tokens: dict[Request, float] = {}
-    began = time.monotonic()
-    for block in _blocks(name, requests, work, engine, known.keys() | others if others else known.keys()):
-        received = [
-            (request, _refused_unless_finite(response))
-            for request, response in block.answers
-            if request in keys
-        ]
-        store.put((keys[request], response) for request, response in received)
-        for request, response in received:
-            # An answer from before the interruption stays: it is what the store keeps.
-            answers.by_request.setdefault(request, response)
-        if not block.answers:
-            began = time.monotonic()
-        tokens.update(_tokens_by_request(block))
-        progress.advance(block.tokens, block.planned)
+    planned, began = 0, time.monotonic()
+    for event in _events(name, requests, work, engine, known.keys() | others if others else known.keys()):
+        match event:
+            case Planned():
+                planned = event.tokens
+                progress.advance(0, planned)
+            case Begun():
+                began = time.monotonic()
+                progress.advance(0, planned)
+            case Answered():
+                _keep(event, keys, store, answers)
+                tokens.update(tokens_by_request(event))
+                progress.advance(event.tokens, planned)
     a_token = (time.monotonic() - began) / (sum(tokens.values()) or 1)
     answers.costs.update((request, (count, count * a_token)) for request, count in tokens.items())
 
 
-def _blocks(
+def _keep(answered: Answered, keys: Mapping[Request, bytes], store: ResponseStore, answers: Answers) -> None:
+    """Store what was asked for; an engine may answer others beside it."""
+    received = [
+        (request, _refused_unless_finite(response))
+        for request, response in answered.answers
+        if request in keys
+    ]
+    store.put((keys[request], response) for request, response in received)
+    for request, response in received:
+        # An answer from before the interruption stays: it is what the store keeps.
+        answers.by_request.setdefault(request, response)
+
+
+def _events(
     name: str,
     requests: Sequence[Request],
-    work: Callable[..., Iterator[Block]],
+    work: Callable[..., Iterator[EngineEvent]],
     engine: Engine,
     answered: Collection[Request],
-) -> Iterator[Block]:
-    """The engine's blocks. A model that is loaded and cannot generate costs the tasks that generate, not the others.
-
-    Processes that compute together end together (`tensor_parallel`).
-    """
-    empty, done = 0, set(answered)
+) -> Iterator[EngineEvent]:
+    """What the engine yields. A model that is loaded and cannot generate costs the tasks that generate, not the others."""
+    begun, done = False, set(answered)
     try:
-        for block in work(requests, answered=answered):
-            empty += not block.answers
-            done.update(request for request, _ in block.answers)
-            yield block
+        for event in work(requests, answered=answered):
+            begun = begun or isinstance(event, Begun)
+            if isinstance(event, Answered):
+                done.update(request for request, _ in event.answers)
+            yield event
     except ModelError as error:
-        if name != "generating" or empty < 2 or hasattr(engine, "team"):
+        if name != "generating" or not begun or engine.ends_on_error:
             raise
         left = [request for request in requests if request not in done]
-        yield Block(tuple((request, Failure(f"no text was generated: {error}")) for request in left), 0, 0)
+        yield Answered(tuple((request, Failure(f"no text was generated: {error}")) for request in left), 0)
 
 
 def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Request, Failure]:
@@ -137,13 +146,13 @@ def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Req
     return found
 
 
-def _tokens_by_request(block: Block) -> dict[Request, float]:
-    """A block's tokens shared out by the size of the model inputs; requests of one input share it."""
-    inputs = [_model_input(request) for request, _ in block.answers]
+def tokens_by_request(answered: Answered) -> dict[Request, float]:
+    """The tokens of each answer, by the size of the model inputs; requests of one input share its tokens."""
+    inputs = [_model_input(request) for request, _ in answered.answers]
     sharing = Counter(inputs)
     sizes = [len(ids) / sharing[ids] for ids in inputs]
-    scale = block.tokens / (sum(sizes) or 1)
-    return {request: size * scale for (request, _), size in zip(block.answers, sizes, strict=True)}
+    scale = answered.tokens / (sum(sizes) or 1)
+    return {request: size * scale for (request, _), size in zip(answered.answers, sizes, strict=True)}
 
 
 def _model_input(request: Request) -> TokenIds:

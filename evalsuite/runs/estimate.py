@@ -73,8 +73,8 @@ def plan_run(
         tasks={name: _work(engine, documents) for name, documents in asked.items()},
         total=_work(engine, [one for documents in asked.values() for one in documents]),
         memory=memory_of(engine),
-        in_batches=engine.why_batches,
-        tried=engine.is_tried,
+        in_batches=engine.scorer.why_batches,
+        tried=engine.tried.is_known,
     )
 
 

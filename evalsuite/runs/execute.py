@@ -145,7 +145,7 @@ def _made(spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress
     try:
         yield engine
     finally:
-        getattr(engine, "close", lambda: None)()
+        engine.close()
 
 
 def make_engine_of(
@@ -348,8 +348,7 @@ class _Session:
     def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
         engine, shard = self._engine, self._setting.shard
         # The engine may have to load the model to know its identity, which it does beside the encoding.
-        expected = getattr(engine, "expected_identity", None) if status == "running" else None
-        identity = expected or engine.identity
+        identity = engine.expected_identity if status == "running" else engine.identity
         return RunLog(
             evalsuite_version=metadata.version("evalsuite"),
             status=status,  # type: ignore[arg-type]
@@ -369,8 +368,8 @@ class _Session:
             best_forms=best_forms(records),
             averages=averages(records),
             notes=(
-                *getattr(self._engine, "notes", ()),
-                *getattr(self._engine.tokenizer, "notes", ()),
+                *engine.notes,
+                *engine.tokenizer.notes,
                 *self._origins,
                 *self._notes,
             ),
@@ -379,9 +378,8 @@ class _Session:
 
     def _begin_loading(self, store_path: Path) -> None:
         """Let the engine load beside the encoding, where nothing was answered yet and it has to in any case."""
-        begin = getattr(self._engine, "begin_loading", None)
-        if begin and not store_path.exists():
-            begin()
+        if not store_path.exists():
+            self._engine.begin_loading()
 
     def _ask(self, progress: Progress) -> dict[str, list[Asked]]:
         progress.stage(Stage("encoding"))

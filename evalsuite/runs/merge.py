@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from evalsuite.checkpoints import ModelFiles, resolve, tokenizer_digest
 from evalsuite.engine.engines import engine_kind
-from evalsuite.engine.protocol import Block, Engine, R, Tokenizer
+from evalsuite.engine.protocol import Answered, Engine, EngineDefaults, EngineEvent, R, Tokenizer
 from evalsuite.errors import StorageError
 from evalsuite.progress import Progress
 from evalsuite.registry.registry import Registry
@@ -46,7 +46,7 @@ class ShardFolder:
 
 
 @dataclass(frozen=True)
-class AnsweredEngine:
+class AnsweredEngine(EngineDefaults):
     """An engine whose work is done: it has the model's tokenizer, and the failures of the shards."""
 
     engine: Engine
@@ -72,13 +72,13 @@ class AnsweredEngine:
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
         """The failures of the shards; raises StorageError where a request has neither answer nor failure."""
         yield self._failed(requests, answered)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
         """As `score`."""
         yield self._failed(requests, answered)
 
@@ -86,14 +86,14 @@ class AnsweredEngine:
         """As the model's engine cuts them."""
         return self.engine.partition(requests)
 
-    def _failed(self, requests: Sequence[R], answered: Collection[R]) -> Block[R]:
+    def _failed(self, requests: Sequence[R], answered: Collection[R]) -> Answered[R]:
         keys = {one: request_key(one, self.identity).hex() for one in requests if one not in answered}
         if lost := sum(key not in self.failures for key in keys.values()):
             raise StorageError(
                 f"{lost:,} of {len(requests):,} requests have no answer in the shards although these are finished; "
                 "their stores are not the ones that belong to them."
             )
-        return Block(tuple((one, Failure(self.failures[key])) for one, key in keys.items()), 0, 0)
+        return Answered(tuple((one, Failure(self.failures[key])) for one, key in keys.items()), 0)
 
 
 def merge(

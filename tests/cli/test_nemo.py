@@ -7,6 +7,7 @@ from transformers import AutoTokenizer
 
 from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.protocol import answers_in
 from evalsuite.nemo import cached
 from evalsuite.types import ScoreRequest
 from tests.nemo.archives import gpt, write
@@ -70,11 +71,7 @@ def test_a_converted_folder_gives_the_archives_answers(cli, archive, tmp_path):
     }
     requests = [ScoreRequest((5, 6, 7), (8, 9)), ScoreRequest((5, 6), (300,))]
     one, other = (
-        [
-            answer
-            for block in TransformersEngine(files, device="cpu").score(requests)
-            for answer in block.answers
-        ]
+        list(answers_in(TransformersEngine(files, device="cpu").score(requests)))
         for files in (resolve(str(archive)), resolve(str(out)))
     )
     assert one == other
@@ -109,12 +106,12 @@ def test_a_damaged_archive_is_one_sentence(run, archive):
 
 def test_scoring_runs_on_packs(archive):
     engine = TransformersEngine(resolve(str(archive)), device="cpu")
-    assert engine.why_batches == ""
+    assert engine.scorer.why_batches == ""
     shots = tuple(range(20, 40))
     requests = [ScoreRequest((*shots, *range(100, 100 + length)), (3, 4)) for length in range(1, 9)]
-    packs = {r: score for block in engine.score(requests) for r, score in block.answers}
+    packs = dict(answers_in(engine.score(requests)))
     alone = TransformersEngine(resolve(str(archive)), device="cpu", packed=False)
-    batches = {r: score for block in alone.score(requests) for r, score in block.answers}
+    batches = dict(answers_in(alone.score(requests)))
     assert engine.notes == ()
     for request in requests:
         assert packs[request].log_probs == pytest.approx(batches[request].log_probs, abs=1e-5)

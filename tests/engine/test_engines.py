@@ -8,6 +8,7 @@ import pytest
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine import engines
 from evalsuite.engine.engines import engine_kind, make_engine, split_arguments
+from evalsuite.engine.protocol import answers_in
 from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.errors import UserError
 from evalsuite.types import GenerateRequest, ScoreRequest
@@ -79,18 +80,12 @@ def test_the_engine_of_the_documentation_is_short_and_scores(installed, llama_fi
     found = make_engine(EngineSpec("plain", llama_files, device="cpu"))
     native = make_engine(EngineSpec("native", llama_files, dtype="float32", device="cpu"))
     requests = [ScoreRequest((1, 5, 9), (7, 8)), ScoreRequest((1, 5), (3,))]
-    scores = [
-        dict(answer for block in engine.score(requests) for answer in block.answers)
-        for engine in (found, native)
-    ]
+    scores = [dict(answers_in(engine.score(requests))) for engine in (found, native)]
     for request in requests:
         assert scores[0][request].log_likelihood == pytest.approx(scores[1][request].log_likelihood, abs=1e-4)
         assert scores[0][request].is_greedy == scores[1][request].is_greedy
     text = GenerateRequest((1, 5, 9), (), 6)
-    texts = [
-        dict(answer for block in engine.generate([text]) for answer in block.answers)
-        for engine in (found, native)
-    ]
+    texts = [dict(answers_in(engine.generate([text]))) for engine in (found, native)]
     assert texts[0][text] == texts[1][text]
 
 

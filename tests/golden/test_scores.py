@@ -12,6 +12,7 @@ import pytest
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import Asked, ask, generate_requests, score_requests
@@ -80,7 +81,7 @@ def case(request, engine) -> Case:
     documents = [(row["subtask"], row["doc"]) for row in golden]
     prepared = only(prepare(selected, data_dir=SHARED), documents)
     asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
-    answers = {one: answer for block in engine.score(score_requests(asked)) for one, answer in block.answers}
+    answers = dict(answers_in(engine.score(score_requests(asked))))
     samples = judge(prepared, asked, answers, engine.max_length).samples
     return Case(name, step, prepared, asked, answers, samples, golden)
 
@@ -211,7 +212,7 @@ def test_most_greedy_texts_are_the_references(name, engine):
     prepared = prepare(replace(selected, spec=spec), data_dir=SHARED)
     asked = ask(only(prepared, [("", row["doc"]) for row in golden]), engine.tokenizer, engine.max_length, 0)
     requests = generate_requests(asked)
-    answers = {one: answer for block in engine.generate(requests) for one, answer in block.answers}
+    answers = dict(answers_in(engine.generate(requests)))
     same = 0
     for one, row in zip(asked, golden, strict=True):
         [request] = one.requests

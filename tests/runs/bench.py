@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.data.subset import Subset
-from evalsuite.engine.protocol import Block
+from evalsuite.engine.protocol import Answered, EngineDefaults, Planned
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
@@ -172,6 +172,7 @@ class ByteTokenizer:
     eos_id = 1
     bos_text = ""
     prefix_id = 1
+    notes = ()
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
         return [[2 + byte for byte in text.encode()] for text in texts]
@@ -191,7 +192,7 @@ MODEL = ModelIdentity("0" * 64, "1" * 64, "scripted")
 
 
 @dataclass
-class ScriptedEngine:
+class ScriptedEngine(EngineDefaults):
     """Answers from texts; small blocks, and a record of what it was asked."""
 
     likelihood: Likelihood = lambda text: -1.0
@@ -217,12 +218,12 @@ class ScriptedEngine:
     def _blocks(self, requests, answered, work):
         left = [request for request in requests if request not in answered]
         planned = sum(len(request.context) for request in left)
-        yield Block((), 0, planned)
+        yield Planned(planned)
         for start in range(0, len(left), self.block):
             batch = left[start : start + self.block]
             self.asked += batch
             tokens = sum(len(request.context) for request in batch)
-            yield Block(tuple((request, work(request)) for request in batch), tokens, planned)
+            yield Answered(tuple((request, work(request)) for request in batch), tokens)
 
     def _score(self, request: ScoreRequest) -> Response:
         value = self.likelihood(self.tokenizer.decode(request.context + request.continuation))

@@ -22,6 +22,7 @@ PASS = 200
 
 def watch(engine: type, folder: Path) -> None:
     """Make every engine of this class work in small passes and write down its blocks."""
+    from evalsuite.engine.protocol import Answered
     from evalsuite.results.store import request_key
 
     def watched(kind):
@@ -29,7 +30,7 @@ def watch(engine: type, folder: Path) -> None:
 
         def blocks(self, requests, answered=()):
             for block in original(self, requests, answered):
-                if block.answers:
+                if isinstance(block, Answered):
                     keys = [request_key(request, self.identity).hex() for request, _ in block.answers]
                     line = {"pid": os.getpid(), "kind": kind, "keys": keys, "tokens": block.tokens}
                     with open(folder / "computed.jsonl", "a") as file:

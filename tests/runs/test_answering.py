@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from evalsuite.engine.protocol import Block
+from evalsuite.engine.protocol import Answered, Begun, Planned
 from evalsuite.errors import ModelError
 from evalsuite.progress import Silent
 from evalsuite.results.store import ResponseStore, request_key
-from evalsuite.runs.answering import _tokens_by_request, answer
+from evalsuite.runs.answering import answer, tokens_by_request
 from evalsuite.types import Failure, Generated, GenerateRequest, Score, ScoreRequest
 from tests.runs.bench import ScriptedEngine
 
@@ -158,9 +158,9 @@ def test_every_process_of_a_run_leaves_out_the_same_requests(store):
 def test_a_model_that_cannot_generate_costs_its_texts_and_not_the_run(store):
     class Mute(ScriptedEngine):
         def generate(self, requests, answered=()):
-            yield Block((), 0, 9)
-            yield Block((), 0, 9)
-            yield Block(((requests[0], Generated("a", 1, "eos")),), 1, 9)
+            yield Planned(9)
+            yield Begun()
+            yield Answered(((requests[0], Generated("a", 1, "eos")),), 1)
             raise ModelError("Mute returns no cache.")
 
     answers = answer(SCORES, TEXTS, Mute(), store, Silent()).by_request
@@ -172,7 +172,7 @@ def test_a_model_that_cannot_generate_costs_its_texts_and_not_the_run(store):
 def test_a_model_that_cannot_be_loaded_ends_the_run(store):
     class Unreadable(ScriptedEngine):
         def generate(self, requests, answered=()):
-            yield Block((), 0, 9)
+            yield Planned(9)
             raise ModelError("no weights")
 
     with pytest.raises(ModelError, match="no weights"):
@@ -230,9 +230,7 @@ def test_requests_of_one_model_input_share_its_tokens():
     context = tuple(range(10))
     letters = [ScoreRequest(context, (choice,)) for choice in (1, 2, 3, 4)]
     longer = ScoreRequest(context, tuple(range(31)))
-    block = Block(
-        tuple((request, Score((-1.0,), False)) for request in [*letters, longer]), tokens=50, planned=50
-    )
-    costs = _tokens_by_request(block)
+    answers = tuple((request, Score((-1.0,), False)) for request in [*letters, longer])
+    costs = tokens_by_request(Answered(answers, tokens=50))
     assert [costs[request] for request in letters] == [2.5] * 4
     assert costs[longer] == 40

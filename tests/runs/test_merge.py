@@ -12,6 +12,7 @@ import pytest
 
 import evalsuite
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.model import NativeModel
 from evalsuite.errors import StorageError
 from evalsuite.registry.registry import Registry
 from evalsuite.results.store import ResponseStore
@@ -84,7 +85,7 @@ def copies(shards, tmp_path) -> list[Path]:
 
 
 def test_merged_shards_are_the_run_and_no_weights_are_loaded(bench, shards, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(TransformersEngine, "_loaded", property(lambda self: pytest.fail("weights loaded")))
+    monkeypatch.setattr(NativeModel, "loaded", property(lambda self: pytest.fail("weights loaded")))
     assert all(evalsuite.read_run(folder).shard.requests > 5 for folder in shards)
     log = merged(bench, reversed(shards), tmp_path / "run")
     assert_same_run(whole, tmp_path / "run")

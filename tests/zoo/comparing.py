@@ -1,7 +1,7 @@
 """One architecture: a tiny random model of it, answered by the engine and by plain forward passes."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -14,6 +14,7 @@ import transformers
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.models import support_for
+from evalsuite.engine.protocol import answers_in
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, GenerateRequest, Score, ScoreRequest
 from tests.zoo.configurations import BOS, EOS, PAD, VOCABULARY, small_config
@@ -110,13 +111,13 @@ def answered(family: str, engine: TransformersEngine, plain: Any) -> Outcome:
     scoring = writing = "refused"
     reasons: list[str] = []
     try:
-        wrong += wrong_scores(plain, dict(answers(engine.score(scores))), scores)
+        wrong += wrong_scores(plain, dict(answers_in(engine.score(scores))), scores)
         scoring = form_of(engine, "score", "packed")
     except Exception as error:  # the engine must refuse in words, not by any error
         reasons.append(told(error, engine.files.name))
     try:
         asked = [GenerateRequest(context, (), TEXT_TOKENS) for context in texts]
-        wrong += wrong_texts(plain, engine, dict(answers(engine.generate(asked))), asked)
+        wrong += wrong_texts(plain, engine, dict(answers_in(engine.generate(asked))), asked)
         writing = form_of(engine, "texts", "slots")
     except Exception as error:
         reasons.append(told(error, engine.files.name))
@@ -149,11 +150,6 @@ def form_of(engine: TransformersEngine, kind: str, best: str) -> str:
         "one length": "batches of one length",
     }
     return next((form for words, form in worse.items() if words in said), "batches")
-
-
-def answers(blocks: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
-    """Of all blocks."""
-    return (answer for block in blocks for answer in block.answers)
 
 
 def requests() -> list[ScoreRequest]:

@@ -52,15 +52,15 @@ def work_of(
     from evalsuite.engine.planning.plan import sort_inputs, sortable
     from evalsuite.engine.planning.prefixes import plan_slots, prefill_tokens
 
-    plan = engine.plan_packs(scores)
+    plan = engine.scorer.plan_packs(scores)
     everything, _ = sort_inputs(
         {
             *(sortable((one.context + one.continuation)[:-1]) for one in scores),
             *(sortable(one.context) for one in texts),
         }
     )
-    if engine.why_batches:
-        batches = engine.plan_batches(scores)
+    if engine.scorer.why_batches:
+        batches = engine.scorer.plan_batches(scores)
         packs, rows = len(batches), sum(row.scored for batch in batches for row in batch)
         scoring = sum(len(row.ids) for batch in batches for row in batch)
     else:
@@ -83,7 +83,8 @@ def memory_of(engine: TransformersEngine) -> Memory:
     from evalsuite.engine.native.memory import free_bytes
     from evalsuite.engine.native.memory_estimate import needs_of
 
-    needs = needs_of(engine.files, engine.dtype)
-    tokens = engine.budget.tokens if engine.why_batches else engine.pack_tokens
-    copied = engine.lays_out and ROOM * needs.weights <= free_bytes(engine.device) - needs.weights
+    limits = engine.limits
+    needs = needs_of(engine.files, engine.model.dtype)
+    tokens = limits.budget.tokens if engine.scorer.why_batches else limits.pack_tokens
+    copied = engine.model.lays_out and ROOM * needs.weights <= free_bytes(engine.device) - needs.weights
     return Memory(needs.weights, needs.activations(tokens), tokens, needs.weights if copied else 0)

@@ -26,8 +26,8 @@ from evalsuite.engine.openai.probe import (
 )
 from evalsuite.engine.openai.settings import SETTINGS, TUNING, Settings
 from evalsuite.engine.openai.text import CharacterTokenizer
-from evalsuite.engine.openai.wire import Answered, Wire
-from evalsuite.engine.protocol import Block, R, Tokenizer
+from evalsuite.engine.openai.wire import Reply, Wire
+from evalsuite.engine.protocol import Answered, Begun, EngineDefaults, EngineEvent, Planned, R, Tokenizer
 from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.engine.stops import special_in
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
@@ -46,7 +46,7 @@ NOT_SEEN = (
 )
 
 
-class OpenAIEngine:
+class OpenAIEngine(EngineDefaults):
     """Answers requests through a server; see `protocol.Engine`.
 
     Building one asks nothing. With a tokenizer, requests are token ids; without one they are text, and the
@@ -161,7 +161,7 @@ class OpenAIEngine:
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
         """Score the distinct `requests`; where the server cannot, each is a Failure that says why.
 
         Raises:
@@ -171,14 +171,14 @@ class OpenAIEngine:
         why = self._abilities.why_no_scores if left else ""
         if why:
             refused = Failure(f"the server cannot score: {why}")
-            yield Block((), 0, 0)
-            yield Block(tuple((request, refused) for request in left), 0, 0)
+            yield Planned(0)
+            yield Answered(tuple((request, refused) for request in left), 0)
             return
         yield from self._answers(left)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
         """Generate for the distinct `requests`; errors as in `score`."""
         left = [request for request in requests if request not in answered]
         yield from self._answers(left)
@@ -188,30 +188,31 @@ class OpenAIEngine:
         ordered = sorted(requests, key=_ids)
         return [tuple(ordered[start : start + IN_A_PART]) for start in range(0, len(ordered), IN_A_PART)]
 
-    def _answers(self, requests: Sequence[R]) -> Iterator[Block[R]]:
-        """Blocks of answers as they come, requests with the same beginning one after the other."""
+    def _answers(self, requests: Sequence[R]) -> Iterator[EngineEvent[R]]:
+        """Answers as they come, requests with the same beginning one after the other."""
         weights = {request: _weight(request) for request in requests}
         total, done, tokens = sum(weights.values()), 0, 0
-        yield Block((), 0, total)
+        yield Planned(total)
         if not requests:
             return
         abilities = self._abilities
         with self._server(self._repeated) as (portal, server):
             wire = self._wire(portal, server, abilities, requests)
-            yield Block((), 0, total)
+            yield Begun()
             for pairs in self._in_flight(portal, wire, sorted(requests, key=_ids)):
                 done += sum(weights[request] for request, _ in pairs)
                 cost = sum(answer.tokens for _, answer in pairs)
                 tokens += cost
                 answers = tuple((request, answer.response) for request, answer in pairs)
-                yield Block(answers, cost, round(tokens * total / done))
+                yield Planned(round(tokens * total / done))
+                yield Answered(answers, cost)
 
     def _in_flight(
         self, portal: "BlockingPortal", wire: Wire, requests: Sequence[R]
-    ) -> Iterator[list[tuple[R, Answered]]]:
+    ) -> Iterator[list[tuple[R, Reply]]]:
         """What is answered together, while as many requests as may are under way."""
         waiting = iter(requests)
-        running: dict[Future[Answered], R] = {}
+        running: dict[Future[Reply], R] = {}
         while True:
             for request in islice(waiting, self.settings.concurrency - len(running)):
                 running[portal.start_task_soon(wire.answer, request)] = request

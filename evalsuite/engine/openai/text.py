@@ -20,6 +20,7 @@ class CharacterTokenizer:
     bos_text = ""
     special_texts: Mapping[int, str] = MappingProxyType({})
     """None is known."""
+    notes = ()
 
     def __init__(self, server_adds_bos: Callable[[], bool]) -> None:
         self._server_adds_bos = server_adds_bos

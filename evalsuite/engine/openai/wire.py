@@ -22,7 +22,7 @@ from evalsuite.types import (
 
 
 @dataclass(frozen=True)
-class Answered:
+class Reply:
     """An answer and what it cost."""
 
     response: Response
@@ -45,7 +45,7 @@ class Wire:
     stop_ids: bool = True
     """It takes ids of tokens to stop at."""
 
-    async def answer(self, request: ScoreRequest | GenerateRequest) -> Answered:
+    async def answer(self, request: ScoreRequest | GenerateRequest) -> Reply:
         """The answer; whatever kept the server from giving one is a Failure."""
         try:
             if isinstance(request, GenerateRequest):
@@ -54,11 +54,11 @@ class Wire:
                 return await self._score_text(request)
             return await self._score_ids(request)
         except Refused as error:
-            return Answered(Failure(str(error), too_long=error.is_too_long), 0)
+            return Reply(Failure(str(error), too_long=error.is_too_long), 0)
         except (Unanswered, Malformed) as error:
-            return Answered(Failure(str(error)), 0)
+            return Reply(Failure(str(error)), 0)
 
-    async def _score_ids(self, request: ScoreRequest) -> Answered:
+    async def _score_ids(self, request: ScoreRequest) -> Reply:
         ids = request.context + request.continuation
         completion = await self._echoed(self._prompt(ids))
         self._check_count(completion, ids)
@@ -69,9 +69,9 @@ class Wire:
                 "the server does not list the first tokens of a prompt, and the context has no others"
             )
         tokens = echo_of(completion, hidden).tokens[start:]
-        return Answered(score_of(tokens), len(ids))
+        return Reply(score_of(tokens), len(ids))
 
-    async def _score_text(self, request: ScoreRequest) -> Answered:
+    async def _score_text(self, request: ScoreRequest) -> Reply:
         context, continuation = map(self.tokenizer.decode, (request.context, request.continuation))
         hidden = self.abilities.hidden
         completion = await self._echoed(context + continuation)
@@ -81,13 +81,13 @@ class Wire:
             return ((await self.completer.complete(context, 1)).prompt_tokens or 0) - hidden
 
         start = await first_of_continuation(echo, context, continuation, count_context)
-        return Answered(score_of(echo.tokens[start:]), completion.prompt_tokens or 0)
+        return Reply(score_of(echo.tokens[start:]), completion.prompt_tokens or 0)
 
     async def _echoed(self, prompt: str | list[int]) -> Completion:
         # Not max_tokens=0: llama-cpp-python takes that for "as many as there is room for".
         return await self.completer.complete(prompt, 1, echo=True, logprobs=1)
 
-    async def _generate(self, request: GenerateRequest) -> Answered:
+    async def _generate(self, request: GenerateRequest) -> Reply:
         prompt: str | list[int]
         limit = request.max_tokens
         if self.by_text:
@@ -108,7 +108,7 @@ class Wire:
             tokens = len(self.tokenizer.encode([completion.text], special_tokens=False)[0])
         finish = _finish(completion, request, text, tokens, self._end_tokens(request))
         answer = Generated(text, tokens, finish)
-        return Answered(answer, tokens + (completion.prompt_tokens or len(request.context)))
+        return Reply(answer, tokens + (completion.prompt_tokens or len(request.context)))
 
     def _fields(self, request: GenerateRequest) -> dict[str, Any]:
         """Sampling, seed and stop strings; those beyond what the server takes are cut off here."""

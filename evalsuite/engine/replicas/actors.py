@@ -7,7 +7,7 @@ from typing import Any
 
 from evalsuite.engine.replicas.pace import Pace
 from evalsuite.engine.replicas.ray_cluster import Share, ray_package
-from evalsuite.engine.replicas.worker import Answered, Broke, Description, EngineSetup, Worker
+from evalsuite.engine.replicas.worker import Broke, Description, EngineSetup, Worker, WorkResult
 
 LOST_AT_START = 3
 """As many workers in a row, and as many as are wanted, may be lost before their weights are loaded; then no
@@ -21,7 +21,7 @@ class Event:
     worker: int
     ticket: int | None
     """Of the work; None for describing itself and loading the weights."""
-    result: Description | Answered | Broke | None
+    result: Description | WorkResult | Broke | None
     """None: the weights are loaded."""
     lost: bool = False
     """The worker is gone; the result says why."""
@@ -160,7 +160,7 @@ class Pool:
         member = self.members[worker]
         member.heard = time.monotonic()
         kind, tokens = member.at_work.pop(ticket, ("", 0)) if ticket is not None else ("", 0)
-        if isinstance(result, Answered):
+        if isinstance(result, WorkResult):
             self.pace.took(kind, tokens, result.seconds)
         if isinstance(result, Description):
             member.description = result

@@ -12,14 +12,14 @@ from importlib import metadata
 from evalsuite.checkpoints import tokenizer_digest, weights_digest
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.planning.partition import tokens_of
-from evalsuite.engine.protocol import Block, R
+from evalsuite.engine.protocol import Answered, Begun, EngineDefaults, EngineEvent, Planned, R
 from evalsuite.engine.replicas.actors import Event
 from evalsuite.engine.replicas.ray_cluster import ray_package
 from evalsuite.engine.replicas.scheduler import Handout, Piece, Setback
 from evalsuite.engine.replicas.serialize import pack_requests, unpack_responses
 from evalsuite.engine.replicas.status import Roll
 from evalsuite.engine.replicas.supervisor import KEPT, Crew, Wanted
-from evalsuite.engine.replicas.worker import Answered, Broke, EngineSetup
+from evalsuite.engine.replicas.worker import Broke, EngineSetup, WorkResult
 from evalsuite.errors import ModelError
 from evalsuite.progress import WorkerState
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
@@ -28,7 +28,7 @@ GIVEN_UP_IN_A_ROW = 8
 """Requests that may fail with nothing answered in between; one more, and the requests are not to blame."""
 
 
-class ReplicatedEngine:
+class ReplicatedEngine(EngineDefaults):
     """Answers requests with several workers; see `protocol.Engine`.
 
     Building one starts nothing. The workers start at the first `score` or `generate` that has work to do (in a
@@ -76,7 +76,7 @@ class ReplicatedEngine:
         A worker tells the numerics in a cluster, as this machine may have no GPU, and where the model has yet to be
         tried, as this process does not load it.
         """
-        tried = not isinstance(self._planner, TransformersEngine) or self._planner.is_tried
+        tried = not isinstance(self._planner, TransformersEngine) or self._planner.tried.is_known
         if tried and not self._elsewhere:
             return self._planner.identity
         spec = self._setup.spec
@@ -96,7 +96,7 @@ class ReplicatedEngine:
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """As the workers' own engine cuts them; see `protocol.Engine`."""
         if self._elsewhere and isinstance(self._planner, TransformersEngine):
-            self._planner.device = self._crew.first_description.device
+            self._planner.model.device = self._crew.first_description.device
         return self._planner.partition(requests)
 
     def load(self) -> None:
@@ -109,7 +109,7 @@ class ReplicatedEngine:
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
         """Score the distinct `requests`; see `protocol.Engine`.
 
         Raises:
@@ -119,7 +119,7 @@ class ReplicatedEngine:
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
         """Generate for the distinct `requests`; errors as in `score`."""
         yield from self._answer("generate", requests, answered)
 
@@ -127,11 +127,11 @@ class ReplicatedEngine:
         """End the workers; a later call starts new ones."""
         self._crew.close()
 
-    def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[Block[R]]:
+    def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[EngineEvent[R]]:
         parts = [part for part in self.partition(requests) if any(one not in answered for one in part)]
         handout = Handout(parts, answered, self._crew.size if parts else 0)
         planned = sum(tokens_of([one for one in part if one not in answered]) for part in parts)
-        yield Block((), 0, planned)
+        yield Planned(planned)
         self._roll.begin()
         begun = False
         try:
@@ -140,11 +140,11 @@ class ReplicatedEngine:
                 self._hand_out(handout, kind)
                 if self._crew.ready and not begun:
                     begun = True
-                    yield Block((), 0, planned)
+                    yield Begun()
                 for event in self._crew.events():
-                    block = self._block(event, handout, planned)
-                    if block.answers:
-                        yield block
+                    answered_now = self._answers(event, handout)
+                    if answered_now.answers:
+                        yield answered_now
         finally:
             if not handout.done:  # at work on what nobody waits for any more
                 self.close()
@@ -160,20 +160,20 @@ class ReplicatedEngine:
                     worker, ticket, tokens, kind, pack_requests(piece.requests), _positions(piece)
                 )
 
-    def _block(self, event: Event, handout: Handout[R], planned: int) -> Block[R]:
+    def _answers(self, event: Event, handout: Handout[R]) -> Answered[R]:
         """The answers that an event brings, if any."""
-        if isinstance(event.result, Answered) and event.ticket is not None:
+        if isinstance(event.result, WorkResult) and event.ticket is not None:
             requests = handout.answered(event.worker, event.ticket)
             responses = unpack_responses(event.result.responses)
             self._roll.did(event.worker, len(requests), event.result)
-            return Block(tuple(zip(requests, responses, strict=True)), event.result.tokens, planned)
+            return Answered(tuple(zip(requests, responses, strict=True)), event.result.tokens)
         assert isinstance(event.result, Broke)
         if event.lost:
             setback = handout.lost(event.worker)
         else:
             setback = handout.failed(event.worker, event.ticket or 0)
         self._roll.failed(event.worker, event.result.reason, setback, lost=event.lost)
-        return Block(self._given_up(setback, event.result.reason, handout), 0, planned)
+        return Answered(self._given_up(setback, event.result.reason, handout), 0)
 
     def _given_up(
         self, setback: Setback[R] | None, reason: str, handout: Handout[R]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from evalsuite.engine.replicas.scheduler import Setback
-from evalsuite.engine.replicas.worker import Answered
+from evalsuite.engine.replicas.worker import WorkResult
 from evalsuite.progress import WorkerState
 
 MOST_NOTES = 50
@@ -46,7 +46,7 @@ class Roll:
         before = self._states.get(worker, WorkerState(worker, state))
         self._set(replace(before, state=state, place=place or before.place))
 
-    def did(self, worker: int, answers: int, result: Answered) -> None:
+    def did(self, worker: int, answers: int, result: WorkResult) -> None:
         """A worker answered a piece."""
         before = self._states[worker]
         self._of_the_model.update(dict.fromkeys(result.notes))

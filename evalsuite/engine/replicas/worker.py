@@ -3,14 +3,14 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any, TypeVar
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.placement import wait_without_spinning
-from evalsuite.engine.protocol import Engine
+from evalsuite.engine.protocol import Answered, Engine, EngineEvent
 from evalsuite.engine.replicas.serialize import pack_responses, unpack_requests
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import UserError
@@ -49,7 +49,7 @@ class Description:
 
 
 @dataclass(frozen=True)
-class Answered:
+class WorkResult:
     """A piece was answered."""
 
     responses: bytes
@@ -81,6 +81,12 @@ class Worker:
         self._setup = setup
         self._engine: Engine | None = None
 
+    @property
+    def engine(self) -> Engine:
+        """The engine, once `describe` has made it."""
+        assert self._engine is not None, "describe comes first"
+        return self._engine
+
     def describe(self) -> Description | Broke:
         """What it is; makes the engine, and loads no weights."""
         return _guarded(self._describe)
@@ -89,7 +95,7 @@ class Worker:
         """Load the weights, where the engine has some."""
         return _guarded(self._load)
 
-    def answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> Answered | Broke:
+    def answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> WorkResult | Broke:
         """Answer a piece.
 
         Args:
@@ -105,30 +111,29 @@ class Worker:
             f"{socket.gethostname()}, process {os.getpid()}",
             metadata.version("evalsuite"),
             self._engine.identity,
-            getattr(self._engine, "device", ""),
+            self._engine.device,
         )
 
     def _load(self) -> None:
-        load = getattr(self._engine, "load", None)
-        if load:
-            load()
+        self.engine.load()
 
-    def _answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> Answered:
-        assert self._engine is not None, "describe comes first"
+    def _answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> WorkResult:
         began = time.monotonic()
         requests = unpack_requests(sent)
         known = {requests[position] for position in answered}
-        work: Callable[..., Any] = getattr(self._engine, kind)
+        work: Callable[..., Iterator[EngineEvent]] = (
+            self.engine.score if kind == "score" else self.engine.generate
+        )
         received: dict[Any, Any] = {}
         tokens = 0
-        for block in work(requests, answered=known):
-            tokens += block.tokens
-            for request, response in block.answers:
-                received.setdefault(request, response)
+        for event in work(requests, answered=known):
+            if isinstance(event, Answered):
+                tokens += event.tokens
+                for request, response in event.answers:
+                    received.setdefault(request, response)
         nothing = Failure("the engine gave no answer")
         responses = pack_responses(received.get(one, nothing) for one in requests if one not in known)
-        notes = tuple(getattr(self._engine, "notes", ()))
-        return Answered(responses, tokens, time.monotonic() - began, notes)
+        return WorkResult(responses, tokens, time.monotonic() - began, self.engine.notes)
 
 
 def _guarded(work: Callable[[], T]) -> T | Broke:

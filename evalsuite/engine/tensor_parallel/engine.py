@@ -9,186 +9,108 @@ upon ends every process, and the answers so far are kept.
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.native.trials.forms import Forms
-from evalsuite.engine.placement import resolve_device
-from evalsuite.engine.protocol import Block
+from evalsuite.engine.placement import SPREAD
+from evalsuite.engine.protocol import EngineDefaults, EngineEvent, R
+from evalsuite.engine.tensor_parallel.group import ProcessGroup
 from evalsuite.engine.tensor_parallel.ranks import Team
-from evalsuite.errors import ModelError, ProcessError, UserError
-from evalsuite.types import GenerateRequest, ScoreRequest
-
-if TYPE_CHECKING:
-    from evalsuite.engine.native.loading.load import LoadedModel
+from evalsuite.errors import ProcessError, UserError
+from evalsuite.types import GenerateRequest, ModelIdentity, ScoreRequest
 
 ResultT = TypeVar("ResultT")
 
-PATIENCE = timedelta(days=30)
-"""How long processes wait for the leader, who may be judging programs for hours."""
-LEAST_DIVIDED = 0.5
-"""Share of the weights that a plan must divide to be one; Nemotron-H's divides its embeddings and experts only."""
-WHOLE = ("replicate", "replicated_with_grad_allreduce")
-"""Styles of transformers' plans that leave a weight whole in every process."""
 
+class TensorParallelEngine(EngineDefaults):
+    """The native engine in a team of processes; see `protocol.Engine`.
 
-class TensorParallelEngine(TransformersEngine):
-    """The native engine in a team of processes; arguments as of `TransformersEngine`, and `team`."""
+    It does not load ahead: all processes load together, when the leader has work for them.
 
-    def __init__(self, files: ModelFiles, *, team: Team, **options: Any) -> None:
-        super().__init__(files, **options)
-        if self.spread:
+    Args:
+        files: the model, from `evalsuite.checkpoints.resolve`.
+        team: which of the processes this one is.
+        device: "auto", "cpu" or "cuda".
+        options: the other arguments of `TransformersEngine`.
+    """
+
+    ends_on_error = True
+
+    def __init__(self, files: ModelFiles, *, team: Team, device: str = "auto", **options: Any) -> None:
+        if device == SPREAD:
             raise UserError("--device spread is for one process; start evalsuite without torchrun.")
         self.team = team
+        self._group = ProcessGroup(team, device)
+        self._native = TransformersEngine(files, device=device, processes=self._group, **options)
+        self.tokenizer = self._native.tokenizer
         self._together = True
         """False while a collective operation may be under way: then nothing else can be sent."""
 
-    @cached_property
-    def device(self) -> str:
-        """This process's own device."""
-        kind = resolve_device(self._device).partition(":")[0]
-        if self._device.partition(":")[2]:
-            raise UserError(f"--device {self._device} names one GPU; under torchrun use cuda or auto.")
-        if kind == "mps":
-            raise UserError("Tensor parallelism needs CUDA GPUs or CPUs; start evalsuite without torchrun.")
-        if kind == "cpu":
-            import torch
-
-            if torch.cuda.is_available():
-                raise UserError(
-                    "torchrun with --device cpu needs CUDA_VISIBLE_DEVICES= (empty): here are GPUs."
-                )
-            return kind
-        return resolve_device(f"{kind}:{self.team.local_rank}")
-
-    def _numerics(self, forms: Forms | None) -> str:
-        return f"{super()._numerics(forms)} tp{self.team.size}"
-
-    @cached_property
-    def forms(self) -> Forms:
-        """As one process has them; found by all processes together."""
-        if self.team.rank == 0 and not self._known_forms and "_fit" not in self.__dict__:
-            self._send("adopt", None)
-            self._send("find_forms")
-        return self._known_forms or self._fit.forms
-
-    def adopt(self, known: Forms | None) -> tuple[()]:
-        """Take what the leader's cache holds, so that all processes plan alike."""
-        self.__dict__["_known_forms"] = known
-        return ()
-
-    def find_forms(self) -> tuple[()]:
-        """Load and try the model, as the leader does at the same time."""
-        _ = self._fit
-        return ()
-
-    @cached_property
-    def pack_tokens(self) -> int:
-        """As few as one of the processes has room for."""
-        from evalsuite.engine.native.memory_estimate import pack_tokens
-
-        own = self._token_budget or pack_tokens(self.files, self.dtype, self.device, self.team.size)
-        return self._agreed(own)
-
-    def _free_bytes(self) -> int:
-        return self._agreed(super()._free_bytes())
+    @property
+    def identity(self) -> ModelIdentity:
+        """As one process has it, and the number of processes; all of them try the model where nobody has yet."""
+        if self.team.rank == 0 and not self._native.tried.is_known:
+            self.load()
+        return self._native.identity
 
     @property
-    def _may_retry(self) -> bool:
-        """No: where one process is out of memory, the others wait for it in the same pass."""
-        return False
+    def expected_identity(self) -> ModelIdentity:
+        """`identity` as far as it is known without loading the weights."""
+        return self._native.expected_identity
 
-    def begin_loading(self) -> None:
-        """Not yet: all processes load together, when the leader has work for them."""
+    @property
+    def device(self) -> str:
+        """This process's own device."""
+        return self._native.device
 
-    @cached_property
-    def _loaded(self) -> "LoadedModel":
-        from torch import distributed
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run log should say about the model; complete once the requests are answered."""
+        return self._native.notes
 
-        problem, loaded = "", None
-        try:
-            self._refuse_without_plan()
-            loaded = self._load(self.team.size)
-        except ModelError as error:
-            problem = str(error)
-        problems: list[str] = [""] * self.team.size
-        distributed.all_gather_object(problems, problem, group=self._control)
-        if any(problems) or loaded is None:
-            raise ModelError(next(filter(None, problems)))
-        return loaded
+    @property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where the configuration states none."""
+        return self._native.max_length
 
-    def _refuse_without_plan(self) -> None:
-        config, size = model_config(self.files, self._trust_remote_code), self.team.size
-        heads = {"num_attention_heads": "attention heads", "num_key_value_heads": "key-value heads"}
-        for name, what in heads.items():
-            count = getattr(config.get_text_config(), name, None)
-            if isinstance(count, int) and count % size:
-                raise ModelError(
-                    f"Model '{self.files.name}' has {count} {what}, which {size} processes cannot share equally; "
-                    "use another number, or one process with --device spread."
-                )
-        divided = divided_share(self.files, self._trust_remote_code)
-        if divided < LEAST_DIVIDED:
-            raise ModelError(
-                f"transformers' tensor-parallel plan for '{config.model_type}' divides {divided:.0%} of the "
-                "weights and leaves the rest whole in every process; use one process with --device spread (device_map), "
-                "without torchrun."
-            )
+    @property
+    def vocabulary(self) -> int | None:
+        """Token ids below this number are the model's; None where the configuration does not say."""
+        return self._native.vocabulary
 
-    @cached_property
-    def _control(self) -> Any:
-        """The group that objects are sent through; the first use waits for all processes."""
-        import torch
-        from torch import distributed
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """As one process does."""
+        return self._native.partition(requests)
 
-        if not distributed.is_initialized():
-            options: dict[str, Any] = {"backend": "gloo"}
-            if self.device.startswith("cuda"):
-                torch.cuda.set_device(self.device)
-                options = {"backend": "nccl", "device_id": torch.device(self.device)}
-            distributed.init_process_group(**options, timeout=PATIENCE)
-        return distributed.new_group(backend="gloo", timeout=PATIENCE)
-
-    def _agreed(self, value: int) -> int:
-        """The smallest of all processes' values."""
-        from torch import distributed
-
-        values: list[int] = [0] * self.team.size
-        distributed.all_gather_object(values, value, group=self._control)
-        return min(values)
-
-    def _send(self, *message: Any) -> tuple[Any, ...]:
-        """The leader's message, in every process."""
-        from torch import distributed
-
-        content = [message]
-        distributed.broadcast_object_list(content, src=0, group=self._control)
-        return content[0]
+    def load(self) -> None:
+        """Load the weights now, and try them; the leader's call is every process's."""
+        with self._lockstep("load"):
+            self._native.load()
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
         """As one process does; the leader's call is every process's."""
-        yield from self._in_lockstep("score", super().score, requests, answered)
+        with self._lockstep("score", tuple(requests), frozenset(answered)):
+            yield from self._native.score(requests, answered)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
         """As one process does; the leader's call is every process's."""
-        yield from self._in_lockstep("generate", super().generate, requests, answered)
+        with self._lockstep("generate", tuple(requests), frozenset(answered)):
+            yield from self._native.generate(requests, answered)
 
-    def _in_lockstep(
-        self, name: str, work: Callable[..., Iterator[Block]], requests: Sequence, answered: Collection
-    ) -> Iterator[Block]:
+    @contextmanager
+    def _lockstep(self, *call: Any) -> Iterator[None]:
+        """Let the others make the same call; `call` is the method's name and its arguments."""
         with self._errors_told():
             if self.team.rank == 0:
-                self._send("adopt", self._known_forms)
-                self._send(name, tuple(requests), frozenset(answered))
+                self._group.send("plan as", self._native.tried.known_forms)
+                self._group.send(*call)
             self._together = False
-            yield from work(requests, answered)
+            yield
             self._together = True
 
     @contextmanager
@@ -225,65 +147,38 @@ class TensorParallelEngine(TransformersEngine):
             result = run()
         except BaseException as error:
             if self._together:
-                self._send("failed", str(error))
-                self._leave()
+                self._group.send("failed", str(error))
+                self._group.leave()
             raise
-        self._send("done", result)
-        self._leave()
+        self._group.send("done", result)
+        self._group.leave()
         return result
 
     def _follow(self) -> Any:
         while True:
             with self._errors_told():
-                name, *content = self._send()
-            match name:
-                case "done":
-                    self._leave()
-                    return content[0]
-                case "failed":
-                    self._leave()
-                    raise UserError(content[0])
-                case _:
-                    for _ in getattr(self, name)(*content):
-                        pass
-
-    def _leave(self) -> None:
-        from torch import distributed
-
-        distributed.destroy_process_group()
+                message = self._group.send()
+            match message:
+                case "done", result:
+                    self._group.leave()
+                    return result
+                case "failed", sentence:
+                    self._group.leave()
+                    raise UserError(sentence)
+                case "plan as", known_forms:
+                    self._native.tried.take_known_forms(known_forms)
+                case ("load",):
+                    self.load()
+                case "score", requests, answered:
+                    _finish(self.score(requests, answered))
+                case "generate", requests, answered:
+                    _finish(self.generate(requests, answered))
 
 
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset)", re.IGNORECASE)
 
 
-def model_config(files: ModelFiles, trust_remote_code: bool = False) -> Any:
-    """transformers' configuration of a model, also of a GGUF file."""
-    from transformers import AutoConfig
-
-    from evalsuite.engine.native.loading.linked import loader_arguments
-
-    folder, gguf_file = loader_arguments(files)
-    return AutoConfig.from_pretrained(
-        folder,
-        gguf_file=gguf_file,
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-    )
-
-
-def divided_share(files: ModelFiles, trust_remote_code: bool = False) -> float:
-    """Share of the weights that transformers' plan divides among processes; nothing is loaded."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    config = model_config(files, trust_remote_code)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-    plan = {name for name, style in (model._tp_plan or {}).items() if style not in WHOLE}
-    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
-    divided = sum(
-        size
-        for name, size in sizes.items()
-        if {generic := re.sub(r"\d+", "*", name), generic.rpartition(".")[0]} & plan
-    )
-    return divided / sum(sizes.values())
+def _finish(events: Iterator[EngineEvent]) -> None:
+    """Compute all of them; the leader keeps the answers."""
+    for _ in events:
+        pass

@@ -14,7 +14,7 @@ from evalsuite.checkpoints.files import context_window, vocabulary_rows
 from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.texts import RowText, TextRules
 from evalsuite.engine.placement import DTYPES
-from evalsuite.engine.protocol import Block, R, seed_of
+from evalsuite.engine.protocol import Answered, Begun, EngineDefaults, EngineEvent, Planned, R, seed_of
 from evalsuite.engine.settings import EngineKind, EngineSpec
 from evalsuite.engine.stops import stop_tokens
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
@@ -36,7 +36,7 @@ PROMPTS_PER_CALL = 1024
 """vLLM answers a call when all of its prompts are done; what one call answers is stored together."""
 
 
-class VllmEngine:
+class VllmEngine(EngineDefaults):
     """Answers requests with vLLM on this machine's GPUs; see `protocol.Engine`.
 
     Building one loads nothing. Texts are generated, and continuations of one token scored, with prefix caching.
@@ -82,7 +82,6 @@ class VllmEngine:
         if files.adapter:
             raise UserError(f"--engine vllm applies no adapters: {MERGE_IT}, or take --engine native.")
         self.files = files
-        self.notes: tuple[str, ...] = ()
         self._given = dict(arguments or {})
         if tokens.max_length is not None:
             if "max_model_len" in self._given:
@@ -137,21 +136,21 @@ class VllmEngine:
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[Block[ScoreRequest]]:
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
         """Score the distinct `requests`; raises ModelError where vLLM does not start."""
         prompts = score_prompts([request for request in requests if request not in answered])
         planned = sum(len(prompt.ids) for prompt in prompts)
-        yield Block((), 0, planned)
-        yield from self._calls(prompts, self._score_call, planned)
+        yield Planned(planned)
+        yield from self._calls(prompts, self._score_call)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[Block[GenerateRequest]]:
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
         """Generate for the distinct `requests`; errors as in `score`."""
         left = sorted((r for r in requests if r not in answered), key=lambda r: (r.context, r.sample))
         planned = sum(len(request.context) + request.max_tokens for request in left)
-        yield Block((), 0, planned)
-        yield from self._calls(left, self._generate_call, planned)
+        yield Planned(planned)
+        yield from self._calls(left, self._generate_call)
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Runs of requests with the same beginnings; vLLM's own batches are no function of the requests."""
@@ -165,17 +164,16 @@ class VllmEngine:
         self,
         prompts: Sequence[Any],
         call: Callable[[Sequence[Any]], list[tuple[R, Response, int]]],
-        planned: int,
-    ) -> Iterator[Block[R]]:
-        """A block for each call of vLLM; the empty one comes when the weights are loaded."""
+    ) -> Iterator[EngineEvent[R]]:
+        """The answers of each call of vLLM, once the weights are loaded."""
         if not prompts:
             return
         _ = self._llm
-        yield Block((), 0, planned)
+        yield Begun()
         for start in range(0, len(prompts), PROMPTS_PER_CALL):
             answers = call(prompts[start : start + PROMPTS_PER_CALL])
             pairs = tuple((request, response) for request, response, _ in answers)
-            yield Block(pairs, sum(tokens for _, _, tokens in answers), planned)
+            yield Answered(pairs, sum(tokens for _, _, tokens in answers))
 
     def _score_call(self, prompts: Sequence[ScorePrompt]) -> list[tuple[ScoreRequest, Response, int]]:
         outputs = self._run([(prompt.ids, prompt.sampling()) for prompt in prompts])

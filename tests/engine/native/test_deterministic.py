@@ -49,7 +49,7 @@ def test_order_parts_and_resuming_change_no_digit(llama_files):
 
 def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypatch):
     engine = engine_of(llama_files)
-    model = engine._loaded.model
+    model = engine.model.loaded.model
     monkeypatch.setattr(packed, "POSITIONS_PER_CHUNK", 16)
     seen = {"layers": set(), "head": set()}
     model.model.layers[0].mlp.down_proj.register_forward_pre_hook(

@@ -10,6 +10,7 @@ from evalsuite.engine.native import score_batch as score
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading import load as loading
 from evalsuite.engine.native.trials.forms import PACKED, SLOTS, Forms
+from evalsuite.engine.protocol import Answered, Begun, Planned, answers_in
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
@@ -27,7 +28,7 @@ def engine(llama_files):
 
 
 def answers_of(blocks):
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 def test_importing_the_engine_imports_neither_torch_nor_transformers():
@@ -61,33 +62,32 @@ USUAL = Forms(PACKED, SLOTS)
 def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"model_type": "nemotron_h"}')
     files = ModelFiles("mine", tmp_path)
-    monkeypatch.setattr("evalsuite.engine.native.engine.resolve_device", lambda device: device)
+    monkeypatch.setattr("evalsuite.engine.native.processes.resolve_device", lambda device: device)
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
     assert (
-        TransformersEngine(files, device="cuda")._numerics(USUAL)
+        TransformersEngine(files, device="cuda").tried.numerics(USUAL)
         == "transformers bfloat16 cuda reference packed"
     )
     monkeypatch.setitem(sys.modules, "mamba_ssm", sys)
     assert (
-        TransformersEngine(files, device="cuda")._numerics(USUAL)
+        TransformersEngine(files, device="cuda").tried.numerics(USUAL)
         == "transformers bfloat16 cuda mamba_ssm packed"
     )
-    assert TransformersEngine(files, device="cpu")._numerics(USUAL) == "transformers float32 cpu packed"
+    assert TransformersEngine(files, device="cpu").tried.numerics(USUAL) == "transformers float32 cpu packed"
 
 
-def test_the_first_block_says_how_much_is_planned_and_all_blocks_agree(engine):
-    first, *others = engine.score(REQUESTS)
-    assert first.answers == ()
-    assert first.planned == sum(block.tokens for block in others) == sum(range(2, 21))
-    assert {block.planned for block in others} == {first.planned}
+def test_first_is_told_how_much_is_planned_then_that_the_work_begins(engine):
+    first, begun, *others = engine.score(REQUESTS)
+    assert (first, begun) == (Planned(sum(range(2, 21))), Begun())
+    assert first.tokens == sum(block.tokens for block in others)
 
 
 def test_every_request_is_answered_longest_first(engine):
-    blocks = list(engine.score(REQUESTS))
-    assert set(answers_of(blocks)) == set(REQUESTS)
-    lengths = [len(request.context) for block in blocks for request, _ in block.answers]
+    events = list(engine.score(REQUESTS))
+    assert set(answers_of(events)) == set(REQUESTS)
+    lengths = [len(request.context) for request, _ in answers_in(events)]
     assert lengths == sorted(lengths, reverse=True)
-    assert len(blocks) > 5
+    assert sum(isinstance(event, Answered) for event in events) > 3
 
 
 def test_a_resumed_run_gives_the_same_digits_as_an_uninterrupted_one(engine):
@@ -99,16 +99,14 @@ def test_a_resumed_run_gives_the_same_digits_as_an_uninterrupted_one(engine):
 
 
 def test_what_is_answered_already_is_neither_planned_nor_computed(engine):
-    first, *blocks = engine.score(REQUESTS, answered=set(REQUESTS[20:]))
-    assert first.planned == sum(block.tokens for block in blocks) < sum(range(2, 21))
+    first, _, *blocks = engine.score(REQUESTS, answered=set(REQUESTS[20:]))
+    assert first.tokens == sum(block.tokens for block in blocks) < sum(range(2, 21))
 
 
 def test_a_finished_run_loads_no_model(engine, monkeypatch):
     monkeypatch.setattr("evalsuite.engine.native.loading.load.load_model", None)
-    (block,) = engine.score(REQUESTS, answered=set(REQUESTS))
-    assert (block.answers, block.planned) == ((), 0)
-    (block,) = engine.generate(PROMPTS, answered=set(PROMPTS))
-    assert block.planned == 0
+    assert list(engine.score(REQUESTS, answered=set(REQUESTS))) == [Planned(0)]
+    assert list(engine.generate(PROMPTS, answered=set(PROMPTS))) == [Planned(0)]
 
 
 def test_weights_loaded_in_a_thread_are_loaded_once(engine, llama_files, monkeypatch):
@@ -136,10 +134,11 @@ def test_what_is_wrong_with_the_weights_is_said_when_they_are_needed(engine, mon
 
 
 def test_texts_are_generated_within_the_plan(engine):
-    first, *blocks = engine.generate(PROMPTS)
-    assert first.planned == 3 + 8 + 5 + 3 * 6
+    first, begun, *blocks = engine.generate(PROMPTS)
+    assert begun == Begun()
+    assert first.tokens == 3 + 8 + 5 + 3 * 6
     assert set(answers_of(blocks)) == set(PROMPTS)
-    assert sum(block.tokens for block in blocks) <= first.planned
+    assert sum(block.tokens for block in blocks) <= first.tokens
 
 
 def test_a_request_beyond_the_context_window_is_the_callers_mistake(engine):

@@ -14,6 +14,7 @@ from evalsuite.engine.native.fit_trees import why_it_differs, why_not
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.attention import attending
 from evalsuite.engine.native.trees.recurrent import walking
+from evalsuite.engine.protocol import answers_in
 from evalsuite.types import Score
 from tests.draws import draws
 from tests.engine.native.hybrids import HYBRIDS, hybrid, nemotron_h
@@ -155,10 +156,7 @@ def test_the_engine_scores_a_hybrid_on_packs_as_it_does_in_batches(tmp_path):
     packs, batches = (
         TransformersEngine(files, device="cpu", token_budget=150, packed=packed) for packed in (True, False)
     )
-    answers = [
-        {request: answer for block in engine.score(requests) for request, answer in block.answers}
-        for engine in (packs, batches)
-    ]
+    answers = [dict(answers_in(engine.score(requests))) for engine in (packs, batches)]
     assert packs.identity.numerics == "transformers float32 cpu packed"
     assert furthest(*answers) <= OF_SCALE * largest_logit(nemotron_h(), requests)
     assert not any("batches" in note for note in packs.notes)

@@ -10,6 +10,7 @@ from evalsuite.engine.native.score_batch import score_batch
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.planning.batches import score_rows
 from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.protocol import answers_in
 from evalsuite.requests.encode import encode_pairs
 from evalsuite.types import Score, ScoreRequest
 from tests.engine.native.test_smollm2 import PAIRS
@@ -92,6 +93,6 @@ def test_so_are_those_of_a_real_model_as_transformers_loads_it(smollm2, dtype):
     )
     engine = TransformersEngine(files, dtype=dtype, device="cpu", logits_dtype="model", packed=False)
     requests = [one.request for one in encode_pairs(engine.tokenizer, PAIRS, "never")]
-    ours = [answer for one in requests for block in engine.score([one]) for _, answer in block.answers]
+    ours = [answer for one in requests for _, answer in answers_in(engine.score([one]))]
     theirs = by_hflm(plain.eval(), engine.tokenizer._tokenizer, requests)
     assert [(one.log_likelihood, one.is_greedy) for one in ours] == theirs

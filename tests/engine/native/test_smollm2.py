@@ -2,6 +2,7 @@
 
 import pytest
 
+from evalsuite.engine.protocol import answers_in
 from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import GenerateRequest
 from tests.engine.tiny import greedy_alone, log_probs_alone
@@ -24,13 +25,13 @@ PROMPTS = [
 
 
 def answers_of(blocks):
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 def test_log_likelihoods_are_those_of_plain_passes(smollm2):
     requests = [one.request for one in encode_pairs(smollm2.tokenizer, PAIRS, "never")]
     for request, score in answers_of(smollm2.score(requests)).items():
-        expected = log_probs_alone(smollm2._loaded.model, request.context, request.continuation)
+        expected = log_probs_alone(smollm2.model.loaded.model, request.context, request.continuation)
         assert score.log_probs == pytest.approx(expected, abs=1e-4)
 
 
@@ -47,7 +48,7 @@ def test_greedy_texts_are_the_same_in_a_batch_and_alone(smollm2):
     together = answers_of(smollm2.generate(requests))
     for request in requests:
         assert answers_of(smollm2.generate([request])) == {request: together[request]}
-    plain = smollm2.tokenizer.decode(greedy_alone(smollm2._loaded.model, contexts[2], 16))
+    plain = smollm2.tokenizer.decode(greedy_alone(smollm2.model.loaded.model, contexts[2], 16))
     assert together[requests[2]].text == plain.partition("\n\n")[0]
     assert together[requests[1]].text == " 5, 6, 7, 8,"
 

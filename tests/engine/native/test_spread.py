@@ -6,6 +6,7 @@ import torch
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import load_model
+from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 from evalsuite.engine.tensor_parallel.ranks import Team
 from evalsuite.errors import UserError
@@ -30,7 +31,7 @@ def test_layers_that_do_not_fit_are_brought_when_they_are_needed(
     """Half of the weights stay on the disk; accelerate moves each layer's to where it runs, as between GPUs."""
     files = llama_files if family == "llama" else resolve(str(save(tiny_nemotron_h(), tmp_path)))
     whole = TransformersEngine(files, device="cpu", dtype=dtype, token_budget=24, packed=False)
-    size = sum(weight.nbytes for weight in whole._loaded.model.parameters())
+    size = sum(weight.nbytes for weight in whole.model.loaded.model.parameters())
     loaded = load_model(
         files, device="cpu", dtype=dtype, trust_remote_code=False, allow_slow_kernels=False, spread=True,
         max_memory={"cpu": size * 6 // 10},
@@ -39,7 +40,7 @@ def test_layers_that_do_not_fit_are_brought_when_they_are_needed(
     assert away
     assert set(loaded.model.hf_device_map.values()) == {"cpu", "disk"}
     engine = TransformersEngine(files, device="spread", dtype=dtype, token_budget=24)
-    monkeypatch.setattr(TransformersEngine, "_loaded", loaded)
+    monkeypatch.setattr(NativeModel, "loaded", loaded)
     found = answered(engine)
     monkeypatch.undo()
     expected = answered(whole)

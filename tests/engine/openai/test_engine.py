@@ -12,7 +12,7 @@ from evalsuite.engine.engines import make_engine
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai import http as openai_http
 from evalsuite.engine.openai.engine import OpenAIEngine
-from evalsuite.engine.protocol import Engine
+from evalsuite.engine.protocol import Engine, answers_in
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import UserError
 from evalsuite.requests.encode import encode_contexts, encode_pairs
@@ -94,7 +94,7 @@ def scores(engine: Engine, pairs, bos="never"):
 
 
 def answered(blocks) -> dict:
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 def agree(ours: Score, theirs: Score) -> None:

@@ -12,6 +12,7 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.openai import http as openai_http
 from evalsuite.engine.openai.engine import OpenAIEngine
 from evalsuite.engine.openai.http import _retry_after
+from evalsuite.engine.protocol import Answered
 from evalsuite.errors import UserError
 from evalsuite.types import Failure, Score
 from tests.engine.openai.completions_server import CompletionsServer
@@ -160,12 +161,11 @@ def test_a_server_that_stays_away_leaves_failures_and_what_was_answered(ask, ser
 def test_answers_come_while_others_are_under_way(ask, server):
     engine = ask(concurrency=2)
     requests = [encode_pairs(engine.tokenizer, [pair], "never")[0].request for pair in PAIRS]
-    blocks = engine.score(requests)
-    while not (block := next(blocks)).answers:
-        pass
-    assert len(block.answers) <= 2
+    events = engine.score(requests)
+    first = next(event for event in events if isinstance(event, Answered))
+    assert len(first.answers) <= 2
     assert len(server.asked) < len(requests)
-    blocks.close()
+    events.close()
     asked = len(server.asked)
     time.sleep(0.2)
     assert len(server.asked) <= asked + 1

@@ -18,6 +18,7 @@ import pytest
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai.engine import OpenAIEngine
+from evalsuite.engine.protocol import answers_in
 from evalsuite.requests.encode import encode_contexts, encode_pairs
 from evalsuite.types import Failure, GenerateRequest
 from tests.engine.openai.faulty_proxy import FaultyProxy
@@ -148,7 +149,7 @@ def asking(url: str, tokenizer: str | None = "smollm2-135m", **settings: object)
 
 
 def answered(blocks) -> dict:
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 def scores(engine, pairs=PAIRS, bos="always"):
@@ -233,8 +234,8 @@ def test_a_server_that_is_killed_and_comes_back_is_survived(python, exact, nativ
         _ = engine._abilities
         requests = [encode_pairs(engine.tokenizer, [pair], "always")[0].request for pair in PAIRS]
         answers: dict = {}
-        for block in engine.score(requests):
-            answers.update(block.answers)
+        for request, answer in answers_in(engine.score(requests)):
+            answers[request] = answer
             if len(answers) == 3:
                 running.kill()
                 threading.Timer(1.0, running.start).start()

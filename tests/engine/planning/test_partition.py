@@ -10,8 +10,10 @@ from evalsuite.checkpoints import resolve
 from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import memory_estimate as needs
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.partition import generation_parts, tokens_of
 from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.protocol import answers_in
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.engine.tiny import save, tiny_hybrids
 
@@ -43,7 +45,7 @@ def texts(temperature: float, samples: int) -> list[GenerateRequest]:
 
 
 def answers_of(blocks):
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 @given(score_requests, budgets, budgets)
@@ -115,10 +117,10 @@ def test_so_they_do_where_memory_is_short_and_a_part_takes_several_packs(llama_f
     ample = TransformersEngine(llama_files, device="cpu").partition(SCORES)
     monkeypatch.setattr(needs, "SHARE", 0.0)
     engine = TransformersEngine(llama_files, device="cpu")
-    assert engine.pack_tokens < 60
+    assert engine.limits.pack_tokens < 60
     parts, apart = scores_by_part(engine)
     assert parts == ample
-    assert len(engine.plan_packs(SCORES).runs) > len(parts) > 1
+    assert len(engine.scorer.plan_packs(SCORES).runs) > len(parts) > 1
     assert apart == answers_of(engine.score(SCORES))
 
 
@@ -141,7 +143,7 @@ def mamba_files(tmp_path_factory):
 def test_parts_generate_the_texts_of_the_whole(family, temperature, samples, llama_files, mamba_files):
     """Llama in slots, Mamba in batches."""
     engine = TransformersEngine({"llama": llama_files, "mamba": mamba_files}[family], device="cpu")
-    engine.budget = type(engine.budget)(tokens=64, logits=2**20, cached_tokens=600, rows=6)
+    engine.limits.budget = Budget(tokens=64, logits=2**20, cached_tokens=600, rows=6)
     requests = texts(temperature, samples)
     parts = engine.partition(requests)
     assert len(parts) >= len(requests) // 6

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine.protocol import Block
+from evalsuite.engine.protocol import Answered, EngineDefaults, Planned
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import ModelError
 from evalsuite.types import ModelIdentity, Score, ScoreRequest
@@ -72,7 +72,7 @@ class FaultySetup:
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
-class FaultyEngine:
+class FaultyEngine(EngineDefaults):
     tokenizer = None
     max_length = None
     notes = ("answers are made up",)
@@ -95,7 +95,7 @@ class FaultyEngine:
             raise RuntimeError(self.faults.at_load)
 
     def score(self, requests, answered=()):
-        yield Block((), 0, len(requests))
+        yield Planned(len(requests))
         time.sleep(self.faults.seconds)
         numbers = {one.context[0] for one in requests if one not in answered}
         if self.faults.model:
@@ -111,7 +111,7 @@ class FaultyEngine:
             os._exit(1)
         with (self.folder / f"{os.getpid()}.asked").open("a") as file:
             file.writelines(f"{number}\n" for number in sorted(numbers))
-        yield Block(tuple((one, answer(one)) for one in requests), len(requests), len(requests))
+        yield Answered(tuple((one, answer(one)) for one in requests), len(requests))
 
 
 def answer(one: ScoreRequest) -> Score:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.engine.protocol import Begun, Planned, answers_in
 from evalsuite.engine.replicas import pace
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.ray_cluster import _refuse_unreachable, connect
@@ -46,11 +47,11 @@ class Work:
         engine = ReplicatedEngine(setup, Wanted(workers, patience=120, silence=silence), self.states.append)
         self.requests = [request(number) for number in range(count)]
         try:
-            self.blocks = list(engine.score(self.requests, answered))
+            self.events = list(engine.score(self.requests, answered))
         finally:
             engine.close()
         self.notes = engine.notes
-        self.answers = [pair for block in self.blocks for pair in block.answers]
+        self.answers = list(answers_in(self.events))
 
     @property
     def asked(self) -> Counter:
@@ -76,9 +77,7 @@ def test_workers_share_the_parts_and_answer_as_one_would(tmp_path):
     last = {state.number: state for state in done.states}
     assert sum(state.answers for state in last.values()) == 20 * PART
     assert all(state.state == "working" and state.answers for state in last.values())
-    assert done.blocks[0].planned == done.blocks[1].planned == 20 * PART * 2
-    assert not done.blocks[0].answers
-    assert not done.blocks[1].answers
+    assert done.events[:2] == [Planned(20 * PART * 2), Begun()]
     assert done.notes == ("answers are made up",)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import evalsuite.cli
 from evalsuite.checkpoints import resolve
+from evalsuite.engine.protocol import answers_in
 from evalsuite.engine.tensor_parallel.ranks import Team
 from evalsuite.errors import StorageError, UserError
 from evalsuite.types import GenerateRequest, ScoreRequest
@@ -32,9 +33,9 @@ TEXTS = [GenerateRequest((*LONG, *range(9, 9 + own)), (), 6) for own in (1, 4, 2
 
 
 def answered(engine) -> dict:
-    scores = {r: a for block in engine.score(SCORES) for r, a in block.answers}
-    texts = {r: a for block in engine.generate(TEXTS) for r, a in block.answers}
-    again = {r: a for block in engine.score(SCORES, answered=SCORES[4:]) for r, a in block.answers}
+    scores = dict(answers_in(engine.score(SCORES)))
+    texts = dict(answers_in(engine.generate(TEXTS)))
+    again = dict(answers_in(engine.score(SCORES, answered=SCORES[4:])))
     return {
         "numerics": engine.identity.numerics,
         "notes": engine.notes,
@@ -45,13 +46,13 @@ def answered(engine) -> dict:
     }
 
 
-def killed(engine, rank: int) -> None:
+def killed(rank: int) -> None:
     import evalsuite.engine.native.score_packed as packed
 
     packed.run_body = (lambda *_: os._exit(9)) if rank == 1 else packed.run_body
 
 
-def without_memory(engine, rank: int) -> None:
+def without_memory(rank: int) -> None:
     import evalsuite.engine.native.score_packed as packed
 
     def full(*_):
@@ -61,9 +62,8 @@ def without_memory(engine, rank: int) -> None:
 
 
 def not_stored(engine) -> dict:
-    for block in engine.score(SCORES):
-        if block.answers:
-            raise StorageError("No space is left.")
+    for _ in answers_in(engine.score(SCORES)):
+        raise StorageError("No space is left.")
     raise AssertionError
 
 
@@ -80,20 +80,20 @@ RUNS = {"not_stored": not_stored, "nothing_to_do": nothing_to_do, "refused": ref
 
 
 def main(result: Path, model: str, dtype: str, trouble: str = "") -> None:
+    from evalsuite.engine.native.tried import TriedModel
     from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 
     team = Team.of_torchrun(os.environ)
     engine = TensorParallelEngine(resolve(model), team=team, device="cpu", dtype=dtype, token_budget=24)
     if trouble in TROUBLES:
         # After the trials, which all of them pass.
-        begun = type(engine)._begun
+        load = TriedModel.load
 
-        def spoiled(self, planned):
-            block = begun(self, planned)
-            TROUBLES[trouble](self, team.rank)
-            return block
+        def spoiled(self):
+            load(self)
+            TROUBLES[trouble](team.rank)
 
-        type(engine)._begun = spoiled
+        TriedModel.load = spoiled
     found = engine.lead(lambda: RUNS.get(trouble, answered)(engine))
     if team.rank == 0:
         result.write_text(json.dumps(found), "utf-8")

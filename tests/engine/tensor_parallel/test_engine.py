@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM, NemotronConfig, NemotronForCausalLM
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine, divided_share
+from evalsuite.engine.tensor_parallel.divide import divided_share, refuse_unless_divisible
 from evalsuite.engine.tensor_parallel.ranks import ALONE, Team
 from evalsuite.errors import ModelError, UserError
 from tests.engine.tensor_parallel.in_team import SCORES, TEXTS, answered
@@ -200,4 +200,4 @@ def test_heads_that_cannot_be_shared_equally_are_a_sentence(llama_files, tmp_pat
         ),
     ):
         with pytest.raises(ModelError, match=said):
-            TensorParallelEngine(files, team=Team(0, size, 0), device="cpu")._refuse_without_plan()
+            refuse_unless_divisible(files, size)

@@ -9,6 +9,7 @@ from evalsuite.checkpoints import resolve
 from evalsuite.checkpoints.digests import loaded_files
 from evalsuite.engine.engines import make_engine
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.protocol import Begun, Planned, answers_in
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.engine.vllm import engine as vllm_engine
 from evalsuite.engine.vllm.engine import VllmEngine
@@ -50,7 +51,7 @@ def requests_of(native, pairs=PAIRS) -> list[ScoreRequest]:
 
 
 def answered(blocks) -> dict:
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 def test_scores_are_our_own_engines(engine, native):
@@ -108,13 +109,13 @@ def test_samples_have_seeds_of_their_own(engine, native, llms):
     assert len({params.seed for params in llms[0].params}) == 4
 
 
-def test_answers_come_in_blocks(engine, native, monkeypatch):
+def test_the_answers_of_a_call_come_together(engine, native, monkeypatch):
     monkeypatch.setattr(vllm_engine, "PROMPTS_PER_CALL", 2)
     requests = requests_of(native)
-    blocks = list(engine.score(requests))
-    assert [block.answers for block in blocks[:2]] == [(), ()]
-    assert sum(block.tokens for block in blocks) == blocks[0].planned
-    assert len(blocks) == 2 + 4
+    planned, begun, *calls = engine.score(requests)
+    assert planned == Planned(sum(call.tokens for call in calls))
+    assert begun == Begun()
+    assert len(calls) == 4
 
 
 def test_what_is_answered_starts_no_vllm(engine, native, llms):

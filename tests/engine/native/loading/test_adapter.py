@@ -12,6 +12,7 @@ from evalsuite.checkpoints.adapters import ADAPTER_CONFIG
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import load_model
 from evalsuite.engine.native.models import support_for
+from evalsuite.engine.protocol import answers_in
 from evalsuite.errors import ModelError
 from evalsuite.types import ScoreRequest
 from tests.engine.tiny import byte_tokenizer, save, tiny_gpt2, tiny_llama, tiny_nemotron_h
@@ -131,7 +132,7 @@ def test_the_engine_scores_an_adapted_model_on_packed_trees_with_the_right_token
     assert engine.tokenizer.encode(["ab"], special_tokens=False) == TransformersEngine(
         resolve(str(base))
     ).tokenizer.encode(["ab"], special_tokens=False)
-    (score,) = [answer for block in engine.score([request]) for _, answer in block.answers]
+    ((_, score),) = answers_in(engine.score([request]))
     model = load_model(resolve(str(tmp_path / "adapter")), **OPTIONS).model
     with torch.no_grad():
         rows = model(input_ids=torch.tensor([[5, 17, 31, 200]])).logits[0].log_softmax(-1)

@@ -7,6 +7,7 @@ import transformers
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.auto_class import auto_class
+from evalsuite.engine.protocol import answers_in
 from evalsuite.types import GenerateRequest, Score, ScoreRequest
 from tests.engine.native.decoders import SHAPE
 from tests.engine.tiny import BOS, EOS, VOCABULARY, greedy_alone, log_probs_alone, save
@@ -45,15 +46,15 @@ def test_a_container_is_scored_on_packed_trees_and_continued_as_by_itself(make, 
     torch.manual_seed(0)
     model = make().eval()
     engine = TransformersEngine(resolve(str(save(model, tmp_path))), device="cpu")
-    assert engine.why_batches == ""
-    answers = dict(answer for block in engine.score(REQUESTS) for answer in block.answers)
+    assert engine.scorer.why_batches == ""
+    answers = dict(answers_in(engine.score(REQUESTS)))
     for request in REQUESTS:
         score = answers[request]
         assert isinstance(score, Score)
         expected = log_probs_alone(model, request.context, request.continuation)
         assert score.log_probs == pytest.approx(expected, abs=1e-4)
     text = GenerateRequest((5, 6, 7), (), 6)
-    ((_, answer),) = (one for block in engine.generate([text]) for one in block.answers)
+    ((_, answer),) = answers_in(engine.generate([text]))
     assert answer.text == engine.tokenizer.decode(greedy_alone(model, text.context, 6))
     assert engine.notes == ()
 

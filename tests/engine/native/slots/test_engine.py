@@ -5,6 +5,7 @@ import pytest
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.engines import split_arguments
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.protocol import Begun, Planned, answers_in
 from evalsuite.errors import UserError
 from evalsuite.types import GenerateRequest
 from tests.engine.native.slots.recording import graphing
@@ -15,14 +16,14 @@ REQUESTS = [GenerateRequest((*SHOTS, *range(9, 9 + own)), (), 5) for own in (1, 
 
 
 def answers_of(blocks):
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 def test_a_shared_prefix_is_planned_and_computed_once(llama_files):
     engine = TransformersEngine(llama_files, device="cpu")
-    first, *blocks = engine.generate(REQUESTS)
+    first, begun, *blocks = engine.generate(REQUESTS)
     distinct = len(SHOTS) + 1 + 4 + 2 + 7
-    assert first.planned == distinct + 4 * 5
+    assert (first, begun) == (Planned(distinct + 4 * 5), Begun())
     decoded = sum(answer.tokens - 1 for answer in answers_of(blocks).values())
     assert sum(block.tokens for block in blocks) == distinct + decoded
     assert engine.notes == ()
@@ -52,8 +53,8 @@ def test_a_model_that_slots_do_not_fit_generates_in_batches_and_says_so(mamba_fi
 def test_a_refusal_to_record_steps_is_said_once_and_texts_stay(llama_files):
     whole = answers_of(TransformersEngine(llama_files, device="cpu").generate(REQUESTS))
     engine = TransformersEngine(llama_files, device="cpu")
-    assert engine._graphing is None
-    use = engine.__dict__["_graphing"] = graphing()
+    assert engine.generator.graphing is None
+    use = engine.generator.graphing = graphing()
     many = [GenerateRequest(one.context, (), 30) for one in REQUESTS]
     answers_of(engine.generate(many))
     assert use.replayed
@@ -83,8 +84,8 @@ def test_steps_are_recorded_on_a_gpu_unless_it_was_said_otherwise(
     engine = TransformersEngine(llama_files, device="cpu", arguments=arguments)
     monkeypatch.setattr("evalsuite.engine.native.deterministic.switch_on", lambda: None)
     engine.load()
-    engine.__dict__["device"] = device
-    use = engine._graphing
+    engine.model.device = device
+    use = engine.generator.graphing
     assert (use is not None) == recorded
     if use:
         assert use.recorder._stream == device

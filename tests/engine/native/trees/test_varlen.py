@@ -21,6 +21,7 @@ from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_di
 from evalsuite.engine.native.trees import mamba, recurrent
 from evalsuite.engine.native.trees import varlen as varlen_attention
 from evalsuite.engine.native.trees.walk import walk_of
+from evalsuite.engine.protocol import answers_in
 from tests.engine.native.decoders import DECODERS, decoder
 from tests.engine.native.hybrids import nemotron_h
 from tests.engine.native.test_score_packed import (
@@ -136,7 +137,7 @@ def unscaled(*args, **options):
 def test_trees_are_computed_by_torch_where_the_kernel_is_wrong(llama_files, monkeypatch):
     monkeypatch.setattr(varlen, "varlen_attn", unscaled)
     engine, requests = TransformersEngine(llama_files, device="cpu"), questions()
-    scores = {one: score for block in engine.score(requests) for one, score in block.answers}
+    scores = dict(answers_in(engine.score(requests)))
     told = r"packed trees are computed by torch's functions, without kernels: a trial differed from .*"
     assert re.fullmatch(told, *engine.notes)
     assert_as_alone(tiny_llama(), requests, scores)

@@ -12,6 +12,7 @@ from evalsuite.engine.native import score_batch as score
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.trials import forms
 from evalsuite.engine.native.trials.forms import Forms, remember, remembered
+from evalsuite.engine.protocol import answers_in
 from evalsuite.errors import ModelError
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.engine.native.decoders import decoder
@@ -44,7 +45,7 @@ TEXTS = [GenerateRequest(sequence(length, 5 * length), (), 9) for length in (2, 
 
 
 def answers_of(blocks):
-    return {request: answer for block in blocks for request, answer in block.answers}
+    return dict(answers_in(blocks))
 
 
 @torch.inference_mode()
@@ -86,27 +87,27 @@ MODELS = {
 def test_scores_and_texts_are_those_of_plain_passes_in_whatever_form(name, tmp_path):
     make, used, words = MODELS[name]
     engine = TransformersEngine(resolve(str(save(make(), tmp_path))), device="cpu")
-    engine.max_length = 128
+    engine.limits.max_length = 128
     scores, texts = answers_of(engine.score(SCORES)), answers_of(engine.generate(TEXTS))
     for request in SCORES:
         # A new model each time: dynamic scaling remembers what it has seen.
         assert scores[request].log_probs == pytest.approx(alone(make(), request), abs=2e-4)
     for request in TEXTS if "padding" not in name else []:
         assert texts[request].text == engine.tokenizer.decode(greedy(make, request))
-    assert f"{engine.forms.scores}, {engine.forms.texts}" == used
+    assert f"{engine.tried.forms.scores}, {engine.tried.forms.texts}" == used
     assert engine.identity.numerics == f"transformers float32 cpu {words}".strip()
     assert engine.notes[0].startswith("scored in padded batches: ")
 
 
 def test_a_model_that_was_tried_is_known_without_loading_it(llama_files, monkeypatch):
     first = TransformersEngine(llama_files, device="cpu")
-    assert not first.is_tried
+    assert not first.tried.is_known
     identity = first.identity
     assert identity.numerics == "transformers float32 cpu packed"
     monkeypatch.setattr("evalsuite.engine.native.loading.load.load_model", None)
     second = TransformersEngine(llama_files, device="cpu")
     assert second.identity == identity
-    assert second.is_tried
+    assert second.tried.is_known
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_where_packs_fail_the_identity_says_so_before_the_first_answer_and_in_th
     assert engine.identity.numerics == "transformers float32 cpu"
     again = TransformersEngine(llama_files, device="cpu")
     assert again.expected_identity.numerics == "transformers float32 cpu"
-    assert again.why_batches == "a trial differed"
+    assert again.scorer.why_batches == "a trial differed"
 
 
 def test_where_padded_batches_fail_too_each_row_is_computed_alone(llama_files, unfit, monkeypatch):
@@ -208,7 +209,7 @@ def test_a_cache_that_cannot_be_written_or_read_costs_time_alone(llama_files, tm
     assert (
         TransformersEngine(llama_files, device="cpu").identity.numerics == "transformers float32 cpu packed"
     )
-    assert not TransformersEngine(llama_files, device="cpu").is_tried
+    assert not TransformersEngine(llama_files, device="cpu").tried.is_known
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 1}', '{"key": {"scores": "packed"}}'])
@@ -230,5 +231,5 @@ def test_what_is_beyond_a_long_limit_is_tried_on_a_tiny_copy(tmp_path):
         layer_types=["full_attention"] * 2, attention_chunk_size=8192, floor_scale=8192,
     )  # fmt: skip
     engine = TransformersEngine(resolve(str(save(llama4, tmp_path))), device="cpu")
-    assert engine.forms.texts == "batches of one length"
-    assert "tried on a tiny copy with shorter ones" in engine.forms.text_note
+    assert engine.tried.forms.texts == "batches of one length"
+    assert "tried on a tiny copy with shorter ones" in engine.tried.forms.text_note

@@ -1,0 +1,139 @@
+"""Generating by the native engine: in slots, or in batches where a model does not fit them."""
+
+import functools
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evalsuite.engine.native.limits import Limits
+from evalsuite.engine.native.trials.forms import BATCHES, NOTHING, ONE_LENGTH
+from evalsuite.engine.native.tried import TriedModel
+from evalsuite.engine.planning.batches import (
+    any_lengths,
+    cached_tokens,
+    equal_lengths,
+    no_rows,
+    plan_generation,
+    unanswered,
+    within,
+)
+from evalsuite.engine.planning.prefixes import plan_slots, prefill_tokens
+from evalsuite.engine.protocol import Answered, Begun, EngineEvent, Planned
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.errors import ModelError
+from evalsuite.types import Failure, Generated, GenerateRequest
+
+if TYPE_CHECKING:
+    from evalsuite.engine.native.slots.forward import SlotModel
+    from evalsuite.engine.native.slots.graphs import Graphing
+    from evalsuite.engine.planning.prefixes import SlotPrompt
+
+Written = Iterator[EngineEvent[GenerateRequest]]
+
+
+class Generator:
+    """Plans texts and generates them; see `protocol.Engine.generate`.
+
+    Args:
+        tried: the model, and the forms that fit it.
+        limits: the context window, and what a forward pass may hold.
+        tokenizer: the model's.
+        graphs: whether the steps of texts may be recorded as CUDA graphs.
+    """
+
+    def __init__(
+        self, tried: TriedModel, limits: Limits, tokenizer: HuggingFaceTokenizer, *, graphs: bool
+    ) -> None:
+        self._tried = tried
+        self._model = tried.model
+        self._limits = limits
+        self._tokenizer = tokenizer
+        self._graphs = graphs
+
+    def generate(self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]) -> Written:
+        """Generate for the distinct `requests`; errors as in `TransformersEngine.generate`."""
+        prompts = plan_slots(requests, answered)
+        longest = sum(one.max_tokens for prompt in prompts for one in prompt.requests)
+        yield Planned(prefill_tokens(prompts) + longest)
+        if not prompts:
+            return
+        self._limits.refuse_longer_than_window(len(one.shared) + len(one.own) + 1 for one in prompts)
+        self._tried.load()
+        yield Begun()
+        fit = self._tried.fit
+        if fit.slots:
+            yield from self._generate_in_slots(fit.slots, prompts)
+        else:
+            self._model.add_note(fit.forms.text_note)
+            yield from self._generate_in_batches(requests, answered)
+
+    def partition(self, texts: Sequence[GenerateRequest]) -> list[tuple[GenerateRequest, ...]]:
+        """Texts by prompts that share a prefix; see `protocol.Engine.partition`."""
+        from evalsuite.engine.planning.partition import generation_parts
+
+        return generation_parts(texts, self._limits.budget.rows)
+
+    @functools.cached_property
+    def graphing(self) -> "Graphing | None":
+        """What records the steps of texts; None where they are launched operation by operation."""
+        model = self._model
+        # Processes that may not retry may not record, either: both have to go alike in all of them.
+        if not (self._graphs and model.device.startswith("cuda") and model.processes.retries):
+            return None
+        if model.options.deterministic or model.options.spread:
+            return None
+        from evalsuite.engine.native.differences import allowed_difference
+        from evalsuite.engine.native.slots.cuda_graphs import CudaRecorder
+        from evalsuite.engine.native.slots.graphs import Graphing
+
+        return Graphing(CudaRecorder(model.device), allowed_difference(model.loaded.model.dtype))
+
+    def _generate_in_slots(self, slots: "SlotModel", prompts: "Sequence[SlotPrompt]") -> Written:
+        from evalsuite.engine.native.row import Rows
+        from evalsuite.engine.native.slots.capacity import room_for
+        from evalsuite.engine.native.slots.generate import generate_in_slots
+
+        model, graphing = self._model, self.graphing
+        rows = Rows(model.loaded, self._tokenizer, self._limits.max_length)
+        room = room_for(slots, prompts, self._limits.budget, model.free_bytes())
+        retry = model.processes.retries
+        for done in generate_in_slots(slots, rows, prompts, room, retry=retry, graphing=graphing):
+            yield Answered(done.answers, done.tokens)
+        if graphing and graphing.refused:
+            model.add_note(f"texts are generated without CUDA graphs: {graphing.refused}")
+
+    def _generate_in_batches(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]
+    ) -> Written:
+        forms, model = self._tried.fit.forms, self._tried.fit.writing
+        if forms.texts == NOTHING:
+            raise ModelError(
+                f"Model '{self._model.files.name}' ({type(model.model).__name__}) cannot generate: one text by itself "
+                f"does not grow as plain forward passes have it ({forms.text_note})."
+            )
+        kinds = {BATCHES: any_lengths, ONE_LENGTH: equal_lengths}
+        together = within(self._model.lengths, kinds.get(forms.texts, no_rows))
+        planned = (
+            batch
+            for part in self.partition(requests)
+            for batch in plan_generation(part, self._limits.budget, together)
+        )
+        batches = unanswered(planned, answered, lambda request: (request,))
+        from evalsuite.engine.native.generate_batch import generate_batch
+        from evalsuite.engine.native.memory import run_within_memory
+
+        def run(batch: tuple[GenerateRequest, ...]) -> Written:
+            for done in generate_batch(model, self._tokenizer, self._limits.max_length, batch):
+                yield Answered(
+                    tuple(done), sum(len(request.context) + _length(text) for request, text in done)
+                )
+
+        def give_up(request: GenerateRequest, reason: str) -> EngineEvent[GenerateRequest]:
+            return Answered(((request, Failure(reason)),), 0)
+
+        retry = self._model.processes.retries
+        yield from run_within_memory(batches, run, cached_tokens, give_up, retry=retry)
+
+
+def _length(response: object) -> int:
+    """Tokens of a text; none of a failure."""
+    return response.tokens if isinstance(response, Generated) else 0

@@ -1,0 +1,58 @@
+"""How much the native engine computes at once."""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import replace
+
+from evalsuite.checkpoints.files import context_window
+from evalsuite.engine.native.model import NativeModel
+from evalsuite.engine.placement import Budget, default_budget
+from evalsuite.engine.token_options import TokenOptions
+
+
+class Limits:
+    """The context window, and what a forward pass may hold; each is found when it is first asked for.
+
+    Args:
+        model: whose limits they are.
+        tokens: may name a shorter context window.
+        token_budget: tokens of a forward pass when scoring; chosen for the device and its memory if None.
+    """
+
+    def __init__(self, model: NativeModel, tokens: TokenOptions, token_budget: int | None) -> None:
+        self._model = model
+        self._tokens = tokens
+        self._token_budget = token_budget
+
+    @functools.cached_property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where the configuration states none."""
+        return self._tokens.window(context_window(self._model.files))
+
+    @functools.cached_property
+    def budget(self) -> Budget:
+        """How much a batch may hold."""
+        budget = default_budget(self._model.device)
+        return budget if self._token_budget is None else replace(budget, tokens=self._token_budget)
+
+    @functools.cached_property
+    def pack_tokens(self) -> int:
+        """Tokens of a packed forward pass: as given, else as many as the memory of every process is sure to hold."""
+        from evalsuite.engine.native.memory_estimate import pack_tokens
+
+        model, processes = self._model, self._model.processes
+        fitting = self._token_budget or pack_tokens(model.files, model.dtype, model.device, processes.size)
+        return processes.smallest(fitting)
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of a packed forward pass where memory is ample."""
+        from evalsuite.engine.native.memory_estimate import MOST_TOKENS
+
+        return self._token_budget or MOST_TOKENS
+
+    def refuse_longer_than_window(self, lengths: Iterable[int]) -> None:
+        """Raises ValueError where one of the lengths, in tokens, is beyond the context window."""
+        longest = max(lengths)
+        if self.max_length is not None and longest > self.max_length:
+            raise ValueError(f"A request needs {longest} tokens; the context window has {self.max_length}.")

@@ -1,0 +1,147 @@
+"""A model of the native engine: its files, and its weights once somebody needs them."""
+
+import functools
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from evalsuite.checkpoints import ModelFiles, weights_digest
+from evalsuite.checkpoints.files import read_config
+from evalsuite.engine.native import deterministic, kernels
+from evalsuite.engine.native.processes import Processes
+from evalsuite.engine.placement import keep_freed_memory, resolve_dtype
+from evalsuite.engine.planning.rope import LengthRule, length_rule
+from evalsuite.errors import ModelError
+
+if TYPE_CHECKING:
+    from evalsuite.engine.native.loading.load import LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is loaded and computed; see `TransformersEngine` for what each means."""
+
+    dtype: str
+    spread: bool
+    """Its layers may be on several devices."""
+    trust_remote_code: bool
+    verify_weights: bool
+    allow_slow_kernels: bool
+    logits_dtype: str
+    packed: bool
+    deterministic: bool
+
+
+class NativeModel:
+    """The model of `files`. Building one reads nothing; the weights are read when `loaded` is first asked for.
+
+    Args:
+        files: the model, from `evalsuite.checkpoints.resolve`.
+        options: how it is loaded.
+        processes: who else holds a part of it.
+    """
+
+    def __init__(self, files: ModelFiles, options: ModelOptions, processes: Processes) -> None:
+        self.files = files
+        self.options = options
+        self.processes = processes
+        self.notes: tuple[str, ...] = ()
+        """What the run log should say about the model; complete once the requests are answered."""
+        self.told_weights: str | None = None
+        """The digest that the model's identity was told with; loading refuses files that have another by then."""
+        self._loading: Future[LoadedModel] | None = None
+
+    @functools.cached_property
+    def device(self) -> str:
+        """The device in use, for example "cpu" or "cuda:1"."""
+        return self.processes.device
+
+    @functools.cached_property
+    def dtype(self) -> str:
+        """The data type in use, for example "float32"."""
+        return resolve_dtype(self.options.dtype, self.device)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The model's `config.json`."""
+        return read_config(self.files)
+
+    @property
+    def weights(self) -> str:
+        """Digest of the model's files."""
+        return weights_digest(self.files, verify=self.options.verify_weights)
+
+    @property
+    def lengths(self) -> LengthRule | None:
+        """Which lengths are rotated alike: as the loaded model has it; before, as its configuration tells."""
+        return self.loaded.lengths if "loaded" in self.__dict__ else length_rule(self.config)
+
+    @property
+    def lays_out(self) -> bool:
+        """Whether weights are copied into a faster layout where memory is ample; not where that must not matter."""
+        return self.device == "cpu" and self.dtype == "float32" and not self.options.deterministic
+
+    def free_bytes(self) -> int:
+        """Free memory of the device; of several processes, where least is free."""
+        from evalsuite.engine.native.memory import free_bytes
+
+        return self.processes.smallest(free_bytes(self.device))
+
+    def add_note(self, note: str) -> None:
+        """Say it in the run log, once; nothing where it is empty."""
+        self.notes = tuple(dict.fromkeys((*self.notes, note))) if note else self.notes
+
+    @functools.cached_property
+    def loaded(self) -> "LoadedModel":
+        """The model with its weights.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        return self._loading.result() if self._loading else self.processes.load(self._load)
+
+    def begin_loading(self) -> None:
+        """Load the weights in a thread, beside other work; what is wrong with them is said when they are needed."""
+        pool = ThreadPoolExecutor(1, "weights")
+        self._loading = pool.submit(self._load)
+        pool.shutdown(wait=False)
+
+    def _load(self) -> "LoadedModel":
+        from evalsuite.engine.native.cpu.onednn import lay_out_weights
+        from evalsuite.engine.native.loading.load import load_model
+        from evalsuite.engine.native.probe.causal import refuse_unless_causal
+
+        options, processes = self.options, self.processes
+        processes.refuse_unless_divisible(self.files, options.trust_remote_code)
+        if self.device == "cpu":
+            keep_freed_memory()
+        if options.deterministic:
+            deterministic.switch_on()
+        loaded = load_model(
+            self.files,
+            device=self.device,
+            dtype=self.dtype,
+            trust_remote_code=options.trust_remote_code,
+            allow_slow_kernels=options.allow_slow_kernels,
+            rounded_logits=options.logits_dtype == "model",
+            processes=processes.size,
+            spread=options.spread,
+        )
+        self._refuse_if_changed()
+        refuse_unless_causal(loaded, self.files.name)
+        loaded = replace(loaded, fixed_sizes=options.deterministic)
+        if self.lays_out and processes.size == 1:
+            lay_out_weights(loaded.model, self.free_bytes())
+        self.notes = loaded.notes
+        if why := self.device.startswith("cuda") and kernels.why_not(self.device):
+            self.add_note(f"trees and log-probabilities without our own kernels: {why}")
+        return loaded
+
+    def _refuse_if_changed(self) -> None:
+        """Raises ModelError where the files in memory may not be those that were hashed: somebody wrote to them."""
+        if self.told_weights and weights_digest(self.files) != self.told_weights:
+            raise ModelError(
+                f"The files of model '{self.files.name}' changed between hashing and loading: wait until they are "
+                "written, then run again."
+            )

@@ -1,0 +1,145 @@
+"""Scoring by the native engine: on packed trees, or in padded batches where a model does not fit them."""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from evalsuite.engine.native.limits import Limits
+from evalsuite.engine.native.trials.forms import BATCHES, NOTHING, PACKED
+from evalsuite.engine.native.tried import TriedModel
+from evalsuite.engine.planning.batches import (
+    ScoreRow,
+    Together,
+    any_lengths,
+    no_rows,
+    padded_tokens,
+    plan_scoring,
+    unanswered,
+    within,
+)
+from evalsuite.engine.protocol import Answered, Begun, EngineEvent, Planned
+from evalsuite.errors import ModelError
+from evalsuite.types import Failure, ScoreRequest
+
+if TYPE_CHECKING:
+    from evalsuite.engine.planning.plan import Run, ScorePlan
+
+LARGEST_VOCABULARY = 2**18
+"""Assumed where a configuration does not say."""
+
+Scored = Iterator[EngineEvent[ScoreRequest]]
+
+
+class Scorer:
+    """Plans scores and computes them; see `protocol.Engine.score`.
+
+    Args:
+        tried: the model, and the forms that fit it.
+        limits: what a forward pass may hold.
+    """
+
+    def __init__(self, tried: TriedModel, limits: Limits) -> None:
+        self._tried = tried
+        self._model = tried.model
+        self._limits = limits
+
+    @property
+    def why_batches(self) -> str:
+        """Why scoring does not run on packed trees, as far as is known without loading; empty if it does."""
+        return self._tried.expected_forms.why_not_packed
+
+    def score(self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]) -> Scored:
+        """Score the distinct `requests`; errors as in `TransformersEngine.score`."""
+        if self.why_batches:
+            yield from self._score_in_batches(requests, answered)
+            return
+        from evalsuite.engine.planning.plan import without
+
+        plan = self.plan_packs(requests)
+        runs, planned = without(plan, answered)
+        yield Planned(planned)
+        if not runs:
+            return
+        self._limits.refuse_longer_than_window(plan.inputs.lengths[[*chain(*runs)]].tolist())
+        self._tried.load()
+        yield Begun()
+        if self.why_batches:
+            yield from self._score_in_batches(requests, answered)
+        else:
+            yield from self._score_packs(plan, runs)
+
+    def partition(self, scores: Sequence[ScoreRequest]) -> list[tuple[ScoreRequest, ...]]:
+        """The packs or batches; see `protocol.Engine.partition`."""
+        from evalsuite.engine.planning.plan import plan_scoring as plan_packs
+
+        if self._tried.why_not_packed:  # not `why_batches`: parts are the same before and after the trials
+            return [
+                tuple(one for row in batch for one in row.requests) for batch in self.plan_batches(scores)
+            ]
+        plan = plan_packs(scores, self._limits.most_tokens)
+        return [tuple(one for index in run for one in plan.requests[index]) for run in plan.runs]
+
+    def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
+        """Packed trees; only where memory is short is a part of `partition` more than one of them."""
+        from evalsuite.engine.planning.plan import plan_scoring as plan_packs
+
+        return plan_packs(requests, self._limits.pack_tokens, self._limits.most_tokens)
+
+    def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
+        """Padded batches, for models that do not fit on packed trees."""
+        vocabulary = self._model.config.get("vocab_size", LARGEST_VOCABULARY)
+        parts: list[Sequence[ScoreRequest]] = [requests]
+        if not self._tried.why_not_packed:
+            parts = [*self.partition(requests)]
+        together, budget = self._sharing, self._limits.budget
+        return [batch for part in parts for batch in plan_scoring(part, budget, vocabulary, together)]
+
+    @property
+    def _sharing(self) -> Together:
+        """Which rows of scores may share a batch."""
+        alone = self._tried.expected_forms.scores not in (PACKED, BATCHES)
+        return within(self._model.lengths, no_rows if alone else any_lengths)
+
+    def _score_packs(self, plan: "ScorePlan", runs: Sequence["Run"]) -> Scored:
+        from evalsuite.engine.native.memory import run_within_memory
+        from evalsuite.engine.native.score_packed import score_run
+
+        model = self._tried.fit.scoring
+
+        def run(inputs: "Run") -> Scored:
+            yield Answered(tuple(score_run(model, plan, inputs)), plan.inputs.tokens_of(inputs))
+
+        def give_up(index: int, reason: str) -> EngineEvent[ScoreRequest]:
+            return Answered(tuple((request, Failure(reason)) for request in plan.requests[index]), 0)
+
+        retry = self._model.processes.retries
+        yield from run_within_memory(runs, run, plan.inputs.tokens_of, give_up, retry=retry)
+
+    def _score_in_batches(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]
+    ) -> Scored:
+        rows = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
+        yield Planned(sum(len(row.ids) for batch in rows for row in batch))
+        if not rows:
+            return
+        self._limits.refuse_longer_than_window(len(row.ids) for batch in rows for row in batch)
+        self._tried.load()
+        yield Begun()
+        batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)  # as tried
+        model, forms = self._model, self._tried.fit.forms
+        if forms.scores == NOTHING:
+            raise ModelError(
+                f"Model '{model.files.name}' ({type(model.loaded.model).__name__}) cannot be scored: one row by itself "
+                f"does not give what a plain forward pass gives ({forms.score_note})."
+            )
+        model.add_note(forms.score_note)
+        from evalsuite.engine.native.memory import run_within_memory
+        from evalsuite.engine.native.score_batch import score_batch
+
+        def run(batch: tuple[ScoreRow, ...]) -> Scored:
+            yield Answered(tuple(score_batch(model.loaded, batch)), sum(len(row.ids) for row in batch))
+
+        def give_up(row: ScoreRow, reason: str) -> EngineEvent[ScoreRequest]:
+            return Answered(tuple((request, Failure(reason)) for request in row.requests), 0)
+
+        yield from run_within_memory(batches, run, padded_tokens, give_up, retry=model.processes.retries)

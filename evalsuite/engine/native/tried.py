@@ -1,0 +1,157 @@
+"""In which forms a model is right, found by trials or remembered from them; and its identity, which names the forms."""
+
+import functools
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from evalsuite.checkpoints import tokenizer_digest
+from evalsuite.engine.native import deterministic, kernels
+from evalsuite.engine.native.fit_trees import why_not
+from evalsuite.engine.native.model import NativeModel
+from evalsuite.engine.native.models import support_for
+from evalsuite.engine.native.trials.forms import BATCHES, PACKED, SLOTS, Forms, remember, remembered
+from evalsuite.engine.placement import ROUNDED_SCORES, SPREAD, reduced_float32
+from evalsuite.engine.planning.rope import length_rule
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
+from evalsuite.errors import ModelError
+from evalsuite.types import ModelIdentity, sha256_of
+
+if TYPE_CHECKING:
+    from evalsuite.engine.native.trials.fit import Fit
+
+REMOTE_CODE = "remote-code"
+"""Says in a class of numerics that the model's own code ran, where transformers may have an implementation, too."""
+AS_ASKED = "as asked"
+BY_LENGTH = "by-length"
+"""Says in a class of numerics that only rows are computed together whose lengths are rotated alike (`rope`)."""
+
+
+class TriedModel:
+    """A model and the forms that its trials leave. Building one reads nothing.
+
+    Args:
+        model: what is tried.
+        tokenizer: its digest is in the identity.
+    """
+
+    def __init__(self, model: NativeModel, tokenizer: HuggingFaceTokenizer) -> None:
+        self.model = model
+        self._tokenizer = tokenizer
+
+    @functools.cached_property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are right."""
+        weights, tokenizer = self._digests()  # before the trials read the files
+        identity = ModelIdentity(weights, tokenizer, self.numerics(self.forms))
+        self.model.told_weights = weights
+        return identity
+
+    @property
+    def expected_identity(self) -> ModelIdentity:
+        """`identity` as far as it is known without loading the weights."""
+        return ModelIdentity(*self._digests(), self.numerics(self.expected_forms))
+
+    def _digests(self) -> tuple[str, str]:
+        """Of the weights and of the tokenizer."""
+        verify = self.model.options.verify_weights
+        return self.model.weights, tokenizer_digest(self._tokenizer.files, verify=verify)
+
+    def numerics(self, forms: Forms | None) -> str:
+        """Engine, data type, kind of device, the kernels of families that have some, in which forms it computes."""
+        model = self.model
+        support = support_for(model.config.get("model_type", ""))
+        parts = ["transformers", model.dtype, model.device.partition(":")[0]]
+        if support.kernels and parts[-1] == "cuda":
+            parts.append("reference" if support.missing_kernels(model.device) else support.kernels)
+        if not kernels.why_not(model.device):
+            parts.append(kernels.NUMERICS)
+        parts += forms.words if forms else ()
+        if length_rule(model.config):
+            parts.append(BY_LENGTH)
+        if model.options.spread:
+            parts.append(SPREAD)
+        if model.options.deterministic:
+            parts.append(deterministic.SETTING)
+        if model.options.trust_remote_code and "auto_map" in model.config:
+            parts.append(REMOTE_CODE)
+        if model.dtype == "float32" and (reduced := reduced_float32()):
+            parts.append(reduced)
+        if model.options.logits_dtype == "model":
+            parts.append(ROUNDED_SCORES)
+        return " ".join([*parts, *model.processes.numerics])
+
+    @functools.cached_property
+    def forms(self) -> Forms:
+        """The forms that are right for the model; loads the weights where nobody has tried them yet.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+        """
+        return self.known_forms or self.fit.forms
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `identity` is known without loading the weights."""
+        return "forms" in self.__dict__ or self.known_forms is not None
+
+    @property
+    def expected_forms(self) -> Forms:
+        """The forms as far as they are known without loading the weights."""
+        if "forms" in self.__dict__:
+            return self.forms
+        if self.known_forms:
+            return self.known_forms
+        reason = self.why_not_packed
+        return Forms(BATCHES if reason else PACKED, SLOTS, reason)
+
+    @functools.cached_property
+    def why_not_packed(self) -> str:
+        """Why packed trees are not tried; empty if they are."""
+        options = self.model.options
+        if not options.packed:
+            return AS_ASKED
+        if options.spread:
+            return "its layers may be on several devices"
+        return why_not(self.model.config, self.model.device, remote_code=options.trust_remote_code)
+
+    @functools.cached_property
+    def known_forms(self) -> Forms | None:
+        """What the trials of an earlier run found; None where there was none."""
+        return remembered(self._forms_key)
+
+    def take_known_forms(self, known: Forms | None) -> None:
+        """Take what another process remembers, so that all that hold the model plan alike."""
+        self.__dict__["known_forms"] = known
+
+    @functools.cached_property
+    def _forms_key(self) -> str:
+        """Of all that the outcome of the trials depends on."""
+        versions = [metadata.version(name) for name in ("evalsuite", "torch", "transformers")]
+        return sha256_of([self.model.weights, self.numerics(None), self.why_not_packed, *versions])
+
+    @functools.cached_property
+    def fit(self) -> "Fit":
+        """The loaded model as its trials leave it.
+
+        Raises:
+            ModelError: the model cannot be loaded, or an earlier run found other forms.
+        """
+        from evalsuite.engine.native.trials.fit import fit
+
+        model, known = self.model, self.known_forms
+        found = fit(model.loaded, self.why_not_packed, asked=not model.options.packed)
+        for note in found.notes:
+            model.add_note(note)
+        if known != found.forms:
+            remember(self._forms_key, found.forms)
+        if known and not known.is_as(found.forms):
+            raise ModelError(
+                f"Model '{model.files.name}' is computed in other forms than an earlier run found ({found.forms.scores} "
+                f"and {found.forms.texts}, not {known.scores} and {known.texts}), so that answers would be stored under "
+                "the wrong name; run the same command again, which now knows."
+            )
+        return found
+
+    def load(self) -> None:
+        """Load the weights now, and try them; raises ModelError if they cannot be."""
+        _ = self.fit, self.forms
