@@ -109,6 +109,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def knows_identity(self) -> bool:
+        """Whether `identity` is known without loading the weights."""
+        ...
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer; loaded when it is first used."""
         ...
@@ -136,6 +141,10 @@ class Engine(Protocol):
     @property
     def ends_on_error(self) -> bool:
         """Whether an error in `score` or `generate` ends the engine, as when several processes compute together."""
+        ...
+
+    def plan_for(self, device: str) -> None:
+        """Partition from now on as on that device, where other processes hold the model."""
         ...
 
     def load(self) -> None:
@@ -186,6 +195,11 @@ class EngineDefaults:
         return self.identity
 
     @property
+    def knows_identity(self) -> bool:
+        """It is."""
+        return True
+
+    @property
     def device(self) -> str:
         """Not known here."""
         return ""
@@ -199,6 +213,9 @@ class EngineDefaults:
     def ends_on_error(self) -> bool:
         """It does not: other requests can be answered after an error."""
         return False
+
+    def plan_for(self, device: str) -> None:
+        """Nothing: parts are the same for every device."""
 
     def load(self) -> None:
         """Nothing: the weights are loaded when they are needed."""

@@ -74,7 +74,7 @@ def plan_run(
         total=_work(engine, [one for documents in asked.values() for one in documents]),
         memory=memory_of(engine),
         in_batches=engine.scorer.why_batches,
-        tried=engine.tried.is_known,
+        tried=engine.knows_identity,
     )
 
 

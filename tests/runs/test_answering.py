@@ -169,6 +169,21 @@ def test_a_model_that_cannot_generate_costs_its_texts_and_not_the_run(store):
     assert {answers[one] for one in TEXTS[1:]} == {Failure("no text was generated: Mute returns no cache.")}
 
 
+def test_where_an_error_ends_the_engine_it_ends_the_run(store):
+    """As with tensor parallelism: the other processes are gone."""
+
+    class Ended(ScriptedEngine):
+        ends_on_error = True
+
+        def generate(self, requests, answered=()):
+            yield Planned(9)
+            yield Begun()
+            raise ModelError("Mute returns no cache.")
+
+    with pytest.raises(ModelError, match="Mute returns no cache"):
+        answer([], TEXTS, Ended(), store, Silent())
+
+
 def test_a_model_that_cannot_be_loaded_ends_the_run(store):
     class Unreadable(ScriptedEngine):
         def generate(self, requests, answered=()):
@@ -224,6 +239,24 @@ def test_progress_hears_each_stage_that_has_work_and_every_token(store):
     heard = Heard()
     answer(SCORES, TEXTS, texts_engine(), store, heard)
     assert (heard.stages, heard.tokens, heard.planned) == (["generating"], 18, {18})
+
+
+def test_progress_hears_of_a_plan_that_is_corrected(store):
+    class Estimating(ScriptedEngine):
+        def score(self, requests, answered=()):
+            yield Planned(100)
+            yield Begun()
+            yield Planned(7)
+            yield Answered(tuple((one, Score((-1.0,), False)) for one in requests), 7)
+
+    heard: list[tuple[int, int]] = []
+
+    class Heard(Silent):
+        def advance(self, count, planned):
+            heard.append((count, planned))
+
+    answer(SCORES, [], Estimating(), store, Heard())
+    assert heard == [(0, 100), (0, 100), (0, 7), (7, 7)]
 
 
 def test_requests_of_one_model_input_share_its_tokens():

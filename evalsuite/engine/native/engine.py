@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import vocabulary_rows
 from evalsuite.engine.native import deterministic
-from evalsuite.engine.native.generator import Generator
+from evalsuite.engine.native.generator import TextGenerator
 from evalsuite.engine.native.limits import Limits
 from evalsuite.engine.native.model import ModelOptions, NativeModel
 from evalsuite.engine.native.processes import OneProcess, Processes
-from evalsuite.engine.native.scorer import Scorer
+from evalsuite.engine.native.scorer import LikelihoodScorer
 from evalsuite.engine.native.tried import TriedModel
 from evalsuite.engine.placement import SPREAD, resolve_logits_dtype, wait_without_spinning
 from evalsuite.engine.protocol import EngineDefaults, EngineEvent, R
@@ -38,7 +38,7 @@ class TransformersEngine(EngineDefaults):
             the model gives logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
         tokens: another tokenizer, prefix token or context window than the model's.
-        arguments: its own settings, `deterministic=yes` (see `engine.deterministic`) and `graphs=no` (see `engine.settings`).
+        arguments: its own settings, `deterministic=yes` (see `native.deterministic`) and `graphs=no` (see `engine.settings`).
         processes: who else holds a part of the model; nobody if None.
     """
 
@@ -78,8 +78,8 @@ class TransformersEngine(EngineDefaults):
         self.model = self.model_class(files, options, processes or OneProcess(device))
         self.tried = TriedModel(self.model, self.tokenizer)
         self.limits = Limits(self.model, tokens, token_budget)
-        self.scorer = Scorer(self.tried, self.limits)
-        self.generator = Generator(self.tried, self.limits, self.tokenizer, graphs=graphs)
+        self.scorer = LikelihoodScorer(self.tried, self.limits)
+        self.generator = TextGenerator(self.tried, self.limits, self.tokenizer, graphs=graphs)
 
     @property
     def device(self) -> str:
@@ -97,6 +97,11 @@ class TransformersEngine(EngineDefaults):
         return self.tried.expected_identity
 
     @property
+    def knows_identity(self) -> bool:
+        """Whether `identity` is known without loading the weights."""
+        return self.tried.is_known
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the run log should say about the model; complete once the requests are answered."""
         return self.model.notes
@@ -110,6 +115,10 @@ class TransformersEngine(EngineDefaults):
     def vocabulary(self) -> int | None:
         """Token ids below this number are the model's; None where the configuration does not say."""
         return vocabulary_rows(self.files)
+
+    def plan_for(self, device: str) -> None:
+        """Partition from now on as on that device, where other processes hold the model."""
+        self.model.device = device
 
     def load(self) -> None:
         """Load the weights now, and try them; raises ModelError if they cannot be."""

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.slots.graphs import Graphing
     from evalsuite.engine.planning.prefixes import SlotPrompt
 
-Written = Iterator[EngineEvent[GenerateRequest]]
+TextEvents = Iterator[EngineEvent[GenerateRequest]]
 
 
-class Generator:
+class TextGenerator:
     """Plans texts and generates them; see `protocol.Engine.generate`.
 
     Args:
@@ -49,7 +49,9 @@ class Generator:
         self._tokenizer = tokenizer
         self._graphs = graphs
 
-    def generate(self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]) -> Written:
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]
+    ) -> TextEvents:
         """Generate for the distinct `requests`; errors as in `TransformersEngine.generate`."""
         prompts = plan_slots(requests, answered)
         longest = sum(one.max_tokens for prompt in prompts for one in prompt.requests)
@@ -87,7 +89,7 @@ class Generator:
 
         return Graphing(CudaRecorder(model.device), allowed_difference(model.loaded.model.dtype))
 
-    def _generate_in_slots(self, slots: "SlotModel", prompts: "Sequence[SlotPrompt]") -> Written:
+    def _generate_in_slots(self, slots: "SlotModel", prompts: "Sequence[SlotPrompt]") -> TextEvents:
         from evalsuite.engine.native.row import Rows
         from evalsuite.engine.native.slots.capacity import room_for
         from evalsuite.engine.native.slots.generate import generate_in_slots
@@ -103,7 +105,7 @@ class Generator:
 
     def _generate_in_batches(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]
-    ) -> Written:
+    ) -> TextEvents:
         forms, model = self._tried.fit.forms, self._tried.fit.writing
         if forms.texts == NOTHING:
             raise ModelError(
@@ -121,7 +123,7 @@ class Generator:
         from evalsuite.engine.native.generate_batch import generate_batch
         from evalsuite.engine.native.memory import run_within_memory
 
-        def run(batch: tuple[GenerateRequest, ...]) -> Written:
+        def run(batch: tuple[GenerateRequest, ...]) -> TextEvents:
             for done in generate_batch(model, self._tokenizer, self._limits.max_length, batch):
                 yield Answered(
                     tuple(done), sum(len(request.context) + _length(text) for request, text in done)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 LARGEST_VOCABULARY = 2**18
 """Assumed where a configuration does not say."""
 
-Scored = Iterator[EngineEvent[ScoreRequest]]
+ScoreEvents = Iterator[EngineEvent[ScoreRequest]]
 
 
-class Scorer:
+class LikelihoodScorer:
     """Plans scores and computes them; see `protocol.Engine.score`.
 
     Args:
@@ -48,7 +48,7 @@ class Scorer:
         """Why scoring does not run on packed trees, as far as is known without loading; empty if it does."""
         return self._tried.expected_forms.why_not_packed
 
-    def score(self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]) -> Scored:
+    def score(self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]) -> ScoreEvents:
         """Score the distinct `requests`; errors as in `TransformersEngine.score`."""
         if self.why_batches:
             yield from self._score_in_batches(requests, answered)
@@ -100,13 +100,13 @@ class Scorer:
         alone = self._tried.expected_forms.scores not in (PACKED, BATCHES)
         return within(self._model.lengths, no_rows if alone else any_lengths)
 
-    def _score_packs(self, plan: "ScorePlan", runs: Sequence["Run"]) -> Scored:
+    def _score_packs(self, plan: "ScorePlan", runs: Sequence["Run"]) -> ScoreEvents:
         from evalsuite.engine.native.memory import run_within_memory
         from evalsuite.engine.native.score_packed import score_run
 
         model = self._tried.fit.scoring
 
-        def run(inputs: "Run") -> Scored:
+        def run(inputs: "Run") -> ScoreEvents:
             yield Answered(tuple(score_run(model, plan, inputs)), plan.inputs.tokens_of(inputs))
 
         def give_up(index: int, reason: str) -> EngineEvent[ScoreRequest]:
@@ -117,7 +117,7 @@ class Scorer:
 
     def _score_in_batches(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]
-    ) -> Scored:
+    ) -> ScoreEvents:
         rows = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
         yield Planned(sum(len(row.ids) for batch in rows for row in batch))
         if not rows:
@@ -136,7 +136,7 @@ class Scorer:
         from evalsuite.engine.native.memory import run_within_memory
         from evalsuite.engine.native.score_batch import score_batch
 
-        def run(batch: tuple[ScoreRow, ...]) -> Scored:
+        def run(batch: tuple[ScoreRow, ...]) -> ScoreEvents:
             yield Answered(tuple(score_batch(model.loaded, batch)), sum(len(row.ids) for row in batch))
 
         def give_up(row: ScoreRow, reason: str) -> EngineEvent[ScoreRequest]:

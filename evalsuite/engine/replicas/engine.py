@@ -10,7 +10,6 @@ from dataclasses import replace
 from importlib import metadata
 
 from evalsuite.checkpoints import tokenizer_digest, weights_digest
-from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.planning.partition import tokens_of
 from evalsuite.engine.protocol import Answered, Begun, EngineDefaults, EngineEvent, Planned, R
 from evalsuite.engine.replicas.actors import Event
@@ -76,8 +75,7 @@ class ReplicatedEngine(EngineDefaults):
         A worker tells the numerics in a cluster, as this machine may have no GPU, and where the model has yet to be
         tried, as this process does not load it.
         """
-        tried = not isinstance(self._planner, TransformersEngine) or self._planner.tried.is_known
-        if tried and not self._elsewhere:
+        if self.knows_identity:
             return self._planner.identity
         spec = self._setup.spec
         return replace(
@@ -87,16 +85,19 @@ class ReplicatedEngine(EngineDefaults):
         )
 
     @property
+    def knows_identity(self) -> bool:
+        """Whether no worker has to be asked for `identity`."""
+        return self._planner.knows_identity and not self._elsewhere
+
+    @property
     def expected_identity(self) -> ModelIdentity:
         """`identity` as far as it is known without a model; in a cluster all of it."""
-        if isinstance(self._planner, TransformersEngine) and not self._elsewhere:
-            return self._planner.expected_identity
-        return self.identity
+        return self.identity if self._elsewhere else self._planner.expected_identity
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """As the workers' own engine cuts them; see `protocol.Engine`."""
-        if self._elsewhere and isinstance(self._planner, TransformersEngine):
-            self._planner.model.device = self._crew.first_description.device
+        if self._elsewhere:
+            self._planner.plan_for(self._crew.first_description.device)
         return self._planner.partition(requests)
 
     def load(self) -> None:

@@ -53,7 +53,7 @@ class WorkResult:
     """A piece was answered."""
 
     responses: bytes
-    """As `wire.pack_responses` has them, in the order of the requests that needed an answer."""
+    """As `serialize.pack_responses` has them, in the order of the requests that needed an answer."""
     tokens: int
     seconds: float
     """At work."""
@@ -100,7 +100,7 @@ class Worker:
 
         Args:
             kind: "score" or "generate".
-            sent: its requests, as `wire.pack_requests` has them.
+            sent: its requests, as `serialize.pack_requests` has them.
             answered: positions of those that need no answer.
         """
         return _guarded(lambda: self._answer(kind, sent, answered))

@@ -15,7 +15,7 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.placement import SPREAD
 from evalsuite.engine.protocol import EngineDefaults, EngineEvent, R
-from evalsuite.engine.tensor_parallel.group import ProcessGroup
+from evalsuite.engine.tensor_parallel.processes import TeamProcesses
 from evalsuite.engine.tensor_parallel.ranks import Team
 from evalsuite.errors import ProcessError, UserError
 from evalsuite.types import GenerateRequest, ModelIdentity, ScoreRequest
@@ -41,8 +41,8 @@ class TensorParallelEngine(EngineDefaults):
         if device == SPREAD:
             raise UserError("--device spread is for one process; start evalsuite without torchrun.")
         self.team = team
-        self._group = ProcessGroup(team, device)
-        self._native = TransformersEngine(files, device=device, processes=self._group, **options)
+        self._processes = TeamProcesses(team, device)
+        self._native = TransformersEngine(files, device=device, processes=self._processes, **options)
         self.tokenizer = self._native.tokenizer
         self._together = True
         """False while a collective operation may be under way: then nothing else can be sent."""
@@ -50,7 +50,7 @@ class TensorParallelEngine(EngineDefaults):
     @property
     def identity(self) -> ModelIdentity:
         """As one process has it, and the number of processes; all of them try the model where nobody has yet."""
-        if self.team.rank == 0 and not self._native.tried.is_known:
+        if self.team.rank == 0 and not self.knows_identity:
             self.load()
         return self._native.identity
 
@@ -58,6 +58,11 @@ class TensorParallelEngine(EngineDefaults):
     def expected_identity(self) -> ModelIdentity:
         """`identity` as far as it is known without loading the weights."""
         return self._native.expected_identity
+
+    @property
+    def knows_identity(self) -> bool:
+        """Whether `identity` is known without loading the weights."""
+        return self._native.knows_identity
 
     @property
     def device(self) -> str:
@@ -107,8 +112,8 @@ class TensorParallelEngine(EngineDefaults):
         """Let the others make the same call; `call` is the method's name and its arguments."""
         with self._errors_told():
             if self.team.rank == 0:
-                self._group.send("plan as", self._native.tried.known_forms)
-                self._group.send(*call)
+                self._processes.send("plan as", self._native.tried.known_forms)
+                self._processes.send(*call)
             self._together = False
             yield
             self._together = True
@@ -147,23 +152,23 @@ class TensorParallelEngine(EngineDefaults):
             result = run()
         except BaseException as error:
             if self._together:
-                self._group.send("failed", str(error))
-                self._group.leave()
+                self._processes.send("failed", str(error))
+                self._processes.leave()
             raise
-        self._group.send("done", result)
-        self._group.leave()
+        self._processes.send("done", result)
+        self._processes.leave()
         return result
 
     def _follow(self) -> Any:
         while True:
             with self._errors_told():
-                message = self._group.send()
+                message = self._processes.send()
             match message:
                 case "done", result:
-                    self._group.leave()
+                    self._processes.leave()
                     return result
                 case "failed", sentence:
-                    self._group.leave()
+                    self._processes.leave()
                     raise UserError(sentence)
                 case "plan as", known_forms:
                     self._native.tried.take_known_forms(known_forms)

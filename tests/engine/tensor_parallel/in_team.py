@@ -67,6 +67,12 @@ def not_stored(engine) -> dict:
     raise AssertionError
 
 
+def identity_first(engine) -> dict:
+    """As a run does it: the identity is in the keys of the answers. Nobody has tried the model yet."""
+    known = engine.knows_identity
+    return {"known": known, "first": engine.identity.numerics, **answered(engine)}
+
+
 def nothing_to_do(engine) -> dict:
     return {"nothing": True}
 
@@ -76,7 +82,12 @@ def refused(engine) -> dict:
 
 
 TROUBLES = {"killed": killed, "without_memory": without_memory}
-RUNS = {"not_stored": not_stored, "nothing_to_do": nothing_to_do, "refused": refused}
+RUNS = {
+    "identity_first": identity_first,
+    "not_stored": not_stored,
+    "nothing_to_do": nothing_to_do,
+    "refused": refused,
+}
 
 
 def main(result: Path, model: str, dtype: str, trouble: str = "") -> None:

@@ -45,9 +45,10 @@ MODELS = {"llama": tiny_llama, "nemotron": tiny_nemotron, "tied": tied_llama}
 
 
 @pytest.fixture(scope="module")
-def team():
+def team(tmp_path_factory):
     """Lets two processes answer; gives their exit codes and what they said."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    cache = str(tmp_path_factory.mktemp("cache"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "XDG_CACHE_HOME": cache}
     server = subprocess.Popen(
         [sys.executable, str(SCRIPT)],
         env=environment,
@@ -92,6 +93,15 @@ def test_two_processes_answer_as_one(name, folder_of, team, tmp_path):
     assert found["texts"] == alone["texts"]
     assert len(found["scores"]) == len(SCORES)
     assert len(set(found["texts"])) > len(TEXTS) // 2
+
+
+def test_all_processes_try_a_model_whose_identity_the_leader_is_asked_for(folder_of, team, tmp_path):
+    codes, said = team(tmp_path / "result", folder_of("nemotron"), "bfloat16", "identity_first")
+    assert codes == [0, 0], said
+    found = json.loads((tmp_path / "result").read_text("utf-8"))
+    assert not found["known"]
+    assert found["first"] == found["numerics"] == "transformers bfloat16 cpu packed tp2"
+    assert len(found["scores"]) == len(SCORES)
 
 
 def test_logits_of_a_divided_head_are_float32_in_half_precision(folder_of, team, tmp_path):

@@ -18,7 +18,7 @@ PATIENCE = timedelta(days=30)
 """How long processes wait for the leader, who may be judging programs for hours."""
 
 
-class ProcessGroup:
+class TeamProcesses:
     """A team's processes, as the native engine asks for them (`native.processes.Processes`).
 
     What is collective here waits for all of them: each has to call it, in the same order.
