@@ -148,7 +148,7 @@ class Engine(Protocol):
         ...
 
     def load(self) -> None:
-        """Load the weights now, where there are some; raises ModelError if they cannot be."""
+        """Get ready to answer, which means loading the weights where there are some; raises ModelError if it cannot."""
         ...
 
     def begin_loading(self) -> None:

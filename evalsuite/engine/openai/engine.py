@@ -159,6 +159,10 @@ class OpenAIEngine(EngineDefaults):
         """Not known: it is the server's business."""
         return None
 
+    def load(self) -> None:
+        """Find out what the server can do; raises ModelError where it does not answer."""
+        _ = self._abilities
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:

@@ -134,6 +134,10 @@ class VllmEngine(EngineDefaults):
         except Exception as error:
             raise ModelError(f"vLLM cannot run model '{self.files.name}': {_first_line(error)}") from error
 
+    def load(self) -> None:
+        """Start vLLM now; raises ModelError where it does not start."""
+        _ = self._llm
+
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
@@ -168,7 +172,7 @@ class VllmEngine(EngineDefaults):
         """The answers of each call of vLLM, once the weights are loaded."""
         if not prompts:
             return
-        _ = self._llm
+        self.load()
         yield Begun()
         for start in range(0, len(prompts), PROMPTS_PER_CALL):
             answers = call(prompts[start : start + PROMPTS_PER_CALL])

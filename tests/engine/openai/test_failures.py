@@ -49,7 +49,7 @@ def ask(server, files):  # noqa: F811
         engine = OpenAIEngine(
             ModelFiles.elsewhere("tiny"), arguments={name: str(value) for name, value in given.items()}
         )
-        _ = engine._abilities  # faults come when the work has begun
+        engine.load()  # faults come when the work has begun
         server.asked.clear()
         return engine
 

@@ -220,7 +220,7 @@ def test_faults_on_the_way_change_nothing(server, native, fault):
     theirs = scores(native, PAIRS[:4])
     with FaultyProxy(server.url, lambda number: None) as proxy:
         engine = asking(proxy.url)
-        _ = engine._abilities
+        engine.load()
         first = proxy.posts
         proxy.fault = lambda number: fault if number - first in (0, 1, 3) else None
         ours = scores(engine, PAIRS[:4])
@@ -231,7 +231,7 @@ def test_a_server_that_is_killed_and_comes_back_is_survived(python, exact, nativ
     running = Running(python, exact.gguf_path, *WITH_BOS)
     try:
         engine = asking(running.url, concurrency=1)
-        _ = engine._abilities
+        engine.load()
         requests = [encode_pairs(engine.tokenizer, [pair], "always")[0].request for pair in PAIRS]
         answers: dict = {}
         for request, answer in answers_in(engine.score(requests)):

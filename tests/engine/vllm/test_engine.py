@@ -128,7 +128,7 @@ def test_what_is_answered_starts_no_vllm(engine, native, llms):
 def test_a_prompt_that_vllm_refuses_costs_itself_alone(engine, native, llms):
     requests = requests_of(native)
     poison = list(requests[5].context)
-    _ = engine._llm
+    engine.load()
     llms[0].refuses = lambda ids: ValueError("no\nTraceback") if ids == poison else None
     answers = answered(engine.score(requests))
     failed = [request for request, answer in answers.items() if isinstance(answer, Failure)]
@@ -138,14 +138,15 @@ def test_a_prompt_that_vllm_refuses_costs_itself_alone(engine, native, llms):
 
 
 def test_an_engine_that_died_is_not_asked_again(engine, native, llms):
-    _ = engine._llm
+    engine.load()
     llms[0].refuses = lambda ids: EngineDeadError("EngineCore encountered an issue.")
     assert all(isinstance(answer, Failure) for answer in answered(engine.score(requests_of(native))).values())
     assert len(llms[0].calls) == 1
 
 
-def test_missing_log_probabilities_are_failures(engine, native, monkeypatch):
-    llm = engine._llm
+def test_missing_log_probabilities_are_failures(engine, native, llms, monkeypatch):
+    engine.load()
+    [llm] = llms
     whole = llm._one
 
     def without(ids, params):
@@ -168,7 +169,7 @@ def test_settings_go_to_vllm_and_into_the_numerics(llms, llama_files):
     )
     engine = make_engine(EngineSpec("vllm", llama_files, arguments=settings))
     assert engine.max_length == 63
-    _ = engine._llm
+    engine.load()
     given = llms[0].arguments
     assert (given["tensor_parallel_size"], given["hf_overrides"], given["enforce_eager"]) == (
         2,
@@ -189,7 +190,7 @@ def test_of_a_nemo_archive_the_conversion_is_run(llms, tmp_path, monkeypatch):
     engine = VllmEngine(resolve(str(write(tmp_path, gpt(layers=1), train()))))
     assert engine.max_length == 127
     assert not (tmp_path / "cache").exists()
-    _ = engine._llm
+    engine.load()
     given = llms[0].arguments
     assert (Path(given["model"]) / "config.json").is_file()
     assert (Path(given["tokenizer"]) / "tokenizer_config.json").is_file()
