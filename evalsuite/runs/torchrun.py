@@ -8,7 +8,7 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import Setting, execute
+from evalsuite.runs.execute import Setting, execute, token_options_of
 
 
 def execute_in_team(
@@ -41,6 +41,7 @@ def execute_in_team(
         trust_remote_code=spec.trust_remote_code,
         verify_weights=setting.verify_weights,
         logits_dtype=spec.logits_dtype,
+        tokens=token_options_of(spec),
         arguments=parse_arguments(spec.engine_args),
     )
     return engine.lead(lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress))
