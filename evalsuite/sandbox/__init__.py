@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evalsuite.sandbox.limits import cpu_limit
-    from evalsuite.sandbox.pool import Sandbox, open_sandbox
+    from evalsuite.sandbox.pool import Sandbox, open_sandbox, with_limit
     from evalsuite.sandbox.program import (
         Inseparable,
         Outcome,
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         SandboxFailed,
         SandboxUnavailable,
         Tier,
+        TooSlow,
         Verdict,
     )
 
@@ -24,9 +25,11 @@ _HOMES = {
     "SandboxFailed": "program",
     "SandboxUnavailable": "program",
     "Tier": "program",
+    "TooSlow": "program",
     "Verdict": "program",
     "cpu_limit": "limits",
     "open_sandbox": "pool",
+    "with_limit": "pool",
 }
 
 __all__ = [
@@ -37,9 +40,11 @@ __all__ = [
     "SandboxFailed",
     "SandboxUnavailable",
     "Tier",
+    "TooSlow",
     "Verdict",
     "cpu_limit",
     "open_sandbox",
+    "with_limit",
 ]
 
 

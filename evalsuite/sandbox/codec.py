@@ -47,11 +47,13 @@ def load(data: bytes) -> Json:
 class Encoder:
     """Turns values into JSON; remembers the containers that it has met.
 
-    `opaque` is asked for the JSON of a value of no known type. `containers` are those numbered so far.
+    `opaque` is asked for the JSON of a value of no known type. `containers` are those numbered so far. What is certain to
+    be too large for a message raises ValueError as soon as that is known, before it has taken its minute of CPU time.
     """
 
     def __init__(self, opaque: Callable[[Any], Json], containers: Iterable[Any] = ()) -> None:
         self._opaque = opaque
+        self._room = LARGEST
         self.containers = list(containers)
         """In the order of their numbers; kept, so that no other value takes over an identity."""
         self._numbers = {id(container): number for number, container in enumerate(self.containers)}
@@ -80,6 +82,9 @@ class Encoder:
 
     def _items(self, values: Iterable[Any]) -> Json:
         values = list(values)
+        self._room -= 2 * len(values)  # At least a character and a comma each.
+        if self._room < 0:
+            raise ValueError(f"a message of more than {LARGEST >> 20} MiB")
         return values if _stand_for_themselves(values) else [self(value) for value in values]
 
     def _reference(self, container: Any) -> Json | None:

@@ -40,13 +40,19 @@ _MODULES = {name: name for name in sys.stdlib_module_names} | {"numpy": "numpy",
 
 
 def judge(
-    tests: str, entry_point: str, candidate: socket.socket, started: Callable[[], None], stop: Stop
+    tests: str,
+    entry_point: str,
+    candidate: socket.socket,
+    started: Callable[[], None],
+    stop: Stop,
+    keeps: str = "",
 ) -> NoReturn:
     """Run `tests` against a candidate's process, and `stop` with the outcome.
 
     Besides an Outcome it may be `gone` (the candidate's process ended), `inseparable` (the tests need to be in the
     candidate's process) or `broken` (the tests do not compile). `started` is called before the candidate is heard:
-    from there on, its answers are what can end this process.
+    from there on, its answers are what can end this process. Where all tests pass, the detail is the text in
+    their variable `keeps`.
     """
     ask = Asker(candidate, stop)
     try:
@@ -74,7 +80,8 @@ def judge(
         told = report(error, tests)
     except BaseException:  # Without memory for a sentence.
         told = {"outcome": Outcome.MEMORY.value, "detail": "MemoryError"}
-    stop(told["outcome"], told["detail"])
+    kept = vars(module).get(keeps)
+    stop(told["outcome"], kept if error is None and type(kept) is str else told["detail"])
 
 
 def _candidates_names(ask: Asker, used: set[str], tests: str) -> dict[str, Any]:

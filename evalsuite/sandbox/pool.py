@@ -13,10 +13,12 @@ from evalsuite.sandbox import limits, tiers
 from evalsuite.sandbox.folder import empty
 from evalsuite.sandbox.program import (
     Inseparable,
+    Outcome,
     Program,
     SandboxFailed,
     SandboxUnavailable,
     Tier,
+    TooSlow,
     Verdict,
 )
 from evalsuite.sandbox.worker import Worker
@@ -71,14 +73,7 @@ class Sandbox:
             most: CPU seconds that a reference may use; one that needs more, or does not pass, is a SandboxFailed.
         """
         verdicts = self.run([replace(reference, cpu_seconds=most) for reference in references])
-        return [
-            _as_it_passed(reference, verdict, limits.cpu_limit(verdict.cpu_seconds, floor, factor))
-            if isinstance(verdict, Verdict) and verdict.passed
-            else verdict
-            if isinstance(verdict, SandboxFailed)
-            else SandboxFailed(f"the reference solution does not pass: {verdict.outcome}, {verdict.detail}")
-            for reference, verdict in zip(references, verdicts, strict=True)
-        ]
+        return [with_limit(*pair, floor, factor) for pair in zip(references, verdicts, strict=True)]
 
     def _verdict(self, program: Program) -> Verdict | SandboxFailed:
         worker = self._idle.get()
@@ -90,8 +85,21 @@ class Sandbox:
             self._idle.put(worker)
 
 
-def _as_it_passed(reference: Program, verdict: Verdict, limit: float) -> Program:
-    """In its mode, so that no other program chooses to share a process with these tests."""
+def with_limit(
+    reference: Program,
+    verdict: Verdict | SandboxFailed,
+    floor: float = limits.FLOOR_SECONDS,
+    factor: float = limits.FACTOR,
+) -> Program | SandboxFailed:
+    """A reference as it passed, with the limit of `Sandbox.calibrate`: in its mode, so that no other program chooses to
+    share a process with these tests. A SandboxFailed where it did not pass, TooSlow where that was for time.
+    """
+    if isinstance(verdict, SandboxFailed):
+        return verdict
+    if not verdict.passed:
+        kind = TooSlow if verdict.outcome is Outcome.TIMEOUT else SandboxFailed
+        return kind(f"the reference solution does not pass: {verdict.outcome}, {verdict.detail}")
+    limit = limits.cpu_limit(verdict.cpu_seconds, floor, factor)
     return replace(reference, mode="token" if verdict.mode == "token" else "compare", cpu_seconds=limit)
 
 

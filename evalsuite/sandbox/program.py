@@ -45,6 +45,8 @@ class Program:
     """Address space beyond that of an idle interpreter, in MiB."""
     entry_point: str = ""
     """The function that the tests call, where that is known: the one name of a builtin that may be the candidate's."""
+    keeps: str = ""
+    """A variable of the tests, with text, that the verdict hands back in mode `compare` where the program passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Verdict:
     mode: str = "compare"
     cpu_seconds: float = 0.0
     """CPU time of the candidate's process: with its tests in mode `token`, without them in `compare`."""
+    kept: str = ""
+    """What the tests' variable `keeps` holds; empty where there is none, or other than text."""
 
     @property
     def passed(self) -> bool:
@@ -70,6 +74,10 @@ class SandboxFailed(Exception):
 
 class Inseparable(SandboxFailed):
     """Tests that hand over what cannot leave their process, in mode `compare`."""
+
+
+class TooSlow(SandboxFailed):
+    """A reference solution that needs more time than any may have."""
 
 
 class SandboxUnavailable(UserError):

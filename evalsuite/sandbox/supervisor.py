@@ -218,7 +218,8 @@ def _judge() -> None:
     def started() -> None:
         link.send(channel, {"started": True})
 
-    judge.judge(sent["tests"], sent["entry_point"], socket.socket(fileno=_SECOND), started, _stop(channel))
+    asked = socket.socket(fileno=_SECOND)
+    judge.judge(sent["tests"], sent["entry_point"], asked, started, _stop(channel), sent["keeps"])
 
 
 def _together() -> None:

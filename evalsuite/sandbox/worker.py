@@ -179,7 +179,7 @@ class Worker:
 
 
 def _tests_of(program: Program) -> dict[str, Any]:
-    return {"tests": program.tests, "entry_point": program.entry_point}
+    return {"tests": program.tests, "entry_point": program.entry_point, "keeps": program.keeps}
 
 
 def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any] | None:
@@ -251,6 +251,8 @@ def _verdict_of_tests(
             outcome = Outcome(told)
         else:
             outcome, detail = _of_tests_process(tests["status"])
+    if outcome is Outcome.PASSED:
+        return Verdict(outcome, "", "compare", candidate["cpu"], kept=detail)
     return Verdict(outcome, one_line(detail), "compare", candidate["cpu"])
 
 

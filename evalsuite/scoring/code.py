@@ -15,10 +15,13 @@ from evalsuite.sandbox import (
     Sandbox,
     SandboxFailed,
     Tier,
+    TooSlow,
     Verdict,
     open_sandbox,
+    with_limit,
 )
 from evalsuite.sandbox.program import Mode
+from evalsuite.scoring.plus_tests import KEPT, keeping_script, script_with
 from evalsuite.scoring.verdict import Options, Scored, TextVerdict, generated_texts
 from evalsuite.scoring.workers import ScorerFailed, call_all
 from evalsuite.types import CodeProblem, Sample
@@ -27,6 +30,8 @@ FACTOR = 4.0
 """Time limit of a program as a multiple of what the reference solution takes (evalplus 0.3.1, config.py)."""
 MEMORY_MB = 4096
 """Memory of a program (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than one GiB."""
+REFERENCE_SECONDS = 120.0
+"""CPU time that a reference solution may use. One of MBPP+ uses 37 s on a core of 2026 and more on a shared one."""
 SANITIZER_SECONDS = 20.0
 """CPU time for one text; a megabyte takes a few seconds. A text that takes longer is run as it stands."""
 _SANITIZER_HUNG = 600.0
@@ -148,17 +153,39 @@ def _limited(
 ) -> dict[Program, Program | SandboxFailed]:
     """The solutions with their time limits and modes; in mode `token` where they pass in no other.
 
-    A result can be too large to leave its process: one of MBPP+ has 900 MB.
+    A result can be too large to leave its process: one of MBPP+ has 900 MB. A solution that is too slow would be no
+    quicker in one process with its tests.
     """
 
     def limited(mode: Mode, most: float, some: Sequence[Program]) -> dict[Program, Program | SandboxFailed]:
-        programs = [replace(solution, mode=mode) for solution in some]
-        passed = sandbox.calibrate(programs, floor=seconds, factor=FACTOR, most=most)
-        return dict(zip(some, passed, strict=True))
+        measured = [replace(_keeping(solution), mode=mode, cpu_seconds=most) for solution in some]
+        return {
+            solution: with_limit(_with_kept(solution, verdict), verdict, seconds, FACTOR)
+            for solution, verdict in zip(some, sandbox.run(measured), strict=True)
+        }
 
-    found = limited("auto", 60.0, solutions)
-    failed = [solution for solution, program in found.items() if isinstance(program, SandboxFailed)]
-    return found | limited("token", 120.0, failed)
+    found = limited("auto", REFERENCE_SECONDS, solutions)
+    failed = [
+        solution
+        for solution, program in found.items()
+        if isinstance(program, SandboxFailed) and not isinstance(program, TooSlow)
+    ]
+    return found | limited("token", 2 * REFERENCE_SECONDS, failed)
+
+
+def _keeping(solution: Program) -> Program:
+    """The solution with tests that keep its results, where they ask a function for the right ones."""
+    script = keeping_script(solution.tests)
+    return replace(solution, tests=script, keeps=KEPT) if script else solution
+
+
+def _with_kept(solution: Program, verdict: Verdict | SandboxFailed) -> Program:
+    """The solution with the results that its run has kept in its tests, so that other programs' runs need not ask for
+    them again.
+    """
+    if isinstance(verdict, SandboxFailed) or not verdict.kept:
+        return solution
+    return replace(solution, tests=script_with(solution.tests, verdict.kept))
 
 
 def _runs(program: str, references: Sequence[Program | SandboxFailed]) -> list[Program | SandboxFailed]:

@@ -16,6 +16,10 @@ RULES = {
 }
 """Entry points of which another result than an equal one is right (evalplus 0.3.1, eval/_special_oracle.py)."""
 
+KEPT = "kept_results"
+"""The variable of `keeping_script` that holds the results of the solution as text."""
+_CALL = re.compile(r"^agrees_on_all\((?P<candidate>\w+), (?P<right>[^\W\d]\w*), ", re.MULTILINE)
+"""The end of a script that asks a function what is right."""
 _INPUTS = re.compile(r"^ *inputs = (.*)$", re.MULTILINE)
 _RESULTS = re.compile(r"^ *results = (.*)$", re.MULTILINE)
 _ASSERTION = re.compile(
@@ -43,6 +47,31 @@ def comparing_script(before: str, entry_point: str, right: str, inputs: str, ato
 def _check() -> str:
     """Read as text: it is not run here, and imports numpy."""
     return Path(__file__).with_name("plus_check.py").read_text("utf-8")
+
+
+def keeping_script(script: str) -> str | None:
+    """As `script`, for a program that is the right function itself, which then runs once on each input and not twice;
+    None where there is no such function. The results are in the variable KEPT.
+    """
+    call = _CALL.search(script)
+    if call is None:
+        return None
+    arguments = script[call.start("candidate") :]
+    return f"{script[: call.start()]}{_keeping()}\n{KEPT} = agrees_and_keeps({arguments}"
+
+
+def script_with(script: str, results: str) -> str:
+    """`script` with results, as text, in place of the function that is right."""
+    call = _CALL.search(script)
+    assert call is not None
+    return script[: call.start("right")] + results + script[call.end("right") :]
+
+
+@cache
+def _keeping() -> str:
+    """Without the import of what the script has already."""
+    text = Path(__file__).with_name("plus_kept.py").read_text("utf-8")
+    return re.sub(r"^from evalsuite.*\n", "", text, flags=re.MULTILINE)
 
 
 def compared_script(published: str, entry_point: str) -> str:

@@ -174,6 +174,15 @@ def test_other_values_are_refused_by_name(value):
         codec.Encoder(refuse)(value)
 
 
+def test_a_value_that_is_certain_to_be_too_large_is_refused_before_it_is_written():
+    row = (0,) * (1 << 16)
+    encode = codec.Encoder(refuse)
+    for _ in range(codec.LARGEST // (2 * len(row))):
+        encode(row)
+    with pytest.raises(ValueError, match="a message of more than 64 MiB"):
+        encode(row)
+
+
 def test_containers_are_refilled_in_place():
     inner, counted = [1], Counter("a")
     sent = [inner, counted, {"k": inner}]

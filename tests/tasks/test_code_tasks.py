@@ -193,20 +193,22 @@ def test_one_changed_operator_fails_by_the_hubs_tests_where_evalplus_fails_it(ad
     assert len(wrong(samples)) == len(failing)
 
 
-def verdicts_of_both_forms(hub: str, release: str, step: int) -> list[tuple[str, bool, bool, bool, bool]]:
-    """Of each problem: its number, then by the hub's form and by the release's, whether its solution passes and
-    whether the same with one operator changed does (passes if there is no operator).
+def verdicts_of_both_forms(
+    hub: str, release: str, theirs: list[Document]
+) -> list[tuple[str, bool, bool, bool, bool]]:
+    """Of each problem of the release: its number, then by the hub's form and by the release's, whether its solution
+    passes and whether the same with one operator changed does (passes if there is no operator).
     """
     by_id = {str(one.row["task_id"]).removeprefix("Mbpp/"): one for one in prepared(hub).documents}
-    theirs = prepared(release).documents[::step]
     ours = [by_id[one.row["task_id"].removeprefix("Mbpp/")] for one in theirs]
     mutants = changed(theirs)
     right = [completion(one) for one in theirs]
     broken = [mutants.get(one.index, completion(one)) for one in theirs]
-    found = [
-        [bool(one.metrics["pass@1"]) for one in judged(address, documents * 2, right + broken)]
-        for address, documents in ((hub, ours), (release, theirs))
-    ]
+    found = []
+    for address, documents in ((hub, ours), (release, theirs)):
+        samples = judged(address, documents * 2, right + broken)
+        assert {one.document.row["task_id"]: one.reason for one in samples if one.status != "scored"} == {}
+        found.append([bool(one.metrics["pass@1"]) for one in samples])
     count = len(theirs)
     return [
         (one.row["task_id"], found[0][n], found[0][n + count], found[1][n], found[1][n + count])
@@ -223,10 +225,21 @@ def verdicts_of_both_forms(hub: str, release: str, step: int) -> list[tuple[str,
 )
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 60], ids=["all", "some"])
 def test_both_forms_pass_every_solution_and_agree_on_a_mutant_of_each(hub, release, step):
-    found = verdicts_of_both_forms(hub, release, step)
+    found = verdicts_of_both_forms(hub, release, prepared(release).documents[::step])
     assert [one[0] for one in found if not (one[1] and one[3])] == []
     assert [one[0] for one in found if one[2] != one[4]] == []
     assert sum(not one[2] for one in found) > len(found) / 3
+
+
+@pytest.mark.slow
+def test_both_forms_agree_on_the_problem_of_the_largest_results_and_on_the_slowest():
+    """255 has results of 911 MiB as text and no operator; 599 adds up a hundred million numbers, sixteen times."""
+    hub, release = "evalsuite/mbpp_plus", "evalsuite/mbpp_plus:release"
+    chosen = [one for one in prepared(release).documents if one.row["task_id"] in ("Mbpp/255", "Mbpp/599")]
+    assert verdicts_of_both_forms(hub, release, chosen) == [
+        ("Mbpp/255", True, True, True, True),
+        ("Mbpp/599", True, False, True, False),
+    ]
 
 
 @needs_package("evalplus")
@@ -263,9 +276,11 @@ def test_the_special_rules_are_those_of_evalplus():
 
 def test_no_name_of_a_released_problem_is_one_of_the_check_itself():
     from evalsuite.scoring import plus_check as check
+    from evalsuite.scoring import plus_kept as keeping
 
-    own = {name for name in vars(check) if not name.startswith("__")} | {"reference_solution", "inf", "nan"}
-    own -= {"math"}  # the same module in both
+    own = {name for part in (check, keeping) for name in vars(part) if not name.startswith("__")}
+    own |= {"reference_solution", "inf", "nan", plus_tests.KEPT}
+    own -= {"math", "time"}  # the same modules in both
     for address in ("evalsuite/humaneval_plus:release", "evalsuite/mbpp_plus:release"):
         for document in prepared(address).documents:
             defined = set(
