@@ -1,7 +1,7 @@
 """Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
 
-What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention, whole or in a
-window, or does it by a function that `trees.recurrent` replaces, and positions come from `position_ids` alone. Models
+What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention, whole, in a
+window or in chunks, or does it by a function that `trees.recurrent` replaces, and positions come from `position_ids` alone. Models
 that do not fit are scored in padded batches, with the reason in the run log.
 """
 
@@ -97,11 +97,12 @@ def why_it_differs(loaded: "LoadedModel") -> str:
     """
     from evalsuite.engine.native.probe.attention_probe import why_its_attention_is_unknown
     from evalsuite.engine.native.probe.scaled_up import scaled_difference
+    from evalsuite.engine.native.score_packed import body_of
     from evalsuite.engine.native.stand_in import why_it_stopped
 
     if reason := why_its_attention_is_unknown(loaded):
         return reason
-    if loaded.model.base_model is loaded.model or loaded.model.get_output_embeddings() is None:
+    if body_of(loaded.model) is loaded.model or loaded.model.get_output_embeddings() is None:
         return "its head cannot be run apart"
     allowed = ROUNDING.get(str(loaded.model.dtype).removeprefix("torch."), HALF_ROUNDING)
     try:

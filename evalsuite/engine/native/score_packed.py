@@ -10,6 +10,7 @@ from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
 from evalsuite.engine.native.score_batch import read_targets, scores_of
+from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import on_device
 from evalsuite.engine.native.trees.attention import attending
 from evalsuite.engine.native.trees.recurrent import walking
@@ -31,13 +32,23 @@ def score_run(loaded: LoadedModel, plan: ScorePlan, run: Run) -> list[tuple[Scor
 
 def run_body(loaded: LoadedModel, tree: Tree) -> Any:
     """The output of the model without its head for the tree's row; hidden states are (1, tokens, width)."""
-    body = loaded.model.base_model
+    body = body_of(loaded.model)
     options = {"position_ids": tree.depths[None], "use_cache": False}
     taken = inspect.signature(body.forward).parameters
-    with attending(loaded.model, tree), walking(loaded.model, tree):
+    tempered = temperature_at(layers_with_temperature(loaded.model), tree.depths[None])
+    with attending(loaded.model, tree), walking(loaded.model, tree), tempered:
         return body(
             input_ids=tree.ids[None], **{name: value for name, value in options.items() if name in taken}
         )
+
+
+def body_of(model: Any) -> Any:
+    """A model without its head; the model itself where none can be told apart.
+
+    Llama-4's class says that its body is called `language_model`, and calls it `model`.
+    """
+    body = model.base_model
+    return getattr(model, "model", model) if body is model else body
 
 
 def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Tensor:
@@ -61,8 +72,9 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
 
 def _bodies(model: Any) -> list[torch.nn.Module]:
     """What a model's forward pass may take its hidden states from: OPT's calls the decoder in its base model."""
-    decoder = getattr(model.base_model, "decoder", None)
-    return [model.base_model, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]
+    body = body_of(model)
+    decoder = getattr(body, "decoder", None)
+    return [body, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]
 
 
 def _read(loaded: LoadedModel, output: Any, reading: Reading) -> list[tuple[ScoreRequest, Score]]:

@@ -13,6 +13,12 @@ SHAPE = {
     "num_key_value_heads": 2, "max_position_embeddings": 256,
 }  # fmt: skip
 WINDOWED = ["sliding_attention", "full_attention"]
+CHUNKED = {
+    "layer_types": ["chunked_attention", "full_attention"], "attention_chunk_size": 8, "no_rope_layers": [1, 0],
+    "floor_scale": 5, "attn_scale": 1.0, "intermediate_size_mlp": 64, "moe_layers": [1], "num_local_experts": 2,
+    "num_experts_per_tok": 1, "head_dim": 8,
+}  # fmt: skip
+"""Llama-4's; the temperature of its layer without rotary embedding grows every 5 tokens."""
 EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
 
@@ -44,6 +50,7 @@ DECODERS: dict[str, Callable[[], torch.nn.Module]] = {
         final_logit_softcapping=3.0, query_pre_attn_scalar=4,
     ),
     "gemma3, window": lambda: decoder("Gemma3", head_dim=8, sliding_window=6, layer_types=WINDOWED),
+    "llama4, chunks and temperature": lambda: decoder("Llama4", **CHUNKED),
     "nemotron": lambda: decoder("Nemotron"),
     "olmo2": lambda: decoder("Olmo2"),
     "phi3": lambda: decoder("Phi3"),

@@ -17,6 +17,7 @@ from evalsuite.engine.native.probe.attention_options import (
     refuse_unknown,
 )
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
+from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.stand_in import TensorStandIn, why_it_stopped
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ NAME = "evalsuite_probe"
 ROW = 12
 """Tokens of the probe's row."""
 FAR = 2**20
-"""A position beyond every window."""
+"""A position beyond every window and chunk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,33 +64,32 @@ class AskedMask(TensorStandIn):
         """As of a tensor."""
         return self.ndim
 
-    def unlike(self, window: int | None) -> str:
-        """How it differs from a causal mask with this window, which is what the layer tells; empty if it does not."""
+    def unlike(self, told: Reach) -> str:
+        """How it differs from a causal mask that sees as far as the layer tells; empty if it does not."""
         try:
-            return self._unlike(window, (0, ROW - 1, FAR))
+            return self._unlike(told, (0, ROW - 1, FAR))
         except IndexError:  # it reads tensors that are as long as the row
-            return self._unlike(window, (0, ROW - 1))
+            return self._unlike(told, (0, ROW - 1))
 
-    def _unlike(self, window: int | None, queries: Iterable[int]) -> str:
+    def _unlike(self, told: Reach, queries: Iterable[int]) -> str:
         size = self.local_size
         if not size:
-            return (
-                ""
-                if self._is(None, queries) and window is None
-                else "its attention mask is of an unknown kind"
-            )
+            known = told == Reach() and self._is(told, queries)
+            return "" if known else "its attention mask is of an unknown kind"
         beyond = (size - 1, size, size + 1, 2 * size, 2 * size + size // 2)
         queries = (*queries, *(query for query in beyond if query < ROW or max(queries) >= FAR))
-        if not self._is(size, queries):
-            return "its attention is cut at fixed places of the row, or its mask is of an unknown kind"
-        if window != size:
-            return f"its attention does not tell its window of {size} tokens"
+        kinds = {"window": Reach(window=size), "chunks": Reach(chunk=size)}
+        fitting = {name: reach for name, reach in kinds.items() if self._is(reach, queries)}
+        if not fitting:
+            return "its attention mask is of an unknown kind"
+        if told not in fitting.values():
+            return f"its attention does not tell its {next(iter(fitting))} of {size} tokens"
         return ""
 
-    def _is(self, window: int | None, queries: Iterable[int]) -> bool:
-        """Whether each query sees what a causal mask with this window lets it see, at the edges."""
+    def _is(self, reach: Reach, queries: Iterable[int]) -> bool:
+        """Whether each query sees what a causal mask lets it see that reaches so far, at the edges."""
         for query in queries:
-            first = 0 if window is None else max(0, query - window + 1)
+            first = max(0, reach.first(query))
             keys = {0, first - 1, first, (first + query) // 2, query, query + 1}
             for key in keys:
                 if key < 0 or (key >= ROW and max(queries) < ROW):
@@ -119,8 +119,11 @@ class Asked:
         except UnknownOptionError as error:
             self.problems.append(str(error))
             return
+        reach = reach_of(module, window)
         if isinstance(mask, AskedMask):
-            problem = mask.unlike(window)
+            problem = mask.unlike(reach)
+        elif reach.chunk is not None:
+            problem = "its chunks of tokens are not in its attention mask"
         else:
             causal = getattr(module, "is_causal", True)
             problem = "" if causal else "its attention looks at what follows"

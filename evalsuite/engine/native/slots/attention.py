@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from evalsuite.engine.native.probe.attention_options import refuse_unknown
+from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.slots.cache import Pass, Prefix, SlotCache
 from evalsuite.errors import ModelError
 
@@ -58,6 +59,7 @@ def attend(
     """transformers' attention interface over the current pass of the `SlotCache` that has seen `key`.
 
     Args:
+        module: the layer; its configuration tells its chunks, if it has any.
         query: (rows, heads, new tokens, width); heads may be a multiple of the keys' heads.
         sliding_window: tokens that a token sees, itself included.
         softcap: scores are squashed to (-softcap, softcap).
@@ -74,7 +76,8 @@ def attend(
     cache, layer_idx = _place_of(module, key, value)
     grouped = query.unflatten(1, (key.shape[1], -1))
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)
-    rule = _Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap, sinks)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    rule = _Rule(scale, reach_of(module, sliding_window), softcap, sinks)
     seen = cache.current.start + cache.current.length + max(p.length for p, _ in cache.current.prefixes)
     largest = LARGEST_SCORES.get(query.device.type, LARGEST_SCORES_ELSEWHERE)
     step = max(1, largest // (seen * query.shape[0] * query.shape[1]))
@@ -103,7 +106,7 @@ class _Rule:
     """How a layer weighs what it sees."""
 
     scaling: float
-    window: int | None
+    reach: Reach
     softcap: float | None
     sinks: torch.Tensor | None
     """(1, key heads, group, 1, 1)"""
@@ -127,7 +130,7 @@ def _attend_queries(
     end = now.start + first + query.shape[3]
     keys, values = (part[now.rows, :, :end].flatten(0, 1) for part in (layer.keys, layer.values))
     own = rule.scores(query.flatten(2, 3).flatten(0, 1), keys).view(*query.shape[:4], end)
-    parts = [own.masked_fill_(_own_hidden(now, first, query.shape[3], end, rule.window), float("-inf"))]
+    parts = [own.masked_fill_(_own_hidden(now, first, query.shape[3], end, rule.reach), float("-inf"))]
     prefixes = [(prefix, rows) for prefix, rows in now.prefixes if prefix.length]
     for prefix, rows in prefixes:
         seen = _prefix_scores(
@@ -148,17 +151,29 @@ def _attend_queries(
     return output
 
 
-def _own_hidden(now: Pass, first: int, length: int, end: int, window: int | None) -> torch.Tensor:
+def _own_hidden(now: Pass, first: int, length: int, end: int, reach: Reach) -> torch.Tensor:
     """(rows, 1, 1, queries, keys): the keys of a slot that a query must not see."""
-    name = ("own", first, length, window)
+    name = ("own", first, length, reach)
     if name not in now.masks:
-        at = now.starts[:, None] + torch.arange(first, first + length, device=now.starts.device)
-        distance = at[:, :, None] - torch.arange(end, device=now.starts.device)
-        hidden = distance < 0
-        if window is not None:
-            hidden |= distance >= window
+        at = (now.starts[:, None] + torch.arange(first, first + length, device=now.starts.device))[:, :, None]
+        keys = torch.arange(end, device=now.starts.device)
+        hidden = keys > at
+        if reach.is_limited:
+            before = _before(now)[:, None, None]
+            hidden |= ~reach.sees(before + at, before + keys)
         now.masks[name] = hidden[:, None, None]
     return now.masks[name]
+
+
+def _before(now: Pass) -> torch.Tensor:
+    """(rows,) tokens of each row's prefix."""
+    lengths = torch.zeros_like(now.starts)
+    for prefix, rows in now.prefixes:
+        if rows is None:
+            lengths.fill_(prefix.length)
+        else:
+            lengths.index_fill_(0, rows, prefix.length)
+    return lengths
 
 
 def _prefix_scores(
@@ -169,8 +184,8 @@ def _prefix_scores(
     assert keys is not None
     heads_first = query.transpose(0, 1)
     scores = rule.scores(heads_first.flatten(1, 3), keys[0]).view(*heads_first.shape[:4], -1)
-    if rule.window is not None:
-        hidden = _prefix_hidden(now, prefix, rows, first, query.shape[3], keys.shape[2], rule.window)
+    if rule.reach.is_limited:
+        hidden = _prefix_hidden(now, prefix, rows, first, query.shape[3], keys.shape[2], rule.reach)
         scores.masked_fill_(hidden, float("-inf"))
     return scores.transpose(0, 1)
 
@@ -184,15 +199,15 @@ def _prefix_output(prefix: Prefix, layer_idx: int, weights: torch.Tensor) -> tor
 
 
 def _prefix_hidden(
-    now: Pass, prefix: Prefix, rows: torch.Tensor | None, first: int, length: int, kept: int, window: int
+    now: Pass, prefix: Prefix, rows: torch.Tensor | None, first: int, length: int, kept: int, reach: Reach
 ) -> torch.Tensor:
-    """(1, rows, 1, queries, kept): the kept keys of a prefix that have left a query's window."""
-    name = ("prefix", id(prefix), first, length, kept, window)
+    """(1, rows, 1, queries, kept): the kept keys of a prefix that a query no longer sees."""
+    name = ("prefix", id(prefix), first, length, kept, reach)
     if name not in now.masks:
         starts = now.starts if rows is None else now.starts[rows]
-        at = starts[:, None] + torch.arange(first, first + length, device=starts.device)
-        before = torch.arange(-kept, 0, device=starts.device)
-        now.masks[name] = (at[:, :, None] - before >= window)[None, :, None]
+        at = prefix.length + starts[:, None] + torch.arange(first, first + length, device=starts.device)
+        keys = torch.arange(prefix.length - kept, prefix.length, device=starts.device)
+        now.masks[name] = ~reach.sees(at[:, :, None], keys)[None, :, None]
     return now.masks[name]
 
 

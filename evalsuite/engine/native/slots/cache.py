@@ -21,7 +21,7 @@ class PrefixLayer:
     """What one layer keeps of a prefix; batch dimension 1."""
 
     keys: torch.Tensor | None
-    """(1, heads, kept, width); a sliding layer keeps the last tokens of its window only."""
+    """(1, heads, kept, width); a layer with a window, or chunks, keeps the last tokens of so many only."""
     values: torch.Tensor | None
     conv: tuple[torch.Tensor, ...]
     """Convolutions' last inputs, (1, ...) each."""

@@ -14,6 +14,7 @@ from evalsuite.engine.native.slots.cache import NO_PREFIX, Pass, Prefix, SlotCac
 from evalsuite.engine.native.slots.expanded import as_attended
 from evalsuite.engine.native.slots.graphs import Graphing, Graphs, Step
 from evalsuite.engine.native.slots.padding import counted_delta_rules, is_mamba2, still_padding
+from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import sent
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
@@ -37,6 +38,8 @@ class SlotModel:
     """The last tokens of a slot can be taken back: no recurrent layer."""
     expanded: frozenset[int] = frozenset()
     """Layers that make keys and values from what is in transformers' cache (MLA), which `like` has as they are made."""
+    tempered: tuple[Any, ...] = ()
+    """Attention layers whose queries grow with their position (Llama-4)."""
 
     @classmethod
     @torch.inference_mode()
@@ -57,7 +60,8 @@ class SlotModel:
         known = len(mixers) + len(delta_rules)
         pads = known >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
         like, expanded = as_attended(loaded, cache, lambda: _plain_pass(loaded, (PADDING_ID,)))
-        return cls(loaded, like, mixers, pads, not any(layer.states for layer in layers), expanded)
+        forgets, tempered = not any(layer.states for layer in layers), layers_with_temperature(loaded.model)
+        return cls(loaded, like, mixers, pads, forgets, expanded, tempered)
 
     def prefix(self, ids: TokenIds) -> Prefix:
         """The prefix `ids` after a pass of its own."""
@@ -283,7 +287,7 @@ def _run(
     """Logits at (rows[i], columns[i])."""
     cache.prepare(now)
     options = {"position_ids": positions, "use_cache": True, model.loaded.cache_name: cache}
-    with slot_attention(model.loaded.model, cache):
+    with slot_attention(model.loaded.model, cache), temperature_at(model.tempered, positions):
         return run_at(model.loaded, ids, rows, columns, **options)[0]
 
 

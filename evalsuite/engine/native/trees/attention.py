@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from transformers import AttentionInterface
 
 from evalsuite.engine.native.probe.attention_options import attention_named, refuse_unknown
+from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.trees.blocks import Blocks
 from evalsuite.engine.native.trees.tree import Tree
 from evalsuite.engine.native.trees.varlen import Parts, attend_by_level, merge
@@ -61,7 +62,7 @@ def tree_attention(
     """Attention of the current tree's row.
 
     Args:
-        module: the layer.
+        module: the layer; its configuration tells its chunks, if it has any.
         query: (1, heads, tokens, width).
         key: (1, key-value heads, tokens, width).
         value: (1, key-value heads, tokens, width of values).
@@ -81,21 +82,22 @@ def tree_attention(
     refuse_unknown(attention_mask, options)
     tree = current_tree()
     tree.layers += 1
+    reach = reach_of(module, sliding_window)
     heads, width = query.shape[1], query.shape[-1]
     scale = width**-0.5 if scaling is None else scaling
     queries = query[0]
     if not tree.plain and fits_levels(query, value, softcap):
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
-        result, normaliser = attend_by_level(tree, q, k, v, scale, sliding_window)
-        spans = tree.levels(sliding_window, str(query.device)).partly
+        result, normaliser = attend_by_level(tree, q, k, v, scale, reach)
+        spans = tree.levels(reach, str(query.device)).partly
         keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
     else:
         keys, values = _spread(key[0], heads), _spread(value[0], heads)
-        result, normaliser = _attend_by_block(tree, queries, keys, values, scale, softcap, sliding_window)
+        result, normaliser = _attend_by_block(tree, queries, keys, values, scale, softcap, reach)
         spans = tree.spans
     merged = result.transpose(0, 1)
     for span in spans:
-        mask = tree.span_mask(span, sliding_window, query.dtype)
+        mask = tree.span_mask(span, reach, query.dtype)
         seen = tree.keys_of(span)
         q, k, v = queries[None, :, span.queries], keys[None, :, seen], values[None, :, seen]
         (part,), (log,) = _attend(q, k, v, scale, softcap, mask)
@@ -115,14 +117,14 @@ def _attend_by_block(
     values: torch.Tensor,
     scale: float,
     softcap: float | None,
-    window: int | None,
+    reach: Reach,
 ) -> Parts:
     """What the tokens of (heads, tokens, width) see of their own blocks."""
     heads, tokens, _ = queries.shape
     result = torch.empty(tokens, heads, values.shape[-1], dtype=torch.float32, device=queries.device)
     normaliser = torch.empty(heads, tokens, device=queries.device)
     for blocks in tree.blocks:
-        mask = tree.block_mask(blocks, window, queries.dtype)
+        mask = tree.block_mask(blocks, reach, queries.dtype)
         q, k, v = (_gathered(part, blocks) for part in (queries, keys, values))
         parts, logs = _attend(q, k, v, scale, softcap, mask, causal=mask is None)
         found = parts.transpose(1, 2).flatten(0, 1).index_select(0, blocks.real)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.planning.pack import Pack
 from evalsuite.engine.planning.plan import Ints
 
@@ -32,26 +33,28 @@ class Levels:
     """Every pair of a token and one that it sees, once: in its node, in a level or in `partly`."""
 
     edges: Ints
-    """(nodes + 1,) where nodes begin in the row, and its end."""
+    """(stretches + 1,) where nodes, and chunks within them, begin in the row, and its end."""
     levels: list[Level]
     """All keys of a sequence are seen by all its queries."""
     partly: list[tuple[slice, slice]]
-    """Keys and queries of nodes that some token below sees through a window only."""
+    """Keys and queries of nodes of which some token below does not see all."""
 
 
-def levels_of(pack: Pack, window: int | None = None) -> Levels:
-    """Cut a pack; `window` is how many tokens of its own sequence a token sees, itself included."""
+def levels_of(pack: Pack, reach: Reach) -> Levels:
+    """Cut a pack, for layers whose tokens see as far back as `reach` says."""
     nodes = pack.nodes
     edges = np.append(nodes.starts, len(pack))
+    if reach.chunk is not None:
+        edges = np.union1d(edges, np.flatnonzero(pack.depths % reach.chunk == 0))
     above = np.zeros(len(nodes.starts), np.int64)
     for node, parent in enumerate(nodes.parents.tolist()):
         above[node] = above[parent] + 1 if parent >= 0 else 0
     partly: list[tuple[slice, slice]] = []
     inner = nodes.ends > nodes.stops
-    if window is not None:
+    if reach.is_limited:
         for node in np.flatnonzero(inner).tolist():
             below = slice(int(nodes.stops[node]), int(nodes.ends[node]))
-            if int(pack.depths[below].max()) - int(pack.depths[nodes.starts[node]]) >= window:
+            if not reach.sees(int(pack.depths[below].max()), int(pack.depths[nodes.starts[node]])):
                 partly.append((slice(int(nodes.starts[node]), below.start), below))
                 inner[node] = False
     return Levels(edges, [_level(pack, chosen) for chosen in _by_level(above, inner)], partly)

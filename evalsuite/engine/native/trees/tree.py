@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.transfer import on_device
 from evalsuite.engine.native.trees.blocks import Blocks, Span, Stretch, bucketed, cut, padded
 from evalsuite.engine.native.trees.levels import levels_of
@@ -49,9 +50,9 @@ class Tree:
     """Computed by functions of torch, whatever kernels there are."""
     layers: int = 0
     """How often attention over it was computed."""
-    _masks: dict[tuple[object, int | None], torch.Tensor | None] = field(default_factory=dict)
+    _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
     _keys: dict[Span, torch.Tensor] = field(default_factory=dict)
-    _levels: dict[tuple[int | None, str], DeviceLevels] = field(default_factory=dict)
+    _levels: dict[tuple[Reach, str], DeviceLevels] = field(default_factory=dict)
 
     @cached_property
     def blocks(self) -> list[Blocks]:
@@ -67,23 +68,28 @@ class Tree:
     def _parts(self) -> tuple[list[Stretch], list[Span]]:
         return cut(self.pack)
 
-    def levels(self, window: int | None, device: str) -> DeviceLevels:
-        """The same by levels, where a layer's tensors are; `window` as in `levels.levels_of`."""
-        if (window, device) not in self._levels:
-            self._levels[window, device] = _ready_levels(self.pack, window, device)
-        return self._levels[window, device]
+    @cached_property
+    def deepest(self) -> int:
+        """The largest depth."""
+        return int(self.pack.depths.max())
 
-    def block_mask(self, blocks: Blocks, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
+    def levels(self, reach: Reach, device: str) -> DeviceLevels:
+        """The same by levels, where a layer's tensors are."""
+        if (reach, device) not in self._levels:
+            self._levels[reach, device] = _ready_levels(self.pack, reach, device)
+        return self._levels[reach, device]
+
+    def block_mask(self, blocks: Blocks, reach: Reach, dtype: torch.dtype) -> torch.Tensor | None:
         """(blocks, 1, length, length) to be added to scores; None where a token sees all that precede it."""
-        if not blocks.branching and (window is None or window >= blocks.length):
+        if not blocks.branching and not reach.cuts(blocks.length, self.deepest):
             return None
-        if (blocks, window) not in self._masks:
+        if (blocks, reach) not in self._masks:
             seen = self.seen_in(blocks)
-            if window is not None:
+            if reach.is_limited:
                 depths = self.depths[blocks.positions].view(-1, blocks.length)
-                seen &= depths[:, :, None] - depths[:, None, :] < window
-            self._masks[blocks, window] = _added(seen, dtype)[:, None]
-        return self._masks[blocks, window]
+                seen &= reach.sees(depths[:, :, None], depths[:, None, :])
+            self._masks[blocks, reach] = _added(seen, dtype)[:, None]
+        return self._masks[blocks, reach]
 
     def seen_in(self, blocks: Blocks) -> torch.Tensor:
         """(blocks, length, length) whether a block's token comes after, or is, another in some sequence."""
@@ -100,15 +106,15 @@ class Tree:
             self._keys[span] = torch.tensor(places, device=self.ids.device)
         return self._keys[span]
 
-    def span_mask(self, span: Span, window: int | None, dtype: torch.dtype) -> torch.Tensor | None:
+    def span_mask(self, span: Span, reach: Reach, dtype: torch.dtype) -> torch.Tensor | None:
         """(1, 1, queries, keys) to be added to scores; None where every query sees every key."""
-        first = int(self.pack.depths[span.first])
-        if window is None or int(self.pack.depths[span.queries].max()) - first < window:
+        depths = self.pack.depths
+        if not reach.is_limited or reach.sees(int(depths[span.queries].max()), int(depths[span.first])):
             return None
-        if (span, window) not in self._masks:
-            distance = self.depths[span.queries, None] - self.depths[None, self.keys_of(span)]
-            self._masks[span, window] = _added(distance < window, dtype)[None, None]
-        return self._masks[span, window]
+        if (span, reach) not in self._masks:
+            seen = reach.sees(self.depths[span.queries, None], self.depths[None, self.keys_of(span)])
+            self._masks[span, reach] = _added(seen, dtype)[None, None]
+        return self._masks[span, reach]
 
 
 def tree_of(pack: Pack, device: str, *, plain: bool = False) -> Tree:
@@ -117,8 +123,8 @@ def tree_of(pack: Pack, device: str, *, plain: bool = False) -> Tree:
     return Tree(pack, ids, depths, ends, plain)
 
 
-def _ready_levels(pack: Pack, window: int | None, device: str) -> DeviceLevels:
-    levels = levels_of(pack, window)
+def _ready_levels(pack: Pack, reach: Reach, device: str) -> DeviceLevels:
+    levels = levels_of(pack, reach)
     arrays = [levels.edges]
     for level in levels.levels:
         arrays += [level.queries, level.keys, level.query_edges, level.key_edges]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import pad
 
+from evalsuite.engine.native.reach import Reach
+
 if TYPE_CHECKING:
     from evalsuite.engine.native.trees.tree import LevelCall, Tree
 
@@ -34,7 +36,7 @@ def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> boo
 
 
 def attend_by_level(
-    tree: "Tree", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None
+    tree: "Tree", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, reach: Reach
 ) -> Parts:  # fmt: skip
     """Attention of the tree's row, without what `partly` of the tree's levels names.
 
@@ -44,13 +46,14 @@ def attend_by_level(
         key: (tokens, key-value heads, width).
         value: (tokens, key-value heads, width of values).
         scale: of the scores.
-        window: how many tokens of its own sequence a token sees, itself included.
+        reach: how far back a token of its own sequence is seen; within nodes the levels are cut at chunks' borders.
     """
     width = value.shape[-1]
     common = -(-max(width, query.shape[-1]) // MULTIPLE) * MULTIPLE
     query, key, value = (_widened(part, common) for part in (query, key, value))
-    levels = tree.levels(window, str(query.device))
-    result, normaliser = _call(query, key, value, levels.own, scale, -1 if window is None else window - 1, 0)
+    levels = tree.levels(reach, str(query.device))
+    left = -1 if reach.window is None else reach.window - 1
+    result, normaliser = _call(query, key, value, levels.own, scale, left, 0)
     result = result.float()
     for call in levels.calls:
         part, log = _call(query[call.queries], key[call.keys], value[call.keys], call, scale, -1, -1)

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.trees.levels import levels_of
 from evalsuite.engine.planning.pack import Pack, lay
 from evalsuite.engine.planning.plan import sort_inputs, sortable
@@ -16,26 +17,36 @@ def pack_of(rows) -> Pack:
     return lay(inputs, range(len(inputs)), [1] * len(inputs))[0]
 
 
-def seen(pack: Pack, window: int | None) -> np.ndarray:
+REACHES = [Reach(), *(Reach(window) for window in (1, 2, 4, 20)), *(Reach(chunk=chunk) for chunk in (1, 2, 3, 5, 20))]
+
+
+def is_near(reach: Reach, query: int, key: int) -> bool:
+    """Whether a token sees so far back, in other words than `Reach`'s."""
+    if reach.window:
+        return query - key < reach.window
+    return not reach.chunk or query // reach.chunk == key // reach.chunk
+
+
+def seen(pack: Pack, reach: Reach) -> np.ndarray:
     """(tokens, tokens) whether a token sees another: by walking up from it."""
     matrix = np.zeros((len(pack), len(pack)), int)
     for token in range(len(pack)):
         other = token
-        while other >= 0 and (window is None or pack.depths[token] - pack.depths[other] < window):
+        while other >= 0 and is_near(reach, pack.depths[token], pack.depths[other]):
             matrix[token, other] = 1
             other = pack.parents[other]
     return matrix
 
 
 @settings(max_examples=200, deadline=None)
-@given(sequences, st.sampled_from([None, 1, 2, 4, 20]))
-def test_each_pair_that_sees_is_in_one_place_and_no_other_is(rows, window):
+@given(sequences, st.sampled_from(REACHES))
+def test_each_pair_that_sees_is_in_one_place_and_no_other_is(rows, reach):
     pack = pack_of(rows)
-    levels = levels_of(pack, window)
+    levels = levels_of(pack, reach)
     found = np.zeros((len(pack), len(pack)), int)
     for start, stop in zip(levels.edges, levels.edges[1:], strict=False):
         for token in range(start, stop):
-            found[token, max(start, 0 if window is None else token - window + 1) : token + 1] += 1
+            found[token, max(start, token - reach.window + 1 if reach.window else 0) : token + 1] += 1
     for level in levels.levels:
         assert len(level.key_edges) == len(level.query_edges)
         for at in range(len(level.key_edges) - 1):
@@ -45,10 +56,10 @@ def test_each_pair_that_sees_is_in_one_place_and_no_other_is(rows, window):
             assert len(queries)
             found[np.ix_(queries, keys)] += 1
     for keys, queries in levels.partly:
-        distance = pack.depths[queries, None] - pack.depths[None, keys]
-        assert (distance >= window).any()
-        found[queries, keys] += distance < window
-    assert (found == seen(pack, window)).all()
+        near = reach.sees(pack.depths[queries, None], pack.depths[None, keys])
+        assert not near.all()
+        found[queries, keys] += near
+    assert (found == seen(pack, reach)).all()
 
 
 @given(sequences)
@@ -60,12 +71,12 @@ def test_there_are_as_many_levels_as_nodes_on_the_way_to_the_deepest_leaf(rows):
         while parent >= 0:
             above, parent = above + 1, pack.nodes.parents[parent]
         deepest = max(deepest, above)
-    assert len(levels_of(pack).levels) == deepest
+    assert len(levels_of(pack, Reach()).levels) == deepest
 
 
 def test_a_question_with_choices_behind_shots_takes_two_levels():
     shots = (9,) * 50
-    levels = levels_of(pack_of([(*shots, 1, 1, 4), (*shots, 1, 1, 5), (*shots, 2, 4), (*shots, 2, 5)]))
+    levels = levels_of(pack_of([(*shots, 1, 1, 4), (*shots, 1, 1, 5), (*shots, 2, 4), (*shots, 2, 5)]), Reach())
     assert [len(level.keys) for level in levels.levels] == [50, 3]
     assert [len(level.queries) for level in levels.levels] == [7, 4]
     assert levels.levels[1].key_edges.tolist() == [0, 2, 3]
