@@ -53,4 +53,4 @@ def reach_of(module: Any, window: int | None) -> Reach:
     kinds, layer = getattr(config, "layer_types", None) or (), getattr(module, "layer_idx", None)
     if layer is None or layer >= len(kinds) or kinds[layer] != CHUNKED:
         return Reach()
-    return Reach(chunk=getattr(config, "attention_chunk_size", None))
+    return Reach(chunk=getattr(config, "attention_chunk_size", None) or None)

@@ -8,18 +8,26 @@ import torch
 from evalsuite.engine.native.fit_trees import why_it_differs, why_rows_depend_on_each_other
 from evalsuite.engine.native.probe.attention_options import UnknownOptionError, refuse_unknown
 from evalsuite.engine.native.probe.attention_probe import AskedMask, why_its_attention_is_unknown
+from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.slots.fit import fit_for_slots
 from evalsuite.engine.native.stand_in import why_it_stopped
 from evalsuite.errors import ModelError
-from tests.engine.native.decoders import DECODERS, decoder
+from tests.engine.native.decoders import CHUNKED, DECODERS, decoder
 from tests.engine.tiny import loaded, tiny_hybrids
 
-LLAMA_4 = {
-    "intermediate_size_mlp": 64, "moe_layers": [], "no_rope_layers": [1, 0], "head_dim": 8, "num_local_experts": 2,
-    "layer_types": ["chunked_attention", "full_attention"], "attention_chunk_size": 8192,
-}  # fmt: skip
+
+def layer_that_takes_itself_for_another() -> torch.nn.Module:
+    """Llama-4 with 8,192 tokens in a chunk, whose chunked layer finds another kind at its place in the configuration."""
+    model = decoder("Llama4", **{**CHUNKED, "attention_chunk_size": 8192})
+    model.model.layers[0].self_attn.layer_idx = 1
+    return model
+
+
 UNKNOWN = {
-    "attention in chunks of 8,192 tokens": (lambda: decoder("Llama4", **LLAMA_4), "fixed places"),
+    "chunks of 8,192 tokens that only the mask knows": (
+        layer_that_takes_itself_for_another,
+        "does not tell its chunks of 8192 tokens",
+    ),
     "a window of 4,096 tokens that only the mask knows": (
         lambda: decoder("Phimoe", sliding_window=4096, num_local_experts=2, num_experts_per_tok=1),
         "does not tell its window of 4096 tokens",
@@ -56,6 +64,33 @@ def test_what_is_understood_passes_and_the_model_is_itself_again(name):
 
 def test_a_model_without_attention_has_nothing_to_be_looked_at():
     assert why_its_attention_is_unknown(loaded(tiny_hybrids()["mamba2"].eval())) == ""
+
+
+def test_chunks_of_any_length_are_understood():
+    assert (
+        why_its_attention_is_unknown(loaded(decoder("Llama4", **{**CHUNKED, "attention_chunk_size": 8192})))
+        == ""
+    )
+
+
+MASKS = {
+    "all": (lambda batch, head, query, key: key <= query, None, Reach()),
+    "window": (lambda batch, head, query, key: (key <= query) & (key > query - 50), 50, Reach(window=50)),
+    "chunks": (lambda batch, head, query, key: (key <= query) & (key // 50 == query // 50), 50, Reach(chunk=50)),
+    "chunks that overlap": (lambda batch, head, query, key: (key <= query) & (query - query % 50 - key < 10), 50, None),
+    "chunks from the second token on": (
+        lambda batch, head, query, key: (key <= query) & ((key + 49) // 50 == (query + 49) // 50), 50, None,
+    ),
+    "chunks without a size": (lambda batch, head, query, key: (key <= query) & (key // 50 == query // 50), None, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_is_like_what_its_layer_tells_and_nothing_else(name):
+    sees, size, like = MASKS[name]
+    mask = AskedMask(sees, size, torch.device("cpu"))
+    reaches = [Reach(), Reach(window=50), Reach(chunk=50), Reach(window=49), Reach(chunk=49)]
+    assert [reach for reach in reaches if not mask.unlike(reach)] == ([] if like is None else [like])
 
 
 MASK_USES = {

@@ -151,7 +151,7 @@ def test_a_cache_that_is_wrong_is_noticed(monkeypatch):
 
 
 def test_half_precision_fits():
-    for make in (tiny_llama, patched_nemotron_h):
+    for make in (tiny_llama, patched_nemotron_h, DECODERS["llama4, chunks and temperature"]):
         model, reason = fit_for_slots(loaded(make().bfloat16()))
         assert reason == ""
         assert 0 < largest_difference(model) < 0.05

@@ -17,7 +17,11 @@ def pack_of(rows) -> Pack:
     return lay(inputs, range(len(inputs)), [1] * len(inputs))[0]
 
 
-REACHES = [Reach(), *(Reach(window) for window in (1, 2, 4, 20)), *(Reach(chunk=chunk) for chunk in (1, 2, 3, 5, 20))]
+REACHES = [
+    Reach(),
+    *(Reach(window) for window in (1, 2, 4, 20)),
+    *(Reach(chunk=chunk) for chunk in (1, 2, 3, 5, 20)),
+]
 
 
 def is_near(reach: Reach, query: int, key: int) -> bool:
@@ -76,7 +80,9 @@ def test_there_are_as_many_levels_as_nodes_on_the_way_to_the_deepest_leaf(rows):
 
 def test_a_question_with_choices_behind_shots_takes_two_levels():
     shots = (9,) * 50
-    levels = levels_of(pack_of([(*shots, 1, 1, 4), (*shots, 1, 1, 5), (*shots, 2, 4), (*shots, 2, 5)]), Reach())
+    levels = levels_of(
+        pack_of([(*shots, 1, 1, 4), (*shots, 1, 1, 5), (*shots, 2, 4), (*shots, 2, 5)]), Reach()
+    )
     assert [len(level.keys) for level in levels.levels] == [50, 3]
     assert [len(level.queries) for level in levels.levels] == [7, 4]
     assert levels.levels[1].key_edges.tolist() == [0, 2, 3]

@@ -38,7 +38,7 @@ MODELS = {
     name: DECODERS[name]
     for name in (
         "llama", "gpt2, learned positions", "qwen3", "mistral, window", "gemma2, window and soft caps",
-        "gemma3, window", "gpt_oss, sinks and window",
+        "gemma3, window", "gpt_oss, sinks and window", "llama4, chunks and temperature",
     )
 } | {"nemotron_h": nemotron_h}  # fmt: skip
 
@@ -81,6 +81,11 @@ def test_a_window_is_the_kernels_within_a_node(calls):
     model = DECODERS["mistral, window"]()
     scored(model, questions())
     assert {left for left, right in calls if right == 0} == {model.config.sliding_window - 1}
+
+
+def test_chunks_cut_the_kernels_sequences_and_need_no_window_of_its(calls):
+    scored(DECODERS["llama4, chunks and temperature"](), questions())
+    assert set(calls) == {(-1, 0), (-1, -1)}
 
 
 def test_soft_caps_and_float32_are_left_to_plain_operations(calls, monkeypatch):
