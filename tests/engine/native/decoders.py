@@ -16,9 +16,10 @@ WINDOWED = ["sliding_attention", "full_attention"]
 CHUNKED = {
     "layer_types": ["chunked_attention", "full_attention"], "attention_chunk_size": 8, "no_rope_layers": [1, 0],
     "floor_scale": 5, "attn_scale": 1.0, "intermediate_size_mlp": 64, "moe_layers": [1], "num_local_experts": 2,
-    "num_experts_per_tok": 1, "head_dim": 8,
+    "num_experts_per_tok": 2, "head_dim": 8,
 }  # fmt: skip
-"""Llama-4's; the temperature of its layer without rotary embedding grows every 5 tokens."""
+"""Llama-4's; the temperature of its layer without rotary embedding grows every 5 tokens. Both experts are asked, as one of
+two near ties is another in bfloat16."""
 EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
 
