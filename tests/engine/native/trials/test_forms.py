@@ -10,6 +10,7 @@ from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import generate_batch as generate
 from evalsuite.engine.native import score_batch as score
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.slots import forward as slots_forward
 from evalsuite.engine.native.trials import forms
 from evalsuite.engine.native.trials.forms import Forms, remember, remembered
 from evalsuite.engine.protocol import answers_in
@@ -225,7 +226,8 @@ def test_a_damaged_cache_is_as_none(content, tmp_path, monkeypatch):
     assert remembered("key") is None
 
 
-def test_what_is_beyond_a_long_limit_is_tried_on_a_tiny_copy(tmp_path):
+def test_what_is_beyond_a_long_limit_is_tried_on_a_tiny_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(slots_forward, "layers_with_temperature", lambda model: ())
     llama4 = decoder(
         "Llama4", intermediate_size_mlp=64, moe_layers=[], no_rope_layers=[1, 0], head_dim=8, num_local_experts=2,
         layer_types=["full_attention"] * 2, attention_chunk_size=8192, floor_scale=8192,
