@@ -21,7 +21,7 @@ from evalsuite.data.folder import data_folder  # noqa: E402 - the threads are co
 from evalsuite.engine.protocol import Tokenizer  # noqa: E402
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer  # noqa: E402
 from evalsuite.registry.registry import Registry  # noqa: E402
-from evalsuite.requests.build import ask  # noqa: E402
+from evalsuite.requests.build import build_requests  # noqa: E402
 from evalsuite.requests.prepare import prepare  # noqa: E402
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         prompts = prepared.prompts
     tokenizer.characters = 0
     with timed("encode"):
-        asked = ask(prepared, tokenizer, None, 0)
+        asked = build_requests(prepared, tokenizer, None, 0)
     written = {text for prompt in prompts for text in (*prompt.contexts, *map("".join, prompt.pairs))}
     whole = sum(map(len, written))
     print(f"documents {len(asked)}, requests {sum(len(one.requests) for one in asked)}")

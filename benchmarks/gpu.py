@@ -41,7 +41,7 @@ from evalsuite.engine.native.slots.cache import Prefix
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import WANTED
 from evalsuite.engine.native.work_estimate import Work, work_of
-from evalsuite.requests.build import ask
+from evalsuite.requests.build import build_requests
 from evalsuite.types import GenerateRequest, ScoreRequest
 
 DEVICE_COLUMNS = ("device", "torch", "mamba-ssm", "weights GiB", "matmul TFLOP/s", "copy GB/s")
@@ -181,7 +181,9 @@ def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Ite
         prepared = selected_documents(
             WORKLOADS[name], options.data, documents=options.limit, members=options.members
         )
-        asked = [one for one in ask(prepared, engine.tokenizer, engine.max_length, 0) if one.requests]
+        asked = [
+            one for one in build_requests(prepared, engine.tokenizer, engine.max_length, 0) if one.requests
+        ]
         askings = askings_of(asked, options.cap)
         work = work_of(
             engine,

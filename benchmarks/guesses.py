@@ -20,8 +20,8 @@ from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.slots import generate
 from evalsuite.engine.native.slots.forward import Slots
-from evalsuite.engine.native.slots.prompt_lookup import Guesser
-from evalsuite.requests.build import ask
+from evalsuite.engine.native.slots.prompt_lookup import PromptLookup
+from evalsuite.requests.build import build_requests
 
 COLUMNS = (
     "work",
@@ -44,7 +44,7 @@ class Counts(collections.Counter):
 
     def watch(self) -> None:
         """Count the calls of this process from here on."""
-        decode, check, learn = Slots.decode, Slots.check, Guesser.learn
+        decode, check, learn = Slots.decode, Slots.check, PromptLookup.learn
 
         def timed(name: str, method):  # noqa: ANN001, ANN202
             def call(slots: Slots, tokens: torch.Tensor) -> torch.Tensor:
@@ -56,13 +56,13 @@ class Counts(collections.Counter):
 
             return call
 
-        def learned(guesser: Guesser, guessed: int, right: int) -> None:
+        def learned(guesser: PromptLookup, guessed: int, right: int) -> None:
             self["guessed"] += guessed
             self["right"] += right
             learn(guesser, guessed, right)
 
         Slots.decode, Slots.check = timed("steps", decode), timed("checks", check)
-        Guesser.learn = learned
+        PromptLookup.learn = learned
 
 
 def rows(
@@ -108,7 +108,9 @@ def main() -> None:
     print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS))
     for name in options.works:
         prepared = selected_documents(WORKLOADS[name], options.data, documents=options.documents)
-        asked = [one for one in ask(prepared, engine.tokenizer, engine.max_length, 0) if one.requests]
+        asked = [
+            one for one in build_requests(prepared, engine.tokenizer, engine.max_length, 0) if one.requests
+        ]
         for row in rows(engine, counts, name, askings_of(asked, WORKLOADS[name].cap), options.positions):
             print("| " + " | ".join(row) + " |", flush=True)
 

@@ -25,7 +25,7 @@ from evalsuite.engine.native import score_packed as packed
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.slots import forward as slots_forward
 from evalsuite.engine.native.trees import attention as tree_attention
-from evalsuite.requests.build import ask
+from evalsuite.requests.build import build_requests
 from evalsuite.types import GenerateRequest, ScoreRequest
 
 
@@ -90,7 +90,9 @@ def main() -> None:
     for name in options.works:
         workload = WORKLOADS[name]
         prepared = selected_documents(workload, options.data, documents=options.documents, members=1)
-        asked = [one for one in ask(prepared, engine.tokenizer, engine.max_length, 0) if one.requests]
+        asked = [
+            one for one in build_requests(prepared, engine.tokenizer, engine.max_length, 0) if one.requests
+        ]
         requests = [request for request, _ in askings_of(asked, workload.cap)]
         scores = [one for one in requests if isinstance(one, ScoreRequest)]
         texts = [one for one in requests if isinstance(one, GenerateRequest)]

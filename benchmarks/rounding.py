@@ -30,7 +30,7 @@ from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.engine.planning.batches import score_rows
 from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import Asked, ask
+from evalsuite.requests.build import DocumentRequests, build_requests
 from evalsuite.results.aggregate import is_near_tie
 from evalsuite.scoring.judge import judge
 from evalsuite.types import Sample, Score, ScoreRequest
@@ -126,7 +126,11 @@ def differences(some: Scores, others: Scores) -> list[float]:
 
 
 def cells(
-    prepared: PreparedTask, asked: Sequence[Asked], found: Mapping[str, Scores], metric: str, dtype: str
+    prepared: PreparedTask,
+    asked: Sequence[DocumentRequests],
+    found: Mapping[str, Scores],
+    metric: str,
+    dtype: str,
 ) -> Iterator[tuple[str, ...]]:
     """A row for each side, from the metric on."""
     task = by_metric(prepared, metric)
@@ -168,7 +172,7 @@ def main() -> None:
     print("|" + " --- |" * len(COLUMNS))
     for work in options.works:
         prepared = selected_documents(WORKLOADS[work], options.data, documents=options.documents)
-        asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
+        asked = build_requests(prepared, engine.tokenizer, engine.max_length, 0)
         requests = list(
             dict.fromkeys(
                 one for document in asked for one in document.requests if isinstance(one, ScoreRequest)

@@ -25,19 +25,19 @@ from evalsuite.data.folder import data_folder
 from evalsuite.engine.planning.partition import tokens_of
 from evalsuite.engine.protocol import R
 from evalsuite.engine.replicas.engine import ReplicatedEngine
-from evalsuite.engine.replicas.scheduler import Handout
+from evalsuite.engine.replicas.scheduler import PartScheduler
 from evalsuite.engine.replicas.serialize import (
     pack_requests,
     pack_responses,
     unpack_requests,
     unpack_responses,
 )
-from evalsuite.engine.replicas.supervisor import Wanted
+from evalsuite.engine.replicas.supervisor import ReplicaConfig
 from evalsuite.engine.replicas.worker import EngineSetup
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.progress import Silent, WorkerState
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.build import ask, generate_requests, score_requests
+from evalsuite.requests.build import build_requests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.answering import answer
@@ -128,7 +128,9 @@ def through_workers(
 ) -> None:
     """One run's answering, as the runner does it."""
     watch = Watch()
-    engine = InPartsOf(EngineSetup(EngineSpec("native", files, **KEYWORDS)), Wanted(workers), watch.worker)
+    engine = InPartsOf(
+        EngineSetup(EngineSpec("native", files, **KEYWORDS)), ReplicaConfig(workers), watch.worker
+    )
     engine.size = size
     responses = ResponseStore(store)
     try:
@@ -167,7 +169,7 @@ def steps(files: ModelFiles, requests: Sequence[Request], store: Path) -> None:
     identity = engine.identity
     keys = timed("keys", lambda: [request_key(one, identity) for one in requests])
     parts: list[tuple[Request, ...]] = timed("parts", lambda: engine.partition(requests))  # type: ignore[type-var]
-    timed("handout", lambda: Handout(parts))
+    timed("handout", lambda: PartScheduler(parts))
     tokens = timed("tokens planned", lambda: [tokens_of(part) for part in parts])
     sent = timed("pack requests", lambda: [pack_requests(part) for part in parts])
     timed("(worker) unpack", lambda: [unpack_requests(one) for one in sent])
@@ -203,7 +205,7 @@ def requests_of(address: str, files: ModelFiles, data: Path | None) -> Sequence[
     [selected] = Registry.load().select([address])
     prepared = prepare(selected, data_dir=data_folder(data))
     engine = EngineSetup(EngineSpec("native", files, **KEYWORDS)).make()
-    asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
+    asked = build_requests(prepared, engine.tokenizer, engine.max_length, 0)
     return score_requests(asked) or generate_requests(asked)
 
 

@@ -26,7 +26,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.work_estimate import work_of
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import Asked, ask
+from evalsuite.requests.build import DocumentRequests, build_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.types import GenerateRequest, Request, ScoreRequest
 
@@ -147,7 +147,7 @@ def selected_documents(
     )
 
 
-def askings_of(asked: Sequence[Asked], cap: int | None) -> list[Asking]:
+def askings_of(asked: Sequence[DocumentRequests], cap: int | None) -> list[Asking]:
     """The distinct requests with their contexts' texts; texts of at most `cap` tokens."""
     found: dict[Request, str] = {}
     for one in asked:
@@ -158,13 +158,13 @@ def askings_of(asked: Sequence[Asked], cap: int | None) -> list[Asking]:
     return list(found.items())
 
 
-def changed(asked: Sequence[Asked], askings: Sequence[Asking], ours: Turn, theirs: Turn) -> str:
+def changed(asked: Sequence[DocumentRequests], askings: Sequence[Asking], ours: Turn, theirs: Turn) -> str:
     """Documents whose likeliest choice differs."""
     places = {request: place for place, (request, _) in enumerate(askings)}
     if not isinstance(askings[0][0], ScoreRequest):
         return "—"
 
-    def best(document: Asked, turn: Turn) -> int:
+    def best(document: DocumentRequests, turn: Turn) -> int:
         totals = [turn.answers[places[request]] for request in document.requests]
         return totals.index(max(totals))
 
@@ -185,7 +185,11 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
             prepared = selected_documents(
                 workload, options.data, documents=options.documents, members=options.members
             )
-            asked = [one for one in ask(prepared, planning.tokenizer, planning.max_length, 0) if one.requests]
+            asked = [
+                one
+                for one in build_requests(prepared, planning.tokenizer, planning.max_length, 0)
+                if one.requests
+            ]
             askings = askings_of(asked, workload.cap)
             requests = [request for request, _ in askings]
             work = work_of(

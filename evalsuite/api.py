@@ -103,17 +103,17 @@ def run(
         UserError: anything that the user can fix, in one sentence.
     """
     from evalsuite.engine.engines import split_arguments
-    from evalsuite.engine.replicas.supervisor import Wanted
-    from evalsuite.engine.tensor_parallel.ranks import Team
+    from evalsuite.engine.replicas.supervisor import ReplicaConfig
+    from evalsuite.engine.tensor_parallel.ranks import Ranks
     from evalsuite.results.folder import default_folder
-    from evalsuite.runs.execute import Setting, execute
+    from evalsuite.runs.execute import RunOptions, execute
     from evalsuite.runs.shards import Shard
 
     refuse_empty_paths(out=out, store=store, data=data)
     for option, place in (("--out", out), ("--store", store)):
         if place:
             refuse_undecodable(option, os.path.abspath(place))
-    team = Team.of_torchrun(os.environ)
+    team = Ranks.of_torchrun(os.environ)
     share = Shard.parse(shard) if shard is not None else None
     if share and store:
         raise UserError("--shard keeps its answers in its own folder; leave out --store.")
@@ -142,7 +142,7 @@ def run(
         max_length=max_length,
         engine_args=engine_args,
     )
-    setting = Setting(
+    setting = RunOptions(
         folder=Path(out) if out else default_folder(spec, str(share or "")),
         data_dir=data_folder(data),
         store=Path(store) if store else None,
@@ -151,7 +151,7 @@ def run(
         allow_unsafe_code=allow_unsafe_code,
         engine_tuning=tuning,
         shard=share,
-        workers=Wanted.asked(workers, ray_address, gpus_per_replica, worker_timeout),
+        workers=ReplicaConfig.asked(workers, ray_address, gpus_per_replica, worker_timeout),
     )
     if team.size > 1:
         from evalsuite.runs.torchrun import execute_in_team

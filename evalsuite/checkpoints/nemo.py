@@ -36,7 +36,7 @@ DAMAGE = (tarfile.TarError, EOFError, zlib.error, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """Where a file's bytes are in the tar, once that is decompressed."""
 
     offset: int
@@ -49,7 +49,7 @@ class NemoArchive:
 
     path: Path
     compressed: bool
-    members: Mapping[str, Member]
+    members: Mapping[str, ArchiveMember]
     """By path within the archive, without a leading `./`; files only."""
     settings: Mapping[str, Any]
     """Its `model_config.yaml`."""
@@ -57,7 +57,7 @@ class NemoArchive:
     """Content of its SentencePiece models (`*.model`), by path within the archive."""
 
     @property
-    def ranks(self) -> dict[tuple[int, int], Member]:
+    def ranks(self) -> dict[tuple[int, int], ArchiveMember]:
         """Weight files by (pipeline rank, tensor rank)."""
         found = {}
         for name, member in self.members.items():
@@ -66,7 +66,7 @@ class NemoArchive:
         return found
 
     @property
-    def distributed(self) -> dict[str, Member]:
+    def distributed(self) -> dict[str, ArchiveMember]:
         """Files of the distributed checkpoint, by path within its folder."""
         start = len(DISTRIBUTED)
         return {name[start:]: one for name, one in self.members.items() if name.startswith(DISTRIBUTED)}
@@ -107,9 +107,9 @@ def _read(path: Path, size: int, changed: int) -> NemoArchive:
     return archive
 
 
-def _members(tar: tarfile.TarFile, path: Path) -> tuple[dict[str, Member], dict[str, bytes]]:
+def _members(tar: tarfile.TarFile, path: Path) -> tuple[dict[str, ArchiveMember], dict[str, bytes]]:
     """Where the files are, and what is in the few small ones that are needed first."""
-    members: dict[str, Member] = {}
+    members: dict[str, ArchiveMember] = {}
     contents: dict[str, bytes] = {}
     for info in tar:
         if info.isdir():
@@ -117,7 +117,7 @@ def _members(tar: tarfile.TarFile, path: Path) -> tuple[dict[str, Member], dict[
         name = _checked(info, path)
         if name in members:
             raise ModelError(f"Model archive {path} holds {name} twice.")
-        members[name] = Member(info.offset_data, info.size)
+        members[name] = ArchiveMember(info.offset_data, info.size)
         if (name == CONFIG or name.endswith(".model")) and info.size <= LONGEST_KEPT:
             contents[name] = _content(tar, info)
     return members, contents

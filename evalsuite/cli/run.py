@@ -100,7 +100,7 @@ def run(
     """Evaluate a model. The same command again continues; exit code 0 only if all was scored."""
     from evalsuite import api
     from evalsuite.cli.progress import live_progress
-    from evalsuite.engine.tensor_parallel.ranks import Team
+    from evalsuite.engine.tensor_parallel.ranks import Ranks
     from evalsuite.progress import Silent
 
     asked: dict[str, Any] = {
@@ -129,7 +129,7 @@ def run(
         "include": include or [],
         "allow_data_drift": allow_data_drift,
     }
-    team = Team.of_torchrun(os.environ)
+    team = Ranks.of_torchrun(os.environ)
     if plan_only and team.size > 1:
         raise UserError("--plan-only is for one process; start it without torchrun.")
     if plan_only:

@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSplit:
     """Rows as one source has them, not yet checked against a pin."""
 
     rows: list[dict[str, Any]]

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalsuite.data.found import Found, NotHere
+from evalsuite.data.found import FoundSplit, NotHere
 from evalsuite.data.readers import plain_rows, require_columns
 from evalsuite.data.refs import DatasetRef
 from evalsuite.offline import why_unreachable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-def from_hub(ref: DatasetRef, split: str) -> Found:
+def from_hub(ref: DatasetRef, split: str) -> FoundSplit:
     """Rows of a split from the hub; from its local cache where the hub cannot be reached.
 
     Raises:
@@ -40,7 +40,7 @@ def from_hub(ref: DatasetRef, split: str) -> Found:
     revision = _revision(dataset) or ref.revision or "main"
     source = f"hub {'cache ' if away else ''}{ref.id}@{revision}"
     require_columns(ref.columns, dataset.column_names, source)
-    return Found(plain_rows(dataset.with_format("arrow")[:], ref.columns), source, _notes(ref, revision))
+    return FoundSplit(plain_rows(dataset.with_format("arrow")[:], ref.columns), source, _notes(ref, revision))
 
 
 def _load(ref: DatasetRef, split: str) -> "datasets.Dataset":

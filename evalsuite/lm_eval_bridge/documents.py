@@ -57,7 +57,7 @@ class PreparedHarnessTask(PreparedTask):
 
 
 @dataclass(frozen=True)
-class Member:
+class HarnessMember:
     """One of lm-eval's task objects with its documents."""
 
     name: str
@@ -133,7 +133,7 @@ def _spare_splits(members: Sequence[Definition]) -> set[str]:
     return spare
 
 
-def _member(definition: Definition) -> Member:
+def _member(definition: Definition) -> HarnessMember:
     task = definition.build()
     if task.get_config("num_fewshot") is None:
         task.set_config(key="num_fewshot", value=0)
@@ -146,7 +146,7 @@ def _member(definition: Definition) -> Member:
         raise cannot("read its documents", definition.task_name, error) from error
     if not docs:
         raise DataError(f"lm-eval's definition '{definition.task_name}' has no documents.")
-    return Member(definition.task_name, task, docs, [plain_row(doc) for doc in docs])
+    return HarnessMember(definition.task_name, task, docs, [plain_row(doc) for doc in docs])
 
 
 def _wanted(counts: Sequence[int], subset: Subset) -> list[list[int]]:
@@ -159,7 +159,9 @@ def _wanted(counts: Sequence[int], subset: Subset) -> list[list[int]]:
     return wanted
 
 
-def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tuple[Prompt, list[Any], bool]]]:
+def _rendered(
+    member: HarnessMember, places: Sequence[int]
+) -> Iterator[tuple[int, tuple[Prompt, list[Any], bool]]]:
     """Prompts of the documents at `places`, ascending.
 
     lm-eval draws the shots of all documents from one stream, so the documents before them are rendered, too.
@@ -177,7 +179,7 @@ def _rendered(member: Member, places: Sequence[int]) -> Iterator[tuple[int, tupl
             raise cannot(f"render document {place}", member.name, error) from error
 
 
-def _asked(member: Member, place: int) -> tuple[Prompt, list[Any], bool]:
+def _asked(member: HarnessMember, place: int) -> tuple[Prompt, list[Any], bool]:
     """The prompt, lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`), and whether its shots hold it."""
     task, doc = member.task, member.docs[place]
     with _drawn_shots(task) as shots:
@@ -249,7 +251,7 @@ def _generation(settings: Generation, samples: int) -> Generation:
     return Generation(settings.stop, settings.max_tokens, settings.temperature, settings.top_p, samples)
 
 
-def _rows(selected: "Selected", members: Sequence[Member], loaded: Loaded) -> Rows:
+def _rows(selected: "Selected", members: Sequence[HarnessMember], loaded: Loaded) -> Rows:
     rows = [dict(row) for member in members for row in member.rows]
     source = ", ".join(dict.fromkeys(loaded.sources)) or selected.task.data.id
     return Rows(rows, fingerprint(rows), source, tuple(dict.fromkeys(loaded.notes)))

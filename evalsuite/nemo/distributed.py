@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from evalsuite.checkpoints.nemo import Member, NemoArchive
+from evalsuite.checkpoints.nemo import ArchiveMember, NemoArchive
 from evalsuite.errors import ModelError
 from evalsuite.nemo.names import Key, parse
 from evalsuite.nemo.stored import Block, Stored, entry_of, read_bytes, whole_of
@@ -83,7 +83,7 @@ def distributed_weights(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
     return whole
 
 
-def _zarr_tensors(members: Mapping[str, Member], plain: Path) -> Iterator[tuple[str, Boxed]]:
+def _zarr_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator[tuple[str, Boxed]]:
     for file, member in members.items():
         if not file.endswith(ZARR_HEADER):
             continue
@@ -108,7 +108,7 @@ def _zarr_tensors(members: Mapping[str, Member], plain: Path) -> Iterator[tuple[
         yield name, Boxed(shape, dtype, blocks)
 
 
-def _bytes(plain: Path, member: Member) -> bytes:
+def _bytes(plain: Path, member: ArchiveMember) -> bytes:
     return read_bytes(plain, member.offset, torch.uint8, member.size).numpy().tobytes()
 
 
@@ -139,7 +139,7 @@ class _IndexReader(pickle.Unpickler):
         return super().find_class(module, name) if name in INDEX_CLASSES.get(module, ()) else _Ignored
 
 
-def _torch_tensors(members: Mapping[str, Member], plain: Path) -> Iterator[tuple[str, Boxed]]:
+def _torch_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator[tuple[str, Boxed]]:
     index = _IndexReader(io.BytesIO(_bytes(plain, members[TORCH_INDEX]))).load()
     places = {(key.fqn, tuple(key.offset or ())): place for key, place in index.storage_data.items()}
     for name, entry in index.state_dict_metadata.items():
@@ -152,7 +152,7 @@ def _torch_tensors(members: Mapping[str, Member], plain: Path) -> Iterator[tuple
             file = members[place.relative_path]
             if place.offset + place.length > file.size:
                 raise EOFError
-            member = Member(file.offset + place.offset, place.length)
+            member = ArchiveMember(file.offset + place.offset, place.length)
             shape = tuple(chunk.sizes)
             blocks.append(
                 Block(tuple(chunk.offsets), Stored(shape, dtype, partial(_pickled, plain, member, shape)))
@@ -160,7 +160,7 @@ def _torch_tensors(members: Mapping[str, Member], plain: Path) -> Iterator[tuple
         yield name, Boxed(tuple(entry.size), dtype, blocks)
 
 
-def _pickled(plain: Path, member: Member, shape: tuple[int, ...]) -> torch.Tensor:
+def _pickled(plain: Path, member: ArchiveMember, shape: tuple[int, ...]) -> torch.Tensor:
     content = read_bytes(plain, member.offset, torch.uint8, member.size)
     tensor = torch.load(io.BytesIO(content.numpy().data), weights_only=True)
     return tensor.detach().reshape(shape)

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import torch
 
-from evalsuite.checkpoints.nemo import Member
+from evalsuite.checkpoints.nemo import ArchiveMember
 from evalsuite.errors import ModelError
 from evalsuite.nemo.stored import Stored, read_bytes
 
@@ -54,7 +54,7 @@ class Window(io.RawIOBase):
         return got
 
 
-def tensors_in(path: Path, member: Member, what: str) -> dict[str, Stored]:
+def tensors_in(path: Path, member: ArchiveMember, what: str) -> dict[str, Stored]:
     """Tensors by name of a state dict, described; only their bookkeeping is read.
 
     Loads with `weights_only`: no code of the file runs. Transformer Engine keeps the state of its kernels

@@ -33,7 +33,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DocumentRequests:
     """What one document asks of the engine."""
 
     prompt: Prompt
@@ -60,7 +60,9 @@ class Asked:
         return not (self.requests or self.problem)
 
 
-def ask(prepared: PreparedTask, tokenizer: Tokenizer, window: int | None, seed: int) -> list[Asked]:
+def build_requests(
+    prepared: PreparedTask, tokenizer: Tokenizer, window: int | None, seed: int
+) -> list[DocumentRequests]:
     """The requests of each document of a task.
 
     Args:
@@ -80,7 +82,7 @@ def ask(prepared: PreparedTask, tokenizer: Tokenizer, window: int | None, seed: 
     return [_apart(prepared, place, one) for place, one in enumerate(asked)]
 
 
-def _apart(prepared: PreparedTask, place: int, asked: Asked) -> Asked:
+def _apart(prepared: PreparedTask, place: int, asked: DocumentRequests) -> DocumentRequests:
     """The same, or without requests where two of its choices cannot be told apart by their tokens."""
     if not isinstance(prepared.documents[place].question, MultipleChoice | ClozePair):
         return asked  # Accepted answers are not compared with each other.
@@ -94,8 +96,13 @@ def _apart(prepared: PreparedTask, place: int, asked: Asked) -> Asked:
 
 
 def _with_fewer_shots(
-    prepared: PreparedTask, place: int, longest: Asked, tokenizer: Tokenizer, window: int | None, seed: int
-) -> Asked:
+    prepared: PreparedTask,
+    place: int,
+    longest: DocumentRequests,
+    tokenizer: Tokenizer,
+    window: int | None,
+    seed: int,
+) -> DocumentRequests:
     for shots in reversed(range(longest.shots)):
         shorter = _encoded([prepared.prompt(place, shots)], [shots], tokenizer, window, seed)[0]
         if not shorter.too_long:
@@ -105,13 +112,13 @@ def _with_fewer_shots(
 
 def _encoded(
     prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
-) -> list[Asked]:
+) -> list[DocumentRequests]:
     """The requests of each prompt; prompts that are asked in one way are encoded together."""
     ways: dict[tuple[bool, Bos, Join, Encoding], list[int]] = {}
-    asked: dict[int, Asked] = {}
+    asked: dict[int, DocumentRequests] = {}
     for place, prompt in enumerate(prompts):
         if problem := _unreadable(prompt, tokenizer):
-            asked[place] = Asked(prompt, shots[place], (), 0, problem=problem)
+            asked[place] = DocumentRequests(prompt, shots[place], (), 0, problem=problem)
         else:
             way = (prompt.generation is not None, prompt.bos, prompt.join, prompt.encoding)
             ways.setdefault(way, []).append(place)
@@ -134,7 +141,7 @@ def _unreadable(prompt: Prompt, tokenizer: Tokenizer) -> str:
 
 def _encoded_alike(
     prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
-) -> list[Asked]:
+) -> list[DocumentRequests]:
     if prompts[0].generation is not None:
         contexts = _each(
             lambda some: encode_contexts(tokenizer, [prompt.contexts[0] for prompt in some], prompts[0].bos), prompts
@@ -171,15 +178,17 @@ def _encoded_pairs(
     return encode_documents(tokenizer, pairs, bos, encoding)
 
 
-def _asked_scores(prompt: Prompt, shots: int, encoded: list[Encoded] | str, window: int | None) -> Asked:
+def _asked_scores(
+    prompt: Prompt, shots: int, encoded: list[Encoded] | str, window: int | None
+) -> DocumentRequests:
     if isinstance(encoded, str):
-        return Asked(prompt, shots, (), 0, problem=encoded)
+        return DocumentRequests(prompt, shots, (), 0, problem=encoded)
     if not encoded:
-        return Asked(prompt, shots, (), 0, problem="There are no choices.")
+        return DocumentRequests(prompt, shots, (), 0, problem="There are no choices.")
     requests = tuple(one.request for one in encoded)
     tokens = max(len(request.context) + len(request.continuation) - 1 for request in requests)
     fits = window is None or tokens <= window
-    return Asked(
+    return DocumentRequests(
         prompt,
         shots,
         requests if fits else (),
@@ -192,13 +201,13 @@ def _asked_scores(prompt: Prompt, shots: int, encoded: list[Encoded] | str, wind
 
 def _asked_generation(
     prompt: Prompt, shots: int, context: TokenIds | str, window: int | None, seed: int
-) -> Asked:
+) -> DocumentRequests:
     settings = prompt.generation
     assert settings is not None
     if isinstance(context, str):
-        return Asked(prompt, shots, (), 0, problem=context)
+        return DocumentRequests(prompt, shots, (), 0, problem=context)
     if not context:
-        return Asked(prompt, shots, (), 0, problem="The prompt encodes to no token.")
+        return DocumentRequests(prompt, shots, (), 0, problem="The prompt encodes to no token.")
     tokens, shortened = len(context), False
     if settings.backend == "lm_eval_hf" and window is not None:
         room = window - settings.max_tokens
@@ -206,7 +215,7 @@ def _asked_generation(
             problem = (
                 f"the answer may have {settings.max_tokens} tokens, and the context window holds {window}"
             )
-            return Asked(prompt, shots, (), tokens, problem=problem)
+            return DocumentRequests(prompt, shots, (), tokens, problem=problem)
         context, shortened = context[-room:], tokens > room
     sampled = settings.temperature > 0
     requests = tuple(
@@ -223,20 +232,22 @@ def _asked_generation(
         for sample in range(settings.samples)
     )
     fits = window is None or len(context) < window
-    return Asked(prompt, shots, requests if fits else (), tokens, shortened=shortened)
+    return DocumentRequests(prompt, shots, requests if fits else (), tokens, shortened=shortened)
 
 
-def score_requests(asked: Sequence[Asked]) -> list[ScoreRequest]:
+def score_requests(asked: Sequence[DocumentRequests]) -> list[ScoreRequest]:
     """The distinct scoring requests, in order."""
     return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, ScoreRequest)))
 
 
-def generate_requests(asked: Sequence[Asked]) -> list[GenerateRequest]:
+def generate_requests(asked: Sequence[DocumentRequests]) -> list[GenerateRequest]:
     """The distinct generation requests, in order."""
     return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, GenerateRequest)))
 
 
-def token_notes(prepared: PreparedTask, asked: Sequence[Asked], tokenizer: Tokenizer) -> tuple[str, ...]:
+def token_notes(
+    prepared: PreparedTask, asked: Sequence[DocumentRequests], tokenizer: Tokenizer
+) -> tuple[str, ...]:
     """What depends on the tokenizer: which tokens stood for letters that are encoded by themselves, what it appends."""
     notes: list[str] = []
     first = next((one for one in asked if one.requests), None)

@@ -6,12 +6,12 @@ from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import UserError
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import Asked, ask
+from evalsuite.requests.build import DocumentRequests, build_requests
 
 
 def encoded_with(
     prepared: PreparedTask, model: str | None, tokens: TokenOptions, trust_remote_code: bool = False
-) -> tuple[HuggingFaceTokenizer, list[Asked]]:
+) -> tuple[HuggingFaceTokenizer, list[DocumentRequests]]:
     """The tokenizer of a model, or the one that `tokens` names, and what each document asks by it.
 
     Raises:
@@ -24,4 +24,4 @@ def encoded_with(
     tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
     wanted = prepared.selected.spec.bos if prepared.selected.own_bos else None
     refuse_missing_tokens(tokenizer, wanted, tokens.prefix_token)
-    return tokenizer, ask(prepared, tokenizer, window if tokens.max_length else None, seed=0)
+    return tokenizer, build_requests(prepared, tokenizer, window if tokens.max_length else None, seed=0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from evalsuite.registry.selected import ForeignScoring, PreparedTask, Selected
-from evalsuite.requests.build import Asked
+from evalsuite.requests.build import DocumentRequests
 from evalsuite.results.rounding import rounding_at
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
 from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
@@ -15,7 +15,7 @@ from evalsuite.types import Generated, Sample, Score
 
 def task_record(
     prepared: PreparedTask,
-    asked: Sequence[Asked],
+    asked: Sequence[DocumentRequests],
     samples: Sequence[Sample],
     *,
     tokens: int,
@@ -198,7 +198,7 @@ def _grouped(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def _counts(
-    prepared: PreparedTask, asked: Sequence[Asked], samples: Sequence[Sample], numerics: str
+    prepared: PreparedTask, asked: Sequence[DocumentRequests], samples: Sequence[Sample], numerics: str
 ) -> Counts:
     texts = [one for sample in samples for one in sample.responses if isinstance(one, Generated)]
     return token_counts(prepared, asked).model_copy(
@@ -214,7 +214,7 @@ def _counts(
     )
 
 
-def token_counts(prepared: PreparedTask, asked: Sequence[Asked]) -> Counts:
+def token_counts(prepared: PreparedTask, asked: Sequence[DocumentRequests]) -> Counts:
     """What happened to prompts on their way to tokens; nothing is scored yet."""
     return Counts(
         documents=len(prepared.documents),

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalsuite.registry.addresses import file_stem
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import Asked
+from evalsuite.requests.build import DocumentRequests
 from evalsuite.scoring.targets import TARGETS
 from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, gold_text, sha256_of
 from evalsuite.visible import writable
@@ -85,7 +85,7 @@ def _arguments(prepared: PreparedTask, document: Document) -> str:
 
 
 def write_requests(
-    prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[Asked] | None = None
+    prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[DocumentRequests] | None = None
 ) -> Path:
     """Write `<folder>/<task>.parquet` and return its path; with what each document asks, its token ids too."""
     import pyarrow as pa
@@ -113,7 +113,7 @@ def write_requests(
     return path
 
 
-def _ids(asked: Asked) -> dict[str, Any]:
+def _ids(asked: DocumentRequests) -> dict[str, Any]:
     """Token ids of each request, and why there are none."""
     return {
         "context_ids": [list(request.context) for request in asked.requests],

@@ -11,7 +11,7 @@ from evalsuite.engine.native.work_estimate import Memory, Work, memory_of, work_
 from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.errors import UserError
 from evalsuite.registry.selected import Selected
-from evalsuite.requests.build import Asked, ask, generate_requests, score_requests
+from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
 from evalsuite.runs.execute import engine_spec
@@ -53,7 +53,7 @@ def plan_run(
         raise UserError(f"--plan-only is for the native engine; {spec.engine} plans by itself.")
     refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
     asked = {
-        one.name: ask(
+        one.name: build_requests(
             prepare(
                 one.with_bos(spec.bos),
                 data_dir=data_dir,
@@ -78,5 +78,5 @@ def plan_run(
     )
 
 
-def _work(engine: TransformersEngine, documents: Sequence[Asked]) -> Work:
+def _work(engine: TransformersEngine, documents: Sequence[DocumentRequests]) -> Work:
     return work_of(engine, score_requests(documents), generate_requests(documents))

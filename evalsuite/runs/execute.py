@@ -14,14 +14,20 @@ from evalsuite.engine.engines import engine_kind, make_engine
 from evalsuite.engine.generation_config import notes_on
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.replicas.engine import ReplicatedEngine
-from evalsuite.engine.replicas.supervisor import Wanted
+from evalsuite.engine.replicas.supervisor import ReplicaConfig
 from evalsuite.engine.replicas.worker import EngineSetup
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.errors import StorageError, UserError
 from evalsuite.progress import Progress, Silent, Stage, verdicts_of
 from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
-from evalsuite.requests.build import Asked, ask, generate_requests, score_requests, token_notes
+from evalsuite.requests.build import (
+    DocumentRequests,
+    build_requests,
+    generate_requests,
+    score_requests,
+    token_notes,
+)
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.averages import averages
@@ -39,7 +45,7 @@ from evalsuite.versions import ANSWERING, OF_SOME, installed, told_of_origins
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunOptions:
     """Where a run finds and leaves things; none of it can change a score."""
 
     folder: Path
@@ -54,12 +60,12 @@ class Setting:
     """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
     shard: Shard | None = None
     """Answer this share of the requests and stop there; None for all of them."""
-    workers: Wanted | None = None
+    workers: ReplicaConfig | None = None
     """Several processes, each with a replica of the model; None for this process alone."""
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class RemoteWork:
     """What other processes did for a run whose answers are all there."""
 
     costs: Mapping[str, tuple[float, float]]
@@ -74,11 +80,11 @@ def execute(
     spec: RunSpec,
     tasks: Sequence[Selected],
     files: ModelFiles,
-    setting: Setting,
+    setting: RunOptions,
     *,
     engine: Engine | None = None,
     progress: Progress | None = None,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: RemoteWork | None = None,
 ) -> RunLog:
     """Do what `spec` asks for and return the run log, which is also written to the folder.
 
@@ -138,7 +144,7 @@ def execute(
 
 
 @contextmanager
-def _made(spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress) -> Iterator[Engine]:
+def _made(spec: RunSpec, files: ModelFiles, setting: RunOptions, progress: Progress) -> Iterator[Engine]:
     """The engine that is asked for, until it is not needed any more."""
     require_peft(files)
     engine = make_engine_of(spec, files, setting, progress)
@@ -149,7 +155,7 @@ def _made(spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress
 
 
 def make_engine_of(
-    spec: RunSpec, files: ModelFiles, setting: Setting, progress: Progress | None = None
+    spec: RunSpec, files: ModelFiles, setting: RunOptions, progress: Progress | None = None
 ) -> Engine:
     """The engine that `spec` names, or workers that hold it, not yet loaded; `progress` hears of workers."""
     asked = engine_spec(spec, files, setting.verify_weights, setting.engine_tuning)
@@ -229,8 +235,8 @@ class _Session:
         engine: Engine,
         files: ModelFiles,
         inputs: str,
-        setting: Setting,
-        elsewhere: Elsewhere | None,
+        setting: RunOptions,
+        elsewhere: RemoteWork | None,
         notes: tuple[str, ...],
     ) -> None:
         self._spec = spec
@@ -264,7 +270,7 @@ class _Session:
 
     def _answers(
         self,
-        asked: Mapping[str, Sequence[Asked]],
+        asked: Mapping[str, Sequence[DocumentRequests]],
         store_path: Path,
         progress: Progress,
         shard: Shard | None = None,
@@ -381,11 +387,14 @@ class _Session:
         if not store_path.exists():
             self._engine.begin_loading()
 
-    def _ask(self, progress: Progress) -> dict[str, list[Asked]]:
+    def _ask(self, progress: Progress) -> dict[str, list[DocumentRequests]]:
         progress.stage(Stage("encoding"))
         tokenizer, window = self._engine.tokenizer, self._engine.max_length
-        return {one.selected.name: ask(one, tokenizer, window, self._spec.seed) for one in self._prepared}
+        return {
+            one.selected.name: build_requests(one, tokenizer, window, self._spec.seed)
+            for one in self._prepared
+        }
 
 
-def _requests_of(documents: Sequence[Asked]) -> Iterator[Request]:
+def _requests_of(documents: Sequence[DocumentRequests]) -> Iterator[Request]:
     return (request for document in documents for request in document.requests)

@@ -13,7 +13,7 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.runs.responses_file import ResponseLine
 from evalsuite.scoring.statement import number
 from evalsuite.scoring.texts import TEXT_SCORERS, metric_of_texts
-from evalsuite.scoring.verdict import Found, Options, TextVerdict
+from evalsuite.scoring.verdict import Extracted, Options, TextVerdict
 from evalsuite.stats.intervals import Estimate, mean_estimate
 from evalsuite.types import Document, Generated, OpenAnswer, Prompt, Sample, gold_text
 
@@ -23,7 +23,7 @@ class Grade:
     """The verdicts on one line."""
 
     line: ResponseLine
-    found: Found
+    found: Extracted
     metrics: dict[str, float]
     """The recipe's metrics that so many texts allow; empty where a text has no verdict."""
 
@@ -142,7 +142,7 @@ def _overridden(line: ResponseLine, spec: PromptSpec) -> OpenAnswer:
     return OpenAnswer("", line.gold, line.gold[0])
 
 
-def _metrics(found: Found, spec: PromptSpec) -> dict[str, float]:
+def _metrics(found: Extracted, spec: PromptSpec) -> dict[str, float]:
     verdicts = [one for one in found if isinstance(one, TextVerdict)]
     if len(verdicts) < len(found):
         return {}

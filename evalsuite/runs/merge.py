@@ -17,7 +17,7 @@ from evalsuite.registry.registry import Registry
 from evalsuite.results.folder import RunFolder, default_folder, disk_errors
 from evalsuite.results.runlog import RunLog, ShardRecord, read_run
 from evalsuite.results.store import ResponseStore, request_key
-from evalsuite.runs.execute import Elsewhere, Setting, execute, make_engine_of, token_options_of
+from evalsuite.runs.execute import RemoteWork, RunOptions, execute, make_engine_of, token_options_of
 from evalsuite.runs.rescore import SCORING_PACKAGES
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
@@ -129,7 +129,7 @@ def merge(
     selected = registry.select(list(first.spec.tasks))
     with RunFolder(target).opened(first.spec), _staging(target) as staging:
         unite([one.store for one in shards], RunFolder(staging).store)
-        setting = Setting(
+        setting = RunOptions(
             folder=staging,
             data_dir=data_dir,
             allow_failures=allow_failures,
@@ -258,7 +258,7 @@ def _files(log: RunLog) -> ModelFiles:
     return files
 
 
-def _elsewhere(shards: Sequence[ShardFolder]) -> Elsewhere:
+def _elsewhere(shards: Sequence[ShardFolder]) -> RemoteWork:
     costs: dict[str, tuple[float, float]] = {}
     for one in shards:
         for task, (tokens, seconds) in one.shard.costs.items():
@@ -267,7 +267,7 @@ def _elsewhere(shards: Sequence[ShardFolder]) -> Elsewhere:
     answered_on = {
         name: value for name, value in shards[0].log.environment.items() if name not in SCORING_PACKAGES
     }
-    return Elsewhere(
+    return RemoteWork(
         costs=costs,
         environment=answered_on,
         inputs_sha256=shards[0].log.inputs_sha256,

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import Setting, execute, token_options_of
+from evalsuite.runs.execute import RunOptions, execute, token_options_of
 
 
 def execute_in_team(
-    team: Team,
+    team: Ranks,
     spec: RunSpec,
     tasks: Sequence[Selected],
     files: ModelFiles,
-    setting: Setting,
+    setting: RunOptions,
     progress: Progress | None = None,
 ) -> RunLog:
     """`runner.execute`, called by every process of the team; the first one does it, with the help of the others.
@@ -44,4 +44,6 @@ def execute_in_team(
         tokens=token_options_of(spec),
         arguments=parse_arguments(spec.engine_args),
     )
-    return engine.lead(lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress))
+    return engine.run_on_rank_zero(
+        lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress)
+    )

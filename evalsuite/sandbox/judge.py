@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from evalsuite.sandbox import codec
-from evalsuite.sandbox.program import Outcome
+from evalsuite.sandbox.program import ProgramOutcome
 from evalsuite.sandbox.proxy import Asker, Proxy, Stop
 from evalsuite.sandbox.reports import report
 from evalsuite.sandbox.script import (
@@ -79,7 +79,7 @@ def judge(
     try:
         told = report(error, tests)
     except BaseException:  # Without memory for a sentence.
-        told = {"outcome": Outcome.MEMORY.value, "detail": "MemoryError"}
+        told = {"outcome": ProgramOutcome.MEMORY.value, "detail": "MemoryError"}
     kept = vars(module).get(keeps)
     stop(told["outcome"], kept if error is None and type(kept) is str else told["detail"])
 

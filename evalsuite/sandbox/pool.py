@@ -13,15 +13,15 @@ from evalsuite.sandbox import limits, tiers
 from evalsuite.sandbox.folder import empty
 from evalsuite.sandbox.program import (
     Inseparable,
-    Outcome,
     Program,
+    ProgramOutcome,
+    ProgramVerdict,
     SandboxFailed,
+    SandboxTier,
     SandboxUnavailable,
-    Tier,
     TooSlow,
-    Verdict,
 )
-from evalsuite.sandbox.worker import Worker
+from evalsuite.sandbox.worker import SandboxWorker
 
 OnDone = Callable[[int], None]
 
@@ -29,17 +29,17 @@ OnDone = Callable[[int], None]
 class Sandbox:
     """Workers of one tier. Safe to use from one thread at a time."""
 
-    def __init__(self, tier: Tier, workers: Sequence[Worker]) -> None:
+    def __init__(self, tier: SandboxTier, workers: Sequence[SandboxWorker]) -> None:
         self.tier = tier
         """What confines the programs, and what showed it."""
         self._workers = workers
-        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        self._idle: SimpleQueue[SandboxWorker] = SimpleQueue()
         for worker in workers:
             self._idle.put(worker)
 
     def run(
         self, programs: Sequence[Program], on_done: OnDone | None = None
-    ) -> list[Verdict | SandboxFailed]:
+    ) -> list[ProgramVerdict | SandboxFailed]:
         """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place (Inseparable
         at once, as no other try would help).
 
@@ -48,7 +48,7 @@ class Sandbox:
         """
         counted = _Counter(on_done)
 
-        def verdict(program: Program) -> Verdict | SandboxFailed:
+        def verdict(program: Program) -> ProgramVerdict | SandboxFailed:
             told = self._verdict(program)
             if isinstance(told, SandboxFailed) and not isinstance(told, Inseparable):
                 told = self._verdict(program)
@@ -75,7 +75,7 @@ class Sandbox:
         verdicts = self.run([replace(reference, cpu_seconds=most) for reference in references])
         return [with_limit(*pair, floor, factor) for pair in zip(references, verdicts, strict=True)]
 
-    def _verdict(self, program: Program) -> Verdict | SandboxFailed:
+    def _verdict(self, program: Program) -> ProgramVerdict | SandboxFailed:
         worker = self._idle.get()
         try:
             return worker.run(program)
@@ -87,7 +87,7 @@ class Sandbox:
 
 def with_limit(
     reference: Program,
-    verdict: Verdict | SandboxFailed,
+    verdict: ProgramVerdict | SandboxFailed,
     floor: float = limits.FLOOR_SECONDS,
     factor: float = limits.FACTOR,
 ) -> Program | SandboxFailed:
@@ -97,7 +97,7 @@ def with_limit(
     if isinstance(verdict, SandboxFailed):
         return verdict
     if not verdict.passed:
-        kind = TooSlow if verdict.outcome is Outcome.TIMEOUT else SandboxFailed
+        kind = TooSlow if verdict.outcome is ProgramOutcome.TIMEOUT else SandboxFailed
         return kind(f"the reference solution does not pass: {verdict.outcome}, {verdict.detail}")
     limit = limits.cpu_limit(verdict.cpu_seconds, floor, factor)
     return replace(reference, mode="token" if verdict.mode == "token" else "compare", cpu_seconds=limit)
@@ -133,7 +133,7 @@ def open_sandbox(
         folder = tempfile.mkdtemp(prefix="evalsuite-")
     except OSError as error:
         raise SandboxUnavailable(f"The sandbox needs a folder for its self-test: {error}.") from None
-    pool: list[Worker] = []
+    pool: list[SandboxWorker] = []
     try:
         chosen, make = tiers.choose(tier, allow_unsafe, folder)
         pool = [make(number) for number in range(workers or len(os.sched_getaffinity(0)))]

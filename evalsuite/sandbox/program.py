@@ -9,7 +9,7 @@ from evalsuite.errors import UserError
 Mode = Literal["auto", "compare", "token"]
 
 
-class Outcome(StrEnum):
+class ProgramOutcome(StrEnum):
     """How a program ended. Only `passed` is a right answer; each of the others is a wrong one."""
 
     PASSED = "passed"
@@ -50,10 +50,10 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProgramVerdict:
     """How a program ended, and who decided."""
 
-    outcome: Outcome
+    outcome: ProgramOutcome
     detail: str = ""
     """One line for people: the failed assertion, or the exception with its message."""
     mode: str = "compare"
@@ -65,7 +65,7 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """Whether the answer is right."""
-        return self.outcome is Outcome.PASSED
+        return self.outcome is ProgramOutcome.PASSED
 
 
 class SandboxFailed(Exception):
@@ -85,7 +85,7 @@ class SandboxUnavailable(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class SandboxTier:
     """How strongly programs are confined here, and what showed it."""
 
     name: str

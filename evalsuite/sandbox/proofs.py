@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalsuite.sandbox.program import Outcome, Program
+from evalsuite.sandbox.program import Program, ProgramOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Proof:
     what: str
     """What is shown, in a few words."""
     program: Program
-    outcomes: tuple[Outcome, ...] = (Outcome.PASSED,)
+    outcomes: tuple[ProgramOutcome, ...] = (ProgramOutcome.PASSED,)
 
 
 def hostile(folder: str) -> Iterator[Proof]:
@@ -26,12 +26,12 @@ def hostile(folder: str) -> Iterator[Proof]:
     yield Proof(
         "a wrong one does not",
         _program("def attempt(): return 5", "assert attempt() == 4"),
-        (Outcome.FAILED,),
+        (ProgramOutcome.FAILED,),
     )
     yield Proof(
         "an early end does not pass",
         _program("import os\ndef attempt(): os._exit(0)", "assert attempt() == 4"),
-        (Outcome.EXITED,),
+        (ProgramOutcome.EXITED,),
     )
     yield Proof(
         "an object that equals everything does not pass",
@@ -39,7 +39,7 @@ def hostile(folder: str) -> Iterator[Proof]:
             "class Any(int):\n def __eq__(self, other): return True\ndef attempt(): return Any()",
             "assert attempt() == 4",
         ),
-        (Outcome.FAILED,),
+        (ProgramOutcome.FAILED,),
     )
     yield _refused("files cannot be read", f"open({str(secret)!r}).read()")
     yield _refused("files cannot be written", f"open({str(secret.with_name('written'))!r}, 'w').write('x')")
@@ -49,17 +49,17 @@ def hostile(folder: str) -> Iterator[Proof]:
     yield Proof(
         "no process can be traced",
         _program("import ctypes\ndef attempt(): return ctypes.CDLL(None).ptrace(0, 0, 0, 0)", "attempt()"),
-        (Outcome.VIOLATION,),
+        (ProgramOutcome.VIOLATION,),
     )
     yield Proof(
         "memory is bounded",
         _program("def attempt(): return len(bytearray(1 << 32))", "assert attempt()"),
-        (Outcome.MEMORY,),
+        (ProgramOutcome.MEMORY,),
     )
     yield Proof(
         "time is bounded",
         _program("def attempt():\n while True: pass", "attempt()", cpu_seconds=0.1),
-        (Outcome.TIMEOUT,),
+        (ProgramOutcome.TIMEOUT,),
     )
 
 

@@ -4,7 +4,7 @@ import os
 import traceback
 from typing import Any
 
-from evalsuite.sandbox.program import Outcome
+from evalsuite.sandbox.program import ProgramOutcome
 
 TESTS = "<tests>"
 """File name of the compiled tests, by which their lines are found in a traceback."""
@@ -14,16 +14,16 @@ _LONGEST = 500
 def report(error: BaseException | None, tests: str) -> dict[str, Any]:
     """Of tests that ended by `error`, or without one."""
     if error is None:
-        return {"outcome": Outcome.PASSED.value, "detail": ""}
+        return {"outcome": ProgramOutcome.PASSED.value, "detail": ""}
     if isinstance(error, MemoryError):
-        return {"outcome": Outcome.MEMORY.value, "detail": "MemoryError"}
+        return {"outcome": ProgramOutcome.MEMORY.value, "detail": "MemoryError"}
     if isinstance(error, SystemExit):
-        return {"outcome": Outcome.EXITED.value, "detail": "SystemExit"}
+        return {"outcome": ProgramOutcome.EXITED.value, "detail": "SystemExit"}
     name, text = getattr(error, "told", (type(error).__name__, _text(error)))
     if isinstance(error, AssertionError):
-        outcome, text = Outcome.FAILED, text or _line(error, tests)
+        outcome, text = ProgramOutcome.FAILED, text or _line(error, tests)
     else:
-        outcome = Outcome.ERROR
+        outcome = ProgramOutcome.ERROR
     return {"outcome": outcome.value, "detail": one_line(f"{name}: {text}" if text else name)}
 
 
@@ -33,16 +33,16 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
-def ended(status: int) -> tuple[Outcome, str]:
+def ended(status: int) -> tuple[ProgramOutcome, str]:
     """What the wait status of a process that ended before its time says."""
     if os.WIFEXITED(status):
-        return Outcome.EXITED, f"it ended the process with code {os.WEXITSTATUS(status)}"
+        return ProgramOutcome.EXITED, f"it ended the process with code {os.WEXITSTATUS(status)}"
     signal = os.WTERMSIG(status)
     if signal == 31:
-        return Outcome.VIOLATION, "a system call that no program here may use"
+        return ProgramOutcome.VIOLATION, "a system call that no program here may use"
     if signal == 9:
-        return Outcome.MEMORY, "the kernel killed it: out of memory"
-    return Outcome.ERROR, f"the interpreter crashed with signal {signal}"
+        return ProgramOutcome.MEMORY, "the kernel killed it: out of memory"
+    return ProgramOutcome.ERROR, f"the interpreter crashed with signal {signal}"
 
 
 def _text(error: BaseException) -> str:

@@ -10,19 +10,19 @@ from typing import Any
 
 from evalsuite.errors import UnknownName
 from evalsuite.sandbox import namespaces, paths, proofs
-from evalsuite.sandbox.program import SandboxFailed, SandboxUnavailable, Tier
-from evalsuite.sandbox.worker import Worker
+from evalsuite.sandbox.program import SandboxFailed, SandboxTier, SandboxUnavailable
+from evalsuite.sandbox.worker import SandboxWorker
 
 NAMES = ("namespaces", "bubblewrap", "rlimits")
 UNSAFE = "rlimits"
 MACHINES = ("x86_64", "aarch64")
 """Processors whose system calls `syscalls` knows."""
 
-Make = Callable[[int], Worker]
+Make = Callable[[int], SandboxWorker]
 """Makes the worker of that number."""
 
 
-def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[Tier, Make]:
+def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[SandboxTier, Make]:
     """The strongest tier whose proofs hold, or the one named; raises SandboxUnavailable.
 
     Args:
@@ -58,19 +58,19 @@ def maker(name: str, folder: str) -> Make:
         from evalsuite.sandbox import bubblewrap
 
         command = bubblewrap.command(known)
-        return lambda number: Worker(settings, command, bubblewrap.PACKAGES)
+        return lambda number: SandboxWorker(settings, command, bubblewrap.PACKAGES)
     if name == UNSAFE:
 
-        def with_folder(number: int) -> Worker:
+        def with_folder(number: int) -> SandboxWorker:
             own = Path(folder, str(number))
             own.mkdir(exist_ok=True)
-            return Worker(settings | {"folder": str(own)})
+            return SandboxWorker(settings | {"folder": str(own)})
 
         return with_folder
-    return lambda number: Worker(settings)
+    return lambda number: SandboxWorker(settings)
 
 
-def prove(name: str, make: Make, folder: str) -> Tier:
+def prove(name: str, make: Make, folder: str) -> SandboxTier:
     """The tier, with the self-test attacks that it blocked; raises SandboxFailed for the first that succeeded.
 
     Tier `rlimits` names what holds, and is not refused for what does not.
@@ -91,7 +91,7 @@ def prove(name: str, make: Make, folder: str) -> Tier:
     finally:
         worker.close()
     note = ", ".join(worker.layers) + (f"; not held: {', '.join(broken)}" if broken else "")
-    return Tier(name, tuple(held), note)
+    return SandboxTier(name, tuple(held), note)
 
 
 def _what_to_enable(reasons: list[str], allow_unsafe: bool) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from evalsuite.sandbox import codec, link
 from evalsuite.sandbox.limits import idle_seconds
-from evalsuite.sandbox.program import Inseparable, Outcome, Program, SandboxFailed, Verdict
+from evalsuite.sandbox.program import Inseparable, Program, ProgramOutcome, ProgramVerdict, SandboxFailed
 from evalsuite.sandbox.reports import TESTS, ended, one_line
 
 START_SECONDS = 60.0
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 }
 
 
-class Worker:
+class SandboxWorker:
     """One process that confines itself and runs one program at a time."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Worker:
                 self._process.wait()
         self._process = self._socket = None
 
-    def run(self, program: Program) -> Verdict:
+    def run(self, program: Program) -> ProgramVerdict:
         """The verdict on a program; raises SandboxFailed, after which the next program gets a new process."""
         try:
             self.start()
@@ -114,7 +114,7 @@ class Worker:
             self.close()
             raise SandboxFailed(f"this machine has no room for another process or file: {error}") from None
 
-    def _judged(self, program: Program, mode: str) -> Verdict:
+    def _judged(self, program: Program, mode: str) -> ProgramVerdict:
         token = secrets.token_hex(16)
         patience = _PATIENCE + _SLOWEST * program.cpu_seconds
         channel = self._hand_over(program, mode)
@@ -235,50 +235,50 @@ def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
 
 def _verdict_of_tests(
     program: Program, report: dict[str, Any] | None, tests: dict[str, Any], candidate: dict[str, Any]
-) -> Verdict:
+) -> ProgramVerdict:
     """Of mode `compare`, where the report comes from a process that the candidate cannot touch.
 
     Tests that end without a report after they have started end by what the candidate's answers made of them.
     """
     outcome, detail = _timed_out(program, candidate) or (None, "")
     if outcome is None and tests["killed"] in ("cpu", "idle"):
-        outcome, detail = Outcome.TIMEOUT, "the tests did not end"
+        outcome, detail = ProgramOutcome.TIMEOUT, "the tests did not end"
     elif outcome is None:
         told, detail = _told(report)
         if told == "gone":
             outcome, detail = _ended(candidate)
-        elif told in set(Outcome):
-            outcome = Outcome(told)
+        elif told in set(ProgramOutcome):
+            outcome = ProgramOutcome(told)
         else:
             outcome, detail = _of_tests_process(tests["status"])
-    if outcome is Outcome.PASSED:
-        return Verdict(outcome, "", "compare", candidate["cpu"], kept=detail)
-    return Verdict(outcome, one_line(detail), "compare", candidate["cpu"])
+    if outcome is ProgramOutcome.PASSED:
+        return ProgramVerdict(outcome, "", "compare", candidate["cpu"], kept=detail)
+    return ProgramVerdict(outcome, one_line(detail), "compare", candidate["cpu"])
 
 
-def _of_tests_process(status: int) -> tuple[Outcome, str]:
+def _of_tests_process(status: int) -> tuple[ProgramOutcome, str]:
     outcome, detail = ended(status)
-    if outcome is Outcome.MEMORY:
+    if outcome is ProgramOutcome.MEMORY:
         return outcome, f"the tests' process, by the program's answers: {detail}"
-    return Outcome.ERROR, f"the program's answers ended the tests' process: {detail}"
+    return ProgramOutcome.ERROR, f"the program's answers ended the tests' process: {detail}"
 
 
 def _verdict_of_token(
     program: Program, report: dict[str, Any] | None, process: dict[str, Any], token: str
-) -> Verdict:
+) -> ProgramVerdict:
     """Of mode `token`, where only the token is believed."""
     outcome, detail = _timed_out(program, process) or (None, "")
     if outcome is None:
         told, detail = _told(report)
         if report is None:
             outcome, detail = _ended(process)
-        elif told == Outcome.PASSED and detail == token and process["status"] == 0:
-            outcome, detail = Outcome.PASSED, ""
-        elif told in set(Outcome) - {Outcome.PASSED}:
-            outcome = Outcome(told)
+        elif told == ProgramOutcome.PASSED and detail == token and process["status"] == 0:
+            outcome, detail = ProgramOutcome.PASSED, ""
+        elif told in set(ProgramOutcome) - {ProgramOutcome.PASSED}:
+            outcome = ProgramOutcome(told)
         else:
-            outcome, detail = Outcome.VIOLATION, "a forged verdict"
-    return Verdict(outcome, one_line(detail), "token", process["cpu"])
+            outcome, detail = ProgramOutcome.VIOLATION, "a forged verdict"
+    return ProgramVerdict(outcome, one_line(detail), "token", process["cpu"])
 
 
 def _told(report: dict[str, Any] | None) -> tuple[str, str]:
@@ -286,17 +286,17 @@ def _told(report: dict[str, Any] | None) -> tuple[str, str]:
     return str((report or {}).get("outcome")), str((report or {}).get("detail", ""))
 
 
-def _timed_out(program: Program, process: dict[str, Any]) -> tuple[Outcome, str] | None:
+def _timed_out(program: Program, process: dict[str, Any]) -> tuple[ProgramOutcome, str] | None:
     if process["killed"] == "cpu":
-        return Outcome.TIMEOUT, f"more than {program.cpu_seconds:.3g} s of CPU time"
+        return ProgramOutcome.TIMEOUT, f"more than {program.cpu_seconds:.3g} s of CPU time"
     if process["killed"] == "idle":
-        return Outcome.TIMEOUT, f"idle for {idle_seconds(program.cpu_seconds):.3g} s"
+        return ProgramOutcome.TIMEOUT, f"idle for {idle_seconds(program.cpu_seconds):.3g} s"
     return None
 
 
-def _ended(process: dict[str, Any]) -> tuple[Outcome, str]:
+def _ended(process: dict[str, Any]) -> tuple[ProgramOutcome, str]:
     if process["killed"] == "left" and process["status"] == 9:
-        return Outcome.EXITED, "it cut the connection to its tests"
+        return ProgramOutcome.EXITED, "it cut the connection to its tests"
     return ended(process["status"])
 
 

@@ -10,13 +10,13 @@ from evalsuite.prompting.spec import CodeRun, PromptSpec
 from evalsuite.prompting.templates import compile_template
 from evalsuite.sandbox import (
     Inseparable,
-    Outcome,
     Program,
+    ProgramOutcome,
+    ProgramVerdict,
     Sandbox,
     SandboxFailed,
-    Tier,
+    SandboxTier,
     TooSlow,
-    Verdict,
     open_sandbox,
     with_limit,
 )
@@ -39,7 +39,7 @@ _SANITIZER_HUNG = 600.0
 
 Attempt = tuple[Sample, str]
 """A document and one of the texts that it was answered with."""
-Ended = Verdict | SandboxFailed
+Ended = ProgramVerdict | SandboxFailed
 
 
 def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
@@ -179,7 +179,7 @@ def _keeping(solution: Program) -> Program:
     return replace(solution, tests=script, keeps=KEPT) if script else solution
 
 
-def _with_kept(solution: Program, verdict: Verdict | SandboxFailed) -> Program:
+def _with_kept(solution: Program, verdict: ProgramVerdict | SandboxFailed) -> Program:
     """The solution with the results that its run has kept in its tests, so that other programs' runs need not ask for
     them again.
     """
@@ -207,7 +207,7 @@ def _ended(
 
 def _by_the_program(ended: Ended) -> Ended:
     """Tests that could hand over everything to the reference solution are kept from it by what the program gave."""
-    return Verdict(Outcome.ERROR, str(ended)) if isinstance(ended, Inseparable) else ended
+    return ProgramVerdict(ProgramOutcome.ERROR, str(ended)) if isinstance(ended, Inseparable) else ended
 
 
 def _judged(
@@ -230,12 +230,12 @@ def _judged(
     return TextVerdict(correct, program, decider, values)
 
 
-def _in_words(name: str, verdict: Verdict) -> str:
+def _in_words(name: str, verdict: ProgramVerdict) -> str:
     detail = f" ({verdict.detail[:200]})" if verdict.detail and not verdict.passed else ""
     return f"{name} tests: {verdict.outcome}{detail}"
 
 
-def _notes(tier: Tier, ended: Mapping[Program, Ended]) -> tuple[str, ...]:
+def _notes(tier: SandboxTier, ended: Mapping[Program, Ended]) -> tuple[str, ...]:
     return (
         f"Programs ran in the sandbox's tier '{tier.name}' ({tier.note}); self-test attacks blocked at start: "
         f"{', '.join(tier.proofs)}.",
@@ -244,11 +244,11 @@ def _notes(tier: Tier, ended: Mapping[Program, Ended]) -> tuple[str, ...]:
 
 
 def _counts(ended: Mapping[Program, Ended]) -> Iterator[str]:
-    verdicts = [one for one in ended.values() if isinstance(one, Verdict)]
+    verdicts = [one for one in ended.values() if isinstance(one, ProgramVerdict)]
     outcomes = Counter(verdict.outcome for verdict in verdicts)
-    if count := outcomes[Outcome.TIMEOUT]:
+    if count := outcomes[ProgramOutcome.TIMEOUT]:
         yield f"{count} of {len(verdicts)} runs of programs ended at their time limit, and are wrong."
-    if count := outcomes[Outcome.MEMORY]:
+    if count := outcomes[ProgramOutcome.MEMORY]:
         yield f"{count} of {len(verdicts)} runs of programs ended at their memory limit, and are wrong."
     if count := sum(verdict.mode == "token" for verdict in verdicts):
         yield f"{count} of {len(verdicts)} runs had their tests in the program's own process (mode token)."

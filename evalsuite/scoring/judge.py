@@ -7,14 +7,14 @@ from typing import NamedTuple
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.registry.selected import ForeignScoring, PreparedTask
-from evalsuite.requests.build import Asked
+from evalsuite.requests.build import DocumentRequests
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
 from evalsuite.scoring.texts import TEXT_SCORERS, text_sample
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Document, Failure, Request, Response, Sample, gold_text
 
 
-class Judged(NamedTuple):
+class JudgedTask(NamedTuple):
     """A sample for every document, in order, and what a reader of their score must know."""
 
     samples: list[Sample]
@@ -23,11 +23,11 @@ class Judged(NamedTuple):
 
 def judge(
     prepared: PreparedTask,
-    asked: Sequence[Asked],
+    asked: Sequence[DocumentRequests],
     answers: Mapping[Request, Response],
     window: int | None,
     options: Options | None = None,
-) -> Judged:
+) -> JudgedTask:
     """The verdicts; only answered documents get one.
 
     Args:
@@ -49,7 +49,7 @@ def judge_samples(
     spec: PromptSpec,
     options: Options | None = None,
     foreign: ForeignScoring | None = None,
-) -> Judged:
+) -> JudgedTask:
     """The samples that have all their answers (status `scored`) with verdicts, the others as they are.
 
     `foreign` judges in place of the spec's scorer.
@@ -58,29 +58,29 @@ def judge_samples(
     places = [place for place, sample in enumerate(samples) if sample.status == "scored"]
     ready = [samples[place] for place in places]
     if foreign is not None:
-        verdicts, notes = Judged(foreign.judge(ready) if ready else [])
+        verdicts, notes = JudgedTask(foreign.judge(ready) if ready else [])
     else:
         verdicts, notes = _verdicts(ready, spec, options or Options())
     for place, sample in zip(places, verdicts, strict=True):
         judged[place] = sample
-    return Judged(judged, notes)
+    return JudgedTask(judged, notes)
 
 
-def _verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Judged:
+def _verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> JudgedTask:
     if spec.format not in GENERATED:
         one = gold_sample if spec.scorer == "gold" else choice_sample
-        return Judged([one(sample, spec) for sample in samples])
+        return JudgedTask([one(sample, spec) for sample in samples])
     if not samples:
-        return Judged([])
+        return JudgedTask([])
     try:
         found, notes = TEXT_SCORERS[spec.scorer](samples, spec, options)
     except UserError as error:  # Nothing can score here (no sandbox): no document is right or wrong for it.
-        return Judged([replace(sample, status="failed", reason=str(error)) for sample in samples])
-    return Judged([text_sample(*pair, spec) for pair in zip(samples, found, strict=True)], notes)
+        return JudgedTask([replace(sample, status="failed", reason=str(error)) for sample in samples])
+    return JudgedTask([text_sample(*pair, spec) for pair in zip(samples, found, strict=True)], notes)
 
 
 def _unscored(
-    document: Document, asked: Asked, answers: Mapping[Request, Response], window: int | None
+    document: Document, asked: DocumentRequests, answers: Mapping[Request, Response], window: int | None
 ) -> Sample:
     """The sample with its answers, before a verdict."""
     responses = tuple(answers.get(request, Failure("no answer")) for request in asked.requests)

@@ -10,10 +10,10 @@ from lm_eval.tasks.hendrycks_math import utils as hendrycks
 from lm_eval.tasks.minerva_math import utils as minerva
 
 from evalsuite.scoring.cpu_limit import alarms_of_cpu_time
-from evalsuite.scoring.math import SHOWN, Verdict
+from evalsuite.scoring.math import SHOWN, MathVerdict
 
 
-def minerva_math_verdict(gold_solution: str, text: str) -> Verdict:
+def minerva_math_verdict(gold_solution: str, text: str) -> MathVerdict:
     """`minerva_math`: exact match on the "Final Answer" sentence (sympy, within 5 s), and math-verify in `values`."""
     answer = minerva.normalize_final_answer(_boxed(minerva, gold_solution))
     with alarms_of_cpu_time():
@@ -27,7 +27,7 @@ def minerva_math_verdict(gold_solution: str, text: str) -> Verdict:
     }
 
 
-def hendrycks_math_verdict(gold_solution: str, text: str) -> Verdict:
+def hendrycks_math_verdict(gold_solution: str, text: str) -> MathVerdict:
     """`hendrycks_math`: what stands between the first and the last `$` equals the boxed answer."""
     _boxed(hendrycks, gold_solution)
     found = hendrycks.process_results({"solution": gold_solution}, [text])

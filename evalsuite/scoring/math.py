@@ -17,7 +17,7 @@ from evalsuite.latex import extract_boxed
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 from evalsuite.scoring.math_grader import math_equal
 
-Verdict = dict[str, Any]
+MathVerdict = dict[str, Any]
 
 SHOWN = 1000
 """Characters of an extracted answer that are kept for people to read; all of it is judged."""
@@ -27,7 +27,7 @@ NOTHING = ["[invalid]"]
 """What a text becomes in which math-verify finds nothing: equal to another such text (nvidia-lm-eval 25.5)."""
 
 
-def math_verdict(gold: str, text: str) -> Verdict:
+def math_verdict(gold: str, text: str) -> MathVerdict:
     """Whether math-verify finds the gold answer in a whole completion.
 
     The rule of nvidia-lm-eval 25.5 for GSM8K: `verify(parse(gold), parse(text))` with defaults (LaTeX
@@ -37,7 +37,7 @@ def math_verdict(gold: str, text: str) -> Verdict:
     return {"correct": _same(_parsed(gold), parsed), "extracted": _shown(parsed), "decided_by": "math_verify"}
 
 
-def nvidia_math_verdict(gold_solution: str, text: str) -> Verdict:
+def nvidia_math_verdict(gold_solution: str, text: str) -> MathVerdict:
     r"""Either of two judges: math-verify on both whole texts, or the older grader on both last `\boxed{}`.
 
     The rule of nvidia-lm-eval 25.5 for MATH (`adlr_minerva_math_nemo/nemo_utils.py`), with its quirk: a gold

@@ -11,7 +11,7 @@ from evalsuite.scoring.code import code_verdicts
 from evalsuite.scoring.squad import squad_exact_match, squad_f1
 from evalsuite.scoring.statement import final_number, number, spelled
 from evalsuite.scoring.text import exact_match, extract
-from evalsuite.scoring.verdict import Found, Options, Scored, TextScorer, TextVerdict, generated_texts
+from evalsuite.scoring.verdict import Extracted, Options, Scored, TextScorer, TextVerdict, generated_texts
 from evalsuite.scoring.workers import ScorerFailed, TextAtFault, call_all
 from evalsuite.stats.passk import pass_at_k
 from evalsuite.stats.vote import majority
@@ -22,7 +22,7 @@ NVIDIA_MATH_LIMIT = 120.0
 comparisons) and the older grader (10 s for each of six steps)."""
 
 
-def text_sample(sample: Sample, found: Found, spec: PromptSpec) -> Sample:
+def text_sample(sample: Sample, found: Extracted, spec: PromptSpec) -> Sample:
     """The document's metrics; a scorer that failed on one of its texts leaves it unscored."""
     failures = [one for one in found if isinstance(one, ScorerFailed)]
     if failures:
@@ -75,7 +75,7 @@ def number_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Option
     return Scored([_numbers(sample, spec) for sample in samples])
 
 
-def _numbers(sample: Sample, spec: PromptSpec) -> Found:
+def _numbers(sample: Sample, spec: PromptSpec) -> Extracted:
     gold = {number(form) for form in _gold_forms(sample, spec)}
     if None in gold:
         raise UserError(f"The gold answer of document {sample.document.index} is no number: '{sample.gold}'.")

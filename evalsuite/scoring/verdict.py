@@ -38,14 +38,14 @@ class Options:
     """Is told how many further texts have a verdict, out of how many of a task."""
 
 
-Found = list[TextVerdict | ScorerFailed]
+Extracted = list[TextVerdict | ScorerFailed]
 """Verdicts on the generated texts of one document."""
 
 
 class Scored(NamedTuple):
     """Verdicts of a scorer in the order of the samples, and what a reader of the score must know."""
 
-    found: list[Found]
+    found: list[Extracted]
     notes: tuple[str, ...] = ()
 
 

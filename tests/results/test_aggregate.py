@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from evalsuite.requests.build import ask
+from evalsuite.requests.build import build_requests
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.runlog import TaskRecord
 from evalsuite.scoring.judge import judge
@@ -22,7 +22,7 @@ def bench(tmp_path_factory) -> Bench:
 
 def record(prepared, *, right, window=None, failed=(), allow_failures=False, asked=None):
     """The record when the documents `right` are answered rightly and `failed` are not answered."""
-    asked = asked or ask(prepared, TOKENIZER, window, 0)
+    asked = asked or build_requests(prepared, TOKENIZER, window, 0)
     answers = {}
     for document, one in zip(prepared.documents, asked, strict=True):
         best = (document.question.answer + (document.index not in right)) % 3
@@ -102,7 +102,7 @@ def test_a_task_without_members_has_no_subtasks(bench):
 
 def test_what_was_unusual_is_counted(bench):
     prepared = bench.prepared("sums", limit=4)
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     asked[0] = replace(asked[0], shots=1)
     asked[1] = replace(asked[1], joined=True)
     asked[2] = replace(asked[2], shortened=True)
@@ -118,7 +118,7 @@ def test_what_was_unusual_is_counted(bench):
 
 def repeated(prepared, verdicts):
     """The record of documents with several answers each, by their verdicts."""
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     answers = {one.requests[0]: Generated("3", 2, "stop") for one in asked}
     samples = [
         replace(sample, correct=tuple(given), metrics={"exact_match": sum(given) / len(given)})
@@ -131,7 +131,7 @@ def with_losses(prepared, nats):
     """The record of documents with these negative log-likelihoods."""
     spec = prepared.selected.spec.model_copy(update={"metrics": ("perplexity", "bits_per_byte")})
     prepared = replace(prepared, selected=replace(prepared.selected, spec=spec))
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     answers = {one: Score((-1.0,) * len(one.continuation), False) for each in asked for one in each.requests}
     samples = [
         replace(sample, metrics={"perplexity": loss, "bits_per_byte": loss / 8})
@@ -202,7 +202,7 @@ def test_the_record_names_protocol_and_data(bench):
 )
 def test_documents_whose_best_choices_are_within_rounding_are_counted(bench, numerics, lead, near):
     prepared = bench.prepared("quiz:letters")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     answers = {
         request: Score((-1.0 - (lead if place else 0.0),), False)
         for one in asked

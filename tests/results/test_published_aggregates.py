@@ -8,7 +8,7 @@ import pytest
 
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import Asked
+from evalsuite.requests.build import DocumentRequests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.runlog import TaskRecord
@@ -65,7 +65,7 @@ def recorded(address: str, verdicts: Mapping[str, list[tuple[dict, float]]], **s
     prepared = PreparedTask(
         selected, "test", [sample.document for sample in samples], [[] for _ in samples], {}
     )
-    asked = [Asked(EMPTY, 0, (), 0)] * len(samples)
+    asked = [DocumentRequests(EMPTY, 0, (), 0)] * len(samples)
     return task_record(prepared, asked, samples, tokens=0, seconds=0.0, allow_failures=False)
 
 

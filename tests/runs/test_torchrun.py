@@ -4,11 +4,11 @@ import pytest
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.tensor_parallel import engine as tensor_parallel
-from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import UserError
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import Setting
+from evalsuite.runs.execute import RunOptions
 from evalsuite.runs.torchrun import execute_in_team
 
 
@@ -29,6 +29,6 @@ def test_the_engine_gets_what_the_user_says_of_tokens_and_its_own_settings(monke
         engine_args=("deterministic=yes",),
     )
     with pytest.raises(UserError, match="made"):
-        execute_in_team(Team(0, 0, 2), spec, [], ModelFiles.elsewhere("m"), Setting(tmp_path))
+        execute_in_team(Ranks(0, 0, 2), spec, [], ModelFiles.elsewhere("m"), RunOptions(tmp_path))
     assert given["tokens"] == TokenOptions("other", "<s>", 64)
     assert given["arguments"] == {"deterministic": "yes"}

@@ -8,7 +8,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalsuite.sandbox import Outcome, Program
+from evalsuite.sandbox import Program, ProgramOutcome
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TESTS = "assert attempt() == 'succeeded'"
@@ -20,7 +20,7 @@ class Hostile:
 
     name: str
     body: str
-    outcomes: tuple[Outcome, ...] = (Outcome.ERROR,)
+    outcomes: tuple[ProgramOutcome, ...] = (ProgramOutcome.ERROR,)
     tests: str = TESTS
     only_compare: bool = False
     cpu_seconds: float = 1.0
@@ -61,8 +61,8 @@ def _system_call(number: int, *arguments: object) -> str:
     )
 
 
-_FAILED, _ERROR, _EXITED = Outcome.FAILED, Outcome.ERROR, Outcome.EXITED
-_TIMEOUT, _MEMORY, _VIOLATION = Outcome.TIMEOUT, Outcome.MEMORY, Outcome.VIOLATION
+_FAILED, _ERROR, _EXITED = ProgramOutcome.FAILED, ProgramOutcome.ERROR, ProgramOutcome.EXITED
+_TIMEOUT, _MEMORY, _VIOLATION = ProgramOutcome.TIMEOUT, ProgramOutcome.MEMORY, ProgramOutcome.VIOLATION
 
 FILES = [
     Hostile("reads the password file", _any(["open('/etc/shadow').read()", "open('/etc/passwd').read()"])),

@@ -1,10 +1,10 @@
 """Hostile programs that work through what they give the tests: names, callables, arguments, messages, time."""
 
-from evalsuite.sandbox import Outcome
+from evalsuite.sandbox import ProgramOutcome
 from tests.sandbox.hostile import FORGED, Hostile
 
-_FAILED, _ERROR, _EXITED = Outcome.FAILED, Outcome.ERROR, Outcome.EXITED
-_TIMEOUT, _MEMORY, _VIOLATION = Outcome.TIMEOUT, Outcome.MEMORY, Outcome.VIOLATION
+_FAILED, _ERROR, _EXITED = ProgramOutcome.FAILED, ProgramOutcome.ERROR, ProgramOutcome.EXITED
+_TIMEOUT, _MEMORY, _VIOLATION = ProgramOutcome.TIMEOUT, ProgramOutcome.MEMORY, ProgramOutcome.VIOLATION
 _WRONG = (_FAILED, _ERROR, _EXITED, _TIMEOUT, _MEMORY, _VIOLATION)
 """Any way but to pass, where the way is the machine's business."""
 
@@ -12,7 +12,9 @@ FORGERY = f"import os\nd = {FORGED!r}\nos.write(3, len(d).to_bytes(8, 'little') 
 """What would forge a verdict if the tests' process ran it."""
 
 
-def _is(name: str, what: str, outcomes: tuple[Outcome, ...] = _WRONG, tests: str = "", **options) -> Hostile:
+def _is(
+    name: str, what: str, outcomes: tuple[ProgramOutcome, ...] = _WRONG, tests: str = "", **options
+) -> Hostile:
     """The function under test is something of the library."""
     tests = tests or "assert attempt('1 + 1') == 'succeeded'"
     return Hostile(name, f"#\n{what}\n", outcomes, tests=tests, only_compare=True, **options)
@@ -124,7 +126,11 @@ ARGUMENTS = [
 
 
 def _gives(
-    name: str, what: str, tests: str, before: str = "", outcomes: tuple[Outcome, ...] = (_FAILED, _ERROR)
+    name: str,
+    what: str,
+    tests: str,
+    before: str = "",
+    outcomes: tuple[ProgramOutcome, ...] = (_FAILED, _ERROR),
 ) -> Hostile:
     return Hostile(
         name, f"#\n{before}def attempt(*_):\n    return {what}\n", outcomes, tests=tests, only_compare=True

@@ -1,10 +1,10 @@
 """More hostile programs: what burns time and memory, what ends early, what lies."""
 
-from evalsuite.sandbox import Outcome
+from evalsuite.sandbox import ProgramOutcome
 from tests.sandbox.hostile import Hostile
 
-_FAILED, _ERROR, _EXITED = Outcome.FAILED, Outcome.ERROR, Outcome.EXITED
-_TIMEOUT, _MEMORY, _VIOLATION = Outcome.TIMEOUT, Outcome.MEMORY, Outcome.VIOLATION
+_FAILED, _ERROR, _EXITED = ProgramOutcome.FAILED, ProgramOutcome.ERROR, ProgramOutcome.EXITED
+_TIMEOUT, _MEMORY, _VIOLATION = ProgramOutcome.TIMEOUT, ProgramOutcome.MEMORY, ProgramOutcome.VIOLATION
 
 RESOURCES = [
     Hostile("loops", "while True:\n    pass\n", (_TIMEOUT,), cpu_seconds=0.3),

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evalsuite.sandbox import Outcome, Program, open_sandbox
+from evalsuite.sandbox import Program, ProgramOutcome, open_sandbox
 from tests.sandbox import hostile, hostile_answers, hostile_more
 from tests.sandbox.conftest import needs_bubblewrap
 
@@ -94,4 +94,4 @@ def test_an_attack_does_not_pass_and_leaves_nothing_behind(sandboxes, tier, mode
     assert sandbox._workers[0]._process.pid == worker, "the worker was replaced"
     assert after == before
     assert right.passed
-    assert wrong.outcome is Outcome.FAILED
+    assert wrong.outcome is ProgramOutcome.FAILED

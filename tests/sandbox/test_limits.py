@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalsuite.sandbox import Outcome, Program, SandboxFailed, cpu_limit
+from evalsuite.sandbox import Program, ProgramOutcome, SandboxFailed, cpu_limit
 
 WORK = "def work():\n    return sum(i * i for i in range(2_000_000))\n"
 TESTS = "assert work() == 2666664666667000000"
@@ -41,7 +41,7 @@ def test_a_reference_over_the_most_time_has_no_limit(sandbox):
 @pytest.mark.parametrize("mode", ["compare", "token"])
 def test_a_fraction_of_a_second_is_a_limit(sandbox, mode):
     (verdict,) = sandbox.run([Program("def f():\n    while True: pass", "f()", mode=mode, cpu_seconds=0.25)])
-    assert verdict.outcome is Outcome.TIMEOUT
+    assert verdict.outcome is ProgramOutcome.TIMEOUT
     assert 0.25 <= verdict.cpu_seconds < 1.0
     assert "0.25 s of CPU time" in verdict.detail
 
@@ -54,4 +54,4 @@ def test_sleep_below_the_idle_limit_is_no_timeout(sandbox):
 def test_tests_that_do_not_end_are_a_timeout(sandbox, monkeypatch):
     code = "def f():\n    while True:\n        yield 0"
     (verdict,) = sandbox.run([Program(code, "for _ in f(): pass", cpu_seconds=0.2)])
-    assert verdict.outcome is Outcome.TIMEOUT
+    assert verdict.outcome is ProgramOutcome.TIMEOUT

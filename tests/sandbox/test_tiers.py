@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite.errors import UserError
-from evalsuite.sandbox import Outcome, Program, SandboxFailed, SandboxUnavailable, open_sandbox, tiers
+from evalsuite.sandbox import Program, ProgramOutcome, SandboxFailed, SandboxUnavailable, open_sandbox, tiers
 
 PROGRAMS = [
     Program("def f(x): return x", "assert f(3) == 3"),
@@ -95,7 +95,7 @@ def test_a_kernel_switch_that_forbids_user_namespaces_is_named(monkeypatch):
 def test_a_tier_whose_self_test_fails_is_not_used(monkeypatch, tmp_path):
     from evalsuite.sandbox import proofs
 
-    broken = proofs.Proof("pigs can fly", Program("x = 1", "assert x == 2"), (Outcome.PASSED,))
+    broken = proofs.Proof("pigs can fly", Program("x = 1", "assert x == 2"), (ProgramOutcome.PASSED,))
     monkeypatch.setattr(proofs, "hostile", lambda folder: iter([broken]))
     with pytest.raises(SandboxUnavailable, match="self-test failed: pigs can fly"), open_sandbox(workers=1):
         pass

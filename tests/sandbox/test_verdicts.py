@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from evalsuite.sandbox import Outcome, Program, SandboxFailed
+from evalsuite.sandbox import Program, ProgramOutcome, SandboxFailed
 
 MODES = ["compare", "token"]
 
@@ -72,18 +72,23 @@ def test_right_answers_pass(sandbox, code, tests, mode):
 @pytest.mark.parametrize(
     ("code", "tests", "outcome", "detail"),
     [
-        ("def f(x): return x", "assert f(3) == 4", Outcome.FAILED, "AssertionError: assert f(3) == 4"),
-        ("def f(x): return x", "assert f(3) == 4, 'not four'", Outcome.FAILED, "AssertionError: not four"),
-        ("def f(x): assert False", "f(3)", Outcome.FAILED, "AssertionError"),
-        ("def f(x): return 1 / 0", "f(3)", Outcome.ERROR, "ZeroDivisionError: division by zero"),
-        ("def f(x): open('/nowhere')", "f(3)", Outcome.ERROR, "'/nowhere'"),
-        ("class Mine(ValueError): pass\ndef f(x): raise Mine('x')", "f(3)", Outcome.ERROR, "Mine: x"),
-        ("def f(:", "f(3)", Outcome.ERROR, "SyntaxError"),
-        ("import nothing_like_this", "f(3)", Outcome.ERROR, "ModuleNotFoundError"),
-        ("g = 1", "f(3)", Outcome.ERROR, "NameError: name 'f' is not defined"),
-        ("def f(x): raise MemoryError", "f(3)", Outcome.MEMORY, "MemoryError"),
-        ("def f(x): raise SystemExit(0)", "f(3)", Outcome.EXITED, "SystemExit"),
-        ("def f(x): raise ValueError('a\\nb')", "f(3)", Outcome.ERROR, "ValueError: a b"),
+        ("def f(x): return x", "assert f(3) == 4", ProgramOutcome.FAILED, "AssertionError: assert f(3) == 4"),
+        (
+            "def f(x): return x",
+            "assert f(3) == 4, 'not four'",
+            ProgramOutcome.FAILED,
+            "AssertionError: not four",
+        ),
+        ("def f(x): assert False", "f(3)", ProgramOutcome.FAILED, "AssertionError"),
+        ("def f(x): return 1 / 0", "f(3)", ProgramOutcome.ERROR, "ZeroDivisionError: division by zero"),
+        ("def f(x): open('/nowhere')", "f(3)", ProgramOutcome.ERROR, "'/nowhere'"),
+        ("class Mine(ValueError): pass\ndef f(x): raise Mine('x')", "f(3)", ProgramOutcome.ERROR, "Mine: x"),
+        ("def f(:", "f(3)", ProgramOutcome.ERROR, "SyntaxError"),
+        ("import nothing_like_this", "f(3)", ProgramOutcome.ERROR, "ModuleNotFoundError"),
+        ("g = 1", "f(3)", ProgramOutcome.ERROR, "NameError: name 'f' is not defined"),
+        ("def f(x): raise MemoryError", "f(3)", ProgramOutcome.MEMORY, "MemoryError"),
+        ("def f(x): raise SystemExit(0)", "f(3)", ProgramOutcome.EXITED, "SystemExit"),
+        ("def f(x): raise ValueError('a\\nb')", "f(3)", ProgramOutcome.ERROR, "ValueError: a b"),
     ],
 )
 def test_wrong_answers_end_by_name(sandbox, code, tests, outcome, detail, mode):
@@ -122,7 +127,7 @@ def test_of_builtins_only_direct_calls_of_the_entry_point_are_the_candidates(
 
 def test_without_an_entry_point_a_candidate_that_shadows_two_builtins_gets_none(sandbox):
     code = "def sum(a, b): return 0\ndef zip(*_): return []"
-    assert judged(sandbox, code, LOOP.format(name="sum")).outcome is Outcome.ERROR
+    assert judged(sandbox, code, LOOP.format(name="sum")).outcome is ProgramOutcome.ERROR
 
 
 def test_whatever_of_the_library_a_program_says_its_function_is_there_is_a_verdict_and_it_is_wrong(sandbox):
@@ -149,7 +154,7 @@ def test_types_of_the_library_that_the_tests_do_not_import_are_asked_for(sandbox
 def test_tests_that_end_by_what_the_program_answers_are_wrong(sandbox):
     code = "def f(): return [[] for _ in range(10 ** 5)]"
     verdict = judged(sandbox, code, "kept = [f() for _ in range(99)]", memory_mb=64, cpu_seconds=60.0)
-    assert verdict.outcome is Outcome.MEMORY
+    assert verdict.outcome is ProgramOutcome.MEMORY
 
 
 def test_a_name_that_the_tests_define_is_theirs(sandbox):
@@ -169,7 +174,7 @@ def test_tests_that_cannot_leave_the_candidates_process_are_judged_in_it(sandbox
     passed, failed = judged(sandbox, right, tests, "auto"), judged(sandbox, wrong, tests, "auto")
     assert passed.mode == failed.mode == "token"
     assert passed.passed
-    assert failed.outcome is Outcome.FAILED
+    assert failed.outcome is ProgramOutcome.FAILED
     assert isinstance(judged(sandbox, right, tests, "compare"), SandboxFailed)
 
 

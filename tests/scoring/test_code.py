@@ -8,7 +8,7 @@ import pytest
 from evalsuite.prompting.spec import CodeRun, GenerationSpec, PromptSpec, Source
 from evalsuite.sandbox import Program, SandboxFailed, SandboxUnavailable
 from evalsuite.scoring import code as module
-from evalsuite.scoring.judge import Judged, judge_samples
+from evalsuite.scoring.judge import JudgedTask, judge_samples
 from evalsuite.scoring.verdict import Options
 from evalsuite.scoring.workers import ScorerFailed
 from evalsuite.types import CodeProblem, Document, Generated, Prompt, Sample
@@ -50,7 +50,7 @@ def sample(texts: Sequence[str], problem: CodeProblem = PROBLEM, index: int = 0)
     )
 
 
-def judged(*texts: str, spec: PromptSpec | None = None, problem: CodeProblem = PROBLEM) -> Judged:
+def judged(*texts: str, spec: PromptSpec | None = None, problem: CodeProblem = PROBLEM) -> JudgedTask:
     """One document for each text."""
     samples = [sample([text], problem, index) for index, text in enumerate(texts)]
     return judge_samples(samples, spec or globals()["spec"](), WORKERS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.prompting.spec import GenerationSpec
-from evalsuite.requests.build import ask
+from evalsuite.requests.build import build_requests
 from evalsuite.scoring.judge import judge as judged
 from evalsuite.types import Failure, Generated, MultipleChoice, Score
 from tests.runs.bench import Bench, ByteTokenizer
@@ -40,7 +40,7 @@ def scores(asked, best: int):
 @pytest.mark.parametrize("address", ["quiz", "quiz:letters", "pairs"])
 def test_choices_are_judged_by_log_likelihood(bench, address):
     prepared = bench.prepared(address)
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     for best in range(2):
         samples = judge(prepared, asked, scores(asked, best), None)
         for sample, document in zip(samples, prepared.documents, strict=True):
@@ -52,7 +52,7 @@ def test_choices_are_judged_by_log_likelihood(bench, address):
 
 def test_the_headline_decides_which_prediction_is_shown(bench):
     prepared = bench.prepared("quiz", limit=1)
-    [one] = asked = ask(prepared, TOKENIZER, None, 0)
+    [one] = asked = build_requests(prepared, TOKENIZER, None, 0)
     assert one.prompt.continuations == (" 2", " 3 or so", " 1")
     totals = dict(zip(one.requests, (-2.0, -4.0, -3.0), strict=True))
     answers = {
@@ -69,7 +69,7 @@ def test_lengths_leave_out_the_delimiter(bench):
     prepared = bench.prepared("quiz", limit=1)
     question = MultipleChoice("1 + 1?", ("1", "333"), 0)
     prepared = replace(prepared, documents=[replace(prepared.documents[0], question=question)])
-    [one] = asked = ask(prepared, TOKENIZER, None, 0)
+    [one] = asked = build_requests(prepared, TOKENIZER, None, 0)
     # Per character without the blank: -1.0 and -0.9; with it -0.5 and -0.67.
     answers = dict(zip(one.requests, (Score((-1.0,), False), Score((-2.7,), False)), strict=True))
     assert judge(prepared, asked, answers, None)[0].prediction == "1"
@@ -77,7 +77,7 @@ def test_lengths_leave_out_the_delimiter(bench):
 
 def test_texts_are_judged_by_exact_match(bench):
     prepared = bench.prepared("sums")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     said = [" 3\n", " 4 or 5", " I think 6", " nothing"]
     answers = {
         one.requests[0]: Generated(text, 4, "stop") for one, text in zip(asked, said, strict=True)
@@ -92,7 +92,7 @@ def test_texts_are_judged_by_exact_match(bench):
 def test_several_samples_count_by_their_mean(bench):
     generation = GenerationSpec(temperature=1.0, samples=4)
     prepared = with_spec(bench.prepared("sums", limit=1), generation=generation)
-    [one] = asked = ask(prepared, TOKENIZER, None, 0)
+    [one] = asked = build_requests(prepared, TOKENIZER, None, 0)
     said = ["4", "3", "3", "3"]
     answers = {request: Generated(text, 2, "eos") for request, text in zip(one.requests, said, strict=True)}
     [sample] = judge(prepared, asked, answers, None)
@@ -102,7 +102,7 @@ def test_several_samples_count_by_their_mean(bench):
 
 def test_math_is_judged_in_its_own_processes(bench):
     prepared = with_spec(bench.prepared("sums"), scorer="math_verify")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     said = [r"\boxed{3.0}", r"\boxed{3}", "so 5", ""]
     answers = {one.requests[0]: Generated(text, 4, "eos") for one, text in zip(asked, said, strict=True)}
     samples = judge(prepared, asked, answers, None)
@@ -123,7 +123,7 @@ def test_a_scorer_that_fails_leaves_its_document_without_a_verdict(bench, monkey
 
     monkeypatch.setattr(module, "call_all", call_all)
     prepared = with_spec(bench.prepared("sums"), scorer="math_verify")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     said = ["3", "hang", "5", "6"]
     answers = {one.requests[0]: Generated(text, 4, "eos") for one, text in zip(asked, said, strict=True)}
     samples = judge(prepared, asked, answers, None)
@@ -139,7 +139,7 @@ def test_a_text_that_exceeds_the_scorers_limits_is_wrong_and_noted_on_any_machin
     scorer = module._in_workers("strange_scorers:judge", lambda sample: sample.gold, limit=1.0)
     monkeypatch.setitem(module.TEXT_SCORERS, "math_verify", scorer)
     prepared = with_spec(bench.prepared("sums"), scorer="math_verify")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     said = ["3", "spin", "raise", "die"]
     answers = {one.requests[0]: Generated(text, 4, "eos") for one, text in zip(asked, said, strict=True)}
     samples, notes = judged(prepared, asked, answers, None)
@@ -158,7 +158,7 @@ def test_a_scorer_that_fails_whatever_the_text_has_no_verdict(bench, monkeypatch
     scorer = module._in_workers("strange_scorers:judge", lambda sample: "broken")
     monkeypatch.setitem(module.TEXT_SCORERS, "math_verify", scorer)
     prepared = with_spec(bench.prepared("sums", limit=1), scorer="math_verify")
-    [one] = asked = ask(prepared, TOKENIZER, None, 0)
+    [one] = asked = build_requests(prepared, TOKENIZER, None, 0)
     [sample] = judge(prepared, asked, {one.requests[0]: Generated("5", 4, "eos")}, None)
     assert (sample.status, sample.metrics) == ("failed", {})
     assert sample.reason == "the scorer raised ValueError: no such answer"
@@ -166,7 +166,7 @@ def test_a_scorer_that_fails_whatever_the_text_has_no_verdict(bench, monkeypatch
 
 def test_one_failed_answer_of_a_document_leaves_it_without_a_verdict(bench):
     prepared = bench.prepared("quiz")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     answers = scores(asked, 0)
     answers[asked[1].requests[2]] = Failure("out of memory: no room")
     samples = judge(prepared, asked, answers, None)
@@ -178,7 +178,7 @@ def test_one_failed_answer_of_a_document_leaves_it_without_a_verdict(bench):
 
 def test_an_answer_that_never_came_is_a_failure(bench):
     prepared = bench.prepared("quiz")
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     answers = scores(asked, 0)
     del answers[asked[3].requests[0]]
     sample = judge(prepared, asked, answers, None)[3]
@@ -187,7 +187,7 @@ def test_an_answer_that_never_came_is_a_failure(bench):
 
 def test_a_document_beyond_the_window_says_by_how_much(bench):
     prepared = bench.prepared("sums")
-    asked = ask(prepared, TOKENIZER, 10, 0)
+    asked = build_requests(prepared, TOKENIZER, 10, 0)
     samples = judge(prepared, asked, {}, 10)
     assert {sample.status for sample in samples} == {"too_long"}
     size = len(prepared.prompts[0].contexts[0])
@@ -199,7 +199,7 @@ def test_a_document_that_cannot_be_asked_failed_with_its_problem(bench):
     documents = list(prepared.documents)
     documents[2] = replace(documents[2], question=MultipleChoice("?", ("", "b"), 0))
     prepared = replace(prepared, documents=documents)
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     samples = judge(prepared, asked, scores(asked, 0), None)
     assert [sample.status for sample in samples] == ["scored", "scored", "failed", "scored"]
     assert samples[2].reason == asked[2].problem
@@ -208,7 +208,7 @@ def test_a_document_that_cannot_be_asked_failed_with_its_problem(bench):
 
 def test_samples_carry_the_sizes_of_their_requests(bench):
     prepared = bench.prepared("quiz", limit=1)
-    asked = ask(prepared, TOKENIZER, None, 0)
+    asked = build_requests(prepared, TOKENIZER, None, 0)
     [sample] = judge(prepared, asked, scores(asked, 0), None)
     assert sample.context_tokens == (len("Q: 1 + 1?\nA:"),) * 3
     assert sample.continuation_tokens == (2, 8, 2)

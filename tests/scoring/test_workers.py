@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evalsuite.scoring.workers import ScorerFailed, TextAtFault, Worker, call_all
+from evalsuite.scoring.workers import ScorerFailed, ScorerProcess, TextAtFault, call_all
 
 ACT = "strange_scorers:act"
 
@@ -22,7 +22,7 @@ def importable(monkeypatch):
 
 @pytest.fixture
 def worker():
-    worker = Worker(ACT, limit=1.0, patience=60.0)
+    worker = ScorerProcess(ACT, limit=1.0, patience=60.0)
     yield worker
     worker.close()
 
@@ -30,7 +30,7 @@ def worker():
 @pytest.fixture
 def impatient():
     """Its clock is short: for calls that use no CPU time."""
-    worker = Worker(ACT, limit=30.0, patience=0.1)
+    worker = ScorerProcess(ACT, limit=30.0, patience=0.1)
     yield worker
     worker.close()
 
@@ -138,7 +138,7 @@ def echo():
     """One process for all examples of a property."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-        worker = Worker(ACT, limit=10.0)
+        worker = ScorerProcess(ACT, limit=10.0)
         worker.call(["return", 0])
     yield worker
     worker.close()

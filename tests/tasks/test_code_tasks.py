@@ -14,7 +14,7 @@ from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import Setting, execute
+from evalsuite.runs.execute import RunOptions, execute
 from evalsuite.scoring import plus_tests
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.types import Document, Generated, Sample
@@ -310,7 +310,7 @@ def test_right_answers_score_1_and_a_known_share_of_wrong_ones_exactly_that(addr
         }
         engine = ScriptedEngine(text=texts.__getitem__)
         spec = RunSpec(tasks=(address,), model="scripted", limit=limit)
-        setting = Setting(folder=tmp_path / str(len(wrong_ones)), data_dir=SHARED)
+        setting = RunOptions(folder=tmp_path / str(len(wrong_ones)), data_dir=SHARED)
         log = execute(spec, [task.selected], ModelFiles("scripted", Path("nowhere")), setting, engine=engine)
         [record] = log.tasks
         metric = record.metrics["pass@1"]

@@ -1,6 +1,6 @@
 """Published numbers: one YAML file per publication (`evalsuite.cards`), validated when read.
 
-Public names: `Card`, `Cell`, `Setting`, `card_names`, `load_card`, `read_card`.
+Public names: `Card`, `Cell`, `CellSetting`, `card_names`, `load_card`, `read_card`.
 
 A cell declares how its number was made, field by field; what the publication leaves open is left out or has
 several candidates. Whether a run may be compared with it is decided from these fields (`card_check`).
@@ -33,7 +33,7 @@ FIELDS = ("split", "shots", "form", "metric", "aggregation")
 """Fields of a setting that a run must share."""
 
 
-class Setting(Strict):
+class CellSetting(Strict):
     """How a number was made. Compared with a run: `FIELDS`, documents, samples and temperature."""
 
     split: OneOf[str] = ()
@@ -65,7 +65,7 @@ class Cell(Strict):
     """Name of the task here; empty where there is none."""
     label: str = ""
     """The publication's word for its metric, where it is another than ours."""
-    setting: Setting = Setting()
+    setting: CellSetting = CellSetting()
     status: Status
     """seen: the exact recipe was read. stated: the publication states the setting, its prompt is not known.
     inferred: deduced from sibling publications or from arithmetic."""
@@ -85,10 +85,10 @@ class Cell(Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Cell":
-        strange = [name for name in self.inferred if name not in Setting.model_fields]
+        strange = [name for name in self.inferred if name not in CellSetting.model_fields]
         if strange:
             raise ValueError(
-                f"inferred names no field of a setting: {', '.join(strange)}; fields are {', '.join(Setting.model_fields)}"
+                f"inferred names no field of a setting: {', '.join(strange)}; fields are {', '.join(CellSetting.model_fields)}"
             )
         beyond = [f"{model} {value}" for model, value in self.values.items() if not 0 <= value <= self.scale]
         if beyond:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalsuite.decisions.card.card import Card, Cell, load_card
 from evalsuite.decisions.card.comparable import Installed, reasons_against
-from evalsuite.decisions.card.document import CardComparison, CellComparison, Reason, Verdict
+from evalsuite.decisions.card.document import CardComparison, CellComparison, CellVerdict, Reason
 from evalsuite.decisions.compare.document import RunInfo
 from evalsuite.errors import UnknownName, UserError
 from evalsuite.results.read import RunSide, open_run
@@ -107,7 +107,7 @@ def _cell(
         delta = (metric.value - published, *delta_interval(metric.value, here, published, there))
     elif metric is not None:
         reasons.append(Reason(kind="no_score", text="a single document tells nothing of spread"))
-    verdict: Verdict = "not comparable"
+    verdict: CellVerdict = "not comparable"
     if delta is not None and not reasons:
         verdict = "agrees" if delta[1] <= 0 <= delta[2] else "differs"
     return CellComparison(

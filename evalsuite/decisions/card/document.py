@@ -1,6 +1,6 @@
 """The comparison of a run with published numbers as one typed, versioned document.
 
-Public names: `CardComparison`, `CellComparison`, `Reason`, `Verdict`. Scores and deltas are fractions; a delta is
+Public names: `CardComparison`, `CellComparison`, `Reason`, `CellVerdict`. Scores and deltas are fractions; a delta is
 measured minus published.
 """
 
@@ -12,7 +12,7 @@ from evalsuite.files.strict import Strict
 if TYPE_CHECKING:
     import pandas as pd
 
-Verdict = Literal["agrees", "differs", "not comparable"]
+CellVerdict = Literal["agrees", "differs", "not comparable"]
 ReasonKind = Literal[
     "no_task", "no_score", "shots", "form", "metric", "split", "aggregation", "sampling", "subset", "data",
     "recipe", "prompt", "unstated", "undecided", "inferred",
@@ -55,7 +55,7 @@ class CellComparison(Strict):
     delta_low: float | None
     """95 % interval of the delta, with the errors of both numbers taken as independent."""
     delta_high: float | None
-    verdict: Verdict
+    verdict: CellVerdict
     reasons: tuple[Reason, ...]
     """Why it is not comparable."""
 

@@ -6,7 +6,7 @@ Public names: `GateReport`, `TaskVerdict`, `PooledVerdict`, `Outcome`.
 from typing import Literal
 
 from evalsuite.decisions.compare.document import Difference, RunInfo
-from evalsuite.decisions.gate.policy import Policy, Tier
+from evalsuite.decisions.gate.policy import Policy, PolicyTier
 from evalsuite.files.strict import Strict
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -19,7 +19,7 @@ class TaskVerdict(Strict):
     """One task. Damage is how much worse the candidate is, in the metric's own unit."""
 
     name: str
-    tier: Tier
+    tier: PolicyTier
     metric: str
     outcome: Outcome
     decides: bool

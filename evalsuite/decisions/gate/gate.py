@@ -18,7 +18,7 @@ from evalsuite.decisions.compare.differences import (
 from evalsuite.decisions.compare.document import Difference
 from evalsuite.decisions.compare.pairs import align
 from evalsuite.decisions.gate.document import GateReport, Outcome, PooledVerdict, TaskVerdict
-from evalsuite.decisions.gate.judge import Judged, judge_task, without_verdict
+from evalsuite.decisions.gate.judge import TaskDecision, judge_task, without_verdict
 from evalsuite.decisions.gate.policy import Policy, read_policy, rules_of
 from evalsuite.decisions.gate.power import pooled_names, prospects, refuse_hopeless
 from evalsuite.decisions.gate.reasons import overall_reason, pooled_reason, task_reason
@@ -96,10 +96,10 @@ class _Gate:
             differences=tuple(self._differences),
         )
 
-    def _judge(self, name: str) -> Judged:
+    def _judge(self, name: str) -> TaskDecision:
         rule, prospect = self._rules[name], self._prospects[name]
         if name not in self._common:
-            return Judged(rule, prospect, missing=True, problem="the candidate has no result for it")
+            return TaskDecision(rule, prospect, missing=True, problem="the candidate has no result for it")
         one, other = self._common[name]
         before, after = self._baseline.samples(one), self._candidate.samples(other)
         pairs = align(before, after)
@@ -111,7 +111,7 @@ class _Gate:
             self._policy, rule, prospect, before, after, pairs, macro=one.aggregation == "macro"
         )
 
-    def _adjusted(self, judged: Mapping[str, Judged]) -> dict[str, Judged]:
+    def _adjusted(self, judged: Mapping[str, TaskDecision]) -> dict[str, TaskDecision]:
         """p adjusted over the tasks that can fail the gate (Holm); an advisory task keeps its own."""
         counted = {
             name: one.p_beyond
@@ -121,7 +121,7 @@ class _Gate:
         adjusted = dict(zip(counted, holm(list(counted.values())), strict=True))
         return {name: replace(one, p_beyond=adjusted.get(name, one.p_beyond)) for name, one in judged.items()}
 
-    def _verdict(self, name: str, one: Judged) -> TaskVerdict:
+    def _verdict(self, name: str, one: TaskDecision) -> TaskVerdict:
         outcome, result = one.outcome(self._policy.alpha), one.result
         return TaskVerdict(
             name=name,
@@ -144,7 +144,7 @@ class _Gate:
             unscored=one.unscored,
         )
 
-    def _pool(self, judged: Mapping[str, Judged]) -> PooledVerdict | None:
+    def _pool(self, judged: Mapping[str, TaskDecision]) -> PooledVerdict | None:
         if self._policy.pooled is None:
             return None
         names, margin = pooled_names(self._rules), self._policy.pooled.margin

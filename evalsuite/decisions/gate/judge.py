@@ -1,6 +1,6 @@
 """One task of a gate: from two samples tables to what can be said of it.
 
-Public names: `Judged`, `judge_task`, `without_verdict`.
+Public names: `TaskDecision`, `judge_task`, `without_verdict`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from evalsuite.stats.noninferiority import NonInferiority, noninferiority
 
 
 @dataclass(frozen=True)
-class Judged:
+class TaskDecision:
     """A task on its way to a verdict."""
 
     rule: Rule
@@ -55,7 +55,7 @@ def judge_task(
     after: TaskSamples,
     pairs: Pairs,
     macro: bool,
-) -> Judged:
+) -> TaskDecision:
     """Damage and bounds on the common documents, and what keeps these from being enough."""
     unscored = without_verdict(before, after, pairs)
     values, result = common_values(before, after, pairs, rule.metric), None
@@ -69,7 +69,7 @@ def judge_task(
             strata=values.subtasks if macro else None,
             clusters=values.clusters,
         )
-    return Judged(
+    return TaskDecision(
         rule=rule,
         prospect=prospect,
         common=len(pairs.common),

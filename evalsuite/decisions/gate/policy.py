@@ -1,6 +1,6 @@
 """The policy of a gate: which damage is tolerated on which task.
 
-Public names: `Policy`, `Rule`, `Tier`, `read_policy`, `rules_of`.
+Public names: `Policy`, `Rule`, `PolicyTier`, `read_policy`, `rules_of`.
 
 Margins and discordances are in the metric's own unit: for accuracies 0.01 is one point of 100.
 """
@@ -16,14 +16,14 @@ from evalsuite.errors import UnknownName, UserError
 from evalsuite.files.strict import Strict, read_strict
 from evalsuite.results.runlog import TaskRecord
 
-Tier = Literal["critical", "supporting", "advisory"]
+PolicyTier = Literal["critical", "supporting", "advisory"]
 """Must be shown to be within its margin; must not be shown to be beyond it; reported only."""
 
 
 class TaskPolicy(Strict):
     """What one task asks; what is left out is the default's."""
 
-    tier: Tier | None = None
+    tier: PolicyTier | None = None
     margin: float | None = Field(default=None, gt=0)
     metric: str | None = None
     """The task's headline metric by default."""
@@ -33,7 +33,7 @@ class TaskPolicy(Strict):
 class DefaultPolicy(Strict):
     """What tasks ask that the policy does not list, and fields that a listed one leaves out."""
 
-    tier: Tier = "supporting"
+    tier: PolicyTier = "supporting"
     margin: float = Field(default=0.02, gt=0)
     discordance: float = Field(default=0.1, gt=0)
     """Assumed share of documents with another verdict although nothing became better or worse (of other
@@ -69,7 +69,7 @@ class Policy(Strict):
 class Rule:
     """What the gate asks of one task, with everything filled in."""
 
-    tier: Tier
+    tier: PolicyTier
     margin: float
     metric: str
     discordance: float

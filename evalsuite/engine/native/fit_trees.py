@@ -37,7 +37,7 @@ SHARED, BRANCHES = 150, (1, 3, 70, 129)
 """Tokens of the trial on a GPU, as its kernels work through tiles of up to 128: of a prefix, and behind it."""
 
 
-def why_not(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str:
+def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str:
     """Why a model of this configuration does not fit, in a few words; empty if it does.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 
 from evalsuite.engine.native.forward import run_at
 from evalsuite.engine.native.loading.load import LoadedModel
-from evalsuite.engine.native.row import Row, Rows, tokens_of_rows
+from evalsuite.engine.native.row import GrowingRow, GrowingRows, tokens_of_rows
 from evalsuite.engine.native.sampling import fed
 from evalsuite.engine.native.texts import Decoder
 from evalsuite.types import Failure, Generated, GenerateRequest
@@ -24,14 +24,14 @@ def generate_batch(
     loaded: LoadedModel, tokenizer: Decoder, max_length: int | None, batch: Sequence[GenerateRequest]
 ) -> Iterator[list[tuple[GenerateRequest, Generated | Failure]]]:
     """Yield answers as rows finish."""
-    growing = Rows(loaded, tokenizer, max_length)
+    growing = GrowingRows(loaded, tokenizer, max_length)
     waiting = [[growing.begin(request) for request in batch]]
     while waiting:
         yield from _grow(loaded, growing, waiting.pop(), waiting)
 
 
 def _grow(
-    loaded: LoadedModel, growing: Rows, rows: list[Row], waiting: list[list[Row]]
+    loaded: LoadedModel, growing: GrowingRows, rows: list[GrowingRow], waiting: list[list[GrowingRow]]
 ) -> Iterator[list[tuple[GenerateRequest, Generated | Failure]]]:
     """Yield answers of rows that begin together; those that have to begin anew are put to `waiting`, by length."""
     state = prefill(loaded, [_ids(row) for row in rows])
@@ -50,21 +50,21 @@ def _grow(
             decode_step(loaded, state, chosen)
 
 
-def _ids(row: Row) -> list[int]:
+def _ids(row: GrowingRow) -> list[int]:
     """Prompt and text so far."""
     return [*row.request.context, *row.ids]
 
 
-def _begins_anew(loaded: LoadedModel, state: "Decoding", row: Row) -> bool:
+def _begins_anew(loaded: LoadedModel, state: "Decoding", row: GrowingRow) -> bool:
     """Whether the next token needs a pass over all tokens before it."""
     if state.cache is None:
         return True
     return loaded.lengths is not None and loaded.lengths.begins_anew(len(row.request.context) + len(row.ids))
 
 
-def _of_one_length(rows: Sequence[Row]) -> list[list[Row]]:
+def _of_one_length(rows: Sequence[GrowingRow]) -> list[list[GrowingRow]]:
     """Rows of equal length together, which need no padding."""
-    groups: dict[int, list[Row]] = {}
+    groups: dict[int, list[GrowingRow]] = {}
     for row in rows:
         groups.setdefault(len(row.request.context) + len(row.ids), []).append(row)
     return list(groups.values())
@@ -125,8 +125,13 @@ def decode_step(loaded: LoadedModel, state: Decoding, tokens: Sequence[int]) -> 
 
 
 def _leave_out_finished(
-    loaded: LoadedModel, window: int, rows: list[Row], chosen: list[int], state: Decoding, anew: Sequence[Row]
-) -> tuple[list[Row], list[int], Decoding]:
+    loaded: LoadedModel,
+    window: int,
+    rows: list[GrowingRow],
+    chosen: list[int],
+    state: Decoding,
+    anew: Sequence[GrowingRow],
+) -> tuple[list[GrowingRow], list[int], Decoding]:
     """Rows still at work, once at most half of them are; copying the cache for each one would cost more.
 
     At once where others would go on beyond a length at which all rows are computed otherwise.

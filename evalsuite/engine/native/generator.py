@@ -90,13 +90,13 @@ class TextGenerator:
         return Graphing(CudaRecorder(model.device), allowed_difference(model.loaded.model.dtype))
 
     def _generate_in_slots(self, slots: "SlotModel", prompts: "Sequence[SlotPrompt]") -> TextEvents:
-        from evalsuite.engine.native.row import Rows
-        from evalsuite.engine.native.slots.capacity import room_for
+        from evalsuite.engine.native.row import GrowingRows
+        from evalsuite.engine.native.slots.capacity import capacity_for
         from evalsuite.engine.native.slots.generate import generate_in_slots
 
         model, graphing = self._model, self.graphing
-        rows = Rows(model.loaded, self._tokenizer, self._limits.max_length)
-        room = room_for(slots, prompts, self._limits.budget, model.free_bytes())
+        rows = GrowingRows(model.loaded, self._tokenizer, self._limits.max_length)
+        room = capacity_for(slots, prompts, self._limits.budget, model.free_bytes())
         retry = model.processes.retries
         for done in generate_in_slots(slots, rows, prompts, room, retry=retry, graphing=graphing):
             yield Answered(done.answers, done.tokens)

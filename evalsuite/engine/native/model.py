@@ -134,7 +134,7 @@ class NativeModel:
         if self.lays_out and processes.size == 1:
             lay_out_weights(loaded.model, self.free_bytes())
         self.notes = loaded.notes
-        if why := self.device.startswith("cuda") and kernels.why_not(self.device):
+        if why := self.device.startswith("cuda") and kernels.unsupported_reason(self.device):
             self.add_note(f"trees and log-probabilities without our own kernels: {why}")
         return loaded
 

@@ -21,7 +21,7 @@ NOT_FINITE = (
 
 
 @dataclass(slots=True)
-class Row:
+class GrowingRow:
     """A request and its tokens so far."""
 
     request: GenerateRequest
@@ -43,7 +43,7 @@ class Row:
         return min(self.limit, self.room) - len(self.ids)
 
 
-class Rows:
+class GrowingRows:
     """Makes rows, and says when they are done; keeps what all rows of a run share."""
 
     def __init__(self, loaded: LoadedModel, tokenizer: Decoder, max_length: int | None) -> None:
@@ -53,12 +53,12 @@ class Rows:
         self._rules: dict[tuple[str, tuple[str, ...]], TextRules] = {}
         self._controls = Controls(loaded)
 
-    def begin(self, request: GenerateRequest) -> Row:
+    def begin(self, request: GenerateRequest) -> GrowingRow:
         """A row without tokens."""
         kind = (request.backend, request.stop)
         if kind not in self._rules:
             self._rules[kind] = TextRules(self._tokenizer, request)
-        return Row(
+        return GrowingRow(
             request,
             self._controls.limit(request),
             self.window - len(request.context),
@@ -67,7 +67,7 @@ class Rows:
             self._controls.of(request),
         )
 
-    def add(self, row: Row, token: int) -> None:
+    def add(self, row: GrowingRow, token: int) -> None:
         """Give the row its next token, or NO_TOKEN; `row.answer` is there if it was the last."""
         if token == NO_TOKEN:
             row.answer = Failure(NOT_FINITE.format(len(row.ids) + 1))
@@ -75,7 +75,7 @@ class Rows:
         row.ids.append(token)
         row.answer = self._answer_if_done(row)
 
-    def _answer_if_done(self, row: Row) -> Generated | None:
+    def _answer_if_done(self, row: GrowingRow) -> Generated | None:
         ids, finish = row.ids, self._limit_reached(row)
         if finish is None and not row.text.is_completed(ids):
             return None
@@ -86,7 +86,7 @@ class Rows:
             finish = "stop"
         return Generated(text, len(ids), finish) if finish else None
 
-    def _limit_reached(self, row: Row) -> Finish | None:
+    def _limit_reached(self, row: GrowingRow) -> Finish | None:
         if row.ids[-1] in self._end_ids:
             return "eos"
         if len(row.ids) >= row.limit:
@@ -94,7 +94,7 @@ class Rows:
         return "window" if len(row.ids) >= row.room else None
 
 
-def tokens_of_rows(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+def tokens_of_rows(logits: torch.Tensor, rows: Sequence[GrowingRow]) -> torch.Tensor:
     """The next token of each row, (rows,) on the device of `logits` (rows, vocabulary); as `chosen_tokens`."""
     controlled = [(at, row.control) for at, row in enumerate(rows) if row.control and row.answer is None]
     if controlled:

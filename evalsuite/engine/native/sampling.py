@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from evalsuite.engine.native.transfer import sent
+from evalsuite.engine.native.transfer import to_device
 from evalsuite.types import GenerateRequest, sha256_of
 
 COLDEST = 1e-6
@@ -47,8 +47,8 @@ def chosen_tokens(
     temperature = [requests[row].temperature for row in drawn]
     top_p = [requests[row].top_p for row in drawn]
     device = str(logits.device)
-    rows = sent(torch.tensor(drawn), device)
-    values = sent(torch.tensor([uniform, temperature, top_p], dtype=torch.float32), device)
+    rows = to_device(torch.tensor(drawn), device)
+    values = to_device(torch.tensor([uniform, temperature, top_p], dtype=torch.float32), device)
     tokens[rows] = torch.where(tokens[rows] < 0, NO_TOKEN, draw(logits[rows], *values))
     return tokens
 

@@ -11,17 +11,17 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
 from evalsuite.engine.native.score_batch import read_targets, scores_of
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
-from evalsuite.engine.native.transfer import on_device
+from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.attention import attending
 from evalsuite.engine.native.trees.recurrent import walking
 from evalsuite.engine.native.trees.tree import Tree, tree_of
-from evalsuite.engine.planning.pack import Reading, lay_requests
-from evalsuite.engine.planning.plan import Run, ScorePlan
+from evalsuite.engine.planning.pack import Targets, lay_requests
+from evalsuite.engine.planning.plan import PackRange, ScorePlan
 from evalsuite.types import Score, ScoreRequest
 
 
 @torch.inference_mode()
-def score_run(loaded: LoadedModel, plan: ScorePlan, run: Run) -> list[tuple[ScoreRequest, Score]]:
+def score_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> list[tuple[ScoreRequest, Score]]:
     """Answers to everything that is read from the inputs of a run."""
     pack, reading = lay_requests(plan, run)
     if loaded.fixed_sizes:
@@ -77,12 +77,12 @@ def _bodies(model: Any) -> list[torch.nn.Module]:
     return [body, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]
 
 
-def _read(loaded: LoadedModel, output: Any, reading: Reading) -> list[tuple[ScoreRequest, Score]]:
+def _read(loaded: LoadedModel, output: Any, reading: Targets) -> list[tuple[ScoreRequest, Score]]:
     """Answers to the requests, from the body's `output`."""
     starts = np.arange(0, len(reading.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
     by_row = reading.row_of.argsort(kind="stable")
     edges = np.searchsorted(reading.row_of[by_row], starts)
-    rows, row_of, tokens, order = on_device(
+    rows, row_of, tokens, order = arrays_to_device(
         (reading.rows, reading.row_of, reading.tokens, by_row), str(output.last_hidden_state.device)
     )
     found = torch.empty(2, len(tokens), device=tokens.device)

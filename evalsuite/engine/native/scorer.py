@@ -13,7 +13,7 @@ from evalsuite.engine.planning.batches import (
     any_lengths,
     no_rows,
     padded_tokens,
-    plan_scoring,
+    plan_padded_batches,
     unanswered,
     within,
 )
@@ -22,7 +22,7 @@ from evalsuite.errors import ModelError
 from evalsuite.types import Failure, ScoreRequest
 
 if TYPE_CHECKING:
-    from evalsuite.engine.planning.plan import Run, ScorePlan
+    from evalsuite.engine.planning.plan import PackRange, ScorePlan
 
 LARGEST_VOCABULARY = 2**18
 """Assumed where a configuration does not say."""
@@ -70,7 +70,7 @@ class LikelihoodScorer:
 
     def partition(self, scores: Sequence[ScoreRequest]) -> list[tuple[ScoreRequest, ...]]:
         """The packs or batches; see `protocol.Engine.partition`."""
-        from evalsuite.engine.planning.plan import plan_scoring as plan_packs
+        from evalsuite.engine.planning.plan import plan_packs
 
         if self._tried.why_not_packed:  # not `why_batches`: parts are the same before and after the trials
             return [
@@ -81,7 +81,7 @@ class LikelihoodScorer:
 
     def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
         """Packed trees; only where memory is short is a part of `partition` more than one of them."""
-        from evalsuite.engine.planning.plan import plan_scoring as plan_packs
+        from evalsuite.engine.planning.plan import plan_packs
 
         return plan_packs(requests, self._limits.pack_tokens, self._limits.most_tokens)
 
@@ -92,7 +92,7 @@ class LikelihoodScorer:
         if not self._tried.why_not_packed:
             parts = [*self.partition(requests)]
         together, budget = self._sharing, self._limits.budget
-        return [batch for part in parts for batch in plan_scoring(part, budget, vocabulary, together)]
+        return [batch for part in parts for batch in plan_padded_batches(part, budget, vocabulary, together)]
 
     @property
     def _sharing(self) -> Together:
@@ -100,13 +100,13 @@ class LikelihoodScorer:
         alone = self._tried.expected_forms.scores not in (PACKED, BATCHES)
         return within(self._model.lengths, no_rows if alone else any_lengths)
 
-    def _score_packs(self, plan: "ScorePlan", runs: Sequence["Run"]) -> ScoreEvents:
+    def _score_packs(self, plan: "ScorePlan", runs: Sequence["PackRange"]) -> ScoreEvents:
         from evalsuite.engine.native.memory import run_within_memory
         from evalsuite.engine.native.score_packed import score_run
 
         model = self._tried.fit.scoring
 
-        def run(inputs: "Run") -> ScoreEvents:
+        def run(inputs: "PackRange") -> ScoreEvents:
             yield Answered(tuple(score_run(model, plan, inputs)), plan.inputs.tokens_of(inputs))
 
         def give_up(index: int, reason: str) -> EngineEvent[ScoreRequest]:

@@ -9,15 +9,17 @@ import torch
 from evalsuite.engine.planning.plan import Ints
 
 
-def on_device(arrays: Sequence[Ints], device: str) -> list[torch.Tensor]:
+def arrays_to_device(arrays: Sequence[Ints], device: str) -> list[torch.Tensor]:
     """The arrays as int64 tensors on a device: on a GPU views of one tensor, for which nothing waits."""
     if not device.startswith("cuda"):
         return [torch.from_numpy(array).to(device) for array in arrays]
-    there = sent(torch.from_numpy(np.concatenate([np.asarray(array, np.int64) for array in arrays])), device)
+    there = to_device(
+        torch.from_numpy(np.concatenate([np.asarray(array, np.int64) for array in arrays])), device
+    )
     return [there[start:end] for start, end in pairwise([0, *accumulate(map(len, arrays))])]
 
 
-def sent(tensor: torch.Tensor, device: str) -> torch.Tensor:
+def to_device(tensor: torch.Tensor, device: str) -> torch.Tensor:
     """A tensor of the CPU on a device; a GPU gets it without anybody waiting."""
     if not device.startswith("cuda"):
         return tensor.to(device)

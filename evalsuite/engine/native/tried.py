@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evalsuite.checkpoints import tokenizer_digest
 from evalsuite.engine.native import deterministic, kernels
-from evalsuite.engine.native.fit_trees import why_not
+from evalsuite.engine.native.fit_trees import unsupported_reason
 from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.native.models import support_for
 from evalsuite.engine.native.trials.forms import BATCHES, PACKED, SLOTS, Forms, remember, remembered
@@ -63,7 +63,7 @@ class TriedModel:
         parts = ["transformers", model.dtype, model.device.partition(":")[0]]
         if support.kernels and parts[-1] == "cuda":
             parts.append("reference" if support.missing_kernels(model.device) else support.kernels)
-        if not kernels.why_not(model.device):
+        if not kernels.unsupported_reason(model.device):
             parts.append(kernels.NUMERICS)
         parts += forms.words if forms else ()
         if length_rule(model.config):
@@ -112,7 +112,7 @@ class TriedModel:
             return AS_ASKED
         if options.spread:
             return "its layers may be on several devices"
-        return why_not(self.model.config, self.model.device, remote_code=options.trust_remote_code)
+        return unsupported_reason(self.model.config, self.model.device, remote_code=options.trust_remote_code)
 
     @functools.cached_property
     def known_forms(self) -> Forms | None:

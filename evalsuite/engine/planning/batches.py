@@ -73,7 +73,7 @@ def within(rule: LengthRule | None, together: Together) -> Together:
     return lambda longer, shorter: rule.group(longer) == rule.group(shorter) and together(longer, shorter)
 
 
-def plan_scoring(
+def plan_padded_batches(
     requests: Iterable[ScoreRequest], budget: Budget, vocabulary: int, together: Together = any_lengths
 ) -> list[tuple[ScoreRow, ...]]:
     """Batches of rows, longest first; every request stands in exactly one row of one batch."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evalsuite.engine.planning.plan import Inputs, Ints, Run, ScorePlan
+from evalsuite.engine.planning.plan import Inputs, Ints, PackRange, ScorePlan
 from evalsuite.types import ScoreRequest
 
 
@@ -68,7 +68,7 @@ class Nodes:
     """Index of the node that it goes on from; -1 for a root."""
 
 
-def lay(inputs: Inputs, run: Run, read: Sequence[int]) -> tuple[Pack, list[Ints]]:
+def lay(inputs: Inputs, run: PackRange, read: Sequence[int]) -> tuple[Pack, list[Ints]]:
     """The pack of a run, and for each of its inputs the positions of its last `read` tokens.
 
     Args:
@@ -98,7 +98,7 @@ def lay(inputs: Inputs, run: Run, read: Sequence[int]) -> tuple[Pack, list[Ints]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Targets:
     """What is read from a pack: for each continuation token of each request, the position whose logits predict it."""
 
     requests: tuple[ScoreRequest, ...]
@@ -110,7 +110,7 @@ class Reading:
     """(targets,) ids."""
 
 
-def lay_requests(plan: ScorePlan, run: Run) -> tuple[Pack, Reading]:
+def lay_requests(plan: ScorePlan, run: PackRange) -> tuple[Pack, Targets]:
     """The pack of a run of the plan's inputs, and what its requests read from it."""
     together = [plan.requests[index] for index in run]
     longest = [max(len(one.continuation) for one in requests) for requests in together]
@@ -123,4 +123,4 @@ def lay_requests(plan: ScorePlan, run: Run) -> tuple[Pack, Reading]:
     requests = tuple(one for requests in together for one in requests)
     rows, row_of = np.unique(np.concatenate(positions), return_inverse=True)
     tokens = np.array([token for one in requests for token in one.continuation], np.int64)
-    return pack, Reading(requests, rows, row_of, tokens)
+    return pack, Targets(requests, rows, row_of, tokens)

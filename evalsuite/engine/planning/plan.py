@@ -26,7 +26,7 @@ PACK_COST = 64
 COMPARED_AT_ONCE = 1 << 22
 """Tokens of neighbouring inputs that are compared in one step; bounds the memory."""
 
-Run = tuple[int, ...]
+PackRange = tuple[int, ...]
 """Indices of the inputs of one pack, ascending."""
 
 
@@ -83,7 +83,7 @@ class ScorePlan:
     inputs: Inputs
     requests: list[tuple[ScoreRequest, ...]]
     """By input: everything that is read from it. Its requests end together, one token behind the input."""
-    runs: list[Run]
+    runs: list[PackRange]
     """Most tokens first."""
     requested: int
     """Tokens of all requests, each computed by itself."""
@@ -91,7 +91,7 @@ class ScorePlan:
     """Tokens of all packs."""
 
 
-def plan_scoring(requests: Iterable[ScoreRequest], budget: int, most: int | None = None) -> ScorePlan:
+def plan_packs(requests: Iterable[ScoreRequest], budget: int, most: int | None = None) -> ScorePlan:
     """Lay the distinct `requests` on one tree and cut it into packs of at most `budget` tokens.
 
     Only an input that is longer by itself is over the budget, alone in its pack. A pack's requests planned by
@@ -172,12 +172,12 @@ def _steps(sizes: Ints) -> Iterator[tuple[int, int]]:
     yield from ((first, last) for first, last in pairwise(edges) if last > first)
 
 
-def cut_into_runs(inputs: Inputs, budget: int) -> list[Run]:
+def cut_into_runs(inputs: Inputs, budget: int) -> list[PackRange]:
     """The cuts that compute the fewest tokens in all, in runs of at most `budget` tokens each."""
     return cheapest_runs(inputs.lengths - inputs.shared, inputs.shared, inputs.shared + PACK_COST, budget)
 
 
-def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[Run]:
+def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[PackRange]:
     """The cuts of a row that cost least, in runs of at most `budget`; of equally good cuts the fewest.
 
     A run [first, last) has the size sum(adds[first:last]) + repeats[first] and costs cost[first]. The size falls
@@ -207,8 +207,8 @@ def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[Ru
     return _followed_back(begins)
 
 
-def _followed_back(begins: Sequence[int]) -> list[Run]:
-    runs: list[Run] = []
+def _followed_back(begins: Sequence[int]) -> list[PackRange]:
+    runs: list[PackRange] = []
     end = len(begins)
     while end:
         runs.append(tuple(range(begins[end - 1], end)))
@@ -216,7 +216,7 @@ def _followed_back(begins: Sequence[int]) -> list[Run]:
     return runs[::-1]
 
 
-def without(plan: ScorePlan, answered: Any) -> tuple[list[Run], int]:
+def without(plan: ScorePlan, answered: Any) -> tuple[list[PackRange], int]:
     """Runs of the inputs that have a request outside of `answered`, and their tokens.
 
     A pack that is answered in full falls away and one that is not at all stays as it is, so that a resumed

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalsuite.engine.replicas.pace import Pace
 from evalsuite.engine.replicas.ray_cluster import Share, ray_package
-from evalsuite.engine.replicas.worker import Broke, Description, EngineSetup, Worker, WorkResult
+from evalsuite.engine.replicas.worker import Description, EngineSetup, ReplicaWorker, WorkerError, WorkResult
 
 LOST_AT_START = 3
 """As many workers in a row, and as many as are wanted, may be lost before their weights are loaded; then no
@@ -21,7 +21,7 @@ class Event:
     worker: int
     ticket: int | None
     """Of the work; None for describing itself and loading the weights."""
-    result: Description | WorkResult | Broke | None
+    result: Description | WorkResult | WorkerError | None
     """None: the weights are loaded."""
     lost: bool = False
     """The worker is gone; the result says why."""
@@ -84,7 +84,7 @@ class Pool:
 
     def _new_actor(self) -> Any:
         ray = ray_package()
-        kind = ray.remote(Worker).options(
+        kind = ray.remote(ReplicaWorker).options(
             num_cpus=self.share.cpus,
             num_gpus=self.share.gpus,
             max_restarts=0,
@@ -135,7 +135,7 @@ class Pool:
             silence, bound = now - member.heard, self.pace.bound(kind, tokens)
             if silence > bound:
                 reason = f"it was silent for {silence:.0f} s, where {bound:.0f} s are enough"
-                found.append(self._lose(number, ticket, Broke(reason)))
+                found.append(self._lose(number, ticket, WorkerError(reason)))
         return found
 
     def _waits_for_us(self, member: _Member) -> bool:
@@ -152,9 +152,9 @@ class Pool:
         except ray.exceptions.RayError as error:
             hopeless = getattr(error, "actor_init_failed", False)  # its own code, the same on every try
             reason = last_line(error) if hopeless else in_short(error)
-            yield self._lose(worker, ticket, Broke(reason, for_the_user=hopeless))
+            yield self._lose(worker, ticket, WorkerError(reason, for_the_user=hopeless))
             return
-        if isinstance(result, Broke) and result.unusable:
+        if isinstance(result, WorkerError) and result.unusable:
             yield self._lose(worker, ticket, result)
             return
         member = self.members[worker]
@@ -168,7 +168,7 @@ class Pool:
             member.ready, self._lost_at_start = True, 0
         yield Event(worker, ticket, result)
 
-    def _lose(self, worker: int, ticket: int | None, why: Broke) -> Event:
+    def _lose(self, worker: int, ticket: int | None, why: WorkerError) -> Event:
         member = self.members.pop(worker)
         self._lost_at_start += not member.ready
         self._calls = {one: whose for one, whose in self._calls.items() if whose[0] != worker}

@@ -14,11 +14,11 @@ from evalsuite.engine.planning.partition import tokens_of
 from evalsuite.engine.protocol import Answered, Begun, EngineDefaults, EngineEvent, Planned, R
 from evalsuite.engine.replicas.actors import Event
 from evalsuite.engine.replicas.ray_cluster import ray_package
-from evalsuite.engine.replicas.scheduler import Handout, Piece, Setback
+from evalsuite.engine.replicas.scheduler import PartScheduler, Piece, RetryDecision
 from evalsuite.engine.replicas.serialize import pack_requests, unpack_responses
-from evalsuite.engine.replicas.status import Roll
-from evalsuite.engine.replicas.supervisor import KEPT, Crew, Wanted
-from evalsuite.engine.replicas.worker import Broke, EngineSetup, WorkResult
+from evalsuite.engine.replicas.status import WorkerStatus
+from evalsuite.engine.replicas.supervisor import KEPT, ReplicaConfig, WorkerSupervisor
+from evalsuite.engine.replicas.worker import EngineSetup, WorkerError, WorkResult
 from evalsuite.errors import ModelError
 from evalsuite.progress import WorkerState
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
@@ -43,13 +43,16 @@ class ReplicatedEngine(EngineDefaults):
     """
 
     def __init__(
-        self, setup: EngineSetup, wanted: Wanted, tell: Callable[[WorkerState], None] = lambda state: None
+        self,
+        setup: EngineSetup,
+        wanted: ReplicaConfig,
+        tell: Callable[[WorkerState], None] = lambda state: None,
     ) -> None:
         ray_package()
         self._setup = setup
         self._planner = setup.make()
-        self._roll = Roll(tell)
-        self._crew = Crew(setup, wanted, self._roll)
+        self._roll = WorkerStatus(tell)
+        self._crew = WorkerSupervisor(setup, wanted, self._roll)
         self._elsewhere = wanted.address is not None
         self.tokenizer = self._planner.tokenizer
 
@@ -105,7 +108,7 @@ class ReplicatedEngine(EngineDefaults):
         while len(self._crew.ready) < self._crew.size:
             self._crew.load(self.identity, metadata.version("evalsuite"))
             for event in self._crew.events():
-                if isinstance(event.result, Broke):
+                if isinstance(event.result, WorkerError):
                     self._roll.failed(event.worker, event.result.reason, None, lost=event.lost)
 
     def score(
@@ -130,7 +133,7 @@ class ReplicatedEngine(EngineDefaults):
 
     def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[EngineEvent[R]]:
         parts = [part for part in self.partition(requests) if any(one not in answered for one in part)]
-        handout = Handout(parts, answered, self._crew.size if parts else 0)
+        handout = PartScheduler(parts, answered, self._crew.size if parts else 0)
         planned = sum(tokens_of([one for one in part if one not in answered]) for part in parts)
         yield Planned(planned)
         self._roll.begin()
@@ -150,7 +153,7 @@ class ReplicatedEngine(EngineDefaults):
             if not handout.done:  # at work on what nobody waits for any more
                 self.close()
 
-    def _hand_out(self, handout: Handout[R], kind: str) -> None:
+    def _hand_out(self, handout: PartScheduler[R], kind: str) -> None:
         ready = self._crew.ready
         alive = frozenset(ready)
         for worker in ready:
@@ -161,14 +164,14 @@ class ReplicatedEngine(EngineDefaults):
                     worker, ticket, tokens, kind, pack_requests(piece.requests), _positions(piece)
                 )
 
-    def _answers(self, event: Event, handout: Handout[R]) -> Answered[R]:
+    def _answers(self, event: Event, handout: PartScheduler[R]) -> Answered[R]:
         """The answers that an event brings, if any."""
         if isinstance(event.result, WorkResult) and event.ticket is not None:
             requests = handout.answered(event.worker, event.ticket)
             responses = unpack_responses(event.result.responses)
             self._roll.did(event.worker, len(requests), event.result)
             return Answered(tuple(zip(requests, responses, strict=True)), event.result.tokens)
-        assert isinstance(event.result, Broke)
+        assert isinstance(event.result, WorkerError)
         if event.lost:
             setback = handout.lost(event.worker)
         else:
@@ -177,7 +180,7 @@ class ReplicatedEngine(EngineDefaults):
         return Answered(self._given_up(setback, event.result.reason, handout), 0)
 
     def _given_up(
-        self, setback: Setback[R] | None, reason: str, handout: Handout[R]
+        self, setback: RetryDecision[R] | None, reason: str, handout: PartScheduler[R]
     ) -> tuple[tuple[R, Failure], ...]:
         if setback is None or setback.then != "given up":
             return ()

@@ -41,14 +41,14 @@ class Piece(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Setback(Generic[R]):
+class RetryDecision(Generic[R]):
     """What a failure leads to for the requests of a piece."""
 
     then: Literal["again", "halved", "given up"]
     requests: tuple[R, ...]
 
 
-class Handout(Generic[R]):
+class PartScheduler(Generic[R]):
     """Hands out the pieces of one call; a piece that is at work is known by its worker and its ticket."""
 
     def __init__(self, parts: Iterable[Sequence[R]], answered: Collection[R] = (), workers: int = 1) -> None:
@@ -90,7 +90,7 @@ class Handout(Generic[R]):
         self.given_up_in_a_row = 0
         return piece.left
 
-    def failed(self, worker: int, ticket: int) -> Setback[R] | None:
+    def failed(self, worker: int, ticket: int) -> RetryDecision[R] | None:
         """The piece failed on its worker; None if the ticket is not at work."""
         piece = self._at_work.get(worker, {}).pop(ticket, None)
         if piece is None:
@@ -98,15 +98,15 @@ class Handout(Generic[R]):
         left, failures = piece.left, piece.failures + 1
         if failures < (1 if piece.is_half and len(left) > 1 else FAILURES):
             self._waiting.appendleft(replace(piece, failures=failures, failed_on=piece.failed_on | {worker}))
-            return Setback("again", left)
+            return RetryDecision("again", left)
         if len(left) == 1:
             self.given_up_in_a_row += 1
-            return Setback("given up", left)
+            return RetryDecision("given up", left)
         middle = len(left) // 2
         self._waiting.extendleft(Piece(half, is_half=True) for half in (left[middle:], left[:middle]))
-        return Setback("halved", left)
+        return RetryDecision("halved", left)
 
-    def lost(self, worker: int) -> Setback[R] | None:
+    def lost(self, worker: int) -> RetryDecision[R] | None:
         """The worker is gone: its current piece failed, its waiting pieces are requeued without counting a failure."""
         held = self._at_work.get(worker, {})
         setback = self.failed(worker, next(iter(held))) if held else None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-from evalsuite.engine.replicas.scheduler import Setback
+from evalsuite.engine.replicas.scheduler import RetryDecision
 from evalsuite.engine.replicas.worker import WorkResult
 from evalsuite.progress import WorkerState
 
@@ -19,7 +19,7 @@ THEN = {
 }
 
 
-class Roll:
+class WorkerStatus:
     """The workers by number, and everything that went wrong."""
 
     def __init__(self, tell: Callable[[WorkerState], None]) -> None:
@@ -59,7 +59,7 @@ class Roll:
             )
         )
 
-    def failed(self, worker: int, reason: str, setback: Setback[Any] | None, *, lost: bool) -> None:
+    def failed(self, worker: int, reason: str, setback: RetryDecision[Any] | None, *, lost: bool) -> None:
         """A worker could not answer its piece, or is lost."""
         if lost:
             self.entered(worker, "lost")

@@ -8,8 +8,8 @@ from typing import Any
 from evalsuite.engine.replicas.actors import Event, Pool
 from evalsuite.engine.replicas.pace import Pace
 from evalsuite.engine.replicas.ray_cluster import connect, ray_package, share_out
-from evalsuite.engine.replicas.status import Roll
-from evalsuite.engine.replicas.worker import Broke, Description, EngineSetup
+from evalsuite.engine.replicas.status import WorkerStatus
+from evalsuite.engine.replicas.worker import Description, EngineSetup, WorkerError
 from evalsuite.errors import ModelError, UserError
 from evalsuite.types import ModelIdentity
 
@@ -18,7 +18,7 @@ KEPT = "The answers so far are kept; the same command continues."
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReplicaConfig:
     """What the user asked for."""
 
     workers: int | None = None
@@ -35,7 +35,7 @@ class Wanted:
     @classmethod
     def asked(
         cls, workers: int | None, address: str | None, gpus: float | None, silence: float | None = None
-    ) -> "Wanted | None":
+    ) -> "ReplicaConfig | None":
         """From the options of a run; None where this process does the work alone.
 
         Raises:
@@ -56,12 +56,12 @@ class Wanted:
 
 
 @dataclass
-class Crew:
+class WorkerSupervisor:
     """Nothing starts before it is used. Every method may raise ModelError: nobody can do the work."""
 
     setup: EngineSetup
-    wanted: Wanted
-    roll: Roll
+    wanted: ReplicaConfig
+    roll: WorkerStatus
     _ours: bool = False
     _last_sign: float = 0.0
     _last_reason: str = field(default="", init=False)
@@ -133,7 +133,7 @@ class Crew:
         return [event for event in events if self._is_for_the_driver(event)]
 
     def _is_for_the_driver(self, event: Event) -> bool:
-        if isinstance(event.result, Broke):
+        if isinstance(event.result, WorkerError):
             self._last_reason = event.result.reason
             if event.result.for_the_user:
                 raise ModelError(event.result.reason)

@@ -62,7 +62,7 @@ class WorkResult:
 
 
 @dataclass(frozen=True)
-class Broke:
+class WorkerError:
     """The worker could not do it; exceptions do not travel, since not all of them can be sent."""
 
     reason: str
@@ -72,7 +72,7 @@ class Broke:
     """The process can do nothing more: an error on a GPU stays there."""
 
 
-class Worker:
+class ReplicaWorker:
     """Holds an engine and does what the driver asks, one thing at a time."""
 
     def __init__(self, setup: EngineSetup, threads: int) -> None:
@@ -87,15 +87,15 @@ class Worker:
         assert self._engine is not None, "describe comes first"
         return self._engine
 
-    def describe(self) -> Description | Broke:
+    def describe(self) -> Description | WorkerError:
         """What it is; makes the engine, and loads no weights."""
         return _guarded(self._describe)
 
-    def load(self) -> Broke | None:
+    def load(self) -> WorkerError | None:
         """Load the weights, where the engine has some."""
         return _guarded(self._load)
 
-    def answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> WorkResult | Broke:
+    def answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> WorkResult | WorkerError:
         """Answer a piece.
 
         Args:
@@ -136,11 +136,11 @@ class Worker:
         return WorkResult(responses, tokens, time.monotonic() - began, self.engine.notes)
 
 
-def _guarded(work: Callable[[], T]) -> T | Broke:
+def _guarded(work: Callable[[], T]) -> T | WorkerError:
     try:
         return work()
     except UserError as error:
-        return Broke(str(error), for_the_user=True)
+        return WorkerError(str(error), for_the_user=True)
     except Exception as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        return Broke(reason.rstrip(": "), unusable="CUDA error" in str(error))
+        return WorkerError(reason.rstrip(": "), unusable="CUDA error" in str(error))

@@ -16,7 +16,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.placement import SPREAD
 from evalsuite.engine.protocol import EngineDefaults, EngineEvent, R
 from evalsuite.engine.tensor_parallel.processes import TeamProcesses
-from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import ProcessError, UserError
 from evalsuite.types import GenerateRequest, ModelIdentity, ScoreRequest
 
@@ -37,7 +37,7 @@ class TensorParallelEngine(EngineDefaults):
 
     ends_on_error = True
 
-    def __init__(self, files: ModelFiles, *, team: Team, device: str = "auto", **options: Any) -> None:
+    def __init__(self, files: ModelFiles, *, team: Ranks, device: str = "auto", **options: Any) -> None:
         if device == SPREAD:
             raise UserError("--device spread is for one process; start evalsuite without torchrun.")
         self.team = team
@@ -140,7 +140,7 @@ class TensorParallelEngine(EngineDefaults):
                 ) from error
             raise
 
-    def lead(self, run: Callable[[], ResultT]) -> ResultT:
+    def run_on_rank_zero(self, run: Callable[[], ResultT]) -> ResultT:
         """Do `run` in the first process, whose result is that of every process; the others call it, too.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.placement import resolve_device
 from evalsuite.engine.tensor_parallel.divide import refuse_unless_divisible
-from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import ModelError, UserError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class TeamProcesses:
     retries = False
     """Where one process is out of memory, the others wait for it in the same pass."""
 
-    def __init__(self, team: Team, device: str) -> None:
+    def __init__(self, team: Ranks, device: str) -> None:
         self.team = team
         self.size = team.size
         self.numerics: tuple[str, ...] = (f"tp{team.size}",)

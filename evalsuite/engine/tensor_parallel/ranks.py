@@ -7,7 +7,7 @@ from evalsuite.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class Ranks:
     """Processes that each hold a part of every layer. Rank 0 drives; the other ranks mirror it."""
 
     rank: int = 0
@@ -17,7 +17,7 @@ class Team:
     """Among those of one machine: which GPU it takes."""
 
     @classmethod
-    def of_torchrun(cls, environment: Mapping[str, str]) -> "Team":
+    def of_torchrun(cls, environment: Mapping[str, str]) -> "Ranks":
         """From the variables that torchrun sets (torch 2.13, `torch.distributed.run`); alone without them.
 
         Raises:
@@ -35,4 +35,4 @@ class Team:
         return cls(rank, size, local_rank)
 
 
-ALONE = Team()
+ALONE = Ranks()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from evalsuite.engine.native.generate_batch import generate_batch
-from evalsuite.engine.native.row import Rows
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.row import GrowingRows
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import SlotModel
 from evalsuite.engine.native.slots.generate import generate_in_slots
 from evalsuite.engine.planning.prefixes import plan_slots
@@ -47,7 +47,11 @@ def their_text(model, context):
 
 def in_slots(ready, requests, steps=4):
     work = generate_in_slots(
-        SlotModel.of(ready), Rows(ready, Bytes(), 128), plan_slots(requests), SlotRoom(3, 64), steps=steps
+        SlotModel.of(ready),
+        GrowingRows(ready, Bytes(), 128),
+        plan_slots(requests),
+        SlotCapacity(3, 64),
+        steps=steps,
     )
     return dict(one for done in work for one in done.answers)
 

@@ -10,7 +10,7 @@ from evalsuite.engine.native import score_packed as packed
 from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_packed import score_run
-from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.planning.plan import plan_packs
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.errors import UserError
 from tests.engine.native.hybrids import nemotron_h
@@ -68,7 +68,7 @@ def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypat
 @pytest.mark.parametrize("make", [tiny_llama, nemotron_h])
 def test_tokens_that_fill_a_pack_change_no_score(make):
     ready, asked = loaded(make()), questions(documents=3)
-    plan = plan_scoring(asked, 10_000)
+    plan = plan_packs(asked, 10_000)
     plain = dict(answer for run in plan.runs for answer in score_run(ready, plan, run))
     filling = replace(ready, fixed_sizes=True)
     filled = dict(answer for run in plan.runs for answer in score_run(filling, plan, run))

@@ -10,7 +10,7 @@ from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import memory_estimate as needs
 from evalsuite.engine.native import score_packed as packed
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.native.fit_trees import why_it_differs, why_not
+from evalsuite.engine.native.fit_trees import unsupported_reason, why_it_differs
 from evalsuite.engine.protocol import Begun, Planned, answers_in
 from evalsuite.errors import ModelError
 from evalsuite.types import Failure, ScoreRequest
@@ -128,7 +128,7 @@ def test_a_pack_that_does_not_fit_is_halved_and_one_input_that_never_does_fails_
     ],
 )
 def test_a_configuration_that_does_not_fit_is_told_with_the_reason(config, words):
-    assert words in why_not(config, "cpu", remote_code=True)
+    assert words in unsupported_reason(config, "cpu", remote_code=True)
 
 
 @pytest.mark.parametrize(
@@ -146,16 +146,16 @@ def test_a_configuration_that_does_not_fit_is_told_with_the_reason(config, words
     ],
 )
 def test_families_that_fit_are_packed_on_a_cpu_and_a_gpu(family):
-    assert why_not({"model_type": family}, "cpu", remote_code=False) == ""
-    assert why_not({"model_type": family}, "cuda:1", remote_code=False) == ""
-    assert why_not({"model_type": family}, "mps", remote_code=False) == "packs are for cpu, cuda"
+    assert unsupported_reason({"model_type": family}, "cpu", remote_code=False) == ""
+    assert unsupported_reason({"model_type": family}, "cuda:1", remote_code=False) == ""
+    assert unsupported_reason({"model_type": family}, "mps", remote_code=False) == "packs are for cpu, cuda"
 
 
 def test_a_containers_text_model_is_looked_at_where_the_containers_own_code_asks_nothing():
     container = {"model_type": "fuyu", "text_config": {"model_type": "persimmon"}}
-    assert why_not(container, "cpu", remote_code=False) == ""
+    assert unsupported_reason(container, "cpu", remote_code=False) == ""
     container = {"model_type": "fuyu", "text_config": {"model_type": "jamba"}}
-    assert "left to right" in why_not(container, "cpu", remote_code=False)
+    assert "left to right" in unsupported_reason(container, "cpu", remote_code=False)
 
 
 def test_a_family_that_does_not_fit_is_scored_in_batches_and_the_log_says_why(tmp_path):

@@ -10,7 +10,7 @@ from transformers.models.nemotron_h import modeling_nemotron_h
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.native.fit_trees import why_it_differs, why_not
+from evalsuite.engine.native.fit_trees import unsupported_reason, why_it_differs
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.attention import attending
 from evalsuite.engine.native.trees.recurrent import walking
@@ -88,14 +88,16 @@ def test_the_trial_finds_a_scan_that_does_not_walk(monkeypatch):
     ],
 )  # fmt: skip
 def test_families_whose_recurrences_walk_are_packed_on_a_cpu_and_a_gpu(family):
-    assert why_not({"model_type": family}, "cpu", remote_code=False) == ""
-    assert why_not({"model_type": family}, "cuda", remote_code=False) == ""
-    assert "code of its own" in why_not({"model_type": family, "auto_map": {}}, "cpu", remote_code=True)
+    assert unsupported_reason({"model_type": family}, "cpu", remote_code=False) == ""
+    assert unsupported_reason({"model_type": family}, "cuda", remote_code=False) == ""
+    assert "code of its own" in unsupported_reason(
+        {"model_type": family, "auto_map": {}}, "cpu", remote_code=True
+    )
 
 
 @pytest.mark.parametrize("family", ["mamba", "falcon_mamba", "jamba", "zamba", "zaya"])
 def test_other_recurrent_families_are_not(family):
-    assert why_not({"model_type": family}, "cpu", remote_code=False)
+    assert unsupported_reason({"model_type": family}, "cpu", remote_code=False)
 
 
 def test_a_floor_under_the_time_steps_is_kept_where_the_mixers_have_one():

@@ -9,7 +9,7 @@ from evalsuite.engine.native.loading.load import ready
 from evalsuite.engine.native.score_batch import score_batch
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.planning.batches import score_rows
-from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.planning.plan import plan_packs
 from evalsuite.engine.protocol import answers_in
 from evalsuite.requests.encode import encode_pairs
 from evalsuite.types import Score, ScoreRequest
@@ -52,7 +52,7 @@ def in_batches(loaded, request) -> Score:
 
 
 def packed(loaded, request) -> Score:
-    plan = plan_scoring([request], 64)
+    plan = plan_packs([request], 64)
     [(_, score)] = score_run(loaded, plan, plan.runs[0])
     return score
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from evalsuite.engine.native import score_packed as packed
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.native.trees import blocks
-from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.planning.plan import plan_packs
 from evalsuite.types import Score, ScoreRequest
 from tests.draws import draws
 from tests.engine.native.decoders import DECODERS
@@ -38,7 +38,7 @@ def trees_of_requests(draw) -> list[ScoreRequest]:
 
 
 def scored(model, requests, budget=10_000) -> dict[ScoreRequest, Score]:
-    plan, ready = plan_scoring(requests, budget), loaded(model)
+    plan, ready = plan_packs(requests, budget), loaded(model)
     return dict(answer for run in plan.runs for answer in score_run(ready, plan, run))
 
 

@@ -8,7 +8,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import load_model
 from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
-from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import UserError
 from tests.engine.tensor_parallel.in_team import SCORES, TEXTS, answered
 from tests.engine.tiny import save, tiny_nemotron_h
@@ -56,4 +56,4 @@ def test_a_team_does_not_spread(llama_files):
     with pytest.raises(
         UserError, match="--device spread is for one process; start evalsuite without torchrun"
     ):
-        TensorParallelEngine(llama_files, team=Team(0, 2, 0), device="spread")
+        TensorParallelEngine(llama_files, team=Ranks(0, 2, 0), device="spread")

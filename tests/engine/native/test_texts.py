@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from evalsuite.engine.native.row import Rows
+from evalsuite.engine.native.row import GrowingRows
 from evalsuite.engine.native.texts import RowText, TextRules
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.types import GenerateRequest
@@ -74,7 +74,7 @@ def whole_characters(name):
 
 
 def rows_of(tokenizer, ends=frozenset()):
-    return Rows(SimpleNamespace(eos_ids=ends, model=SimpleNamespace(), device="cpu"), tokenizer, None)
+    return GrowingRows(SimpleNamespace(eos_ids=ends, model=SimpleNamespace(), device="cpu"), tokenizer, None)
 
 
 def finished(tokenizer, request, ids):

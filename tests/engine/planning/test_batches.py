@@ -7,7 +7,7 @@ from evalsuite.engine.planning.batches import (
     cached_tokens,
     padded_tokens,
     plan_generation,
-    plan_scoring,
+    plan_padded_batches,
     score_rows,
     unanswered,
 )
@@ -29,7 +29,10 @@ VOCABULARY = 10
 @given(score_requests, budgets)
 def test_every_request_stands_in_exactly_one_row(requests, budget):
     planned = [
-        one for batch in plan_scoring(requests, budget, VOCABULARY) for row in batch for one in row.requests
+        one
+        for batch in plan_padded_batches(requests, budget, VOCABULARY)
+        for row in batch
+        for one in row.requests
     ]
     assert len(planned) == len(requests)
     assert set(planned) == set(requests)
@@ -37,7 +40,7 @@ def test_every_request_stands_in_exactly_one_row(requests, budget):
 
 @given(score_requests, budgets)
 def test_a_row_is_the_input_of_all_of_its_requests_and_no_input_is_computed_twice(requests, budget):
-    rows = [row for batch in plan_scoring(requests, budget, VOCABULARY) for row in batch]
+    rows = [row for batch in plan_padded_batches(requests, budget, VOCABULARY) for row in batch]
     assert len({row.ids for row in rows}) == len(rows)
     for row in rows:
         assert {(one.context + one.continuation)[:-1] for one in row.requests} == {row.ids}
@@ -46,7 +49,7 @@ def test_a_row_is_the_input_of_all_of_its_requests_and_no_input_is_computed_twic
 
 @given(score_requests, budgets)
 def test_only_a_single_row_may_be_over_budget(requests, budget):
-    for batch in plan_scoring(requests, budget, VOCABULARY):
+    for batch in plan_padded_batches(requests, budget, VOCABULARY):
         within = padded_tokens(batch) <= budget.tokens
         within &= sum(row.scored for row in batch) * VOCABULARY <= budget.logits
         assert within or len(batch) == 1
@@ -55,7 +58,9 @@ def test_only_a_single_row_may_be_over_budget(requests, budget):
 @given(score_requests, budgets, st.randoms())
 def test_a_scoring_plan_does_not_depend_on_the_order_of_requests(requests, budget, random):
     shuffled = random.sample(requests, len(requests))
-    assert plan_scoring(shuffled, budget, VOCABULARY) == plan_scoring(requests, budget, VOCABULARY)
+    assert plan_padded_batches(shuffled, budget, VOCABULARY) == plan_padded_batches(
+        requests, budget, VOCABULARY
+    )
 
 
 @given(score_requests)
@@ -89,7 +94,7 @@ def test_continuations_of_unequal_length_share_a_row_where_their_input_is_the_sa
 
 def test_a_half_answered_batch_stays_whole_and_an_answered_one_is_left_out():
     requests = [ScoreRequest((token,), (1,)) for token in range(4)]
-    batches = plan_scoring(requests, Budget(2, 100, 1, 1), VOCABULARY)
+    batches = plan_padded_batches(requests, Budget(2, 100, 1, 1), VOCABULARY)
     assert [len(batch) for batch in batches] == [2, 2]
     left = unanswered(batches, set(requests[:3]), lambda row: row.requests)
     assert left == batches[1:]

@@ -12,7 +12,7 @@ from evalsuite.engine.native import memory_estimate as needs
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.partition import generation_parts, tokens_of
-from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.planning.plan import plan_packs
 from evalsuite.engine.protocol import answers_in
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.engine.tiny import save, tiny_hybrids
@@ -50,12 +50,12 @@ def answers_of(blocks):
 
 @given(score_requests, budgets, budgets)
 def test_a_piece_of_a_plan_plans_to_the_same_packs_by_itself_whatever_the_memory(requests, budget, most):
-    whole = plan_scoring(requests, budget, most)
+    whole = plan_packs(requests, budget, most)
     packs = {tuple(plan_of(whole, run)) for run in whole.runs}
     found = []
-    for piece in plan_scoring(requests, max(budget, most)).runs:
-        part = [one for index in piece for one in plan_scoring(requests, max(budget, most)).requests[index]]
-        alone = plan_scoring(part, budget, most)
+    for piece in plan_packs(requests, max(budget, most)).runs:
+        part = [one for index in piece for one in plan_packs(requests, max(budget, most)).requests[index]]
+        alone = plan_packs(part, budget, most)
         found += [tuple(plan_of(alone, run)) for run in alone.runs]
     assert len(found) == len(packs)
     assert set(found) == packs
@@ -68,7 +68,7 @@ def plan_of(plan, run):
 
 @given(score_requests, budgets, budgets)
 def test_packs_of_pieces_keep_to_the_budget(requests, budget, most):
-    plan = plan_scoring(requests, budget, most)
+    plan = plan_packs(requests, budget, most)
     assert sorted(index for run in plan.runs for index in run) == list(range(len(plan.inputs)))
     assert all(len(run) == 1 or plan.inputs.tokens_of(run) <= budget for run in plan.runs)
 

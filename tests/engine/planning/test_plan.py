@@ -11,7 +11,7 @@ from evalsuite.engine.planning.pack import lay
 from evalsuite.engine.planning.plan import (
     PACK_COST,
     cut_into_runs,
-    plan_scoring,
+    plan_packs,
     sort_inputs,
     sortable,
     without,
@@ -49,7 +49,7 @@ def prefixes(sequences) -> set[tuple[int, ...]]:
 
 @given(requests, budgets)
 def test_every_request_is_read_from_exactly_one_input_of_one_pack(requests, budget):
-    plan = plan_scoring(requests, budget)
+    plan = plan_packs(requests, budget)
     planned = [one for run in plan.runs for index in run for one in plan.requests[index]]
     assert len(planned) == len(requests)
     assert set(planned) == set(requests)
@@ -59,7 +59,7 @@ def test_every_request_is_read_from_exactly_one_input_of_one_pack(requests, budg
 
 @given(requests, budgets)
 def test_an_input_lies_along_one_path_of_its_pack_at_its_own_depths(requests, budget):
-    plan = plan_scoring(requests, budget)
+    plan = plan_packs(requests, budget)
     for run, pack, positions in packs_of(plan):
         for index, read in zip(run, positions, strict=True):
             path = path_to(pack, int(read[-1]))
@@ -70,7 +70,7 @@ def test_an_input_lies_along_one_path_of_its_pack_at_its_own_depths(requests, bu
 
 @given(requests, budgets)
 def test_every_distinct_token_stands_once_in_a_pack(requests, budget):
-    plan = plan_scoring(requests, budget)
+    plan = plan_packs(requests, budget)
     for run, pack, _ in packs_of(plan):
         expected = prefixes(tuple(plan.inputs.of(index).tolist()) for index in run)
         found = [tuple(pack.ids[path_to(pack, position)].tolist()) for position in range(len(pack))]
@@ -80,7 +80,7 @@ def test_every_distinct_token_stands_once_in_a_pack(requests, budget):
 
 @given(requests, budgets)
 def test_a_token_is_seen_by_exactly_those_that_come_after_it_in_some_sequence(requests, budget):
-    for _, pack, _ in packs_of(plan_scoring(requests, budget)):
+    for _, pack, _ in packs_of(plan_packs(requests, budget)):
         for later in range(len(pack)):
             seen = [earlier for earlier in range(later + 1) if later < pack.ends[earlier]]
             assert seen == path_to(pack, later)
@@ -88,7 +88,7 @@ def test_a_token_is_seen_by_exactly_those_that_come_after_it_in_some_sequence(re
 
 @given(requests, budgets)
 def test_nodes_are_the_stretches_without_a_branch(requests, budget):
-    for _, pack, _ in packs_of(plan_scoring(requests, budget)):
+    for _, pack, _ in packs_of(plan_packs(requests, budget)):
         nodes = pack.nodes
         assert nodes.stops.tolist() == [*nodes.starts.tolist()[1:], len(pack)]
         for node, (start, stop) in enumerate(zip(nodes.starts, nodes.stops, strict=True)):
@@ -104,7 +104,7 @@ def test_nodes_are_the_stretches_without_a_branch(requests, budget):
 
 @given(requests, budgets)
 def test_counts_are_those_of_the_packs_and_planning_never_computes_more_than_asked(requests, budget):
-    plan = plan_scoring(requests, budget)
+    plan = plan_packs(requests, budget)
     inputs = {input_of(one) for one in requests}
     assert plan.inputs.distinct == len(prefixes(inputs))
     assert plan.planned == sum(len(pack) for _, pack, _ in packs_of(plan))
@@ -114,7 +114,7 @@ def test_counts_are_those_of_the_packs_and_planning_never_computes_more_than_ask
 
 @given(requests, budgets)
 def test_only_an_input_that_is_longer_by_itself_is_over_the_budget(requests, budget):
-    plan = plan_scoring(requests, budget)
+    plan = plan_packs(requests, budget)
     for run in plan.runs:
         assert plan.inputs.tokens_of(run) <= budget or len(run) == 1
     sizes = [plan.inputs.tokens_of(run) for run in plan.runs]
@@ -123,7 +123,7 @@ def test_only_an_input_that_is_longer_by_itself_is_over_the_budget(requests, bud
 
 @given(requests, budgets, st.randoms())
 def test_a_plan_does_not_depend_on_the_order_of_requests(requests, budget, random):
-    one, other = plan_scoring(requests, budget), plan_scoring(random.sample(requests, len(requests)), budget)
+    one, other = plan_packs(requests, budget), plan_packs(random.sample(requests, len(requests)), budget)
     assert one.runs == other.runs
     assert one.requests == other.requests
     assert one.inputs.tokens.tolist() == other.inputs.tokens.tolist()
@@ -151,7 +151,7 @@ def test_no_other_cuts_into_runs_compute_fewer_tokens(sequences, budget):
 
 @given(requests, budgets, st.data())
 def test_what_is_answered_is_left_out_and_untouched_packs_stay_as_they_are(requests, budget, data):
-    plan = plan_scoring(requests, budget)
+    plan = plan_packs(requests, budget)
     answered = set(data.draw(st.lists(st.sampled_from(requests)))) if requests else set()
     runs, planned = without(plan, answered)
     left = {one for run in runs for index in run for one in plan.requests[index]}
@@ -167,7 +167,7 @@ def test_what_is_answered_is_left_out_and_untouched_packs_stay_as_they_are(reque
 
 def test_letters_of_one_question_read_one_row():
     letters = [ScoreRequest((5, 6, 7), (letter,)) for letter in (1, 2, 3, 4)]
-    plan = plan_scoring(letters, 100)
+    plan = plan_packs(letters, 100)
     assert (plan.planned, plan.requested, plan.runs) == (3, 12, [(0,)])
     assert plan.requests == [tuple(letters)]
 
@@ -175,15 +175,15 @@ def test_letters_of_one_question_read_one_row():
 def test_a_shared_prefix_is_computed_again_only_where_a_pack_is_full():
     shots = tuple(range(10, 30))
     questions = [ScoreRequest((*shots, number, number + 1), (1,)) for number in range(100, 112)]
-    assert plan_scoring(questions, 1000).planned == 20 + 12 * 2
-    halved = plan_scoring(questions, 32)
+    assert plan_packs(questions, 1000).planned == 20 + 12 * 2
+    halved = plan_packs(questions, 32)
     assert (len(halved.runs), halved.planned) == (2, 2 * 20 + 12 * 2)
 
 
 def test_cuts_are_made_where_little_is_shared():
     one, other = tuple(range(10, 30)), tuple(range(50, 70))
     questions = [ScoreRequest((*shots, number), (1,)) for shots in (one, other) for number in range(4)]
-    plan = plan_scoring(questions, 30)
+    plan = plan_packs(questions, 30)
     assert plan.planned == plan.inputs.distinct == 48
     assert [len(run) for run in plan.runs] == [4, 4]
 
@@ -204,5 +204,5 @@ def test_ids_of_any_size_are_kept(ids):
 
 
 def test_nothing_to_score_is_an_empty_plan():
-    plan = plan_scoring([], 100)
+    plan = plan_packs([], 100)
     assert (plan.runs, plan.planned, plan.requested, plan.inputs.distinct) == ([], 0, 0, 0)

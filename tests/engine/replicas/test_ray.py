@@ -11,7 +11,7 @@ from evalsuite.engine.protocol import Begun, Planned, answers_in
 from evalsuite.engine.replicas import pace
 from evalsuite.engine.replicas.engine import ReplicatedEngine
 from evalsuite.engine.replicas.ray_cluster import _refuse_unreachable, connect
-from evalsuite.engine.replicas.supervisor import Wanted
+from evalsuite.engine.replicas.supervisor import ReplicaConfig
 from evalsuite.errors import ModelError, UserError
 from evalsuite.progress import WorkerState
 from evalsuite.types import Failure
@@ -44,7 +44,9 @@ class Work:
         self.folder = folder
         self.states: list[WorkerState] = []
         setup = FaultySetup(folder, faults)
-        engine = ReplicatedEngine(setup, Wanted(workers, patience=120, silence=silence), self.states.append)
+        engine = ReplicatedEngine(
+            setup, ReplicaConfig(workers, patience=120, silence=silence), self.states.append
+        )
         self.requests = [request(number) for number in range(count)]
         try:
             self.events = list(engine.score(self.requests, answered))
@@ -142,7 +144,7 @@ def test_a_worker_with_other_weights_is_refused(tmp_path):
 def test_a_cluster_without_a_place_for_a_worker_is_not_waited_for_for_ever(tmp_path):
     held = ray.remote(num_cpus=ray.cluster_resources()["CPU"])(Idle).remote()
     ray.get(held.ping.remote())
-    engine = ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1, patience=0.5))
+    engine = ReplicatedEngine(FaultySetup(tmp_path, Faults()), ReplicaConfig(1, patience=0.5))
     try:
         with pytest.raises(ModelError, match="had no place for a worker"):
             list(engine.score([request(0)]))
@@ -152,7 +154,7 @@ def test_a_cluster_without_a_place_for_a_worker_is_not_waited_for_for_ever(tmp_p
 
 
 def test_more_gpus_than_there_are_is_said_in_one_sentence(tmp_path):
-    engine = ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1, gpus=4))
+    engine = ReplicatedEngine(FaultySetup(tmp_path, Faults()), ReplicaConfig(1, gpus=4))
     with pytest.raises(UserError, match=r"--gpus-per-replica 4: the cluster has 0 GPU"):
         list(engine.score([request(0)]))
 
@@ -160,7 +162,7 @@ def test_more_gpus_than_there_are_is_said_in_one_sentence(tmp_path):
 def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'evalsuite\[ray\]'\.$"):
-        ReplicatedEngine(FaultySetup(tmp_path, Faults()), Wanted(1))
+        ReplicatedEngine(FaultySetup(tmp_path, Faults()), ReplicaConfig(1))
 
 
 def test_an_address_without_a_cluster_is_refused_at_once():
@@ -178,12 +180,12 @@ def test_an_address_without_a_cluster_is_refused_at_once():
 )
 def test_options_that_make_no_sense_are_refused(asked, said):
     with pytest.raises(UserError, match=f"^{said}$"):
-        Wanted.asked(*asked)
+        ReplicaConfig.asked(*asked)
 
 
 def test_without_these_options_there_are_no_workers():
-    assert Wanted.asked(None, None, None) is None
-    assert Wanted.asked(2, None, None) == replace(Wanted(), workers=2)
+    assert ReplicaConfig.asked(None, None, None) is None
+    assert ReplicaConfig.asked(2, None, None) == replace(ReplicaConfig(), workers=2)
 
 
 def test_a_worker_that_hangs_is_ended_and_its_part_given_to_another(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.engine.replicas.scheduler import AHEAD, Handout, Piece
+from evalsuite.engine.replicas.scheduler import AHEAD, PartScheduler, Piece
 from evalsuite.types import ScoreRequest
 
 
@@ -89,7 +89,7 @@ class Fleet:
 @given(works(), st.data())
 def test_every_request_gets_exactly_one_answer_whatever_fails(work, data):
     parts, answered, poisonous = work
-    fleet = Fleet(Handout(parts, answered, data.draw(st.integers(1, 5))), poisonous, data.draw)
+    fleet = Fleet(PartScheduler(parts, answered, data.draw(st.integers(1, 5))), poisonous, data.draw)
     fleet.run()
     outcome = fleet.answers + Counter(fleet.given_up)
     assert outcome == Counter(one for some in parts for one in some if one not in answered)
@@ -100,14 +100,14 @@ def test_every_request_gets_exactly_one_answer_whatever_fails(work, data):
 @given(works(), st.data())
 def test_only_the_poisonous_are_given_up_where_nothing_else_goes_wrong(work, data):
     parts, answered, poisonous = work
-    fleet = Fleet(Handout(parts, answered), poisonous, data.draw)
+    fleet = Fleet(PartScheduler(parts, answered), poisonous, data.draw)
     fleet.bad_luck = 0
     fleet.run()
     assert set(fleet.given_up) == poisonous
 
 
 def test_a_part_that_fails_goes_to_another_worker():
-    handout = Handout([part(1, 2)])
+    handout = PartScheduler([part(1, 2)])
     ticket, _ = handout.take(0, alive=[0, 1])
     assert handout.failed(0, ticket).then == "again"
     assert handout.take(0, alive=[0, 1]) is None
@@ -115,14 +115,14 @@ def test_a_part_that_fails_goes_to_another_worker():
 
 
 def test_a_part_that_fails_goes_to_the_same_worker_if_there_is_no_other():
-    handout = Handout([part(1, 2)])
+    handout = PartScheduler([part(1, 2)])
     ticket, _ = handout.take(0, alive=[0])
     handout.failed(0, ticket)
     assert handout.take(0, alive=[0])
 
 
 def test_what_waited_behind_a_lost_workers_part_is_not_to_blame():
-    handout = Handout([part(1), part(2)], workers=1)
+    handout = PartScheduler([part(1), part(2)], workers=1)
     handout.take(0, alive=[0, 1])
     handout.take(0, alive=[0, 1])
     setback = handout.lost(0)
@@ -133,7 +133,7 @@ def test_what_waited_behind_a_lost_workers_part_is_not_to_blame():
 
 def test_the_search_for_a_poisonous_request_takes_few_failures():
     """2 of the part, one of each half that holds it, 2 of the request alone."""
-    handout, failures = Handout([part(*range(256))]), 0
+    handout, failures = PartScheduler([part(*range(256))]), 0
     while not handout.done:
         ticket, piece = handout.take(0, alive=[0])
         if request(77) in piece.requests:
@@ -145,7 +145,7 @@ def test_the_search_for_a_poisonous_request_takes_few_failures():
 
 
 def test_what_is_answered_shapes_the_plan_and_is_not_asked_again():
-    handout = Handout([part(1, 2, 3), part(4)], answered=part(2, 4))
+    handout = PartScheduler([part(1, 2, 3), part(4)], answered=part(2, 4))
     ticket, piece = handout.take(0, alive=[0])
     assert piece == Piece(part(1, 2, 3), frozenset(part(2)))
     assert numbers(handout.answered(0, ticket)) == [1, 3]
@@ -153,7 +153,7 @@ def test_what_is_answered_shapes_the_plan_and_is_not_asked_again():
 
 
 def test_the_last_parts_wait_for_whoever_is_free_first():
-    handout = Handout([part(number) for number in range(5)], workers=3)
+    handout = PartScheduler([part(number) for number in range(5)], workers=3)
     assert [len(handout.take(0, alive=[0])[1].requests) for _ in range(AHEAD)] == [1, 1]
     assert handout.take(0, alive=[0]) is None
     assert handout.take(1, alive=[0, 1])
@@ -163,7 +163,7 @@ def test_the_last_parts_wait_for_whoever_is_free_first():
 
 @pytest.mark.parametrize("successes", [0, 1])
 def test_requests_given_up_in_a_row_are_counted(successes):
-    handout = Handout([part(1), part(2), part(3)])
+    handout = PartScheduler([part(1), part(2), part(3)])
     for number in (1, 2, 3):
         ticket, _ = handout.take(0, alive=[0])
         if number == 2 and successes:

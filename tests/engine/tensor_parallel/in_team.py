@@ -18,7 +18,7 @@ from pathlib import Path
 import evalsuite.cli
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.protocol import answers_in
-from evalsuite.engine.tensor_parallel.ranks import Team
+from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import StorageError, UserError
 from evalsuite.types import GenerateRequest, ScoreRequest
 
@@ -94,7 +94,7 @@ def main(result: Path, model: str, dtype: str, trouble: str = "") -> None:
     from evalsuite.engine.native.tried import TriedModel
     from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 
-    team = Team.of_torchrun(os.environ)
+    team = Ranks.of_torchrun(os.environ)
     engine = TensorParallelEngine(resolve(model), team=team, device="cpu", dtype=dtype, token_budget=24)
     if trouble in TROUBLES:
         # After the trials, which all of them pass.
@@ -105,7 +105,7 @@ def main(result: Path, model: str, dtype: str, trouble: str = "") -> None:
             TROUBLES[trouble](team.rank)
 
         TriedModel.load = spoiled
-    found = engine.lead(lambda: RUNS.get(trouble, answered)(engine))
+    found = engine.run_on_rank_zero(lambda: RUNS.get(trouble, answered)(engine))
     if team.rank == 0:
         result.write_text(json.dumps(found), "utf-8")
 

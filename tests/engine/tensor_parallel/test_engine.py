@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM, NemotronConfig, NemotronForCausalLM
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.tensor_parallel.divide import divided_share, refuse_unless_divisible
-from evalsuite.engine.tensor_parallel.ranks import ALONE, Team
+from evalsuite.engine.tensor_parallel.ranks import ALONE, Ranks
 from evalsuite.errors import ModelError, UserError
 from tests.engine.tensor_parallel.in_team import SCORES, TEXTS, answered
 from tests.engine.tiny import BOS, EOS, VOCABULARY, save, tiny_gpt2, tiny_llama, tiny_nemotron_h
@@ -163,11 +163,11 @@ def test_how_much_a_plan_divides_is_known_without_weights(folder_of):
     [
         ({}, ALONE),
         ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}, ALONE),
-        ({"WORLD_SIZE": "8", "RANK": "5", "LOCAL_RANK": "1"}, Team(5, 8, 1)),
+        ({"WORLD_SIZE": "8", "RANK": "5", "LOCAL_RANK": "1"}, Ranks(5, 8, 1)),
     ],
 )
 def test_a_team_is_read_from_what_torchrun_sets(environment, team):
-    assert Team.of_torchrun(environment) == team
+    assert Ranks.of_torchrun(environment) == team
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_team_is_read_from_what_torchrun_sets(environment, team):
 )
 def test_a_half_set_environment_is_a_sentence(environment):
     with pytest.raises(UserError, match="as torchrun sets it"):
-        Team.of_torchrun(environment)
+        Ranks.of_torchrun(environment)
 
 
 def gguf_of_nine_heads(path: Path) -> Path:

@@ -4,7 +4,7 @@
 - `conv`, `scan`: the two places where a Mamba-2 layer mixes tokens (`trees.mamba`).
 - `log_sums`: what log-probabilities of single tokens need of their rows of logits (`score.read_targets`).
 
-Triton is imported with the modules that hold kernels, which nothing imports where `why_not` has an answer.
+Triton is imported with the modules that hold kernels, which nothing imports where `unsupported_reason` has an answer.
 No kernel is tuned by timing: equal inputs give equal numbers in every process.
 """
 
@@ -18,7 +18,7 @@ NUMERICS = "triton"
 
 
 @functools.cache
-def why_not(device: str) -> str:
+def unsupported_reason(device: str) -> str:
     """Why the kernels do not run on a device, in a few words; empty if they do.
 
     The smallest of them is tried: Triton needs a compiler and a driver that fit.

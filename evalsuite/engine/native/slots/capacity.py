@@ -13,7 +13,7 @@ SHARE_FOR_SLOTS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class SlotRoom:
+class SlotCapacity:
     """How much fits in memory at a time."""
 
     slots: int
@@ -21,17 +21,17 @@ class SlotRoom:
     tokens: int
     """Positions of one pass over prompts; a single prompt may be longer."""
 
-    def halved(self) -> "SlotRoom":
+    def halved(self) -> "SlotCapacity":
         """Half of both."""
-        return SlotRoom(max(1, self.slots // 2), max(1, self.tokens // 2))
+        return SlotCapacity(max(1, self.slots // 2), max(1, self.tokens // 2))
 
 
-def room_for(model: SlotModel, prompts: Sequence[SlotPrompt], budget: Budget, free: int) -> SlotRoom:
+def capacity_for(model: SlotModel, prompts: Sequence[SlotPrompt], budget: Budget, free: int) -> SlotCapacity:
     """Slots that hold the longest prompt with its longest answer, within half of `free` bytes."""
     longest = max(len(prompt.own) + prompt.longest_answer for prompt in prompts)
     size = slot_bytes(model, longest)
     fitting = int(free * SHARE_FOR_SLOTS) // size if size else budget.rows
-    return SlotRoom(max(1, min(budget.rows, fitting)), budget.tokens)
+    return SlotCapacity(max(1, min(budget.rows, fitting)), budget.tokens)
 
 
 def slot_bytes(model: SlotModel, tokens: int) -> int:

@@ -12,10 +12,10 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.slots.attention import slot_attention
 from evalsuite.engine.native.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
 from evalsuite.engine.native.slots.expanded import as_attended
-from evalsuite.engine.native.slots.graphs import Graphing, Graphs, Step
+from evalsuite.engine.native.slots.graphs import Graphing, Graphs, RecordedStep
 from evalsuite.engine.native.slots.padding import counted_delta_rules, is_mamba2, still_padding
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
-from evalsuite.engine.native.transfer import sent
+from evalsuite.engine.native.transfer import to_device
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 
@@ -195,7 +195,7 @@ class Slots:
     def _logits(self, places: _Places, tokens: torch.Tensor) -> torch.Tensor:
         """(rows, length, vocabulary) after (rows, length) new tokens."""
         new = torch.arange(tokens.shape[1], device=self._device)
-        step = Step(
+        step = RecordedStep(
             tokens=tokens,
             positions=places.positions[:, None] + new,
             starts=places.starts,
@@ -256,10 +256,10 @@ class Slots:
         ]
 
     def _tensor(self, values: Sequence) -> torch.Tensor:
-        return sent(torch.tensor(values, dtype=torch.long), self._device)
+        return to_device(torch.tensor(values, dtype=torch.long), self._device)
 
 
-def _run_step(model: SlotModel, cache: SlotCache, step: Step) -> torch.Tensor:
+def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.Tensor:
     """(rows, length, vocabulary) logits; makes nothing from numbers of the host that another step would not make."""
     count, length = step.tokens.shape
     now = Pass(

@@ -12,14 +12,14 @@ from itertools import takewhile
 import torch
 
 from evalsuite.engine.native.memory import free_memory, is_out_of_memory
-from evalsuite.engine.native.row import Row, Rows, tokens_of_rows
+from evalsuite.engine.native.row import GrowingRow, GrowingRows, tokens_of_rows
 from evalsuite.engine.native.sampling import best_tokens, fed
 from evalsuite.engine.native.slots.cache import Prefix
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import PADDING_ID, SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import Graphing
-from evalsuite.engine.native.slots.prompt_lookup import Guesser
-from evalsuite.engine.native.transfer import sent
+from evalsuite.engine.native.slots.prompt_lookup import PromptLookup
+from evalsuite.engine.native.transfer import to_device
 from evalsuite.engine.planning.prefixes import SlotPrompt, in_slots
 from evalsuite.types import Failure, Generated, GenerateRequest
 
@@ -62,8 +62,8 @@ class _AtWork:
     """A row in its slot."""
 
     prompt: SlotPrompt
-    row: Row
-    guesser: Guesser | None
+    row: GrowingRow
+    guesser: PromptLookup | None
     """None for a row that draws its tokens or changes its logits, or a model that cannot take back a wrong guess."""
 
     def guess(self, most: int) -> list[int]:
@@ -73,9 +73,9 @@ class _AtWork:
 
 def generate_in_slots(
     model: SlotModel,
-    rows: Rows,
+    rows: GrowingRows,
     prompts: Sequence[SlotPrompt],
-    room: SlotRoom,
+    room: SlotCapacity,
     *,
     retry: bool = True,
     steps: int | None = None,
@@ -127,9 +127,9 @@ class _Work:
     def __init__(
         self,
         model: SlotModel,
-        rows: Rows,
+        rows: GrowingRows,
         prompts: Iterable[SlotPrompt],
-        room: SlotRoom,
+        room: SlotCapacity,
         steps: int,
         checked: int,
         graphing: Graphing | None,
@@ -192,7 +192,7 @@ class _Work:
     def _begin(self, prompt: SlotPrompt, request: GenerateRequest) -> _AtWork:
         row = self._rows.begin(request)
         guesses = self._most_checked and row.generator is None and row.control is None
-        return _AtWork(prompt, row, Guesser(request.context, row.ids) if guesses else None)
+        return _AtWork(prompt, row, PromptLookup(request.context, row.ids) if guesses else None)
 
     def _next_prompts(self) -> list[SlotPrompt]:
         """The first of those that wait, as far as slots and the room for one pass go; the longest first."""
@@ -220,7 +220,7 @@ class _Work:
 
     def _decoded(self) -> list[list[int]]:
         """Tokens of a few steps."""
-        tokens = sent(torch.tensor([one.row.ids[-1] for one in self._live]), self._model.loaded.device)
+        tokens = to_device(torch.tensor([one.row.ids[-1] for one in self._live]), self._model.loaded.device)
         chosen = []
         for _ in range(self._steps_before_stops()):
             tokens = self._chosen(self._slots.decode(fed(tokens)), self._live)
@@ -234,7 +234,7 @@ class _Work:
             [one.row.ids[-1], *guess, *[PADDING_ID] * (longest - len(guess))]
             for one, guess in zip(self._live, guesses, strict=True)
         ]
-        logits = self._slots.check(sent(torch.tensor(fed), self._model.loaded.device))
+        logits = self._slots.check(to_device(torch.tensor(fed), self._model.loaded.device))
         first = self._chosen(logits[:, 0], self._live)
         chosen = torch.cat([first[:, None], best_tokens(logits[:, 1:])], dim=1).tolist()
         kept = []
@@ -243,7 +243,7 @@ class _Work:
                 1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(guess, tokens, strict=False))
             )
             if one.guesser and guess:
-                one.guesser.learn(len(guess), right)
+                one.guesser.record_acceptance(len(guess), right)
             kept.append(tokens[: right + 1])
         self._slots.extend([len(tokens) for tokens in kept])
         return kept

@@ -33,7 +33,7 @@ MOST_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RecordedStep:
     """Some new tokens for each of the first slots."""
 
     tokens: torch.Tensor
@@ -112,17 +112,17 @@ class _Shape:
 class _Kept:
     """A recorded step."""
 
-    inputs: Step
+    inputs: RecordedStep
     graph: Recorded
 
-    def replay(self, step: Step) -> torch.Tensor:
+    def replay(self, step: RecordedStep) -> torch.Tensor:
         """Logits of a step that is not larger."""
         _fill(self.inputs, step)
         rows, length = step.tokens.shape
         return self.graph.replay()[:rows, :length]
 
 
-def _fill(inputs: Step, step: Step) -> None:
+def _fill(inputs: RecordedStep, step: RecordedStep) -> None:
     rows, length = step.tokens.shape
     inputs.tokens[:rows, :length] = step.tokens
     inputs.positions[:rows, :length] = step.positions
@@ -134,7 +134,9 @@ def _fill(inputs: Step, step: Step) -> None:
 class Graphs:
     """The recorded steps over one cache."""
 
-    def __init__(self, graphing: Graphing, cache: SlotCache, run: Callable[[Step], torch.Tensor]) -> None:
+    def __init__(
+        self, graphing: Graphing, cache: SlotCache, run: Callable[[RecordedStep], torch.Tensor]
+    ) -> None:
         """Record `run`, which computes the (rows, length, vocabulary) logits of a step over `cache`."""
         self._graphing = graphing
         self._cache = cache
@@ -145,7 +147,7 @@ class Graphs:
         self._valid_for: tuple[int, Prefix] = (0, NO_PREFIX)
         """Room and prefix of all of these."""
 
-    def logits(self, step: Step) -> torch.Tensor | None:
+    def logits(self, step: RecordedStep) -> torch.Tensor | None:
         """(rows, length, vocabulary), overwritten by the next step; None if the step has to run as it is.
 
         So it is for rows of several prefixes, for a shape that is new, and for a model that cannot be recorded.
@@ -167,7 +169,7 @@ class Graphs:
         self._graphing.positions += serving.rows * serving.length
         return kept.replay(step)
 
-    def _shape(self, step: Step) -> _Shape:
+    def _shape(self, step: RecordedStep) -> _Shape:
         rows, new = step.tokens.shape
         length = 1 << (new - 1).bit_length()
         read = -(-(step.end - new + length) // ROOM_STEP) * ROOM_STEP
@@ -181,7 +183,7 @@ class Graphs:
             self._wanted.clear()
             self._valid_for = (room, prefix)
 
-    def _recorded(self, shape: _Shape, step: Step) -> torch.Tensor | None:
+    def _recorded(self, shape: _Shape, step: RecordedStep) -> torch.Tensor | None:
         """Record the step and take its logits from there; None, and all as before, if that cannot be done."""
         saved: list[torch.Tensor] = []
         try:
@@ -202,10 +204,10 @@ class Graphs:
         free_memory()
         return None
 
-    def _record(self, shape: _Shape, step: Step, saved: Sequence[torch.Tensor]) -> _Kept:
+    def _record(self, shape: _Shape, step: RecordedStep, saved: Sequence[torch.Tensor]) -> _Kept:
         """Record a step whose inputs hold nothing yet, so that none of them can become a part of it."""
         tokens, positions = step.tokens.new_zeros((2, shape.rows, shape.length))
-        inputs = Step(tokens, positions, step.starts.new_zeros(shape.rows), shape.end, step.prefixes)
+        inputs = RecordedStep(tokens, positions, step.starts.new_zeros(shape.rows), shape.end, step.prefixes)
         _fill(inputs, step)
         self._graphing.recorder.warm_up(lambda: self._run(inputs))
         self._undo(step, saved)
@@ -214,7 +216,7 @@ class Graphs:
         beside = next((one.graph for one in self._kept.values()), None)
         return _Kept(inputs, self._graphing.recorder.record(lambda: self._run(inputs), beside))
 
-    def _proved(self, kept: _Kept, step: Step, saved: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _proved(self, kept: _Kept, step: RecordedStep, saved: Sequence[torch.Tensor]) -> torch.Tensor:
         """Logits of the replayed step, which has left in the slots what the plain one leaves there.
 
         Raises:
@@ -232,7 +234,7 @@ class Graphs:
                 raise ModelError(f"a replayed step's {what} are off by {off:.2g}")
         return found
 
-    def _undo(self, step: Step, saved: Sequence[torch.Tensor]) -> None:
+    def _undo(self, step: RecordedStep, saved: Sequence[torch.Tensor]) -> None:
         """Let the slots be as before the step; it writes its keys and values again."""
         self._cache.put_back(saved)
         self._cache.wipe(step.starts, step.tokens.shape[1])

@@ -14,7 +14,7 @@ FIRST_GUESS = 3
 """Tokens that are guessed of a text whose guesses have not been checked yet."""
 
 
-class Guesser:
+class PromptLookup:
     """Guesses for one text; reads what is added to it when it is asked."""
 
     def __init__(self, context: Sequence[int], answer: Sequence[int]) -> None:
@@ -39,7 +39,7 @@ class Guesser:
         period = end - at
         return [text[at + step % period] for step in range(min(most, self._most))]
 
-    def learn(self, guessed: int, right: int) -> None:
+    def record_acceptance(self, guessed: int, right: int) -> None:
         """Guess more of a text whose guesses were right, and little more than was right of another."""
         self._most = 2 * guessed + 1 if right == guessed else right + 1
 

@@ -19,7 +19,7 @@ from evalsuite.engine.native.probe.attention_options import attention_named, ref
 from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.trees.blocks import Blocks
 from evalsuite.engine.native.trees.tree import Tree
-from evalsuite.engine.native.trees.varlen import Parts, attend_by_level, merge
+from evalsuite.engine.native.trees.varlen import PartialAttention, attend_by_level, merge
 from evalsuite.engine.native.trees.varlen import fits as fits_levels
 
 NAME = "evalsuite_tree"
@@ -118,7 +118,7 @@ def _attend_by_block(
     scale: float,
     softcap: float | None,
     reach: Reach,
-) -> Parts:
+) -> PartialAttention:
     """What the tokens of (heads, tokens, width) see of their own blocks."""
     heads, tokens, _ = queries.shape
     result = torch.empty(tokens, heads, values.shape[-1], dtype=torch.float32, device=queries.device)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from evalsuite.engine.native.reach import Reach
-from evalsuite.engine.native.transfer import on_device
+from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.blocks import Blocks, Span, Stretch, bucketed, cut, padded
 from evalsuite.engine.native.trees.levels import levels_of
 from evalsuite.engine.planning.pack import Pack
@@ -119,7 +119,7 @@ class Tree:
 
 def tree_of(pack: Pack, device: str, *, plain: bool = False) -> Tree:
     """A pack, ready for its forward pass."""
-    ids, depths, ends = on_device((pack.ids, pack.depths, pack.ends), device)
+    ids, depths, ends = arrays_to_device((pack.ids, pack.depths, pack.ends), device)
     return Tree(pack, ids, depths, ends, plain)
 
 
@@ -128,7 +128,7 @@ def _ready_levels(pack: Pack, reach: Reach, device: str) -> DeviceLevels:
     arrays = [levels.edges]
     for level in levels.levels:
         arrays += [level.queries, level.keys, level.query_edges, level.key_edges]
-    edges, *others = on_device(arrays, device)
+    edges, *others = arrays_to_device(arrays, device)
     every, longest = slice(0, len(pack)), int(np.diff(levels.edges).max())
     own = LevelCall(every, every, edges.int(), edges.int(), max(2, longest), longest)
     calls = [

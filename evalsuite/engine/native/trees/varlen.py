@@ -21,7 +21,7 @@ WIDEST = 256
 MULTIPLE = 8
 """Of which the width of a head has to be one."""
 
-Parts = tuple[torch.Tensor, torch.Tensor]
+PartialAttention = tuple[torch.Tensor, torch.Tensor]
 """(tokens, heads, width of values) float32, and the logarithm of each one's normaliser, (heads, tokens) float32."""
 
 
@@ -37,7 +37,7 @@ def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> boo
 
 def attend_by_level(
     tree: "Tree", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, reach: Reach
-) -> Parts:  # fmt: skip
+) -> PartialAttention:  # fmt: skip
     """Attention of the tree's row, without what `partly` of the tree's levels names.
 
     Args:
@@ -85,7 +85,7 @@ def merge(
 
 def _call(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: "LevelCall", scale: float, left: int, right: int
-) -> Parts:  # fmt: skip
+) -> PartialAttention:  # fmt: skip
     """The kernel; its normalisers are (heads, tokens), whatever torch 2.13's docstring says (its own fake is right)."""
     from torch.nn.attention import varlen
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from evalsuite.engine.native.transfer import on_device
+from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.blocks import Blocks, Stretch, bucketed, padded
 from evalsuite.engine.native.trees.tree import Tree
 from evalsuite.engine.planning.pack import Pack
@@ -44,7 +44,7 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkStep:
     """A chunk before anything is on a device."""
 
     block: int
@@ -65,7 +65,7 @@ def walk_of(tree: Tree) -> Walk:
         for bucket in bucketed([Stretch(start, stop, True) for start, stop in stretches])
     ]
     positions = [np.concatenate([np.arange(*stretches[block]) for block in step.readers]) for step in steps]
-    parents, *readers = on_device([parents_of(pack), *positions], device)
+    parents, *readers = arrays_to_device([parents_of(pack), *positions], device)
     chunks = [
         Chunk(slice(*stretches[step.block]), None if step.source < 0 else step.source, step.slot, read)
         for step, read in zip(steps, readers, strict=True)
@@ -78,7 +78,7 @@ def parents_of(pack: Pack) -> Ints:
     return np.append(np.where(pack.parents < 0, len(pack), pack.parents), len(pack))
 
 
-def steps_of(pack: Pack) -> tuple[Ints, list[Step], int]:
+def steps_of(pack: Pack) -> tuple[Ints, list[WalkStep], int]:
     """Where blocks begin, and the end of the row; the chunks in their order; and how many slots they take."""
     stretches, before = _cut(pack)
     steps = _steps(before)
@@ -105,7 +105,7 @@ def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
     return stretches, before
 
 
-def _steps(before: list[int]) -> list[Step]:
+def _steps(before: list[int]) -> list[WalkStep]:
     """The blocks that others go on from.
 
     The last one that goes on from a chunk takes its slot, the ones before that the next slot, which is free
@@ -120,4 +120,4 @@ def _steps(before: list[int]) -> list[Step]:
     for block in read:
         source = before[block]
         slots[block] = slots[source] + (source < 0 or block != last[source])
-    return [Step(block, slots[before[block]], slots[block], readers[block]) for block in read]
+    return [WalkStep(block, slots[before[block]], slots[block], readers[block]) for block in read]

@@ -9,7 +9,7 @@ from evalsuite.engine.native.fit_trees import why_it_differs
 from evalsuite.engine.native.loading.load import ready
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.native.trees import recurrent
-from evalsuite.engine.planning.plan import plan_scoring
+from evalsuite.engine.planning.plan import plan_packs
 from tests.engine.native.hybrids import HYBRIDS
 from tests.engine.native.kernels.where import DEVICE, INTERPRETED
 from tests.engine.native.test_packed_hybrids import alone
@@ -40,7 +40,7 @@ def test_a_hybrid_scores_as_without_kernels_and_as_one_request_at_a_time(name, r
     by_torch, by_itself = scored(HYBRIDS[name](), requests), alone(HYBRIDS[name](), requests)
     scale = max(1.0, largest_logit(HYBRIDS[name](), requests))
     request.getfixturevalue("by_kernels")
-    plan, loaded = plan_scoring(requests, 150), ready(HYBRIDS[name]().to(DEVICE), DEVICE)
+    plan, loaded = plan_packs(requests, 150), ready(HYBRIDS[name]().to(DEVICE), DEVICE)
     answers = dict(answer for run in plan.runs for answer in score_run(loaded, plan, run))
     assert furthest(answers, by_torch) <= OF_SCALE * scale
     assert furthest(answers, by_itself) <= OF_SCALE * scale

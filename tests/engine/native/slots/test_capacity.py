@@ -1,7 +1,7 @@
 import pytest
 
 from evalsuite.engine.native.memory import _free_in_group, free_bytes
-from evalsuite.engine.native.slots.capacity import SlotRoom, room_for, slot_bytes
+from evalsuite.engine.native.slots.capacity import SlotCapacity, capacity_for, slot_bytes
 from evalsuite.engine.native.slots.forward import SlotModel
 from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.prefixes import plan_slots
@@ -25,12 +25,12 @@ def test_there_are_as_many_slots_as_half_of_the_free_memory_holds_within_the_bud
     model = SlotModel.of(loaded(tiny_llama()))
     prompts = plan_slots([greedy((5,) * 60, 40), greedy((6, 7), 10)])
     assert slot_bytes(model, 100) == 25600
-    assert room_for(model, prompts, BUDGET, free) == SlotRoom(slots, 1024)
+    assert capacity_for(model, prompts, BUDGET, free) == SlotCapacity(slots, 1024)
 
 
 def test_room_is_halved_down_to_one():
-    assert SlotRoom(5, 100).halved() == SlotRoom(2, 50)
-    assert SlotRoom(1, 1).halved() == SlotRoom(1, 1)
+    assert SlotCapacity(5, 100).halved() == SlotCapacity(2, 50)
+    assert SlotCapacity(1, 1).halved() == SlotCapacity(1, 1)
 
 
 def test_a_containers_limit_is_seen(tmp_path):

@@ -7,8 +7,8 @@ import torch
 
 from evalsuite.engine.native.differences import allowed_difference
 from evalsuite.engine.native.loading.load import ready
-from evalsuite.engine.native.row import Rows
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.row import GrowingRows
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.cuda_graphs import CudaRecorder
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.generate import generate_in_slots
@@ -67,9 +67,9 @@ def test_texts_are_the_same_with_graphs_and_without(name):
     requests = [greedy((*SHOTS[:9], *question), 20 + 2 * at) for at, question in enumerate(QUESTIONS * 2)]
 
     def texts(use):
-        rows = Rows(loaded, Bytes(), 64)
+        rows = GrowingRows(loaded, Bytes(), 64)
         work = generate_in_slots(
-            SlotModel.of(loaded), rows, plan_slots(requests), SlotRoom(5, 64), graphing=use
+            SlotModel.of(loaded), rows, plan_slots(requests), SlotCapacity(5, 64), graphing=use
         )
         return dict(one for done in work for one in done.answers)
 

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.native.row import Rows
+from evalsuite.engine.native.row import GrowingRows
 from evalsuite.engine.native.slots import graphs
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.generate import generate_in_slots
 from evalsuite.engine.native.slots.graphs import WANTED, WANTED_BESIDE_LARGER, padded_rows
@@ -29,7 +29,7 @@ def answers_of(ready, requests, room, graphing=None, window=2**40, checked=0, st
     tokenizer.eos_id = None
     ready.model.generation_config.eos_token_id = None
     work = generate_in_slots(
-        SlotModel.of(ready), Rows(ready, tokenizer, window), plan_slots(requests), room, steps=steps, checked=checked,
+        SlotModel.of(ready), GrowingRows(ready, tokenizer, window), plan_slots(requests), room, steps=steps, checked=checked,
         graphing=graphing,
     )  # fmt: skip
     blocks = list(work)
@@ -64,7 +64,7 @@ def test_texts_are_the_same_while_rows_come_and_go_and_prefixes_change(ready):
         *(greedy((*OTHER_SHOTS[:9], *question, 8), 9 + at) for at, question in enumerate(QUESTIONS)),
         *(sampled((*SHOTS[:9], 7), n, count=9 + n) for n in range(5)),
     ]
-    for room in (SlotRoom(2, 64), SlotRoom(7, 100)):
+    for room in (SlotCapacity(2, 64), SlotCapacity(7, 100)):
         use = graphing()
         plain = answers_of(ready, requests, room, None, window)
         assert answers_of(ready, requests, room, use, window) == plain
@@ -87,7 +87,7 @@ def test_texts_are_the_same_for_any_schedule(name, schedule, slots, wanted, kept
         sampled((*shots, *range(at, at + own)), at, count) if draws else greedy((*shots, *range(at, at + own)), count)
         for at, (shots, own, count, draws) in enumerate(schedule)
     ]  # fmt: skip
-    use, room = graphing(), SlotRoom(slots, 100)
+    use, room = graphing(), SlotCapacity(slots, 100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "WANTED", wanted)
         patch.setattr(graphs, "WANTED_BESIDE_LARGER", 2 * wanted)
@@ -106,7 +106,9 @@ def test_texts_are_the_same_while_the_room_grows_and_less_is_read_than_reserved(
         greedy((*SHOTS, 6, 7), 200),
         *(greedy((*SHOTS, 9, n), 40) for n in range(4)),
     ]
-    assert answers_of(ready, requests, SlotRoom(2, 64), use) == answers_of(ready, requests, SlotRoom(2, 64))
+    assert answers_of(ready, requests, SlotCapacity(2, 64), use) == answers_of(
+        ready, requests, SlotCapacity(2, 64)
+    )
     assert use.recorded > 4
     assert use.replayed > 300
 
@@ -117,7 +119,7 @@ def test_texts_are_the_same_while_the_room_grows_and_less_is_read_than_reserved(
 )
 def test_guesses_are_checked_by_replays_too(tiny, slots_and_steps):
     slots, steps = slots_and_steps
-    ready, use, room = loaded(tiny()), graphing(), SlotRoom(slots, 64)
+    ready, use, room = loaded(tiny()), graphing(), SlotCapacity(slots, 64)
     requests = [greedy((*SHOTS[:9], *question), 40 + at) for at, question in enumerate(QUESTIONS)]
     requests += [sampled((*SHOTS[:9], 7), n, count=6 + n) for n in range(3)]
     plain = answers_of(ready, requests, room, None, 64)
@@ -133,9 +135,9 @@ def test_guesses_are_checked_by_replays_too(tiny, slots_and_steps):
 def test_out_of_memory_halves_the_slots_and_changes_no_text(monkeypatch, kind):
     ready, use = loaded(patched_nemotron_h()), graphing()
     requests = [greedy(SHOTS + question, 14 + len(question)) for question in QUESTIONS]
-    whole = answers_of(ready, requests, SlotRoom(8, 64))[0]
+    whole = answers_of(ready, requests, SlotCapacity(8, 64))[0]
     full = Full(monkeypatch, 2, kind)
-    assert answers_of(ready, requests, SlotRoom(8, 64), use)[0] == whole
+    assert answers_of(ready, requests, SlotCapacity(8, 64), use)[0] == whole
     assert full.raised == 2
     assert use.replayed
 
@@ -243,7 +245,9 @@ def test_a_wrong_replay_turns_recording_off_says_why_and_changes_no_text(wrong):
     ready = loaded(patched_nemotron_h())
     requests = [greedy((*SHOTS, *question), 20 + at) for at, question in enumerate(QUESTIONS)]
     use = graphing(lambda step: Wrong(step, wrong))
-    assert answers_of(ready, requests, SlotRoom(4, 64), use) == answers_of(ready, requests, SlotRoom(4, 64))
+    assert answers_of(ready, requests, SlotCapacity(4, 64), use) == answers_of(
+        ready, requests, SlotCapacity(4, 64)
+    )
     assert WRONG[wrong] in use.refused
     assert "\n" not in use.refused
     assert (use.recorded, use.replayed) == (0, 0)
@@ -275,7 +279,9 @@ def test_memory_that_is_too_short_for_recording_does_not_end_anything(monkeypatc
         "evalsuite.engine.native.slots.cache.SlotCache.copied_states", fail
     ) if place == "copied_states" else (setattr(use.recorder, place, fail))
     requests = [greedy((*SHOTS, *question), 20) for question in QUESTIONS]
-    assert answers_of(ready, requests, SlotRoom(4, 64), use) == answers_of(ready, requests, SlotRoom(4, 64))
+    assert answers_of(ready, requests, SlotCapacity(4, 64), use) == answers_of(
+        ready, requests, SlotCapacity(4, 64)
+    )
     assert use.refused.startswith("CUDA out of memory")
 
 

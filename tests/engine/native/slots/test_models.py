@@ -13,8 +13,8 @@ from transformers import (
 
 from evalsuite.engine.native.generate_batch import generate_batch
 from evalsuite.engine.native.models.nemotron_h import restore_time_step_limit
-from evalsuite.engine.native.row import Rows
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.row import GrowingRows
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.fit import fit_for_slots, largest_difference
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.generate import generate_in_slots
@@ -87,7 +87,9 @@ def test_greedy_with_slots_is_greedy_one_at_a_time(name):
     assert reason == ""
     prompts = plan_slots(REQUESTS)
     assert {one.shared for one in prompts} == {SHOTS, OTHER_SHOTS, ()}
-    work = generate_in_slots(model, Rows(ready, Bytes(), 64), prompts, SlotRoom(slots=3, tokens=64))
+    work = generate_in_slots(
+        model, GrowingRows(ready, Bytes(), 64), prompts, SlotCapacity(slots=3, tokens=64)
+    )
     answers = dict(one for done in work for one in done.answers)
     assert len(answers) == len(REQUESTS)
     for request in REQUESTS:

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.native.row import Rows
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.row import GrowingRows
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.fit import largest_difference
 from evalsuite.engine.native.slots.forward import SlotModel
 from evalsuite.engine.native.slots.generate import generate_in_slots
-from evalsuite.engine.native.slots.prompt_lookup import CONTEXT_TOKENS, FIRST_GUESS, Guesser
+from evalsuite.engine.native.slots.prompt_lookup import CONTEXT_TOKENS, FIRST_GUESS, PromptLookup
 from evalsuite.engine.planning.prefixes import plan_slots
 from evalsuite.types import GenerateRequest
 from tests.engine.native.slots.test_slots import QUESTIONS, SHOTS, each_once, fed_to, sampled
@@ -19,39 +19,39 @@ from tests.engine.tiny import greedy_alone, loaded, tiny_gpt2, tiny_llama, tiny_
 
 
 def test_what_followed_the_last_tokens_before_is_guessed_to_follow_again():
-    assert Guesser([1, 2, 3, 4, 5, 6, 7], [9, 2, 3]).guess(8) == [4, 5, 6]
-    assert Guesser([1, 2, 3, 4, 5, 6, 7], [9, 2, 3]).guess(2) == [4, 5]
-    assert Guesser([1, 2, 3, 4], [5, 6]).guess(8) == []
-    assert Guesser([], [5]).guess(8) == []
+    assert PromptLookup([1, 2, 3, 4, 5, 6, 7], [9, 2, 3]).guess(8) == [4, 5, 6]
+    assert PromptLookup([1, 2, 3, 4, 5, 6, 7], [9, 2, 3]).guess(2) == [4, 5]
+    assert PromptLookup([1, 2, 3, 4], [5, 6]).guess(8) == []
+    assert PromptLookup([], [5]).guess(8) == []
 
 
 def test_more_of_the_last_tokens_decide_before_fewer_and_the_latest_time_before_earlier_ones():
     long = [7, 8, 1, 2, 50, 9, 1, 2, 60, 7, 8]
-    assert Guesser(long, [1, 2]).guess(1) == [50]
-    assert Guesser([1, 2, 50, 1, 2, 60], [9, 1, 2]).guess(1) == [60]
+    assert PromptLookup(long, [1, 2]).guess(1) == [50]
+    assert PromptLookup([1, 2, 50, 1, 2, 60], [9, 1, 2]).guess(1) == [60]
 
 
 def test_a_text_that_repeats_itself_is_read_on_into_the_guess():
-    guesser = Guesser([], [4, 5, 6, 4, 5, 6])
-    guesser.learn(5, 5)
+    guesser = PromptLookup([], [4, 5, 6, 4, 5, 6])
+    guesser.record_acceptance(5, 5)
     assert guesser.guess(8) == [4, 5, 6, 4, 5, 6, 4, 5]
 
 
 def test_guesses_grow_where_they_are_right_and_shrink_where_they_are_not():
-    guesser = Guesser([], [3] * 40)
+    guesser = PromptLookup([], [3] * 40)
     assert len(guesser.guess(100)) == FIRST_GUESS
-    guesser.learn(FIRST_GUESS, FIRST_GUESS)
+    guesser.record_acceptance(FIRST_GUESS, FIRST_GUESS)
     assert len(guesser.guess(100)) == 2 * FIRST_GUESS + 1
-    guesser.learn(7, 2)
+    guesser.record_acceptance(7, 2)
     assert len(guesser.guess(100)) == 3
-    guesser.learn(3, 0)
+    guesser.record_acceptance(3, 0)
     assert len(guesser.guess(100)) == 1
 
 
 @given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), min_size=1, max_size=40))
 def test_a_guess_is_what_a_search_of_the_whole_text_finds(context, answer):
     grown: list[int] = []
-    guesser = Guesser(context, grown)
+    guesser = PromptLookup(context, grown)
     for token in answer:
         grown.append(token)
         text = context + grown
@@ -81,7 +81,7 @@ def answers_of(model, requests, room, checked, window=128):
 
 
 def answers_of_loaded(ready, requests, room, checked, window):
-    rows, prompts = Rows(ready, Bytes(), window), plan_slots(requests)
+    rows, prompts = GrowingRows(ready, Bytes(), window), plan_slots(requests)
     blocks = list(generate_in_slots(SlotModel.of(ready), rows, prompts, room, checked=checked))
     return dict(one for done in blocks for one in done.answers), sum(done.tokens for done in blocks)
 
@@ -89,7 +89,8 @@ def answers_of_loaded(ready, requests, room, checked, window):
 @pytest.mark.parametrize(
     ("tiny", "room"),
     each_once(
-        [tiny_llama, repeating_llama, tiny_gpt2], [SlotRoom(1, 64), SlotRoom(3, 64), SlotRoom(64, 1000)]
+        [tiny_llama, repeating_llama, tiny_gpt2],
+        [SlotCapacity(1, 64), SlotCapacity(3, 64), SlotCapacity(64, 1000)],
     ),
 )
 def test_texts_and_counts_do_not_depend_on_guessing(tiny, room):
@@ -111,7 +112,7 @@ def test_guesses_save_passes_and_change_no_text(monkeypatch):
     passes = []
     for checked in (0, 24):
         seen.clear()
-        answers, tokens = answers_of_loaded(ready, [request], SlotRoom(1, 64), checked, 128)
+        answers, tokens = answers_of_loaded(ready, [request], SlotCapacity(1, 64), checked, 128)
         assert tokens == 16 + 99
         assert answers[request].text == alone
         passes.append(len(seen))
@@ -126,7 +127,11 @@ def test_no_guess_goes_beyond_the_context_window():
     tokenizer.eos_id = None
     requests = [greedy((30, 31) * 4 + (at,), 500) for at in range(2)] + [greedy((9,) * 60, 500)]
     work = generate_in_slots(
-        SlotModel.of(ready), Rows(ready, tokenizer, 64), plan_slots(requests), SlotRoom(4, 100), checked=500
+        SlotModel.of(ready),
+        GrowingRows(ready, tokenizer, 64),
+        plan_slots(requests),
+        SlotCapacity(4, 100),
+        checked=500,
     )
     answers = dict(one for done in work for one in done.answers)
     assert [answers[one].tokens for one in requests] == [55, 55, 4]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
-from evalsuite.engine.native.slots.graphs import Step
+from evalsuite.engine.native.slots.graphs import RecordedStep
 from tests.engine.native.decoders import DECODERS
 from tests.engine.native.slots.recording import RunAgain, graphing
 from tests.engine.native.slots.test_models import HYBRIDS
@@ -76,7 +76,7 @@ def test_no_tensor_of_a_step_is_on_another_device_than_the_model(name):
             tokens = torch.zeros((2, length), dtype=torch.long, device="meta")
             starts = tokens[:, 0]
             with Watching() as watching:
-                found = slots._run_step(Step(tokens, tokens, starts, 16, [(prefix, None)]))
+                found = slots._run_step(RecordedStep(tokens, tokens, starts, 16, [(prefix, None)]))
         assert found.shape == (2, length, VOCABULARY)
         assert watching.devices == {"meta"}
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from evalsuite.engine.native.row import Rows
+from evalsuite.engine.native.row import GrowingRows
 from evalsuite.engine.native.slots.attention import LARGEST_SCORES
-from evalsuite.engine.native.slots.capacity import SlotRoom
+from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import SlotModel, Slots, pieces
 from evalsuite.engine.native.slots.generate import LARGEST_PADDING, generate_in_slots
 from evalsuite.engine.planning.prefixes import plan_slots, prefill_tokens
@@ -15,12 +15,12 @@ from tests.engine.tiny import EOS, greedy_alone, loaded, tiny_gpt2, tiny_llama
 
 SHOTS = tuple(range(50, 90))
 QUESTIONS = [(5, 6, 7), (20,), (31, 32), (40, 41, 42, 43), (9, 8), (77, 3, 4, 5, 6)]
-ROOM = SlotRoom(slots=3, tokens=64)
+ROOM = SlotCapacity(slots=3, tokens=64)
 
 
 def blocks_of(model, requests, room=ROOM, window=128, answered=()):
     ready = loaded(model)
-    rows, prompts = Rows(ready, Bytes(), window), plan_slots(requests, answered)
+    rows, prompts = GrowingRows(ready, Bytes(), window), plan_slots(requests, answered)
     return list(generate_in_slots(SlotModel.of(ready), rows, prompts, room))
 
 
@@ -74,7 +74,7 @@ def test_a_text_whose_logits_become_infinite_on_the_way_fails_and_the_others_are
     ready = loaded(model)
     work = generate_in_slots(
         SlotModel.of(ready),
-        Rows(ready, Bytes(), 128),
+        GrowingRows(ready, Bytes(), 128),
         plan_slots(requests),
         ROOM,
         steps=steps,
@@ -111,7 +111,9 @@ def test_max_tokens_and_the_context_window_are_told_apart():
         greedy((*SHOTS, 6, 7), 500),
         greedy((30,), 500),
     ]
-    work = generate_in_slots(SlotModel.of(ready), Rows(ready, tokenizer, 64), plan_slots(requests), ROOM)
+    work = generate_in_slots(
+        SlotModel.of(ready), GrowingRows(ready, tokenizer, 64), plan_slots(requests), ROOM
+    )
     answers = dict(one for done in work for one in done.answers)
     assert [(answers[one].tokens, answers[one].finish) for one in requests] == [
         (3, "length"), (23, "window"), (22, "window"), (63, "window"),
@@ -120,7 +122,9 @@ def test_max_tokens_and_the_context_window_are_told_apart():
     assert answers[requests[1]].text == Bytes().decode(alone)
 
 
-@pytest.mark.parametrize("room", [SlotRoom(1, 1), SlotRoom(2, 1000), SlotRoom(5, 12), SlotRoom(64, 1000)])
+@pytest.mark.parametrize(
+    "room", [SlotCapacity(1, 1), SlotCapacity(2, 1000), SlotCapacity(5, 12), SlotCapacity(64, 1000)]
+)
 def test_samples_depend_neither_on_the_room_nor_on_their_neighbours(room):
     model = tiny_llama()
     requests = [sampled(SHOTS + question, n) for question in QUESTIONS[:3] for n in range(4)]
@@ -130,7 +134,8 @@ def test_samples_depend_neither_on_the_room_nor_on_their_neighbours(room):
 
 
 @pytest.mark.parametrize(
-    ("room", "steps"), each_once([SlotRoom(1, 64), SlotRoom(3, 64), SlotRoom(64, 1000)], [4, 2, 8])
+    ("room", "steps"),
+    each_once([SlotCapacity(1, 64), SlotCapacity(3, 64), SlotCapacity(64, 1000)], [4, 2, 8]),
 )
 def test_texts_and_counts_do_not_depend_on_how_often_stops_are_looked_for(room, steps):
     model = tiny_llama()
@@ -144,7 +149,7 @@ def test_texts_and_counts_do_not_depend_on_how_often_stops_are_looked_for(room, 
     ready = loaded(model)
 
     def blocks(steps):
-        rows, prompts = Rows(ready, Bytes(), 128), plan_slots(requests)
+        rows, prompts = GrowingRows(ready, Bytes(), 128), plan_slots(requests)
         return list(generate_in_slots(SlotModel.of(ready), rows, prompts, room, steps=steps))
 
     every, some = blocks(1), blocks(steps)
@@ -161,8 +166,8 @@ def test_no_step_goes_beyond_the_context_window():
     requests = [greedy((30, 31, 32, at), 500) for at in range(3)] + [greedy((9,) * 60, 500)]
     ready, tokenizer = loaded(model), Bytes()
     tokenizer.eos_id = None
-    rows = Rows(ready, tokenizer, 64)
-    work = generate_in_slots(SlotModel.of(ready), rows, plan_slots(requests), SlotRoom(4, 100), steps=8)
+    rows = GrowingRows(ready, tokenizer, 64)
+    work = generate_in_slots(SlotModel.of(ready), rows, plan_slots(requests), SlotCapacity(4, 100), steps=8)
     answers = dict(one for done in work for one in done.answers)
     assert [answers[one].tokens for one in requests] == [60, 60, 60, 4]
 
@@ -187,7 +192,7 @@ def test_a_prefix_is_computed_once_and_all_tokens_are_counted(monkeypatch):
     requests = [greedy(SHOTS + question) for question in QUESTIONS]
     prompts = plan_slots(requests)
     seen = fed_to(model, monkeypatch)
-    done = list(generate_in_slots(slot_model, Rows(ready, Bytes(), 128), prompts, SlotRoom(1, 64)))
+    done = list(generate_in_slots(slot_model, GrowingRows(ready, Bytes(), 128), prompts, SlotCapacity(1, 64)))
     fed = sum(block.tokens for block in done)
     assert fed == sum(seen), "one slot: nothing is padded"
     decoded = sum(answer.tokens - 1 for block in done for _, answer in block.answers)
@@ -201,21 +206,23 @@ def test_prompts_of_very_unequal_length_are_not_padded_to_one_another(monkeypatc
     slot_model = SlotModel.of(ready)
     prompts = plan_slots([greedy((length,) * length, 1) for length in lengths])
     seen = fed_to(model, monkeypatch)
-    done = list(generate_in_slots(slot_model, Rows(ready, Bytes(), 128), prompts, SlotRoom(16, 1000)))
+    done = list(
+        generate_in_slots(slot_model, GrowingRows(ready, Bytes(), 128), prompts, SlotCapacity(16, 1000))
+    )
     assert len(seen) == 3
     assert sum(seen) < LARGEST_PADDING * sum(block.tokens for block in done)
 
 
 def test_samples_of_a_prompt_share_its_pass():
     requests = [sampled(QUESTIONS[5], n) for n in range(4)]
-    blocks = blocks_of(tiny_llama(), requests, SlotRoom(4, 64))
+    blocks = blocks_of(tiny_llama(), requests, SlotCapacity(4, 64))
     decoded = sum(answer.tokens - 1 for block in blocks for _, answer in block.answers)
     assert sum(block.tokens for block in blocks) - decoded == len(QUESTIONS[5])
 
 
 def test_answers_come_as_rows_finish_and_answered_requests_are_left_out():
     requests = [greedy(PROMPT, count) for PROMPT, count in zip(QUESTIONS, [2, 6, 9, 4, 3, 5], strict=True)]
-    blocks = blocks_of(tiny_llama(), requests, SlotRoom(6, 64), answered=requests[:2])
+    blocks = blocks_of(tiny_llama(), requests, SlotCapacity(6, 64), answered=requests[:2])
     assert sum(len(block.answers) for block in blocks) == 4
     assert len(blocks) >= 3
 
@@ -244,7 +251,7 @@ def test_out_of_memory_halves_the_slots_and_loses_nothing(monkeypatch, kind):
     requests += [sampled(SHOTS + QUESTIONS[0], n) for n in range(5)]
     whole = answers_of(model, requests)
     full = Full(monkeypatch, 2, kind)
-    assert answers_of(model, requests, SlotRoom(8, 64)) == whole
+    assert answers_of(model, requests, SlotCapacity(8, 64)) == whole
     assert full.raised == 2, "8 slots, then 4, then 2"
 
 
@@ -264,7 +271,7 @@ def test_what_was_answered_before_memory_ran_out_is_not_answered_again(monkeypat
         return original(slots, tokens)
 
     monkeypatch.setattr(Slots, "decode", decode)
-    assert answers_of(model, requests, SlotRoom(6, 64)) == whole
+    assert answers_of(model, requests, SlotCapacity(6, 64)) == whole
 
 
 @pytest.mark.usefixtures("quick_collections")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from evalsuite.engine.native.transfer import on_device
+from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.tree import Tree
 from evalsuite.engine.native.trees.walk import parents_of, steps_of
 from evalsuite.engine.planning.pack import Pack
@@ -41,5 +41,5 @@ def tables_of(tree: Tree) -> Tables:
         np.int64,
     )  # fmt: skip
     readers = np.array([block for step in steps for block in step.readers], np.int64)
-    there = on_device([parents_of(pack), edges, chunks.reshape(-1), readers], str(tree.ids.device))
+    there = arrays_to_device([parents_of(pack), edges, chunks.reshape(-1), readers], str(tree.ids.device))
     return Tables(tree.ends, there[0], there[1], there[2].view(-1, 5), there[3], slots)
