@@ -1,8 +1,8 @@
 """Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
 
 What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention, whole, in a
-window or in chunks, or does it by a function that `trees.recurrent` replaces, and positions come from `position_ids` alone. Models
-that do not fit are scored in padded batches, with the reason in the run log.
+window or in chunks, or does it by a function that `trees.recurrent` replaces, and positions come from `position_ids`
+alone (or `temperature` sees to it). Models that do not fit are scored in padded batches, with the reason in the run log.
 """
 
 from collections.abc import Iterable, Mapping
