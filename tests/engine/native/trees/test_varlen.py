@@ -157,9 +157,9 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
     }  # fmt: skip
     for name, functions in wrong.items():
         monkeypatch.setitem(
-            sys.modules, f"evalsuite.engine.native.kernels.{name}", SimpleNamespace(**functions)
+            sys.modules, f"evalsuite.engine.native.trees.kernels.{name}", SimpleNamespace(**functions)
         )
-    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(why_not=lambda device: ""))
+    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(unsupported_reason=lambda device: ""))
     model = nemotron_h()
     assert "differed" in why_it_differs(loaded(model))
     ready, note = fitted(loaded(model))
