@@ -5,6 +5,7 @@ import pytest
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.openai.engine import OpenAIEngine
+from evalsuite.engine.protocol import answers_in
 from evalsuite.engine.vllm.engine import VllmEngine
 from evalsuite.requests.encode import encode_contexts
 from evalsuite.types import GenerateRequest
@@ -59,7 +60,7 @@ def openai(server, files, **settings) -> OpenAIEngine:
 def answer(engine, *stops: str, backend="evalsuite"):
     [context] = encode_contexts(engine.tokenizer, [PROMPT], "never")
     request = GenerateRequest(context, stops, TOKENS, backend=backend)
-    [found] = [answer for block in engine.generate([request]) for _, answer in block.answers]
+    [found] = [answer for _, answer in answers_in(engine.generate([request]))]
     return found
 
 

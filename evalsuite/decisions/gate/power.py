@@ -100,7 +100,7 @@ def refuse_hopeless(
     """Chance that an unchanged candidate passes all, and the pooled part of it.
 
     The parts are taken as independent, which is a lower bound: pooled and single verdicts go together.
-    Raises UserError where the chance is below the policy's power, with what would do.
+    Raises UserError where the chance is below the policy's power, with what would suffice.
     """
     critical = {name: tasks[name] for name, rule in rules.items() if rule.tier == "critical"}
     pooled = None
@@ -124,7 +124,7 @@ def refuse_hopeless(
         worst = max(pooled_names(rules), key=lambda name: tasks[name].discordance / tasks[name].effective_n)
         advice.append(
             f"the pooled mean passes with {pooled:.0%} at margin {policy.pooled.margin:g}: margin {round_up(needed)} "
-            f"would do"
+            f"would suffice"
             + (
                 f", or {worst}, which brings most of its error, as an advisory task"
                 if len(members) > 1
@@ -150,7 +150,7 @@ def _advice(name: str, task: Prospect, rule: Rule, policy: Policy, power: float)
             _smallest(partial(_mean_chance, task, policy.alpha), power, 100 * rule.margin),
             "",
         )
-    return f"{said} ({task.discordance:.1%} of them assumed to change): margin {round_up(margin)}{documents} would do"
+    return f"{said} ({task.discordance:.1%} of them assumed to change): margin {round_up(margin)}{documents} would suffice"
 
 
 def _mean_chance(task: Prospect, alpha: float, margin: float) -> float:

@@ -49,11 +49,11 @@ def task_reason(
         return _sentence(f"{bound}; the margin is {margin}")
     if problem:
         return _sentence(f"{problem}; {bound}")
-    needed = _what_would_do(rule, prospect, result, policy)
+    needed = _what_would_suffice(rule, prospect, result, policy)
     return _sentence(f"{bound}, which is more than the margin of {margin}{needed}")
 
 
-def _what_would_do(rule: Rule, prospect: Prospect, result: NonInferiority, policy: Policy) -> str:
+def _what_would_suffice(rule: Rule, prospect: Prospect, result: NonInferiority, policy: Policy) -> str:
     """Whether the documents could have told at all, from the observed discordance."""
     if not result.binary or not result.discordance:
         return ""

@@ -148,7 +148,7 @@ def test_a_subset_of_the_documents_is_not_enough(gated):
     assert "has 1,350 of the baseline's 1,500 documents" in found.tasks[0].reason
 
 
-def test_a_policy_that_no_unchanged_candidate_could_pass_is_refused_with_what_would_do(gated):
+def test_a_policy_that_no_unchanged_candidate_could_pass_is_refused_with_what_would_suffice(gated):
     with pytest.raises(UserError) as error:
         gated({"he": SMALL}, {"he": SMALL}, policy(he=("critical", 0.015)))
     said = str(error.value)
@@ -171,7 +171,9 @@ def test_many_critical_tasks_need_more_power_each(gated):
 
 def test_a_pooled_mean_without_power_names_the_task_that_blurs_it(gated):
     rules = policy(0.005, mmlu=("supporting", 0.02), he=("supporting", 0.1))
-    with pytest.raises(UserError, match=r"margin 0\.0\d+ would do, or he, which brings most of its error"):
+    with pytest.raises(
+        UserError, match=r"margin 0\.0\d+ would suffice, or he, which brings most of its error"
+    ):
         gated({"mmlu": LARGE, "he": SMALL}, {"mmlu": LARGE, "he": SMALL}, rules)
 
 
