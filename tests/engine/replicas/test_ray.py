@@ -197,9 +197,10 @@ def test_a_worker_that_hangs_is_ended_and_its_part_given_to_another(tmp_path):
     assert sum(state.state == "lost" for state in done.states) == 1
 
 
-@pytest.mark.parametrize("when", [pytest.param("stop", marks=pytest.mark.slow), "init"])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["stop", "init"])
 def test_a_worker_that_hangs_before_its_first_word_is_ended(tmp_path, monkeypatch, when):
-    monkeypatch.setattr(pace, "AT_START", 5.0)
+    monkeypatch.setattr(pace, "AT_START", 20.0)  # a healthy worker on a busy machine needs some of it
     done = Work(tmp_path, Faults(at_start=when), 4 * PART, silence=5.0)
     assert done.failures() == {}
     [note] = [one for one in done.notes if "lost" in one]
