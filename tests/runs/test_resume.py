@@ -221,7 +221,8 @@ def undecided(log: evalsuite.RunLog) -> dict:
     return {task.name: task.model_dump(exclude={"tokens", "seconds"}) for task in log.tasks}
 
 
-@pytest.mark.parametrize("kind", [Forked, pytest.param(Fresh, marks=pytest.mark.slow)])
+@pytest.mark.slow  # every day, a shard is killed and continued in test_merge
+@pytest.mark.parametrize("kind", [Forked, Fresh])
 def test_a_run_killed_ten_times_ends_as_if_it_had_never_been(tmp_path, slow_model, kind):
     """`kill -9`, each time resumed by the same command: equal to the last bit, nothing computed twice."""
     plugin = PLUGIN.replace("max_tokens=6", "max_tokens=24").replace('stop=("\\n",), ', "")
