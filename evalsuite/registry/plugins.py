@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from evalsuite.errors import UserError
@@ -127,10 +128,17 @@ def _tasks_of(module: ModuleType, name: str) -> list[Task]:
     return tasks
 
 
+class _Uncached(SourceFileLoader):
+    """Compiles the file as it is now: cached bytecode knows an edit by its second and the file's size alone."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(file: Path) -> ModuleType:
     name = f"evalsuite_included_{file.stem}_{sha256_of(str(file.resolve()))[:8]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(name, file, loader=_Uncached(name, str(file)))
+    if file.suffix != ".py" or spec is None or spec.loader is None:
         raise UserError(f"--include {file}: not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses, pickle and typing look a class's module up

@@ -34,7 +34,7 @@ def test_malformed_input_is_one_sentence_and_exit_code_3(evalsuite, run, tmp_pat
     for arguments, said in (
         ((tmp_path / "nowhere", "--card", "nemotron-h-56b"), "cannot be read"),
         ((run, "--card", "nemotron-h-65b"), "Did you mean nemotron-h-"),
-        ((run, "--card", "mine.yaml"), "mine.yaml: title: "),
+        ((run, "--card", "mine.yaml"), "mine.yaml, line 1: 'title' is 1: "),
         ((run, "--card", "olmo-2-7b"), "say with --model"),
     ):
         done = evalsuite("card", *arguments)

@@ -53,7 +53,7 @@ def test_texts_are_counted_by_their_prompts_and_their_longest_answers(run):
 
 
 def test_a_model_that_is_scored_in_batches_says_why(run, monkeypatch):
-    monkeypatch.setattr("evalsuite.engine.native.tried.why_not", lambda *_, **__: "it hums")
+    monkeypatch.setattr("evalsuite.engine.native.tried.unsupported_reason", lambda *_, **__: "it hums")
     done = run("quiz", plan_only=True)
     assert "scoring runs in padded batches: it hums" in done.out
     plan = json.loads(run("quiz", plan_only=True, json=True).out)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,13 @@ def test_finding_all_tasks_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_that_is_edited_within_a_second_and_keeps_its_size_is_read_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "quiz.py"
+    for name in ("quiz", "maze"):
+        write(file, TASK.format(name=name))
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        [task], _ = included([file])
+        assert task.name == name
