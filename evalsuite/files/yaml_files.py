@@ -14,6 +14,7 @@ DEEPEST = 100
 
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """In C, where PyYAML was built with it: ten times as fast."""
+C_LOADERS = tuple(vars(yaml)[name] for name in ("CSafeLoader", "CBaseLoader") if hasattr(yaml, name))
 
 
 class BadYaml(ValueError):
@@ -63,7 +64,7 @@ def _check(text: str | bytes, loader: Any, unique_keys: bool) -> None:
     open_nodes: list[list[Any]] = []
     total = 0
     mappings: list[_Keys | None] = []
-    parser = yaml.SafeLoader if not issubclass(loader, getattr(yaml, "CParser", ())) else loader
+    parser = loader if issubclass(loader, C_LOADERS) else yaml.SafeLoader
     for event in yaml.parse(text, Loader=parser):
         if unique_keys and isinstance(event, yaml.NodeEvent) and mappings and mappings[-1] is not None:
             mappings[-1].see(event)

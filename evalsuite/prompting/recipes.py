@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -35,7 +36,7 @@ class Recipe:
     name: str
     folder: Traversable
 
-    @property
+    @cached_property
     def info(self) -> RecipeInfo:
         """Title and origin; raises UserError where `recipe.yaml` is not valid."""
         return read_strict(RecipeInfo, self.folder / "recipe.yaml")
