@@ -1,4 +1,4 @@
-"""What the runner asks of an engine, and what it gets back."""
+"""What a run asks of an engine, and what it gets back."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[R]):
-    """Answers that became ready together; the runner stores them in one transaction."""
+    """Answers that became ready together; a run stores them in one transaction."""
 
     answers: tuple[tuple[R, Response], ...]
     tokens: int

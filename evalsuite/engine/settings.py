@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
@@ -49,6 +49,19 @@ class EngineSpec:
     def own(self) -> dict[str, str]:
         """`arguments` by name; raises UserError as `parse_arguments` does."""
         return parse_arguments(self.arguments)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keywords that an engine's class takes beside the files."""
+        return {
+            "dtype": self.dtype,
+            "device": self.device,
+            "logits_dtype": self.logits_dtype,
+            "trust_remote_code": self.trust_remote_code,
+            "verify_weights": self.verify_weights,
+            "tokens": self.tokens,
+            "arguments": self.own,
+        }
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import RunOptions, execute, token_options_of
+from evalsuite.runs.execute import RunOptions, engine_spec, execute
 
 
 def execute_in_team(
@@ -19,7 +19,7 @@ def execute_in_team(
     setting: RunOptions,
     progress: Progress | None = None,
 ) -> RunLog:
-    """`runner.execute`, called by every process of the team; the first one does it, with the help of the others.
+    """`runs.execute.execute`, called by every process of the team: rank 0 runs it, the other ranks mirror its engine.
 
     Raises:
         UserError: in every process.
@@ -30,20 +30,10 @@ def execute_in_team(
         )
     if setting.workers is not None:
         raise UserError("Workers are processes of their own; leave out either --workers or torchrun.")
-    from evalsuite.engine.engines import parse_arguments
     from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 
-    engine = TensorParallelEngine(
-        files,
-        team=team,
-        dtype=spec.dtype,
-        device=spec.device,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=setting.verify_weights,
-        logits_dtype=spec.logits_dtype,
-        tokens=token_options_of(spec),
-        arguments=parse_arguments(spec.engine_args),
-    )
+    asked = engine_spec(spec, files, setting.verify_weights)
+    engine = TensorParallelEngine(files, team=team, **asked.options)
     return engine.run_on_rank_zero(
         lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress)
     )

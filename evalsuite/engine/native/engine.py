@@ -155,16 +155,7 @@ class TransformersEngine(EngineDefaults):
 
 
 def _make(spec: EngineSpec) -> TransformersEngine:
-    return TransformersEngine(
-        spec.files,
-        dtype=spec.dtype,
-        device=spec.device,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=spec.verify_weights,
-        logits_dtype=spec.logits_dtype,
-        tokens=spec.tokens,
-        arguments=spec.own,
-    )
+    return TransformersEngine(spec.files, **spec.options)
 
 
 KIND = EngineKind(_make, frozenset({deterministic.SETTING}), tuning=frozenset({GRAPHS}))

@@ -325,16 +325,7 @@ def _stops(request: Request) -> tuple[str, ...]:
 
 
 def _make(spec: EngineSpec) -> OpenAIEngine:
-    return OpenAIEngine(
-        spec.files,
-        dtype=spec.dtype,
-        device=spec.device,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=spec.verify_weights,
-        logits_dtype=spec.logits_dtype,
-        tokens=spec.tokens,
-        arguments=spec.own,
-    )
+    return OpenAIEngine(spec.files, **spec.options)
 
 
 KIND = EngineKind(_make, SETTINGS, TUNING, needs_files=False)

@@ -289,16 +289,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _make(spec: EngineSpec) -> VllmEngine:
-    return VllmEngine(
-        spec.files,
-        dtype=spec.dtype,
-        device=spec.device,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=spec.verify_weights,
-        logits_dtype=spec.logits_dtype,
-        tokens=spec.tokens,
-        arguments=spec.own,
-    )
+    return VllmEngine(spec.files, **spec.options)
 
 
 KIND = EngineKind(_make, SETTINGS, TUNING)
