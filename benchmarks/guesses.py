@@ -2,7 +2,8 @@
 
     python benchmarks/guesses.py humaneval gsm8k_cot --data DIR [--positions 0 24 40] [--threads 1]
 
-positions: of a pass that checks guesses, at most; 0 for none. steps: passes over one token of each row. The texts must
+positions: of a pass that checks guesses, at most; 0 for none. steps: passes over one token of each row. The
+    texts must
 be the same.
 """
 

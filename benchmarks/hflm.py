@@ -1,4 +1,5 @@
-"""What benchmarks share that ask lm-eval's HFLM the same as evalsuite's engine: one question, both ways, and counts."""
+"""What benchmarks share that ask lm-eval's HFLM the same as evalsuite's engine: one question, both ways, and
+counts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -2,10 +2,11 @@
 
     python benchmarks/overhead.py mmlu gsm8k --data DIR [--documents 24] [--threads 1]
 
-total: seconds of answering the requests, weights loaded. forward: those within the model, its head included. tree:
-those of the forward that attention over a tree takes beside its attention kernel (gathering blocks, writing them
-back, merging parts); slots have attention of their own, and no such part is told apart. added: what is left of the
-total when the forward, less the tree's part, is taken away, as a share of that.
+total: seconds of answering the requests, weights loaded. forward: those within the model, its head included.
+    tree:
+those of the forward that attention over a tree takes beside its attention kernel (gathering blocks, writing
+them back, merging parts); slots have attention of their own, and no such part is told apart. added: what is
+left of the total when the forward, less the tree's part, is taken away, as a share of that.
 """
 
 import argparse

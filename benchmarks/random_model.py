@@ -1,4 +1,5 @@
-"""Nemotron-H with random weights, behind evalsuite's engine: nothing is downloaded and no weight is stored."""
+"""Nemotron-H with random weights, behind evalsuite's engine: nothing is downloaded and no weight is
+stored."""
 
 import functools
 import json
@@ -14,24 +15,45 @@ from evalsuite.engine.native.model import NativeModel
 SIZES: dict[str, dict[str, Any]] = {
     "8b": {
         "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-",
-        "hidden_size": 4096, "intermediate_size": 21504, "vocab_size": 131072, "max_position_embeddings": 8192,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-        "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "n_groups": 8, "conv_kernel": 4,
+        "hidden_size": 4096,
+        "intermediate_size": 21504,
+        "vocab_size": 131072,
+        "max_position_embeddings": 8192,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "mamba_num_heads": 128,
+        "mamba_head_dim": 64,
+        "ssm_state_size": 128,
+        "n_groups": 8,
+        "conv_kernel": 4,
         "chunk_size": 128,
     },
     "tiny": {
         "hybrid_override_pattern": "M-M*-M-",
-        "hidden_size": 64, "intermediate_size": 128, "vocab_size": 49152, "max_position_embeddings": 8192,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
-        "mamba_num_heads": 8, "mamba_head_dim": 16, "ssm_state_size": 16, "n_groups": 2, "conv_kernel": 4,
-        "chunk_size": 64, "initializer_range": 0.1,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "vocab_size": 49152,
+        "max_position_embeddings": 8192,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 16,
+        "ssm_state_size": 16,
+        "n_groups": 2,
+        "conv_kernel": 4,
+        "chunk_size": 64,
+        "initializer_range": 0.1,
     },
-}  # fmt: skip
-"""The 8B as NVIDIA's Megatron-Bridge and NeMo (`NemotronHConfig8B`) give it; a chunk's size changes no number."""
+}
+"""The 8B as NVIDIA's Megatron-Bridge and NeMo (`NemotronHConfig8B`) give it; a chunk's size changes no
+number."""
 
 
 def config_of(size: str) -> Any:
-    """transformers' configuration; ids that end a text are left out, so that every text has its full length."""
+    """transformers' configuration; ids that end a text are left out, so that every text has its full
+    length."""
     from transformers import NemotronHConfig
 
     return NemotronHConfig(**SIZES[size], time_step_limit=(0.0, math.inf), eos_token_id=None)

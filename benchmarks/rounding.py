@@ -1,16 +1,19 @@
-"""What rounding does to choices: lm-eval's HFLM in half precision, and evalsuite with `--logits-dtype` float32 and model.
+"""What rounding does to choices: lm-eval's HFLM in half precision, and evalsuite with `--logits-dtype`
+float32 and model.
 
     python benchmarks/rounding.py --data DIR [--works mmlu arc_easy hellaswag lambada] [--dtype bfloat16]
 
-Prints a Markdown table. All sides get the same token ids and the same weights; one of them computes with these
-weights in float32. HFLM pads batches; evalsuite's packs share prefixes; "each input alone" is evalsuite without both,
-where hidden states are HFLM's with a batch of 1 and scores have to be, too.
+Prints a Markdown table. All sides get the same token ids and the same weights; one of them computes with
+these weights in float32. HFLM pads batches; evalsuite's packs share prefixes; "each input alone" is evalsuite
+without both, where hidden states are HFLM's with a batch of 1 and scores have to be, too.
 
-tied: documents whose two best choices are equal to the last bit. close: nearer than what `evalsuite/results/rounding.py`
-calls the rounding of the numerics, which runs tell beside the score. answers: documents whose answer (of lambada: whether
-all its tokens are the most probable ones) is another one than with HFLM's batch of 1, and than in float32. equal:
-log-likelihoods that are HFLM's (batch 1) to the last bit; then the largest and the mean difference to these, in nats,
-and the mean difference to float32.
+tied: documents whose two best choices are equal to the last bit. close: nearer than what
+    `evalsuite/results/rounding.py`
+calls the rounding of the numerics, which runs tell beside the score. answers: documents whose answer (of
+lambada: whether all its tokens are the most probable ones) is another one than with HFLM's batch of 1, and
+    than in float32. equal:
+log-likelihoods that are HFLM's (batch 1) to the last bit; then the largest and the mean difference to these,
+in nats, and the mean difference to float32.
 """
 
 import argparse
@@ -46,9 +49,20 @@ ALONE = "HFLM, batch 1"
 EXACT = f"HFLM, batch {BATCH}, in float32"
 FLOAT32 = "evalsuite, float32"
 COLUMNS = (
-    "work", "metric", "side", "documents", "score", "tied", "close", "answers vs batch 1", "answers vs float32",
-    "equal", "largest", "mean", "mean vs float32",
-)  # fmt: skip
+    "work",
+    "metric",
+    "side",
+    "documents",
+    "score",
+    "tied",
+    "close",
+    "answers vs batch 1",
+    "answers vs float32",
+    "equal",
+    "largest",
+    "mean",
+    "mean vs float32",
+)
 Scores = dict[ScoreRequest, Score]
 Side = Callable[[Sequence[ScoreRequest]], Scores]
 
@@ -68,7 +82,8 @@ def sides(name: str, dtype: str) -> dict[str, Side]:
 
 
 def by_hflm(engine: TransformersEngine, dtype: str, batch: int, *, exact: bool = False) -> Side:
-    """HFLM over a model of its own, as transformers loads it; `exact` computes with its weights in float32."""
+    """HFLM over a model of its own, as transformers loads it; `exact` computes with its weights in
+    float32."""
     from lm_eval.models.huggingface import HFLM
     from transformers import AutoModelForCausalLM
 

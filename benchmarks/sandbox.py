@@ -4,8 +4,8 @@
     chrt -r 1 python benchmarks/sandbox.py    # as root, on a machine that others use: before all of them
 
 Each program is one small function with three assertions, as HumanEval's are. Prints a Markdown table, which
-docs/sandbox.md keeps. CPU time is the caller's, the workers' and the programs' together, so it does not depend on what
-else the machine does; programs a minute does.
+docs/sandbox.md keeps. CPU time is the caller's, the workers' and the programs' together, so it does not
+depend on what else the machine does; programs a minute does.
 """
 
 import argparse

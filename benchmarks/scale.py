@@ -3,10 +3,10 @@
     python benchmarks/scale.py --requests 100000 --workers 2 [--width 128] [--layers 4] [--part N]
     python benchmarks/scale.py --task mmlu --data DIR
 
-The model is a random Llama, so small that each request is next to nothing: the driver has as little time per request
-as it can ever have. Printed are the CPU seconds of the driver (planning, keys, handing out, storing: everything
-between requests and stored answers), of the workers, and of Ray's daemons; how long the workers were at work; what
-crossed the wire; and the driver's steps one by one, each run alone.
+The model is a random Llama, so small that each request is next to nothing: the driver has as little time per
+request as it can ever have. Printed are the CPU seconds of the driver (planning, keys, handing out, storing:
+everything between requests and stored answers), of the workers, and of Ray's daemons; how long the workers
+were at work; what crossed the wire; and the driver's steps one by one, each run alone.
 """
 
 import argparse
@@ -45,8 +45,11 @@ from evalsuite.types import Generated, Request, Response, Score, ScoreRequest
 
 T = TypeVar("T")
 KEYWORDS: dict[str, Any] = {
-    "dtype": "float32", "device": "cpu", "trust_remote_code": False, "verify_weights": False,
-}  # fmt: skip
+    "dtype": "float32",
+    "device": "cpu",
+    "trust_remote_code": False,
+    "verify_weights": False,
+}
 VOCABULARY = 32_000
 CONTEXT, CHOICES = 12, 4
 """Tokens of a question, and continuations of one to three tokens that are scored after it."""
@@ -72,9 +75,14 @@ def tiny_model(folder: Path, width: int, layers: int) -> ModelFiles:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
-        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=256,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=256,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE())).save_pretrained(folder)
     return resolve(str(folder))

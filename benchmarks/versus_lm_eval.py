@@ -2,10 +2,10 @@
 
     python benchmarks/versus_lm_eval.py mmlu gsm8k --data DIR [--documents 24] [--threads 1 2] [--batch 8 16]
 
-Prints a Markdown table. Both sides get the same token ids (texts are generated from the same contexts, which HFLM
-encodes itself) and load the model before the clock starts. HFLM runs at each of the --batch sizes; its tokens are
-all positions that it computes, padding too. CPU seconds are those of a side's process. A ratio counts only if
-nothing else ran.
+Prints a Markdown table. Both sides get the same token ids (texts are generated from the same contexts, which
+HFLM encodes itself) and load the model before the clock starts. HFLM runs at each of the --batch sizes; its
+tokens are all positions that it computes, padding too. CPU seconds are those of a side's process. A ratio
+counts only if nothing else ran.
 """
 
 import argparse
@@ -55,9 +55,22 @@ WORKLOADS = {
     "humaneval": Workload("lm_eval/humaneval", 32, cap=256),
 }
 COLUMNS = (
-    "work", "threads", "batch", "documents", "requested", "distinct", "planned", "ours", "HFLM", "wall s",
-    "HFLM wall s", "wall ratio", "CPU ratio", "largest difference", "changed answers",
-)  # fmt: skip
+    "work",
+    "threads",
+    "batch",
+    "documents",
+    "requested",
+    "distinct",
+    "planned",
+    "ours",
+    "HFLM",
+    "wall s",
+    "HFLM wall s",
+    "wall ratio",
+    "CPU ratio",
+    "largest difference",
+    "changed answers",
+)
 PREVIEW = 4
 """Requests that a side answers before the clock starts: its first calls of every kernel."""
 

@@ -66,11 +66,11 @@ def run(
         shots: number of shots where an address gives none.
         split: evaluated split in place of the specs'.
         limit: documents per task, the first ones; member tasks (MMLU's subjects) are taken in turn.
-        sample: documents per task, drawn at random by `seed` and spread over member tasks; a larger sample holds the
-            smaller one.
+        sample: documents per task, drawn at random by `seed` and spread over member tasks; a larger sample
+            holds the smaller one.
         data: folder with data sets in Hugging Face layout (default: EVALSUITE_DATA).
-        out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues, also with a larger
-            `limit` or `sample`.
+        out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues, also with
+            a larger `limit` or `sample`.
         engine: which engine answers.
         device: auto, cpu, cuda, cuda:1, mps, or spread: layers over all GPUs (device_map).
         dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16, float16.
@@ -85,18 +85,22 @@ def run(
         allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
         logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
         tokenizer: folder, alias or hub id of another tokenizer than the model's.
-        bos: never, tokenizer or always: whether a BOS token begins each prompt, in place of what the recipes say.
-        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its id), in
-            place of the BOS token, else the EOS token.
+        bos: never, tokenizer or always: whether a BOS token begins each prompt, in place of what the recipes
+            say.
+        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its
+            id), in place of the BOS token, else the EOS token.
         max_length: a shorter context window than the model's, in tokens.
         engine_args: the engine's own settings, each `NAME=VALUE`.
         base_url: address of the server that the engine asks (the setting of that name).
         shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
-        workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by default.
-        ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is started.
+        workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by
+            default.
+        ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is
+            started.
         gpus_per_replica: GPUs of each worker; one by default where there are some.
-        worker_timeout: seconds after which a worker that says nothing is ended, and its part given to another; by
-            default 20 times what the slowest answer so far would mean for the part, and at least 10 minutes.
+        worker_timeout: seconds after which a worker that says nothing is ended, and its part given to
+            another; by default 20 times what the slowest answer so far would mean for the part, and at least
+            10 minutes.
         progress: is told what happens.
 
     Raises:
@@ -182,7 +186,8 @@ def plan(
         include: as in `run`.
         revision: as in `run`.
         spec: `split`, `limit`, `sample`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`,
-            `trust_remote_code`, `tokenizer`, `bos`, `prefix_token`, `max_length` and `allow_data_drift`, as in `run`.
+            `trust_remote_code`, `tokenizer`, `bos`, `prefix_token`, `max_length` and `allow_data_drift`, as
+            in `run`.
 
     Raises:
         UserError: anything that the user can fix, in one sentence.

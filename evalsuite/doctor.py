@@ -1,4 +1,5 @@
-"""What this machine has, for each thing that an evaluation needs or can use, and what to do about each gap."""
+"""What this machine has, for each thing that an evaluation needs or can use, and what to do about each
+gap."""
 
 import importlib
 import importlib.util

@@ -80,7 +80,8 @@ def reading(task: Task, where: str) -> Iterator[None]:
 
 
 def _require_texts(question: Question) -> None:
-    """Raises TypeError where a question holds another value than text: a null among its choices, a number as its stem."""
+    """Raises TypeError where a question holds another value than text: a null among its choices, a number as
+    its stem."""
     texts: tuple[object, ...]
     match question:
         case MultipleChoice():

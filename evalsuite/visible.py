@@ -1,6 +1,8 @@
-"""Text from elsewhere (names, rows, answers, messages) as a terminal may print it: nothing in it is a command.
+"""Text from elsewhere (names, rows, answers, messages) as a terminal may print it: nothing in it is a
+command.
 
-Escape sequences can set a window's title, clear the screen or hide text; bidirectional overrides reorder a line.
+Escape sequences can set a window's title, clear the screen or hide text; bidirectional overrides reorder a
+line.
 """
 
 import unicodedata

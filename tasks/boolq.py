@@ -1,4 +1,5 @@
-"""BoolQ (Clark et al. 2019, arXiv:1905.10044): yes or no, after a passage; with the passage's title (SuperGLUE)."""
+"""BoolQ (Clark et al. 2019, arXiv:1905.10044): yes or no, after a passage; with the passage's title
+(SuperGLUE)."""
 
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task

@@ -1,7 +1,7 @@
 """HumanEval+ and MBPP+ as EvalPlus releases them: inputs, and a solution that says what is right for each.
 
-Tests made of these files call the candidate on every input and compare with what the reference solution returns,
-by our own rules (`plus_check.py`). `base` are the inputs of the original benchmark, `plus` those
+Tests made of these files call the candidate on every input and compare with what the reference solution
+returns, by our own rules (`plus_check.py`). `base` are the inputs of the original benchmark, `plus` those
 and EvalPlus's own: its leaderboard counts an answer as right by plus only if it is right by both.
 """
 
@@ -61,7 +61,8 @@ ARGUMENTS: dict[int, Shape] = {
     252: first(complex),
     722: first(tuple_values),
 }
-"""Shapes of a call's arguments by number of the MBPP task (evalplus 0.3.1, data/mbpp.py, of release v0.2.0)."""
+"""Shapes of a call's arguments by number of the MBPP task (evalplus 0.3.1, data/mbpp.py, of release
+v0.2.0)."""
 
 
 def _tuple_if_list(value: Any) -> Any:

@@ -17,8 +17,8 @@ _SWAPPED = "_poly(*candidate(*inp), inp)"
 
 
 def humaneval(row: Row) -> CodeProblem:
-    """`base` are the tests as published, `own_helpers` the same with the prompt's other functions in them: otherwise
-    a candidate that changes these changes the tests.
+    """`base` are the tests as published, `own_helpers` the same with the prompt's other functions in them:
+    otherwise a candidate that changes these changes the tests.
     """
     published = _script(row)
     tests = {"base": published, "own_helpers": f"{_helpers(row, published)}{published}"}
@@ -26,7 +26,8 @@ def humaneval(row: Row) -> CodeProblem:
 
 
 def humaneval_plus(row: Row) -> CodeProblem:
-    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own rules."""
+    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own
+    rules."""
     published = _script(row)
     compared = compared_script(row["test"], row["entry_point"])
     unpassable = ("plus",) if _SWAPPED in published else ()

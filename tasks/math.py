@@ -1,4 +1,5 @@
-"""MATH (Hendrycks et al. 2021, arXiv:2103.03874): competition problems in seven subjects, solved in free text."""
+"""MATH (Hendrycks et al. 2021, arXiv:2103.03874): competition problems in seven subjects, solved in free
+text."""
 
 from functools import cache
 from hashlib import md5

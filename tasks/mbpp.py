@@ -1,4 +1,5 @@
-"""MBPP (Austin et al. 2021, arXiv:2108.07732), its sanitized half, and MBPP+ (Liu et al. 2023, arXiv:2305.01210).
+"""MBPP (Austin et al. 2021, arXiv:2108.07732), its sanitized half, and MBPP+ (Liu et al. 2023,
+arXiv:2305.01210).
 
 Write a function from one sentence and an example of its use. MBPP+ has many more tests.
 """
@@ -21,7 +22,8 @@ def mbpp_sanitized(row: Row) -> CodeProblem:
 
 
 def mbpp_plus(row: Row) -> CodeProblem:
-    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own rules."""
+    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own
+    rules."""
     published = row["test"]
     entry_point = published_entry_point(published)
     tests = _tests(row, *row["test_imports"]) | {
@@ -45,9 +47,9 @@ def _solution(row: Row) -> str:
 
 
 def _tests(row: Row, *before: str) -> dict[str, str]:
-    """`base`: the asserts with what they need before them. References leave that out, so that some can never hold
-    unless the answer happens to define it: `asserts` are all of them by themselves (nvidia-lm-eval 25.5),
-    `first_three` as many as lm-eval 0.4.13 runs.
+    """`base`: the asserts with what they need before them. References leave that out, so that some can never
+    hold unless the answer happens to define it: `asserts` are all of them by themselves (nvidia-lm-eval
+    25.5), `first_three` as many as lm-eval 0.4.13 runs.
     """
     asserts = row["test_list"]
     return {

@@ -8,7 +8,8 @@ LANGUAGES = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
 
 
 def question(row: Row) -> OpenAnswer:
-    """Only rows of `train` have a worked answer; their question and answer begin with the language's words."""
+    """Only rows of `train` have a worked answer; their question and answer begin with the language's
+    words."""
     return OpenAnswer(row["question"], (str(row["answer_number"]),), row["answer"] or "")
 
 

@@ -1,4 +1,5 @@
-"""MMLU-Pro (Wang et al. 2024, arXiv:2406.01574): ten-way exam questions in 14 categories, with worked shots."""
+"""MMLU-Pro (Wang et al. 2024, arXiv:2406.01574): ten-way exam questions in 14 categories, with worked
+shots."""
 
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task

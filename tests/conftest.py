@@ -25,12 +25,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 class NoEndError(BaseException):
-    """A test takes longer than it may. Not an Exception: hypothesis would call what hangs again, to find why."""
+    """A test takes longer than it may. Not an Exception: hypothesis would call what hangs again, to find
+    why."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings):
-    """pytest-timeout's alarm, but raising what neither hypothesis nor the code under test takes for a failure."""
+    """pytest-timeout's alarm, but raising what neither hypothesis nor the code under test takes for a
+    failure."""
 
     def expired(_signal, _frame) -> None:
         raise NoEndError(f"no end within {settings.timeout:.0f} s")
@@ -75,7 +77,8 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def quick_collections() -> None:
-    """For tests of short memory, where the engine calls `gc.collect` again and again: what is there already stays out."""
+    """For tests of short memory, where the engine calls `gc.collect` again and again: what is there already
+    stays out."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -32,7 +32,8 @@ FLOORS = [
     "api doctor",
     "cli",
 ]
-"""From the ground up. A name is a folder or a module of `evalsuite/`; rooms of one floor do not know each other."""
+"""From the ground up. A name is a folder or a module of `evalsuite/`; rooms of one floor do not know each
+other."""
 
 
 def modules() -> dict[str, Path]:

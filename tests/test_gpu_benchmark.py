@@ -29,9 +29,26 @@ def tables_of(output: str) -> list[list[dict[str, str]]]:
 @needs_package("lm-eval")
 def test_the_gpu_benchmark_runs_on_a_cpu_and_both_sides_agree():
     command = [
-        sys.executable, SCRIPT, "--data", SHARED, "--size", "tiny", "--device", "cpu", "--dtype", "float32",
-        "--limit", "1", "--members", "1", "--cap", "4", "--works", "mmlu", "gsm8k",
-    ]  # fmt: skip
+        sys.executable,
+        SCRIPT,
+        "--data",
+        SHARED,
+        "--size",
+        "tiny",
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--limit",
+        "1",
+        "--members",
+        "1",
+        "--cap",
+        "4",
+        "--works",
+        "mmlu",
+        "gsm8k",
+    ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr

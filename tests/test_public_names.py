@@ -1,4 +1,5 @@
-"""Every name that a package offers in `__all__` exists and says what it is; read from the source, so that nothing heavy loads."""
+"""Every name that a package offers in `__all__` exists and says what it is; read from the source, so that
+nothing heavy loads."""
 
 import ast
 from pathlib import Path
@@ -37,7 +38,8 @@ def names_of(node: ast.stmt) -> list[str]:
 
 
 def described(module: str, name: str) -> str | None:
-    """The docstring of a name, of a constant the text below it; None where the module does not have the name."""
+    """The docstring of a name, of a constant the text below it; None where the module does not have the
+    name."""
     body = ast.parse(source_of(module).read_text("utf-8")).body
     body += [inner for node in body if isinstance(node, ast.If) for inner in node.body]
     for node, below in zip(body, [*body[1:], ast.Pass()], strict=True):

@@ -101,7 +101,9 @@ def test_a_finished_run_imports_neither_torch_nor_transformers(tiny):
     }
     options["include"] = [str(bench.plugin)]
     before = os.times()
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(options)], capture_output=True, text=True, check=True
+    )
     after = os.times()
     assert after.children_user + after.children_system - before.children_user - before.children_system < 5
     assert json.loads(done.stdout) == ["complete", log.started, []]

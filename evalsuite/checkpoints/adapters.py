@@ -1,7 +1,7 @@
 """PEFT adapters: weights that change a base model, in a folder of their own or beside the base's weights.
 
-The layout is PEFT's: `adapter_config.json` and `adapter_model.safetensors`, or `adapter_model.bin` where there is no
-such file (`peft/utils/save_and_load.py`, `load_peft_weights`).
+The layout is PEFT's: `adapter_config.json` and `adapter_model.safetensors`, or `adapter_model.bin` where
+there is no such file (`peft/utils/save_and_load.py`, `load_peft_weights`).
 """
 
 import importlib.util

@@ -43,8 +43,8 @@ CONFIG_FILES = ("config.json", "generation_config.json")
 def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of all weight files and the configuration that shapes the model.
 
-    A model with its own code (`auto_map` in its configuration) includes that code, and one with a PEFT adapter
-    the adapter's files. A GGUF or NeMo model is its one file, whatever its name.
+    A model with its own code (`auto_map` in its configuration) includes that code, and one with a PEFT
+    adapter the adapter's files. A GGUF or NeMo model is its one file, whatever its name.
 
     Args:
         verify: read every byte, whatever the remembered hints say.
@@ -77,11 +77,12 @@ def loaded_files(files: ModelFiles) -> dict[str, Path]:
 
 
 def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
-    """SHA-256 over the content of all files that can change a token; arguments and errors as in `weights_digest`.
+    """SHA-256 over the content of all files that can change a token; arguments and errors as in
+    `weights_digest`.
 
-    A tokenizer with code of its own (`auto_map`) may read any file, so that all files of its folder are in it but the
-    weights. Where there is no `tokenizer.json`, transformers makes the tokenizer by the model's type, which is in it
-    then.
+    A tokenizer with code of its own (`auto_map`) may read any file, so that all files of its folder are in it
+    but the weights. Where there is no `tokenizer.json`, transformers makes the tokenizer by the model's type,
+    which is in it then.
     """
     if files.gguf_path:
         return sha256_of(["gguf tokenizer", file_digest(files.gguf_path, verify=verify)])

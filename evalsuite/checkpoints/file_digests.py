@@ -1,10 +1,10 @@
 """SHA-256 of a file's content, remembered in the user's cache folder for as long as the file is the same.
 
-A file counts as unchanged while its path, size, inode, modification time and time of its last status change are
-the same, and so is its probe: a hash of its first and last bytes and of some blocks between. A file replaced or
-written in place is thus found, whatever date it is given afterwards; where a file system keeps no time of status
-changes (an image that is mounted anew, some network and object stores) the probe finds all but changes of a few
-bytes, for which there is `verify`.
+A file counts as unchanged while its path, size, inode, modification time and time of its last status change
+are the same, and so is its probe: a hash of its first and last bytes and of some blocks between. A file
+replaced or written in place is thus found, whatever date it is given afterwards; where a file system keeps no
+time of status changes (an image that is mounted anew, some network and object stores) the probe finds all but
+changes of a few bytes, for which there is `verify`.
 """
 
 import hashlib

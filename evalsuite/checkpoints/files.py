@@ -29,7 +29,8 @@ TOKENIZER_FILES = (
     "*.vocab",
     "tokenization*.py",
 )
-"""Patterns of the files that decide how text becomes tokens; a tokenizer with code of its own may read others too."""
+"""Patterns of the files that decide how text becomes tokens; a tokenizer with code of its own may read others
+too."""
 
 VOCABULARY_KEYS = ("vocab_size", "n_words", "padded_vocab_size")
 CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")

@@ -134,7 +134,8 @@ class _GgufCursor:
         return count
 
     def tensor(self) -> tuple[int, int]:
-        """Step over a tensor's entry: how many numbers it has, and where they start within the data section."""
+        """Step over a tensor's entry: how many numbers it has, and where they start within the data
+        section."""
         self.string()
         numbers = math.prod(self.scalar("Q") for _ in range(self.scalar("I")))
         self.scalar("I")

@@ -84,7 +84,8 @@ def _local(name: str) -> ModelFiles | None:
 
 
 def _format(path: Path) -> str | None:
-    """Which kind of whole model a file is: by its name, by that of the file a link leads to, by its first bytes."""
+    """Which kind of whole model a file is: by its name, by that of the file a link leads to, by its first
+    bytes."""
     for name in (path, path.resolve()):
         if name.suffix in WHOLE_MODELS:
             return name.suffix

@@ -1,7 +1,7 @@
 """Which files are a model's weights: those that transformers loads, in its own order, and no others.
 
-Everything that hashes, checks, sizes or loads weights asks here. Source of the order: transformers 5.17 to 5.23,
-`modeling_utils._get_resolved_checkpoint_files`.
+Everything that hashes, checks, sizes or loads weights asks here. Source of the order: transformers 5.17 to
+5.23, `modeling_utils._get_resolved_checkpoint_files`.
 """
 
 import json

@@ -15,7 +15,8 @@ from evalsuite.visible import refuse_undecodable
 def main() -> None:
     """Run the command line.
 
-    A user's mistake is one sentence and exit code 2; a fault of ours is one sentence, a file to send and exit code
+    A user's mistake is one sentence and exit code 2; a fault of ours is one sentence, a file to send and exit
+    code
     70. Of several processes that torchrun started the first one speaks for all.
     """
     prepare_streams()

@@ -1,4 +1,5 @@
-"""Where the verbs print their tables and remarks: no string that comes from elsewhere is read as rich's markup."""
+"""Where the verbs print their tables and remarks: no string that comes from elsewhere is read as rich's
+markup."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +14,8 @@ WIDTH_OF_FILES = 200
 
 
 class PlainConsole(Console):
-    """Prints strings, also those in tables, titles and captions, as they are: control characters shown, no markup."""
+    """Prints strings, also those in tables, titles and captions, as they are: control characters shown, no
+    markup."""
 
     def render_str(self, text: str, **how: Any) -> Text:
         """The text; every string that rich prints comes through here."""

@@ -10,7 +10,8 @@ from importlib import metadata
 from evalsuite.cli.say import warn
 
 UNEXPECTED = 70
-"""Exit code (EX_SOFTWARE of sysexits.h): neither a score that is missing (1) nor a mistake of the user's (2)."""
+"""Exit code (EX_SOFTWARE of sysexits.h): neither a score that is missing (1) nor a mistake of the user's
+(2)."""
 
 PACKAGES = (
     "evalsuite",

@@ -1,4 +1,5 @@
-"""What the verbs that judge runs share: malformed input is exit code 3, since 1 and 2 are verdicts of theirs."""
+"""What the verbs that judge runs share: malformed input is exit code 3, since 1 and 2 are verdicts of
+theirs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

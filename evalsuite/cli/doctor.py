@@ -18,7 +18,8 @@ _SIGNS = {"ok": "✓", "absent": "–", "broken": "✗"}
 
 
 def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
-    """Show what this machine has: packages, GPU, sandbox, data, memory. Exit code 1 if something needed is broken."""
+    """Show what this machine has: packages, GPU, sandbox, data, memory. Exit code 1 if something needed is
+    broken."""
     from evalsuite.doctor import State, examine
 
     checks = list(examine(data))

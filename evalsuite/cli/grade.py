@@ -43,8 +43,8 @@ def grade(
 ) -> None:
     """Score texts that were generated elsewhere, line by line, as a run of the task would.
 
-    Each verdict line says whether its text is correct, the answer found in it, and which grader decided. Exit code 0
-    only if every text got a verdict.
+    Each verdict line says whether its text is correct, the answer found in it, and which grader decided. Exit
+    code 0 only if every text got a verdict.
     """
     from evalsuite.cli.progress import live_progress
     from evalsuite.data.folder import data_folder

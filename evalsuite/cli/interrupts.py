@@ -8,7 +8,8 @@ INTERRUPTED = 130
 
 
 def listen() -> None:
-    """Handle SIGINT in this process; from the second interrupt on nothing is cleaned up, and nothing is printed.
+    """Handle SIGINT in this process; from the second interrupt on nothing is cleaned up, and nothing is
+    printed.
 
     Where a shell started the process in the background, the signal is ignored and stays so.
     """
@@ -17,7 +18,8 @@ def listen() -> None:
 
 
 def listen_to_terminate() -> None:
-    """SIGTERM is an interrupt, too: a scheduler that takes the machine back asks as politely as Ctrl-C does."""
+    """SIGTERM is an interrupt, too: a scheduler that takes the machine back asks as politely as Ctrl-C
+    does."""
     signal.signal(signal.SIGTERM, _first)
 
 

@@ -24,7 +24,8 @@ def live_progress(quiet: bool = False, verbose: bool = False) -> Iterator[Progre
 
     Args:
         quiet: draw nothing.
-        verbose: libraries log to standard error as well, and lines take the place of a bar that these would tear.
+        verbose: libraries log to standard error as well, and lines take the place of a bar that these would
+            tear.
     """
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -24,7 +24,8 @@ _SUBSTITUTES = {
     "␍": "\\r",
     "⍽": "_",
 }
-"""What our own signs become where an encoding lacks them, so that they can be told apart; others become `?`."""
+"""What our own signs become where an encoding lacks them, so that they can be told apart; others become
+`?`."""
 
 
 def prepare_streams() -> None:

@@ -79,7 +79,8 @@ def _declared_configs(readme: Path) -> dict[str, _Config]:
 
 @lru_cache(maxsize=16)
 def _configs_of(header: str) -> dict[str, _Config]:
-    """The configurations in the header's YAML, read once: MMLU's is long, and each of its 57 subjects asks for it."""
+    """The configurations in the header's YAML, read once: MMLU's is long, and each of its 57 subjects asks
+    for it."""
     declared = load_yaml(header)
     return {
         _name(config["config_name"]): _Config(

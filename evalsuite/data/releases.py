@@ -1,4 +1,5 @@
-"""EvalPlus's release files: in a mirror, where EvalPlus's own variables point, or where it caches what it fetched.
+"""EvalPlus's release files: in a mirror, where EvalPlus's own variables point, or where it caches what it
+fetched.
 
 Source of the places: evalplus 0.3.1, data/humaneval.py, data/mbpp.py and data/utils.py.
 """

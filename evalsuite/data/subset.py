@@ -24,9 +24,9 @@ class Subset:
 
         Args:
             members: the member task of each document of the split, in split order.
-            equally: draw about as many documents from each member task, for a score that is a plain mean over member
-                tasks; else from each in proportion to its size, so that the mean over the sample estimates that over
-                all documents.
+            equally: draw about as many documents from each member task, for a score that is a plain mean over
+                member tasks; else from each in proportion to its size, so that the mean over the sample
+                estimates that over all documents.
         """
         count = self.limit if self.sample is None else self.sample
         if count is None or count >= len(members):
@@ -44,7 +44,8 @@ class Subset:
         turns: dict[int, float] = {}
         for member, group in groups.items():
             random = Random(f"{self.seed} {member}")
-            # One random start per member task and equal steps: a systematic sample, each document equally likely.
+            # One random start per member task and equal steps: a systematic sample, each document equally
+            # likely.
             start, step = random.random(), 1 if equally else 1 / len(group)
             for turn, index in enumerate(random.sample(group, len(group))):
                 turns[index] = (turn + start) * step

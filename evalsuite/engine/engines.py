@@ -1,7 +1,7 @@
 """Engines by name: entry points of the group `evalsuite.engines`, evalsuite's own among them.
 
-An entry point names an `EngineKind`. Its module is imported when the engine is asked for, so that nobody pays for an
-engine (an HTTP client, vLLM) that is not used.
+An entry point names an `EngineKind`. Its module is imported when the engine is asked for, so that nobody pays
+for an engine (an HTTP client, vLLM) that is not used.
 """
 
 import functools

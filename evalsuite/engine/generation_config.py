@@ -33,7 +33,8 @@ NOT_APPLIED: Mapping[str, Any] = {
     "stop_strings": None,
     "max_time": None,
 }
-"""Such settings that evalsuite has nothing for: other ways of searching, a second pass of the model, the clock."""
+"""Such settings that evalsuite has nothing for: other ways of searching, a second pass of the model, the
+clock."""
 OF_SAMPLING: Mapping[str, Any] = {
     "min_p": 0.0,
     "top_h": None,

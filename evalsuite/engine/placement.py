@@ -30,7 +30,8 @@ SPREAD = "spread"
 """The device that is all of them: layers over all GPUs, and in the machine's memory where these are full."""
 LOGITS_DTYPES = ("float32", "model")
 ROUNDED_SCORES = "rounded-scores"
-"""Says in a class of numerics that logits are "model": log-likelihoods are numbers of their data type, too."""
+"""Says in a class of numerics that logits are "model": log-likelihoods are numbers of their data type,
+too."""
 
 CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
 """A CPU gains nothing from larger batches; small ones stay in its caches."""
@@ -42,11 +43,13 @@ FLOAT32_SETTINGS = {
     "ONEDNN_DEFAULT_FPMATH_MODE": ("", "STRICT"),
     "DNNL_DEFAULT_FPMATH_MODE": ("", "STRICT"),
 }
-"""Variables of torch and oneDNN that let products of float32 be computed in fewer bits, and what leaves them whole."""
+"""Variables of torch and oneDNN that let products of float32 be computed in fewer bits, and what leaves them
+whole."""
 
 
 def reduced_float32() -> str:
-    """What makes products of float32 less precise in this process, for the class of numerics; empty if nothing."""
+    """What makes products of float32 less precise in this process, for the class of numerics; empty if
+    nothing."""
     for variable, whole in FLOAT32_SETTINGS.items():
         value = os.environ.get(variable, "").upper()
         if value not in whole:

@@ -19,7 +19,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The weights are loaded and the work begins: its clock starts here. Not sent where nothing is left to do."""
+    """The weights are loaded and the work begins: its clock starts here. Not sent where nothing is left to
+    do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Tokenizer(Protocol):
 
     @property
     def prefix_id(self) -> int | None:
-        """Token that stands before a text without a context: the one that the user named, else BOS, else EOS."""
+        """Token that stands before a text without a context: the one that the user named, else BOS, else
+        EOS."""
         ...
 
     @property
@@ -125,7 +127,8 @@ class Engine(Protocol):
 
     @property
     def vocabulary(self) -> int | None:
-        """Token ids below this number are the model's; known without loading the weights. None where it is not known."""
+        """Token ids below this number are the model's; known without loading the weights. None where it is
+        not known."""
         ...
 
     @property
@@ -140,7 +143,8 @@ class Engine(Protocol):
 
     @property
     def ends_on_error(self) -> bool:
-        """Whether an error in `score` or `generate` ends the engine, as when several processes compute together."""
+        """Whether an error in `score` or `generate` ends the engine, as when several processes compute
+        together."""
         ...
 
     def plan_for(self, device: str) -> None:
@@ -148,11 +152,13 @@ class Engine(Protocol):
         ...
 
     def load(self) -> None:
-        """Get ready to answer, which means loading the weights where there are some; raises ModelError if it cannot."""
+        """Get ready to answer, which means loading the weights where there are some; raises ModelError if it
+        cannot."""
         ...
 
     def begin_loading(self) -> None:
-        """Load the weights beside other work, if the engine can; what is wrong with them is said when they are needed."""
+        """Load the weights beside other work, if the engine can; what is wrong with them is said when they
+        are needed."""
         ...
 
     def close(self) -> None:
@@ -162,11 +168,12 @@ class Engine(Protocol):
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """Score the distinct `requests`, most work first: `Planned`, then `Begun`, then `Answered` until all are.
+        """Score the distinct `requests`, most work first: `Planned`, then `Begun`, then `Answered` until all
+        are.
 
-        All of them shape the plan, so that a run that goes on after some of its answers computes the others as an
-        uninterrupted one does, to the last digit; what is in `answered` is left out, as far as nothing else
-        has to be computed with it.
+        All of them shape the plan, so that a run that goes on after some of its answers computes the others
+        as an uninterrupted one does, to the last digit; what is in `answered` is left out, as far as nothing
+        else has to be computed with it.
         """
         ...
 
@@ -179,9 +186,9 @@ class Engine(Protocol):
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Cut distinct `requests` of one kind into independent work units, most work first.
 
-        Scoring parts separately gives bit-identical results: what is worth sharing stands in one part. Generated
-        texts are the same but where two tokens are equally probable within rounding. A function of the set of
-        requests, not of their order or of the machine's free memory. Loads no weights.
+        Scoring parts separately gives bit-identical results: what is worth sharing stands in one part.
+        Generated texts are the same but where two tokens are equally probable within rounding. A function of
+        the set of requests, not of their order or of the machine's free memory. Loads no weights.
         """
         ...
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Errors only, no progress bars, while the context lasts; all of them where the command line is verbose."""
+    """Errors only, no progress bars, while the context lasts; all of them where the command line is
+    verbose."""
     if logging.getLogger().isEnabledFor(logging.INFO):
         yield
         return

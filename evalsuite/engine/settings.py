@@ -1,4 +1,5 @@
-"""What an engine is made from: `EngineSpec`, and what has to be known of an engine before it is made: `EngineKind`."""
+"""What an engine is made from: `EngineSpec`, and what has to be known of an engine before it is made:
+`EngineKind`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ ANSWERS = {"yes": True, "no": False}
 GRAPHS = "graphs"
 """`--engine-arg graphs=no`: texts on a GPU without CUDA graphs.
 
-With them (the default) the passes that add a token to every text are recorded and replayed as one launch. No request's
-key names this: like the number of rows at work it decides how a pass is cut, and so the last digits of its logits.
-They are never used on other devices, by models in several parts (`spread`, tensor parallelism), or with
-`deterministic=yes`.
+With them (the default) the passes that add a token to every text are recorded and replayed as one launch. No
+request's key names this: like the number of rows at work it decides how a pass is cut, and so the last digits
+of its logits. They are never used on other devices, by models in several parts (`spread`, tensor
+parallelism), or with `deterministic=yes`.
 """
 
 

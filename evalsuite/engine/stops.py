@@ -39,7 +39,8 @@ class StopFinder:
     def completed_by_last(self, ids: Sequence[int], text: Callable[[], str] | None = None) -> bool:
         """Whether a stop string stands in the tail of `ids`, given that none stood there without the last.
 
-        `text` gives the text of all `ids` where they have one behind a prompt that they have not by themselves.
+        `text` gives the text of all `ids` where they have one behind a prompt that they have not by
+        themselves.
         """
         if not self.stops:
             return False

@@ -1,4 +1,5 @@
-"""What a user says of tokens in place of the model's own files: `--tokenizer`, `--prefix-token`, `--max-length`."""
+"""What a user says of tokens in place of the model's own files: `--tokenizer`, `--prefix-token`,
+`--max-length`."""
 
 from dataclasses import dataclass
 
@@ -49,7 +50,8 @@ class TokenOptions:
 
 
 def refuse_missing_tokens(tokenizer: Tokenizer, bos: str | None, prefix_token: str | None) -> None:
-    """Raises UserError where `--bos` or `--prefix-token` asks for a token that the tokenizer does not have."""
+    """Raises UserError where `--bos` or `--prefix-token` asks for a token that the tokenizer does not
+    have."""
     if prefix_token is not None:
         _ = tokenizer.prefix_id
     if bos == "always" and tokenizer.bos_id is None:

@@ -26,8 +26,8 @@ class HuggingFaceTokenizer:
     Args:
         files: where it is.
         trust_remote_code: let the folder run code of its own.
-        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its id), in
-            place of the BOS token, else the EOS token.
+        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its
+            id), in place of the BOS token, else the EOS token.
     """
 
     def __init__(
@@ -114,7 +114,8 @@ class HuggingFaceTokenizer:
     def decode(
         self, ids: Sequence[int] | TokenIds, *, special_tokens: bool = False, clean_up: bool = False
     ) -> str:
-        """Text of the ids, spaces as the tokens have them unless `clean_up` lets the tokenizer do as it is set up."""
+        """Text of the ids, spaces as the tokens have them unless `clean_up` lets the tokenizer do as it is
+        set up."""
         return self._tokenizer.decode(
             list(ids),
             skip_special_tokens=not special_tokens,
@@ -130,7 +131,8 @@ class HuggingFaceTokenizer:
         return {**dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)), **added}
 
     def token_text(self, token: int) -> str:
-        """One token for people to read: its text with its blank, a special token or half of a character by its name."""
+        """One token for people to read: its text with its blank, a special token or half of a character by
+        its name."""
         piece = self._tokenizer.convert_ids_to_tokens(token)
         text = self._tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
         if not isinstance(piece, str):

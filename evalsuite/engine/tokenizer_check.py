@@ -1,8 +1,8 @@
 """Holds a tokenizer against another implementation that reads the same folder's files, where there is one.
 
-transformers makes a tokenizer of a SentencePiece model by rules of its own, which depend on the model's type; Mistral's
-folders have the vocabulary in two formats. What differs is mended where the folder itself names the right class, and
-told otherwise.
+transformers makes a tokenizer of a SentencePiece model by rules of its own, which depend on the model's type;
+Mistral's folders have the vocabulary in two formats. What differs is mended where the folder itself names the
+right class, and told otherwise.
 """
 
 import importlib.util
@@ -12,11 +12,25 @@ from pathlib import Path
 from typing import Any
 
 TEXTS = (
-    "Answer: A", "A", " word", "word", "  two  spaces   three ", "\nline\n\n  indented\ttab", "1234567890 3.14159e-10",
-    "The following are multiple choice questions (with answers) about  us foreign policy.\n\n", "def f(x):\n    return x",
-    "naïve café Größe", "Привет, мир", "こんにちは世界。", "你好，世界", "😀👍🏽 \u200b\u00a0", "ﬁ ½ ＦＵＬＬ e\u0301", "a\r\nb",
-)  # fmt: skip
-"""Leading and double blanks, line breaks, digits, other scripts, characters that are bytes, letters to be normalised."""
+    "Answer: A",
+    "A",
+    " word",
+    "word",
+    "  two  spaces   three ",
+    "\nline\n\n  indented\ttab",
+    "1234567890 3.14159e-10",
+    "The following are multiple choice questions (with answers) about  us foreign policy.\n\n",
+    "def f(x):\n    return x",
+    "naïve café Größe",
+    "Привет, мир",
+    "こんにちは世界。",
+    "你好，世界",
+    "😀👍🏽 \u200b\u00a0",
+    "ﬁ ½ ＦＵＬＬ e\u0301",
+    "a\r\nb",
+)
+"""Leading and double blanks, line breaks, digits, other scripts, characters that are bytes, letters to be
+normalised."""
 SENTENCEPIECE_FILES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -62,7 +76,8 @@ def checked(tokenizer: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
 
 
 def _sentencepiece(path: Path) -> Callable[[str], list[str]] | None:
-    """Pieces of a text by the package sentencepiece; None of a file of another kind (Mistral's tekken, tiktoken)."""
+    """Pieces of a text by the package sentencepiece; None of a file of another kind (Mistral's tekken,
+    tiktoken)."""
     import sentencepiece
 
     try:
@@ -73,7 +88,8 @@ def _sentencepiece(path: Path) -> Callable[[str], list[str]] | None:
 
 
 def _differing(tokenizer: Any, pieces: Callable[[str], list[str]]) -> list[str]:
-    """Texts that the two cut into other pieces; a piece that is not in the vocabulary has no name of its own."""
+    """Texts that the two cut into other pieces; a piece that is not in the vocabulary has no name of its
+    own."""
     unknown = tokenizer.unk_token
     return [text for text in TEXTS if not _same(_pieces(tokenizer, text), pieces(text), unknown)]
 
@@ -89,7 +105,8 @@ def _same(ours: Sequence[str], theirs: Sequence[str], unknown: str | None) -> bo
 
 
 def _of_the_named_class(folder: Path) -> Any:
-    """The tokenizer by the class that the folder names, which transformers passes over for some types of model."""
+    """The tokenizer by the class that the folder names, which transformers passes over for some types of
+    model."""
     import transformers
 
     try:

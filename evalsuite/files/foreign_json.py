@@ -9,7 +9,8 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(content: str | bytes) -> Any:
-    """The value of a JSON document, with U+FFFD in place of every half of a surrogate pair, as decoders write what is no character.
+    """The value of a JSON document, with U+FFFD in place of every half of a surrogate pair, as decoders write
+    what is no character.
 
     Raises:
         ValueError, RecursionError: it is not JSON, or nested beyond reason.

@@ -1,4 +1,5 @@
-"""Files in YAML that people write for evalsuite (recipes, cards, policies): read strictly, wrong with line and field."""
+"""Files in YAML that people write for evalsuite (recipes, cards, policies): read strictly, wrong with line
+and field."""
 
 import difflib
 from importlib.resources.abc import Traversable
@@ -30,8 +31,8 @@ def read_strict(model: type[Model], file: Traversable | Path, known: dict[str, A
         known: fields that the file's place tells, such as its name; the file may repeat them.
 
     Raises:
-        UserError: the file cannot be read, is no YAML, gives a key twice, or does not fit the model; the sentence
-            names file, line and field.
+        UserError: the file cannot be read, is no YAML, gives a key twice, or does not fit the model; the
+            sentence names file, line and field.
     """
     try:
         text = file.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """YAML that anybody may have written: bounded before it is built, and wrong in one way only.
 
-A few hundred bytes of aliases can stand for billions of nodes, and deep nesting ends libyaml's recursion with a
-segmentation fault; both are found in the stream of events, which takes memory in neither case.
+A few hundred bytes of aliases can stand for billions of nodes, and deep nesting ends libyaml's recursion with
+a segmentation fault; both are found in the stream of events, which takes memory in neither case.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
-"""lm-eval's own command, with `evalsuite` among its models: `python -m evalsuite.lm_eval_bridge run --model evalsuite`."""
+"""lm-eval's own command, with `evalsuite` among its models:
+`python -m evalsuite.lm_eval_bridge run --model evalsuite`."""
 
 from lm_eval.__main__ import cli_evaluate
 

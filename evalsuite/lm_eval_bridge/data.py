@@ -1,7 +1,8 @@
-"""Data for lm-eval's definitions: `datasets.load_dataset` asks the user's mirror first, then the hub or its cache.
+"""Data for lm-eval's definitions: `datasets.load_dataset` asks the user's mirror first, then the hub or its
+cache.
 
-lm-eval's tasks load data while they are built, each in its own way (`ConfigurableTask.download`, Python classes,
-`custom_dataset` functions), and all through `datasets.load_dataset`.
+lm-eval's tasks load data while they are built, each in its own way (`ConfigurableTask.download`, Python
+classes, `custom_dataset` functions), and all through `datasets.load_dataset`.
 """
 
 from collections.abc import Collection, Iterator

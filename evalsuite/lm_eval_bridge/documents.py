@@ -34,7 +34,8 @@ class PreparedHarnessTask(PreparedTask):
     texts: Mapping[int, Prompt] = field(default_factory=dict)
     """By index of the document."""
     shown_themselves: frozenset[int] = frozenset()
-    """Indices of documents that lm-eval shows among their own shots: its exclusion compares the names of splits."""
+    """Indices of documents that lm-eval shows among their own shots: its exclusion compares the names of
+    splits."""
 
     @property
     def among_shots(self) -> int:
@@ -180,7 +181,8 @@ def _rendered(
 
 
 def _asked(member: HarnessMember, place: int) -> tuple[Prompt, list[Any], bool]:
-    """The prompt, lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`), and whether its shots hold it."""
+    """The prompt, lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`), and whether its shots
+    hold it."""
     task, doc = member.task, member.docs[place]
     with _drawn_shots(task) as shots:
         context = task.fewshot_context(

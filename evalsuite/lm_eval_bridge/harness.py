@@ -1,4 +1,5 @@
-"""lm-eval as a source of tasks for the registry: any of its names, where recipe `lm_eval` has no spec of ours."""
+"""lm-eval as a source of tasks for the registry: any of its names, where recipe `lm_eval` has no spec of
+ours."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""lm-eval's samples as evalsuite's, under the content keys that our own run of the task would give its documents."""
+"""lm-eval's samples as evalsuite's, under the content keys that our own run of the task would give its
+documents."""
 
 import json
 import re
@@ -79,7 +80,8 @@ def imported_sample(
 
 
 def our_metric(metric: str, filter_name: str, spec: PromptSpec) -> str:
-    """Our name of a metric: of one of our specs, its extraction's or its only one, else lm-eval's with the filter."""
+    """Our name of a metric: of one of our specs, its extraction's or its only one, else lm-eval's with the
+    filter."""
     if spec.definition:
         return metric_name(metric, filter_name)
     by_filter = filter_name.replace("-", "_")

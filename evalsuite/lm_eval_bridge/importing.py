@@ -1,7 +1,7 @@
 """lm-eval's results as a run folder: run log, samples, table.
 
-What lm-eval does not write is not made up: the digests of weights and tokenizer are `unknown` (unless our engine
-answered), token counts are 0, and a task's prompt spec is ours only where the prompts are seen to be.
+What lm-eval does not write is not made up: the digests of weights and tokenizer are `unknown` (unless our
+engine answered), token counts are 0, and a task's prompt spec is ours only where the prompts are seen to be.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,8 @@
 """The names of lm-eval's tasks, groups and tags, without its own index.
 
-lm-eval 0.4.13 parses 14,000 YAML files with their includes for any task (`tasks/_index.py`, 13 s). Names, includes and
-tags stand on top-level lines of their own, so that a scan of the text finds them in about a second; the user's cache
-folder keeps what it found, by version and place of the package.
+lm-eval 0.4.13 parses 14,000 YAML files with their includes for any task (`tasks/_index.py`, 13 s). Names,
+includes and tags stand on top-level lines of their own, so that a scan of the text finds them in about a
+second; the user's cache folder keeps what it found, by version and place of the package.
 """
 
 import json
@@ -73,7 +73,8 @@ def names(include: Sequence[Path] = ()) -> dict[str, Entry]:
 
 
 def scan(path: Path) -> dict[str, Entry]:
-    """Names that a YAML file, or the YAML files of a folder, define; the first definition of a name counts."""
+    """Names that a YAML file, or the YAML files of a folder, define; the first definition of a name
+    counts."""
     read: dict[Path, dict[str, list[str]]] = {}
     entries: dict[str, Entry] = {}
     tags: dict[str, list[str]] = {}
@@ -103,7 +104,8 @@ def _yaml_files(path: Path) -> Iterator[Path]:
 
 
 def _fields(path: Path, read: dict[Path, dict[str, list[str]]]) -> dict[str, list[str]]:
-    """The scanned keys of a file with those of what it includes; a key of its own replaces an included one."""
+    """The scanned keys of a file with those of what it includes; a key of its own replaces an included
+    one."""
     if path not in read:
         read[path] = {}  # A file that includes itself is lm-eval's to complain about.
         try:

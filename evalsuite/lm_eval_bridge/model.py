@@ -1,7 +1,7 @@
 """evalsuite's engine as a model of lm-eval: `lm-eval run --model evalsuite --model_args pretrained=NAME`.
 
-Encoding, windows and truncation are those of lm-eval 0.4.13's own `HFLM` (`models/huggingface.py`); all requests of a
-kind are planned together, whatever `--batch_size` says.
+Encoding, windows and truncation are those of lm-eval 0.4.13's own `HFLM` (`models/huggingface.py`); all
+requests of a kind are planned together, whatever `--batch_size` says.
 """
 
 import logging
@@ -50,7 +50,8 @@ class EvalsuiteLM(LM):
         max_length: context window, where it is to be shorter than the model's.
         add_bos_token: True or False forces it; else the tokenizer decides.
         tokenizer: folder or hub id of another tokenizer than the model's.
-        prefix_token_id: what stands before a text without a context, in place of the BOS token, else the EOS token.
+        prefix_token_id: what stands before a text without a context, in place of the BOS token, else the EOS
+            token.
         store: file with answers of earlier runs, so that a killed run goes on; none is kept without it.
         batch_size: ignored.
         max_batch_size: ignored.
@@ -89,7 +90,8 @@ class EvalsuiteLM(LM):
         self._store = Path(store) if store else None
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """(log-likelihood, is greedy) of each continuation; the context loses its beginning where it is too long."""
+        """(log-likelihood, is greedy) of each continuation; the context loses its beginning where it is too
+        long."""
         asked = [self._fitting(one) for one in self._encoded(requests)]
         scores = self._answered(asked, disable_tqdm)
         found = [(_score(scores[one]).log_likelihood, _score(scores[one]).is_greedy) for one in asked]
@@ -158,7 +160,8 @@ class EvalsuiteLM(LM):
         }
 
     def _encoded(self, requests: Sequence[Any]) -> list[ScoreRequest]:
-        """Sliced as lm-eval does; where it would stop, a document's choices are scored from a boundary that all share."""
+        """Sliced as lm-eval does; where it would stop, a document's choices are scored from a boundary that
+        all share."""
         documents: dict[Hashable, list[int]] = {}
         for place, request in enumerate(requests):
             known = request.task_name is not None and request.doc_id is not None
@@ -212,7 +215,8 @@ def encodable(found: T | str) -> T:
 
 
 def _device(asked: str | None) -> str:
-    """lm-eval's command asks for `cuda:0` where the user asks for nothing; its own backend then takes what there is."""
+    """lm-eval's command asks for `cuda:0` where the user asks for nothing; its own backend then takes what
+    there is."""
     try:
         return resolve_device(asked or "auto")
     except ModelError as error:

@@ -1,4 +1,5 @@
-"""A definition of lm-eval as a prompt spec: what is asked in which form, and a hash of what can change a score."""
+"""A definition of lm-eval as a prompt spec: what is asked in which form, and a hash of what can change a
+score."""
 
 import json
 import re
@@ -113,7 +114,8 @@ def _spec(
 
 
 def digest(config: Mapping[str, Any]) -> str:
-    """SHA-256 of what a definition states, the same for an installed definition and for one in a results file."""
+    """SHA-256 of what a definition states, the same for an installed definition and for one in a results
+    file."""
     from lm_eval.utils import handle_non_serializable
 
     kept = {key: value for key, value in config.items() if key not in _NOT_THE_PROTOCOL and value is not None}
@@ -155,7 +157,8 @@ def _generation(name: str, config: Mapping[str, Any]) -> GenerationSpec:
 def generation_settings(
     arguments: Mapping[str, Any], who: str, default_max_tokens: int = 256
 ) -> GenerationSpec:
-    """lm-eval's `generation_kwargs` as evalsuite's (lm-eval 0.4.13, `models/utils.py`, `normalize_gen_kwargs`).
+    """lm-eval's `generation_kwargs` as evalsuite's (lm-eval 0.4.13, `models/utils.py`,
+    `normalize_gen_kwargs`).
 
     Raises:
         UserError: an argument that would change the text and that evalsuite's engine does not have.

@@ -33,7 +33,8 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """Within it the global random streams are those of a fresh run of lm-eval, since some tasks shuffle with them."""
+    """Within it the global random streams are those of a fresh run of lm-eval, since some tasks shuffle with
+    them."""
     import numpy as np
 
     before = random.getstate(), np.random.get_state()

@@ -1,4 +1,5 @@
-"""Run log and task records of imported results: what the file states, with our errors and intervals where they apply."""
+"""Run log and task records of imported results: what the file states, with our errors and intervals where
+they apply."""
 
 import math
 from collections.abc import Mapping, Sequence

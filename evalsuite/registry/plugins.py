@@ -48,7 +48,8 @@ class HarnessKind:
 
 
 def harness(name: str, include: Sequence[Path] = ()) -> Harness:
-    """The harness called `name`, with the definitions of included paths on top; they are read when one is asked for.
+    """The harness called `name`, with the definitions of included paths on top; they are read when one is
+    asked for.
 
     Raises:
         UserError: no installed package has it.
@@ -97,7 +98,8 @@ def installed_tasks() -> Iterator[Task]:
 
 
 def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
-    """Tasks of Python files and recipes of folders: a file, or a folder with both. lm-eval's YAML files are `harness`'s.
+    """Tasks of Python files and recipes of folders: a file, or a folder with both. lm-eval's YAML files are
+    `harness`'s.
 
     Raises:
         UserError: a path does not exist, cannot be imported, or defines no task and no recipe.
@@ -129,7 +131,8 @@ def _tasks_of(module: ModuleType, name: str) -> list[Task]:
 
 
 class _Uncached(SourceFileLoader):
-    """Compiles the file as it is now: cached bytecode knows an edit by its second and the file's size alone."""
+    """Compiles the file as it is now: cached bytecode knows an edit by its second and the file's size
+    alone."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)

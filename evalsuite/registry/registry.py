@@ -144,7 +144,11 @@ class Registry:
                 )
             for part in other.select(task, address.form, count):
                 ours = part.spec.task in self._tasks_of(within)
-                yield from self._selected(replace(address, task=part.spec.task), part.spec.task, recipe, shots) if ours else [part]  # fmt: skip
+                yield from (
+                    self._selected(replace(address, task=part.spec.task), part.spec.task, recipe, shots)
+                    if ours
+                    else [part]
+                )
             return
         forms = self._forms_of(within, task)
         if address.form is None and self._best_form_counts(within):

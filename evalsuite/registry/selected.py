@@ -74,7 +74,8 @@ class Selected:
         return f"{self.spec.recipe}/{self.spec.task}:{form}@{self.spec.shots.count}"
 
     def with_bos(self, bos: Bos | None) -> "Selected":
-        """The same with the user's word on a BOS token, which is part of the spec's hash; None leaves the spec's."""
+        """The same with the user's word on a BOS token, which is part of the spec's hash; None leaves the
+        spec's."""
         if bos is None or bos == self.spec.bos:
             return self
         spec = self.spec.model_copy(update={"bos": bos})
@@ -134,7 +135,8 @@ class PreparedTask:
     def subset_notes(self) -> tuple[str, ...]:
         """Of which documents the score is.
 
-        Documents stand in files in no random order: an interval over the first ones says nothing of the others.
+        Documents stand in files in no random order: an interval over the first ones says nothing of the
+        others.
         """
         count = len(self.documents)
         if count >= self.available:

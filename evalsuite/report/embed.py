@@ -31,7 +31,8 @@ def packed(document: Any) -> str:
 
 
 def payload(runs: Sequence[RunSource]) -> dict[str, Any]:
-    """What the sample browser reads: one block per task, one set of columns per run, rows aligned by content."""
+    """What the sample browser reads: one block per task, one set of columns per run, rows aligned by
+    content."""
     pool = Pool()
     tasks = [_task(pool, group) for group in _grouped(runs)]
     return {"runs": [run.label for run in runs], "tasks": tasks, **pool.document()}

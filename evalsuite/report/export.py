@@ -12,18 +12,44 @@ from evalsuite.stats.metrics import lower_is_better
 from evalsuite.visible import visible
 
 COLUMNS = (
-    "model", "task", "address", "shots", "metric", "value", "stderr", "low", "high", "n", "documents", "failed",
-    "too_long", "cut", "weights_sha256", "prompt_sha256", "numerics", "problem",
-)  # fmt: skip
+    "model",
+    "task",
+    "address",
+    "shots",
+    "metric",
+    "value",
+    "stderr",
+    "low",
+    "high",
+    "n",
+    "documents",
+    "failed",
+    "too_long",
+    "cut",
+    "weights_sha256",
+    "prompt_sha256",
+    "numerics",
+    "problem",
+)
 
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 """Beginnings of what spreadsheets compute; full-width ones, too."""
 
 _LATEX = {
     "[": "{[}",
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 
 
 def csv_text(runs: Sequence[tuple[str, RunLog]]) -> str:
@@ -67,7 +93,8 @@ def latex_escape(text: str) -> str:
 
 
 def _csv_cell(value: object) -> object:
-    """Numbers as they are; a text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV injection)."""
+    """Numbers as they are; a text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV
+    injection)."""
     if not isinstance(value, str):
         return value
     text = visible(value, keep="\n")
@@ -82,9 +109,21 @@ def _csv_row(
     )
     counts = task.counts
     return [
-        name, task.name, task.address, task.shots, metric, *numbers, counts.documents, counts.failed, counts.too_long,
-        counts.cut, log.model.weights_sha256, task.prompt_sha256, log.model.numerics, task.problem,
-    ]  # fmt: skip
+        name,
+        task.name,
+        task.address,
+        task.shots,
+        metric,
+        *numbers,
+        counts.documents,
+        counts.failed,
+        counts.too_long,
+        counts.cut,
+        log.model.weights_sha256,
+        task.prompt_sha256,
+        log.model.numerics,
+        task.problem,
+    ]
 
 
 def _table_rows(runs: Sequence[tuple[str, RunLog]]) -> list[tuple[TaskRecord, str, bool]]:

@@ -14,9 +14,19 @@ from evalsuite.results.read import RunSide, TaskSamples, open_run
 from evalsuite.results.runlog import RunLog, TaskRecord
 
 _ANSWER_COLUMNS = (
-    "gold", "prediction", "shots", "contexts", "continuations", "log_likelihoods", "is_greedy", "texts",
-    "finishes", "generated_tokens", "context_tokens", "continuation_tokens",
-)  # fmt: skip
+    "gold",
+    "prediction",
+    "shots",
+    "contexts",
+    "continuations",
+    "log_likelihoods",
+    "is_greedy",
+    "texts",
+    "finishes",
+    "generated_tokens",
+    "context_tokens",
+    "continuation_tokens",
+)
 
 
 @dataclass(frozen=True)

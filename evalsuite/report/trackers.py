@@ -1,7 +1,7 @@
 """Scores of a finished run for experiment trackers: Weights & Biases, MLflow, Trackio.
 
-Each is an extra of the package (`pip install 'evalsuite[wandb]'`) and keeps its own settings: where the server
-is and who may write there are read by the tracker from its environment, never by evalsuite.
+Each is an extra of the package (`pip install 'evalsuite[wandb]'`) and keeps its own settings: where the
+server is and who may write there are read by the tracker from its environment, never by evalsuite.
 
 Public names: `LOGGERS`, `send`, `scores`, `settings`.
 """

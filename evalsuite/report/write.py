@@ -43,8 +43,8 @@ def report(
         The files written.
 
     Raises:
-        UserError: a run cannot be read or compared, the card is unknown, a file cannot be written, or a tracker
-            refuses.
+        UserError: a run cannot be read or compared, the card is unknown, a file cannot be written, or a
+            tracker refuses.
     """
     if not runs:
         raise UserError("Name the run to report on: evalsuite report RUN --html FILE.")

@@ -1,4 +1,5 @@
-"""Choices whose join with the prompt lies inside of a token: all are scored from the last boundary that they share."""
+"""Choices whose join with the prompt lies inside of a token: all are scored from the last boundary that they
+share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ class _Group:
     wholes: list[TokenIds]
     """Context and continuation encoded together, by choice."""
     start: int
-    """Tokens before the boundary: those that all wholes begin with, as far as they are text of the context."""
+    """Tokens before the boundary: those that all wholes begin with, as far as they are text of the
+    context."""
     tail: str | None
     """Text of the context behind the boundary; None where it cannot be told."""
 
@@ -33,9 +35,9 @@ def shared_requests(
 ) -> list[ScoreRequest]:
     """Requests for the choices of one document that all score the same text before their own.
 
-    The boundary is the last one, at the end of the prompt or before it, that the encodings of all choices have. Where
-    the contexts differ (the two beginnings of a cloze pair), the text between the boundary and the end of the context
-    has to be the same for all of them.
+    The boundary is the last one, at the end of the prompt or before it, that the encodings of all choices
+    have. Where the contexts differ (the two beginnings of a cloze pair), the text between the boundary and
+    the end of the context has to be the same for all of them.
 
     Args:
         contexts: by choice.
@@ -68,7 +70,8 @@ def shared_requests(
 
 
 def _last_boundary(group: _Group, certain: int, decode: Callable[[TokenIds], str]) -> int:
-    """`certain` tokens are the context's own; more of them are where the context alone was cut in another way."""
+    """`certain` tokens are the context's own; more of them are where the context alone was cut in another
+    way."""
     start = min(_common_start(group.wholes), certain + 2)
     start = min(start, *(len(whole) - 1 for whole in group.wholes))
     while start > certain and not group.context.startswith(decode(group.wholes[0][:start])):

@@ -123,8 +123,9 @@ def _encoded(
             way = (prompt.generation is not None, prompt.bos, prompt.join, prompt.encoding)
             ways.setdefault(way, []).append(place)
     for places in ways.values():
-        some = _encoded_alike([prompts[place] for place in places], [shots[place] for place in places],
-                              tokenizer, window, seed)  # fmt: skip
+        some = _encoded_alike(
+            [prompts[place] for place in places], [shots[place] for place in places], tokenizer, window, seed
+        )
         asked.update(zip(places, some, strict=True))
     return [asked[place] for place in range(len(prompts))]
 
@@ -144,8 +145,9 @@ def _encoded_alike(
 ) -> list[DocumentRequests]:
     if prompts[0].generation is not None:
         contexts = _each(
-            lambda some: encode_contexts(tokenizer, [prompt.contexts[0] for prompt in some], prompts[0].bos), prompts
-        )  # fmt: skip
+            lambda some: encode_contexts(tokenizer, [prompt.contexts[0] for prompt in some], prompts[0].bos),
+            prompts,
+        )
         return [
             _asked_generation(*fields, window, seed) for fields in zip(prompts, shots, contexts, strict=True)
         ]
@@ -154,7 +156,8 @@ def _encoded_alike(
 
 
 def _each(encode: Callable[[Sequence[Prompt]], list[T | str]], prompts: Sequence[Prompt]) -> list[T | str]:
-    """What `encode` gives for each prompt; a text that the tokenizer cannot read costs only its own document."""
+    """What `encode` gives for each prompt; a text that the tokenizer cannot read costs only its own
+    document."""
     try:
         return encode(prompts)
     except ValueError as error:
@@ -248,7 +251,8 @@ def generate_requests(asked: Sequence[DocumentRequests]) -> list[GenerateRequest
 def token_notes(
     prepared: PreparedTask, asked: Sequence[DocumentRequests], tokenizer: Tokenizer
 ) -> tuple[str, ...]:
-    """What depends on the tokenizer: which tokens stood for letters that are encoded by themselves, what it appends."""
+    """What depends on the tokenizer: which tokens stood for letters that are encoded by themselves, what it
+    appends."""
     notes: list[str] = []
     first = next((one for one in asked if one.requests), None)
     if first is None:

@@ -1,10 +1,10 @@
 """Text to token ids of requests.
 
 Context and continuation are encoded together and the context alone once more (lm-eval 0.4.13, `api/model.py`,
-`_encode_pair`): what the whole has beyond the context's tokens is the continuation. Trailing whitespace of the context
-moves to the continuation first, because most tokenizers join a blank with the word after it. Where a token spans the
-join of the two, the choices of a document are compared from the last token boundary that all of them share; a spec
-that reproduces lm-eval slices as it does (`Prompt.encoding`).
+`_encode_pair`): what the whole has beyond the context's tokens is the continuation. Trailing whitespace of
+the context moves to the continuation first, because most tokenizers join a blank with the word after it.
+Where a token spans the join of the two, the choices of a document are compared from the last token boundary
+that all of them share; a spec that reproduces lm-eval slices as it does (`Prompt.encoding`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ class Encoded:
 
     request: ScoreRequest
     joined: bool = False
-    """A token spans the join in one of the document's pairs: a context's own tokens do not begin the whole's."""
+    """A token spans the join in one of the document's pairs: a context's own tokens do not begin the
+    whole's."""
     realigned: bool = False
     """All choices of the document are scored from the last boundary that they share, before the join."""
     scores_bos: bool = False
@@ -32,10 +33,11 @@ class Encoded:
 def encode_documents(
     tokenizer: Tokenizer, documents: Sequence[Sequence[Pair]], bos: Bos, encoding: Encoding = "evalsuite"
 ) -> list[list[Encoded] | str]:
-    """Encode each document's (context, continuation) pairs, or say why that cannot be; what texts share is encoded once.
+    """Encode each document's (context, continuation) pairs, or say why that cannot be; what texts share is
+    encoded once.
 
-    Requests of one context share one tuple of its ids. An empty context becomes the prefix token: BOS, else EOS (as in
-    lm-eval), or the one that the user named.
+    Requests of one context share one tuple of its ids. An empty context becomes the prefix token: BOS, else
+    EOS (as in lm-eval), or the one that the user named.
 
     Args:
         tokenizer: the model's.
@@ -68,7 +70,8 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair], bos: Bos) -> list[
     """Encode pairs that are not compared with each other, as `encode_documents` does.
 
     Raises:
-        ValueError: a continuation is empty or encodes to no token, or the tokenizer lacks a token that is needed.
+        ValueError: a continuation is empty or encodes to no token, or the tokenizer lacks a token that is
+            needed.
     """
     found = encode_documents(tokenizer, [[pair] for pair in pairs], bos)
     if problem := next((one for one in found if isinstance(one, str)), ""):
@@ -143,9 +146,9 @@ def encode_last_tokens(
 ) -> list[list[Encoded] | str]:
     """Encode each context alone; a continuation is the last token of its own encoding.
 
-    The rule of MMLU's first implementation (hendrycks/test, evaluate_hf.py): `tokenizer("A").input_ids[-1]`, which is
-    the letter with a blank before it for SentencePiece tokenizers and without one for byte-level BPE. What a tokenizer
-    appends is not among them.
+    The rule of MMLU's first implementation (hendrycks/test, evaluate_hf.py): `tokenizer("A").input_ids[-1]`,
+    which is the letter with a blank before it for SentencePiece tokenizers and without one for byte-level
+    BPE. What a tokenizer appends is not among them.
 
     Raises:
         ValueError: as in `encode_documents`.
@@ -199,10 +202,10 @@ def encode_rolling(
 ) -> list[list[Encoded] | str]:
     """Requests that together score every token of each text once, the first after the prefix token.
 
-    Windows are lm-eval 0.4.13's (`utils.py`, `get_rolling_token_windows` with a context of one token): `window` tokens
-    one after another, each of which sees one token before it; the last, shorter one sees as many tokens as the window
-    has capacity for. A BOS token that the tokenizer adds is not scored, unless `encoding` is lm-eval's, whose `hf`
-    backend puts the prefix token before it.
+    Windows are lm-eval 0.4.13's (`utils.py`, `get_rolling_token_windows` with a context of one token):
+    `window` tokens one after another, each of which sees one token before it; the last, shorter one sees as
+    many tokens as the window has capacity for. A BOS token that the tokenizer adds is not scored, unless
+    `encoding` is lm-eval's, whose `hf` backend puts the prefix token before it.
 
     Raises:
         ValueError: as in `encode_documents`.
@@ -227,7 +230,8 @@ def encode_rolling(
 
 
 def _windows(shown: TokenIds, window: int | None) -> list[ScoreRequest]:
-    """`shown` begins with a token that is not scored; the token at `start` in it stands before the text's own."""
+    """`shown` begins with a token that is not scored; the token at `start` in it stands before the text's
+    own."""
     ids = shown[1:]
     size = min(window or len(ids), len(ids))
     requests = [ScoreRequest(shown[:1], ids[:size])]
@@ -243,7 +247,8 @@ def _move_trailing_space(context: str, continuation: str) -> Pair:
 
 
 def _after_nothing(encoder: TextEncoder, ids: TokenIds) -> TokenIds:
-    """A text without a context: after the prefix token, which is not doubled where the text spells it (as lm-eval)."""
+    """A text without a context: after the prefix token, which is not doubled where the text spells it (as
+    lm-eval)."""
     prefix = encoder.prefix
     return ids if ids[:1] == prefix and len(ids) > 1 else prefix + ids
 

@@ -1,9 +1,9 @@
 """Encodes many texts that share pieces (descriptions, shots): each distinct piece once.
 
-A text is cut at its blank lines, and a continuation at its join with the context, but only where this tokenizer
-gives the same ids for the two sides apart as for both together. That is tried on the characters around each cut, for each
-distinct surrounding once: pre-tokenizers look no further. A sample of the results is then compared with the
-encoding of the whole texts; one difference, and all texts are encoded whole.
+A text is cut at its blank lines, and a continuation at its join with the context, but only where this
+tokenizer gives the same ids for the two sides apart as for both together. That is tried on the characters
+around each cut, for each distinct surrounding once: pre-tokenizers look no further. A sample of the results
+is then compared with the encoding of the whole texts; one difference, and all texts are encoded whole.
 """
 
 import re

@@ -100,10 +100,11 @@ class TextEncoder:
 
 
 def what_is_added(tokenizer: Tokenizer, texts: Sequence[str] = ()) -> Added:
-    """What a tokenizer adds before and after any text by default, seen on a few; `texts` are looked at as well.
+    """What a tokenizer adds before and after any text by default, seen on a few; `texts` are looked at as
+    well.
 
-    Where the text's own tokens are others with these tokens around them (`apart` is False), `after` is as many
-    tokens as all encodings have in common at their ends, and `before` is not known.
+    Where the text's own tokens are others with these tokens around them (`apart` is False), `after` is as
+    many tokens as all encodings have in common at their ends, and `before` is not known.
     """
     probes = list(dict.fromkeys((*PROBES, *texts)))
     plain = [tuple(row) for row in tokenizer.encode(probes, special_tokens=False)]

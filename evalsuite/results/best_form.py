@@ -12,7 +12,8 @@ REMARK = (
 
 
 def best_forms(tasks: Sequence[TaskRecord]) -> tuple[BestForm, ...]:
-    """One record per task of which two forms or more were asked and all of them have a score; ties go to the first."""
+    """One record per task of which two forms or more were asked and all of them have a score; ties go to the
+    first."""
     rivals: dict[str, list[TaskRecord]] = {}
     for task in tasks:
         if task.best_of:

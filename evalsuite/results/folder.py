@@ -54,8 +54,8 @@ class RunFolder:
     def opened(self, spec: RunSpec, shard: str = "") -> Iterator[RunLog | None]:
         """Hold the folder for one process; gives the log of an earlier session, if there is one.
 
-        A command that fails before anything was answered leaves nothing behind, so that a corrected one can have the
-        folder. A folder that can only be read still shows its run.
+        A command that fails before anything was answered leaves nothing behind, so that a corrected one can
+        have the folder. A folder that can only be read still shows its run.
 
         Args:
             spec: what is asked for.
@@ -81,7 +81,8 @@ class RunFolder:
                 raise
 
     def _lock_file(self) -> IO[str] | None:
-        """The file that is locked while the run lasts; None where the folder holds a run and cannot be written."""
+        """The file that is locked while the run lasts; None where the folder holds a run and cannot be
+        written."""
         with disk_errors(self.path):
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -92,7 +93,8 @@ class RunFolder:
                 raise
 
     def lacks(self, log: RunLog) -> str:
-        """Which file of a finished run is missing or damaged, as a sentence; empty if none is, or none can be written."""
+        """Which file of a finished run is missing or damaged, as a sentence; empty if none is, or none can be
+        written."""
         if not self._is_writable:
             return ""
         try:

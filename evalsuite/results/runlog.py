@@ -58,7 +58,8 @@ class RunSpec(_Part):
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
         {"sample", "tokenizer", "bos", "prefix_token", "max_length"}
     )
-    """Fields that version 0.1.0 lacks; hashed only where they are set, so that folders of that version keep their name."""
+    """Fields that version 0.1.0 lacks; hashed only where they are set, so that folders of that version keep
+    their name."""
 
     @property
     def content(self) -> dict[str, Any]:
@@ -74,7 +75,8 @@ class RunSpec(_Part):
         return Subset(self.limit, self.sample, self.seed)
 
     def continues(self, earlier: "RunSpec") -> bool:
-        """Whether this spec asks for all that `earlier` asked for, and at most for more documents of the same kind."""
+        """Whether this spec asks for all that `earlier` asked for, and at most for more documents of the same
+        kind."""
         if self.model_copy(update={"limit": earlier.limit, "sample": earlier.sample}) != earlier:
             return False
         whole = self.limit is None and self.sample is None
@@ -266,8 +268,8 @@ class RunLog(_Part):
     schema_version: Literal[1] = 1
     evalsuite_version: str
     status: Literal["running", "complete", "incomplete", "shard"]
-    """incomplete: at least one task has no score, or requests of a shard have no answer; shard: a share of a run
-    is answered."""
+    """incomplete: at least one task has no score, or requests of a shard have no answer; shard: a share of a
+    run is answered."""
     spec: RunSpec
     inputs_sha256: str
     """Over spec, prompts, data, model and package version: equal inputs, equal answers."""

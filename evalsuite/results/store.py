@@ -1,7 +1,7 @@
 """Answers on disk, keyed by the content of their request: the same work is never done twice.
 
-One SQLite file, in WAL mode where the file system can. A block of answers is one transaction, so a killed run loses at most the
-block in flight, and a changed template, row, weight or parameter has another key.
+One SQLite file, in WAL mode where the file system can. A block of answers is one transaction, so a killed run
+loses at most the block in flight, and a changed template, row, weight or parameter has another key.
 """
 
 import hashlib
@@ -30,7 +30,8 @@ from evalsuite.types import (
 SCHEMA = 1
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS responses (key BLOB PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID",
-    # Tables of their own: older versions of evalsuite, with which a store may be shared, go on reading and writing.
+    # Tables of their own: older versions of evalsuite, with which a store may be shared, go on reading and
+    # writing.
     "CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, versions TEXT NOT NULL UNIQUE)",
     "CREATE TABLE IF NOT EXISTS origins (key BLOB PRIMARY KEY, session INTEGER NOT NULL) WITHOUT ROWID",
 )
@@ -200,8 +201,9 @@ class ResponseStore:
 def _connected(path: Path) -> sqlite3.Connection:
     """A connection in WAL mode; where its shared memory cannot be had, with a rollback journal.
 
-    WAL maps a file into memory, which GPFS, Lustre, 9p, exFAT and some FUSE mounts refuse. A store that another file
-    system left in WAL mode is converted: with exclusive locking SQLite reads it without shared memory.
+    WAL maps a file into memory, which GPFS, Lustre, 9p, exFAT and some FUSE mounts refuse. A store that
+    another file system left in WAL mode is converted: with exclusive locking SQLite reads it without shared
+    memory.
     """
     connection = sqlite3.connect(path, timeout=30)
     try:

@@ -110,7 +110,8 @@ def _events(
     engine: Engine,
     answered: Collection[Request],
 ) -> Iterator[EngineEvent]:
-    """What the engine yields. A model that is loaded and cannot generate costs the tasks that generate, not the others."""
+    """What the engine yields. A model that is loaded and cannot generate costs the tasks that generate, not
+    the others."""
     begun, done = False, set(answered)
     try:
         for event in work(requests, answered=answered):
@@ -126,7 +127,8 @@ def _events(
 
 
 def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Request, Failure]:
-    """Requests with token ids for which the model has no row; on a GPU they would end the process's use of it."""
+    """Requests with token ids for which the model has no row; on a GPU they would end the process's use of
+    it."""
     rows = engine.vocabulary
     if rows is None:
         return {}
@@ -167,7 +169,8 @@ def _is_finite(response: Response | None) -> bool:
 
 
 def _refused_unless_finite(response: Response) -> Response:
-    """NaN compares as neither more nor less, so that the first choice would win every question; infinity ends means."""
+    """NaN compares as neither more nor less, so that the first choice would win every question; infinity ends
+    means."""
     if not isinstance(response, Score):
         return response
     strange = [one for one in (*response.log_probs, response.log_likelihood) if not math.isfinite(one)]

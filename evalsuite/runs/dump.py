@@ -87,7 +87,8 @@ def _arguments(prepared: PreparedTask, document: Document) -> str:
 def write_requests(
     prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[DocumentRequests] | None = None
 ) -> Path:
-    """Write `<folder>/<task>.parquet` and return its path; with what each document asks, its token ids too."""
+    """Write `<folder>/<task>.parquet` and return its path; with what each document asks, its token ids
+    too."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -31,7 +31,8 @@ class RunPlan:
     in_batches: str
     """Why scoring does not run on packed trees; empty if it does."""
     tried: bool
-    """Whether an earlier run has tried the forms on this model; else they are told from its configuration alone."""
+    """Whether an earlier run has tried the forms on this model; else they are told from its configuration
+    alone."""
 
 
 def plan_run(

@@ -383,7 +383,8 @@ class _Session:
         )
 
     def _begin_loading(self, store_path: Path) -> None:
-        """Let the engine load beside the encoding, where nothing was answered yet and it has to in any case."""
+        """Let the engine load beside the encoding, where nothing was answered yet and it has to in any
+        case."""
         if not store_path.exists():
             self._engine.begin_loading()
 

@@ -30,7 +30,8 @@ class Grade:
     def record(self) -> dict[str, Any]:
         """As a JSON object: `correct`, `extracted` and `grader` are lists where the line has `texts`.
 
-        A text that the scorer failed on is neither right nor wrong: its `correct` is null, and `problem` says why.
+        A text that the scorer failed on is neither right nor wrong: its `correct` is null, and `problem` says
+        why.
         """
         verdicts = [one if isinstance(one, TextVerdict) else None for one in self.found]
         problems = [None if isinstance(one, TextVerdict) else str(one) for one in self.found]
@@ -63,12 +64,12 @@ def grade(
 ) -> Graded:
     """Verdicts on each line by itself, in order, exactly as a run of the same task would give them.
 
-    The data set is read only where a line needs it: where it has no gold answer of its own, or its verdict depends
-    on the document in another way (the language of TyDiQA, the words of MGSM).
+    The data set is read only where a line needs it: where it has no gold answer of its own, or its verdict
+    depends on the document in another way (the language of TyDiQA, the words of MGSM).
 
     Raises:
-        UserError: the task generates no text, a document is not there, a gold answer does not fit the task, or
-            nothing here can score it (no sandbox for code).
+        UserError: the task generates no text, a document is not there, a gold answer does not fit the task,
+            or nothing here can score it (no sandbox for code).
     """
     spec = selected.spec
     if spec.format not in GENERATED:
@@ -166,7 +167,8 @@ class Summary:
     without_verdict: int
     """Texts that the scorer failed on."""
     scores: dict[str, Estimate]
-    """Means over lines of the metrics that every line has; none while a text has no verdict, unless allowed."""
+    """Means over lines of the metrics that every line has; none while a text has no verdict, unless
+    allowed."""
 
 
 def summary(grades: Sequence[Grade], allow_failures: bool = False) -> Summary:

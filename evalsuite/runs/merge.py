@@ -118,8 +118,8 @@ def merge(
         progress: is told what happens.
 
     Raises:
-        UserError: the shards are not those of one run, or not all; answers differ; data or prompts are no longer
-            those that were answered; the folder is taken.
+        UserError: the shards are not those of one run, or not all; answers differ; data or prompts are no
+            longer those that were answered; the folder is taken.
     """
     shards = [ShardFolder.read(path) for path in folders]
     check_complete(shards)
@@ -152,7 +152,8 @@ def merge(
 
 @contextmanager
 def _staging(target: Path) -> Iterator[Path]:
-    """A folder with what stands in `target`; it takes the place of that once all is done, and never before."""
+    """A folder with what stands in `target`; it takes the place of that once all is done, and never
+    before."""
     with TemporaryDirectory(dir=target, prefix=".merging-") as folder:
         staging = Path(folder)
         present = [one for one in target.iterdir() if one != staging and one.name != ".lock"]

@@ -60,8 +60,8 @@ def rescore(
         progress: is told of the verdicts.
 
     Raises:
-        UserError: the run is not finished or damaged; its prompts or rows are no longer those that were answered;
-            the folder is taken.
+        UserError: the run is not finished or damaged; its prompts or rows are no longer those that were
+            answered; the folder is taken.
     """
     side = open_run(run)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

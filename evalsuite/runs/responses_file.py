@@ -1,7 +1,7 @@
 """A responses file: generated texts to be graded, one JSON object a line.
 
-`{"doc": 0, "text": "..."}` or `{"doc": 0, "texts": ["...", "..."]}`, and `"gold"` where the line brings its own right
-answer. Lines may come in any order and repeat a document.
+`{"doc": 0, "text": "..."}` or `{"doc": 0, "texts": ["...", "..."]}`, and `"gold"` where the line brings its
+own right answer. Lines may come in any order and repeat a document.
 """
 
 import json
@@ -21,7 +21,8 @@ class ResponseLine:
     number: int
     """Of the line, from 1."""
     doc: int | None
-    """Index of the document in the evaluated split, all member tasks counted through; None where gold is given."""
+    """Index of the document in the evaluated split, all member tasks counted through; None where gold is
+    given."""
     texts: tuple[str, ...]
     several: bool
     """It says `texts`: verdicts are lists, however many there are."""

@@ -1,7 +1,7 @@
 """Shards of a run: processes that know nothing of each other, each answering its share of the requests.
 
-Every shard plans the whole run and takes its parts of the plan, so that the answers of all shards together are
-those of one run, to the last digit; `merging` unites them.
+Every shard plans the whole run and takes its parts of the plan, so that the answers of all shards together
+are those of one run, to the last digit; `merging` unites them.
 """
 
 import re
@@ -57,7 +57,8 @@ def share_of(
 
 
 def dealt(sizes: Sequence[int], count: int) -> list[list[int]]:
-    """Places of `sizes` in `count` heaps, the largest first, each to the smallest heap; the largest heap first."""
+    """Places of `sizes` in `count` heaps, the largest first, each to the smallest heap; the largest heap
+    first."""
     heaps: list[list[int]] = [[] for _ in range(count)]
     loads = [0] * count
     for place in sorted(range(len(sizes)), key=lambda one: (-sizes[one], one)):

@@ -19,7 +19,8 @@ def execute_in_team(
     setting: RunOptions,
     progress: Progress | None = None,
 ) -> RunLog:
-    """`runs.execute.execute`, called by every process of the team: rank 0 runs it, the other ranks mirror its engine.
+    """`runs.execute.execute`, called by every process of the team: rank 0 runs it, the other ranks mirror its
+    engine.
 
     Raises:
         UserError: in every process.

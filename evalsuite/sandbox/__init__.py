@@ -1,4 +1,5 @@
-"""Runs model-written Python, and says of each program whether it passed its tests, so that it cannot say so itself."""
+"""Runs model-written Python, and says of each program whether it passed its tests, so that it cannot say so
+itself."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -16,7 +16,8 @@ _FOLDER_BYTES = 32 << 20
 
 
 def command(readable: Readable) -> list[str]:
-    """What to put before the interpreter's arguments: bubblewrap, its namespaces, and a root that holds Python only.
+    """What to put before the interpreter's arguments: bubblewrap, its namespaces, and a root that holds
+    Python only.
 
     Raises SandboxFailed where bubblewrap is not installed.
     """

@@ -45,7 +45,8 @@ def serve(code: str, judge: socket.socket) -> None:
 
 
 def raised(error: BaseException) -> codec.Json:
-    """An exception as a message: its nearest builtin type, its own name, its arguments where they are plain."""
+    """An exception as a message: its nearest builtin type, its own name, its arguments where they are
+    plain."""
     kind = next(base for base in type(error).__mro__ if vars(builtins).get(base.__name__) is base)
     arguments: codec.Json = None
     if kind.__str__ is type(error).__str__:
@@ -62,7 +63,8 @@ def raised(error: BaseException) -> codec.Json:
 
 
 class _Objects:
-    """The candidate's names, and the objects that the judge knows by number because they are not plain data."""
+    """The candidate's names, and the objects that the judge knows by number because they are not plain
+    data."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names

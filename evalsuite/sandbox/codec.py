@@ -1,10 +1,10 @@
 """Values as text between a candidate's process and its tests': builtin and common library types, exactly.
 
-JSON, since a decoder of JSON can be trusted with hostile text. None, bool, int, float and str stand for themselves and
-an array is a list; everything else is an object with its type `t` and its content `v`. An instance of a subclass travels
-as the builtin that it is made of, so that an overridden `__eq__` stays behind. Lists, dicts and other containers that can
-change are numbered in the order in which they are met: a second mention is a reference, and the receiver can send back
-what became of them.
+JSON, since a decoder of JSON can be trusted with hostile text. None, bool, int, float and str stand for
+themselves and an array is a list; everything else is an object with its type `t` and its content `v`. An
+instance of a subclass travels as the builtin that it is made of, so that an overridden `__eq__` stays behind.
+Lists, dicts and other containers that can change are numbered in the order in which they are met: a second
+mention is a reference, and the receiver can send back what became of them.
 """
 
 import json
@@ -18,7 +18,8 @@ LARGEST = 64 << 20
 """Bytes of one message; what is larger is an error of the program that sends it."""
 
 _LONG = 10**1000
-"""From here on integers are written in hexadecimal: decimal takes quadratic time, and Python limits its length."""
+"""From here on integers are written in hexadecimal: decimal takes quadratic time, and Python limits its
+length."""
 
 Json = Any
 
@@ -47,8 +48,9 @@ def load(data: bytes) -> Json:
 class Encoder:
     """Turns values into JSON; remembers the containers that it has met.
 
-    `opaque` is asked for the JSON of a value of no known type. `containers` are those numbered so far. What is certain to
-    be too large for a message raises ValueError as soon as that is known, before it has taken its minute of CPU time.
+    `opaque` is asked for the JSON of a value of no known type. `containers` are those numbered so far. What
+    is certain to be too large for a message raises ValueError as soon as that is known, before it has taken
+    its minute of CPU time.
     """
 
     def __init__(self, opaque: Callable[[Any], Json], containers: Iterable[Any] = ()) -> None:
@@ -204,7 +206,8 @@ class Decoder:
 
 
 def _stand_for_themselves(values: list[Any]) -> bool:
-    """Whether all are scalars, and no integer among them is long; may say no where it is not known at once."""
+    """Whether all are scalars, and no integer among them is long; may say no where it is not known at
+    once."""
     kinds = set(map(type, values))
     if int not in kinds:
         return kinds <= plain.SCALARS

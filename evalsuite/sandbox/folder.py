@@ -27,7 +27,8 @@ class Folder:
         return mode != (namespaces.FOLDER_MODE if self.mounted else _MODE) or bool(os.listdir(self.path))
 
     def clean(self) -> None:
-        """Leave nothing in it; a mounted one is another then, which Landlock's rules do not know. Raises OSError."""
+        """Leave nothing in it; a mounted one is another then, which Landlock's rules do not know. Raises
+        OSError."""
         if self.mounted:
             namespaces.renew_folder()
             return

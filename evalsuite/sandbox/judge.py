@@ -1,7 +1,7 @@
 """The tests' process of mode `compare`: assertions are evaluated here, on plain data that the candidate sent.
 
-Nothing is imported, called or executed here because the candidate says so. Its names are plain data, or handles whose
-calls are messages; modules and builtins are the tests' own, by the names that the tests use.
+Nothing is imported, called or executed here because the candidate says so. Its names are plain data, or
+handles whose calls are messages; modules and builtins are the tests' own, by the names that the tests use.
 """
 
 import importlib
@@ -49,10 +49,10 @@ def judge(
 ) -> NoReturn:
     """Run `tests` against a candidate's process, and `stop` with the outcome.
 
-    Besides an Outcome it may be `gone` (the candidate's process ended), `inseparable` (the tests need to be in the
-    candidate's process) or `broken` (the tests do not compile). `started` is called before the candidate is heard:
-    from there on, its answers are what can end this process. Where all tests pass, the detail is the text in
-    their variable `keeps`.
+    Besides an Outcome it may be `gone` (the candidate's process ended), `inseparable` (the tests need to be
+    in the candidate's process) or `broken` (the tests do not compile). `started` is called before the
+    candidate is heard: from there on, its answers are what can end this process. Where all tests pass, the
+    detail is the text in their variable `keeps`.
     """
     ask = Asker(candidate, stop)
     try:
@@ -105,8 +105,8 @@ def _public(ask: Asker) -> set[str]:
 def _value(ask: Asker, name: str, told: codec.Json, tests: str) -> Any:
     """What stands for one of the candidate's names.
 
-    What the candidate has in the place of a module that the tests use is ignored, and the tests get their own:
-    otherwise `math.isclose(result, expected)` would ask the candidate.
+    What the candidate has in the place of a module that the tests use is ignored, and the tests get their
+    own: otherwise `math.isclose(result, expected)` would ask the candidate.
     """
     value = ask.decoded(told)
     if isinstance(value, Proxy) and name in _MODULES and _used_as_module(name, tests):

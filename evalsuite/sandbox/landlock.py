@@ -36,10 +36,11 @@ def abi() -> int:
 
 
 def ruleset(read: Iterable[str], listed: Iterable[str], write: Iterable[str]) -> int:
-    """A descriptor of rules: `read` may be read, `listed` listed, `write` read and written, nothing else touched.
+    """A descriptor of rules: `read` may be read, `listed` listed, `write` read and written, nothing else
+    touched.
 
-    Paths that do not exist are left out. TCP is closed from ABI 4, and signals and abstract sockets of processes
-    outside from ABI 6. Raises OSError where the kernel has no Landlock.
+    Paths that do not exist are left out. TCP is closed from ABI 4, and signals and abstract sockets of
+    processes outside from ABI 6. Raises OSError where the kernel has no Landlock.
     """
     version = abi()
     handled = _RIGHTS.get(version, _ALL_RIGHTS)

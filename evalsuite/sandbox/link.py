@@ -25,7 +25,8 @@ def send(link: socket.socket, message: Any) -> None:
 
 
 def receive(link: socket.socket, largest: int = codec.LARGEST) -> Any:
-    """The next message; raises Closed, codec.Malformed, and TimeoutError where the socket has a time limit."""
+    """The next message; raises Closed, codec.Malformed, and TimeoutError where the socket has a time
+    limit."""
     (length,) = _LENGTH.unpack(_exactly(link, _LENGTH.size))
     if length > largest:
         raise codec.Malformed(f"a message of {length >> 20} MiB")

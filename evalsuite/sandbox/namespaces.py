@@ -1,4 +1,5 @@
-"""A machine of its own for a worker: no network, no other process, and a root folder that holds Python and no more.
+"""A machine of its own for a worker: no network, no other process, and a root folder that holds Python and no
+more.
 
 Works without root wherever the kernel lets users make user namespaces.
 """
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from evalsuite.sandbox import linux
 
 FOLDER, TEMPORARY = "/scratch", "/tmp"
-"""The one place for files, in the new root, and its usual name: a link, as Python itself may be installed below it."""
+"""The one place for files, in the new root, and its usual name: a link, as Python itself may be installed
+below it."""
 FOLDER_MODE = 0o1777
 
 _INNER_ID, _NOBODY = 1000, 65534
@@ -46,7 +48,8 @@ class Inside:
         return int(os.pread(self.size, 64, 0).split()[0]) * os.sysconf("SC_PAGESIZE")
 
     def give_next_child_its_own_processes(self) -> None:
-        """The next child will be process 1 of a new PID namespace: it sees no other, and takes all its own with it."""
+        """The next child will be process 1 of a new PID namespace: it sees no other, and takes all its own
+        with it."""
         if self.processes is not None:
             # The kernel makes a new namespace only for a process whose children would share its own.
             linux.setns(self.processes, linux.CLONE_NEWPID)
@@ -61,8 +64,8 @@ def stay() -> Inside:
 def enter(readable: Sequence[str], hidden: Sequence[str]) -> Inside:
     """Move into new namespaces and a root that holds only `readable`, without the folders `hidden` in it.
 
-    Returns in a child; the parent waits for it and ends as it does. Raises OSError, which names the call that the
-    kernel refused.
+    Returns in a child; the parent waits for it and ends as it does. Raises OSError, which names the call that
+    the kernel refused.
     """
     uid = _new_namespaces()
     pid = os.fork()

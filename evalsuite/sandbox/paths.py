@@ -58,7 +58,8 @@ def readable() -> Readable:
 
 
 def _installed(name: str) -> list[str]:
-    """The files of a library: its package or module, and the shared objects that its wheel carries beside it."""
+    """The files of a library: its package or module, and the shared objects that its wheel carries beside
+    it."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):

@@ -40,8 +40,8 @@ class Sandbox:
     def run(
         self, programs: Sequence[Program], on_done: OnDone | None = None
     ) -> list[ProgramVerdict | SandboxFailed]:
-        """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place (Inseparable
-        at once, as no other try would help).
+        """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place
+        (Inseparable at once, as no other try would help).
 
         Args:
             on_done: told how many programs are done each time that one more is.
@@ -65,12 +65,13 @@ class Sandbox:
         factor: float = limits.FACTOR,
         most: float = 60.0,
     ) -> list[Program | SandboxFailed]:
-        """The references as they passed, to put others' code into: with their mode, and with a limit of CPU time of
-        max(floor, factor x what the reference uses here).
+        """The references as they passed, to put others' code into: with their mode, and with a limit of CPU
+        time of max(floor, factor x what the reference uses here).
 
         Args:
             references: solutions that pass, each with the tests of its problem; their own limits are ignored.
-            most: CPU seconds that a reference may use; one that needs more, or does not pass, is a SandboxFailed.
+            most: CPU seconds that a reference may use; one that needs more, or does not pass, is a
+                SandboxFailed.
         """
         verdicts = self.run([replace(reference, cpu_seconds=most) for reference in references])
         return [with_limit(*pair, floor, factor) for pair in zip(references, verdicts, strict=True)]
@@ -91,8 +92,9 @@ def with_limit(
     floor: float = limits.FLOOR_SECONDS,
     factor: float = limits.FACTOR,
 ) -> Program | SandboxFailed:
-    """A reference as it passed, with the limit of `Sandbox.calibrate`: in its mode, so that no other program chooses to
-    share a process with these tests. A SandboxFailed where it did not pass, TooSlow where that was for time.
+    """A reference as it passed, with the limit of `Sandbox.calibrate`: in its mode, so that no other program
+    chooses to share a process with these tests. A SandboxFailed where it did not pass, TooSlow where that was
+    for time.
     """
     if isinstance(verdict, SandboxFailed):
         return verdict

@@ -33,8 +33,8 @@ class Program:
     code: str
     """The candidate. It runs as a module of its own, and not as `__main__`."""
     tests: str
-    """A script that runs against the candidate's top-level names. A name that the tests define themselves, and
-    every builtin but the entry point, is theirs; any other comes from the candidate."""
+    """A script that runs against the candidate's top-level names. A name that the tests define themselves,
+    and every builtin but the entry point, is theirs; any other comes from the candidate."""
     mode: Mode = "auto"
     """`compare`: the tests run in another process than the candidate and see its values as plain data.
     `token`: both in one process. `auto`: compare, unless what the tests do with the candidate cannot cross
@@ -44,9 +44,11 @@ class Program:
     memory_mb: int = 1024
     """Address space beyond that of an idle interpreter, in MiB."""
     entry_point: str = ""
-    """The function that the tests call, where that is known: the one name of a builtin that may be the candidate's."""
+    """The function that the tests call, where that is known: the one name of a builtin that may be the
+    candidate's."""
     keeps: str = ""
-    """A variable of the tests, with text, that the verdict hands back in mode `compare` where the program passes."""
+    """A variable of the tests, with text, that the verdict hands back in mode `compare` where the program
+    passes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ class Asker:
         self._candidate = candidate
         self.stop = stop
         self.candidate_names_modules = False
-        """Whether a name of the tests means a module because the candidate has one by that name: then what cannot be
-        handed over may be the candidate's doing, and is no reason to believe that the tests need its process."""
+        """Whether a name of the tests means a module because the candidate has one by that name: then what
+        cannot be handed over may be the candidate's doing, and is no reason to believe that the tests need
+        its process."""
 
     def __call__(self, verb: str, target: Any, *arguments: Any, **keywords: Any) -> Any:
         """The value of a verb on one of the candidate's objects, or the exception that it raises there."""
@@ -87,7 +88,8 @@ class Asker:
 
 
 class Proxy:
-    """A candidate's object. It equals nothing but the candidate's own, and no expected value is ever sent to it.
+    """A candidate's object. It equals nothing but the candidate's own, and no expected value is ever sent to
+    it.
 
     There is no order and no arithmetic, since both would tell the candidate what it is compared with.
     """

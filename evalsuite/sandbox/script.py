@@ -51,8 +51,8 @@ def _bound(script: CodeType) -> set[str]:
 def compiled_for(tests: str, builtin: str) -> tuple[CodeType, str]:
     """The script with the candidate's function in place of `builtin`, and the name by which it asks for it.
 
-    Only uses outside of functions mean the candidate's, so that helpers of the tests go on calling the builtin; where
-    there are no such uses, all do.
+    Only uses outside of functions mean the candidate's, so that helpers of the tests go on calling the
+    builtin; where there are no such uses, all do.
     """
     tree = ast.parse(tests, TESTS)
     uses = list(_uses(_outside_functions(tree), builtin)) or list(_uses(ast.walk(tree), builtin))

@@ -1,7 +1,7 @@
 """The filter of system calls: what a program may ask of the kernel.
 
-Everything unknown is refused (EPERM), so that a program gets an ordinary PermissionError; what only an attack asks
-for kills it. Forking and starting programs are refused: threads are the only concurrency.
+Everything unknown is refused (EPERM), so that a program gets an ordinary PermissionError; what only an attack
+asks for kills it. Forking and starting programs are refused: threads are the only concurrency.
 Source: the kernel's Documentation/userspace-api/seccomp_filter.rst and include/uapi/linux/{seccomp,filter}.h.
 """
 
@@ -22,7 +22,8 @@ _LOAD, _AND, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NEWEST = 450
-"""Above it are system calls that the table does not know: they look unimplemented, so that the C library copes."""
+"""Above it are system calls that the table does not know: they look unimplemented, so that the C library
+copes."""
 
 _ANYONE = 0x7FFFABCD
 """Stands for the process in the filter that is made once; no process has such a number."""
@@ -43,7 +44,8 @@ class _Piece:
 
 
 def filter_program(pid: int) -> bytes:
-    """The filter for the process `pid`, which may send signals to itself only: an array of `struct sock_filter`."""
+    """The filter for the process `pid`, which may send signals to itself only: an array of
+    `struct sock_filter`."""
     return _filter_of_anyone().replace(struct.pack("=I", _ANYONE), struct.pack("=I", pid))
 
 

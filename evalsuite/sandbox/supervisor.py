@@ -1,10 +1,10 @@
 """The worker: confines itself, then forks the processes of one program after another.
 
-It sees neither a program nor its tests nor its verdict: those pass over descriptors between the caller and the forked
-processes, so that no later program finds them in the memory that it inherits.
+It sees neither a program nor its tests nor its verdict: those pass over descriptors between the caller and
+the forked processes, so that no later program finds them in the memory that it inherits.
 
-The caller starts it as a program of its own, `python -m evalsuite.sandbox.supervisor DESCRIPTOR`. The descriptor is
-a socket, over which come one message of settings and then jobs.
+The caller starts it as a program of its own, `python -m evalsuite.sandbox.supervisor DESCRIPTOR`. The
+descriptor is a socket, over which come one message of settings and then jobs.
 """
 
 import contextlib

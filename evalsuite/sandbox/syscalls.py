@@ -1,6 +1,7 @@
 """Numbers of the system calls that the filter names, as `name/x86_64/aarch64` (`-`: the processor has none).
 
-Source: Linux 6.1, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h; they never change.
+Source: Linux 6.1, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h; they never
+    change.
 """
 
 import platform
@@ -30,7 +31,8 @@ copy_file_range/326/285  sendfile/40/71  fadvise64/221/223  fallocate/285/47  se
 recvfrom/45/207  sendmsg/46/211  recvmsg/47/212  shutdown/48/210  getsockopt/55/209  setsockopt/54/208
 getsockname/51/204  getpeername/52/205  restart_syscall/219/128  getcpu/309/168  close_range/436/436
 """
-"""What Python and numpy need to compute, to use files that the other layers leave to them, and to run threads."""
+"""What Python and numpy need to compute, to use files that the other layers leave to them, and to run
+threads."""
 
 FATAL = """
 ptrace/101/117  process_vm_readv/310/270  process_vm_writev/311/271  mount/165/40  umount2/166/39

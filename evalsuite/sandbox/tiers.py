@@ -71,7 +71,8 @@ def maker(name: str, folder: str) -> Make:
 
 
 def prove(name: str, make: Make, folder: str) -> SandboxTier:
-    """The tier, with the self-test attacks that it blocked; raises SandboxFailed for the first that succeeded.
+    """The tier, with the self-test attacks that it blocked; raises SandboxFailed for the first that
+    succeeded.
 
     Tier `rlimits` names what holds, and is not refused for what does not.
     """

@@ -1,9 +1,10 @@
 """Mode `token`: the candidate and its tests in one process, for tests that data cannot carry to another.
 
-The tests and a token arrive only when the candidate's code has run to its end, and the token is given back only when the
-tests have. So a program that ends early, however it does so, has no token to show. What this cannot prevent: code that
-shares a process with its tests can change what the tests see (an object that equals everything, patched library
-functions), and, if it was written against this very module, it can take the tests and the token from the socket.
+The tests and a token arrive only when the candidate's code has run to its end, and the token is given back
+only when the tests have. So a program that ends early, however it does so, has no token to show. What this
+cannot prevent: code that shares a process with its tests can change what the tests see (an object that equals
+everything, patched library functions), and, if it was written against this very module, it can take the tests
+and the token from the socket.
 """
 
 import builtins
@@ -46,7 +47,8 @@ def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
 
 
 def _script(tests: str, entry_point: str, defined: dict[str, Any]) -> tuple[CodeType, dict[str, Any]]:
-    """The tests, and the names in which they run: the candidate's, but for those of builtins as in mode `compare`."""
+    """The tests, and the names in which they run: the candidate's, but for those of builtins as in mode
+    `compare`."""
     script = compiled(tests)
     names = {name: value for name, value in defined.items() if name not in BUILTINS}
     used = set(names_used(script))

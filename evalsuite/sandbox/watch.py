@@ -1,7 +1,8 @@
 """Watching over the processes of one program: CPU time, sleep, and their end.
 
-A process that computes less than it could is asleep for the rest of the time. What it could is measured: a busy
-machine gives a process that wants to compute little of the clock's time, and takes none of its right to go on.
+A process that computes less than it could is asleep for the rest of the time. What it could is measured: a
+busy machine gives a process that wants to compute little of the clock's time, and takes none of its right to
+go on.
 """
 
 import os
@@ -15,9 +16,11 @@ from evalsuite.sandbox.limits import idle_seconds
 
 _TICK = 0.5
 _BUSY = 0.5
-"""Share of a core from which on a program counts as awake all the time, so that its CPU limit ends it soon enough."""
+"""Share of a core from which on a program counts as awake all the time, so that its CPU limit ends it soon
+enough."""
 _PROBE = 0.02
-"""CPU seconds that the watcher burns to see how much of a core there is to have: several turns of the scheduler."""
+"""CPU seconds that the watcher burns to see how much of a core there is to have: several turns of the
+scheduler."""
 
 
 class HungUp(Exception):
@@ -85,10 +88,12 @@ def watch(children: Sequence[Child], caller: int) -> None:
 
 
 def asleep_for(cpu: float, wall: float, share: Callable[[], float] | None = None) -> float:
-    """Of `wall` seconds in which processes have used `cpu` seconds, those in which they did not want to compute.
+    """Of `wall` seconds in which processes have used `cpu` seconds, those in which they did not want to
+    compute.
 
     Args:
-        share: measures the share of a core that a process gets which wants all of it; asked only where it matters.
+        share: measures the share of a core that a process gets which wants all of it; asked only where it
+            matters.
     """
     if cpu >= _BUSY * wall:
         return 0.0

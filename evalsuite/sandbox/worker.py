@@ -18,7 +18,8 @@ from evalsuite.sandbox.reports import TESTS, ended, one_line
 
 START_SECONDS = 60.0
 _PATIENCE, _SLOWEST = 300.0, 50.0
-"""Seconds, and multiple of its CPU time, that a program may take on the clock before its worker counts as hung."""
+"""Seconds, and multiple of its CPU time, that a program may take on the clock before its worker counts as
+hung."""
 _LARGEST_REPORT = 1 << 20
 _FAREWELL = 5.0
 """Seconds in which a worker ends by itself once its socket is closed."""
@@ -226,7 +227,8 @@ def _report(channel: socket.socket) -> dict[str, Any]:
 
 
 def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
-    """What the tests' process may say before the candidate is asked anything, whose process then ends unconfined."""
+    """What the tests' process may say before the candidate is asked anything, whose process then ends
+    unconfined."""
     if report.get("outcome") == "inseparable":
         raise Inseparable(str(report.get("detail")))
     if report.get("outcome") == "broken":

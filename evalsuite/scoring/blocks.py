@@ -1,7 +1,10 @@
-"""Finds the longest run of lines that Python parses, in time that grows with the text and not with its square.
+"""Finds the longest run of lines that Python parses, in time that grows with the text and not with its
+square.
 
-A run parses if and only if it is a sequence of whole statements. So every line that can begin a statement is looked at
-once: where does its statement end (quotes, brackets and indentation tell), and does it parse? The run from there on ends
+A run parses if and only if it is a sequence of whole statements. So every line that can begin a statement is
+looked at
+once: where does its statement end (quotes, brackets and indentation tell), and does it parse? The run from
+    there on ends
 where the run from the next statement does. Only of a statement that does not parse, a beginning may.
 """
 
@@ -16,7 +19,8 @@ Unparsable = SyntaxError | ValueError | MemoryError | RecursionError | OverflowE
 """What Python raises on a text: null bytes and nesting without end have errors of their own."""
 
 _STEPS_PER_LINE, _FREE_STEPS = 20, 10_000
-"""Lines that Python may be given before the search is content with a long beginning in place of the longest."""
+"""Lines that Python may be given before the search is content with a long beginning in place of the
+longest."""
 _DEEPEST = 200
 """Open brackets that CPython allows."""
 _PART = re.compile(
@@ -55,9 +59,11 @@ class Blocks:
         self._joins: dict[Any, Any] = {}
 
     def longest(self, fewest: int, prefer: re.Pattern[str] | None = None) -> str:
-        """The run of at least `fewest` lines that parses and has the most lines with text; of equal ones the first.
+        """The run of at least `fewest` lines that parses and has the most lines with text; of equal ones the
+        first.
 
-        Where nothing parses, the first line. A run with a line that matches `prefer` comes before one without.
+        Where nothing parses, the first line. A run with a line that matches `prefer` comes before one
+        without.
         """
         preferred = list(accumulate((bool(prefer and prefer.match(line)) for line in self.lines), initial=0))
         most, best = (False, 0), (0, 1)
@@ -92,7 +98,8 @@ class Blocks:
         return None
 
     def _past_nothing(self, line: int) -> int | None:
-        """Past an indented line that has nothing but a backslash and joins with a blank one, which Python reads as such."""
+        """Past an indented line that has nothing but a backslash and joins with a blank one, which Python
+        reads as such."""
         end = self._logical_end(line)
         nothing = self.lines[line].strip() == "\\" and self._error(line, end) is None
         return end if nothing else None
@@ -126,7 +133,8 @@ class Blocks:
         return None
 
     def _lines_before(self, error: Unparsable, start: int, end: int) -> int:
-        """Most lines from `start` on that may parse although those up to `end` gave this error; fewer than those."""
+        """Most lines from `start` on that may parse although those up to `end` gave this error; fewer than
+        those."""
         count = end - start
         if isinstance(error, SyntaxError):
             most = _lines_before(error, count)
@@ -209,7 +217,8 @@ class Blocks:
 
 
 def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> Any:
-    """Where steps lead to until there is none (None); the way is remembered, so that no step is taken twice."""
+    """Where steps lead to until there is none (None); the way is remembered, so that no step is taken
+    twice."""
     passed = []
     while start not in known and (following := step(start)) is not None:
         passed.append(start)
@@ -220,7 +229,8 @@ def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> 
 
 
 def _after(line: str, depth: int, opened: str) -> tuple[int, str]:
-    """Brackets, and a quote or a backslash, that are open after a line; (0, "") where the logical line has ended."""
+    """Brackets, and a quote or a backslash, that are open after a line; (0, "") where the logical line has
+    ended."""
     place = 0
     if opened in _REST_OF_STRING:
         place = _string_end(line, 0, opened)
@@ -253,7 +263,8 @@ def _string_end(line: str, start: int, quote: str) -> int:
 
 
 def _open_string(line: str, start: int, depth: int, quote: str) -> tuple[int, str]:
-    """Of a string that its line does not end: a short one must be joined with the next line, or it is an error."""
+    """Of a string that its line does not end: a short one must be joined with the next line, or it is an
+    error."""
     return (depth, quote) if len(quote) == 3 or _JOINS.match(line, start) else (0, "")
 
 

@@ -16,8 +16,8 @@ class ChoiceVerdict:
     metrics: dict[str, float]
     """1 for the right choice, by metric; and `bits_per_byte`."""
     margins: dict[str, float]
-    """By metric: what the log-likelihoods of the two best choices would have to change by, together and in nats,
-    for the second to be the best; infinite if there is one choice."""
+    """By metric: what the log-likelihoods of the two best choices would have to change by, together and in
+    nats, for the second to be the best; infinite if there is one choice."""
 
     def margin(self, metric: str) -> float:
         """The margin of `prediction(metric)`."""
@@ -36,10 +36,11 @@ def choose(
 ) -> ChoiceVerdict:
     """Every metric of multiple choice, as lm-eval 0.4 and OLMES define them.
 
-    `acc`: the highest summed log-likelihood. `acc_norm`, `acc_bytes`, `acc_tokens`: after division by the length in
-    Unicode characters (the paper of acc_norm says bytes, the reference divides by characters), UTF-8 bytes or
-    tokens (lm-eval 0.4.13, api/task.py, process_results; OLMES, Gu et al. 2024, arXiv:2406.08446).
-    `acc_mutual_info`: less the log-likelihood without the question. `bits_per_byte`: of the right text.
+    `acc`: the highest summed log-likelihood. `acc_norm`, `acc_bytes`, `acc_tokens`: after division by the
+    length in Unicode characters (the paper of acc_norm says bytes, the reference divides by characters),
+    UTF-8 bytes or tokens (lm-eval 0.4.13, api/task.py, process_results; OLMES, Gu et al. 2024,
+    arXiv:2406.08446). `acc_mutual_info`: less the log-likelihood without the question. `bits_per_byte`: of
+    the right text.
 
     Args:
         question: holds the right answer.
@@ -75,7 +76,8 @@ def bits_per_byte(text: str, score: Score) -> float:
 
 
 def _margin(values: Sequence[float], sizes: Sequence[int]) -> float:
-    """A change of x nats moves a value by x / size, so two values meet after gap / (1/a + 1/b) nats at each."""
+    """A change of x nats moves a value by x / size, so two values meet after gap / (1/a + 1/b) nats at
+    each."""
     if len(values) < 2:
         return math.inf
     second, best = sorted(range(len(values)), key=values.__getitem__)[-2:]

@@ -29,9 +29,11 @@ from evalsuite.types import CodeProblem, Sample
 FACTOR = 4.0
 """Time limit of a program as a multiple of what the reference solution takes (evalplus 0.3.1, config.py)."""
 MEMORY_MB = 4096
-"""Memory of a program (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than one GiB."""
+"""Memory of a program (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than one
+GiB."""
 REFERENCE_SECONDS = 120.0
-"""CPU time that a reference solution may use. One of MBPP+ uses 37 s on a core of 2026 and more on a shared one."""
+"""CPU time that a reference solution may use. One of MBPP+ uses 37 s on a core of 2026 and more on a shared
+one."""
 SANITIZER_SECONDS = 20.0
 """CPU time for one text; a megabyte takes a few seconds. A text that takes longer is run as it stands."""
 _SANITIZER_HUNG = 600.0
@@ -45,9 +47,9 @@ Ended = ProgramVerdict | SandboxFailed
 def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
     """Runs all programs of a task; raises UserError where no sandbox works.
 
-    `pass@k` is decided by the tests that the spec names (and by the base tests where it says so), `base_pass@k` by the
-    base tests. A reference solution that does not pass its tests here (a library is missing, say) leaves its document
-    without a verdict.
+    `pass@k` is decided by the tests that the spec names (and by the base tests where it says so),
+    `base_pass@k` by the base tests. A reference solution that does not pass its tests here (a library is
+    missing, say) leaves its document without a verdict.
     """
     assert spec.code is not None
     names = _tests_that_run(spec.code, spec.metrics)
@@ -135,7 +137,8 @@ def _references(
 ) -> dict[Key, Program | SandboxFailed]:
     """The reference solution's run of each problem with each of its tests, with the time limit found here.
 
-    Published tests that no answer passes have the least limit. Where the solution does not pass, there is no run.
+    Published tests that no answer passes have the least limit. Where the solution does not pass, there is no
+    run.
     """
     unpassable: dict[Key, bool] = {}
     for sample in samples:
@@ -153,8 +156,8 @@ def _limited(
 ) -> dict[Program, Program | SandboxFailed]:
     """The solutions with their time limits and modes; in mode `token` where they pass in no other.
 
-    A result can be too large to leave its process: one of MBPP+ has 900 MB. A solution that is too slow would be no
-    quicker in one process with its tests.
+    A result can be too large to leave its process: one of MBPP+ has 900 MB. A solution that is too slow would
+    be no quicker in one process with its tests.
     """
 
     def limited(mode: Mode, most: float, some: Sequence[Program]) -> dict[Program, Program | SandboxFailed]:
@@ -180,8 +183,8 @@ def _keeping(solution: Program) -> Program:
 
 
 def _with_kept(solution: Program, verdict: ProgramVerdict | SandboxFailed) -> Program:
-    """The solution with the results that its run has kept in its tests, so that other programs' runs need not ask for
-    them again.
+    """The solution with the results that its run has kept in its tests, so that other programs' runs need not
+    ask for them again.
     """
     if isinstance(verdict, SandboxFailed) or not verdict.kept:
         return solution
@@ -206,7 +209,8 @@ def _ended(
 
 
 def _by_the_program(ended: Ended) -> Ended:
-    """Tests that could hand over everything to the reference solution are kept from it by what the program gave."""
+    """Tests that could hand over everything to the reference solution are kept from it by what the program
+    gave."""
     return ProgramVerdict(ProgramOutcome.ERROR, str(ended)) if isinstance(ended, Inseparable) else ended
 
 

@@ -1,4 +1,5 @@
-"""A limit on CPU time inside a process: unlike wall-clock time, a busy machine does not change what it lets pass."""
+"""A limit on CPU time inside a process: unlike wall-clock time, a busy machine does not change what it lets
+pass."""
 
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ class OutOfTime(BaseException):
 def cpu_limit(seconds: float) -> Iterator[None]:
     """Raises OutOfTime inside the block once it has used `seconds` of CPU time; in a main thread only.
 
-    And again every 0.1 s: raised where Python ignores exceptions (a destructor, a cache's comparison) one is lost.
+    And again every 0.1 s: raised where Python ignores exceptions (a destructor, a cache's comparison) one is
+    lost.
     """
     inside = True
 
@@ -34,7 +36,8 @@ def cpu_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def alarms_of_cpu_time() -> Iterator[None]:
-    """Inside the block `signal.alarm` counts CPU time: for libraries whose limits use it; in a main thread only."""
+    """Inside the block `signal.alarm` counts CPU time: for libraries whose limits use it; in a main thread
+    only."""
 
     def alarm(seconds: int) -> int:
         if seconds:

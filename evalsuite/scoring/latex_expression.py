@@ -22,19 +22,47 @@ class Unreadable(ValueError):
 _TOKEN = re.compile(r"\s*(\d*\.\d+|\d+\.?|\\[A-Za-z]+|\\.|[A-Za-z]|[-+*/^_!|(){}\[\]]|\S)")
 _FUNCTIONS = {
     rf"\{name}": getattr(sympy, name)
-    for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp", "arg", "gcd", "max", "min")
+    for name in (
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "exp",
+        "arg",
+        "gcd",
+        "max",
+        "min",
+    )
     if name not in ("gcd", "max", "min")
 } | {
     r"\arcsin": sympy.asin,
     r"\arccos": sympy.acos,
     r"\arctan": sympy.atan,
     r"\ln": sympy.log,
-}  # fmt: skip
+}
 _CONSTANTS = {r"\pi": sympy.pi, r"\infty": sympy.oo, "i": sympy.I, "e": sympy.E, "π": sympy.pi, "∞": sympy.oo}
 _GREEK = frozenset(
     rf"\{name}"
-    for name in ("alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "phi", "rho", "sigma", "omega")
-) | {r"\ell", r"\varphi", r"\Delta"}  # fmt: skip
+    for name in (
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "theta",
+        "lambda",
+        "mu",
+        "phi",
+        "rho",
+        "sigma",
+        "omega",
+    )
+) | {r"\ell", r"\varphi", r"\Delta"}
 _CLOSING = {"(": ")", "[": "]", "{": "}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
 _STARTS = re.compile(r"\d|\.\d|\\[A-Za-z]|[A-Za-zπ∞({\[]")
 

@@ -1,7 +1,8 @@
 """lm-eval 0.4.13's own verdicts on MATH: its functions are called, as `math.py`'s are, in worker processes.
 
-Their limits of wall-clock time (`signal.alarm`: 5 s, also math-verify's) count CPU time here, so that a busy machine
-gives the same verdicts. Only workers import this module: its libraries take seconds, which are no call's.
+Their limits of wall-clock time (`signal.alarm`: 5 s, also math-verify's) count CPU time here, so that a busy
+machine gives the same verdicts. Only workers import this module: its libraries take seconds, which are no
+call's.
 """
 
 from types import ModuleType
@@ -14,7 +15,8 @@ from evalsuite.scoring.math import SHOWN, MathVerdict
 
 
 def minerva_math_verdict(gold_solution: str, text: str) -> MathVerdict:
-    """`minerva_math`: exact match on the "Final Answer" sentence (sympy, within 5 s), and math-verify in `values`."""
+    """`minerva_math`: exact match on the "Final Answer" sentence (sympy, within 5 s), and math-verify in
+    `values`."""
     answer = minerva.normalize_final_answer(_boxed(minerva, gold_solution))
     with alarms_of_cpu_time():
         found = minerva.process_results({"solution": gold_solution, "answer": answer}, [text])
@@ -46,5 +48,6 @@ def _boxed(utils: ModuleType, gold_solution: str) -> str:
     return utils.remove_boxed(boxed)
 
 
-# The first call builds the parsers' tables: on a busy machine it could exceed lm-eval's limits of wall-clock time.
+# The first call builds the parsers' tables: on a busy machine it could exceed lm-eval's limits of wall-clock
+# time.
 minerva_math_verdict(r"\boxed{1}", "Final Answer: The final answer is $1$. I hope it is correct.")

@@ -24,7 +24,8 @@ SHOWN = 1000
 MATH_VERIFY_SECONDS = 5.0
 """CPU time for each parse and each comparison (math-verify's default, of wall-clock time)."""
 NOTHING = ["[invalid]"]
-"""What a text becomes in which math-verify finds nothing: equal to another such text (nvidia-lm-eval 25.5)."""
+"""What a text becomes in which math-verify finds nothing: equal to another such text (nvidia-lm-eval
+25.5)."""
 
 
 def math_verdict(gold: str, text: str) -> MathVerdict:
@@ -57,7 +58,8 @@ def nvidia_math_verdict(gold_solution: str, text: str) -> MathVerdict:
 
 
 def _parsed(text: str) -> list[Any]:
-    """math-verify's readings of `text`; none where it takes too long. Its own limit, of wall-clock time, is off (0)."""
+    """math-verify's readings of `text`; none where it takes too long. Its own limit, of wall-clock time, is
+    off (0)."""
     try:
         with cpu_limit(MATH_VERIFY_SECONDS):
             return parse(text, parsing_timeout=0)

@@ -20,7 +20,8 @@ _STATED = re.compile(r"\banswer\s*(?:is|:)\s*:?\s*(\$[^$]+\$|[^\n]+?)(?=\.?\s*(?
 
 
 def math_answer_verdict(gold: str, text: str) -> dict[str, Any]:
-    """Whether the answer of a completion is the gold answer: the same text once cleaned, or the same value."""
+    """Whether the answer of a completion is the gold answer: the same text once cleaned, or the same
+    value."""
     answer = final_answer(text)
     if answer is None:
         return {"correct": False, "extracted": None, "decided_by": "no answer"}

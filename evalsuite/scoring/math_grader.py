@@ -96,7 +96,8 @@ def _equal_forms(gold: str, answer: str) -> bool:
 
 
 def _equal_without_brackets(gold: str, answer: str) -> bool:
-    """Square brackets go only where gold stands in brackets and the answer does not open with the other kind."""
+    """Square brackets go only where gold stands in brackets and the answer does not open with the other
+    kind."""
     for brackets, other in (("[]", "("), ("()", "[")):
         if gold.startswith(brackets[0]) and gold.endswith(brackets[1]) and not answer.startswith(other):
             gold, answer = gold.strip("[]()"), answer.strip("[]()")

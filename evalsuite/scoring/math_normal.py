@@ -15,7 +15,8 @@ _UNITS = (
     *("degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "week", "month", "year"),
     *("foot", "feet", "inch", "yard", "p.m.", "PM"),
 )
-"""Removed in this order with a plural ending and an exponent; regular expressions, as the reference reads them."""
+"""Removed in this order with a plural ending and an exponent; regular expressions, as the reference reads
+them."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TEXT_COMMANDS = ("text", "mathrm", "mathcal", "textbf", "textit")
 _REPLACED = (

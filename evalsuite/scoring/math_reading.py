@@ -54,8 +54,16 @@ _SUBSTITUTIONS = tuple(
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _BASED = re.compile(r"(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)_(?:\{\s*([0-9]+|[a-z]+)\s*\}|(\d+))")
-_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"} | {
-    "ten": "10", "twelve": "12", "sixteen": "16"}  # fmt: skip
+_BASES = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+} | {"ten": "10", "twelve": "12", "sixteen": "16"}
 _OPEN, _CLOSE = "([{⦃", ")]}⦄"
 
 

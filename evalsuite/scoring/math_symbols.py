@@ -40,9 +40,9 @@ class Unreadable(ValueError):
 def same_expression(gold: str, answer: str, tolerance: float) -> bool:
     """The difference of the two simplifies to 0, or their values agree within the relative `tolerance`.
 
-    The last rule of the older NeMo grader (nvidia-lm-eval 25.5, math_grader.py, `symbolic_equal`): each text is
-    read as Python arithmetic, else as LaTeX; every step that fails or exceeds STEP_SECONDS is passed over. Uses a
-    signal of the CPU clock: call it in a main thread only.
+    The last rule of the older NeMo grader (nvidia-lm-eval 25.5, math_grader.py, `symbolic_equal`): each text
+    is read as Python arithmetic, else as LaTeX; every step that fails or exceeds STEP_SECONDS is passed over.
+    Uses a signal of the CPU clock: call it in a main thread only.
     """
     import sympy
 

@@ -50,7 +50,8 @@ class Measure(NamedTuple):
 
 
 def measure(text: str) -> Measure:
-    """The answer apart from its unit. A single letter is a variable, words are a unit where a number precedes them."""
+    """The answer apart from its unit. A single letter is a variable, words are a unit where a number precedes
+    them."""
     if text.endswith("%"):
         return Measure(text[:-1].strip(), "percent")
     if degree := _last_degree(text):

@@ -1,4 +1,5 @@
-"""What an answer of mathematics is: a number, an equation, an interval, a list, a matrix, a word; and equality.
+"""What an answer of mathematics is: a number, an equation, an interval, a list, a matrix, a word; and
+equality.
 
 Numbers are compared exactly, other constants to 40 digits, expressions with variables at several points.
 """
@@ -15,7 +16,8 @@ DIGITS = 50
 """Decimal digits to which constants are computed."""
 _CLOSE = sympy.Float("1e-35", DIGITS)
 _POINTS = ((2, 3, 5, 7, 11, 13, 17, 19), (-3, 7, 11, -5, 13, 2, 23, 29), (5, -2, 17, 3, -19, 31, 7, 11))
-"""Values of the variables, in alphabetical order; taken as fractions of 7 and 13, so that no step function hides them."""
+"""Values of the variables, in alphabetical order; taken as fractions of 7 and 13, so that no step function
+hides them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Value:
 
     kind: Literal["expression", "equation", "interval", "tuple", "set", "union", "matrix", "based", "text"]
     items: tuple[Any, ...] = ()
-    """An expression; both sides of an equation; the values of a collection; the rows of a matrix; digits and base."""
+    """An expression; both sides of an equation; the values of a collection; the rows of a matrix; digits and
+    base."""
     brackets: str = ""
     """Of a tuple or interval; of an expression that is a plain numeral its digits."""
     unit: str = ""
@@ -193,7 +196,10 @@ def _values_at_points(value: Any) -> list[Any]:
 
 def _number_at(value: Any, symbols: Sequence[Any], point: Sequence[int]) -> Any:
     """The value at one point to DIGITS digits; None where it has none."""
-    at = {symbol: sympy.Rational(number, 7 if place % 2 else 13) for place, (symbol, number) in enumerate(zip(symbols, point, strict=False))}  # fmt: skip
+    at = {
+        symbol: sympy.Rational(number, 7 if place % 2 else 13)
+        for place, (symbol, number) in enumerate(zip(symbols, point, strict=False))
+    }
     found = sympy.N(value.subs(at), DIGITS)
     return found if found.is_number and found.is_finite else None
 

@@ -34,7 +34,8 @@ _SPELLED = re.compile(rf"\b(?:{_WORD})(?:(?:[ -]|,? and )(?:{_WORD}))*\b", re.IG
 
 
 def as_digits(sentence: str) -> str:
-    """The sentence with its spelled numbers in digits. For sentences without digits: "one egg" is a number here."""
+    """The sentence with its spelled numbers in digits. For sentences without digits: "one egg" is a number
+    here."""
     return _SPELLED.sub(_digits, sentence)
 
 

@@ -34,16 +34,18 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys("×·⋅∗•✕✖", "*"),
         **dict.fromkeys("÷∕", "/"),
         **dict.fromkeys("≈≃≅≡＝", "="),
-        **dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000\t", " "),
+        **dict.fromkeys(
+            "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000\t", " "
+        ),
         **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
-        **dict.fromkeys("`\"“”„«»", " "),
+        **dict.fromkeys('`"“”„«»', " "),
         "’": "'",
         "＄": "$",
         "，": ",",
         "％": "%",
         "—": " , ",
     }
-)  # fmt: skip
+)
 
 _WRAPPER = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it|sf|tt|cal)|mbox|boxed|fbox|emph|underline|bm|boldsymbol)"
@@ -220,7 +222,8 @@ _NUMERALS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
 
 
 def numeral(text: str) -> Fraction | None:
-    """The value of unsigned digits with their grouping and decimal signs; None where they have no single reading."""
+    """The value of unsigned digits with their grouping and decimal signs; None where they have no single
+    reading."""
     if len(text) > LONGEST_NUMERAL:
         return None
     for pattern, group, point in _NUMERALS:

@@ -1,9 +1,9 @@
 """Compares a candidate's results with what is right, call by call: kinds and lengths before values.
 
-Its text is part of the test scripts of `humaneval.py`, `mbpp.py` and `evalplus.py` and runs in the sandbox, where
-nothing of evalsuite can be imported. Tolerances and the rules of single problems are those of evalplus 0.3.1
-(eval/__init__.py and eval/_special_oracle.py); how two values are compared is stricter there in places, and in others
-less so (docs/grading.md).
+Its text is part of the test scripts of `humaneval.py`, `mbpp.py` and `evalplus.py` and runs in the sandbox,
+where nothing of evalsuite can be imported. Tolerances and the rules of single problems are those of evalplus
+0.3.1 (eval/__init__.py and eval/_special_oracle.py); how two values are compared is stricter there in places,
+and in others less so (docs/grading.md).
 """
 
 import math
@@ -58,7 +58,8 @@ def is_right(result: Any, expected: Any, arguments: Sequence[Any], atol: float, 
 
 
 def same(result: Any, expected: Any, atol: float) -> bool:
-    """Whether two values are of one kind, of one length, and equal; numbers within a tolerance where floats are right.
+    """Whether two values are of one kind, of one length, and equal; numbers within a tolerance where floats
+    are right.
 
     As Python has it, 1, 1.0 and True are equal. A scalar of numpy is the number that it is, an array no list.
     """
@@ -83,7 +84,8 @@ def same(result: Any, expected: Any, atol: float) -> bool:
 
 
 def equal_at_once(result: Any, expected: Any) -> bool:
-    """Whether two lists or two tuples of scalars, or of lists or tuples of scalars, are equal; quick for millions."""
+    """Whether two lists or two tuples of scalars, or of lists or tuples of scalars, are equal; quick for
+    millions."""
     if type(result) is not type(expected) or type(result) not in (list, tuple):
         return False
     kinds = set(map(type, result))

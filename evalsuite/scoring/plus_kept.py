@@ -1,4 +1,5 @@
-"""Runs a solution on all inputs and keeps its results as text, so that they need not be computed for every program.
+"""Runs a solution on all inputs and keeps its results as text, so that they need not be computed for every
+program.
 
 Its text follows that of `plus_check.py` in a test script, and runs in the sandbox with nothing of evalsuite.
 """
@@ -24,10 +25,11 @@ def agrees_and_keeps(
     atol: float,
     rule: str,
 ) -> str:
-    """A list of the candidate's results as Python text; empty where they cannot be kept. Raises AssertionError.
+    """A list of the candidate's results as Python text; empty where they cannot be kept. Raises
+    AssertionError.
 
-    As `agrees_on_all`, for a candidate that is `right` itself: that runs a second time only for TRIAL_SECONDS, and from
-    the first result on that cannot be kept.
+    As `agrees_on_all`, for a candidate that is `right` itself: that runs a second time only for
+    TRIAL_SECONDS, and from the first result on that cannot be kept.
     """
     kept: list[str] = []
     keeps, trial = True, 0.0

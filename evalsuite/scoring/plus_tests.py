@@ -14,7 +14,8 @@ RULES = {
     **dict.fromkeys(("similar_elements", "find_char_long", "common_in_nested_lists"), "equal_sets"),
     **dict.fromkeys(("extract_singly", "larg_nnum", "find_dissimilar", "Diff"), "equal_sets"),
 }
-"""Entry points of which another result than an equal one is right (evalplus 0.3.1, eval/_special_oracle.py)."""
+"""Entry points of which another result than an equal one is right (evalplus 0.3.1,
+eval/_special_oracle.py)."""
 
 KEPT = "kept_results"
 """The variable of `keeping_script` that holds the results of the solution as text."""
@@ -50,8 +51,8 @@ def _check() -> str:
 
 
 def keeping_script(script: str) -> str | None:
-    """As `script`, for a program that is the right function itself, which then runs once on each input and not twice;
-    None where there is no such function. The results are in the variable KEPT.
+    """As `script`, for a program that is the right function itself, which then runs once on each input and
+    not twice; None where there is no such function. The results are in the variable KEPT.
     """
     call = _CALL.search(script)
     if call is None:
@@ -75,7 +76,8 @@ def _keeping() -> str:
 
 
 def compared_script(published: str, entry_point: str) -> str:
-    """The inputs and results of a plus test as it stands on the hub, compared by our own rules; raises UserError."""
+    """The inputs and results of a plus test as it stands on the hub, compared by our own rules; raises
+    UserError."""
     inputs, assertion = _found(_INPUTS, published), _found(_ASSERTION, published)
     results = _RESULTS.search(published)
     before = _OWN_CHECK.sub("", published[: inputs.start()])

@@ -1,10 +1,11 @@
 """Finds the program in a generated text: EvalPlus's sanitiser, NVIDIA's edit of it, and our own.
 
-The longest run of lines that Python can parse is the program. The references' go further: of its top level only imports, classes,
-functions that return something and assignments stay, in this order: imports first. The rules are those of
-evalplus 0.3.1 (`sanitize.py`) and nvidia-lm-eval 25.5 (`filters/sanitize.py`), compared with both on generated
-programs (`tests/scoring/test_sanitize.py`). They are restated here because evalplus parses every run of lines of
-a text, which takes minutes on a long one, and because its package depends on four providers' API clients.
+The longest run of lines that Python can parse is the program. The references' go further: of its top level
+only imports, classes, functions that return something and assignments stay, in this order: imports first. The
+rules are those of evalplus 0.3.1 (`sanitize.py`) and nvidia-lm-eval 25.5 (`filters/sanitize.py`), compared
+with both on generated programs (`tests/scoring/test_sanitize.py`). They are restated here because evalplus
+parses every run of lines of a text, which takes minutes on a long one, and because its package depends on
+four providers' API clients.
 """
 
 import ast
@@ -35,8 +36,8 @@ def sanitized(text: str, entry_point: str | None, dialect: Dialect) -> str:
 
     Args:
         text: what was generated, with what it continues.
-        entry_point: keep only definitions that this function reaches through the names it uses; None keeps all. Of
-            dialect `python`: the function that the program should define.
+        entry_point: keep only definitions that this function reaches through the names it uses; None keeps
+            all. Of dialect `python`: the function that the program should define.
         dialect: whose rules.
     """
     if dialect == "python":
@@ -47,7 +48,8 @@ def sanitized(text: str, entry_point: str | None, dialect: Dialect) -> str:
 
 
 def sanitized_within(seconds: float, text: str, entry_point: str | None, dialect: Dialect) -> str:
-    """`sanitized` in so many seconds of CPU time; the text as it stands where that takes longer or more memory."""
+    """`sanitized` in so many seconds of CPU time; the text as it stands where that takes longer or more
+    memory."""
     try:
         with cpu_limit(seconds):
             return sanitized(text, entry_point, dialect)
@@ -58,8 +60,8 @@ def sanitized_within(seconds: float, text: str, entry_point: str | None, dialect
 def as_python_runs_it(text: str, entry_point: str | None = None) -> str:
     """The longest run of lines that Python can run, of those that define the entry point if there are any.
 
-    Nothing of it is left out. But what shows or tries out the program (an expression, an `assert`, whatever follows the
-    last definition) takes no definition with it when it fails: it stands in a `try`.
+    Nothing of it is left out. But what shows or tries out the program (an expression, an `assert`, whatever
+    follows the last definition) takes no definition with it when it fails: it stands in a `try`.
     """
     name = re.escape(entry_point) if entry_point else "(?!)"
     defines = re.compile(
@@ -119,7 +121,8 @@ def longest_parsing_block(text: str, fewest_lines: int = 1) -> str:
 
 
 def _kept(code: str, entry_point: str | None, keeps_unnamed: bool) -> Iterator[str]:
-    """Imports, then the wanted definitions, as they stand in the code; the first of a name is its definition."""
+    """Imports, then the wanted definitions, as they stand in the code; the first of a name is its
+    definition."""
     source = code.encode("utf-8", errors="replace")
     imports, definitions = _top_level(source)
     if not keeps_unnamed:

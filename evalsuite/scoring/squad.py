@@ -1,7 +1,7 @@
 """SQuAD-style exact match and F1 of free answers, by language.
 
-The rules are those of lm-eval 0.4.13 for TyDiQA-GoldP (tasks/tydiqa/utils.py), which follow the evaluation script
-of MLQA (Lewis et al. 2020, arXiv:1910.07475).
+The rules are those of lm-eval 0.4.13 for TyDiQA-GoldP (tasks/tydiqa/utils.py), which follow the evaluation
+script of MLQA (Lewis et al. 2020, arXiv:1910.07475).
 """
 
 import re

@@ -186,7 +186,8 @@ class Clause:
     circumstance: bool
     """It holds circumstances alone ("in 5 days")."""
     open_end: bool
-    """Its last number is a circumstance, so that a number after "and" is one too ("for 2 adults and 3 children")."""
+    """Its last number is a circumstance, so that a number after "and" is one too ("for 2 adults and 3
+    children")."""
 
 
 _RESTATING = frozenset({"namely", "meaning"})
@@ -263,7 +264,8 @@ def _clause(part: list[Token], restates: bool, after_circumstance: bool) -> Clau
 
 
 def _worked_out(sides: list[Sequence[Quantity | None]], place: int) -> Fraction | None:
-    """The first number of the side at `place`, where the arithmetic before the equals sign gives just that."""
+    """The first number of the side at `place`, where the arithmetic before the equals sign gives just
+    that."""
     if place == 0 or not sides[place] or not sides[place - 1]:
         return None
     result, sum_before = sides[place][0], sides[place - 1][-1]

@@ -117,7 +117,8 @@ def _gold_solution(sample: Sample) -> str:
 
 
 def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0) -> TextScorer:
-    """A scorer that calls `target(gold, text)` in worker processes, each call within `limit` seconds of CPU time."""
+    """A scorer that calls `target(gold, text)` in worker processes, each call within `limit` seconds of CPU
+    time."""
 
     def verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
         texts = [generated_texts(sample) for sample in samples]

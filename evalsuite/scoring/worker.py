@@ -2,8 +2,8 @@
 
 python -m evalsuite.scoring.worker package.module:function SECONDS
 
-A call that uses more CPU time than SECONDS ends the process by SIGXCPU: the kernel stops what Python cannot (a power of
-huge integers is one instruction to it).
+A call that uses more CPU time than SECONDS ends the process by SIGXCPU: the kernel stops what Python cannot
+(a power of huge integers is one instruction to it).
 """
 
 import importlib

@@ -1,7 +1,8 @@
 """Scorers that can hang or blow up run in processes of their own, each call under hard limits.
 
-The limits are of the process's own CPU time and memory, so that a text gets the same verdict on a busy machine. What
-exceeds them is the text's doing (TextAtFault); the clock only ends a call that no text could make so slow.
+The limits are of the process's own CPU time and memory, so that a text gets the same verdict on a busy
+machine. What exceeds them is the text's doing (TextAtFault); the clock only ends a call that no text could
+make so slow.
 """
 
 import contextlib
@@ -32,7 +33,8 @@ class ScorerFailed(Exception):
 
 
 class TextAtFault(ScorerFailed):
-    """A call that would end so on any machine, because of its text: it used up its CPU time or memory, say."""
+    """A call that would end so on any machine, because of its text: it used up its CPU time or memory,
+    say."""
 
 
 class ScorerProcess:

@@ -21,8 +21,8 @@ _PRIOR = (0.5, 2.0)
 """Beta distribution of the correlation of two documents of a cluster: mean 0.2, and most of it near 0."""
 _NODES = 200
 _MODEL_EVENTS = 30.0
-"""Effective events (about the number of the rarer verdict) with which the observed design effect counts as much as
-the model's."""
+"""Effective events (about the number of the rarer verdict) with which the observed design effect counts as
+much as the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Clusters:
     def design_effects(self, chance: float) -> "tuple[np.ndarray, np.ndarray]":
         """Design effects 1 + (size - 1) correlation, with their posterior chances if ones have this `chance`.
 
-        The likelihood is that of Polya's urn, the beta-binomial distribution (Skellam 1948, Journal of the Royal
-        Statistical Society B 10:257), the prior `_PRIOR`.
+        The likelihood is that of Polya's urn, the beta-binomial distribution (Skellam 1948, Journal of the
+        Royal Statistical Society B 10:257), the prior `_PRIOR`.
         """
         import numpy as np
 
@@ -65,7 +65,8 @@ def clusters_of(verdicts: "np.ndarray", labels: Sequence[Hashable]) -> Clusters:
 def clustered_tail(
     score: float, weights: "np.ndarray", effects: "np.ndarray", observed: float | None, variance: float
 ) -> float:
-    """Chance of a larger score, which has variance 1 for independent documents and the design effect for clustered.
+    """Chance of a larger score, which has variance 1 for independent documents and the design effect for
+    clustered.
 
     So that clusters unlike the model's are not misjudged for ever, the effects are scaled by how much more is
     observed than the model has, the more the more events there are.

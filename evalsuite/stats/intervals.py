@@ -37,8 +37,9 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
 
     The interval is Wilson's where every value is 0 or 1 (it stays inside [0, 1] and holds its level
     near the ends: Brown, Cai and DasGupta 2001), with clusters by the score test that integrates their
-    correlation out (`stats/clusters.py`). Of shares (values inside [0, 1]: repeated samples, pass@k) it is Wilson's at
-    the effective number of documents (`_of_shares`), of other values the normal one, with clusters Student's t.
+    correlation out (`stats/clusters.py`). Of shares (values inside [0, 1]: repeated samples, pass@k) it is
+    Wilson's at the effective number of documents (`_of_shares`), of other values the normal one, with
+    clusters Student's t.
     """
     error = mean_error(values, clusters=clusters)
     n, groups = len(values), None if clusters is None else error.units
@@ -132,14 +133,15 @@ def verdicts_tail(
 def _of_shares(
     values: Sequence[float], clusters: Sequence[Hashable] | None, error: MeanError
 ) -> tuple[float, float]:
-    """Wilson's at the effective number of documents, with Student's quantile (Franco, Little, Louis and Slud 2019,
-    Journal of Survey Statistics and Methodology 7:334).
+    """Wilson's at the effective number of documents, with Student's quantile (Franco, Little, Louis and Slud
+    2019, Journal of Survey Statistics and Methodology 7:334).
 
-    That number is n over the design effect: the variance of the mean over that of as many 0/1 verdicts of that mean.
-    Where a handful of documents holds all that differs from 0 or 1, it is estimated from these few, and
-    near saturation they often are not among the sampled ones. Half an event (Jeffreys's share of a 0/1 verdict) is
-    therefore added with the design effect of plain verdicts: 1, or 0.2 (size - 1) more with clusters of that
-    size. The quantile has the degrees of freedom of the design effect's logarithm, by its influence function.
+    That number is n over the design effect: the variance of the mean over that of as many 0/1 verdicts of
+    that mean. Where a handful of documents holds all that differs from 0 or 1, it is estimated from these
+    few, and near saturation they often are not among the sampled ones. Half an event (Jeffreys's share of a
+    0/1 verdict) is therefore added with the design effect of plain verdicts: 1, or 0.2 (size - 1) more with
+    clusters of that size. The quantile has the degrees of freedom of the design effect's logarithm, by its
+    influence function.
     """
     import numpy as np
     from scipy.stats import t

@@ -3,9 +3,9 @@
 Public names: `NonInferiority`, `noninferiority`, `mover_bounds`, `pass_chance`, `mean_pass_chance`,
 `margin_needed`, `documents_for_margin`.
 
-*Damage* is how much worse the candidate is, in the unit of the metric; a margin is the damage that is tolerated.
-`alpha` is one-sided throughout. *Discordance* is the mean squared difference of a document between the runs: for
-0/1 verdicts the share of documents that only one run gets right.
+*Damage* is how much worse the candidate is, in the unit of the metric; a margin is the damage that is
+tolerated. `alpha` is one-sided throughout. *Discordance* is the mean squared difference of a document between
+the runs: for 0/1 verdicts the share of documents that only one run gets right.
 """
 
 import math

@@ -37,7 +37,8 @@ class Paired:
     p: float
     """Two-sided, of no difference."""
     discordance: float
-    """Mean squared difference of a document; the share of documents with another verdict where these are 0/1."""
+    """Mean squared difference of a document; the share of documents with another verdict where these are
+    0/1."""
     design_effect: float
     """Variance of the delta over that of as many independent, equally weighted documents."""
     binary: bool
@@ -64,8 +65,8 @@ def paired_estimate(
 
     0/1 verdicts: Tango's score interval, McNemar's exact test. Otherwise a bootstrap interval over documents
     and a sign-flip permutation test. Clusters and strata (macro average) go into both: the score interval
-    integrates the clusters' correlation out (`stats/tango.py`), with strata it is taken at the effective number
-    of documents; the permutation flips whole clusters.
+    integrates the clusters' correlation out (`stats/tango.py`), with strata it is taken at the effective
+    number of documents; the permutation flips whole clusters.
 
     Args:
         baseline: value of each common document.
@@ -135,8 +136,8 @@ def mcnemar_exact(lost: int, gained: int) -> float:
 def sign_flip(contributions: "Sequence[float] | np.ndarray", resamples: int = 9_999, seed: int = 0) -> float:
     """Two-sided p that the sum of contributions is as far from 0 as it is when their signs are arbitrary.
 
-    A permutation test that swaps the runs' labels unit by unit; contributions of equal size share one binomial
-    draw. The observed labelling counts as one of the permutations (Phipson and Smyth 2010).
+    A permutation test that swaps the runs' labels unit by unit; contributions of equal size share one
+    binomial draw. The observed labelling counts as one of the permutations (Phipson and Smyth 2010).
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
 """Repeated sampling: several generated answers to each document.
 
-Public names: `VarianceSplit`, `variance_split`, `metric_split`, `pass_at_k`, `pass_at_k_estimate`, `majority_at_k`,
-`majority_at_k_estimate`.
+Public names: `VarianceSplit`, `variance_split`, `metric_split`, `pass_at_k`, `pass_at_k_estimate`,
+`majority_at_k`, `majority_at_k_estimate`.
 
 The documents are the sampled unit throughout: more answers to a document make its own value surer and never
 the number of documents larger.
@@ -46,8 +46,8 @@ def variance_split(values: Sequence[Sequence[float]]) -> VarianceSplit:
     """Split the error of the mean of `values[document][answer]` by the law of total variance.
 
     Miller 2024 (arXiv:2411.00640, section 3.1): Var = (Var of document means + mean within-document
-    variance / answers) / documents. The within part is unbiased (n - 1); the problem part, a difference, is cut
-    at 0. Raises ValueError where a document has fewer than two answers: nothing tells them apart then.
+    variance / answers) / documents. The within part is unbiased (n - 1); the problem part, a difference, is
+    cut at 0. Raises ValueError where a document has fewer than two answers: nothing tells them apart then.
     """
     import numpy as np
 
@@ -66,7 +66,8 @@ def metric_split(
 ) -> VarianceSplit | None:
     """The same for a metric of a run: `pass@k`, `maj@k`, or a mean over answers.
 
-    What another seed would change of pass@k and maj@k is taken from answers that are drawn from the given ones with
+    What another seed would change of pass@k and maj@k is taken from answers that are drawn from the given
+    ones with
     replacement (the bootstrap): exactly for pass@k, from `_VOTES` votes for maj@k. None where documents
     have a single answer, or where the metric is not made of these verdicts.
 

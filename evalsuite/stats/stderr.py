@@ -38,10 +38,10 @@ def mean_error(
     """Mean over documents, or plain mean over strata, with the standard error of its sampling design.
 
     Without clusters: sample standard deviation over the root of n (Miller 2024, arXiv:2411.00640, eq. 1).
-    With clusters: the cluster-robust error of that mean (Miller 2024, eq. 4) in its bias-reduced form CR2 with
-    Bell-McCaffrey degrees of freedom, which holds its level with few or unequal clusters where the plain form
-    does not (Bell and McCaffrey 2002; Imbens and Kolesar 2016, Review of Economics and Statistics 98:701).
-    Strata are independent samples: variances add, degrees of freedom follow Welch and Satterthwaite.
+    With clusters: the cluster-robust error of that mean (Miller 2024, eq. 4) in its bias-reduced form CR2
+    with Bell-McCaffrey degrees of freedom, which holds its level with few or unequal clusters where the plain
+    form does not (Bell and McCaffrey 2002; Imbens and Kolesar 2016, Review of Economics and Statistics
+    98:701). Strata are independent samples: variances add, degrees of freedom follow Welch and Satterthwaite.
     """
     import numpy as np
 
@@ -108,9 +108,10 @@ def _one_stratum(x: "np.ndarray", clusters: Sequence[Hashable] | None) -> MeanEr
 def _dof_of_skewed_totals(totals: "np.ndarray") -> float:
     """2 G / (kurtosis - 1): degrees of freedom of a variance estimated from G totals.
 
-    A variance estimate has that many by its own variance, sigma^4 (kurtosis - 1) / G (Welch and Satterthwaite's
-    matching of moments). Where a few of the clusters hold nearly all that differs (rare verdicts), the error
-    is known less well than the number of clusters says; without this the interval is too short there.
+    A variance estimate has that many by its own variance, sigma^4 (kurtosis - 1) / G (Welch and
+    Satterthwaite's matching of moments). Where a few of the clusters hold nearly all that differs (rare
+    verdicts), the error is known less well than the number of clusters says; without this the interval is too
+    short there.
     """
     count = len(totals)
     totals = totals / abs(totals).max()  # the ratio is the same, and no tiny total's square is rounded to 0

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Tail = Callable[[float, float, float], float]
-"""Chance of a larger score than this one (0 or more), where a document is lost and gained with these chances."""
+"""Chance of a larger score than this one (0 or more), where a document is lost and gained with these
+chances."""
 
 
 def tango_interval(
@@ -77,9 +78,10 @@ def paired_tail(
 ) -> Tail | None:
     """Distribution of Tango's score for documents that are not independent; None where they are.
 
-    With clusters, the correlation is integrated out. Given which documents change, the variance of a difference is
-    that of their directions; what is left of it is that of their number. Each has a design effect of its own, and
-    without a true difference only the first counts, as in McNemar's test. With strata it is Student's t.
+    With clusters, the correlation is integrated out. Given which documents change, the variance of a
+    difference is that of their directions; what is left of it is that of their number. Each has a design
+    effect of its own, and without a true difference only the first counts, as in McNemar's test. With strata
+    it is Student's t.
 
     Args:
         differences: -1, 0 or 1 for each document.

@@ -18,7 +18,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def evalsuite(cli, tmp_path, monkeypatch) -> Run:
-    """Runs `evalsuite ARGUMENTS...` in an empty folder; in this process, which has imported what commands need."""
+    """Runs `evalsuite ARGUMENTS...` in an empty folder; in this process, which has imported what commands
+    need."""
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         with monkeypatch.context() as patch:

@@ -35,8 +35,11 @@ def test_shards_and_their_merge_print_and_leave_what_one_run_does(run, cli, benc
 
 @pytest.mark.parametrize(
     ("shard", "said"),
-    [("3/3", "--shard 3/3: shards are counted from 0; use 0/3 to 2/3."), ("a/b", "--shard takes i/n, for example 0/3, not 'a/b'.")],
-)  # fmt: skip
+    [
+        ("3/3", "--shard 3/3: shards are counted from 0; use 0/3 to 2/3."),
+        ("a/b", "--shard takes i/n, for example 0/3, not 'a/b'."),
+    ],
+)
 def test_what_is_no_shard_is_one_sentence(run, shard, said):
     done = run("pairs", shard=shard)
     assert (done.code, done.out) == (2, "")

@@ -26,9 +26,17 @@ def names_of(tree: ast.AST) -> set[str]:
 
 def test_only_one_place_prints():
     forbidden = {
-        "print", "typer.echo", "typer.secho", "click.echo", "rich.print", "rich.console.Console", "Console",
-        "sys.stdout.write", "sys.stderr.write", "Text.from_markup",
-    }  # fmt: skip
+        "print",
+        "typer.echo",
+        "typer.secho",
+        "click.echo",
+        "rich.print",
+        "rich.console.Console",
+        "Console",
+        "sys.stdout.write",
+        "sys.stderr.write",
+        "Text.from_markup",
+    }
     modules = [path for path in FOLDER.glob("cli/*.py") if path.name not in PRINTERS]
     assert len(modules) > 15
     for path in [*modules, *FOLDER.glob("results/**/*.py")]:

@@ -24,8 +24,12 @@ def served(run, server, model):
 
     def call(*tasks, **options):
         given = {
-            "engine": "openai", "base_url": server.url, "model": "tiny", "device": None, "engine_arg": f"tokenizer={model}",
-        }  # fmt: skip
+            "engine": "openai",
+            "base_url": server.url,
+            "model": "tiny",
+            "device": None,
+            "engine_arg": f"tokenizer={model}",
+        }
         return run(*tasks, **given | options)
 
     return call
@@ -74,14 +78,26 @@ def test_the_key_stands_in_no_file(served, server, bench, monkeypatch):
         ({}, {"base_url": None}, "--engine openai needs the server's address: --base-url"),
         ({}, {"base_url": "host:80"}, "--base-url takes an address such as"),
         ({}, {"model": "tinny"}, "Unknown model 'tinny'. Did you mean tiny? The server has another, tiny."),
-        ({"completions": False}, {}, "does not complete text with model 'tiny' (the server answered 404: Not Found)"),
-        ({}, {"engine_arg": "concurency=3"}, "Unknown engine setting 'concurency'. Did you mean concurrency?"),
+        (
+            {"completions": False},
+            {},
+            "does not complete text with model 'tiny' (the server answered 404: Not Found)",
+        ),
+        (
+            {},
+            {"engine_arg": "concurency=3"},
+            "Unknown engine setting 'concurency'. Did you mean concurrency?",
+        ),
         ({}, {"engine_arg": "tokenizer=./nowhere"}, "Model folder or file ./nowhere does not exist."),
         ({}, {"device": "cpu"}, "--engine openai takes no --device"),
         ({}, {"plan_only": True}, "--plan-only is for the native engine"),
-        ({}, {"engine": "native", "engine_arg": None}, "Unknown engine setting 'base_url'. Engine native takes deterministic, graphs."),
+        (
+            {},
+            {"engine": "native", "engine_arg": None},
+            "Unknown engine setting 'base_url'. Engine native takes deterministic, graphs.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_one_sentence(served, server, habits, options, said):
     server.habits = dataclasses.replace(server.habits, **habits)
     options = {"out": None, **options} if "plan_only" in options else options

@@ -39,7 +39,7 @@ from tests.runs.bench import PLUGIN, pair_rows, quiz_rows, read_json, sum_rows, 
         (["quiz"], {"store": "/nowhere/store.sqlite"}, "/nowhere/store.sqlite cannot be used"),
         (["quiz"], {"out": "/proc/run"}, "/proc/run cannot be written"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_argument_is_one_sentence(run, tasks, options, said):
     done = run(*tasks, **options)
     if said is None:  # the places tried stand in lines of their own
@@ -52,9 +52,15 @@ def test_a_wrong_argument_is_one_sentence(run, tasks, options, said):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"limit": 0}, "--limit"), ({"limit": -1}, "--limit"), ({"limit": "few"}, "--limit"), ({"shots": -1}, "--shots"),
-     ({"seed": "x"}, "--seed"), ({"colour": "red"}, "No such option: --colour")],
-)  # fmt: skip
+    [
+        ({"limit": 0}, "--limit"),
+        ({"limit": -1}, "--limit"),
+        ({"limit": "few"}, "--limit"),
+        ({"shots": -1}, "--shots"),
+        ({"seed": "x"}, "--seed"),
+        ({"colour": "red"}, "No such option: --colour"),
+    ],
+)
 def test_an_option_out_of_range_names_the_option(run, options, said):
     done = run("quiz", **options)
     assert done.code == 2
@@ -149,14 +155,26 @@ def renamed(rows: list[dict], old: str, new: str) -> list[dict]:
     [
         ("quiz", renamed(quiz_rows(3), "choices", "options"), "choices"),
         ("quiz", renamed(quiz_rows(3), "question", "questions"), "questions"),
-        ("pairs", [{"sentence": "no gap", "one": "a", "two": "b", "answer": 0}], "cannot read row 0 of tiny/pairs"),
-        ("pairs", [*pair_rows(2), {**pair_rows(1)[0], "answer": -1}], "answer -1 of 2 choices in row 2 of tiny/pairs"),
-        ("quiz", [{**row, "answer": 3} for row in quiz_rows(2)], "answer 3 of 3 choices in row 0 of tiny/quiz"),
+        (
+            "pairs",
+            [{"sentence": "no gap", "one": "a", "two": "b", "answer": 0}],
+            "cannot read row 0 of tiny/pairs",
+        ),
+        (
+            "pairs",
+            [*pair_rows(2), {**pair_rows(1)[0], "answer": -1}],
+            "answer -1 of 2 choices in row 2 of tiny/pairs",
+        ),
+        (
+            "quiz",
+            [{**row, "answer": 3} for row in quiz_rows(2)],
+            "answer 3 of 3 choices in row 0 of tiny/quiz",
+        ),
         ("quiz", [{**row, "answer": None} for row in quiz_rows(2)], "cannot read row 0 of tiny/quiz"),
         ("quiz", [{**row, "choices": None} for row in quiz_rows(2)], "cannot read row 0 of tiny/quiz"),
         ("sums", renamed(sum_rows(2), "answer", "answers"), "answer"),
     ],
-)  # fmt: skip
+)
 def test_rows_that_are_not_the_tasks_are_one_sentence(run, bench, task, rows, said):
     write_data(bench.data).write(f"tiny/{task}", "default/test.parquet", rows)
     assert said in sentence(run(task))

@@ -122,8 +122,12 @@ def test_a_shorter_window_leaves_out_what_does_not_fit(run, bench):
 
 @pytest.mark.parametrize(
     ("length", "said"),
-    [(129, "--max-length 129: the model's context window has 128 tokens"), (0, "--max-length"), ("x", "--max-length")],
-)  # fmt: skip
+    [
+        (129, "--max-length 129: the model's context window has 128 tokens"),
+        (0, "--max-length"),
+        ("x", "--max-length"),
+    ],
+)
 def test_a_window_that_cannot_be_is_refused(run, bench, length, said):
     done = run("quiz", max_length=length)
     assert done.code == 2

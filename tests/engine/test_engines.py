@@ -92,14 +92,18 @@ def test_the_engine_of_the_documentation_is_short_and_scores(installed, llama_fi
 @pytest.mark.parametrize(
     ("engine", "arguments", "said"),
     [
-        ("kettle", ["wather=1"], "Unknown engine setting 'wather'. Did you mean water? Engine kettle takes heat, lid, water."),
+        (
+            "kettle",
+            ["wather=1"],
+            "Unknown engine setting 'wather'. Did you mean water? Engine kettle takes heat, lid, water.",
+        ),
         ("kettle", ["heat"], "--engine-arg takes NAME=VALUE, not 'heat'."),
         ("kettle", ["=1"], "--engine-arg takes NAME=VALUE, not '=1'."),
         ("kettle", ["heat=1", "heat=2"], "--engine-arg heat is given twice."),
         ("native", ["heat=1"], "Unknown engine setting 'heat'. Engine native takes deterministic, graphs."),
         ("ketle", [], "Unknown engine 'ketle'. Did you mean kettle?"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_setting_is_one_sentence(kettle, engine, arguments, said):
     with pytest.raises(UserError) as caught:
         split_arguments(engine, arguments)

@@ -97,9 +97,16 @@ def sentencepiece_folder(folder, model_type, **training):
     ]
     (folder / "text").write_text("\n".join(" ".join(words[at:] + words[:at]) for at in range(len(words))))
     sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "text"), model_prefix=str(folder / "tokenizer"), vocab_size=320, model_type="bpe",
-        byte_fallback=True, hard_vocab_limit=False, minloglevel=2, num_threads=1, **training,
-    )  # fmt: skip
+        input=str(folder / "text"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=320,
+        model_type="bpe",
+        byte_fallback=True,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        num_threads=1,
+        **training,
+    )
     (folder / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "LlamaTokenizer"}')
     return ModelFiles("mine", folder)

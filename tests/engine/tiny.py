@@ -34,10 +34,17 @@ BOS, EOS = 0, 1
 def tiny_llama(seed: int = 0) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
-        bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+    )
     return LlamaForCausalLM(config).eval()
 
 
@@ -58,9 +65,15 @@ def with_special(tokenizer: PreTrainedTokenizerFast, token: int, text: str) -> P
 def tiny_gpt2(seed: int = 0) -> GPT2LMHeadModel:
     torch.manual_seed(seed)
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64,
-        bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=64,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+    )
     return GPT2LMHeadModel(config).eval()
 
 
@@ -68,11 +81,23 @@ def tiny_nemotron_h(seed: int = 0) -> NemotronHForCausalLM:
     """With time steps small enough that a floor of 0.001 under them is seen in every logit."""
     torch.manual_seed(seed)
     config = NemotronHConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, head_dim=8,
-        hybrid_override_pattern="M-M*M-", num_attention_heads=4, num_key_value_heads=2,
-        ssm_state_size=16, mamba_num_heads=8, mamba_head_dim=8, n_groups=2, chunk_size=8,
-        max_position_embeddings=128, bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        head_dim=8,
+        hybrid_override_pattern="M-M*M-",
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        ssm_state_size=16,
+        mamba_num_heads=8,
+        mamba_head_dim=8,
+        n_groups=2,
+        chunk_size=8,
+        max_position_embeddings=128,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+    )
     model = NemotronHForCausalLM(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -87,14 +112,25 @@ def tiny_hybrids(seed: int = 0) -> dict[str, torch.nn.Module]:
     common = {"vocab_size": VOCABULARY, "hidden_size": 32, "bos_token_id": BOS, "eos_token_id": EOS}
     attention = {"intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
     scan = {
-        "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 16, "mamba_n_groups": 1, "mamba_chunk_size": 8
-    }  # fmt: skip
+        "mamba_n_heads": 8,
+        "mamba_d_head": 8,
+        "mamba_d_state": 16,
+        "mamba_n_groups": 1,
+        "mamba_chunk_size": 8,
+    }
     wild = {"initializer_range": 0.3}
     return {
         "mamba": MambaForCausalLM(MambaConfig(**common, **wild, num_hidden_layers=2, state_size=8)),
         "mamba2": Mamba2ForCausalLM(
             Mamba2Config(
-                **common, **wild, num_hidden_layers=2, num_heads=8, head_dim=8, state_size=16, n_groups=2, chunk_size=8
+                **common,
+                **wild,
+                num_hidden_layers=2,
+                num_heads=8,
+                head_dim=8,
+                state_size=16,
+                n_groups=2,
+                chunk_size=8,
             )
         ),
         "bamba": BambaForCausalLM(
@@ -105,11 +141,15 @@ def tiny_hybrids(seed: int = 0) -> dict[str, torch.nn.Module]:
         ),
         "gemma3": Gemma3ForCausalLM(
             Gemma3TextConfig(
-                **common, **attention, **wild, num_hidden_layers=2, sliding_window=6,
+                **common,
+                **attention,
+                **wild,
+                num_hidden_layers=2,
+                sliding_window=6,
                 layer_types=["sliding_attention", "full_attention"],
             )
         ),
-    }  # fmt: skip
+    }
 
 
 def loaded(model: torch.nn.Module) -> LoadedModel:

@@ -7,9 +7,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 FROM_DEVICE = {
-    "_local_scalar_dense", "nonzero", "nonzero_numpy", "masked_select", "is_nonzero", "equal", "_unique2", "unique_dim",
-    "unique_consecutive", "bincount", "allclose", "argwhere",
-}  # fmt: skip
+    "_local_scalar_dense",
+    "nonzero",
+    "nonzero_numpy",
+    "masked_select",
+    "is_nonzero",
+    "equal",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "bincount",
+    "allclose",
+    "argwhere",
+}
 """Operations for whose result, or its size, the host has to wait."""
 FROM_HOST = {"lift_fresh", "lift_fresh_copy", "scalar_tensor"}
 """Operations that make a tensor of numbers on the host."""
@@ -24,7 +34,8 @@ class Watching(TorchDispatchMode):
         super().__init__()
         self.forbidden: list[str] = []
         self.operations: list[tuple] = []
-        """Name, and all arguments: numbers as they are, tensors by shape, and address if they come from outside."""
+        """Name, and all arguments: numbers as they are, tensors by shape, and address if they come from
+        outside."""
         self.devices: set[str] = set()
         """Of all tensors."""
         self._made: dict[int, torch.Tensor] = {}

@@ -1,6 +1,8 @@
-"""Data, cards, prompt specs and definitions that were damaged or written by hand: read, or one sentence naming the file.
+"""Data, cards, prompt specs and definitions that were damaged or written by hand: read, or one sentence
+naming the file.
 
-Bytes are changed, cut off or put in anywhere; or one value of a valid document is replaced by one of another type.
+Bytes are changed, cut off or put in anywhere; or one value of a valid document is replaced by one of another
+type.
 """
 
 import csv
@@ -95,11 +97,28 @@ def damage(draw):
     places = draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=3))
     pieces = draw(
         st.lists(
-            st.sampled_from([b"", b"\x00", b"\xff", b"\n", b'"', b"}", b"[", b": ", b"*a", b"&a ", b"9" * 30, b"\xed\xa0\x80", b"-"])
+            st.sampled_from(
+                [
+                    b"",
+                    b"\x00",
+                    b"\xff",
+                    b"\n",
+                    b'"',
+                    b"}",
+                    b"[",
+                    b": ",
+                    b"*a",
+                    b"&a ",
+                    b"9" * 30,
+                    b"\xed\xa0\x80",
+                    b"-",
+                ]
+            )
             | st.binary(max_size=4),
-            min_size=len(places), max_size=len(places),
+            min_size=len(places),
+            max_size=len(places),
         )
-    )  # fmt: skip
+    )
     cut = draw(st.none() | st.floats(0, 1))
     removed = draw(st.integers(0, 3))
 
@@ -185,10 +204,12 @@ def test_json_lines_of_any_shape_are_read_or_a_sentence(tmp_path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in lines))
     plugin = tmp_path / "tiny_tasks.py"
     plugin.write_text(
-        PLUGIN.replace('DatasetRef("tiny/" + name, columns)',
-                       f'DatasetRef("tiny/" + name, columns, files={{"test": {str(path)!r}, "train": {str(path)!r}}})'),
+        PLUGIN.replace(
+            'DatasetRef("tiny/" + name, columns)',
+            f'DatasetRef("tiny/" + name, columns, files={{"test": {str(path)!r}, "train": {str(path)!r}}})',
+        ),
         "utf-8",
-    )  # fmt: skip
+    )
     for address in ("quiz", "quiz:letters"):
         with read_or_named(path, "tiny/quiz"):
             assert prepare(Registry.load([plugin]).select([address])[0]).prompts

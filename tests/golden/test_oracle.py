@@ -1,5 +1,5 @@
-"""Every spec of every recipe, from its rows to the run log: an engine that answers right scores 1, and one that errs
-on known documents scores exactly the rest."""
+"""Every spec of every recipe, from its rows to the run log: an engine that answers right scores 1, and one
+that errs on known documents scores exactly the rest."""
 
 import math
 import re

@@ -147,9 +147,7 @@ def test_mmlu_pro(address, label):
 
 def test_a_file_of_math_is_graded_from_the_command_line(math, tmp_path, monkeypatch):
     some = math[::7]
-    lines = [
-        {"doc": row["index"], "gold": solution(row), "text": row["completion"]} for row in some
-    ]  # fmt: skip
+    lines = [{"doc": row["index"], "gold": solution(row), "text": row["completion"]} for row in some]
     file = tmp_path / "responses.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     out = tmp_path / "verdicts.jsonl"

@@ -161,7 +161,8 @@ def test_the_score_is_the_mean_of_the_references_verdicts(case):
 
 
 def expected_mean(golden: list[dict], metric: str) -> tuple[float, float]:
-    """The reference's score and how near ours must be: a perplexity inherits the tolerance of its mean in nats."""
+    """The reference's score and how near ours must be: a perplexity inherits the tolerance of its mean in
+    nats."""
     if metric == "perplexity":
         value = exp(-sum(row["loglikelihood"][0] for row in golden) / len(golden))
         return value, value * NATS
@@ -203,7 +204,8 @@ GENERATED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATED)
 def test_most_greedy_texts_are_the_references(name, engine):
-    """A near tie between two tokens may fall the other way on another machine, and ends the agreement of a text."""
+    """A near tie between two tokens may fall the other way on another machine, and ends the agreement of a
+    text."""
     golden = [json.loads(line) for line in (SCORES / f"{name}.jsonl").read_text("utf-8").splitlines()]
     address, changes = GENERATED[name]
     [selected] = Registry.load().select([address])

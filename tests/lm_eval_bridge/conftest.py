@@ -1,4 +1,5 @@
-"""One tiny random model, asked three ways: by lm-eval's own backend, by lm-eval with our engine, and by evalsuite."""
+"""One tiny random model, asked three ways: by lm-eval's own backend, by lm-eval with our engine, and by
+evalsuite."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,17 @@ def tiny(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=WINDOW, bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=WINDOW,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+    )
     folder = tmp_path_factory.mktemp("tiny")
     LlamaForCausalLM(config).eval().save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
@@ -65,7 +74,8 @@ class Theirs:
 
 
 def task_manager(local: Path) -> Any:
-    """lm-eval's own, with the names that our scan found in place of its 13 s index (`test_index` compares the two)."""
+    """lm-eval's own, with the names that our scan found in place of its 13 s index (`test_index` compares the
+    two)."""
     from lm_eval.tasks import TaskManager
     from lm_eval.tasks._index import Entry, Kind
 
@@ -88,7 +98,7 @@ def evaluate(model: Any, tasks: list[str], local: Path, **options: Any) -> Their
             simple_evaluate(
                 model=model, tasks=tasks, task_manager=task_manager(local), bootstrap_iters=0, **options
             )
-        )  # fmt: skip
+        )
 
 
 def hf_model(folder: Path, **options: Any) -> Any:

@@ -1,4 +1,5 @@
-"""lm-eval's definitions on our engine, and our engine under lm-eval, against lm-eval with its own Hugging Face backend."""
+"""lm-eval's definitions on our engine, and our engine under lm-eval, against lm-eval with its own Hugging
+Face backend."""
 
 import pytest
 
@@ -9,15 +10,31 @@ from tests.lm_eval_bridge.conftest import LIMIT, Ours, Theirs, evaluate, hf_mode
 pytestmark = [needs_shared, needs_package("lm-eval"), pytest.mark.slow]
 
 CHOICE = [
-    "mmlu_abstract_algebra", "mmlu_anatomy_continuation", "copa", "cb", "rte", "sst2", "mrpc", "xnli_en",
-    "truthfulqa_mc1", "truthfulqa_mc2", "local_choice", "local_pairs",
-]  # fmt: skip
+    "mmlu_abstract_algebra",
+    "mmlu_anatomy_continuation",
+    "copa",
+    "cb",
+    "rte",
+    "sst2",
+    "mrpc",
+    "xnli_en",
+    "truthfulqa_mc1",
+    "truthfulqa_mc2",
+    "local_choice",
+    "local_pairs",
+]
 LIKELIHOOD = ["lambada_openai_cloze_yaml"]
 ROLLING = ["local_rolling"]
 GENERATED = [
-    "mgsm_direct_en", "mgsm_en_cot_en", "gsm8k_cot_zeroshot", "hendrycks_math_algebra", "minerva_math_algebra",
-    "super_glue-boolq-t5-prompt", "truthfulqa_gen", "local_texts",
-]  # fmt: skip
+    "mgsm_direct_en",
+    "mgsm_en_cot_en",
+    "gsm8k_cot_zeroshot",
+    "hendrycks_math_algebra",
+    "minerva_math_algebra",
+    "super_glue-boolq-t5-prompt",
+    "truthfulqa_gen",
+    "local_texts",
+]
 TASKS = [*CHOICE, *LIKELIHOOD, *ROLLING, *GENERATED]
 SAME = 1e-3
 """Nats between the log-likelihoods of two computations in float32."""

@@ -133,8 +133,10 @@ def test_a_limit_takes_members_in_turn_and_leaves_draws_alone(local):
     [group] = Registry.load([local]).select(["lm_eval/local_group"])
     some, whole = prepare(group, subset=Subset(3)), prepare(group)
     assert [(one.subtask, one.subtask_index) for one in some.documents] == [
-        ("local_choice", 0), ("local_choice", 1), ("local_pairs", 0)
-    ]  # fmt: skip
+        ("local_choice", 0),
+        ("local_choice", 1),
+        ("local_pairs", 0),
+    ]
     at = {document.index: place for place, document in enumerate(whole.documents)}
     assert all(some.prompt(place) == whole.prompt(at[one.index]) for place, one in enumerate(some.documents))
 

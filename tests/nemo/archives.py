@@ -66,9 +66,21 @@ class Gpt:
 
 
 def gpt(
-    *, seed=0, layers=4, width=32, heads=4, groups=None, inner=48, vocabulary=512, bias=False, tied=False,
-    head_width=None, dtype=torch.float32, rotary_percentage=0.5, rotary_base=10000,
-) -> Gpt:  # fmt: skip
+    *,
+    seed=0,
+    layers=4,
+    width=32,
+    heads=4,
+    groups=None,
+    inner=48,
+    vocabulary=512,
+    bias=False,
+    tied=False,
+    head_width=None,
+    dtype=torch.float32,
+    rotary_percentage=0.5,
+    rotary_base=10000,
+) -> Gpt:
     generator = torch.Generator().manual_seed(seed)
 
     def numbers(*shape):
@@ -77,10 +89,15 @@ def gpt(
     head = head_width or width // heads
     rows = (heads + 2 * (groups or heads)) * head
     shapes = {
-        "attention_norm.weight": (width,), "attention_norm.bias": (width,), "qkv.weight": (rows, width),
-        "attention_out.weight": (width, heads * head), "mlp_norm.weight": (width,), "mlp_norm.bias": (width,),
-        "mlp_in.weight": (inner, width), "mlp_out.weight": (width, inner),
-    }  # fmt: skip
+        "attention_norm.weight": (width,),
+        "attention_norm.bias": (width,),
+        "qkv.weight": (rows, width),
+        "attention_out.weight": (width, heads * head),
+        "mlp_norm.weight": (width,),
+        "mlp_norm.bias": (width,),
+        "mlp_in.weight": (inner, width),
+        "mlp_out.weight": (width, inner),
+    }
     if bias:
         shapes |= {
             "qkv.bias": (rows,),
@@ -147,9 +164,19 @@ def slice_of(word, tensor, rank, ranks):
 
 
 def write(
-    folder: Path, model: Gpt, pieces: bytes, naming="core", *, tp=1, pp=1, prefix="model.", name="tiny.nemo",
-    extras=None, settings=None, compressed=False,
-) -> Path:  # fmt: skip
+    folder: Path,
+    model: Gpt,
+    pieces: bytes,
+    naming="core",
+    *,
+    tp=1,
+    pp=1,
+    prefix="model.",
+    name="tiny.nemo",
+    extras=None,
+    settings=None,
+    compressed=False,
+) -> Path:
     """An archive with one weight file for each rank."""
     files = {}
     for stage in range(pp):
@@ -215,9 +242,15 @@ def zarr_files(model: Gpt, *, cuts: int = 2, prefix="model.") -> dict:
             chunks[axis] = -(-shape[axis] // cuts)
         kind = {torch.float32: "<f4", torch.bfloat16: "bfloat16", torch.float16: "<f2"}[tensor.dtype]
         header = {
-            "shape": shape, "chunks": chunks, "dtype": kind, "compressor": None, "fill_value": None,
-            "filters": None, "order": "C", "zarr_format": 2,
-        }  # fmt: skip
+            "shape": shape,
+            "chunks": chunks,
+            "dtype": kind,
+            "compressor": None,
+            "fill_value": None,
+            "filters": None,
+            "order": "C",
+            "zarr_format": 2,
+        }
         files[f"model_weights/{name}/.zarray"] = json.dumps(header).encode()
         grid = torch.cartesian_prod(*[torch.arange(-(-s // c)) for s, c in zip(shape, chunks, strict=True)])
         for at in grid.reshape(-1, len(shape)).tolist():

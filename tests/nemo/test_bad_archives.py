@@ -124,7 +124,10 @@ def test_an_index_of_a_distributed_checkpoint_runs_no_code(tmp_path, pieces):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"target": "nemo.collections.nlp.models.language_modeling.megatron_t5_model.MegatronT5Model"}, "MegatronT5Model"),
+        (
+            {"target": "nemo.collections.nlp.models.language_modeling.megatron_t5_model.MegatronT5Model"},
+            "MegatronT5Model",
+        ),
         ({"activation": "fast-swiglu"}, "no activation = fast-swiglu (it has squared-relu)"),
         ({"normalization": "rmsnorm"}, "no normalization = rmsnorm"),
         ({"position_embedding_type": "learned_absolute"}, "no position_embedding_type"),
@@ -137,7 +140,7 @@ def test_an_index_of_a_distributed_checkpoint_runs_no_code(tmp_path, pieces):
         ({"num_query_groups": 3}, "4 attention heads in 3 groups"),
         ({"share_embeddings_and_output_weights": False, "ffn_hidden_size": 47}, "has shape"),
     ],
-)  # fmt: skip
+)
 def test_another_architecture_is_refused_by_name(tmp_path, pieces, settings, said):
     assert said in refusal(write(tmp_path, gpt(), pieces, settings=settings))
 

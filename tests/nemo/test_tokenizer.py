@@ -19,11 +19,13 @@ KINDS = {
     "no prefix": {"add_dummy_prefix": False},
     "no bytes": {"byte_fallback": False},
     "normalised": {
-        "normalization_rule_name": "nmt_nfkc", "remove_extra_whitespaces": True, "user_defined_symbols": []
+        "normalization_rule_name": "nmt_nfkc",
+        "remove_extra_whitespaces": True,
+        "user_defined_symbols": [],
     },
     "white space removed": {"remove_extra_whitespaces": True, "user_defined_symbols": []},
     "pieces across words": {"split_by_whitespace": False},
-}  # fmt: skip
+}
 
 
 def both(folder, pieces):

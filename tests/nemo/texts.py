@@ -17,9 +17,22 @@ SCRIPTS = [
     "😀👍🏽",
 ]
 PARTS = [
-    *" \n\tabcdeABC019.,:<>/{}()▁_é漢😀", "\u3000", "<s>", "</s>", "<unk>", "<pad>", "<0x0A>", "  ", "    ", "the", "tion",
-    "ab", "aa", "<extra_id_0>", "<extra_id_1>",
-]  # fmt: skip
+    *" \n\tabcdeABC019.,:<>/{}()▁_é漢😀",
+    "\u3000",
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<pad>",
+    "<0x0A>",
+    "  ",
+    "    ",
+    "the",
+    "tion",
+    "ab",
+    "aa",
+    "<extra_id_0>",
+    "<extra_id_1>",
+]
 
 
 def corpus() -> list[str]:
@@ -47,11 +60,20 @@ def train(**settings) -> bytes:
 
     model = io.BytesIO()
     chosen = {
-        "vocab_size": 500, "model_type": "bpe", "byte_fallback": True, "split_digits": True,
-        "normalization_rule_name": "identity", "remove_extra_whitespaces": False,
-        "allow_whitespace_only_pieces": True, "user_defined_symbols": ["<extra_id_0>", "<extra_id_1>"],
-        "character_coverage": 0.99, "unk_id": 0, "pad_id": 1, "bos_id": 2, "eos_id": 3,
-    } | settings  # fmt: skip
+        "vocab_size": 500,
+        "model_type": "bpe",
+        "byte_fallback": True,
+        "split_digits": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "allow_whitespace_only_pieces": True,
+        "user_defined_symbols": ["<extra_id_0>", "<extra_id_1>"],
+        "character_coverage": 0.99,
+        "unk_id": 0,
+        "pad_id": 1,
+        "bos_id": 2,
+        "eos_id": 3,
+    } | settings
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(corpus()),
         model_writer=model,

@@ -100,9 +100,13 @@ def test_the_changes_of_the_comparison_lead_to_their_samples(page, two):
     assert page.found == f"{lost} of 340 samples"
     assert page.js("return document.getElementById('run').selectedOptions[0].text") == "after"
     assert page.count("#detail .badge.lost") == 1
-    assert page.js("return [...document.querySelectorAll('#detail h4 .badge')].map((e) => e.textContent)") == [
-        "✓ right", "✗ wrong", "lost",
-    ]  # fmt: skip
+    assert page.js(
+        "return [...document.querySelectorAll('#detail h4 .badge')].map((e) => e.textContent)"
+    ) == [
+        "✓ right",
+        "✗ wrong",
+        "lost",
+    ]
 
 
 def test_the_search_finds_numbers_answers_and_questions(page, two):
@@ -155,8 +159,9 @@ def test_another_prompt_of_the_other_run_is_shown_beside_its_answers(page, tmp_p
     runs = [write(tmp_path / "1", {"sums": first}), write(tmp_path / "2", {"sums": second})]
     page.open(report(*runs, html=tmp_path / "page.html")[0])
     assert page.js("return [...document.querySelectorAll('#detail .own')].map((e) => e.textContent)") == [
-        "Q: 0 + 0?\nA:", "another prompt",
-    ]  # fmt: skip
+        "Q: 0 + 0?\nA:",
+        "another prompt",
+    ]
     assert "asked with another prompt" in page.text("#detail")
 
 

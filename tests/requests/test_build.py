@@ -116,9 +116,12 @@ def test_shots_are_dropped_from_the_end_until_the_document_fits(bench, address, 
     prepared = with_spec(bench.prepared(address), overlong="drop_shots")
     most = prepared.selected.spec.shots.count
     sizes = [
-        [bytes_of(p.contexts[0] + (p.continuations or ("",))[0]) + margin for p in (prepared.prompt(d, s) for s in range(most + 1))]
+        [
+            bytes_of(p.contexts[0] + (p.continuations or ("",))[0]) + margin
+            for p in (prepared.prompt(d, s) for s in range(most + 1))
+        ]
         for d in range(len(prepared.documents))
-    ]  # fmt: skip
+    ]
     for window in range(min(map(min, sizes)) - 1, max(map(max, sizes)) + 1):
         for place, one in enumerate(build_requests(prepared, TOKENIZER, window, 0)):
             fitting = [shots for shots in range(most + 1) if sizes[place][shots] <= window]

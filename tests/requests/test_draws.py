@@ -1,7 +1,8 @@
-"""Which shots a document is shown depends on its place in the whole split alone: not on a limit, an order or a subset.
+"""Which shots a document is shown depends on its place in the whole split alone: not on a limit, an order or
+a subset.
 
-With the specs of the recipes: one of each way to draw (seeded with and without the spare row, first rows, fixed
-rows, member tasks of a split that is mixed, a split that is its own pool).
+With the specs of the recipes: one of each way to draw (seeded with and without the spare row, first rows,
+fixed rows, member tasks of a split that is mixed, a split that is its own pool).
 """
 
 from functools import cache
@@ -77,7 +78,8 @@ def test_prompts_rendered_in_any_order_and_any_subset_are_the_same(address, seed
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_a_seeded_draw_is_that_place_of_the_one_stream(address, data):
-    """By hand, from the reference's rule: one `Random(1234)`, one `sample` per document of the whole split."""
+    """By hand, from the reference's rule: one `Random(1234)`, one `sample` per document of the whole
+    split."""
     task = whole(address)
     shots = task.selected.spec.shots
     pool = task.data["train"].rows

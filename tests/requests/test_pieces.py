@@ -1,4 +1,5 @@
-"""Texts cut at blank lines and joins have the ids of the whole texts, whatever pre-tokenizer the model has."""
+"""Texts cut at blank lines and joins have the ids of the whole texts, whatever pre-tokenizer the model
+has."""
 
 from pathlib import Path
 from random import Random

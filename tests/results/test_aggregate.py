@@ -31,9 +31,7 @@ def record(prepared, *, right, window=None, failed=(), allow_failures=False, ask
             if document.index in failed:
                 answers[request] = Failure(f"no room for {document.index}")
     samples = judge(prepared, asked, answers, window).samples
-    return task_record(
-        prepared, asked, samples, tokens=123, seconds=4.5678, allow_failures=allow_failures
-    )  # fmt: skip
+    return task_record(prepared, asked, samples, tokens=123, seconds=4.5678, allow_failures=allow_failures)
 
 
 def test_metrics_are_the_means_over_documents(bench):
@@ -49,10 +47,7 @@ def test_metrics_are_the_means_over_documents(bench):
 def test_a_failure_takes_the_score_away_unless_it_is_allowed(bench, allow_failures):
     found = record(bench.prepared("quiz"), right=range(8), failed=[3, 12], allow_failures=allow_failures)
     assert (found.counts.documents, found.counts.scored, found.counts.failed) == (16, 14, 2)
-    assert (
-        found.problem
-        == "2 of 16 documents were left without a verdict (document 3: no room for 3)"
-    )  # fmt: skip
+    assert found.problem == "2 of 16 documents were left without a verdict (document 3: no room for 3)"
     if allow_failures:
         assert (found.metrics["acc"].value, found.metrics["acc"].n) == (7 / 14, 14)
     else:
@@ -109,7 +104,7 @@ def test_what_was_unusual_is_counted(bench):
     finishes = ["length", "window", "stop", "eos"]
     answers = {
         one.requests[0]: Generated("3", 2, finish) for one, finish in zip(asked, finishes, strict=True)
-    }  # fmt: skip
+    }
     samples = judge(prepared, asked, answers, None).samples
     found = task_record(prepared, asked, samples, tokens=0, seconds=0, allow_failures=False)
     assert (found.counts.shots_dropped, found.counts.joined) == (1, 1)

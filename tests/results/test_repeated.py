@@ -23,7 +23,8 @@ RIGHT = (0, 1, 3, 4, 4, 8, 7, 2, 5, 8, 8, 8, 6, 0, 4, 8)
 
 @dataclass
 class Sampler(ScriptedEngine):
-    """Answers document n rightly in its last RIGHT[n] samples, and wrongly, always in the same way, before."""
+    """Answers document n rightly in its last RIGHT[n] samples, and wrongly, always in the same way,
+    before."""
 
     def _generate(self, request: GenerateRequest) -> Generated:
         question = self.tokenizer.decode(request.context).splitlines()[-1]

@@ -6,10 +6,32 @@ import pytest
 from evalsuite.types import sha256_of
 
 COLUMNS = [
-    "task", "subtask", "doc", "subtask_doc", "key", "cluster", "status", "reason", "gold", "prediction", "metrics",
-    "shots", "contexts", "context_sha256", "continuations", "log_likelihoods", "is_greedy", "texts",
-    "extracted", "correct", "deciders", "finishes", "generated_tokens", "context_tokens", "continuation_tokens",
-]  # fmt: skip
+    "task",
+    "subtask",
+    "doc",
+    "subtask_doc",
+    "key",
+    "cluster",
+    "status",
+    "reason",
+    "gold",
+    "prediction",
+    "metrics",
+    "shots",
+    "contexts",
+    "context_sha256",
+    "continuations",
+    "log_likelihoods",
+    "is_greedy",
+    "texts",
+    "extracted",
+    "correct",
+    "deciders",
+    "finishes",
+    "generated_tokens",
+    "context_tokens",
+    "continuation_tokens",
+]
 
 
 @pytest.fixture

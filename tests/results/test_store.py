@@ -20,7 +20,9 @@ TEXT = GenerateRequest((1, 2, 3), ("\n", "Q:"), 16, 0.7, 0.9, seed=3, sample=1)
 
 log_probs = st.lists(st.floats(max_value=0.0, allow_nan=False), min_size=1, max_size=5).map(tuple)
 scores = st.builds(Score, log_probs, st.booleans(), st.none() | st.floats(max_value=0))
-texts = st.builds(Generated, st.text(), st.integers(0, 2**31), st.sampled_from(["stop", "eos", "length", "window"]))  # fmt: skip
+texts = st.builds(
+    Generated, st.text(), st.integers(0, 2**31), st.sampled_from(["stop", "eos", "length", "window"])
+)
 ids = st.lists(st.integers(0, 2**31), max_size=6).map(tuple)
 
 
@@ -125,7 +127,18 @@ def test_no_two_splits_of_a_text_share_a_key(whole):
 
 
 @settings(deadline=None)
-@given(st.lists(st.builds(ScoreRequest, ids, ids) | st.builds(GenerateRequest, ids, st.lists(st.text(st.characters(codec="utf-8"))).map(tuple), st.integers(1, 99)), unique=True))  # fmt: skip
+@given(
+    st.lists(
+        st.builds(ScoreRequest, ids, ids)
+        | st.builds(
+            GenerateRequest,
+            ids,
+            st.lists(st.text(st.characters(codec="utf-8"))).map(tuple),
+            st.integers(1, 99),
+        ),
+        unique=True,
+    )
+)
 def test_different_requests_have_different_keys_and_equal_ones_the_same(requests):
     assert len({request_key(one, MODEL) for one in requests}) == len(requests)
     for one in requests:
@@ -134,7 +147,8 @@ def test_different_requests_have_different_keys_and_equal_ones_the_same(requests
 
 
 def test_the_key_of_an_old_store_is_known_forever():
-    """If this changes, stored answers are lost: say so, and raise SCHEMA unless those of the other kind stay."""
+    """If this changes, stored answers are lost: say so, and raise SCHEMA unless those of the other kind
+    stay."""
     assert SCHEMA == 1
     assert request_key(SCORE, MODEL).hex()[:16] == "9eae57c55996b851"
     assert request_key(TEXT, MODEL).hex()[:16] == "4d023c28f16f6147"

@@ -136,6 +136,12 @@ def test_what_happened_to_prompts_on_their_way_to_tokens_is_told(finished):
         scored_bos=5,
     )
     told = "\n".join(remarks(changed(log, counts=counts)))
-    for words in ("dropped for 1 ", "2 documents, which are among the shots", "3 of 16 documents were shown themselves",
-                  "in 4 of 16 documents a token spans", "in 5 of 16 documents a token spans", "of 5 of 16 texts"):  # fmt: skip
+    for words in (
+        "dropped for 1 ",
+        "2 documents, which are among the shots",
+        "3 of 16 documents were shown themselves",
+        "in 4 of 16 documents a token spans",
+        "in 5 of 16 documents a token spans",
+        "of 5 of 16 texts",
+    ):
         assert words in told

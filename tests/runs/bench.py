@@ -30,7 +30,7 @@ from evalsuite.types import (
 )
 from tests.data.tiny_mirror import TinyMirror
 
-PLUGIN = '''
+PLUGIN = """
 from evalsuite import ClozePair, DatasetRef, MultipleChoice, OpenAnswer, PromptSpec, Task
 from evalsuite.prompting.spec import Extraction, GenerationSpec, Shots, Source
 
@@ -79,7 +79,7 @@ TASKS = [
     task("pairs", ("sentence", "one", "two", "answer"), pairs, PAIRS),
     task("sums", ("question", "answer"), sums, SUMS),
 ]
-'''  # fmt: skip
+"""
 
 ADDRESSES = ("quiz", "quiz:letters", "pairs", "sums")
 """Multiple choice by text and by letter, cloze pair, generated text."""

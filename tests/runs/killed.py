@@ -4,8 +4,8 @@ python killed.py FOLDER ARGUMENT...   the command line, once
 python killed.py FOLDER               one fork of the command line for each line of arguments (JSON) on
                                       standard input; torch is imported once, so that ten runs take seconds
 
-`FOLDER/computed.jsonl` gets a line for every block of answers, before the runner hears of it; `FOLDER/stderr.txt`
-what the runs say.
+`FOLDER/computed.jsonl` gets a line for every block of answers, before the runner hears of it;
+`FOLDER/stderr.txt` what the runs say.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""A run from end to end, with engines whose right score is known: whatever happens, the score is exact or absent."""
+"""A run from end to end, with engines whose right score is known: whatever happens, the score is exact or
+absent."""
 
 import math
 from pathlib import Path
@@ -47,9 +48,7 @@ def test_an_engine_that_errs_on_a_share_scores_the_rest_exactly(bench, wrong):
     log = bench.execute(oracle([bench.prepared(one) for one in ADDRESSES], wrong), *ADDRESSES)
     for task in log.tasks:
         assert task.metrics[METRICS[task.name]].value == (DOCUMENTS - len(wrong)) / DOCUMENTS
-        verdicts = {
-            row["doc"]: row["metrics"][0]["value"] for row in samples(bench, task.name)
-        }  # fmt: skip
+        verdicts = {row["doc"]: row["metrics"][0]["value"] for row in samples(bench, task.name)}
         assert {doc for doc, value in verdicts.items() if value == 0.0} == wrong
 
 
@@ -95,8 +94,12 @@ def test_a_failure_leaves_no_score_and_a_rerun_asks_only_what_failed(bench):
     again = bench.execute(whole, *ADDRESSES)
     assert again.status == "complete"
     assert all(metric.value == 1.0 for task in again.tasks for metric in task.metrics.values())
-    failed = [request for request in whole.asked if "7" in whole.tokenizer.decode(request.context)
-              or "7" in whole.tokenizer.decode(getattr(request, "continuation", ()))]  # fmt: skip
+    failed = [
+        request
+        for request in whole.asked
+        if "7" in whole.tokenizer.decode(request.context)
+        or "7" in whole.tokenizer.decode(getattr(request, "continuation", ()))
+    ]
     assert failed == whole.asked
 
 

@@ -32,9 +32,15 @@ def sums(bench, *lines: ResponseLine, **changes) -> list[Grade]:
 def test_lines_are_graded_by_themselves_in_any_order(bench):
     grades = sums(bench, line(4, " 7"), line(0, "so 3"), line(4, "8"), line(4, "nothing"))
     assert [one.record() for one in grades] == [
-        {"doc": doc, "correct": right, "extracted": answer, "grader": "exact_match", "metrics": {"exact_match": float(right)}}
+        {
+            "doc": doc,
+            "correct": right,
+            "extracted": answer,
+            "grader": "exact_match",
+            "metrics": {"exact_match": float(right)},
+        }
         for doc, right, answer in ((4, True, "7"), (0, True, "3"), (4, False, "8"), (4, False, None))
-    ]  # fmt: skip
+    ]
 
 
 def test_several_texts_give_lists_and_their_mean(bench):

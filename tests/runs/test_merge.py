@@ -57,8 +57,10 @@ def small_passes():
     with pytest.MonkeyPatch.context() as patch:
         made = TransformersEngine.__init__
         patch.setattr(
-            TransformersEngine, "__init__", lambda self, files, **options: made(self, files, token_budget=60, **options)
-        )  # fmt: skip
+            TransformersEngine,
+            "__init__",
+            lambda self, files, **options: made(self, files, token_budget=60, **options),
+        )
         yield
 
 
@@ -159,10 +161,14 @@ def test_a_whole_run_or_no_run_is_not_merged(bench, shards, whole, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"limit": 3}, "limit is 3 in the first, None in the second"), ({"seed": 1}, "seed is 1 in the first, 0 in the second"),
-     ({"tasks": ["pairs"]}, "tasks is tiny/pairs"), ({"shard": "0/2"}, "the first is one of 2 shards, the second one of 3"),
-     ({"dtype": "bfloat16"}, "dtype is bfloat16 in the first, auto in the second")],
-)  # fmt: skip
+    [
+        ({"limit": 3}, "limit is 3 in the first, None in the second"),
+        ({"seed": 1}, "seed is 1 in the first, 0 in the second"),
+        ({"tasks": ["pairs"]}, "tasks is tiny/pairs"),
+        ({"shard": "0/2"}, "the first is one of 2 shards, the second one of 3"),
+        ({"dtype": "bfloat16"}, "dtype is bfloat16 in the first, auto in the second"),
+    ],
+)
 def test_shards_of_different_runs_are_told_apart(options, said, bench, model, shards, tmp_path):
     run(bench, model, tmp_path / "other", **{"shard": "0/3"} | options)
     with pytest.raises(StorageError, match=f"are not shards of one run: .*{said}"):
@@ -257,7 +263,12 @@ def test_failures_of_a_shard_are_failures_of_the_run(bench, model, tmp_path, mon
     )
     assert whole.task("sums").problem
     monkeypatch.undo()
-    again = run(bench, model, tmp_path / f"s{[log.status for log in logs].index('incomplete')}",
-                tasks=["pairs", "sums"], shard=logs[[log.status for log in logs].index("incomplete")].shard.name)  # fmt: skip
+    again = run(
+        bench,
+        model,
+        tmp_path / f"s{[log.status for log in logs].index('incomplete')}",
+        tasks=["pairs", "sums"],
+        shard=logs[[log.status for log in logs].index("incomplete")].shard.name,
+    )
     assert again.status == "shard"
     assert merged(bench, [tmp_path / "s0", tmp_path / "s1"], tmp_path / "merged").status == "complete"

@@ -1,7 +1,8 @@
-"""Run folders and response stores that version 0.1.0 wrote, before its modules had today's names, are read and continued.
+"""Run folders and response stores that version 0.1.0 wrote, before its modules had today's names, are read
+and continued.
 
-`written_by_0_1_0/finished` holds the tasks quiz and sums, answered by `bench.oracle` with errors on the documents 0, 5
-and 6; `interrupted` is the same run with 24 of its 64 answers.
+`written_by_0_1_0/finished` holds the tasks quiz and sums, answered by `bench.oracle` with errors on the
+documents 0, 5 and 6; `interrupted` is the same run with 24 of its 64 answers.
 """
 
 import shutil

@@ -1,4 +1,5 @@
-"""The same run again: read where nothing changed, computed anew where something did, continued where it was killed."""
+"""The same run again: read where nothing changed, computed anew where something did, continued where it was
+killed."""
 
 import json
 import os
@@ -73,7 +74,10 @@ def test_another_model_in_the_same_folder_is_asked_everything_anew(bench):
 
 def test_a_changed_row_is_asked_anew_and_the_others_are_not(bench):
     bench.execute(ScriptedEngine(), "pairs")
-    rows = [{"sentence": f"The {n}th _ is here.", "one": "ox", "two": "horse", "answer": n % 2} for n in range(DOCUMENTS)]  # fmt: skip
+    rows = [
+        {"sentence": f"The {n}th _ is here.", "one": "ox", "two": "horse", "answer": n % 2}
+        for n in range(DOCUMENTS)
+    ]
     rows[4]["one"] = "mule"
     write_data(bench.data).write("tiny/pairs", "default/test.parquet", rows)
     engine = oracle([bench.prepared("pairs")])
@@ -86,7 +90,10 @@ def test_a_changed_row_is_asked_anew_and_the_others_are_not(bench):
 def test_a_changed_answer_key_is_judged_anew_without_the_engine(bench):
     right = oracle([bench.prepared("pairs")])
     assert bench.execute(right, "pairs").task("pairs").metrics["acc"].value == 1.0
-    rows = [{"sentence": f"The {n}th _ is here.", "one": "ox", "two": "horse", "answer": 0} for n in range(DOCUMENTS)]  # fmt: skip
+    rows = [
+        {"sentence": f"The {n}th _ is here.", "one": "ox", "two": "horse", "answer": 0}
+        for n in range(DOCUMENTS)
+    ]
     write_data(bench.data).write("tiny/pairs", "default/test.parquet", rows)
     engine = ScriptedEngine()
     assert bench.execute(engine, "pairs").task("pairs").metrics["acc"].value == 0.5
@@ -202,10 +209,17 @@ def slow_model(tmp_path_factory) -> Path:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=256, intermediate_size=768, num_hidden_layers=6,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
-        bos_token_id=0, eos_token_id=1, initializer_range=0.1,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        intermediate_size=768,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=0,
+        eos_token_id=1,
+        initializer_range=0.1,
+    )
     return save(LlamaForCausalLM(config), tmp_path_factory.mktemp("slow_model"))
 
 

@@ -1,4 +1,5 @@
-"""Shards take whole parts of a plan: each request once, in equal shares, and what they are is told to all readers."""
+"""Shards take whole parts of a plan: each request once, in equal shares, and what they are is told to all
+readers."""
 
 import pytest
 from hypothesis import given
@@ -63,9 +64,14 @@ def bench(tmp_path_factory) -> Bench:
 
 def run(bench: Bench, model, out, **options) -> evalsuite.RunLog:
     return evalsuite.run(
-        options.pop("tasks", ADDRESSES), str(model), data=bench.data, include=[bench.plugin], out=out,
-        device="cpu", **options,
-    )  # fmt: skip
+        options.pop("tasks", ADDRESSES),
+        str(model),
+        data=bench.data,
+        include=[bench.plugin],
+        out=out,
+        device="cpu",
+        **options,
+    )
 
 
 def test_a_shard_ends_as_a_shard_and_answers_nothing_again(bench, model, tmp_path):

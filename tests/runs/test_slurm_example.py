@@ -45,9 +45,14 @@ def test_an_array_and_its_merge_are_one_run(tmp_path, model):
         (tools / name).write_text(text, "utf-8")
         (tools / name).chmod(0o755)
     environment = {
-        **os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "TASKS": ",".join(ADDRESSES), "MODEL": str(model),
-        "RUN": str(tmp_path / "run"), "EVALSUITE_DATA": str(bench.data), "SUBMITTED": str(tmp_path / "submitted"),
-    }  # fmt: skip
+        **os.environ,
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "TASKS": ",".join(ADDRESSES),
+        "MODEL": str(model),
+        "RUN": str(tmp_path / "run"),
+        "EVALSUITE_DATA": str(bench.data),
+        "SUBMITTED": str(tmp_path / "submitted"),
+    }
     done = subprocess.run(
         ["bash", str(EXAMPLE / "submit.sh"), "2"],
         env=environment,

@@ -1,7 +1,7 @@
 """Programs that try to get out, to get through, or to hang the sandbox.
 
-Each defines `attempt`, which returns `succeeded` where its attack does, and the tests assert just that: an attack that
-works passes. A body is the inside of `attempt`; a whole program starts with `#`.
+Each defines `attempt`, which returns `succeeded` where its attack does, and the tests assert just that: an
+attack that works passes. A body is the inside of `attempt`; a whole program starts with `#`.
 """
 
 import textwrap

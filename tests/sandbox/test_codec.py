@@ -1,4 +1,5 @@
-"""Values come out of their text as they went in: equal, of the same type, and with the same identities inside."""
+"""Values come out of their text as they went in: equal, of the same type, and with the same identities
+inside."""
 
 import contextlib
 import datetime

@@ -43,7 +43,8 @@ WRONG = Program("def double(x): return 3 * x", "assert double(4) == 8")
 
 @pytest.fixture(scope="module")
 def sandboxes():
-    """One worker of each tier, opened where it is asked for; the environment of the harness holds a secret."""
+    """One worker of each tier, opened where it is asked for; the environment of the harness holds a
+    secret."""
     opened = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVALSUITE_SECRET", "secret")

@@ -23,10 +23,19 @@ def judged(sandbox, code, tests, mode="compare", **limits):
     [
         ("def add(a, b): return a + b", "assert add(1, 2) == 3\nassert add('a', 'b') == 'ab'"),
         ("def push(to): to.append(1)", "items = []\npush(items)\nassert items == [1]"),
-        ("def fill(to): to['k'] = [1]\ndef clear(s): s.clear()", "d, s = {}, {1}\nfill(d)\nclear(s)\nassert d == {'k': [1]} and s == set()"),
-        ("def deep(rows): rows[0].sort()", "rows = [[2, 1]]\nfirst = rows[0]\ndeep(rows)\nassert first == [1, 2]"),
+        (
+            "def fill(to): to['k'] = [1]\ndef clear(s): s.clear()",
+            "d, s = {}, {1}\nfill(d)\nclear(s)\nassert d == {'k': [1]} and s == set()",
+        ),
+        (
+            "def deep(rows): rows[0].sort()",
+            "rows = [[2, 1]]\nfirst = rows[0]\ndeep(rows)\nassert first == [1, 2]",
+        ),
         ("def same(items): return items", "items = [1]\nassert same(items) is items"),
-        ("def fail(): raise KeyError('no')", "try:\n    fail()\nexcept KeyError as error:\n    assert error.args == ('no',)\nelse:\n    assert False"),
+        (
+            "def fail(): raise KeyError('no')",
+            "try:\n    fail()\nexcept KeyError as error:\n    assert error.args == ('no',)\nelse:\n    assert False",
+        ),
         ("def count():\n    yield 1\n    yield 2", "assert list(count()) == [1, 2] and sum(count()) == 3"),
         ("def pairs(): return zip([1], [2])", "assert dict(pairs()) == {1: 2}"),
         (
@@ -41,26 +50,56 @@ def judged(sandbox, code, tests, mode="compare", **limits):
             "class Point:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return self.x == other.x\ndef right(p): return Point(p.x + 1)",
             "assert right(Point(1)) == Point(2)\nassert right(Point(1)) != Point(5)",
         ),
-        ("import math\nfrom math import sqrt\ndef root(x): return sqrt(x)", "assert math.isclose(root(2), sqrt(2))"),
-        ("from collections import Counter\ndef count(s): return Counter(s)", "assert count('aab') == {'a': 2, 'b': 1} and count('a').most_common() == [('a', 1)]"),
-        ("import numpy as np\ndef mean(x): return np.mean(x)", "import numpy as np\nassert np.allclose(mean([1, 2]), 1.5) and mean([1, 3]) == 2"),
-        ("import numpy as np\ndef eye(n): return np.eye(n)", "import numpy as np\nassert (eye(2) == np.eye(2)).all()"),
+        (
+            "import math\nfrom math import sqrt\ndef root(x): return sqrt(x)",
+            "assert math.isclose(root(2), sqrt(2))",
+        ),
+        (
+            "from collections import Counter\ndef count(s): return Counter(s)",
+            "assert count('aab') == {'a': 2, 'b': 1} and count('a').most_common() == [('a', 1)]",
+        ),
+        (
+            "import numpy as np\ndef mean(x): return np.mean(x)",
+            "import numpy as np\nassert np.allclose(mean([1, 2]), 1.5) and mean([1, 3]) == 2",
+        ),
+        (
+            "import numpy as np\ndef eye(n): return np.eye(n)",
+            "import numpy as np\nassert (eye(2) == np.eye(2)).all()",
+        ),
         ("LIMIT = {'a': [1]}", "assert LIMIT == {'a': [1]}"),
         ("def big(n): return 10 ** n", "assert big(6000) == 10 ** 6000"),
         ("def sum(a, b): return a + b", "assert sum(1, 2) == 3"),
         ("def call(f, *args, **more): return f", "assert call(1, 2, x=3) == 1"),
-        ("import hashlib\ndef h(s): return hashlib.md5(s.encode()).hexdigest()", "assert h('a') == '0cc175b9c0f1b6a831c399e269772661'"),
-        ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int'\ndef make(): return P(3)", "assert make().x == 3 and str(make()) == 'P(x=3)'"),
-        ("import asyncio\nasync def one(): return 1\ndef run(): return asyncio.run(one())", "assert run() == 1"),
-        ("import tempfile\ndef write():\n    with tempfile.TemporaryFile() as f:\n        return f.write(b'abc')", "assert write() == 3"),
-        ("from concurrent.futures import ThreadPoolExecutor\ndef par():\n    with ThreadPoolExecutor(4) as p:\n        return list(p.map(abs, [-1, 2]))", "assert par() == [1, 2]"),
+        (
+            "import hashlib\ndef h(s): return hashlib.md5(s.encode()).hexdigest()",
+            "assert h('a') == '0cc175b9c0f1b6a831c399e269772661'",
+        ),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int'\ndef make(): return P(3)",
+            "assert make().x == 3 and str(make()) == 'P(x=3)'",
+        ),
+        (
+            "import asyncio\nasync def one(): return 1\ndef run(): return asyncio.run(one())",
+            "assert run() == 1",
+        ),
+        (
+            "import tempfile\ndef write():\n    with tempfile.TemporaryFile() as f:\n        return f.write(b'abc')",
+            "assert write() == 3",
+        ),
+        (
+            "from concurrent.futures import ThreadPoolExecutor\ndef par():\n    with ThreadPoolExecutor(4) as p:\n        return list(p.map(abs, [-1, 2]))",
+            "assert par() == [1, 2]",
+        ),
         ("if __name__ == '__main__':\n    raise SystemExit\ndef f(): return 1", "assert f() == 1"),
         ("import random, statistics, sympy\ndef f(): return int(sympy.sqrt(4))", "assert f() == 2"),
         ("def f(x): return x", "def check(candidate):\n    assert candidate(3) == 3\ncheck(f)"),
         ("def double(x): return 2 * x", "assert eval('double(2)') == 4"),
-        ("def f(n): return (n for n in range(n))", "it = iter(f(2))\nassert next(it) == 0 and next(it) == 1\ntry:\n    next(it)\nexcept StopIteration:\n    pass\nelse:\n    assert False"),
+        (
+            "def f(n): return (n for n in range(n))",
+            "it = iter(f(2))\nassert next(it) == 0 and next(it) == 1\ntry:\n    next(it)\nexcept StopIteration:\n    pass\nelse:\n    assert False",
+        ),
     ],
-)  # fmt: skip
+)
 def test_right_answers_pass(sandbox, code, tests, mode):
     verdict = judged(sandbox, code, tests, mode)
     assert verdict.passed, verdict
@@ -115,10 +154,14 @@ HELPER = "def total(items):\n    return sum(items)\nassert total([1, 2]) == 3\na
         ("def sum(a, b): return 0\ndef zip(*_): return []", LOOP.format(name="sum"), False),
         ("def sum(a, b): return 0\ndef helper(): pass\nzip = lambda *_: []", LOOP.format(name="sum"), False),
         ("def sum(a, b): return a + b + 1", HELPER, True),
-        ("def sum(a, b): return a + b", "def check(candidate):\n    assert candidate(1, 2) == sum([1, 2])\ncheck(sum)", True),
+        (
+            "def sum(a, b): return a + b",
+            "def check(candidate):\n    assert candidate(1, 2) == sum([1, 2])\ncheck(sum)",
+            True,
+        ),
         ("def sum(a, b): return a + b", "def check():\n    assert sum(1, 2) == 3\ncheck()", True),
     ],
-)  # fmt: skip
+)
 def test_of_builtins_only_direct_calls_of_the_entry_point_are_the_candidates(
     sandbox, code, tests, passes, mode
 ):

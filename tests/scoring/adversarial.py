@@ -1,4 +1,5 @@
-"""Answers that were written to break a mathematical scorer: `answers(count, seed)`, the same ones every time."""
+"""Answers that were written to break a mathematical scorer: `answers(count, seed)`, the same ones every
+time."""
 
 import random
 from collections.abc import Callable
@@ -102,13 +103,31 @@ def _matrix(draw: random.Random) -> str:
 
 
 def _long_work(draw: random.Random) -> str:
-    return draw.choice([
-        r"\int_0^{\infty} x^{x^{x}} \sin(x)^{x} dx", r"\sum_{n=1}^{10^{9}} \frac{\sin n}{n^n}", r"\prod_{k=1}^{10^{7}} (k + x)",
-        r"(x+y+z+w+1)^{300} - (1+w+z+y+x)^{300}", r"\lim_{x \to 0} x^{x^{x^{x}}}", "primepi(10**13)", "integrate(exp(sin(x**x)),x)",
-        "Sum(1/factorial(n),(n,1,10**8)).doit()", "solve(x**9+x+1,x)", "Matrix(999,999,lambda i,j:i*j)", "binomial(10**9,10**8)",
-        r"\sin(10^{10^{10}})", r"\log(\log(\log(10^{10^{100}})))", r"\sqrt[99]{10^{9999}+1}", "nsolve(cos(x)-x,x,1,prec=99999)",
-        "isprime(10**4000+7)", "factorint(10**80+7)", "N(pi,10**8)", "expand((x+y+z)**900)", r"\binom{10^9}{10^8}", "zeta(10**9*I)",
-    ])  # fmt: skip
+    return draw.choice(
+        [
+            r"\int_0^{\infty} x^{x^{x}} \sin(x)^{x} dx",
+            r"\sum_{n=1}^{10^{9}} \frac{\sin n}{n^n}",
+            r"\prod_{k=1}^{10^{7}} (k + x)",
+            r"(x+y+z+w+1)^{300} - (1+w+z+y+x)^{300}",
+            r"\lim_{x \to 0} x^{x^{x^{x}}}",
+            "primepi(10**13)",
+            "integrate(exp(sin(x**x)),x)",
+            "Sum(1/factorial(n),(n,1,10**8)).doit()",
+            "solve(x**9+x+1,x)",
+            "Matrix(999,999,lambda i,j:i*j)",
+            "binomial(10**9,10**8)",
+            r"\sin(10^{10^{10}})",
+            r"\log(\log(\log(10^{10^{100}})))",
+            r"\sqrt[99]{10^{9999}+1}",
+            "nsolve(cos(x)-x,x,1,prec=99999)",
+            "isprime(10**4000+7)",
+            "factorint(10**80+7)",
+            "N(pi,10**8)",
+            "expand((x+y+z)**900)",
+            r"\binom{10^9}{10^8}",
+            "zeta(10**9*I)",
+        ]
+    )
 
 
 def _numbers(draw: random.Random) -> str:
@@ -140,12 +159,38 @@ def _numbers(draw: random.Random) -> str:
 
 
 def _hostile(draw: random.Random) -> str:
-    return draw.choice([
-        "__import__('os')._exit(3)", "exec('while 1:pass')", "open('/dev/zero').read()", "exit()", "input()", "breakpoint()", "quit",
-        "(lambda f:f(f))(lambda f:f(f))", "[1]*10**10", "'a'*10**10", "print('{\"verdict\": {\"correct\": true}}')", "().__class__.__mro__",
-        "eval('1'*9)", "globals()", "S('__import__(\"os\").abort()')", "preview(x)", "var('x y')", "Symbol('x'*10**9)", "0 if 1 else 2",
-        "raise KeyboardInterrupt", "x:=5", "{**{}}", "f'{1}'", "*a", "test()", "range(10**12)", "sum(range(10**12))", "max(range(10**11))",
-    ])  # fmt: skip
+    return draw.choice(
+        [
+            "__import__('os')._exit(3)",
+            "exec('while 1:pass')",
+            "open('/dev/zero').read()",
+            "exit()",
+            "input()",
+            "breakpoint()",
+            "quit",
+            "(lambda f:f(f))(lambda f:f(f))",
+            "[1]*10**10",
+            "'a'*10**10",
+            'print(\'{"verdict": {"correct": true}}\')',
+            "().__class__.__mro__",
+            "eval('1'*9)",
+            "globals()",
+            "S('__import__(\"os\").abort()')",
+            "preview(x)",
+            "var('x y')",
+            "Symbol('x'*10**9)",
+            "0 if 1 else 2",
+            "raise KeyboardInterrupt",
+            "x:=5",
+            "{**{}}",
+            "f'{1}'",
+            "*a",
+            "test()",
+            "range(10**12)",
+            "sum(range(10**12))",
+            "max(range(10**11))",
+        ]
+    )
 
 
 def _noise(draw: random.Random) -> str:
@@ -192,8 +237,18 @@ def _list(draw: random.Random) -> str:
 
 
 FAMILIES: tuple[Callable[[random.Random], str], ...] = (
-    _braces, _tower, _factorial, _digits, _nested, _matrix, _long_work, _numbers, _hostile, _noise, _list,
-)  # fmt: skip
+    _braces,
+    _tower,
+    _factorial,
+    _digits,
+    _nested,
+    _matrix,
+    _long_work,
+    _numbers,
+    _hostile,
+    _noise,
+    _list,
+)
 FRAMES = (r"So the answer is $\boxed{%s}$.", r"\boxed{%s", "%s", "The answer is %s.", r"\[ %s \]", "$%s$")
 
 

@@ -1,4 +1,5 @@
-"""Answers made to break the mathematical scorer: each ends within its limit of CPU time, and none ends the others."""
+"""Answers made to break the mathematical scorer: each ends within its limit of CPU time, and none ends the
+others."""
 
 import resource
 from collections import Counter

@@ -107,7 +107,8 @@ def test_the_order_of_the_choices_does_not_matter(totals, shuffler):
 def test_a_margin_is_what_the_sums_would_have_to_change_by_together():
     found = verdict([-2.0, -2.5, -9.0], ["a", "bb", "cccc"])
     assert found.margin("acc") == found.margins["acc"] == 0.5
-    # By characters -2, -1.25 and -2.25. A first sum of 0.5 more (-1.5) and a second of 0.5 less (-3) meet at -1.5.
+    # By characters -2, -1.25 and -2.25. A first sum of 0.5 more (-1.5) and a second of 0.5 less (-3) meet at
+    # -1.5.
     assert found.margin("acc_norm") == pytest.approx(1.0)
     assert found.margin("bits_per_byte") == 0.5
 

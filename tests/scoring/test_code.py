@@ -1,4 +1,5 @@
-"""The code scorer with the real sandbox: texts become programs, tests decide, and no failure of ours is a verdict."""
+"""The code scorer with the real sandbox: texts become programs, tests decide, and no failure of ours is a
+verdict."""
 
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -136,9 +137,7 @@ def test_the_time_limit_grows_with_what_the_reference_solution_takes_here():
     slow = STEM + "    import time\n    while time.process_time() < {}: pass\n    return 2 * x\n"
     problem = CodeProblem(STEM, slow.format(0.4), {"base": "assert double(2) == 4"}, "double")
     body = slow.removeprefix(STEM)
-    samples, notes = judged(
-        body.format(0.6), body.format(30.0), spec=spec(seconds=0.2), problem=problem
-    )  # fmt: skip
+    samples, notes = judged(body.format(0.6), body.format(30.0), spec=spec(seconds=0.2), problem=problem)
     assert [one.metrics["pass@1"] for one in samples] == [1.0, 0.0]
     assert samples[1].deciders[0].startswith("base tests: timeout")
     assert "1 of 2 runs of programs ended at their time limit, and are wrong." in notes

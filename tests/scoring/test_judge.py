@@ -79,9 +79,7 @@ def test_texts_are_judged_by_exact_match(bench):
     prepared = bench.prepared("sums")
     asked = build_requests(prepared, TOKENIZER, None, 0)
     said = [" 3\n", " 4 or 5", " I think 6", " nothing"]
-    answers = {
-        one.requests[0]: Generated(text, 4, "stop") for one, text in zip(asked, said, strict=True)
-    }  # fmt: skip
+    answers = {one.requests[0]: Generated(text, 4, "stop") for one, text in zip(asked, said, strict=True)}
     samples = judge(prepared, asked, answers, None)
     assert [sample.prediction for sample in samples] == ["3", "4", "6", None]
     assert [sample.gold for sample in samples] == ["3", "4", "5", "6"]
@@ -117,9 +115,11 @@ def test_a_scorer_that_fails_leaves_its_document_without_a_verdict(bench, monkey
     def call_all(target, calls, **settings):
         assert target == "evalsuite.scoring.math:math_verdict"
         return [
-            ScorerFailed("the scorer gave no verdict in 30 s") if text == "hang" else {"correct": True, "extracted": text}
+            ScorerFailed("the scorer gave no verdict in 30 s")
+            if text == "hang"
+            else {"correct": True, "extracted": text}
             for _, text in calls
-        ]  # fmt: skip
+        ]
 
     monkeypatch.setattr(module, "call_all", call_all)
     prepared = with_spec(bench.prepared("sums"), scorer="math_verify")

@@ -172,12 +172,18 @@ def _next_number(gold: str) -> str:
 
 CHANGED = {
     "number": _next_number,
-    "sign": lambda gold: gold[1:] if re.fullmatch(r"-[\d.]+", gold) else "-" + gold if re.fullmatch(r"[1-9]\d*", gold) else gold,
+    "sign": lambda gold: (
+        gold[1:]
+        if re.fullmatch(r"-[\d.]+", gold)
+        else "-" + gold
+        if re.fullmatch(r"[1-9]\d*", gold)
+        else gold
+    ),
     "base": lambda gold: re.sub(r"_\{?(\d)\}?$", lambda match: f"_{int(match[1]) % 9 + 1}", gold),
     "power": lambda gold: re.sub(r"\^2$", "^3", gold),
     "bracket": lambda gold: gold.replace("(", "[", 1) if re.match(r"(\\left)?\(.*,", gold) else gold,
     "small": lambda gold: gold + "1" if re.fullmatch(r"\d*\.\d+", gold) else gold,
-}  # fmt: skip
+}
 
 
 @needs_shared
@@ -198,12 +204,16 @@ def test_every_gold_answer_of_math_500_is_right_in_all_its_dresses_and_wrong_onc
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(
-        st.sampled_from(["1", "2", "x", "+", "-", "^", "_", "{", "}", "(", ")", ",", r"\frac", r"\sqrt", r"\text{", "="])
-        | st.sampled_from([r"\pm", r"\cup", r"\infty", "!", "|", "[", "]", r"\le", "%", " cm", r"\begin{pmatrix}", "&"])
+        st.sampled_from(
+            ["1", "2", "x", "+", "-", "^", "_", "{", "}", "(", ")", ",", r"\frac", r"\sqrt", r"\text{", "="]
+        )
+        | st.sampled_from(
+            [r"\pm", r"\cup", r"\infty", "!", "|", "[", "]", r"\le", "%", " cm", r"\begin{pmatrix}", "&"]
+        )
         | st.text(max_size=2),
         max_size=10,
     ).map("".join)
-)  # fmt: skip
+)
 def test_any_answer_gets_a_verdict_and_equals_itself(answer):
     for text in (rf"\boxed{{{answer}}}", answer):
         assert math_answer_verdict(r"\boxed{7}", text)["correct"] in (True, False)

@@ -1,4 +1,5 @@
-"""Both sanitisers against the references' own outputs, against a plain restatement, and against hostile texts."""
+"""Both sanitisers against the references' own outputs, against a plain restatement, and against hostile
+texts."""
 
 import ast
 import json
@@ -135,13 +136,26 @@ def test_the_block_is_the_same_for_any_text(text):
         ("def f():\n    print(1)\nx = 2", None, "x = 2"),
         ("def f():\n    print(1)", None, "def f():\n    print(1)"),
         ("@cache\ndef g(): return 1\ndef f(): return g()", "f", "def f(): return g()"),
-        ("def g(): return 1\ndef h(): return 2\ndef f(): return g()", "f", "def g(): return 1\ndef f(): return g()"),
+        (
+            "def g(): return 1\ndef h(): return 2\ndef f(): return g()",
+            "f",
+            "def g(): return 1\ndef f(): return g()",
+        ),
         ("x = 1\nimport os\ndef f(): return 1", None, "import os\nx = 1\ndef f(): return 1"),
         ("def f(): return 1\ndef f(): return 2", None, "def f(): return 1"),
         ("", None, ""),
     ],
-    ids=["demonstration", "no return", "nothing else", "decorated", "unreachable", "imports first", "twice", "empty"],
-)  # fmt: skip
+    ids=[
+        "demonstration",
+        "no return",
+        "nothing else",
+        "decorated",
+        "unreachable",
+        "imports first",
+        "twice",
+        "empty",
+    ],
+)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_stays_of_the_top_level(text, entry_point, kept, dialect):
     assert sanitized(text, entry_point, dialect) == kept

@@ -29,10 +29,30 @@ def test_words_decide(answer, gold, language, exact, f1):
 
 
 pieces = st.lists(
-    st.sampled_from(["the ", "a", " an ", "cat", "Cat", " ", ".", "$", "-", "«", "。", "ال", " البيت", "5", "é", "\n", "’"])
+    st.sampled_from(
+        [
+            "the ",
+            "a",
+            " an ",
+            "cat",
+            "Cat",
+            " ",
+            ".",
+            "$",
+            "-",
+            "«",
+            "。",
+            "ال",
+            " البيت",
+            "5",
+            "é",
+            "\n",
+            "’",
+        ]
+    )
     | st.text(max_size=3),
     max_size=8,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @settings(deadline=None, max_examples=300)

@@ -230,11 +230,25 @@ FORMS = {
     "named": lambda n: f"x = {n}",
 }
 SENTENCES = (
-    *("The answer is {}.", "The answer is {}", "the answer is: {}\n", "So 3 - 1 = 2. The final answer is {}!"),
+    *(
+        "The answer is {}.",
+        "The answer is {}",
+        "the answer is: {}\n",
+        "So 3 - 1 = 2. The final answer is {}!",
+    ),
     *("The answer is **{}**.", "The answer is ${}$.", r"The answer is \boxed{{}}.", r"\boxed{{}}", "#### {}"),
-    *("The answer is {} dollars per day.", "The answer is {} for 3 weeks.", "Answer: {} apples", "She has {} left."),
-    *("The answer is {}.\n\nQuestion: 1 + 1?\nThe answer is 2.", "The answer is {} ({}).", r"The answer is \text{{}}"),
-)  # fmt: skip
+    *(
+        "The answer is {} dollars per day.",
+        "The answer is {} for 3 weeks.",
+        "Answer: {} apples",
+        "She has {} left.",
+    ),
+    *(
+        "The answer is {}.\n\nQuestion: 1 + 1?\nThe answer is 2.",
+        "The answer is {} ({}).",
+        r"The answer is \text{{}}",
+    ),
+)
 
 
 @settings(deadline=None, max_examples=300)
@@ -266,12 +280,16 @@ def test_each_value_has_one_spelling_and_reads_back(value):
 @settings(deadline=None)
 @given(
     st.lists(
-        st.sampled_from(["The answer is ", "answer: ", "####", r"\boxed{", "}", "$", "(", ")", "18", "1,800", "/", "*"])
-        | st.sampled_from([" = ", " which is ", "not ", "-", ".", ":", "^", r"\frac", "{", "½", "\n", " of ", " than "])
+        st.sampled_from(
+            ["The answer is ", "answer: ", "####", r"\boxed{", "}", "$", "(", ")", "18", "1,800", "/", "*"]
+        )
+        | st.sampled_from(
+            [" = ", " which is ", "not ", "-", ".", ":", "^", r"\frac", "{", "½", "\n", " of ", " than "]
+        )
         | st.text(max_size=3),
         max_size=14,
     ).map("".join)
-)  # fmt: skip
+)
 def test_any_text_has_a_number_or_none(text):
     assert isinstance(final_number(text), Fraction | None)
 

@@ -66,10 +66,12 @@ def test_an_answer_matches_if_it_is_among_the_gold_forms(answer, gold):
 STRICT, FLEXIBLE = r"#### (\-?[0-9\.\,]+)", r"(-?[$0-9.,]{2,})|(-?[0-9]+)"
 LETTER = r"answer is \(?([ABCDEFGHIJ])\)?"
 SAYS = st.lists(
-    st.sampled_from(["#### ", "answer is ", "(", "B", ")", "18", "1,800", "$", "-", ".", "3.5", " ", "\n", "٣", "é"])
+    st.sampled_from(
+        ["#### ", "answer is ", "(", "B", ")", "18", "1,800", "$", "-", ".", "3.5", " ", "\n", "٣", "é"]
+    )
     | st.text(max_size=3),
     max_size=8,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @pytest.mark.parametrize(("pattern", "take"), [(STRICT, "first"), (FLEXIBLE, "last"), (LETTER, "first")])

@@ -33,7 +33,8 @@ def test_the_interval_of_zeros_and_ones_is_wilsons(successes, n, low, high):
 
 
 def test_the_standard_error_is_lm_evals():
-    """lm-eval 0.4 (api/metrics.py): sample standard deviation over the root of n; 21 of 50 as printed there."""
+    """lm-eval 0.4 (api/metrics.py): sample standard deviation over the root of n; 21 of 50 as printed
+    there."""
     assert mean_estimate(zeros_and_ones(21, 50)).stderr == pytest.approx(0.07050835816716035, abs=1e-15)
 
 

@@ -23,9 +23,14 @@ def test_the_sign_flip_test_is_scipys_permutation_test():
     values = draw.normal(0.25, 1, 60)
     zeros = np.zeros(60)
     expected = permutation_test(
-        (values, zeros), lambda x, y: abs((x - y).sum()), permutation_type="samples",
-        vectorized=False, n_resamples=4000, alternative="greater", rng=draw,
-    ).pvalue  # fmt: skip
+        (values, zeros),
+        lambda x, y: abs((x - y).sum()),
+        permutation_type="samples",
+        vectorized=False,
+        n_resamples=4000,
+        alternative="greater",
+        rng=draw,
+    ).pvalue
     assert sign_flip(values, 20_000) == pytest.approx(expected, abs=0.015)
 
 

@@ -2,10 +2,10 @@
 
     python -m tests.tasks.fixed_shots     # prints the row numbers that stand in prompts/evalsuite/*.yaml
 
-Rows of the training split are looked at in the order of the SHA-256 of "evalsuite/<task>/<row number>". A row is taken
-if the text of its question and choices is at most as long as that of the median row, and if its right answer's position
-is not yet taken more often than another one's (balanced positions, no long prompts), until there are five. Of
-HellaSwag only ActivityNet rows are looked at: they carry no mark-up.
+Rows of the training split are looked at in the order of the SHA-256 of "evalsuite/<task>/<row number>". A row
+is taken if the text of its question and choices is at most as long as that of the median row, and if its
+right answer's position is not yet taken more often than another one's (balanced positions, no long prompts),
+until there are five. Of HellaSwag only ActivityNet rows are looked at: they carry no mark-up.
 """
 
 from collections import Counter

@@ -39,7 +39,8 @@ def specs() -> dict[str, str]:
 
 
 def defaults() -> str:
-    """Hash of what a spec says that leaves out all it can: a default that changes is no field that changes."""
+    """Hash of what a spec says that leaves out all it can: a default that changes is no field that
+    changes."""
     fields = PromptSpec.model_fields.values()
     return sha256_of([str(field.get_default(call_default_factory=True)) for field in fields])
 

@@ -1,4 +1,5 @@
-"""Code tasks from rows to scores: right programs pass, and one changed operator fails where EvalPlus fails it."""
+"""Code tasks from rows to scores: right programs pass, and one changed operator fails where EvalPlus fails
+it."""
 
 import inspect
 import re
@@ -196,8 +197,8 @@ def test_one_changed_operator_fails_by_the_hubs_tests_where_evalplus_fails_it(ad
 def verdicts_of_both_forms(
     hub: str, release: str, theirs: list[Document]
 ) -> list[tuple[str, bool, bool, bool, bool]]:
-    """Of each problem of the release: its number, then by the hub's form and by the release's, whether its solution
-    passes and whether the same with one operator changed does (passes if there is no operator).
+    """Of each problem of the release: its number, then by the hub's form and by the release's, whether its
+    solution passes and whether the same with one operator changed does (passes if there is no operator).
     """
     by_id = {str(one.row["task_id"]).removeprefix("Mbpp/"): one for one in prepared(hub).documents}
     ours = [by_id[one.row["task_id"].removeprefix("Mbpp/")] for one in theirs]
@@ -233,7 +234,8 @@ def test_both_forms_pass_every_solution_and_agree_on_a_mutant_of_each(hub, relea
 
 @pytest.mark.slow
 def test_both_forms_agree_on_the_problem_of_the_largest_results_and_on_the_slowest():
-    """255 has results of 911 MiB as text and no operator; 599 adds up a hundred million numbers, sixteen times."""
+    """255 has results of 911 MiB as text and no operator; 599 adds up a hundred million numbers, sixteen
+    times."""
     hub, release = "evalsuite/mbpp_plus", "evalsuite/mbpp_plus:release"
     chosen = [one for one in prepared(release).documents if one.row["task_id"] in ("Mbpp/255", "Mbpp/599")]
     assert verdicts_of_both_forms(hub, release, chosen) == [

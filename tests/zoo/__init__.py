@@ -1,1 +1,2 @@
-"""Every causal language model of the installed transformers, tiny and random, against plain forward passes."""
+"""Every causal language model of the installed transformers, tiny and random, against plain forward
+passes."""

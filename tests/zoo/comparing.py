@@ -46,7 +46,8 @@ class Outcome:
 
 
 def compare(family: str, window: int) -> Outcome:
-    """Build a tiny model of a `model_type`, score and continue some requests, and hold them against plain passes."""
+    """Build a tiny model of a `model_type`, score and continue some requests, and hold them against plain
+    passes."""
     try:
         model = random_model(family, window)
     except Exception as error:  # configurations of other people's classes raise errors of every kind
@@ -202,7 +203,8 @@ def wrong_texts(
 ) -> list[str]:
     """In words, which texts are greedy neither by plain passes nor by transformers' own `generate`.
 
-    These differ where a family's positions do (RoBERTa's begin behind its padding token, but not in `generate`).
+    These differ where a family's positions do (RoBERTa's begin behind its padding token, but not in
+    `generate`).
     """
     wrong = []
     for request in asked:
@@ -219,7 +221,8 @@ def wrong_texts(
 
 
 def greedy(plain: Any, context: Ids) -> tuple[Ids, bool]:
-    """Greedy tokens by a pass over everything for each; whether they end before a token that another nearly ties with."""
+    """Greedy tokens by a pass over everything for each; whether they end before a token that another nearly
+    ties with."""
     ids, ends = context, end_tokens(plain)
     while len(ids) < len(context) + TEXT_TOKENS:
         logits = plain_logits(plain, ids)[-1]

@@ -6,12 +6,19 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from tests.zoo.comparing import compare
 
 EVERYDAY = {
-    "deepseek_v3": ("packed", "slots"), "gemma3_text": ("packed", "slots"), "gpt_oss": ("packed", "slots"),
-    "kimi_linear": ("packed", "slots"), "lfm2": ("packed", "slots"), "llama": ("packed", "slots"),
+    "deepseek_v3": ("packed", "slots"),
+    "gemma3_text": ("packed", "slots"),
+    "gpt_oss": ("packed", "slots"),
+    "kimi_linear": ("packed", "slots"),
+    "lfm2": ("packed", "slots"),
+    "llama": ("packed", "slots"),
     "llama4_text": ("packed", "slots"),
-    "mamba": ("batches", "batches"), "nemotron_h": ("packed", "slots"), "olmo_hybrid": ("packed", "slots"),
-    "opt": ("packed", "slots"), "qwen3_next": ("packed", "slots"),
-}  # fmt: skip
+    "mamba": ("batches", "batches"),
+    "nemotron_h": ("packed", "slots"),
+    "olmo_hybrid": ("packed", "slots"),
+    "opt": ("packed", "slots"),
+    "qwen3_next": ("packed", "slots"),
+}
 LEAST_PACKED = 120
 
 

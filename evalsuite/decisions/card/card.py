@@ -41,7 +41,8 @@ class CellSetting(Strict):
     """Documents behind the number."""
     shots: OneOf[Annotated[int, Field(ge=0)]] = ()
     form: OneOf[Form] = ()
-    """letters: options listed, letter scored. cloze: text of each option scored. gold: accepted answers scored.
+    """letters: options listed, letter scored. cloze: text of each option scored. gold: accepted answers
+    scored.
     generate, code: text generated."""
     cot: bool | None = None
     """Reasoning before the answer; told to the reader, not compared: it is part of the recipe."""
@@ -52,8 +53,8 @@ class CellSetting(Strict):
     metric: OneOf[str] = ()
     """Name of the metric here: acc, acc_norm (by characters), exact_match, f1, pass@k, maj@k."""
     aggregation: Literal["micro", "macro", "full_subject_sizes"] | None = None
-    """Mean over documents; plain mean over member tasks; member tasks weighted by all their documents although
-    only some of these count (MATH level 5 and MATH-500 of nvidia-lm-eval)."""
+    """Mean over documents; plain mean over member tasks; member tasks weighted by all their documents
+    although only some of these count (MATH level 5 and MATH-500 of nvidia-lm-eval)."""
 
 
 class Cell(Strict):

@@ -57,7 +57,8 @@ def compare_with_card(
 def published_interval(value: float, half_unit: float, documents: int | None) -> Interval:
     """95 % interval of a printed fraction.
 
-    Sampling: Wilson's interval of `value` at `documents` (for means over several samples of each document it is
+    Sampling: Wilson's interval of `value` at `documents` (for means over several samples of each document it
+        is
     too wide). Rounding: uniform over half a unit to both sides, with variance half_unit^2 / 3. Both are added
     in squares.
     """
@@ -77,8 +78,8 @@ def delta_interval(measured: float, here: Interval, published: float, there: Int
     """95 % interval of measured minus published, from the interval of each.
 
     Squared distances to the limits are added (Newcombe 1998, Statistics in Medicine 17:873, method 10), which
-    takes the two errors as independent. Where both are of one model on the same documents they are not, but how
-    much is not known from a printed number; the interval is then too wide, never too narrow.
+    takes the two errors as independent. Where both are of one model on the same documents they are not, but
+    how much is not known from a printed number; the interval is then too wide, never too narrow.
     """
     delta = measured - published
     low = delta - math.hypot(measured - here[0], there[1] - published)

@@ -1,7 +1,7 @@
 """The comparison of a run with published numbers as one typed, versioned document.
 
-Public names: `CardComparison`, `CellComparison`, `Reason`, `CellVerdict`. Scores and deltas are fractions; a delta is
-measured minus published.
+Public names: `CardComparison`, `CellComparison`, `Reason`, `CellVerdict`. Scores and deltas are fractions; a
+delta is measured minus published.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,9 +14,22 @@ if TYPE_CHECKING:
 
 CellVerdict = Literal["agrees", "differs", "not comparable"]
 ReasonKind = Literal[
-    "no_task", "no_score", "shots", "form", "metric", "split", "aggregation", "sampling", "subset", "data",
-    "recipe", "prompt", "unstated", "undecided", "inferred",
-]  # fmt: skip
+    "no_task",
+    "no_score",
+    "shots",
+    "form",
+    "metric",
+    "split",
+    "aggregation",
+    "sampling",
+    "subset",
+    "data",
+    "recipe",
+    "prompt",
+    "unstated",
+    "undecided",
+    "inferred",
+]
 
 
 class Reason(Strict):
@@ -40,7 +53,8 @@ class CellComparison(Strict):
     rounding: float
     """Half a unit of the last printed decimal."""
     published_low: float | None
-    """95 % interval of the published number: rounding and, where its number of documents is known, sampling."""
+    """95 % interval of the published number: rounding and, where its number of documents is known,
+    sampling."""
     published_high: float | None
     published_documents: int | None
     task: str | None

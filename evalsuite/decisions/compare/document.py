@@ -27,9 +27,23 @@ class RunInfo(Strict):
 
 
 DifferenceKind = Literal[
-    "prompt", "comparability", "data", "split", "limit", "aggregation", "headline", "contexts",
-    "missing", "failures", "numerics", "engine", "package", "evalsuite", "seed", "model",
-]  # fmt: skip
+    "prompt",
+    "comparability",
+    "data",
+    "split",
+    "limit",
+    "aggregation",
+    "headline",
+    "contexts",
+    "missing",
+    "failures",
+    "numerics",
+    "engine",
+    "package",
+    "evalsuite",
+    "seed",
+    "model",
+]
 
 
 class Difference(Strict):

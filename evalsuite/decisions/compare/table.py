@@ -13,9 +13,20 @@ from evalsuite.decisions.compare.document import (
 )
 
 COLUMNS = (
-    "task", "metric", "n", "baseline", "candidate", "delta", "95 % interval", "p", "p (Holm)", "verdict",
-    "detectable", "lost", "gained",
-)  # fmt: skip
+    "task",
+    "metric",
+    "n",
+    "baseline",
+    "candidate",
+    "delta",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+    "verdict",
+    "detectable",
+    "lost",
+    "gained",
+)
 
 
 def comparison_table(comparison: Comparison, pair: PairComparison) -> Table:

@@ -45,8 +45,8 @@ def gate(
         allow_protocol_drift: judge although a task's prompt spec is not the same.
 
     Raises:
-        UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, or the policy
-            could not be passed by a candidate without any change.
+        UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, or the
+            policy could not be passed by a candidate without any change.
     """
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy)) if policy else Policy()
     return gate_sides(rules, open_run(Path(baseline)), open_run(Path(candidate)), allow_protocol_drift)

@@ -41,7 +41,8 @@ class TaskDecision:
         return "PASS" if within and not self.problem else "INCONCLUSIVE"
 
     def decides(self, outcome: Outcome) -> bool:
-        """A supporting task holds the gate back where it fails, or where it was not measured as it should be."""
+        """A supporting task holds the gate back where it fails, or where it was not measured as it should
+        be."""
         if outcome == "PASS" or self.rule.tier == "advisory":
             return False
         return self.rule.tier == "critical" or outcome == "FAIL" or bool(self.problem)

@@ -63,7 +63,8 @@ def _prospect(policy: Policy, rule: Rule, record: TaskRecord, samples: TaskSampl
     error = mean_error(values, strata=strata, clusters=clusters)
     design = 1.0 if strata is None and clusters is None else design_effect_of(values, error)
     effective = len(scored) / design
-    # Two runs of this score whose verdicts are independent differ that much; models of one series differ less.
+    # Two runs of this score whose verdicts are independent differ that much; models of one series differ
+    # less.
     discordance = min(rule.discordance, 2 * float(values.var()))
     chance = partial(pass_chance if binary else mean_pass_chance, effective, discordance)
     return Prospect(len(scored), effective, discordance, binary, chance(rule.margin, policy.alpha))

@@ -1,7 +1,7 @@
 """Scores over a series of checkpoints as one typed, versioned document.
 
-Public names: `Trend`, `Checkpoint`, `TaskTrend`, `Point`, `TrendVerdict`. Scores, gains and noise are in the unit
-of the metric (fractions); centred scores run from 0 at chance to 1 at perfect.
+Public names: `Trend`, `Checkpoint`, `TaskTrend`, `Point`, `TrendVerdict`. Scores, gains and noise are in the
+unit of the metric (fractions); centred scores run from 0 at chance to 1 at perfect.
 """
 
 from typing import TYPE_CHECKING, Literal

@@ -30,8 +30,8 @@ def step_noise(steps: Sequence[float], values: Sequence[float]) -> float | None:
     """Standard deviation of a point about the smooth course, in the unit of `values`; None below five points.
 
     Each point is compared with the straight line between its neighbours, so that a course of any smooth shape
-    drops out; squared residuals are divided by their expectation for unit noise and averaged (Gasser, Sroka and
-    Jennen-Steinmetz 1986, Biometrika 73:625). Steps may be unevenly spaced; they must rise.
+    drops out; squared residuals are divided by their expectation for unit noise and averaged (Gasser, Sroka
+    and Jennen-Steinmetz 1986, Biometrika 73:625). Steps may be unevenly spaced; they must rise.
     """
     if len(values) < FEWEST:
         return None
@@ -53,17 +53,17 @@ def judge(
 ) -> Judgement:
     """Can the benchmark show progress at this size?
 
-    The rule is ours; its idea, signal over noise between training steps, is that of Heineman et al. 2025 (Signal
-    and Noise, arXiv:2508.13144), whose signal is the spread of scores across models. Here it is the gain from the
-    first to the last checkpoint of one series, and the answer is yes if all of these hold:
+    The rule is ours; its idea, signal over noise between training steps, is that of Heineman et al. 2025
+    (Signal and Noise, arXiv:2508.13144), whose signal is the spread of scores across models. Here it is the
+    gain from the first to the last checkpoint of one series, and the answer is yes if all of these hold:
 
     - the last score is above chance (its 95 % interval does not reach it);
     - the gain is not an accident of these documents (its 95 % interval is above 0);
     - the gain exceeds twice the noise of a difference of two checkpoints, 2 * sqrt(2) * noise.
 
-    By the last condition alone, a flat noisy series is called progress in 9 % of cases with five checkpoints, 5 %
-    with twelve (`tests/decisions/trend/test_trend.py`); curvature within three checkpoints counts as noise. Values and
-    gain must be turned so that more is better.
+    By the last condition alone, a flat noisy series is called progress in 9 % of cases with five checkpoints,
+    5 % with twelve (`tests/decisions/trend/test_trend.py`); curvature within three checkpoints counts as
+    noise. Values and gain must be turned so that more is better.
 
     Args:
         steps: of the points, rising.
@@ -91,9 +91,12 @@ def judge(
         )
     if noise is None:
         return Judgement(
-            None, None, None, "unknown",
+            None,
+            None,
+            None,
+            "unknown",
             f"its gain is beyond the sampling error; with fewer than {FEWEST} checkpoints the noise is not known",
-        )  # fmt: skip
+        )
     if gain <= CLEAR * math.sqrt(2) * noise:
         return Judgement(noise, ratio, spacing, "no", "its gain is within the noise between checkpoints")
     apart = "from one checkpoint to the next" if spacing == 1 else f"over {spacing} checkpoints"

@@ -9,8 +9,16 @@ from evalsuite.decisions.trend.document import TaskTrend, Trend
 from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 
 VERDICT_COLUMNS = (
-    "task", "metric", "gain", "95 % interval", "sampling error", "noise", "signal/noise", "progress?", "why",
-)  # fmt: skip
+    "task",
+    "metric",
+    "gain",
+    "95 % interval",
+    "sampling error",
+    "noise",
+    "signal/noise",
+    "progress?",
+    "why",
+)
 _LEFT = ("task", "metric", "progress?", "why")
 
 
@@ -20,7 +28,8 @@ def score_columns(trend: Trend) -> tuple[str, ...]:
 
 
 def score_rows(trend: Trend) -> list[tuple[str, ...]]:
-    """One row per task, the chance-centred average last; scores in points with half the width of their interval."""
+    """One row per task, the chance-centred average last; scores in points with half the width of their
+    interval."""
     return [
         (
             task.name,

@@ -31,12 +31,13 @@ class _Series:
 
 
 def trend(*runs: str | Path, steps: Sequence[int] | None = None, allow_protocol_drift: bool = False) -> Trend:
-    """Scores of checkpoints of one training, per task and as a chance-centred average, and what they can show.
+    """Scores of checkpoints of one training, per task and as a chance-centred average, and what they can
+    show.
 
     Args:
         runs: two run folders or `run.json` files, or more; ordered by step.
-        steps: training step of each run; default: the number after step, iter, checkpoint or ckpt in the name of
-            model, revision or folder, where each run has one of its own; else the order given.
+        steps: training step of each run; default: the number after step, iter, checkpoint or ckpt in the name
+            of model, revision or folder, where each run has one of its own; else the order given.
         allow_protocol_drift: go on although a task's prompt spec or data are not the same throughout.
 
     Raises:
@@ -95,9 +96,14 @@ def _protocol(task: TaskRecord) -> tuple[object, ...]:
     """What must be equal for two scores of a task to be of one measurement."""
     data = task.data.get(task.split)
     return (
-        task.prompt_sha256, task.comparability, task.split, data and data.fingerprint, task.counts.documents,
-        task.headline, task.aggregation,
-    )  # fmt: skip
+        task.prompt_sha256,
+        task.comparability,
+        task.split,
+        data and data.fingerprint,
+        task.counts.documents,
+        task.headline,
+        task.aggregation,
+    )
 
 
 def _task(name: str, series: _Series) -> TaskTrend:

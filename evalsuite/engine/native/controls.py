@@ -1,6 +1,7 @@
 """What a model's `generation_config.json` asks for beyond sampling, applied as transformers' `generate` does.
 
-lm-eval's `hf` backend calls `generate`, which follows that file; requests with `backend="lm_eval_hf"` do, too.
+lm-eval's `hf` backend calls `generate`, which follows that file; requests with `backend="lm_eval_hf"` do,
+too.
 """
 
 import copy
@@ -31,7 +32,8 @@ class Controls:
         self._acting = asked_for(self._config, NEUTRAL)
 
     def limit(self, request: GenerateRequest) -> int:
-        """Most tokens of a text: a `max_new_tokens` of the file goes before the request's (transformers 5.23)."""
+        """Most tokens of a text: a `max_new_tokens` of the file goes before the request's (transformers
+        5.23)."""
         most = self._config.get("max_new_tokens") if request.backend == "lm_eval_hf" else None
         return request.max_tokens if most is None else int(most)
 

@@ -1,9 +1,10 @@
 """`--deterministic`: the same requests give the same digits each time.
 
-Promised is this: on one machine, with the same versions and with memory for the plan's packs, a set of requests gets the
-same scores to the last digit, in whatever order it is asked, in one go, in parts (`Engine.partition`) or resumed after
-finished packs. The same request within another set may differ in its last digits, as what it shares with others
-decides how its attention is cut; what it does not depend on is the size of matrix products, which is one of few.
+Promised is this: on one machine, with the same versions and with memory for the plan's packs, a set of
+requests gets the same scores to the last digit, in whatever order it is asked, in one go, in parts
+(`Engine.partition`) or resumed after finished packs. The same request within another set may differ in its
+last digits, as what it shares with others decides how its attention is cut; what it does not depend on is the
+size of matrix products, which is one of few.
 """
 
 import os

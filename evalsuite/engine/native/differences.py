@@ -15,8 +15,8 @@ def allowed_difference(dtype: torch.dtype) -> float:
 def difference_of(found: torch.Tensor, own: torch.Tensor) -> float:
     """The largest of (..., vocabulary) logits, relative to the spread (norm about the mean) of `own`.
 
-    Rows of `own` that are not all finite tell nothing, and are left out; a row of `found` that alone is not is
-    infinitely off.
+    Rows of `own` that are not all finite tell nothing, and are left out; a row of `found` that alone is not
+    is infinitely off.
     """
     finite = own.isfinite().all(dim=-1)
     if not finite.any():

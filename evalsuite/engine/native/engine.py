@@ -22,23 +22,24 @@ class TransformersEngine(EngineDefaults):
     """Answers requests with a transformers model on one device; see `protocol.Engine`.
 
     Building one reads nothing. The tokenizer is loaded when it is first used, the weights at the
-    first `score` or `generate` that has work to do. What it does is done by its parts: `model` (files and weights),
-    `tried` (the forms that fit it, and its identity), `limits`, `scorer` and `generator`.
+    first `score` or `generate` that has work to do. What it does is done by its parts: `model` (files and
+    weights), `tried` (the forms that fit it, and its identity), `limits`, `scorer` and `generator`.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
         dtype: "auto" (float32 on a CPU, bfloat16 elsewhere), "float32", "bfloat16" or "float16".
-        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or "spread" (layers over all GPUs, and
-            in the machine's memory where these are full).
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or "spread" (layers over all
+            GPUs, and in the machine's memory where these are full).
         trust_remote_code: let the model's folder run code of its own.
         verify_weights: hash every byte of the files again instead of trusting size and time.
         token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
         allow_slow_kernels: run a Mamba model on a GPU without its kernels.
-        logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type in which
-            the model gives logits (lm-eval 0.4.13's HFLM).
+        logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type
+            in which the model gives logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees where the model fits them; if False in padded batches.
         tokens: another tokenizer, prefix token or context window than the model's.
-        arguments: its own settings, `deterministic=yes` (see `native.deterministic`) and `graphs=no` (see `engine.settings`).
+        arguments: its own settings, `deterministic=yes` (see `native.deterministic`) and `graphs=no` (see
+            `engine.settings`).
         processes: who else holds a part of the model; nobody if None.
     """
 
@@ -88,7 +89,8 @@ class TransformersEngine(EngineDefaults):
 
     @property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are right."""
+        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are
+        right."""
         return self.tried.identity
 
     @property
@@ -125,7 +127,8 @@ class TransformersEngine(EngineDefaults):
         self.tried.load()
 
     def begin_loading(self) -> None:
-        """Load the weights in a thread, beside other work; what is wrong with them is said when they are needed."""
+        """Load the weights in a thread, beside other work; what is wrong with them is said when they are
+        needed."""
         _ = self.tokenizer.eos_id  # loads it first: both silence transformers for that long
         self.model.begin_loading()
 

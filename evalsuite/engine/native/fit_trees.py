@@ -1,8 +1,9 @@
 """Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
 
-What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention, whole, in a
-window or in chunks, or does it by a function that `trees.recurrent` replaces, and positions come from `position_ids`
-alone (or `temperature` sees to it). Models that do not fit are scored in padded batches, with the reason in the run log.
+What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention,
+whole, in a window or in chunks, or does it by a function that `trees.recurrent` replaces, and positions come
+from `position_ids` alone (or `temperature` sees to it). Models that do not fit are scored in padded batches,
+with the reason in the run log.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,18 +24,21 @@ PACKED_DEVICES = ("cpu", "cuda")
 """Elsewhere models run in batches. What kernels of a device make of a pack is found out by the trial."""
 
 STATES_CODE, INPUTS_CODE = ".update_recurrent_state(", ".update_conv_state("
-"""What modeling code with recurrent layers, or with convolutions, contains; `trees.recurrent` knows some of them."""
+"""What modeling code with recurrent layers, or with convolutions, contains; `trees.recurrent` knows some of
+them."""
 ROPE_BY_LENGTH = ("dynamic", "longrope")
 """Kinds of rotary embedding that depend on the longest position in the row."""
 
 ROUNDING = {"float32": 1e-3}
-"""How far a pack's logits may be from those of single sequences, as a share of the spread (norm about the mean) of
-these, by data type. Rounding to bfloat16 gives some hundredths; a wrong mask or state gives about 1."""
+"""How far a pack's logits may be from those of single sequences, as a share of the spread (norm about the
+mean) of these, by data type. Rounding to bfloat16 gives some hundredths; a wrong mask or state gives about
+1."""
 HALF_ROUNDING = 0.15
 
 SHORT_TRIAL = ((5, 6, 7, 8, 9), (5, 6, 7, 8, 10, 11, 12), (5, 6, 13), (14, 15))
 SHARED, BRANCHES = 150, (1, 3, 70, 129)
-"""Tokens of the trial on a GPU, as its kernels work through tiles of up to 128: of a prefix, and behind it."""
+"""Tokens of the trial on a GPU, as its kernels work through tiles of up to 128: of a prefix, and behind
+it."""
 
 
 def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str:
@@ -61,14 +65,16 @@ def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: b
 
 
 def why_rows_depend_on_each_other(config: Mapping[str, Any]) -> str:
-    """Why sequences must not share a row or a cache with longer ones, whatever attention does; empty if they may."""
+    """Why sequences must not share a row or a cache with longer ones, whatever attention does; empty if they
+    may."""
     if rope_kinds(config) & set(ROPE_BY_LENGTH):
         return "its position embedding depends on the length of the row"
     return ""
 
 
 def rope_kinds(config: Any) -> set[str]:
-    """Kinds of rotary embedding that a `config.json` names anywhere: for its text model, or for kinds of layers."""
+    """Kinds of rotary embedding that a `config.json` names anywhere: for its text model, or for kinds of
+    layers."""
     if isinstance(config, Mapping):
         own = config.get("rope_type", config.get("type"))
         found = {own} if isinstance(own, str) else set()
@@ -77,7 +83,8 @@ def rope_kinds(config: Any) -> set[str]:
 
 
 def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
-    """The model as it passes the trial, by the kernels of its device or by functions of torch, and what is to be told.
+    """The model as it passes the trial, by the kernels of its device or by functions of torch, and what is to
+    be told.
 
     None where neither gives what single sequences give: then packs cannot be used.
     """
@@ -91,7 +98,8 @@ def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
 
 
 def why_it_differs(loaded: "LoadedModel") -> str:
-    """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences give.
+    """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences
+    give.
 
     Tried once more with activations scaled up, on the shortest sequences.
     """
@@ -120,7 +128,8 @@ def why_it_differs(loaded: "LoadedModel") -> str:
 
 
 def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]]) -> float:
-    """Between next-token logits of sequences on one tree and by themselves, as a share of the spread of the latter.
+    """Between next-token logits of sequences on one tree and by themselves, as a share of the spread of the
+    latter.
 
     Raises:
         ModelError: no layer asked for attention, or walked the tree.
@@ -149,7 +158,8 @@ def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]])
 
 
 def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:
-    """What the trial asks: a small tree, branches beyond each limit of the configuration that is short enough.
+    """What the trial asks: a small tree, branches beyond each limit of the configuration that is short
+    enough.
 
     On a GPU also stretches as long as its kernels' tiles.
     """

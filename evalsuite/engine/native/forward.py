@@ -42,9 +42,11 @@ def run_at(
 def plain_logits(
     loaded: LoadedModel, ids: Sequence[int], last: int = 1, *, positions: bool = False
 ) -> torch.Tensor:
-    """(last, vocabulary) float32 logits at the last positions of one sequence, by the model's own pass over it alone.
+    """(last, vocabulary) float32 logits at the last positions of one sequence, by the model's own pass over
+    it alone.
 
-    Nothing is padded, cached or given but the token ids: this is what every other form of computing is held against.
+    Nothing is padded, cached or given but the token ids: this is what every other form of computing is held
+    against.
 
     Args:
         positions: count from 0, as transformers' `generate` tells all models to, also those that else do not.

@@ -1,8 +1,8 @@
 """Text generation in batches, for models that slots do not fit: prefill, then one token per step and row.
 
 Every row stops by itself and is answered at once; when half of the rows are done, the others
-move on in a cache of their own. A row whose cache is of no use for its next token begins anew, with its prompt
-and its text so far as a prompt.
+move on in a cache of their own. A row whose cache is of no use for its next token begins anew, with its
+prompt and its text so far as a prompt.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,8 @@ def generate_batch(
 def _grow(
     loaded: LoadedModel, growing: GrowingRows, rows: list[GrowingRow], waiting: list[list[GrowingRow]]
 ) -> Iterator[list[tuple[GenerateRequest, Generated | Failure]]]:
-    """Yield answers of rows that begin together; those that have to begin anew are put to `waiting`, by length."""
+    """Yield answers of rows that begin together; those that have to begin anew are put to `waiting`, by
+    length."""
     state = prefill(loaded, [_ids(row) for row in rows])
     while rows:
         live = [row for row in rows if row.answer is None]
@@ -75,7 +76,8 @@ class Decoding:
     """The batch between two steps."""
 
     cache: Any
-    """transformers' cache, of whatever kind the model makes; None where each token takes a pass over all before it."""
+    """transformers' cache, of whatever kind the model makes; None where each token takes a pass over all
+    before it."""
     logits: torch.Tensor
     """(rows, vocabulary) for the next token."""
     mask: torch.Tensor | None
@@ -87,7 +89,8 @@ class Decoding:
 def prefill(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> Decoding:
     """Run the prompts, left-padded so that all of them end together.
 
-    Positions are given, as transformers' `generate` does, unless the trials found that the model has to count by itself.
+    Positions are given, as transformers' `generate` does, unless the trials found that the model has to count
+    by itself.
     """
     longest = max(len(prompt) for prompt in prompts)
     padding = [longest - len(prompt) for prompt in prompts]

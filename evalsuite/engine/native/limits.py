@@ -37,7 +37,8 @@ class Limits:
 
     @functools.cached_property
     def pack_tokens(self) -> int:
-        """Tokens of a packed forward pass: as given, else as many as the memory of every process is sure to hold."""
+        """Tokens of a packed forward pass: as given, else as many as the memory of every process is sure to
+        hold."""
         from evalsuite.engine.native.memory_estimate import pack_tokens
 
         model, processes = self._model, self._model.processes

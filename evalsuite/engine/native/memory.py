@@ -31,7 +31,8 @@ def run_within_memory(
     *,
     retry: bool = True,
 ) -> Iterator[ResultT]:
-    """Yield what `run` yields for each batch, splitting batches that do not fit; without `retry` these are errors.
+    """Yield what `run` yields for each batch, splitting batches that do not fit; without `retry` these are
+    errors.
 
     A batch that ran out of memory is run again as two halves (answers that it had already
     yielded are then yielded again), and later batches are split to half of its `size` before

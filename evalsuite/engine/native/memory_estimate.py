@@ -42,10 +42,11 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
     inner = _first(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
     vocabulary = _first(config, ("vocab_size",), 2**18)
     item = ITEM_BYTES[dtype]
-    # An MLP holds three tensors of its inner width; attention holds nine of the model's (queries, spread keys and
-    # values, their copies by block, the rotated ones, the result), and both the residual and its normalised form.
-    # A Mamba-2 layer holds, for each of its channels, the projection, the convolution's input and result, and in
-    # float32 the result of the convolution, what is written to the state and what is read from it.
+    # An MLP holds three tensors of its inner width; attention holds nine of the model's (queries, spread keys
+    # and values, their copies by block, the rotated ones, the result), and both the residual and its
+    # normalised form. A Mamba-2 layer holds, for each of its channels, the projection, the convolution's
+    # input and result, and in float32 the result of the convolution, what is written to the state and what is
+    # read from it.
     recurrent = (5 * item + 22) * _recurrent_channels(config)
     a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
     parameters = [count_parameters(path) for path in weight_files(files)]
@@ -61,8 +62,8 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
 def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) -> int:
     """Tokens of a packed forward pass: as many as are worth it, halved until they fit the memory.
 
-    A power of two, so that a plan does not change with every byte that is free. The weights may be divided among
-    `processes`.
+    A power of two, so that a plan does not change with every byte that is free. The weights may be divided
+    among `processes`.
     """
     from evalsuite.engine.native.memory import free_bytes
 

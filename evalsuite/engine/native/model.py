@@ -34,7 +34,8 @@ class ModelOptions:
 
 
 class NativeModel:
-    """The model of `files`. Building one reads nothing; the weights are read when `loaded` is first asked for.
+    """The model of `files`. Building one reads nothing; the weights are read when `loaded` is first asked
+    for.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
@@ -49,7 +50,8 @@ class NativeModel:
         self.notes: tuple[str, ...] = ()
         """What the run log should say about the model; complete once the requests are answered."""
         self.told_weights: str | None = None
-        """The digest that the model's identity was told with; loading refuses files that have another by then."""
+        """The digest that the model's identity was told with; loading refuses files that have another by
+        then."""
         self._loading: Future[LoadedModel] | None = None
 
     @functools.cached_property
@@ -79,7 +81,8 @@ class NativeModel:
 
     @property
     def lays_out(self) -> bool:
-        """Whether weights are copied into a faster layout where memory is ample; not where that must not matter."""
+        """Whether weights are copied into a faster layout where memory is ample; not where that must not
+        matter."""
         return self.device == "cpu" and self.dtype == "float32" and not self.options.deterministic
 
     def free_bytes(self) -> int:
@@ -102,7 +105,8 @@ class NativeModel:
         return self._loading.result() if self._loading else self.processes.load(self._load)
 
     def begin_loading(self) -> None:
-        """Load the weights in a thread, beside other work; what is wrong with them is said when they are needed."""
+        """Load the weights in a thread, beside other work; what is wrong with them is said when they are
+        needed."""
         pool = ThreadPoolExecutor(1, "weights")
         self._loading = pool.submit(self._load)
         pool.shutdown(wait=False)
@@ -139,7 +143,8 @@ class NativeModel:
         return loaded
 
     def _refuse_if_changed(self) -> None:
-        """Raises ModelError where the files in memory may not be those that were hashed: somebody wrote to them."""
+        """Raises ModelError where the files in memory may not be those that were hashed: somebody wrote to
+        them."""
         if self.told_weights and weights_digest(self.files) != self.told_weights:
             raise ModelError(
                 f"The files of model '{self.files.name}' changed between hashing and loading: wait until they are "

@@ -1,4 +1,5 @@
-"""The processes that hold a model: what one of them does by itself, and several do together (`engine.tensor_parallel`)."""
+"""The processes that hold a model: what one of them does by itself, and several do together
+(`engine.tensor_parallel`)."""
 
 import functools
 from collections.abc import Callable

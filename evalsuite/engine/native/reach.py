@@ -1,4 +1,5 @@
-"""How far back a token of an attention layer sees: all that precedes it, a window of it, or its chunk (Llama-4)."""
+"""How far back a token of an attention layer sees: all that precedes it, a window of it, or its chunk
+(Llama-4)."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ class Reach:
     window: int | None = None
     """How many tokens a token sees, itself included."""
     chunk: int | None = None
-    """Into how many tokens each a sequence is cut; a token sees none of an earlier chunk. Only without a window."""
+    """Into how many tokens each a sequence is cut; a token sees none of an earlier chunk. Only without a
+    window."""
 
     @property
     def is_limited(self) -> bool:
@@ -27,7 +29,8 @@ class Reach:
         return self.window is not None or self.chunk is not None
 
     def first(self, query: Depths) -> Depths:
-        """The least depth that a token at depth `query` sees; below 0 where its window is longer than its sequence."""
+        """The least depth that a token at depth `query` sees; below 0 where its window is longer than its
+        sequence."""
         if self.window is not None:
             return query - self.window + 1
         if self.chunk is not None:
@@ -39,14 +42,16 @@ class Reach:
         return key >= self.first(query)
 
     def cuts(self, length: int, deepest: int) -> bool:
-        """Whether some token of a stretch of so many, none deeper than `deepest`, may not see all before it there."""
+        """Whether some token of a stretch of so many, none deeper than `deepest`, may not see all before it
+        there."""
         if self.window is not None:
             return length > self.window
         return self.chunk is not None and deepest >= self.chunk
 
 
 def reach_of(module: Any, window: int | None) -> Reach:
-    """What an attention layer tells: its window as it calls the attention interface, its chunks in its configuration."""
+    """What an attention layer tells: its window as it calls the attention interface, its chunks in its
+    configuration."""
     if window is not None:
         return Reach(window)
     config = getattr(module, "config", None)

@@ -95,7 +95,8 @@ class GrowingRows:
 
 
 def tokens_of_rows(logits: torch.Tensor, rows: Sequence[GrowingRow]) -> torch.Tensor:
-    """The next token of each row, (rows,) on the device of `logits` (rows, vocabulary); as `chosen_tokens`."""
+    """The next token of each row, (rows,) on the device of `logits` (rows, vocabulary); as
+    `chosen_tokens`."""
     controlled = [(at, row.control) for at, row in enumerate(rows) if row.control and row.answer is None]
     if controlled:
         logits = logits.float() if logits.dtype != torch.float32 else logits.clone()

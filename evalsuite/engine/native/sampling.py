@@ -22,9 +22,14 @@ def generator_for(request: GenerateRequest) -> torch.Generator | None:
     if request.temperature <= COLDEST:
         return None
     content = [
-        list(request.context), list(request.stop), request.max_tokens,
-        request.temperature, request.top_p, request.seed, request.sample,
-    ]  # fmt: skip
+        list(request.context),
+        list(request.stop),
+        request.max_tokens,
+        request.temperature,
+        request.top_p,
+        request.seed,
+        request.sample,
+    ]
     return torch.Generator().manual_seed(int(sha256_of(content)[:15], 16))
 
 

@@ -48,8 +48,8 @@ def scores_of(
         requests: whose continuations' tokens follow each other in `log_probs` and `is_best`.
         log_probs: of each of these tokens.
         is_best: 1 for a most probable token, else 0.
-        rounded_to: data type in which log-probabilities are added up, as lm-eval 0.4.13's HFLM does in that of the
-            logits; None for no rounding.
+        rounded_to: data type in which log-probabilities are added up, as lm-eval 0.4.13's HFLM does in that
+            of the logits; None for no rounding.
     """
     ends = accumulate((len(request.continuation) for request in requests), initial=0)
     return [
@@ -112,18 +112,19 @@ def _target_log_probs(
 def read_targets(
     logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of `tokens` in `rows` of `logits`, and 1 where the token is the best (a tie is), else 0.
+    """Log-probability of `tokens` in `rows` of `logits`, and 1 where the token is the best (a tie is), else
+    0.
 
     float32 log-softmax by torch and not a more exact one: on a CPU its sum over a large vocabulary is off by
-    1e-5, and so is every score that a reference implementation made with it. On a GPU a kernel of our own, which
-    writes no second matrix of this size.
+    1e-5, and so is every score that a reference implementation made with it. On a GPU a kernel of our own,
+    which writes no second matrix of this size.
 
     Args:
         logits: (n, vocabulary).
         rows: (targets,) indices into the n.
         tokens: (targets,) ids.
-        rounded: compute as lm-eval 0.4.13's HFLM does by default, which is in the data type of the logits, where
-            only the first of equally good tokens is the best.
+        rounded: compute as lm-eval 0.4.13's HFLM does by default, which is in the data type of the logits,
+            where only the first of equally good tokens is the best.
     """
     row, token = rows.to(logits.device), tokens.to(logits.device)
     if rounded:

@@ -1,4 +1,5 @@
-"""Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions that are read."""
+"""Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions that are
+read."""
 
 import inspect
 from typing import Any
@@ -54,8 +55,8 @@ def body_of(model: Any) -> Any:
 def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Tensor:
     """(n, vocabulary) logits of some positions of `run_body`'s output.
 
-    The model's own forward pass does it, with its body replaced by the hidden states, so that whatever it does
-    with the logits (scaling, soft-capping) is done.
+    The model's own forward pass does it, with its body replaced by the hidden states, so that whatever it
+    does with the logits (scaling, soft-capping) is done.
     """
     hidden = output.last_hidden_state
     picked = type(output)(**{**output, "last_hidden_state": hidden[:, rows.to(hidden.device)]})
@@ -71,7 +72,8 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
 
 
 def _bodies(model: Any) -> list[torch.nn.Module]:
-    """What a model's forward pass may take its hidden states from: OPT's calls the decoder in its base model."""
+    """What a model's forward pass may take its hidden states from: OPT's calls the decoder in its base
+    model."""
     body = body_of(model)
     decoder = getattr(body, "decoder", None)
     return [body, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]

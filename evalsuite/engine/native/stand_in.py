@@ -1,7 +1,8 @@
-"""What modelling code is given in place of transformers' own objects, and what is said where it asks for more.
+"""What modelling code is given in place of transformers' own objects, and what is said where it asks for
+more.
 
-An error of another library's code is no reason that a reader understands. So what a stand-in lacks is named in words,
-and what else ends a trial is quoted as what it is.
+An error of another library's code is no reason that a reader understands. So what a stand-in lacks is named
+in words, and what else ends a trial is quoted as what it is.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,39 @@ from evalsuite.engine.native.probe.attention_options import UnknownOptionError
 from evalsuite.errors import ModelError
 
 OPERATORS = (
-    "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "and", "rand", "or", "ror", "xor", "invert", "neg", "eq", "ne",
-    "lt", "le", "gt", "ge", "setitem", "len", "iter", "float", "int", "bool",
-)  # fmt: skip
+    "add",
+    "radd",
+    "sub",
+    "rsub",
+    "mul",
+    "rmul",
+    "truediv",
+    "and",
+    "rand",
+    "or",
+    "ror",
+    "xor",
+    "invert",
+    "neg",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "setitem",
+    "len",
+    "iter",
+    "float",
+    "int",
+    "bool",
+)
 """Of tensors."""
 
 
 class UnknownUseError(UnknownOptionError, AttributeError):
-    """Modelling code asks a stand-in for something that it does not have; the text says what, in a few words."""
+    """Modelling code asks a stand-in for something that it does not have; the text says what, in a few
+    words."""
 
 
 class StandIn:
@@ -58,7 +84,8 @@ TensorStandIn.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
 def why_it_stopped(error: Exception) -> str:
-    """Why a trial ended in an error, in a few words: those of an error of ours, else its kind and its first line."""
+    """Why a trial ended in an error, in a few words: those of an error of ours, else its kind and its first
+    line."""
     line = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, UnknownOptionError | ModelError) and line:
         return line.removesuffix(".")

@@ -1,8 +1,9 @@
 """Llama-4's attention temperature, by the positions of tokens in their own sequences.
 
 transformers 5.23 takes it from a token's place in the row, behind as many as the cache holds
-(`Llama4TextAttention.forward`), which is another thing on a tree, and in slots of unequal length. Layers with a
-temperature have no rotary embedding and no norm of queries, so that nothing lies between the projection and the scale.
+(`Llama4TextAttention.forward`), which is another thing on a tree, and in slots of unequal length. Layers with
+a temperature have no rotary embedding and no norm of queries, so that nothing lies between the projection and
+the scale.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
-"""How token ids become text: behind their prompt, or by themselves as lm-eval decodes them; and where a text stops.
+"""How token ids become text: behind their prompt, or by themselves as lm-eval decodes them; and where a text
+stops.
 
-A decoder may treat the first token of what it is given in a way of its own (SentencePiece's takes its blank), and may
-spell a character by several tokens. So a text is decoded together with the end of its prompt, whose own text is then
-cut off, as completions servers do.
+A decoder may treat the first token of what it is given in a way of its own (SentencePiece's takes its blank),
+and may spell a character by several tokens. So a text is decoded together with the end of its prompt, whose
+own text is then cut off, as completions servers do.
 """
 
 from bisect import bisect_left
@@ -13,7 +14,8 @@ from evalsuite.engine.stops import StopFinder, cut_at_stop, special_in
 from evalsuite.types import GenerateRequest, TokenIds
 
 FIRST_LEAD = 16
-"""Tokens of a prompt's end that are decoded with what follows; more where these do not make whole characters."""
+"""Tokens of a prompt's end that are decoded with what follows; more where these do not make whole
+characters."""
 HALF = "\ufffd"
 """What a decoder writes for a part of a character."""
 
@@ -73,7 +75,8 @@ class TextRules:
         return text
 
     def lead(self, context: TokenIds) -> TokenIds:
-        """The last tokens of a prompt with which its text is decoded: some that make whole characters, or all."""
+        """The last tokens of a prompt with which its text is decoded: some that make whole characters, or
+        all."""
         if self.as_lm_eval:
             return ()
         count = FIRST_LEAD
@@ -98,7 +101,8 @@ class RowText:
         return self.rules.finder.completed_by_last(ids, lambda: self._behind(self.rules.told, ids))
 
     def until_stop(self, ids: Sequence[int]) -> tuple[str, bool]:
-        """The text of `ids` before the first stop string, without special tokens, and whether there was one."""
+        """The text of `ids` before the first stop string, without special tokens, and whether there was
+        one."""
         rules = self.rules
         text = self._behind(rules.plain, ids)
         cut = rules.cut(text)
@@ -111,7 +115,8 @@ class RowText:
         return cut, bool(starts) or len(cut) < len(text)
 
     def replay(self, ids: Sequence[int]) -> tuple[str, int, bool]:
-        """What a row becomes of `ids` token by token: its text, its tokens until a stop string, and whether one came."""
+        """What a row becomes of `ids` token by token: its text, its tokens until a stop string, and whether
+        one came."""
         text, stopped = self.until_stop(ids)
         if not stopped:
             return text, len(ids), False
@@ -119,7 +124,8 @@ class RowText:
         return self.until_stop(ids[:count])[0], count, True
 
     def _before_place(self, ids: Sequence[int], place: int) -> str:
-        """The text of the tokens before a place in the told text, and what is plain of the token at the place."""
+        """The text of the tokens before a place in the told text, and what is plain of the token at the
+        place."""
         count = len(ids)
         while count and len(self._behind(self.rules.told, ids[:count])) > place:
             count -= 1

@@ -1,4 +1,5 @@
-"""In which forms a model is right, found by trials or remembered from them; and its identity, which names the forms."""
+"""In which forms a model is right, found by trials or remembered from them; and its identity, which names the
+forms."""
 
 import functools
 from importlib import metadata
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.trials.fit import Fit
 
 REMOTE_CODE = "remote-code"
-"""Says in a class of numerics that the model's own code ran, where transformers may have an implementation, too."""
+"""Says in a class of numerics that the model's own code ran, where transformers may have an implementation,
+too."""
 AS_ASKED = "as asked"
 BY_LENGTH = "by-length"
-"""Says in a class of numerics that only rows are computed together whose lengths are rotated alike (`rope`)."""
+"""Says in a class of numerics that only rows are computed together whose lengths are rotated alike
+(`rope`)."""
 
 
 class TriedModel:
@@ -40,7 +43,8 @@ class TriedModel:
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are right."""
+        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are
+        right."""
         weights, tokenizer = self._digests()  # before the trials read the files
         identity = ModelIdentity(weights, tokenizer, self.numerics(self.forms))
         self.model.told_weights = weights
@@ -57,7 +61,8 @@ class TriedModel:
         return self.model.weights, tokenizer_digest(self._tokenizer.files, verify=verify)
 
     def numerics(self, forms: Forms | None) -> str:
-        """Engine, data type, kind of device, the kernels of families that have some, in which forms it computes."""
+        """Engine, data type, kind of device, the kernels of families that have some, in which forms it
+        computes."""
         model = self.model
         support = support_for(model.config.get("model_type", ""))
         parts = ["transformers", model.dtype, model.device.partition(":")[0]]

@@ -1,7 +1,7 @@
 """The way to a server: its address, the proxy in between, and the certificates that it must show.
 
-Proxies and certificates come from the environment, as for curl: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`,
-`SSL_CERT_FILE`, `SSL_CERT_DIR`.
+Proxies and certificates come from the environment, as for curl: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
+`NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Talks to a completions server: one request at a time per call, repeated where that can help.
 
-What is repeated: a connection that is refused or drops, an answer that does not come in time, and status 408, 409, 425,
-429 and 5xx. A server that is away or busy is waited for as long as `patience` allows; one that fails at a
-request gets it `retries` times again. Every other answer is the server's word.
+What is repeated: a connection that is refused or drops, an answer that does not come in time, and status 408,
+409, 425, 429 and 5xx. A server that is away or busy is waited for as long as `patience` allows; one that
+fails at a request gets it `retries` times again. Every other answer is the server's word.
 """
 
 import asyncio

@@ -8,7 +8,8 @@ from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import sha256_of
 
 LASTING = ("id", "owned_by", "root", "parent", "meta")
-"""What stays as long as the weights do. `created` does not: vLLM and llama.cpp give the time of the question."""
+"""What stays as long as the weights do. `created` does not: vLLM and llama.cpp give the time of the
+question."""
 
 WINDOWS = ("max_model_len", "max_context_length", "context_length", "context_window", "n_ctx", "n_ctx_train")
 """What servers call the context window (vLLM, LM Studio, Together and OpenRouter, Groq, llama.cpp)."""

@@ -1,7 +1,8 @@
 """What a completions server can do, found out by asking it a few tiny things.
 
 Log-probabilities of a prompt are only believed where they are the server's own: the most probable token
-after a text must have the same log-probability when it is generated and when the text is echoed with more behind it.
+after a text must have the same log-probability when it is generated and when the text is echoed with more
+behind it.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ STOPS = tuple(f"<{number}>" for number in range(16))
 FEW_STOPS = 4
 """What a server takes that does not take many: OpenAI's own limit."""
 ALIKE = 0.3
-"""Nats that two computations of one log-probability may differ by; quantised kernels reach a tenth of that."""
+"""Nats that two computations of one log-probability may differ by; quantised kernels reach a tenth of
+that."""
 
 _PENALTIES = {
     "repetition_penalty": 1.0,
@@ -227,7 +229,8 @@ async def takes_stop_tokens(completer: Completer) -> bool:
 
 
 async def stops_at_tokens(completer: Completer, tokenizer: Tokenizer) -> bool:
-    """Whether a text ends before a token whose id was given; not so either where no text's tokens are known."""
+    """Whether a text ends before a token whose id was given; not so either where no text's tokens are
+    known."""
     for text in TEXTS:
         try:
             whole = await completer.complete(text, 2, in_probe=True)

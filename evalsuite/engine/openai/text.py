@@ -13,7 +13,8 @@ class CharacterTokenizer:
     """Text as its characters (Unicode code points); the server's own tokenizer makes tokens of them.
 
     Args:
-        server_adds_bos: whether the server puts a BOS token before each text; asked only where a prompt wants one.
+        server_adds_bos: whether the server puts a BOS token before each text; asked only where a prompt wants
+            one.
     """
 
     eos_id = None
@@ -36,7 +37,8 @@ class CharacterTokenizer:
         return self.bos_id
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
-        """Characters of each text, after the BOS token if the server adds one and `special_tokens` are wanted."""
+        """Characters of each text, after the BOS token if the server adds one and `special_tokens` are
+        wanted."""
         before = [BOS] if special_tokens and self._server_adds_bos() else []
         return [before + [ord(character) for character in text] for text in texts]
 

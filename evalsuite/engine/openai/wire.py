@@ -121,7 +121,8 @@ class Wire:
         return fields
 
     def _end_tokens(self, request: GenerateRequest) -> list[int]:
-        """Special tokens that are a stop string: servers leave them out of the text in which they look for those."""
+        """Special tokens that are a stop string: servers leave them out of the text in which they look for
+        those."""
         return stop_tokens(request.stop, self.tokenizer.special_texts) if self.stop_ids else []
 
     async def _room(self, prompt: str | list[int], error: Refused) -> int:

@@ -98,9 +98,16 @@ def plan_generation(
     ordered = sorted(
         requests,
         key=lambda one: (
-            -len(one.context), one.context, one.max_tokens, one.stop, one.temperature, one.top_p, one.seed, one.sample
+            -len(one.context),
+            one.context,
+            one.max_tokens,
+            one.stop,
+            one.temperature,
+            one.top_p,
+            one.seed,
+            one.sample,
         ),
-    )  # fmt: skip
+    )
 
     def fits(batch: Sequence[GenerateRequest]) -> bool:
         alike = together(len(batch[0].context), len(batch[-1].context))

@@ -44,8 +44,10 @@ class Pack:
     def nodes(self) -> "Nodes":
         """The tree by stretches of tokens that follow each other without a branch."""
         first = np.flatnonzero(
-            (self.parents != np.arange(len(self)) - 1) | (np.diff(self.ends, prepend=-1) != 0) | (self.parents < 0)
-        )  # fmt: skip
+            (self.parents != np.arange(len(self)) - 1)
+            | (np.diff(self.ends, prepend=-1) != 0)
+            | (self.parents < 0)
+        )
         before = self.parents[first]
         return Nodes(
             starts=first,
@@ -99,7 +101,8 @@ def lay(inputs: Inputs, run: PackRange, read: Sequence[int]) -> tuple[Pack, list
 
 @dataclass(frozen=True)
 class Targets:
-    """What is read from a pack: for each continuation token of each request, the position whose logits predict it."""
+    """What is read from a pack: for each continuation token of each request, the position whose logits
+    predict it."""
 
     requests: tuple[ScoreRequest, ...]
     rows: Ints

@@ -28,7 +28,8 @@ def generation_parts(requests: Iterable[GenerateRequest], rows: int) -> list[tup
 
 
 def tokens_of(part: Sequence[Request]) -> int:
-    """Tokens that a part takes at most: each distinct one of its inputs once, and the texts at full length."""
+    """Tokens that a part takes at most: each distinct one of its inputs once, and the texts at full
+    length."""
     inputs, _ = sort_inputs({sortable(_input(one)) for one in part})
     return inputs.distinct + sum(one.max_tokens for one in part if isinstance(one, GenerateRequest))
 

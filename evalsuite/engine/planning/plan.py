@@ -1,9 +1,10 @@
 """Which model inputs are computed together, so that what they share is computed once; numpy only.
 
-Distinct inputs in the lexicographic order of their token ids are the leaves of a radix tree, left to right, and
-the length of the prefix that each shares with the one before says all that a plan needs of that tree: a run of
-neighbours costs the length of its first input and what every other one adds. A pack is such a run. Cutting the
-order into packs computes, at each cut, the shared prefix again; the cuts that cost least are found exactly.
+Distinct inputs in the lexicographic order of their token ids are the leaves of a radix tree, left to right,
+and the length of the prefix that each shares with the one before says all that a plan needs of that tree: a
+run of neighbours costs the length of its first input and what every other one adds. A pack is such a run.
+Cutting the order into packs computes, at each cut, the shared prefix again; the cuts that cost least are
+found exactly.
 """
 
 import sys
@@ -180,9 +181,9 @@ def cut_into_runs(inputs: Inputs, budget: int) -> list[PackRange]:
 def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[PackRange]:
     """The cuts of a row that cost least, in runs of at most `budget`; of equally good cuts the fewest.
 
-    A run [first, last) has the size sum(adds[first:last]) + repeats[first] and costs cost[first]. The size falls
-    as `first` rises, so the beginnings that fit the budget are a window that moves to the right as `last` does:
-    dynamic programming over it. One that is over the budget by itself is a run of its own.
+    A run [first, last) has the size sum(adds[first:last]) + repeats[first] and costs cost[first]. The size
+    falls as `first` rises, so the beginnings that fit the budget are a window that moves to the right as
+    `last` does: dynamic programming over it. One that is over the budget by itself is a run of its own.
 
     Args:
         adds: (n,) what each adds to the run that it is in.

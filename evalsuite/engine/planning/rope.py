@@ -1,8 +1,9 @@
-"""Rotary embeddings that depend on how long the longest row of a pass is, so that rows change with their neighbours.
+"""Rotary embeddings that depend on how long the longest row of a pass is, so that rows change with their
+neighbours.
 
-longrope (Phi-3, Phi-4-mini) rotates by other factors once a pass holds a position beyond the original context;
-dynamic NTK scaling by other ones for every length beyond it, and remembers the longest length that it has seen
-(transformers 5.17 to 5.23, `modeling_rope_utils.dynamic_rope_update`).
+longrope (Phi-3, Phi-4-mini) rotates by other factors once a pass holds a position beyond the original
+context; dynamic NTK scaling by other ones for every length beyond it, and remembers the longest length that
+it has seen (transformers 5.17 to 5.23, `modeling_rope_utils.dynamic_rope_update`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,12 +31,14 @@ class LengthRule:
         return length if self.each else self.limit + 1
 
     def begins_anew(self, length: int) -> bool:
-        """Whether a text's cache has to be computed again once it has so many tokens, as transformers' `generate` does."""
+        """Whether a text's cache has to be computed again once it has so many tokens, as transformers'
+        `generate` does."""
         return length > self.limit if self.each else length == self.limit + 1
 
 
 def length_rule(config: Mapping[str, Any]) -> LengthRule | None:
-    """The rule of a configuration, a `config.json` or what transformers makes of it; None where length does not matter."""
+    """The rule of a configuration, a `config.json` or what transformers makes of it; None where length does
+    not matter."""
     rules = set(_rules(config, {}))
     if len(rules) > 1:  # several kinds of layers: whatever changes for any of them
         return LengthRule(min(rule.limit for rule in rules), each=True)

@@ -1,4 +1,5 @@
-"""Workers as Ray actors: started, given work, and replaced when they are lost. Tells what happened as events."""
+"""Workers as Ray actors: started, given work, and replaced when they are lost. Tells what happened as
+events."""
 
 import time
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ class _Member:
     loads: bool = False
     ready: bool = False
     heard: float = 0.0
-    """When it was last heard of, found to have a place, or given work while it had none (monotonic seconds); 0: never."""
+    """When it was last heard of, found to have a place, or given work while it had none (monotonic seconds);
+    0: never."""
     at_work: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Kind and planned tokens by ticket, in the order of giving."""
 
@@ -72,7 +74,8 @@ class Pool:
         return any(member.description for member in self.members.values())
 
     def fill(self) -> list[int]:
-        """Start workers until there are as many as wanted; their numbers. Ray finds places for them in time."""
+        """Start workers until there are as many as wanted; their numbers. Ray finds places for them in
+        time."""
         new = []
         most_lost = max(LOST_AT_START, self.share.workers)
         while len(self.members) < self.share.workers and self._lost_at_start < most_lost:
@@ -185,7 +188,8 @@ class Pool:
 
 
 def has_place(actor: Any) -> bool:
-    """Whether the cluster has begun a process for an actor, which may take as long as it likes; so Ray's own table says."""
+    """Whether the cluster has begun a process for an actor, which may take as long as it likes; so Ray's own
+    table says."""
     ray_package()
     from ray._private.state import actors
 

@@ -30,8 +30,8 @@ GIVEN_UP_IN_A_ROW = 8
 class ReplicatedEngine(EngineDefaults):
     """Answers requests with several workers; see `protocol.Engine`.
 
-    Building one starts nothing. The workers start at the first `score` or `generate` that has work to do (in a
-    cluster already when `identity` is asked for), load the weights once, and stay until `close`.
+    Building one starts nothing. The workers start at the first `score` or `generate` that has work to do (in
+    a cluster already when `identity` is asked for), load the weights once, and stay until `close`.
 
     Args:
         setup: the engine that each worker holds.
@@ -75,8 +75,8 @@ class ReplicatedEngine(EngineDefaults):
     def identity(self) -> ModelIdentity:
         """What the answers depend on.
 
-        A worker tells the numerics in a cluster, as this machine may have no GPU, and where the model has yet to be
-        tried, as this process does not load it.
+        A worker tells the numerics in a cluster, as this machine may have no GPU, and where the model has yet
+        to be tried, as this process does not load it.
         """
         if self.knows_identity:
             return self._planner.identity

@@ -1,15 +1,19 @@
-"""How long a worker may be silent: by the pace at which workers of this run have answered. Pure, without Ray."""
+"""How long a worker may be silent: by the pace at which workers of this run have answered. Pure, without
+Ray."""
 
 from dataclasses import dataclass, field
 
 FACTOR = 20.0
-"""Times the seconds that the slowest answer so far would mean for a part: machines are shared, and texts may be long."""
+"""Times the seconds that the slowest answer so far would mean for a part: machines are shared, and texts may
+be long."""
 LEAST = 600.0
 """Seconds that every part is given."""
 AT_START = 60.0
-"""Seconds that a process has at least, whatever the user says, until its first word: packages are imported."""
+"""Seconds that a process has at least, whatever the user says, until its first word: packages are
+imported."""
 FIRST = 3600.0
-"""Seconds for what no pace is known of: loading weights, and the first part, in which kernels may be compiled."""
+"""Seconds for what no pace is known of: loading weights, and the first part, in which kernels may be
+compiled."""
 
 
 @dataclass
@@ -28,7 +32,8 @@ class Pace:
     def bound(self, kind: str, tokens: int) -> float:
         """Seconds after which a worker that is at such a part and has said nothing counts as hung.
 
-        `kind` is "score" or "generate"; "load" for loading the weights, "start" until a worker has described itself.
+        `kind` is "score" or "generate"; "load" for loading the weights, "start" until a worker has described
+        itself.
         """
         if self.limit is not None:
             return max(self.limit, AT_START) if kind == "start" else self.limit

@@ -1,4 +1,5 @@
-"""Reaching Ray: a cluster of our own on this machine, or one that is there. Only this and `pool` import ray."""
+"""Reaching Ray: a cluster of our own on this machine, or one that is there. Only this and `pool` import
+ray."""
 
 import logging
 import os
@@ -80,13 +81,15 @@ def connect(address: str | None) -> bool:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             where = f"There is no Ray cluster at {address}" if address else "Ray cannot be started here"
             raise UserError(f"{where}: {reason}") from None
-    # Ray prints at length on standard output, where results belong, that a worker was lost; the run log says it.
+    # Ray prints at length on standard output, where results belong, that a worker was lost; the run log says
+    # it.
     ray._private.worker.print_to_stdstream = lambda *said, **how: None
     return True
 
 
 def _short_folder() -> str | None:
-    """A folder for Ray's files whose sockets have names that Linux takes (107 bytes); None where Ray's own is short.
+    """A folder for Ray's files whose sockets have names that Linux takes (107 bytes); None where Ray's own is
+    short.
 
     Schedulers give jobs a TMPDIR of 60 characters and more.
     """

@@ -1,7 +1,8 @@
 """Which part goes to which worker, and what becomes of it when a worker fails or is lost; pure, without Ray.
 
 A part that fails is given to another worker. One that fails twice is halved, and so is every half that fails,
-until a single request is left; when that has failed twice by itself it is given up, and all others are answered.
+until a single request is left; when that has failed twice by itself it is given up, and all others are
+answered.
 """
 
 from collections import deque
@@ -13,8 +14,8 @@ from typing import Generic, Literal
 from evalsuite.engine.protocol import R
 
 AHEAD = 2
-"""Parts that a worker holds: one at work and one that waits, so that it is never idle. The last parts, as many
-as there are workers, wait for whoever is free first."""
+"""Parts that a worker holds: one at work and one that waits, so that it is never idle. The last parts, as
+many as there are workers, wait for whoever is free first."""
 
 FAILURES = 2
 """Of a part, before it is halved; of a single request, before it is given up."""
@@ -107,7 +108,8 @@ class PartScheduler(Generic[R]):
         return RetryDecision("halved", left)
 
     def lost(self, worker: int) -> RetryDecision[R] | None:
-        """The worker is gone: its current piece failed, its waiting pieces are requeued without counting a failure."""
+        """The worker is gone: its current piece failed, its waiting pieces are requeued without counting a
+        failure."""
         held = self._at_work.get(worker, {})
         setback = self.failed(worker, next(iter(held))) if held else None
         self._waiting.extendleft(reversed(self._at_work.pop(worker, {}).values()))

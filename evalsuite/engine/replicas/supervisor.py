@@ -28,7 +28,8 @@ class ReplicaConfig:
     gpus: float | None = None
     """Of a worker; None is one where the cluster has some and the device is not "cpu"."""
     silence: float | None = None
-    """Seconds after which a worker that says nothing counts as hung; None derives them from the workers' pace."""
+    """Seconds after which a worker that says nothing counts as hung; None derives them from the workers'
+    pace."""
     patience: float = 300.0
     """Seconds to wait until a first worker finds a place; clusters that grow take minutes."""
 
@@ -114,7 +115,8 @@ class WorkerSupervisor:
         self._pool.give(worker, ticket, tokens, kind, *work)
 
     def events(self) -> list[Event]:
-        """What became of the work, and who was lost, as soon as there is something; new workers are started."""
+        """What became of the work, and who was lost, as soon as there is something; new workers are
+        started."""
         pool = self._pool
         for worker in pool.fill():
             self.roll.entered(worker, "waiting for a place")

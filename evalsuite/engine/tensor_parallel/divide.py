@@ -7,7 +7,8 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.errors import ModelError
 
 LEAST_DIVIDED = 0.5
-"""Share of the weights that a plan must divide to be one; Nemotron-H's divides its embeddings and experts only."""
+"""Share of the weights that a plan must divide to be one; Nemotron-H's divides its embeddings and experts
+only."""
 WHOLE = ("replicate", "replicated_with_grad_allreduce")
 """Styles of transformers' plans that leave a weight whole in every process."""
 

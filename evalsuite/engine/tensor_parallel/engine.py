@@ -1,9 +1,9 @@
 """Tensor parallelism: one model over several processes, each with a part of every layer.
 
-The first process leads: it alone reads data, keeps the store, writes the folder and draws progress. What it scores
-or generates it announces to the others, which do the same in lockstep, as plans depend on the requests alone. Their
-collective operations need all of them, so whatever happens to one of them happens to all: what cannot be agreed
-upon ends every process, and the answers so far are kept.
+The first process leads: it alone reads data, keeps the store, writes the folder and draws progress. What it
+scores or generates it announces to the others, which do the same in lockstep, as plans depend on the requests
+alone. Their collective operations need all of them, so whatever happens to one of them happens to all: what
+cannot be agreed upon ends every process, and the answers so far are kept.
 """
 
 import re
@@ -49,7 +49,8 @@ class TensorParallelEngine(EngineDefaults):
 
     @property
     def identity(self) -> ModelIdentity:
-        """As one process has it, and the number of processes; all of them try the model where nobody has yet."""
+        """As one process has it, and the number of processes; all of them try the model where nobody has
+        yet."""
         if self.team.rank == 0 and not self.knows_identity:
             self.load()
         return self._native.identity

@@ -39,7 +39,8 @@ PROMPTS_PER_CALL = 1024
 class VllmEngine(EngineDefaults):
     """Answers requests with vLLM on this machine's GPUs; see `protocol.Engine`.
 
-    Building one loads nothing. Texts are generated, and continuations of one token scored, with prefix caching.
+    Building one loads nothing. Texts are generated, and continuations of one token scored, with prefix
+    caching.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
@@ -95,7 +96,8 @@ class VllmEngine(EngineDefaults):
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on: with vLLM's version and every setting given, parallel sizes included."""
+        """What the answers depend on: with vLLM's version and every setting given, parallel sizes
+        included."""
         given = [f"{name}={value}" for name, value in sorted(self._given.items()) if name not in TUNING]
         return ModelIdentity(
             weights=weights_digest(self.files, verify=self._verify_weights),
@@ -105,7 +107,8 @@ class VllmEngine(EngineDefaults):
 
     @functools.cached_property
     def max_length(self) -> int | None:
-        """Longest model input in tokens: vLLM keeps one place of its window for the token that it generates."""
+        """Longest model input in tokens: vLLM keeps one place of its window for the token that it
+        generates."""
         window = llm_arguments(self._given).get("max_model_len") or context_window(self.files)
         return None if window is None else int(window) - 1
 
@@ -221,7 +224,8 @@ class VllmEngine(EngineDefaults):
         return wanted
 
     def _end_tokens(self, request: GenerateRequest) -> list[int]:
-        """Special tokens that are a stop string: vLLM leaves them out of the text in which it looks for those."""
+        """Special tokens that are a stop string: vLLM leaves them out of the text in which it looks for
+        those."""
         return stop_tokens(request.stop, self.tokenizer.special_texts)
 
     def _read_text(self, request: GenerateRequest, output: Any) -> tuple[Response, int]:
@@ -240,7 +244,8 @@ class VllmEngine(EngineDefaults):
         return Generated(text, tokens, finish), len(request.context) + len(ids)
 
     def _run(self, prompts: Sequence[tuple[Sequence[int], dict[str, Any]]]) -> list[Any]:
-        """vLLM's outputs; where a call fails its halves are tried, down to the prompt at fault, which is a Failure."""
+        """vLLM's outputs; where a call fails its halves are tried, down to the prompt at fault, which is a
+        Failure."""
         if self._dead:
             return [Failure(self._dead)] * len(prompts)
         from vllm import SamplingParams

@@ -1,9 +1,9 @@
 """Scoring with vLLM: one prompt for all requests that have the same model input.
 
-The input of a request is everything but the last token of its continuation. That last token is read from the step that
-follows the prompt, by its id (`logprob_token_ids`); tokens before it from the prompt's log-probabilities. So a question's
-letters are one prompt, and a request whose continuation is one token keeps the prefix cache, which vLLM does
-not read where log-probabilities of a prompt are wanted.
+The input of a request is everything but the last token of its continuation. That last token is read from the
+step that follows the prompt, by its id (`logprob_token_ids`); tokens before it from the prompt's
+log-probabilities. So a question's letters are one prompt, and a request whose continuation is one token keeps
+the prefix cache, which vLLM does not read where log-probabilities of a prompt are wanted.
 """
 
 from collections.abc import Iterator, Sequence

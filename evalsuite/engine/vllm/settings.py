@@ -6,14 +6,39 @@ from typing import Any
 
 SETTINGS = frozenset(
     {
-        "async_scheduling", "attention_backend", "block_size", "compilation_config", "cpu_offload_gb",
-        "data_parallel_size", "disable_custom_all_reduce", "distributed_executor_backend", "enable_chunked_prefill",
-        "enable_expert_parallel", "enable_prefix_caching", "enforce_eager", "gpu_memory_utilization", "hf_overrides",
-        "kv_cache_dtype", "kv_cache_memory_bytes", "load_format", "mamba_cache_dtype", "mamba_cache_mode",
-        "mamba_ssm_cache_dtype", "max_model_len", "max_num_batched_tokens", "max_num_seqs", "model_impl", "moe_backend",
-        "optimization_level", "pipeline_parallel_size", "quantization", "seed", "tensor_parallel_size", "tokenizer_mode",
+        "async_scheduling",
+        "attention_backend",
+        "block_size",
+        "compilation_config",
+        "cpu_offload_gb",
+        "data_parallel_size",
+        "disable_custom_all_reduce",
+        "distributed_executor_backend",
+        "enable_chunked_prefill",
+        "enable_expert_parallel",
+        "enable_prefix_caching",
+        "enforce_eager",
+        "gpu_memory_utilization",
+        "hf_overrides",
+        "kv_cache_dtype",
+        "kv_cache_memory_bytes",
+        "load_format",
+        "mamba_cache_dtype",
+        "mamba_cache_mode",
+        "mamba_ssm_cache_dtype",
+        "max_model_len",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "model_impl",
+        "moe_backend",
+        "optimization_level",
+        "pipeline_parallel_size",
+        "quantization",
+        "seed",
+        "tensor_parallel_size",
+        "tokenizer_mode",
     }
-)  # fmt: skip
+)
 """Arguments that may change an answer, if only in its last digits."""
 
 TUNING = frozenset({"disable_log_stats", "download_dir", "max_parallel_loading_workers", "use_tqdm_on_load"})
@@ -26,8 +51,10 @@ DEFAULTS: dict[str, Any] = {
     "logprobs_mode": "raw_logprobs",
     "disable_log_stats": True,
 }
-"""vLLM computes the logits of all prompt tokens of a step for prompt log-probabilities, and does not count that memory
-beforehand (its issues 5907 and 52054): 2048 tokens of a vocabulary of 256 k are 2 GiB in float32, a few times over."""
+"""vLLM computes the logits of all prompt tokens of a step for prompt log-probabilities, and does not count
+that memory
+beforehand (its issues 5907 and 52054): 2048 tokens of a vocabulary of 256 k are 2 GiB in float32, a few times
+    over."""
 
 
 def llm_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:

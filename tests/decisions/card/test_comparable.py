@@ -29,8 +29,11 @@ def kinds(cell):
 def test_the_same_protocol_with_a_close_score_agrees(tmp_path):
     cell = compared(tmp_path / "run", {"arc_challenge": scored(ARC, 1110, 1172)}).cell("ARC-Challenge")
     assert (cell.verdict, cell.printed, cell.documents, cell.published_documents) == (
-        "agrees", "94.97", 1172, 1172,
-    )  # fmt: skip
+        "agrees",
+        "94.97",
+        1172,
+        1172,
+    )
     assert cell.delta == pytest.approx(1110 / 1172 - 0.9497)
     assert cell.delta_low < 0 < cell.delta_high
     assert cell.rounding == pytest.approx(0.00005)

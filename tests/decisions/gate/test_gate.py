@@ -226,10 +226,10 @@ def test_clusters_widen_the_bounds(gated):
     plain = gated({"mmlu": LARGE}, {"mmlu": second}, policy(mmlu=("critical", 0.08))).tasks[0]
     first = {"mmlu": Made(LARGE, clusters=passages)}
     found = gated(
-        first, {"mmlu": Made(second, clusters=passages)}, Policy.model_validate(
-            {"tasks": {"mmlu": {"tier": "critical", "margin": 0.3}}, "pooled": None}
-        )
-    ).tasks[0]  # fmt: skip
+        first,
+        {"mmlu": Made(second, clusters=passages)},
+        Policy.model_validate({"tasks": {"mmlu": {"tier": "critical", "margin": 0.3}}, "pooled": None}),
+    ).tasks[0]
     assert found.high - found.low > plain.high - plain.low
 
 

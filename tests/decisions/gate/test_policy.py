@@ -29,9 +29,15 @@ def test_a_policy_says_tier_and_margin_by_task(read):
             "default:\n  tier: critical\n  max_drop: 0.1\n",
             "line 3: unknown field 'default.max_drop'; fields there are tier, margin, discordance",
         ),
-        ("tasks:\n  mmlu:\n    margn: 0.1\n", "line 3: unknown field 'tasks.mmlu.margn'; did you mean 'margin'?"),
+        (
+            "tasks:\n  mmlu:\n    margn: 0.1\n",
+            "line 3: unknown field 'tasks.mmlu.margn'; did you mean 'margin'?",
+        ),
         ("alfa: 0.1\n", "line 1: unknown field 'alfa'; did you mean 'alpha'?"),
-        ("tasks:\n  mmlu: {tier: vital}\n", "line 2: 'tasks.mmlu.tier' is 'vital': input should be 'critical',"),
+        (
+            "tasks:\n  mmlu: {tier: vital}\n",
+            "line 2: 'tasks.mmlu.tier' is 'vital': input should be 'critical',",
+        ),
         ("\n\ndefault: {margin: -1}\n", "line 3: 'default.margin' is -1: input should be greater than 0."),
         ("version: 2\n", "line 1: 'version' is 2: input should be 1."),
         ("tasks:\n  mmlu: {margin: 0.1}\n  mmlu: {margin: 0.2}\n", "line 3: 'mmlu' is given twice."),
@@ -39,7 +45,7 @@ def test_a_policy_says_tier_and_margin_by_task(read):
         ("- mmlu\n", "must be a mapping of fields"),
         ("", "must be a mapping of fields"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_line_and_field(read, text, said):
     with pytest.raises(UserError) as error:
         read(text)

@@ -1,4 +1,5 @@
-"""Texts of the backend `lm_eval_hf` are those of transformers' own `generate`, whatever generation_config.json asks for."""
+"""Texts of the backend `lm_eval_hf` are those of transformers' own `generate`, whatever
+generation_config.json asks for."""
 
 import pytest
 import torch

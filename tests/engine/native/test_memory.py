@@ -58,11 +58,13 @@ def test_what_was_yielded_before_memory_ran_out_is_kept():
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory."),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+        ),
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
         MemoryError(),
     ],
-)  # fmt: skip
+)
 def test_every_device_has_its_own_words_for_no_memory(error):
     assert is_out_of_memory(error)
 

@@ -17,8 +17,11 @@ def token_by_token(model):
     cache, log_probs = None, []
     for step, token in enumerate(TEXT[:-1]):
         output = model(
-            input_ids=torch.tensor([[token]]), position_ids=torch.tensor([[step]]), past_key_values=cache, use_cache=True
-        )  # fmt: skip
+            input_ids=torch.tensor([[token]]),
+            position_ids=torch.tensor([[step]]),
+            past_key_values=cache,
+            use_cache=True,
+        )
         cache = output.past_key_values
         log_probs.append(output.logits[0, -1].log_softmax(-1)[TEXT[step + 1]].item())
     return log_probs

@@ -20,8 +20,10 @@ from tests.engine.tiny import loaded, save, tiny_gpt2, tiny_hybrids, tiny_llama
 
 SHOTS = tuple(range(20, 30))
 REQUESTS = [
-    ScoreRequest((*SHOTS, *range(100, 100 + length)), (3, choice)) for length in range(1, 20) for choice in (4, 5)
-]  # fmt: skip
+    ScoreRequest((*SHOTS, *range(100, 100 + length)), (3, choice))
+    for length in range(1, 20)
+    for choice in (4, 5)
+]
 
 
 @pytest.fixture

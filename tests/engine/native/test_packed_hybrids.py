@@ -83,10 +83,24 @@ def test_the_trial_finds_a_scan_that_does_not_walk(monkeypatch):
 @pytest.mark.parametrize(
     "family",
     [
-        "nemotron_h", "mamba2", "bamba", "zamba2", "granitemoehybrid", "falcon_h1", "lfm2", "lfm2_moe", "lfm3",
-        "qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "olmo_hybrid", "kimi_linear", "bailing_hybrid",
+        "nemotron_h",
+        "mamba2",
+        "bamba",
+        "zamba2",
+        "granitemoehybrid",
+        "falcon_h1",
+        "lfm2",
+        "lfm2_moe",
+        "lfm3",
+        "qwen3_next",
+        "qwen3_5",
+        "qwen3_5_text",
+        "qwen3_5_moe",
+        "olmo_hybrid",
+        "kimi_linear",
+        "bailing_hybrid",
     ],
-)  # fmt: skip
+)
 def test_families_whose_recurrences_walk_are_packed_on_a_cpu_and_a_gpu(family):
     assert unsupported_reason({"model_type": family}, "cpu", remote_code=False) == ""
     assert unsupported_reason({"model_type": family}, "cuda", remote_code=False) == ""
@@ -101,7 +115,8 @@ def test_other_recurrent_families_are_not(family):
 
 
 def test_a_floor_under_the_time_steps_is_kept_where_the_mixers_have_one():
-    """Zamba2 was trained with one; and a Nemotron-H that is not corrected must fit its own single sequences."""
+    """Zamba2 was trained with one; and a Nemotron-H that is not corrected must fit its own single
+    sequences."""
     requests = questions(shots=40, documents=3)
     with_floor, without = nemotron_h(), nemotron_h()
     for layer in with_floor.model.layers:
@@ -166,9 +181,16 @@ def test_the_engine_scores_a_hybrid_on_packs_as_it_does_in_batches(tmp_path):
 
 def test_a_shorter_window_and_another_activation_fit_too():
     model = hybrid(
-        "Mamba2", num_hidden_layers=2, num_heads=8, head_dim=8, state_size=16, n_groups=1, conv_kernel=2,
-        hidden_act="relu", use_conv_bias=False,
-    )  # fmt: skip
+        "Mamba2",
+        num_hidden_layers=2,
+        num_heads=8,
+        head_dim=8,
+        state_size=16,
+        n_groups=1,
+        conv_kernel=2,
+        hidden_act="relu",
+        use_conv_bias=False,
+    )
     requests = questions(shots=30, documents=3)
     assert furthest(scored(model, requests), alone(model, requests)) <= OF_SCALE * max(
         1.0, largest_logit(model, requests)

@@ -1,4 +1,5 @@
-"""Whatever rows are padded together, on the right for scores or on the left for texts, each gives what it gives alone."""
+"""Whatever rows are padded together, on the right for scores or on the left for texts, each gives what it
+gives alone."""
 
 from functools import cache
 
@@ -26,10 +27,22 @@ MODELS = {
     "windows": DECODERS["gemma3, window"],
 }
 REFORMER = {
-    "is_decoder": True, "vocab_size": VOCABULARY, "hidden_size": 32, "num_attention_heads": 4, "attention_head_size": 8, "axial_pos_embds": False, "feed_forward_size": 64, "num_buckets": 4,
-    "attn_layers": ["local", "lsh"], "local_attn_chunk_length": 16, "lsh_attn_chunk_length": 16, "hash_seed": 0,
-    "num_hidden_layers": 2, "max_position_embeddings": 128, "initializer_range": 0.3,
-}  # fmt: skip
+    "is_decoder": True,
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "attention_head_size": 8,
+    "axial_pos_embds": False,
+    "feed_forward_size": 64,
+    "num_buckets": 4,
+    "attn_layers": ["local", "lsh"],
+    "local_attn_chunk_length": 16,
+    "lsh_attn_chunk_length": 16,
+    "hash_seed": 0,
+    "num_hidden_layers": 2,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+}
 ROWS = st.lists(st.lists(st.integers(0, VOCABULARY - 1), min_size=4, max_size=24), min_size=2, max_size=4)
 NEW = 3
 """Last tokens of each row that are scored, or fed one by one to its text."""

@@ -23,7 +23,8 @@ LONGEST = 20
 
 
 def requests_of(model) -> list[ScoreRequest]:
-    """Random tokens, and greedy ones, behind a single token: every position is read, so that the head sees one shape."""
+    """Random tokens, and greedy ones, behind a single token: every position is read, so that the head sees
+    one shape."""
     random = torch.Generator().manual_seed(3)
     first = (7,)
     greedy = tuple(greedy_alone(model, first, LONGEST))

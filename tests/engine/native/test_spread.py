@@ -1,4 +1,5 @@
-"""`--device spread`: layers where there is room for them. Here a CPU and the disk stand in for several GPUs."""
+"""`--device spread`: layers where there is room for them. Here a CPU and the disk stand in for several
+GPUs."""
 
 import pytest
 import torch
@@ -28,14 +29,20 @@ def test_on_a_machine_with_one_device_it_answers_in_batches_as_that_device_does(
 def test_layers_that_do_not_fit_are_brought_when_they_are_needed(
     family, dtype, llama_files, tmp_path, monkeypatch
 ):
-    """Half of the weights stay on the disk; accelerate moves each layer's to where it runs, as between GPUs."""
+    """Half of the weights stay on the disk; accelerate moves each layer's to where it runs, as between
+    GPUs."""
     files = llama_files if family == "llama" else resolve(str(save(tiny_nemotron_h(), tmp_path)))
     whole = TransformersEngine(files, device="cpu", dtype=dtype, token_budget=24, packed=False)
     size = sum(weight.nbytes for weight in whole.model.loaded.model.parameters())
     loaded = load_model(
-        files, device="cpu", dtype=dtype, trust_remote_code=False, allow_slow_kernels=False, spread=True,
+        files,
+        device="cpu",
+        dtype=dtype,
+        trust_remote_code=False,
+        allow_slow_kernels=False,
+        spread=True,
         max_memory={"cpu": size * 6 // 10},
-    )  # fmt: skip
+    )
     away = [name for name, weight in loaded.model.named_parameters() if weight.device.type == "meta"]
     assert away
     assert set(loaded.model.hf_device_map.values()) == {"cpu", "disk"}

@@ -47,10 +47,13 @@ TOKENIZERS = {
     "metaspace never": spelled(decoders.Metaspace(prepend_scheme="never"), BLANKED),
     "bytes": spelled(decoders.ByteLevel(), [*LETTERS, "Ġa", "ĠĠĠĠ", "Q:"]),
     "wordpiece": spelled(decoders.WordPiece(cleanup=True), [*WORDS, "##a", "##b", "do", "not"]),
-    "wordpiece as it is": spelled(decoders.WordPiece(cleanup=False), [*WORDS, "##a", "##b", "do", "not"],
-                                  clean_up_tokenization_spaces=True),
+    "wordpiece as it is": spelled(
+        decoders.WordPiece(cleanup=False),
+        [*WORDS, "##a", "##b", "do", "not"],
+        clean_up_tokenization_spaces=True,
+    ),
     "suffixes": spelled(decoders.BPEDecoder(suffix="</w>"), [*WORDS, *(f"{word}</w>" for word in WORDS)]),
-}  # fmt: skip
+}
 IDS = {name: len(one._tokenizer) for name, one in TOKENIZERS.items()}
 
 

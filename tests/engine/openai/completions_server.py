@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 Fault = Callable[[int, dict], str | None]
-"""What goes wrong with the n-th completion asked for (from 0): drop, hang, die, restart, or a status such as 500."""
+"""What goes wrong with the n-th completion asked for (from 0): drop, hang, die, restart, or a status such as
+500."""
 
 
 @dataclass
@@ -172,7 +173,8 @@ class CompletionsServer:
         return answer
 
     def _generate(self, body: dict, ids: list[int]) -> tuple:
-        """Generated ids, rows of log-probabilities before each token of prompt and text, text, why it ended."""
+        """Generated ids, rows of log-probabilities before each token of prompt and text, text, why it
+        ended."""
         seed = body["seed"] if self.habits.seeds and "seed" in body else time.time_ns() % 2**31
         chance = torch.Generator().manual_seed(seed)
         penalty = body.get("repetition_penalty", self.habits.repetition_penalty)

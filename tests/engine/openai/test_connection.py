@@ -1,4 +1,5 @@
-"""The way to a completions server: addresses, keys, proxies, certificates, and the time that an answer may take."""
+"""The way to a completions server: addresses, keys, proxies, certificates, and the time that an answer may
+take."""
 
 import asyncio
 import contextlib
@@ -74,10 +75,20 @@ def test_an_answer_that_never_ends_is_cut_off_at_the_time_limit(dripping):
 @pytest.mark.parametrize(
     "url",
     [
-        "http://[::1", "http://h:99999", "http://h:port", "http://h:-1", "http://", "h:80", "http://a b", "http://h\r\n",
-        "ftp://h", "http://h:0", "", "http://\x1b[2J",
+        "http://[::1",
+        "http://h:99999",
+        "http://h:port",
+        "http://h:-1",
+        "http://",
+        "h:80",
+        "http://a b",
+        "http://h\r\n",
+        "ftp://h",
+        "http://h:0",
+        "",
+        "http://\x1b[2J",
     ],
-)  # fmt: skip
+)
 def test_an_address_that_is_none_is_one_sentence(url):
     with pytest.raises(UserError, match="--base-url takes an address such as") as caught:
         api_address(url)

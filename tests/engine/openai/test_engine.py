@@ -1,4 +1,5 @@
-"""The engine that asks a completions server, against one that really computes: it must say what our own engine says."""
+"""The engine that asks a completions server, against one that really computes: it must say what our own
+engine says."""
 
 import itertools
 from dataclasses import replace
@@ -29,7 +30,7 @@ TEXTS = [
     ("a caf\u00e9, na\u00efve \u2014", " \u00e9clair \U0001f600!"),
     ("a caf\u00e9 \U0001f600", " with cream"),
     ("x", "y"),
-]  # fmt: skip
+]
 SPANNING = [("we said a", "bc"), ("a gra", "b"), ("abab a", "babab")]
 """`ab` is one token, so that it spans the join."""
 

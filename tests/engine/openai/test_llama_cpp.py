@@ -107,10 +107,29 @@ class Running:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [
-            python, "-m", "llama_cpp.server", "--model", str(model), "--model_alias", "smollm2", "--port", str(self.port),
-            "--logits_all", "true", "--n_ctx", str(WINDOW), "--n_threads", "1", "--n_threads_batch", "1",
-            "--type_k", "0", "--type_v", "0", *options,
-        ]  # fmt: skip
+            python,
+            "-m",
+            "llama_cpp.server",
+            "--model",
+            str(model),
+            "--model_alias",
+            "smollm2",
+            "--port",
+            str(self.port),
+            "--logits_all",
+            "true",
+            "--n_ctx",
+            str(WINDOW),
+            "--n_threads",
+            "1",
+            "--n_threads_batch",
+            "1",
+            "--type_k",
+            "0",
+            "--type_v",
+            "0",
+            *options,
+        ]
         self.start()
 
     def start(self) -> None:

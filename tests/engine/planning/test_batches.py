@@ -21,8 +21,12 @@ generate_requests = st.lists(
     unique=True,
 )
 budgets = st.builds(
-    Budget, tokens=st.integers(1, 40), logits=st.integers(1, 200), cached_tokens=st.integers(1, 60), rows=st.integers(1, 5)
-)  # fmt: skip
+    Budget,
+    tokens=st.integers(1, 40),
+    logits=st.integers(1, 200),
+    cached_tokens=st.integers(1, 60),
+    rows=st.integers(1, 5),
+)
 VOCABULARY = 10
 
 

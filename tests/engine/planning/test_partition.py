@@ -1,4 +1,5 @@
-"""Parts of the requests can be answered by other processes: nothing is lost, and every part answers as in the whole."""
+"""Parts of the requests can be answered by other processes: nothing is lost, and every part answers as in the
+whole."""
 
 import random
 

@@ -1,4 +1,5 @@
-"""Plans are right whatever the requests: every token once per pack, every target once, no dependence on order."""
+"""Plans are right whatever the requests: every token once per pack, every target once, no dependence on
+order."""
 
 from itertools import pairwise
 

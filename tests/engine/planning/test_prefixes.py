@@ -54,8 +54,13 @@ def test_prompts_of_several_tasks_have_their_own_shots_and_the_longest_comes_fir
     requests.append(asked((7, 7, 7)))
     plan = plan_slots(requests)
     assert [(prompt.shared, len(prompt.own)) for prompt in plan] == [
-        (SHOTS, 3), (SHOTS, 2), (SHOTS, 1), (OTHER_SHOTS, 2), (OTHER_SHOTS, 1), ((), 3),
-    ]  # fmt: skip
+        (SHOTS, 3),
+        (SHOTS, 2),
+        (SHOTS, 1),
+        (OTHER_SHOTS, 2),
+        (OTHER_SHOTS, 1),
+        ((), 3),
+    ]
     assert prefill_tokens(plan) == 200 + 6 + 100 + 3 + 3
 
 

@@ -1,4 +1,5 @@
-"""An engine that does what a test wants of it, made anew in each worker: answers, fails, or takes its process down."""
+"""An engine that does what a test wants of it, made anew in each worker: answers, fails, or takes its process
+down."""
 
 import os
 import signal

@@ -91,7 +91,8 @@ def test_what_is_answered_is_not_asked_again(tmp_path):
 
 
 def test_the_part_of_a_lost_worker_is_given_out_again_and_the_log_says_so(tmp_path):
-    # The first part's answers need a moment to arrive: those that a process takes with it are asked for again.
+    # The first part's answers need a moment to arrive: those that a process takes with it are asked for
+    # again.
     done = Work(tmp_path, Faults(kill_once=frozenset([PART + 1]), seconds=0.5), 4 * PART)
     assert done.failures() == {}
     assert set(done.asked.values()) == {1}

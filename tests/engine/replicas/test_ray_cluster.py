@@ -75,9 +75,13 @@ def run_twice(folder, cluster, killer: Killer, **asked):
     torch.set_num_threads(1)
     one = evalsuite.run(**asked, device="cpu", out=folder / "one")
     other = evalsuite.run(
-        **asked, device="cpu", out=folder / "other", progress=killer,
-        workers=WORKERS, ray_address=cluster.address,
-    )  # fmt: skip
+        **asked,
+        device="cpu",
+        out=folder / "other",
+        progress=killer,
+        workers=WORKERS,
+        ray_address=cluster.address,
+    )
     same_but_for_costs(one, other, folder)
     return other
 
@@ -93,9 +97,14 @@ def test_a_node_that_is_killed_changes_no_answer(tmp_path, cluster, model, stage
     bench = Bench.make(tmp_path, documents=300)
     killer = Killer(cluster, stage, seconds=0.3)
     log = run_twice(
-        tmp_path, cluster, killer,
-        tasks="quiz,quiz:letters,pairs,sums", model=str(model), data=bench.data, include=[bench.plugin],
-    )  # fmt: skip
+        tmp_path,
+        cluster,
+        killer,
+        tasks="quiz,quiz:letters,pairs,sums",
+        model=str(model),
+        data=bench.data,
+        include=[bench.plugin],
+    )
     killer.timer.join()
     assert log.status == "complete"
 
@@ -127,9 +136,15 @@ def test_mmlu_and_gsm8k_when_the_second_of_two_nodes_is_killed_half_way(
 ):
     killer = Killer(cluster, "scoring", seconds=1)
     log = run_twice(
-        tmp_path, cluster, killer,
-        tasks="mmlu,short/gsm8k@1", model="smollm2-135m", data=SHARED, limit=8, include=[short],
-    )  # fmt: skip
+        tmp_path,
+        cluster,
+        killer,
+        tasks="mmlu,short/gsm8k@1",
+        model="smollm2-135m",
+        data=SHARED,
+        limit=8,
+        include=[short],
+    )
     killer.timer.join()
     assert log.status == "complete"
     assert retried(log), log.notes

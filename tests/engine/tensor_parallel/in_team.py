@@ -1,9 +1,9 @@
 """Teams of two processes, forked from one that has imported torch, so that a team starts in no time.
 
 Each line of standard input asks for one: [RESULT, MODEL, DTYPE, TROUBLE] as JSON. The first process writes to
-RESULT what the team answers, what each one says goes to RESULT.0 and RESULT.1; a line of exit codes is the reply.
-TROUBLE is what happens to one of them: see `TROUBLES` and `RUNS`. Nobody ends one when the other fails, as
-torchrun would; who does not end by itself in two minutes has the exit code null.
+RESULT what the team answers, what each one says goes to RESULT.0 and RESULT.1; a line of exit codes is the
+reply. TROUBLE is what happens to one of them: see `TROUBLES` and `RUNS`. Nobody ends one when the other
+fails, as torchrun would; who does not end by itself in two minutes has the exit code null.
 """
 
 import json
@@ -24,8 +24,10 @@ from evalsuite.types import GenerateRequest, ScoreRequest
 
 SHOTS = tuple(range(20, 30))
 SCORES = [
-    ScoreRequest((*SHOTS, *range(100, 100 + length)), (3, choice)) for length in range(1, 12) for choice in (4, 5)
-]  # fmt: skip
+    ScoreRequest((*SHOTS, *range(100, 100 + length)), (3, choice))
+    for length in range(1, 12)
+    for choice in (4, 5)
+]
 LONG = tuple(range(2, 72))
 TEXTS = [GenerateRequest((*LONG, *range(9, 9 + own)), (), 6) for own in (1, 4, 2, 7)] + [
     GenerateRequest((*SHOTS, 9), (), 6, 1.0, 0.9, 5, sample) for sample in range(3)

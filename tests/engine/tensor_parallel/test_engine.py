@@ -1,4 +1,5 @@
-"""A team of two processes on the CPU: the numbers of one process, and nobody is left waiting when something fails."""
+"""A team of two processes on the CPU: the numbers of one process, and nobody is left waiting when something
+fails."""
 
 import json
 import os
@@ -27,9 +28,17 @@ def tiny_nemotron() -> NemotronForCausalLM:
     """Nemotron-4, whose plan has no gate: an odd one among the families."""
     torch.manual_seed(0)
     config = NemotronConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+    )
     return NemotronForCausalLM(config).eval()
 
 

@@ -1,4 +1,5 @@
-"""vLLM 0.33.0 by its shapes: the names that the adapter uses, and a stand-in of those shapes that really computes.
+"""vLLM 0.33.0 by its shapes: the names that the adapter uses, and a stand-in of those shapes that really
+computes.
 
 `test_vllm_signatures.py` holds the names against vLLM's own source.
 """

@@ -204,7 +204,7 @@ def test_of_a_nemo_archive_the_conversion_is_run(llms, tmp_path, monkeypatch):
         ({"dtype": "int8"}, "Unknown data type 'int8'"),
         ({"arguments": ("tensor_paralel_size=2",)}, "Did you mean tensor_parallel_size?"),
     ],
-)  # fmt: skip
+)
 def test_what_it_does_not_do_is_one_sentence(llama_files, options, said):
     with pytest.raises(UserError) as caught:
         make_engine(EngineSpec("vllm", llama_files, **options))

@@ -1,4 +1,5 @@
-"""Every name of vLLM that the adapter uses, held against the source in vLLM's own wheel (336 MB, downloaded)."""
+"""Every name of vLLM that the adapter uses, held against the source in vLLM's own wheel (336 MB,
+downloaded)."""
 
 import ast
 import subprocess
@@ -83,9 +84,10 @@ def test_sampling_parameters_are_there(source):
     tree = source("vllm/sampling_params.py")
     assert fields(tree, "SamplingParams") >= SAMPLING_PARAMS
     [limit] = [
-        one.value.value for one in tree.body
+        one.value.value
+        for one in tree.body
         if isinstance(one, ast.Assign) and getattr(one.targets[0], "id", "") == "MAX_LOGPROB_TOKEN_IDS"
-    ]  # fmt: skip
+    ]
     assert limit == MOST_IDS
 
 

@@ -1,7 +1,7 @@
 """Gated feed-forward layers on a CPU: the gate's activation and product within the matrix products (oneDNN).
 
-`down(act(gate(x)) * up(x))`, the layer of Llama, Qwen, Gemma, OLMo and most others (Shazeer 2020), writes and reads its
-widest tensors five times when done by single operations.
+`down(act(gate(x)) * up(x))`, the layer of Llama, Qwen, Gemma, OLMo and most others (Shazeer 2020), writes and
+reads its widest tensors five times when done by single operations.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,16 @@ LARGEST_DIFFERENCE = 1e-5
 """Between a layer's own result for a row and the fused one, relative to the largest number in it."""
 TRIAL_ROWS = 5
 TRIAL_SCALES = (1e-3, 1.0, 30.0, 1000.0)
-"""Sizes of the rows that are tried, and of what the gate makes of them: a limit within the layer shows (DeepSeek-V4
-clamps at 10)."""
+"""Sizes of the rows that are tried, and of what the gate makes of them: a limit within the layer shows
+(DeepSeek-V4 clamps at 10)."""
 
 
 def fuse_gates(model: Any) -> None:
-    """Fuse the gated layers whose linear layers run through oneDNN (`use_onednn`); changes the model in place.
+    """Fuse the gated layers whose linear layers run through oneDNN (`use_onednn`); changes the model in
+    place.
 
-    A layer is taken by the names of its parts, and only if both ways give the same on random inputs of all sizes.
+    A layer is taken by the names of its parts, and only if both ways give the same on random inputs of all
+    sizes.
     """
     for module in _gated_layers(model):
         fused = _forward(module)

@@ -1,8 +1,8 @@
 """Matrix products with float32 weights on a CPU, by oneDNN where torch has it.
 
-On one core of an AMD EPYC torch's default (MKL) did 95 to 97 GFLOP/s with 2,048 rows, oneDNN 104 to 107; weights that
-are laid out for it once gain 3 % there, and are 1.4 to 2 times as fast with the 4 to 16 rows of generation
-(`benchmarks/products.py`). Laid-out weights give the same digits.
+On one core of an AMD EPYC torch's default (MKL) did 95 to 97 GFLOP/s with 2,048 rows, oneDNN 104 to 107;
+weights that are laid out for it once gain 3 % there, and are 1.4 to 2 times as fast with the 4 to 16 rows of
+generation (`benchmarks/products.py`). Laid-out weights give the same digits.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ OPERATORS = ("_linear_pointwise", "_reorder_linear_weight")
 
 
 def use_onednn(model: Any) -> None:
-    """Let the plain linear layers of a float32 model on a CPU run through oneDNN; changes the model in place."""
+    """Let the plain linear layers of a float32 model on a CPU run through oneDNN; changes the model in
+    place."""
     if not _has_onednn():
         return
     for module in _plain_layers(model):
@@ -48,7 +49,8 @@ def runs_by_onednn(module: Any) -> bool:
 
 
 def weight_for(module: torch.nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
-    """The copy in oneDNN's layout, if there is one; for a single row it would change digits and gain nothing."""
+    """The copy in oneDNN's layout, if there is one; for a single row it would change digits and gain
+    nothing."""
     if inputs.numel() == module.in_features:
         return module.weight
     return module.__dict__.get("laid_out", module.weight)

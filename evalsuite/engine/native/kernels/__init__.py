@@ -4,8 +4,8 @@
 - `conv`, `scan`: the two places where a Mamba-2 layer mixes tokens (`trees.mamba`).
 - `log_sums`: what log-probabilities of single tokens need of their rows of logits (`score.read_targets`).
 
-Triton is imported with the modules that hold kernels, which nothing imports where `unsupported_reason` has an answer.
-No kernel is tuned by timing: equal inputs give equal numbers in every process.
+Triton is imported with the modules that hold kernels, which nothing imports where `unsupported_reason` has an
+answer. No kernel is tuned by timing: equal inputs give equal numbers in every process.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """PEFT adapters: loaded into the base model, merged into its weights, and held against the adapter itself.
 
-A merged model is a plain one, which everything else here knows how to run. That the merge gives what the adapter
-gives is tried on this very model.
+A merged model is a plain one, which everything else here knows how to run. That the merge gives what the
+adapter gives is tried on this very model.
 """
 
 import contextlib
@@ -51,7 +51,8 @@ def merge_adapter(files: ModelFiles, model: Any) -> tuple[Any, str]:
     """The base model with the adapter's weights merged in, and what the run log should say.
 
     Raises:
-        ModelError: an adapter of another model, of a kind that cannot be merged, or whose merge gives other logits.
+        ModelError: an adapter of another model, of a kind that cannot be merged, or whose merge gives other
+            logits.
     """
     import peft
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM")
-"""In the order in which they are tried: a container whose text model has no class of its own (Mistral-3, Qwen3-VL)
-loads whole, and is fed text alone."""
+"""In the order in which they are tried: a container whose text model has no class of its own (Mistral-3,
+Qwen3-VL) loads whole, and is fed text alone."""
 
 
 def auto_class(config: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """Folders with links to exactly the files that a model's digest covers; a loader is shown nothing else.
 
-What else lies beside a model can therefore not act: other forms of its weights, an adapter, or a file of the same
-name in the working directory, which transformers takes before the model's own GGUF file.
+What else lies beside a model can therefore not act: other forms of its weights, an adapter, or a file of the
+same name in the working directory, which transformers takes before the model's own GGUF file.
 """
 
 import atexit

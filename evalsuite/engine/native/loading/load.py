@@ -46,7 +46,8 @@ class LoadedModel:
     text_cache: bool = True
     """Texts are generated with a cache; else each token takes a pass over all before it."""
     text_positions: bool = True
-    """Texts in batches are given their positions; else the model counts by itself, and by the attention mask."""
+    """Texts in batches are given their positions; else the model counts by itself, and by the attention
+    mask."""
 
     @property
     def is_recurrent(self) -> bool:
@@ -167,7 +168,8 @@ def _from_pretrained(
 
 
 def _refuse_code_from_elsewhere(files: ModelFiles) -> None:
-    """Code of another repository (`org/name--module.Class` in `auto_map`) is not in the digest, and may change."""
+    """Code of another repository (`org/name--module.Class` in `auto_map`) is not in the digest, and may
+    change."""
     named = [name for names in (read_config(files).get("auto_map") or {}).values() for name in _listed(names)]
     foreign = sorted({name.partition("--")[0] for name in named if "--" in name})
     if foreign:

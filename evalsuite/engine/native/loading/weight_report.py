@@ -1,7 +1,7 @@
 """What transformers says of the weights that it loaded: nothing may be missing, misshapen, or left over.
 
-A weight that the architecture does not have is an error, since the configuration is then not that of the weights
-(three layers of four), except where it is known not to matter.
+A weight that the architecture does not have is an error, since the configuration is then not that of the
+weights (three layers of four), except where it is known not to matter.
 """
 
 import re
@@ -96,7 +96,8 @@ def _is_square(shape: Sequence[int]) -> bool:
 
 
 def _is_extra_layer(name: str, surplus: Collection[str], config: Any) -> bool:
-    """Whether a weight is of a layer behind the last that predicts more than one token ahead (DeepSeek, GLM)."""
+    """Whether a weight is of a layer behind the last that predicts more than one token ahead (DeepSeek,
+    GLM)."""
     layer = re.search(r"(.*\blayers\.)(\d+)\.", name)
     layers = getattr(config.get_text_config(), "num_hidden_layers", None)
     if layer is None or layers is None or int(layer[2]) < layers:
@@ -136,7 +137,8 @@ def _more(found: Sequence[object]) -> str:
 
 
 def conversion_problem(error: Exception) -> str:
-    """What went wrong where transformers rearranges weights; it says that in its log alone, which is silenced."""
+    """What went wrong where transformers rearranges weights; it says that in its log alone, which is
+    silenced."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         problems = getattr(frame.f_locals.get("loading_info"), "conversion_errors", None)
         if problems:

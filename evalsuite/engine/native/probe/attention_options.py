@@ -22,21 +22,24 @@ HARMLESS = frozenset(
         "use_cache",
     }
 )
-"""Options that change nothing in the result; models pass on what they were called with (transformers 5.17 to 5.23)."""
+"""Options that change nothing in the result; models pass on what they were called with (transformers 5.17 to
+5.23)."""
 
 
 NO_INTERFACE = "its code does not use transformers' attention interface"
 
 
 class UnknownOptionError(ValueError):
-    """An attention layer asked for something that the function does not know; the text says what, in a few words."""
+    """An attention layer asked for something that the function does not know; the text says what, in a few
+    words."""
 
 
 def refuse_unknown(mask: Any, options: Mapping[str, Any]) -> None:
     """Raise where a layer asks for more than causal attention with the options that a function takes by name.
 
     Args:
-        mask: the attention mask that the layer was given. Trees and slots build none, so that it is the model's own.
+        mask: the attention mask that the layer was given. Trees and slots build none, so that it is the
+            model's own.
         options: what else the layer passed.
 
     Raises:
@@ -53,14 +56,16 @@ def refuse_unknown(mask: Any, options: Mapping[str, Any]) -> None:
 
 
 def uses_interface(model: Any) -> bool:
-    """Whether some of the model's code chooses its attention function by name, as transformers' interface lets it."""
+    """Whether some of the model's code chooses its attention function by name, as transformers' interface
+    lets it."""
     modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
     return any(hasattr(module, "ALL_ATTENTION_FUNCTIONS") for module in modules)
 
 
 @contextlib.contextmanager
 def attention_named(model: Any, name: str) -> Iterator[None]:
-    """Within this context the attention layers of a transformers `model` call the function registered as `name`."""
+    """Within this context the attention layers of a transformers `model` call the function registered as
+    `name`."""
     usual = model.config._attn_implementation
     choosing = uses_interface(model)
     if choosing:

@@ -1,8 +1,8 @@
 """What a model asks of its attention layers, found out by one pass over a short row.
 
-Trees and slots replace transformers' attention and never see the masks that a model would make. So those are looked
-at once: a mask is asked for as a function of two positions, which can be called far beyond the row's end, so that
-a window of thousands of tokens shows in a row of a few.
+Trees and slots replace transformers' attention and never see the masks that a model would make. So those are
+looked at once: a mask is asked for as a function of two positions, which can be called far beyond the row's
+end, so that a window of thousands of tokens shows in a row of a few.
 """
 
 from collections.abc import Callable, Iterable
@@ -142,9 +142,17 @@ def why_its_attention_is_unknown(loaded: "LoadedModel") -> str:
     asked = Asked()
 
     def attend(
-        module: Any, query: Any, key: Any, value: Any, attention_mask: Any,
-        scaling: Any = None, sliding_window: Any = None, softcap: Any = None, s_aux: Any = None, **options: Any,
-    ) -> tuple[Any, None]:  # fmt: skip
+        module: Any,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any,
+        scaling: Any = None,
+        sliding_window: Any = None,
+        softcap: Any = None,
+        s_aux: Any = None,
+        **options: Any,
+    ) -> tuple[Any, None]:
         asked.note(module, attention_mask, sliding_window, options)
         spread = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
         return spread[:, :, -query.shape[2] :].transpose(1, 2).contiguous(), None

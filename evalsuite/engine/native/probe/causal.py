@@ -16,7 +16,8 @@ LENGTH = 12
 def refuse_unless_causal(loaded: LoadedModel, name: str) -> None:
     """Raise ModelError where another last token changes the logits before it.
 
-    A model that cannot run a single text by itself is left to the trials of the engine, which say what is wrong.
+    A model that cannot run a single text by itself is left to the trials of the engine, which say what is
+    wrong.
 
     Args:
         loaded: the model.

@@ -1,4 +1,5 @@
-"""transformers' modeling code of a model, as text: what can be told of it before anything is imported or loaded."""
+"""transformers' modeling code of a model, as text: what can be told of it before anything is imported or
+loaded."""
 
 import functools
 import importlib.util
@@ -11,7 +12,8 @@ CAUSAL_CLASSES = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
 
 
 def modeling_code(config: Mapping[str, Any]) -> str:
-    """Text of transformers' modules for a `config.json`, that of a container and of its text model; empty if none.
+    """Text of transformers' modules for a `config.json`, that of a container and of its text model; empty if
+    none.
 
     Args:
         config: with `model_type`, and for a container of several models with `text_config`.

@@ -8,7 +8,8 @@ STEP = 37
 
 
 def plain_tokens(config: Any, count: int, start: int = 5) -> tuple[int, ...]:
-    """So many token ids of the vocabulary, none of which the configuration names (padding, images, ends of text).
+    """So many token ids of the vocabulary, none of which the configuration names (padding, images, ends of
+    text).
 
     The same `start` gives the same ids; another one gives others.
     """

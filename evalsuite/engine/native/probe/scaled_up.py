@@ -1,7 +1,8 @@
 """Trials with activations scaled up, so that what a model clamps or caps is reached.
 
-A short row of a trial reaches neither the clamp of a gate (GPT-OSS: 7) nor the soft cap of attention (Gemma 2: 50), and so tells
-nothing about who forgets them. Embeddings do not matter to most models, whose layers begin with a normalisation; what
+A short row of a trial reaches neither the clamp of a gate (GPT-OSS: 7) nor the soft cap of attention (Gemma
+2: 50), and so tells nothing about who forgets them. Embeddings do not matter to most models, whose layers
+   begin with a normalisation; what
 that gives does: queries, keys, values, gates and logits all grow with it.
 """
 
@@ -17,12 +18,14 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.types import TokenIds
 
 SCALE = 30.0
-"""Scores of attention grow by its square. A trained model's activations, a few units, pass every cap that is in use."""
+"""Scores of attention grow by its square. A trained model's activations, a few units, pass every cap that is
+in use."""
 
 
 @contextlib.contextmanager
 def scaled_up(model: Any, rounding: float = 0.0) -> Iterator[None]:
-    """Within this context embeddings and the results of normalisations are `SCALE` times as large; weights stay.
+    """Within this context embeddings and the results of normalisations are `SCALE` times as large; weights
+    stay.
 
     Args:
         model: transformers' module.
@@ -47,7 +50,8 @@ def scaled_up(model: Any, rounding: float = 0.0) -> Iterator[None]:
 
 
 def _scaled_modules(model: Any) -> list[Any]:
-    """Embeddings and normalisations, which families name in ways of their own (`LlamaRMSNorm`, `LayerNorm`)."""
+    """Embeddings and normalisations, which families name in ways of their own (`LlamaRMSNorm`,
+    `LayerNorm`)."""
     embeddings = model.get_input_embeddings()
     return [one for one in model.modules() if one is embeddings or "norm" in type(one).__name__.lower()]
 
@@ -56,7 +60,8 @@ def _scaled_modules(model: Any) -> list[Any]:
 def scaled_difference(
     loaded: LoadedModel, difference: Callable[[], float], rows: Sequence[TokenIds], allowed: float
 ) -> float:
-    """What `difference` finds with activations scaled up; 0 where rounding alone moves the model's own passes as far.
+    """What `difference` finds with activations scaled up; 0 where rounding alone moves the model's own passes
+    as far.
 
     Large scores make a softmax choose one of them, so that among near ties the last bit may decide.
 

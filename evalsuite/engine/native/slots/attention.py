@@ -90,7 +90,8 @@ def attend(
 
 
 def _place_of(module: Any, key: torch.Tensor, value: torch.Tensor) -> tuple[SlotCache, int]:
-    """The cache and the layer where keys are kept; written now where the layer made them after it asked its cache."""
+    """The cache and the layer where keys are kept; written now where the layer made them after it asked its
+    cache."""
     if place := getattr(key, "in_slots", None):
         return place
     cache: SlotCache = _current.cache
@@ -177,8 +178,14 @@ def _before(now: Pass) -> torch.Tensor:
 
 
 def _prefix_scores(
-    now: Pass, prefix: Prefix, layer_idx: int, query: torch.Tensor, rows: torch.Tensor | None, first: int, rule: _Rule
-) -> torch.Tensor:  # fmt: skip
+    now: Pass,
+    prefix: Prefix,
+    layer_idx: int,
+    query: torch.Tensor,
+    rows: torch.Tensor | None,
+    first: int,
+    rule: _Rule,
+) -> torch.Tensor:
     """(rows, key heads, group, queries, kept) scores, in one product of all rows with the prefix's keys."""
     keys = prefix.layers[layer_idx].keys
     assert keys is not None

@@ -138,7 +138,8 @@ class SlotCache(StandIn):
     def __init__(self, like: Any, slots: int, expanded: frozenset[int] = frozenset()) -> None:
         """Take the kinds of layers from transformers' own cache after a pass of one row.
 
-        Layers in `expanded` make keys and values from what they gave their cache (MLA); kept is what they attend to.
+        Layers in `expanded` make keys and values from what they gave their cache (MLA); kept is what they
+        attend to.
         """
         self.expanded = expanded
         self.layers = [SlotLayer(layer, slots) for layer in like.layers]
@@ -197,7 +198,8 @@ class SlotCache(StandIn):
             part[where] = 0
 
     def clear(self, rows: Sequence[int]) -> None:
-        """Zero all keys and values of slots: a NaN that is hidden from a query makes NaN of it nevertheless."""
+        """Zero all keys and values of slots: a NaN that is hidden from a query makes NaN of it
+        nevertheless."""
         for layer in self.layers:
             for part in layer.by_token:
                 part[list(rows)] = 0

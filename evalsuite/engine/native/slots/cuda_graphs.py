@@ -1,6 +1,7 @@
 """Steps recorded as CUDA graphs. What can be had without a GPU is in `graphs`, and tested there.
 
-**This module has not been run**: it is written after torch 2.13's documentation and source (torch/cuda/graphs.py).
+**This module has not been run**: it is written after torch 2.13's documentation and source
+(torch/cuda/graphs.py).
 """
 
 import contextlib
@@ -29,8 +30,8 @@ class CudaRecorder:
     """Records steps on one GPU; see `graphs.Recorder`."""
 
     def __init__(self, device: str) -> None:
-        # One stream for warming up and recording: cuBLAS takes its workspace for a stream when it is first used there,
-        # which must not be while a graph's own memory is handed out.
+        # One stream for warming up and recording: cuBLAS takes its workspace for a stream when it is first
+        # used there, which must not be while a graph's own memory is handed out.
         self._stream = torch.cuda.Stream(device)
 
     def warm_up(self, step: Callable[[], torch.Tensor]) -> None:
@@ -59,8 +60,8 @@ class CudaRecorder:
             with torch.cuda.stream(self._stream), capture:
                 output = step()
         except Exception:
-            # Before torch 2.12 (pytorch pull request 180395) a failure leaves the allocator in the belief that
-            # recording goes on, and it gives no memory back any more.
+            # Before torch 2.12 (pytorch pull request 180395) a failure leaves the allocator in the belief
+            # that recording goes on, and it gives no memory back any more.
             with contextlib.suppress(Exception):
                 torch._C._cuda_endAllocateToPool(self._stream.device.index, pool)
             raise
@@ -69,7 +70,8 @@ class CudaRecorder:
 
 @contextlib.contextmanager
 def _no_waiting() -> Iterator[None]:
-    """Within this context torch raises where it would wait for the GPU (`.item()`, `nonzero`, copies of host memory)."""
+    """Within this context torch raises where it would wait for the GPU (`.item()`, `nonzero`, copies of host
+    memory)."""
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -1,7 +1,7 @@
 """Layers that make their keys and values from what they gave the cache, as multi-head latent attention does.
 
-transformers' cache then holds the latents (DeepSeek-V2, 2024), from which every pass would make the keys of all earlier
-tokens again. Slots keep what is attended to, so that each is made once.
+transformers' cache then holds the latents (DeepSeek-V2, 2024), from which every pass would make the keys of
+all earlier tokens again. Slots keep what is attended to, so that each is made once.
 """
 
 from collections.abc import Callable

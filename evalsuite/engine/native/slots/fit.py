@@ -74,7 +74,8 @@ def _scaled_difference(model: SlotModel) -> float:
 
 
 def _prompts(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> list[TokenIds]:
-    """With a token behind each that is fed to the slot, and for a model that can take them back those that are checked."""
+    """With a token behind each that is fed to the slot, and for a model that can take them back those that
+    are checked."""
     config, more = model.loaded.model.config, 1 + _checked(model)
     shared = plain_tokens(config, prefix)
     return [

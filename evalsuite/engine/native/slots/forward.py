@@ -32,12 +32,13 @@ class SlotModel:
     mixers: tuple[Any, ...]
     """Mamba-2 mixers, whose last `num_heads` input features are the raw time steps."""
     pads: bool
-    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, without a floor under dt, and
-    gated delta rules."""
+    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, without a floor
+    under dt, and gated delta rules."""
     forgets: bool
     """The last tokens of a slot can be taken back: no recurrent layer."""
     expanded: frozenset[int] = frozenset()
-    """Layers that make keys and values from what is in transformers' cache (MLA), which `like` has as they are made."""
+    """Layers that make keys and values from what is in transformers' cache (MLA), which `like` has as they
+    are made."""
     tempered: tuple[Any, ...] = ()
     """Attention layers whose queries grow with their position (Llama-4)."""
 
@@ -117,7 +118,8 @@ class Slots:
         self._prefixes: list[Prefix] = []
         self._places: _Places | None = None
         """Of the next step; None when other rows are there than in the last one."""
-        # Not a method of this object: a circle of references would keep the cache until Python looks for circles.
+        # Not a method of this object: a circle of references would keep the cache until Python looks for
+        # circles.
         self._run_step = functools.partial(_run_step, model, self._cache)
         self._graphs = Graphs(graphing, self._cache, self._run_step) if graphing else None
 
@@ -130,7 +132,8 @@ class Slots:
         return self.count - len(self)
 
     def prefill(self, prefix: Prefix, prompts: Sequence[TokenIds]) -> torch.Tensor:
-        """Put prompts behind `prefix` into new rows, the longest first; (prompts, vocabulary) next-token logits."""
+        """Put prompts behind `prefix` into new rows, the longest first; (prompts, vocabulary) next-token
+        logits."""
         first, lengths = len(self), [len(prompt) for prompt in prompts]
         self._places = None
         self._cache.begin(slice(first, first + len(prompts)), prefix)
@@ -260,7 +263,8 @@ class Slots:
 
 
 def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.Tensor:
-    """(rows, length, vocabulary) logits; makes nothing from numbers of the host that another step would not make."""
+    """(rows, length, vocabulary) logits; makes nothing from numbers of the host that another step would not
+    make."""
     count, length = step.tokens.shape
     now = Pass(
         rows=slice(0, count),

@@ -45,16 +45,19 @@ class Done:
 
 
 STEPS = {"cpu": 1}
-"""Steps whose tokens leave the device together, by kind of device: each time the device waits for the host."""
+"""Steps whose tokens leave the device together, by kind of device: each time the device waits for the
+host."""
 STEPS_ELSEWHERE = 4
 
 CHECKED = {"cpu": 24}
-"""Positions up to which a pass takes little longer than over a single row, by kind of device: room for guesses."""
+"""Positions up to which a pass takes little longer than over a single row, by kind of device: room for
+guesses."""
 CHECKED_ELSEWHERE = 64
 
 
 LEAST_GUESSED = 0.5
-"""Guesses per row that a pass is made for, where the tokens of several steps leave the device together otherwise."""
+"""Guesses per row that a pass is made for, where the tokens of several steps leave the device together
+otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class _AtWork:
     prompt: SlotPrompt
     row: GrowingRow
     guesser: PromptLookup | None
-    """None for a row that draws its tokens or changes its logits, or a model that cannot take back a wrong guess."""
+    """None for a row that draws its tokens or changes its logits, or a model that cannot take back a wrong
+    guess."""
 
     def guess(self, most: int) -> list[int]:
         left = self.row.left

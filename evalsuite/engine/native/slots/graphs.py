@@ -1,9 +1,10 @@
-"""Steps of fixed shape that are recorded once and replayed, so that a GPU does not wait for the launches of each.
+"""Steps of fixed shape that are recorded once and replayed, so that a GPU does not wait for the launches of
+each.
 
-A step over rows at work takes place in the shape of the next larger size: more rows (free slots, whose content is
-overwritten by the next prompt), more new tokens (behind the last one; only models that `forgets` have several), and
-keys up to a multiple of `ROOM_STEP`, hidden beyond a row's length. Inputs keep the addresses used at
-capture; the tokens of a step are copied there. Nothing in a step may come from the host.
+A step over rows at work takes place in the shape of the next larger size: more rows (free slots, whose
+content is overwritten by the next prompt), more new tokens (behind the last one; only models that `forgets`
+have several), and keys up to a multiple of `ROOM_STEP`, hidden beyond a row's length. Inputs keep the
+addresses used at capture; the tokens of a step are copied there. Nothing in a step may come from the host.
 
 Before a recorded step is used it is held against a plain one: logits, and what both leave in the slots.
 """
@@ -26,7 +27,8 @@ WANTED_BESIDE_LARGER = 16
 """The same where a larger recorded step serves meanwhile, whose rows are at most twice as many."""
 
 LARGEST_ROWS_STEP = 8
-"""Between sizes: with many rows their states, not the weights, are what a hybrid's step takes longest to read."""
+"""Between sizes: with many rows their states, not the weights, are what a hybrid's step takes longest to
+read."""
 
 MOST_KEPT = 16
 """Recorded steps; the one that was not used for longest makes room."""
@@ -150,7 +152,8 @@ class Graphs:
     def logits(self, step: RecordedStep) -> torch.Tensor | None:
         """(rows, length, vocabulary), overwritten by the next step; None if the step has to run as it is.
 
-        So it is for rows of several prefixes, for a shape that is new, and for a model that cannot be recorded.
+        So it is for rows of several prefixes, for a shape that is new, and for a model that cannot be
+        recorded.
         """
         if self._graphing.refused or len(step.prefixes) != 1:
             return None

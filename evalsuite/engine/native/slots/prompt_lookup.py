@@ -1,9 +1,10 @@
 """Guesses at the next tokens of a text from the text itself, to be checked by one pass over all of them.
 
-Where few rows are at work a pass takes as long as it takes to read the weights, for one token of a row or for several.
-Answers repeat their prompts and themselves: what followed the last tokens when they stood in the text before is
-guessed to follow again ("prompt lookup decoding", Saxena 2023; speculative decoding, Leviathan et al. 2023).
-Greedy rows only: a guess is kept up to the first token that is not the most probable one, so texts stay the same.
+Where few rows are at work a pass takes as long as it takes to read the weights, for one token of a row or for
+several. Answers repeat their prompts and themselves: what followed the last tokens when they stood in the
+text before is guessed to follow again ("prompt lookup decoding", Saxena 2023; speculative decoding, Leviathan
+et al. 2023). Greedy rows only: a guess is kept up to the first token that is not the most probable one, so
+texts stay the same.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Attention over a packed tree, as an implementation of transformers' attention interface.
 
-What a token attends to falls apart into its own stretch of the row and the stretches above it. Each part is one
-ordinary attention that also gives the logarithm of its normaliser, by which parts are merged: with a and b for
-these, softmax over the union gives (exp(a) x + exp(b) y) / (exp(a) + exp(b)). So no key is copied for a branch,
-and no mask has the size of the row squared.
+What a token attends to falls apart into its own stretch of the row and the stretches above it. Each part is
+one ordinary attention that also gives the logarithm of its normaliser, by which parts are merged: with a and
+b for these, softmax over the union gives (exp(a) x + exp(b) y) / (exp(a) + exp(b)). So no key is copied for a
+branch, and no mask has the size of the row squared.
 """
 
 import contextlib

@@ -12,7 +12,8 @@ from evalsuite.engine.planning.plan import Ints
 SMALL = 128
 """Tokens of a subtree that is computed as one block with a mask of its own, whatever its branches."""
 SHORT = 16
-"""Tokens that are repeated in front of what follows them: a call over so few keys for all queries takes longer."""
+"""Tokens that are repeated in front of what follows them: a call over so few keys for all queries takes
+longer."""
 PADDED = 1.25
 """Blocks share a padded length if none grows by more than this factor."""
 

@@ -1,11 +1,12 @@
 """Gated delta rules over a packed tree: linear attention that writes what its state does not tell yet.
 
-S[t] = exp(g[t]) S[t-1] + k[t] d[t], d[t] = beta[t] (v[t] - k[t] exp(g[t]) S[t-1]), o[t] = q[t] S[t] ("Gated Delta Networks",
-Yang et al. 2024; Qwen3-Next, Qwen3.5, OLMo-hybrid). With one g for each channel of k it is Kimi Delta Attention ("Kimi
-Linear", 2025). Over a tree, t-1 is the token's parent.
+S[t] = exp(g[t]) S[t-1] + k[t] d[t], d[t] = beta[t] (v[t] - k[t] exp(g[t]) S[t-1]), o[t] = q[t] S[t] ("Gated
+Delta Networks", Yang et al. 2024; Qwen3-Next, Qwen3.5, OLMo-hybrid). With one g for each channel of k it is
+Kimi Delta Attention ("Kimi Linear", 2025). Over a tree, t-1 is the token's parent.
 
-Within a block, G being the sums of g since its beginning, d = U - W S with the state S that the block starts from: U and
-W solve one triangular system with as many unknowns as tokens, in which a token meets its ancestors alone (the order of
+Within a block, G being the sums of g since its beginning, d = U - W S with the state S that the block starts
+from: U and W solve one triangular system with as many unknowns as tokens, in which a token meets its
+    ancestors alone (the order of
 the row has ancestors first). Across blocks everything is a product with S, as for Mamba-2.
 """
 
@@ -18,7 +19,8 @@ from evalsuite.engine.native.trees.blocks import Blocks
 from evalsuite.engine.native.trees.walk import Walk
 
 WEIGHTS_AT_ONCE = 1 << 20
-"""Weights (blocks x heads x length x length x widths of decays) in memory at a time: few enough for the caches."""
+"""Weights (blocks x heads x length x length x widths of decays) in memory at a time: few enough for the
+caches."""
 NORM_EPSILON = 1e-6
 """Under the root of a normed query's or key's length, in all of transformers' versions (5.23) and in FLA."""
 
@@ -131,8 +133,13 @@ def _parts(inputs: _Inputs) -> tuple[torch.Tensor, ...]:
 
 
 def _solved(
-    seen: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, beta: torch.Tensor, decays: torch.Tensor
-) -> tuple[torch.Tensor, ...]:  # fmt: skip
+    seen: torch.Tensor,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    beta: torch.Tensor,
+    decays: torch.Tensor,
+) -> tuple[torch.Tensor, ...]:
     """`_Local`'s columns of (blocks, heads, length, width); `seen` is (blocks, length, length)."""
     seen = seen[:, None]
     sums = seen.double() @ decays

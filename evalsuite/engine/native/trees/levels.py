@@ -1,7 +1,8 @@
 """A pack cut into levels, for attention kernels that take sequences of unequal length end to end; numpy only.
 
-Every node attends within itself, and everything below a node attends to the node's tokens. Nodes of one level (with
-as many nodes above them) share no token and nothing below them, so that one call of a kernel serves all of them.
+Every node attends within itself, and everything below a node attends to the node's tokens. Nodes of one level
+(with as many nodes above them) share no token and nothing below them, so that one call of a kernel serves all
+of them.
 """
 
 from collections.abc import Iterator

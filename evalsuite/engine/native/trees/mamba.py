@@ -1,9 +1,10 @@
 """Mamba-2 layers over a packed tree.
 
 Such a layer mixes tokens in two places: a short causal convolution, and the recurrence
-S[t] = exp(A dt[t]) S[t-1] + dt[t] B[t] x[t], y[t] = C[t] S[t] + D x[t]. Over a tree, t-1 is the token's parent.
-Within a block of tokens y is a product with a matrix of decays; across blocks, each starts from the state
-behind the chunk that it goes on from. `trees.recurrent` puts both in the place of transformers' functions.
+S[t] = exp(A dt[t]) S[t-1] + dt[t] B[t] x[t], y[t] = C[t] S[t] + D x[t]. Over a tree, t-1 is the token's
+parent. Within a block of tokens y is a product with a matrix of decays; across blocks, each starts from the
+state behind the chunk that it goes on from. `trees.recurrent` puts both in the place of transformers'
+functions.
 """
 
 from typing import Any

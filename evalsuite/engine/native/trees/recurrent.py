@@ -1,7 +1,7 @@
 """Layers that mix tokens by a convolution or a recurrence, over a packed tree.
 
-Over a tree, the token before another is its parent. The functions in which that matters are replaced; everything else
-(projections, multipliers, gate, norm) stays the model's own code.
+Over a tree, the token before another is its parent. The functions in which that matters are replaced;
+everything else (projections, multipliers, gate, norm) stays the model's own code.
 """
 
 import contextlib
@@ -19,7 +19,8 @@ from evalsuite.engine.native.trees.walk import walk_of
 
 @contextlib.contextmanager
 def walking(model: Any, tree: Tree) -> Iterator[None]:
-    """Within this context the convolutions and recurrences of a transformers `model` see `tree` in their row."""
+    """Within this context the convolutions and recurrences of a transformers `model` see `tree` in their
+    row."""
 
     def counted(function: Function) -> Function:
         def counting(*args: Any, **options: Any) -> Any:
@@ -37,7 +38,8 @@ def walking(model: Any, tree: Tree) -> Iterator[None]:
 
 
 def over_a_tree(tree: Tree) -> dict[str, Function]:
-    """What stands in for transformers' functions: kernels of our own on a GPU where there are some, torch elsewhere."""
+    """What stands in for transformers' functions: kernels of our own on a GPU where there are some, torch
+    elsewhere."""
     walk = cache(lambda: walk_of(tree))
 
     def by_torch(function: Function) -> Function:

@@ -152,6 +152,7 @@ def _as_slice(positions: Ints, there: torch.Tensor) -> torch.Tensor | slice:
 
 
 def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """0 where seen; elsewhere so low that nothing is left, and finite, as a query may see nothing of a part."""
+    """0 where seen; elsewhere so low that nothing is left, and finite, as a query may see nothing of a
+    part."""
     unseen = torch.finfo(dtype).min / 4
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, unseen)

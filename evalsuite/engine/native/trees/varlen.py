@@ -1,4 +1,5 @@
-"""Attention over a packed tree by torch's kernel for sequences of unequal length (`torch.nn.attention.varlen`).
+"""Attention over a packed tree by torch's kernel for sequences of unequal length
+(`torch.nn.attention.varlen`).
 
 One call for the nodes by themselves and one for each level of the tree, merged by their normalisers as in
 `tree_attention`. No mask is made; a key is gathered once in all.
@@ -22,7 +23,8 @@ MULTIPLE = 8
 """Of which the width of a head has to be one."""
 
 PartialAttention = tuple[torch.Tensor, torch.Tensor]
-"""(tokens, heads, width of values) float32, and the logarithm of each one's normaliser, (heads, tokens) float32."""
+"""(tokens, heads, width of values) float32, and the logarithm of each one's normaliser, (heads, tokens)
+float32."""
 
 
 def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> bool:
@@ -37,7 +39,7 @@ def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> boo
 
 def attend_by_level(
     tree: "Tree", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, reach: Reach
-) -> PartialAttention:  # fmt: skip
+) -> PartialAttention:
     """Attention of the tree's row, without what `partly` of the tree's levels names.
 
     Args:
@@ -46,7 +48,8 @@ def attend_by_level(
         key: (tokens, key-value heads, width).
         value: (tokens, key-value heads, width of values).
         scale: of the scores.
-        reach: how far back a token of its own sequence is seen; within nodes the levels are cut at chunks' borders.
+        reach: how far back a token of its own sequence is seen; within nodes the levels are cut at chunks'
+            borders.
     """
     width = value.shape[-1]
     common = -(-max(width, query.shape[-1]) // MULTIPLE) * MULTIPLE
@@ -84,9 +87,16 @@ def merge(
 
 
 def _call(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: "LevelCall", scale: float, left: int, right: int
-) -> PartialAttention:  # fmt: skip
-    """The kernel; its normalisers are (heads, tokens), whatever torch 2.13's docstring says (its own fake is right)."""
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    call: "LevelCall",
+    scale: float,
+    left: int,
+    right: int,
+) -> PartialAttention:
+    """The kernel; its normalisers are (heads, tokens), whatever torch 2.13's docstring says (its own fake is
+    right)."""
     from torch.nn.attention import varlen
 
     result, log = varlen.varlen_attn(

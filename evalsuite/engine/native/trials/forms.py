@@ -1,8 +1,9 @@
-"""In which forms a model's requests are computed, as its trials have it; remembered beside the digests of its files.
+"""In which forms a model's requests are computed, as its trials have it; remembered beside the digests of its
+files.
 
-The forms are in the numerics class and so in the key of every answer. They are known only once the weights have been
-loaded and tried, and a run that is finished loads none: so the outcome is kept in the user's cache folder, by all
-that it depends on. Without a cache that can be written a run takes longer, and nothing else.
+The forms are in the numerics class and so in the key of every answer. They are known only once the weights
+have been loaded and tried, and a run that is finished loads none: so the outcome is kept in the user's cache
+folder, by all that it depends on. Without a cache that can be written a run takes longer, and nothing else.
 """
 
 import json
@@ -16,13 +17,21 @@ from evalsuite.files.caches import cache_folder, replace_json
 
 PACKED, SLOTS = "packed", "slots"
 BATCHES, ONE_LENGTH, SINGLE, PASSES, NOTHING = (
-    "batches", "batches of one length", "single rows", "full passes", "nothing"
-)  # fmt: skip
+    "batches",
+    "batches of one length",
+    "single rows",
+    "full passes",
+    "nothing",
+)
 SCORE_WORDS = {PACKED: ("packed",), BATCHES: (), SINGLE: ("rows",), NOTHING: ()}
 TEXT_WORDS = {
-    SLOTS: (), BATCHES: ("text-batches",), ONE_LENGTH: ("text-lengths",), SINGLE: ("text-rows",),
-    PASSES: ("text-passes",), NOTHING: (),
-}  # fmt: skip
+    SLOTS: (),
+    BATCHES: ("text-batches",),
+    ONE_LENGTH: ("text-lengths",),
+    SINGLE: ("text-rows",),
+    PASSES: ("text-passes",),
+    NOTHING: (),
+}
 """What a form is called in a class of numerics; the usual ones of scores and of texts say least."""
 
 
@@ -37,7 +46,8 @@ class Forms:
     why_not_packed: str = ""
     """In a few words; empty if scores are packed."""
     score_note: str = ""
-    """What the run log says of the form of scores; empty for the usual one, and for one that was asked for."""
+    """What the run log says of the form of scores; empty for the usual one, and for one that was asked
+    for."""
     text_note: str = ""
 
     @property

@@ -1,7 +1,7 @@
 """A tiny copy of a model's architecture whose limits are short, for trials of what is far beyond a short row.
 
-The same configuration class with few layers of each kind, small widths, and windows, chunks and blocks of some tokens;
-its weights are random, and large enough that attention matters.
+The same configuration class with few layers of each kind, small widths, and windows, chunks and blocks of
+some tokens; its weights are random, and large enough that attention matters.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,50 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
 
 SMALL = {
-    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "head_dim": 16, "vocab_size": 384, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32,
-    "shared_intermediate_size": 32, "dense_intermediate_size": 96, "num_experts": 4, "num_local_experts": 4,
-    "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "n_embd": 64, "n_layer": 4, "n_head": 4,
-    "d_model": 64, "ffn_dim": 96, "kv_lora_rank": 16, "q_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
-    "v_head_dim": 16, "index_head_dim": 16, "index_n_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
-    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 8,
-    "mamba_num_heads": 8, "mamba_head_dim": 16, "ssm_state_size": 8, "intermediate_size_mlp": 96, "rotary_dim": 8,
-    "first_k_dense_replace": 1, "max_window_layers": 1,
-}  # fmt: skip
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 384,
+    "moe_intermediate_size": 32,
+    "shared_expert_intermediate_size": 32,
+    "shared_intermediate_size": 32,
+    "dense_intermediate_size": 96,
+    "num_experts": 4,
+    "num_local_experts": 4,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "n_embd": 64,
+    "n_layer": 4,
+    "n_head": 4,
+    "d_model": 64,
+    "ffn_dim": 96,
+    "kv_lora_rank": 16,
+    "q_lora_rank": 24,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 16,
+    "index_head_dim": 16,
+    "index_n_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "mamba_n_heads": 8,
+    "mamba_d_head": 16,
+    "mamba_d_state": 8,
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 16,
+    "ssm_state_size": 8,
+    "intermediate_size_mlp": 96,
+    "rotary_dim": 8,
+    "first_k_dense_replace": 1,
+    "max_window_layers": 1,
+}
 """Fields that are made so small where a configuration has them, and larger."""
 LAYERS = 4
 LIMIT = 24

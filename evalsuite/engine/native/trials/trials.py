@@ -1,8 +1,10 @@
-"""What is used was tried: padded batches of scores, and batches of texts, held against plain passes of single rows.
+"""What is used was tried: padded batches of scores, and batches of texts, held against plain passes of single
+rows.
 
-Each form of computing is tried on the loaded model before anything is answered in it. What fails falls back: packed
-trees to padded batches, these to one row at a time; slots to left-padded batches, these to batches of prompts of one
-length, to one row at a time, and to full passes without a cache. What differs even so is refused.
+Each form of computing is tried on the loaded model before anything is answered in it. What fails falls back:
+packed trees to padded batches, these to one row at a time; slots to left-padded batches, these to batches of
+prompts of one length, to one row at a time, and to full passes without a cache. What differs even so is
+refused.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +32,8 @@ TOGETHER = {"batches": any_lengths, "batches of one length": equal_lengths, "sin
 
 
 def rows_of_trial(loaded: LoadedModel) -> list[TokenIds]:
-    """Sequences of unequal lengths, also beyond such limits of the configuration as are short; the longest first."""
+    """Sequences of unequal lengths, also beyond such limits of the configuration as are short; the longest
+    first."""
     config = loaded.model.config
     lengths = trial_lengths(config.get_text_config().to_dict())
     return [plain_tokens(config, length, start=5 + 11 * at) for at, length in enumerate(lengths)]
@@ -51,7 +54,8 @@ def why_texts_differ(loaded: LoadedModel, form: str) -> str:
 
 
 def _why_it_fails(loaded: LoadedModel, difference: Callable[[Sequence[TokenIds]], float]) -> str:
-    """Why a form fails by its difference in rows of a trial, or in the shortest of them with activations scaled up."""
+    """Why a form fails by its difference in rows of a trial, or in the shortest of them with activations
+    scaled up."""
     rows, allowed = rows_of_trial(loaded), allowed_difference(loaded.model.dtype)
     short = rows[-len(LENGTHS) :]
     try:

@@ -16,9 +16,13 @@ PLENTY = 2**40
 
 def llama_layer(activation="silu", bias=False, width=24, inner=40):
     config = LlamaConfig(
-        hidden_size=width, intermediate_size=inner, hidden_act=activation, mlp_bias=bias,
-        num_attention_heads=2, num_hidden_layers=1,
-    )  # fmt: skip
+        hidden_size=width,
+        intermediate_size=inner,
+        hidden_act=activation,
+        mlp_bias=bias,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+    )
     torch.manual_seed(3)
     return LlamaMLP(config)
 
@@ -35,7 +39,9 @@ def is_fused(layer):
 
 @pytest.mark.parametrize("laid_out", [False, True])
 @pytest.mark.parametrize("shape", [(1, 7, 24), (2, 5, 24), (1, 1, 24), (300, 24), (0, 24), (1, 0, 24)])
-@pytest.mark.parametrize(("activation", "bias"), [("silu", False), ("silu", True), ("gelu", False), ("gelu_pytorch_tanh", True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("activation", "bias"), [("silu", False), ("silu", True), ("gelu", False), ("gelu_pytorch_tanh", True)]
+)
 @torch.inference_mode()
 def test_a_fused_layer_gives_the_same(activation, bias, shape, laid_out):
     layer, hidden = llama_layer(activation, bias), torch.randn(shape)

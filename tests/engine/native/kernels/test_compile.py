@@ -1,4 +1,5 @@
-"""Every launch compiles for an H100, which takes no GPU: Triton brings its compiler, and the interpreter forgives more.
+"""Every launch compiles for an H100, which takes no GPU: Triton brings its compiler, and the interpreter
+forgives more.
 
 What is launched is found by launching it, with compilation in the place of execution.
 """
@@ -75,12 +76,22 @@ def test_a_layer_over_a_tree(shape, compiled):
     x, B, C = rows.split(sizes, dim=-1)
     by_head = torch.zeros(heads, dtype=dtype)
     path_scan(
-        tables, x.unflatten(-1, (heads, width)), torch.zeros(1, tokens, heads, dtype=dtype), by_head.float(),
-        B.unflatten(-1, (groups, state)), C.unflatten(-1, (groups, state)), by_head, by_head, dt_softplus=True,
-    )  # fmt: skip
+        tables,
+        x.unflatten(-1, (heads, width)),
+        torch.zeros(1, tokens, heads, dtype=dtype),
+        by_head.float(),
+        B.unflatten(-1, (groups, state)),
+        C.unflatten(-1, (groups, state)),
+        by_head,
+        by_head,
+        dt_softplus=True,
+    )
     assert [one.metadata.name for one in compiled] == [
-        "_conv", "steps_and_sums", "within_blocks", "across_blocks"
-    ]  # fmt: skip
+        "_conv",
+        "steps_and_sums",
+        "within_blocks",
+        "across_blocks",
+    ]
     assert all(one.asm["cubin"] and one.metadata.shared <= LARGEST_SHARED for one in compiled)
 
 

@@ -75,7 +75,8 @@ def test_it_is_that_of_torch_across_blocks_of_full_length(shape):
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_with_half_precision_inputs_nothing_else_is_rounded_to_their_type(half):
-    """The result is that of float32 from the same inputs, up to the rounding of one factor of each product."""
+    """The result is that of float32 from the same inputs, up to the rounding of one factor of each
+    product."""
     tables, walk, tokens = tables_over(BRANCHING)
     inputs = {
         name: value if name == "A" else value.to(half)
@@ -94,9 +95,12 @@ def test_it_reads_the_columns_that_a_mixer_cuts_from_its_projection():
     sizes = [heads * width, groups * state, groups * state, heads]
     x, B, C, dt = torch.randn(1, tokens, sum(sizes)).split(sizes, dim=-1)
     inputs = {
-        "hidden_states": x.unflatten(-1, (heads, width)), "dt": dt, "A": -torch.rand(heads),
-        "B": B.unflatten(-1, (groups, state)), "C": C.unflatten(-1, (groups, state)),
-    }  # fmt: skip
+        "hidden_states": x.unflatten(-1, (heads, width)),
+        "dt": dt,
+        "A": -torch.rand(heads),
+        "B": B.unflatten(-1, (groups, state)),
+        "C": C.unflatten(-1, (groups, state)),
+    }
     assert not inputs["hidden_states"].is_contiguous()
     found = path_scan(tables, **there(inputs), dt_softplus=True)
     assert_near(found, tree_scan(walk, **inputs, dt_softplus=True))

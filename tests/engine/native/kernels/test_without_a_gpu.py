@@ -47,9 +47,10 @@ def triton_folder(tmp_path_factory) -> Iterator[Path]:
 def test_the_kernels_pass(tests, triton_folder):
     interpreted = "0" if tests == ["test_compile.py"] else "1"
     environment = os.environ | {
-        "PYTHONPATH": str(triton_folder), "TRITON_INTERPRET": interpreted,
+        "PYTHONPATH": str(triton_folder),
+        "TRITON_INTERPRET": interpreted,
         "TRITON_CACHE_DIR": str(triton_folder / "cache"),
-    }  # fmt: skip
+    }
     command = [
         sys.executable,
         "-m",

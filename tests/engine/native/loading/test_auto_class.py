@@ -13,17 +13,28 @@ from tests.engine.native.decoders import SHAPE
 from tests.engine.tiny import BOS, EOS, VOCABULARY, greedy_alone, log_probs_alone, save
 
 TEXT = {
-    **SHAPE, "head_dim": 8, "vocab_size": VOCABULARY, "bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": BOS,
+    **SHAPE,
+    "head_dim": 8,
+    "vocab_size": VOCABULARY,
+    "bos_token_id": BOS,
+    "eos_token_id": EOS,
+    "pad_token_id": BOS,
     "initializer_range": 0.3,
-}  # fmt: skip
+}
 REQUESTS = [ScoreRequest((5, 6, 7), (8, 9)), ScoreRequest((5, 6, 7), (10,)), ScoreRequest((5, 20), (3, 4, 6))]
 
 
 def mistral3() -> torch.nn.Module:
     vision = {
-        "model_type": "pixtral", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-        "intermediate_size": 16, "image_size": 28, "patch_size": 14, "head_dim": 8,
-    }  # fmt: skip
+        "model_type": "pixtral",
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "image_size": 28,
+        "patch_size": 14,
+        "head_dim": 8,
+    }
     text = transformers.MistralConfig(**TEXT, sliding_window=None)
     config = transformers.Mistral3Config(text_config=text, vision_config=vision, image_token_index=259)
     return transformers.Mistral3ForConditionalGeneration(config)
@@ -31,13 +42,23 @@ def mistral3() -> torch.nn.Module:
 
 def qwen3_vl() -> torch.nn.Module:
     vision = {
-        "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32, "patch_size": 4,
-        "num_position_embeddings": 16, "deepstack_visual_indexes": [],
-    }  # fmt: skip
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": 32,
+        "patch_size": 4,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [],
+    }
     config = transformers.Qwen3VLConfig(
-        text_config=TEXT, vision_config=vision, image_token_id=256, video_token_id=257, vision_start_token_id=258,
+        text_config=TEXT,
+        vision_config=vision,
+        image_token_id=256,
+        video_token_id=257,
+        vision_start_token_id=258,
         vision_end_token_id=259,
-    )  # fmt: skip
+    )
     return transformers.Qwen3VLForConditionalGeneration(config)
 
 

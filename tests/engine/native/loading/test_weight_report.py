@@ -47,12 +47,29 @@ def set_config(folder, **changes):
 def tiny_deepseek(kind=DeepseekV3ForCausalLM, config=DeepseekV3Config, **changes):
     torch.manual_seed(0)
     sizes = {
-        "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64, "moe_intermediate_size": 16,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "n_routed_experts": 4,
-        "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1,
-        "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "v_head_dim": 8, "qk_nope_head_dim": 8,
-        "head_dim": 8, "max_position_embeddings": 128, "bos_token_id": BOS, "eos_token_id": EOS,
-    }  # fmt: skip
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "moe_intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "n_routed_experts": 4,
+        "n_shared_experts": 1,
+        "num_experts_per_tok": 2,
+        "first_k_dense_replace": 1,
+        "n_group": 1,
+        "topk_group": 1,
+        "q_lora_rank": 16,
+        "kv_lora_rank": 16,
+        "qk_rope_head_dim": 8,
+        "v_head_dim": 8,
+        "qk_nope_head_dim": 8,
+        "head_dim": 8,
+        "max_position_embeddings": 128,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+    }
     return kind(config(**{**sizes, **changes})).eval()
 
 
@@ -73,9 +90,16 @@ def test_experts_that_the_configuration_does_not_have_are_named(tmp_path, expert
 
 
 @pytest.mark.parametrize(
-    "name", ["score.weight", "lm_head.bias", "model.layers.0.self_attn.q_proj.lora_A.weight", "model.norm.bias",
-             "model.layers.0.self_attn.q_norm.weight", "model.layers.0.self_attn.q_proj.weight_scale"]
-)  # fmt: skip
+    "name",
+    [
+        "score.weight",
+        "lm_head.bias",
+        "model.layers.0.self_attn.q_proj.lora_A.weight",
+        "model.norm.bias",
+        "model.layers.0.self_attn.q_norm.weight",
+        "model.layers.0.self_attn.q_proj.weight_scale",
+    ],
+)
 def test_a_weight_of_another_architecture_is_named(tmp_path, name):
     add(save(tiny_llama(), tmp_path), {name: torch.ones(32)})
     assert name in refusal(tmp_path)

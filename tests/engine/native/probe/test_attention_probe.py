@@ -17,7 +17,8 @@ from tests.engine.tiny import loaded, tiny_hybrids
 
 
 def layer_that_takes_itself_for_another() -> torch.nn.Module:
-    """Llama-4 with 8,192 tokens in a chunk, whose chunked layer finds another kind at its place in the configuration."""
+    """Llama-4 with 8,192 tokens in a chunk, whose chunked layer finds another kind at its place in the
+    configuration."""
     model = decoder("Llama4", **{**CHUNKED, "attention_chunk_size": 8192})
     model.model.layers[0].self_attn.layer_idx = 1
     return model
@@ -34,13 +35,21 @@ UNKNOWN = {
     ),
     "blocks of keys": (
         lambda: decoder(
-            "MiniMaxM3VL", head_dim=8, layer_types=["full_attention", "minimax_m3_sparse"], index_n_heads=2,
-            dense_intermediate_size=64, shared_intermediate_size=32, rotary_dim=8, index_block_size=128,
-            num_local_experts=2, num_experts_per_tok=1, mlp_layer_types=["dense", "dense"],
+            "MiniMaxM3VL",
+            head_dim=8,
+            layer_types=["full_attention", "minimax_m3_sparse"],
+            index_n_heads=2,
+            dense_intermediate_size=64,
+            shared_intermediate_size=32,
+            rotary_dim=8,
+            index_block_size=128,
+            num_local_experts=2,
+            num_experts_per_tok=1,
+            mlp_layer_types=["dense", "dense"],
         ),
         "block_indices",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
@@ -76,13 +85,27 @@ def test_chunks_of_any_length_are_understood():
 MASKS = {
     "all": (lambda batch, head, query, key: key <= query, None, Reach()),
     "window": (lambda batch, head, query, key: (key <= query) & (key > query - 50), 50, Reach(window=50)),
-    "chunks": (lambda batch, head, query, key: (key <= query) & (key // 50 == query // 50), 50, Reach(chunk=50)),
-    "chunks that overlap": (lambda batch, head, query, key: (key <= query) & (query - query % 50 - key < 10), 50, None),
-    "chunks from the second token on": (
-        lambda batch, head, query, key: (key <= query) & ((key + 49) // 50 == (query + 49) // 50), 50, None,
+    "chunks": (
+        lambda batch, head, query, key: (key <= query) & (key // 50 == query // 50),
+        50,
+        Reach(chunk=50),
     ),
-    "chunks without a size": (lambda batch, head, query, key: (key <= query) & (key // 50 == query // 50), None, None),
-}  # fmt: skip
+    "chunks that overlap": (
+        lambda batch, head, query, key: (key <= query) & (query - query % 50 - key < 10),
+        50,
+        None,
+    ),
+    "chunks from the second token on": (
+        lambda batch, head, query, key: (key <= query) & ((key + 49) // 50 == (query + 49) // 50),
+        50,
+        None,
+    ),
+    "chunks without a size": (
+        lambda batch, head, query, key: (key <= query) & (key // 50 == query // 50),
+        None,
+        None,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", MASKS)
@@ -100,7 +123,7 @@ MASK_USES = {
     "(eq)": lambda mask: mask == 0,
     "asks its attention mask for masked_fill": lambda mask: mask.masked_fill(torch.ones(1), 0),
     "(where)": lambda mask: torch.where(mask, 0.0, 1.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("words", MASK_USES)

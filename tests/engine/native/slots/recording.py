@@ -1,4 +1,5 @@
-"""What stands in for a GPU's graphs: steps that are run again, into the same output, when they are replayed."""
+"""What stands in for a GPU's graphs: steps that are run again, into the same output, when they are
+replayed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

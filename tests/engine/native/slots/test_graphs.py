@@ -29,9 +29,14 @@ def answers_of(ready, requests, room, graphing=None, window=2**40, checked=0, st
     tokenizer.eos_id = None
     ready.model.generation_config.eos_token_id = None
     work = generate_in_slots(
-        SlotModel.of(ready), GrowingRows(ready, tokenizer, window), plan_slots(requests), room, steps=steps, checked=checked,
+        SlotModel.of(ready),
+        GrowingRows(ready, tokenizer, window),
+        plan_slots(requests),
+        room,
+        steps=steps,
+        checked=checked,
         graphing=graphing,
-    )  # fmt: skip
+    )
     blocks = list(work)
     answers = dict(one for done in blocks for one in done.answers)
     assert len(answers) == len(requests)
@@ -73,9 +78,12 @@ def test_texts_are_the_same_while_rows_come_and_go_and_prefixes_change(ready):
 
 
 schedules = st.lists(
-    st.tuples(st.sampled_from([SHOTS, OTHER_SHOTS, ()]), st.integers(1, 7), st.integers(1, 40), st.booleans()),
-    min_size=1, max_size=14,
-)  # fmt: skip
+    st.tuples(
+        st.sampled_from([SHOTS, OTHER_SHOTS, ()]), st.integers(1, 7), st.integers(1, 40), st.booleans()
+    ),
+    min_size=1,
+    max_size=14,
+)
 
 
 @draws(5)
@@ -84,9 +92,11 @@ schedules = st.lists(
 def test_texts_are_the_same_for_any_schedule(name, schedule, slots, wanted, kept):
     ready = READY.setdefault(name, loaded(MODELS[name]()))
     requests = [
-        sampled((*shots, *range(at, at + own)), at, count) if draws else greedy((*shots, *range(at, at + own)), count)
+        sampled((*shots, *range(at, at + own)), at, count)
+        if draws
+        else greedy((*shots, *range(at, at + own)), count)
         for at, (shots, own, count, draws) in enumerate(schedule)
-    ]  # fmt: skip
+    ]
     use, room = graphing(), SlotCapacity(slots, 100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "WANTED", wanted)

@@ -26,10 +26,16 @@ from tests.engine.tiny import BOS, EOS, VOCABULARY, loaded, tiny_hybrids, tiny_l
 
 SHOTS, OTHER_SHOTS = tuple(range(50, 83)), tuple(range(120, 150))
 REQUESTS = [
-    *(greedy((*SHOTS, *own), count) for own, count in [((5, 6, 7), 9), ((20,), 12), ((31, 32), 3), ((9, 8, 7, 6, 5), 7)]),
-    *(greedy((*OTHER_SHOTS, *own), count) for own, count in [((5, 4), 8), ((21, 22, 23), 5), ((40,), 1), ((3,), 9)]),
+    *(
+        greedy((*SHOTS, *own), count)
+        for own, count in [((5, 6, 7), 9), ((20,), 12), ((31, 32), 3), ((9, 8, 7, 6, 5), 7)]
+    ),
+    *(
+        greedy((*OTHER_SHOTS, *own), count)
+        for own, count in [((5, 4), 8), ((21, 22, 23), 5), ((40,), 1), ((3,), 9)]
+    ),
     greedy((7,), 6),
-]  # fmt: skip
+]
 
 
 def patched_nemotron_h():
@@ -41,30 +47,71 @@ def patched_nemotron_h():
 def tiny_granite_hybrid():
     torch.manual_seed(0)
     config = GraniteMoeHybridConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, layer_types=["mamba", "attention", "mamba"], mamba_n_heads=8, mamba_d_head=8,
-        mamba_d_state=16, mamba_n_groups=1, mamba_chunk_size=8, shared_intermediate_size=64, num_local_experts=0,
-        bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3, position_embedding_type="rope",
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        layer_types=["mamba", "attention", "mamba"],
+        mamba_n_heads=8,
+        mamba_d_head=8,
+        mamba_d_state=16,
+        mamba_n_groups=1,
+        mamba_chunk_size=8,
+        shared_intermediate_size=64,
+        num_local_experts=0,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+        position_embedding_type="rope",
+    )
     return GraniteMoeHybridForCausalLM(config)
 
 
 def tiny_zamba2():
     torch.manual_seed(0)
     config = Zamba2Config(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=4, attention_head_dim=16, mamba_d_state=16, mamba_headdim=8, mamba_expand=2, n_mamba_heads=8,
-        mamba_ngroups=1, chunk_size=8, layers_block_type=["mamba", "hybrid", "mamba", "hybrid"], num_mem_blocks=1,
-        use_mem_rope=True, bos_token_id=BOS, eos_token_id=EOS, initializer_range=0.3, time_step_min=0.02,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        attention_head_dim=16,
+        mamba_d_state=16,
+        mamba_headdim=8,
+        mamba_expand=2,
+        n_mamba_heads=8,
+        mamba_ngroups=1,
+        chunk_size=8,
+        layers_block_type=["mamba", "hybrid", "mamba", "hybrid"],
+        num_mem_blocks=1,
+        use_mem_rope=True,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        initializer_range=0.3,
+        time_step_min=0.02,
+    )
     return Zamba2ForCausalLM(config)
 
 
 LATENT = {
-    "kv_lora_rank": 12, "q_lora_rank": 12, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 12, "head_dim": 4,
-    "num_key_value_heads": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "n_group": 1,
-    "topk_group": 1, "n_shared_experts": 1, "first_k_dense_replace": 1,
-}  # fmt: skip
+    "kv_lora_rank": 12,
+    "q_lora_rank": 12,
+    "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 12,
+    "head_dim": 4,
+    "num_key_value_heads": 4,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "n_group": 1,
+    "topk_group": 1,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+}
 
 HYBRIDS = {
     "nemotron_h": patched_nemotron_h,
@@ -100,10 +147,16 @@ def test_greedy_with_slots_is_greedy_one_at_a_time(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "nemotron_h", "mamba2", "bamba", "falcon_h1", "granitemoehybrid", "lfm2, convolutions", "qwen3_next",
+        "nemotron_h",
+        "mamba2",
+        "bamba",
+        "falcon_h1",
+        "granitemoehybrid",
+        "lfm2, convolutions",
+        "qwen3_next",
         "olmo_hybrid",
     ],
-)  # fmt: skip
+)
 def test_recurrent_layers_prompts_of_unequal_length_are_padded(name):
     assert SlotModel.of(loaded(HYBRIDS[name]().eval())).pads
 
@@ -122,8 +175,10 @@ def test_a_floor_under_dt_forbids_padding():
 def test_mamba_1_does_not_fit_and_says_why():
     torch.manual_seed(0)
     falcon = FalconMambaForCausalLM(
-        FalconMambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=8, initializer_range=0.3)
-    )  # fmt: skip
+        FalconMambaConfig(
+            vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=8, initializer_range=0.3
+        )
+    )
     for model in (tiny_hybrids()["mamba"], falcon):
         fitting, reason = fit_for_slots(loaded(model.eval()))
         assert fitting is None

@@ -1,4 +1,5 @@
-"""What a recorded step asks of a GPU: the same operations on the same memory each time, and nothing of the host."""
+"""What a recorded step asks of a GPU: the same operations on the same memory each time, and nothing of the
+host."""
 
 from dataclasses import replace
 

@@ -116,8 +116,11 @@ def test_max_tokens_and_the_context_window_are_told_apart():
     )
     answers = dict(one for done in work for one in done.answers)
     assert [(answers[one].tokens, answers[one].finish) for one in requests] == [
-        (3, "length"), (23, "window"), (22, "window"), (63, "window"),
-    ]  # fmt: skip
+        (3, "length"),
+        (23, "window"),
+        (22, "window"),
+        (63, "window"),
+    ]
     alone = greedy_alone(model, requests[1].context, 23)
     assert answers[requests[1]].text == Bytes().decode(alone)
 

@@ -79,9 +79,11 @@ def test_the_convolution_is_that_of_each_path(sequences, width, biased):
     found = tree_conv(walk, x, weight, bias, activation="silu")
     for path in paths:
         torch.testing.assert_close(
-            found[:, :, path], causal_conv1d_fn(x[:, :, path], weight, bias, activation="silu"),
-            rtol=0, atol=2e-6,
-        )  # fmt: skip
+            found[:, :, path],
+            causal_conv1d_fn(x[:, :, path], weight, bias, activation="silu"),
+            rtol=0,
+            atol=2e-6,
+        )
 
 
 def random_inputs(tokens: int, seed: int = 0) -> dict[str, torch.Tensor]:

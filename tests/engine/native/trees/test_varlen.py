@@ -1,7 +1,7 @@
 """Packed scoring through the GPU's attention, with a stand-in for the one kernel that a CPU has not.
 
-Everything but the kernel is the code that a GPU runs: the stand-in computes what the kernel promises, and checks
-what the kernel asks for.
+Everything but the kernel is the code that a GPU runs: the stand-in computes what the kernel promises, and
+checks what the kernel asks for.
 """
 
 import re
@@ -37,10 +37,16 @@ from tests.engine.tiny import loaded, tiny_llama
 MODELS = {
     name: DECODERS[name]
     for name in (
-        "llama", "gpt2, learned positions", "qwen3", "mistral, window", "gemma2, window and soft caps",
-        "gemma3, window", "gpt_oss, sinks and window", "llama4, chunks and temperature",
+        "llama",
+        "gpt2, learned positions",
+        "qwen3",
+        "mistral, window",
+        "gemma2, window and soft caps",
+        "gemma3, window",
+        "gpt_oss, sinks and window",
+        "llama4, chunks and temperature",
     )
-} | {"nemotron_h": nemotron_h}  # fmt: skip
+} | {"nemotron_h": nemotron_h}
 
 
 @pytest.fixture(autouse=True)
@@ -151,10 +157,14 @@ def test_trees_are_computed_by_torch_where_the_kernel_is_wrong(llama_files, monk
 def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monkeypatch):
     """The kernels' places are taken by torch's functions, one of which forgets its bias."""
     wrong = {
-        "conv": {"path_conv": lambda walk, hidden, weight, bias, *rest, **options: mamba.tree_conv(walk, hidden, weight)},
+        "conv": {
+            "path_conv": lambda walk, hidden, weight, bias, *rest, **options: mamba.tree_conv(
+                walk, hidden, weight
+            )
+        },
         "scan": {"path_scan": mamba.tree_scan},
         "tables": {"tables_of": walk_of},
-    }  # fmt: skip
+    }
     for name, functions in wrong.items():
         monkeypatch.setitem(
             sys.modules, f"evalsuite.engine.native.trees.kernels.{name}", SimpleNamespace(**functions)

@@ -20,17 +20,30 @@ from tests.engine.native.decoders import decoder
 from tests.engine.tiny import EOS, VOCABULARY, save
 
 MINIMAX_M3 = {
-    "head_dim": 8, "layer_types": ["minimax_m3_sparse"] * 2, "index_n_heads": 2, "dense_intermediate_size": 64,
-    "shared_intermediate_size": 32, "rotary_dim": 8, "index_block_size": 4, "index_topk_blocks": 2, "index_local_blocks": 1,
-    "num_local_experts": 2, "num_experts_per_tok": 1, "mlp_layer_types": ["dense", "dense"],
-}  # fmt: skip
+    "head_dim": 8,
+    "layer_types": ["minimax_m3_sparse"] * 2,
+    "index_n_heads": 2,
+    "dense_intermediate_size": 64,
+    "shared_intermediate_size": 32,
+    "rotary_dim": 8,
+    "index_block_size": 4,
+    "index_topk_blocks": 2,
+    "index_local_blocks": 1,
+    "num_local_experts": 2,
+    "num_experts_per_tok": 1,
+    "mlp_layer_types": ["dense", "dense"],
+}
 LONGROPE = {
     "original_max_position_embeddings": 32,
     "rope_parameters": {
-        "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 4, "long_factor": [3.0] * 4, "factor": 8.0,
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [3.0] * 4,
+        "factor": 8.0,
         "original_max_position_embeddings": 32,
     },
-}  # fmt: skip
+}
 DYNAMIC = {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}}
 PACKS, SLOTS = Forms("packed", "slots"), "slots"
 
@@ -71,17 +84,21 @@ def greedy(make, request: GenerateRequest) -> list[int]:
 MODELS = {
     "blocks of keys": (
         lambda: decoder("MiniMaxM3VL", **MINIMAX_M3),
-        "batches, batches of one length", "text-lengths",
+        "batches, batches of one length",
+        "text-lengths",
     ),
     "positions that count from the padding token": (
-        lambda: decoder("Roberta", is_decoder=True, num_key_value_heads=4), "batches, slots", "",
+        lambda: decoder("Roberta", is_decoder=True, num_key_value_heads=4),
+        "batches, slots",
+        "",
     ),
     "longrope": (lambda: decoder("Phi3", **LONGROPE), "batches, batches", "text-batches by-length"),
     "dynamic scaling": (
         lambda: decoder("Llama", **{**DYNAMIC, "max_position_embeddings": 32}),
-        "batches, batches", "text-batches by-length",
+        "batches, batches",
+        "text-batches by-length",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -229,9 +246,16 @@ def test_a_damaged_cache_is_as_none(content, tmp_path, monkeypatch):
 def test_what_is_beyond_a_long_limit_is_tried_on_a_tiny_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(slots_forward, "layers_with_temperature", lambda model: ())
     llama4 = decoder(
-        "Llama4", intermediate_size_mlp=64, moe_layers=[], no_rope_layers=[1, 0], head_dim=8, num_local_experts=2,
-        layer_types=["full_attention"] * 2, attention_chunk_size=8192, floor_scale=8192,
-    )  # fmt: skip
+        "Llama4",
+        intermediate_size_mlp=64,
+        moe_layers=[],
+        no_rope_layers=[1, 0],
+        head_dim=8,
+        num_local_experts=2,
+        layer_types=["full_attention"] * 2,
+        attention_chunk_size=8192,
+        floor_scale=8192,
+    )
     engine = TransformersEngine(resolve(str(save(llama4, tmp_path))), device="cpu")
     assert engine.tried.forms.texts == "batches of one length"
     assert "tried on a tiny copy with shorter ones" in engine.tried.forms.text_note

@@ -15,9 +15,21 @@ TOKENS, CHANNELS = 32, 128
 
 @triton.jit(do_not_specialize=["tokens"])
 def _conv(
-    rows, weight, bias, parents, result, tokens, channels, row_stride, weight_stride,
-    WIDTH: tl.constexpr, BIASED: tl.constexpr, SILU: tl.constexpr, TOKENS: tl.constexpr, CHANNELS: tl.constexpr,
-):  # fmt: skip
+    rows,
+    weight,
+    bias,
+    parents,
+    result,
+    tokens,
+    channels,
+    row_stride,
+    weight_stride,
+    WIDTH: tl.constexpr,
+    BIASED: tl.constexpr,
+    SILU: tl.constexpr,
+    TOKENS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
     """Each token walks to its parents, one for each tap; the place behind the row stands for none."""
     at = tl.program_id(0).to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
@@ -57,10 +69,21 @@ def path_conv(
     if tokens:
         with torch.cuda.device_of(rows):
             _conv[grid](
-                rows, weight, bias, tables.parents, result, tokens, channels, rows.stride(0), weight.stride(0),
-                WIDTH=weight.shape[1], BIASED=bias is not None, SILU=fused and activation is not None,
-                TOKENS=TOKENS, CHANNELS=CHANNELS,
-            )  # fmt: skip
+                rows,
+                weight,
+                bias,
+                tables.parents,
+                result,
+                tokens,
+                channels,
+                rows.stride(0),
+                weight.stride(0),
+                WIDTH=weight.shape[1],
+                BIASED=bias is not None,
+                SILU=fused and activation is not None,
+                TOKENS=TOKENS,
+                CHANNELS=CHANNELS,
+            )
     if not fused:
         result = ACT2FN[activation](result).to(rows.dtype)
     return result.T[None]

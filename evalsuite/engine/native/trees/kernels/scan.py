@@ -52,24 +52,73 @@ def path_scan(
     }
     with torch.cuda.device_of(x):
         steps_and_sums[blocks, triton.cdiv(heads, STEP_HEADS)](
-            dt, dt_bias, A, tables.ends, tables.edges, steps, sums, dt.stride(0), tokens, heads, *map(float, dt_limit),
-            BIASED=dt_bias is not None, SOFTPLUS=dt_softplus, HEADS=STEP_HEADS, BLOCK=sizes["BLOCK"],
-        )  # fmt: skip
+            dt,
+            dt_bias,
+            A,
+            tables.ends,
+            tables.edges,
+            steps,
+            sums,
+            dt.stride(0),
+            tokens,
+            heads,
+            *map(float, dt_limit),
+            BIASED=dt_bias is not None,
+            SOFTPLUS=dt_softplus,
+            HEADS=STEP_HEADS,
+            BLOCK=sizes["BLOCK"],
+        )
         part = _part(width, 64)
         grid = (blocks, groups * triton.cdiv(shared, HEADS), triton.cdiv(width, part))
         within_blocks[grid](
-            x, B, C, D, steps, sums, tables.ends, tables.edges, result,
-            x.stride(0), B.stride(0), C.stride(0), tokens, heads, shared, width, state,
-            SKIP=D is not None, HEADS=HEADS, WIDTH=part, **sizes,
-        )  # fmt: skip
+            x,
+            B,
+            C,
+            D,
+            steps,
+            sums,
+            tables.ends,
+            tables.edges,
+            result,
+            x.stride(0),
+            B.stride(0),
+            C.stride(0),
+            tokens,
+            heads,
+            shared,
+            width,
+            state,
+            SKIP=D is not None,
+            HEADS=HEADS,
+            WIDTH=part,
+            **sizes,
+        )
         if chunks:
             part = _part(width, STATE_NUMBERS // sizes["STATE"])
             states = torch.empty(tables.slots, heads, state, width, device=x.device)
             across_blocks[heads, triton.cdiv(width, part)](
-                x, B, C, steps, sums, tables.edges, tables.chunks, tables.readers, states, result,
-                x.stride(0), B.stride(0), C.stride(0), tokens, chunks, heads, shared, width, state,
-                WIDTH=part, **sizes,
-            )  # fmt: skip
+                x,
+                B,
+                C,
+                steps,
+                sums,
+                tables.edges,
+                tables.chunks,
+                tables.readers,
+                states,
+                result,
+                x.stride(0),
+                B.stride(0),
+                C.stride(0),
+                tokens,
+                chunks,
+                heads,
+                shared,
+                width,
+                state,
+                WIDTH=part,
+                **sizes,
+            )
     return result[None]
 
 

@@ -1,9 +1,9 @@
 """The three programs of `scan`, each over its own grid.
 
-Names of sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` numbers per channel of a head.
-Sums of decays, and their differences, are float64, as in `trees.mamba`. Products are taken on tensor cores, with sums
-in float32 (`PRECISION`): with float32 inputs in three parts ("tf32x3"); with half-precision ones, which tf32 holds
-exactly, in one ("tf32").
+Names of sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` numbers per channel of a
+head. Sums of decays, and their differences, are float64, as in `trees.mamba`. Products are taken on tensor
+cores, with sums in float32 (`PRECISION`): with float32 inputs in three parts ("tf32x3"); with half-precision
+ones, which tf32 holds exactly, in one ("tf32").
 """
 
 import triton
@@ -15,7 +15,8 @@ SOFTPLUS_IS_LINEAR = tl.constexpr(20.0)
 
 @triton.jit
 def _rounded(value, PRECISION: tl.constexpr):
-    """A factor of a product with the ten bits of tf32, to the nearest: a tensor core would cut off the others."""
+    """A factor of a product with the ten bits of tf32, to the nearest: a tensor core would cut off the
+    others."""
     if PRECISION == "tf32":
         bits = value.to(tl.int32, bitcast=True)
         nearest = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
@@ -25,10 +26,25 @@ def _rounded(value, PRECISION: tl.constexpr):
 
 @triton.jit(do_not_specialize=["tokens"])
 def steps_and_sums(
-    dt, bias, A, ends, edges, steps, sums, dt_stride, tokens, heads, low, high,
-    BIASED: tl.constexpr, SOFTPLUS: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """Time steps, and sums of decays from the beginning of a token's block: (heads, tokens). Grid: blocks, heads."""
+    dt,
+    bias,
+    A,
+    ends,
+    edges,
+    steps,
+    sums,
+    dt_stride,
+    tokens,
+    heads,
+    low,
+    high,
+    BIASED: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
+    HEADS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Time steps, and sums of decays from the beginning of a token's block: (heads, tokens). Grid: blocks,
+    heads."""
     start = tl.load(edges + tl.program_id(0))
     length = (tl.load(edges + tl.program_id(0) + 1) - start).to(tl.int32)
     token = tl.arange(0, BLOCK)
@@ -55,12 +71,32 @@ def steps_and_sums(
 
 @triton.jit(do_not_specialize=["tokens"])
 def within_blocks(
-    x, B, C, D, steps, sums, ends, edges, result,
-    x_stride, B_stride, C_stride, tokens, heads, shared, width, state,
-    SKIP: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, STATE: tl.constexpr,
+    x,
+    B,
+    C,
+    D,
+    steps,
+    sums,
+    ends,
+    edges,
+    result,
+    x_stride,
+    B_stride,
+    C_stride,
+    tokens,
+    heads,
+    shared,
+    width,
+    state,
+    SKIP: tl.constexpr,
+    HEADS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STATE: tl.constexpr,
     PRECISION: tl.constexpr,
-):  # fmt: skip
-    """What tokens read of their own block, and D x. Grid: blocks, up to HEADS heads of a group, parts of a head."""
+):
+    """What tokens read of their own block, and D x. Grid: blocks, up to HEADS heads of a group, parts of a
+    head."""
     start = tl.load(edges + tl.program_id(0))
     length = tl.load(edges + tl.program_id(0) + 1) - start
     parts = tl.cdiv(shared, HEADS)
@@ -94,9 +130,20 @@ def within_blocks(
 
 @triton.jit
 def _add_read(
-    C, sums, result, behind, row, stop, of_head, of_state, column_real, state_real, C_stride, result_stride,
+    C,
+    sums,
+    result,
+    behind,
+    row,
+    stop,
+    of_head,
+    of_state,
+    column_real,
+    state_real,
+    C_stride,
+    result_stride,
     PRECISION: tl.constexpr,
-):  # fmt: skip
+):
     """Add to one block's tokens what they read of the state (STATE, WIDTH) that it starts from."""
     inside = row < stop
     known = inside[:, None] & state_real[None, :]
@@ -110,13 +157,34 @@ def _add_read(
 
 @triton.jit(do_not_specialize=["tokens", "chunks"])
 def across_blocks(
-    x, B, C, steps, sums, edges, table, readers, states, result,
-    x_stride, B_stride, C_stride, tokens, chunks, heads, shared, width, state,
-    BLOCK: tl.constexpr, WIDTH: tl.constexpr, STATE: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
+    x,
+    B,
+    C,
+    steps,
+    sums,
+    edges,
+    table,
+    readers,
+    states,
+    result,
+    x_stride,
+    B_stride,
+    C_stride,
+    tokens,
+    chunks,
+    heads,
+    shared,
+    width,
+    state,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STATE: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
     """Add what tokens read of the state that their block starts from. Grid: heads, parts of a head.
 
-    A program goes through all chunks with its part of the states, which no other touches, and so waits for none.
+    A program goes through all chunks with its part of the states, which no other touches, and so waits for
+    none.
     """
     head = tl.program_id(0)
     group = head // shared
@@ -136,12 +204,14 @@ def across_blocks(
         whole = tl.load(sums + head * tokens + stop - 1)
         value = tl.load(
             x + row[:, None] * x_stride + of_head[None, :],
-            mask=inside[:, None] & (column < width)[None, :], other=0.0,
-        ).to(tl.float32)  # fmt: skip
+            mask=inside[:, None] & (column < width)[None, :],
+            other=0.0,
+        ).to(tl.float32)
         written = tl.load(
             B + row[:, None] * B_stride + of_state[None, :],
-            mask=inside[:, None] & (at < state)[None, :], other=0.0,
-        ).to(tl.float32)  # fmt: skip
+            mask=inside[:, None] & (at < state)[None, :],
+            other=0.0,
+        ).to(tl.float32)
         left = tl.exp(tl.where(inside, whole - total, 0.0).to(tl.float32)) * step
         put = _rounded(value * left[:, None], PRECISION)
         behind = tl.dot(tl.trans(written), put, input_precision=PRECISION)
@@ -156,6 +226,17 @@ def across_blocks(
             block = tl.load(readers + reader)
             start, stop = tl.load(edges + block), tl.load(edges + block + 1)
             _add_read(
-                C, sums + head * tokens, result, behind, start + token, stop, of_head, of_state,
-                column < width, at < state, C_stride, heads * width, PRECISION,
-            )  # fmt: skip
+                C,
+                sums + head * tokens,
+                result,
+                behind,
+                start + token,
+                stop,
+                of_head,
+                of_state,
+                column < width,
+                at < state,
+                C_stride,
+                heads * width,
+                PRECISION,
+            )

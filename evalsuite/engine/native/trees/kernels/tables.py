@@ -37,9 +37,12 @@ def tables_of(tree: Tree) -> Tables:
     counts = [len(step.readers) for step in steps]
     lasts = np.cumsum([0, *counts])
     chunks = np.array(
-        [(one.block, one.source, one.slot, first, first + count) for one, first, count in zip(steps, lasts.tolist(), counts, strict=False)],
+        [
+            (one.block, one.source, one.slot, first, first + count)
+            for one, first, count in zip(steps, lasts.tolist(), counts, strict=False)
+        ],
         np.int64,
-    )  # fmt: skip
+    )
     readers = np.array([block for step in steps for block in step.readers], np.int64)
     there = arrays_to_device([parents_of(pack), edges, chunks.reshape(-1), readers], str(tree.ids.device))
     return Tables(tree.ends, there[0], there[1], there[2].view(-1, 5), there[3], slots)
