@@ -24,7 +24,11 @@ def main(target: str, seconds: float) -> None:
     verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not be read as a verdict
     module, _, name = target.partition(":")
-    function = getattr(importlib.import_module(module), name)
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        print(json.dumps({"error": _described(error)}), file=verdicts, flush=True)
+        return
     print(json.dumps({"ready": True}), file=verdicts, flush=True)
     for line in sys.stdin:
         _limit_cpu_time(seconds)
@@ -33,8 +37,12 @@ def main(target: str, seconds: float) -> None:
         except MemoryError:
             answer = {"exceeded": f"{MEMORY_BYTES >> 30} GiB of memory"}
         except BaseException as error:
-            answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+            answer = {"error": _described(error)}
         print(json.dumps(answer), file=verdicts, flush=True)
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def _limit_cpu_time(seconds: float) -> None:

@@ -21,6 +21,8 @@ START_LIMIT = 600.0
 """Seconds a worker may take to import its library."""
 PATIENCE = 20.0
 """Seconds by the clock for each second of a call's limit of CPU time: a machine so busy gives no verdict."""
+START_ATTEMPTS = 3
+"""Starts in a row that may fail before the remaining calls fail without another attempt."""
 
 
 class ScorerFailed(Exception):
@@ -52,6 +54,7 @@ class ScorerProcess:
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
+        self._failed_starts = 0
 
     def call(self, arguments: Sequence[Any]) -> Any:
         """The function's verdict; raises ScorerFailed, TextAtFault where a limit was reached."""
@@ -94,11 +97,18 @@ class ScorerProcess:
         return self._process
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "evalsuite.scoring.worker", self._target, str(self._limit)]
+        if self._failed_starts == START_ATTEMPTS:
+            raise ScorerFailed(f"the scorer's process failed to start {START_ATTEMPTS} times")
+        self._failed_starts += 1
+        # -P: the modules are those of this installation, whatever files the working folder holds.
+        command = [sys.executable, "-P", "-m", "evalsuite.scoring.worker", self._target, str(self._limit)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        self._line(self._process, START_LIMIT)
+        ready = self._line(self._process, START_LIMIT)
+        if "error" in ready:
+            raise ScorerFailed(f"the scorer's process could not start: {ready['error']}")
+        self._failed_starts = 0
         return self._process
 
     def _died(self, process: subprocess.Popen[bytes]) -> ScorerFailed:

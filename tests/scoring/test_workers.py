@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from evalsuite.scoring import workers
 from evalsuite.scoring.workers import ScorerFailed, ScorerProcess, TextAtFault, call_all
 
 ACT = "strange_scorers:act"
@@ -111,9 +112,25 @@ def test_what_a_library_prints_is_not_a_verdict(worker):
     assert worker.call(["print", 7]) == 7
 
 
-def test_a_function_that_is_not_there_fails_every_call_and_ends():
-    verdicts = call_all("strange_scorers:missing", [["a"], ["b"], ["c"]], workers=2)
+def test_a_scorer_that_cannot_start_fails_every_call_and_is_not_started_for_each_call(monkeypatch):
+    starts = []
+    start = workers.subprocess.Popen
+    monkeypatch.setattr(
+        workers.subprocess, "Popen", lambda *given, **more: starts.append(given) or start(*given, **more)
+    )
+    verdicts = call_all("strange_scorers:missing", [["a"]] * 50, workers=2)
     assert all(isinstance(one, ScorerFailed) for one in verdicts)
+    assert "could not start: AttributeError" in str(verdicts[0])
+    assert str(verdicts[-1]) == "the scorer's process failed to start 3 times"
+    assert len(starts) == 6
+
+
+def test_files_in_the_working_folder_are_not_the_scorers_modules(monkeypatch, tmp_path):
+    (tmp_path / "evalsuite").mkdir()
+    (tmp_path / "evalsuite/__init__.py").touch()
+    (tmp_path / "json.py").write_text("raise SystemExit('read from the working folder')")
+    monkeypatch.chdir(tmp_path)
+    assert call_all(ACT, [("return", 1)]) == [1]
 
 
 def test_no_process_outlives_the_calls():
