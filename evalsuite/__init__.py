@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evalsuite.errors import UserError
     from evalsuite.prompting.spec import PromptSpec
     from evalsuite.results.runlog import RunLog, read_run
+    from evalsuite.runs.options import RunOptions
     from evalsuite.task import Task
     from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Pin": "evalsuite.data.refs",
     "PromptSpec": "evalsuite.prompting.spec",
     "RunLog": "evalsuite.results.runlog",
+    "RunOptions": "evalsuite.runs.options",
     "Task": "evalsuite.task",
     "UserError": "evalsuite.errors",
     "compare": "evalsuite.decisions.compare.compare",
@@ -55,6 +57,7 @@ __all__ = [
     "Pin",
     "PromptSpec",
     "RunLog",
+    "RunOptions",
     "Task",
     "UserError",
     "compare",

@@ -12,241 +12,156 @@ from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.runs.options import RunOptions
 from evalsuite.types import BOS_CHOICES, Bos
 from evalsuite.visible import refuse_undecodable
 
 if TYPE_CHECKING:
     from evalsuite.checkpoints import ModelFiles
     from evalsuite.runs.estimate import RunPlan
+    from evalsuite.runs.execute import Execution
 
 
 def run(
     tasks: str | Sequence[str],
     model: str,
     *,
-    recipe: str | None = None,
-    shots: int | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    sample: int | None = None,
-    data: str | Path | None = None,
-    out: str | Path | None = None,
-    engine: str = "native",
-    device: str = "auto",
-    dtype: str = "auto",
-    seed: int = 0,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    include: Sequence[str | Path] = (),
-    store: str | Path | None = None,
-    verify_weights: bool = False,
-    allow_data_drift: bool = False,
-    allow_failures: bool = False,
-    allow_unsafe_code: bool = False,
-    logits_dtype: str = "float32",
-    tokenizer: str | None = None,
-    bos: str | None = None,
-    prefix_token: str | None = None,
-    max_length: int | None = None,
-    engine_args: Sequence[str] = (),
-    base_url: str | None = None,
-    shard: str | None = None,
-    workers: int | None = None,
-    ray_address: str | None = None,
-    gpus_per_replica: float | None = None,
-    worker_timeout: float | None = None,
+    options: RunOptions | None = None,
     progress: Progress | None = None,
+    **overrides: Any,
 ) -> RunLog:
     """Evaluate a model and return the run log; the run folder is written too.
 
     Args:
         tasks: addresses, comma-separated or as a list: `[recipe/]task[:format][@shots]`.
         model: alias, hub id (`org/name[@revision]`), folder, GGUF file or NeMo archive.
-        recipe: recipe of bare task names.
-        shots: number of shots where an address gives none.
-        split: evaluated split in place of the specs'.
-        limit: documents per task, the first ones; member tasks (MMLU's subjects) are taken in turn.
-        sample: documents per task, drawn at random by `seed` and spread over member tasks; a larger sample
-            holds the smaller one.
-        data: folder with data sets in Hugging Face layout (default: EVALSUITE_DATA).
-        out: run folder (default: `results/runs/<model>-<hash>`); the same command there continues, also with
-            a larger `limit` or `sample`.
-        engine: which engine answers.
-        device: auto, cpu, cuda, cuda:1, mps, or spread: layers over all GPUs (device_map).
-        dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16, float16.
-        seed: seed of sampled generation and of `sample`; shots follow the recipe's own seed.
-        revision: hub revision of the model.
-        trust_remote_code: run Python code that comes with the model.
-        include: task files, or folders of task files and recipes.
-        store: response store to share between runs.
-        verify_weights: hash all weights again instead of trusting size and date.
-        allow_data_drift: accept rows that are not the pinned ones, with a note.
-        allow_failures: score a task although documents failed; the count stands beside it.
-        allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
-        logits_dtype: float32, or model: rounded to the model's data type (lm-eval's HFLM does so).
-        tokenizer: folder, alias or hub id of another tokenizer than the model's.
-        bos: never, tokenizer or always: whether a BOS token begins each prompt, in place of what the recipes
-            say.
-        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its
-            id), in place of the BOS token, else the EOS token.
-        max_length: a shorter context window than the model's, in tokens.
-        engine_args: the engine's own settings, each `NAME=VALUE`.
-        base_url: address of the server that the engine asks (the setting of that name).
-        shard: answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders.
-        workers: so many processes answer, each with a replica of the model; in a cluster as many as fit by
-            default.
-        ray_address: the Ray cluster that they run in ("auto": the one on this machine); by default Ray is
-            started.
-        gpus_per_replica: GPUs of each worker; one by default where there are some.
-        worker_timeout: seconds after which a worker that says nothing is ended, and its part given to
-            another; by default 20 times what the slowest answer so far would mean for the part, and at least
-            10 minutes.
+        options: everything else that a run can be asked for.
         progress: is told what happens.
+        overrides: fields of `RunOptions` by name, in place of those in `options`:
+            `run("mmlu", "8b", limit=100)`.
 
     Raises:
         UserError: anything that the user can fix, in one sentence.
     """
-    from evalsuite.engine.engines import split_arguments
-    from evalsuite.engine.replicas.supervisor import ReplicaConfig
     from evalsuite.engine.tensor_parallel.ranks import Ranks
-    from evalsuite.results.folder import default_folder
-    from evalsuite.runs.execute import RunOptions, execute
-    from evalsuite.runs.shards import Shard
+    from evalsuite.runs.execute import execute
 
-    refuse_empty_paths(out=out, store=store, data=data)
-    for option, place in (("--out", out), ("--store", store)):
-        if place:
-            refuse_undecodable(option, os.path.abspath(place))
-    team = Ranks.of_torchrun(os.environ)
-    share = Shard.parse(shard) if shard is not None else None
-    if share and store:
-        raise UserError("--shard keeps its answers in its own folder; leave out --store.")
-    address = [f"base_url={base_url}"] if base_url else []
-    engine_args, tuning = split_arguments(engine, [*engine_args, *address])
-    spec, selected, files = _asked_for(
-        tasks,
-        model,
-        recipe=recipe,
-        shots=shots,
-        include=include,
-        revision=revision,
-        split=split,
-        limit=limit,
-        sample=sample,
-        seed=seed,
-        engine=engine,
-        dtype=dtype,
-        device=device,
-        trust_remote_code=trust_remote_code,
-        allow_data_drift=allow_data_drift,
-        logits_dtype=logits_dtype,
-        tokenizer=tokenizer,
-        bos=bos,
-        prefix_token=prefix_token,
-        max_length=max_length,
-        engine_args=engine_args,
-    )
-    setting = RunOptions(
-        folder=Path(out) if out else default_folder(spec, str(share or "")),
-        data_dir=data_folder(data),
-        store=Path(store) if store else None,
-        verify_weights=verify_weights,
-        allow_failures=allow_failures,
-        allow_unsafe_code=allow_unsafe_code,
-        engine_tuning=tuning,
-        shard=share,
-        workers=ReplicaConfig.asked(workers, ray_address, gpus_per_replica, worker_timeout),
-    )
-    if team.size > 1:
+    options = (options or RunOptions()).with_overrides(overrides)
+    ranks = Ranks.of_torchrun(os.environ)
+    _refuse_bad_paths(options)
+    spec, selected, files = _resolve(tasks, model, options)
+    execution = _execution(spec, options)
+    if ranks.size > 1:
         from evalsuite.runs.torchrun import execute_in_team
 
-        return execute_in_team(team, spec, selected, files, setting, progress)
-    return execute(spec, selected, files, setting, progress=progress)
+        return execute_in_team(ranks, spec, selected, files, execution, progress)
+    return execute(spec, selected, files, execution, progress=progress)
 
 
 def plan(
     tasks: str | Sequence[str],
     model: str,
     *,
-    data: str | Path | None = None,
-    recipe: str | None = None,
-    shots: int | None = None,
-    include: Sequence[str | Path] = (),
-    revision: str | None = None,
-    **spec: Any,
+    options: RunOptions | None = None,
+    **overrides: Any,
 ) -> "RunPlan":
-    """What `run` would compute, counted without loading the weights.
-
-    Args:
-        tasks: as in `run`.
-        model: as in `run`.
-        data: as in `run`.
-        recipe: as in `run`.
-        shots: as in `run`.
-        include: as in `run`.
-        revision: as in `run`.
-        spec: `split`, `limit`, `sample`, `seed`, `engine`, `device`, `dtype`, `logits_dtype`, `engine_args`,
-            `trust_remote_code`, `tokenizer`, `bos`, `prefix_token`, `max_length` and `allow_data_drift`, as
-            in `run`.
-
-    Raises:
-        UserError: anything that the user can fix, in one sentence.
-    """
+    """What `run` would compute, counted without loading the weights; arguments and errors as in `run`."""
+    from evalsuite.engine.engines import split_arguments
     from evalsuite.runs.estimate import plan_run
 
-    asked = _asked_for(tasks, model, recipe=recipe, shots=shots, include=include, revision=revision, **spec)
-    return plan_run(*asked, data_folder(data))
+    options = (options or RunOptions()).with_overrides(overrides)
+    if options.shard:
+        raise UserError("A plan counts the whole run; leave out --shard.")
+    _, tuning = split_arguments(options.engine, _engine_arguments(options))
+    return plan_run(*_resolve(tasks, model, options), data_folder(options.data), tuning)
 
 
-def _asked_for(
-    tasks: str | Sequence[str],
-    model: str,
-    *,
-    recipe: str | None,
-    shots: int | None,
-    include: Sequence[str | Path],
-    revision: str | None,
-    limit: int | None = None,
-    sample: int | None = None,
-    logits_dtype: str = "float32",
-    bos: str | None = None,
-    **spec: Any,
+def _resolve(
+    tasks: str | Sequence[str], model: str, options: RunOptions
 ) -> tuple[RunSpec, list[Selected], "ModelFiles"]:
     """The spec of a run, its tasks, and its model's files."""
     from evalsuite.checkpoints import ModelFiles, resolve
     from evalsuite.checkpoints.files import context_window
-    from evalsuite.engine.engines import engine_kind
+    from evalsuite.engine.engines import engine_kind, split_arguments
     from evalsuite.engine.placement import resolve_logits_dtype
     from evalsuite.runs.execute import token_options_of
 
-    for option, count in (("--limit", limit), ("--sample", sample)):
-        if count is not None and count < 1:
-            raise UserError(f"{option} must be at least 1, not {count}.")
-    if limit is not None and sample is not None:
-        raise UserError("--limit takes the first documents and --sample draws some; give one of them.")
-    selected = Registry.load([Path(path) for path in include]).select(
-        split_addresses(tasks if isinstance(tasks, str) else list(tasks)), recipe, shots
+    _refuse_bad_counts(options)
+    selected = Registry.load([Path(path) for path in options.include]).select(
+        split_addresses(tasks if isinstance(tasks, str) else list(tasks)), options.recipe, options.shots
     )
     refuse_undecodable("--model", os.path.abspath(model) if os.path.exists(model) else model)
-    needs_files = engine_kind(spec.get("engine", "native")).needs_files
-    if revision and not needs_files:
+    needs_files = engine_kind(options.engine).needs_files
+    if options.revision and not needs_files:
         raise UserError(
-            f"--revision is for models on the hub; --engine {spec['engine']} knows its model by --model alone: leave it out."
+            f"--revision is for models on the hub; --engine {options.engine} knows its model by --model "
+            "alone: leave it out."
         )
-    files = resolve(model, revision=revision) if needs_files else ModelFiles.elsewhere(model, revision)
-    whole = RunSpec(
-        tasks=tuple(one.address for one in selected),
-        model=model,
-        revision=revision,
-        limit=limit,
-        sample=sample,
-        logits_dtype=resolve_logits_dtype(logits_dtype),  # type: ignore[arg-type]
-        bos=known_bos(bos),
-        **spec,
+    files = (
+        resolve(model, revision=options.revision)
+        if needs_files
+        else ModelFiles.elsewhere(model, options.revision)
+    )
+    arguments, _ = split_arguments(options.engine, _engine_arguments(options))
+    in_spec = {name: getattr(options, name) for name in RunSpec.model_fields if hasattr(options, name)}
+    spec = RunSpec(
+        **{
+            **in_spec,
+            "tasks": tuple(one.address for one in selected),
+            "model": model,
+            "logits_dtype": resolve_logits_dtype(options.logits_dtype),
+            "bos": known_bos(options.bos),
+            "engine_args": arguments,
+        }
     )
     if needs_files:
-        token_options_of(whole).window(context_window(files))
-    return whole, selected, files
+        token_options_of(spec).window(context_window(files))
+    return spec, selected, files
+
+
+def _execution(spec: RunSpec, options: RunOptions) -> "Execution":
+    from evalsuite.engine.engines import split_arguments
+    from evalsuite.engine.replicas.supervisor import ReplicaConfig
+    from evalsuite.results.folder import default_folder
+    from evalsuite.runs.execute import Execution
+    from evalsuite.runs.shards import Shard
+
+    shard = Shard.parse(options.shard) if options.shard is not None else None
+    if shard and options.store:
+        raise UserError("--shard keeps its answers in its own folder; leave out --store.")
+    _, tuning = split_arguments(options.engine, _engine_arguments(options))
+    return Execution(
+        folder=Path(options.out) if options.out else default_folder(spec, str(shard or "")),
+        data_dir=data_folder(options.data),
+        store=Path(options.store) if options.store else None,
+        verify_weights=options.verify_weights,
+        allow_failures=options.allow_failures,
+        allow_unsafe_code=options.allow_unsafe_code,
+        engine_tuning=tuning,
+        shard=shard,
+        workers=ReplicaConfig.asked(
+            options.workers, options.ray_address, options.gpus_per_replica, options.worker_timeout
+        ),
+    )
+
+
+def _engine_arguments(options: RunOptions) -> list[str]:
+    return [*options.engine_args, *([f"base_url={options.base_url}"] if options.base_url else [])]
+
+
+def _refuse_bad_paths(options: RunOptions) -> None:
+    refuse_empty_paths(out=options.out, store=options.store, data=options.data)
+    for option, path in (("--out", options.out), ("--store", options.store)):
+        if path:
+            refuse_undecodable(option, os.path.abspath(path))
+
+
+def _refuse_bad_counts(options: RunOptions) -> None:
+    for option, count in (("--limit", options.limit), ("--sample", options.sample)):
+        if count is not None and count < 1:
+            raise UserError(f"{option} must be at least 1, not {count}.")
+    if options.limit is not None and options.sample is not None:
+        raise UserError("--limit takes the first documents and --sample draws some; give one of them.")
 
 
 def refuse_empty_paths(**paths: str | Path | None) -> None:

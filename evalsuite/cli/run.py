@@ -5,7 +5,7 @@ import signal
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -102,70 +102,61 @@ def run(
     from evalsuite.cli.progress import live_progress
     from evalsuite.engine.tensor_parallel.ranks import Ranks
     from evalsuite.progress import Silent
+    from evalsuite.runs.options import RunOptions
 
-    asked: dict[str, Any] = {
-        "recipe": recipe,
-        "shots": shots,
-        "split": split,
-        "limit": limit,
-        "sample": sample,
-        "data": data,
-        "engine": engine,
-        "engine_args": [
-            *(engine_arg or []),
-            *([f"base_url={base_url}"] if base_url else []),
-            *(["deterministic=yes"] if deterministic else []),
-        ],
-        "device": device,
-        "dtype": dtype,
-        "logits_dtype": logits_dtype,
-        "seed": seed,
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "tokenizer": tokenizer,
-        "bos": bos,
-        "prefix_token": prefix_token,
-        "max_length": max_length,
-        "include": include or [],
-        "allow_data_drift": allow_data_drift,
-    }
-    team = Ranks.of_torchrun(os.environ)
-    if plan_only and team.size > 1:
+    asked = RunOptions(
+        recipe=recipe,
+        shots=shots,
+        split=split,
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        data=data,
+        include=include or (),
+        out=out,
+        store=store,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        verify_weights=verify_weights,
+        tokenizer=tokenizer,
+        bos=bos,
+        prefix_token=prefix_token,
+        max_length=max_length,
+        engine=engine,
+        engine_args=(*(engine_arg or ()), *(("deterministic=yes",) if deterministic else ())),
+        base_url=base_url,
+        device=device,
+        dtype=dtype,
+        logits_dtype=logits_dtype,
+        allow_data_drift=allow_data_drift,
+        allow_failures=allow_failures,
+        allow_unsafe_code=allow_unsafe_code,
+        shard=shard,
+        workers=workers,
+        ray_address=ray_address,
+        gpus_per_replica=gpus_per_replica,
+        worker_timeout=worker_timeout,
+    )
+    ranks = Ranks.of_torchrun(os.environ)
+    if plan_only and ranks.size > 1:
         raise UserError("--plan-only is for one process; start it without torchrun.")
     if plan_only:
-        if shard:
-            raise UserError("--plan-only counts the whole run; leave out --shard.")
         from evalsuite.cli.plan import print_plan
 
-        print_plan(api.plan(tasks, model, **asked), as_json)
+        print_plan(api.plan(tasks, model, options=asked), as_json)
         return
-    if team.rank:
+    if ranks.rank:
         # Waiting for the others in a collective operation it would not hear of a signal that Python handles.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     else:
         interrupts.listen_to_terminate()
-    with nullcontext(Silent()) if team.rank else live_progress(quiet, verbose) as progress:
+    with nullcontext(Silent()) if ranks.rank else live_progress(quiet, verbose) as progress:
         try:
-            log = api.run(
-                tasks,
-                model,
-                **asked,
-                out=out,
-                store=store,
-                verify_weights=verify_weights,
-                allow_failures=allow_failures,
-                allow_unsafe_code=allow_unsafe_code,
-                shard=shard,
-                workers=workers,
-                ray_address=ray_address,
-                gpus_per_replica=gpus_per_replica,
-                worker_timeout=worker_timeout,
-                progress=progress,
-            )
+            log = api.run(tasks, model, options=asked, progress=progress)
         except KeyboardInterrupt:
             warn("evalsuite: stopped; the answers so far are kept, the same command continues.")
             raise typer.Exit(interrupts.INTERRUPTED) from None
-    if not team.rank:
+    if not ranks.rank:
         _tell(log, as_json, out)
     if log.status not in ("complete", "shard"):
         raise typer.Exit(1)

@@ -36,7 +36,11 @@ class RunPlan:
 
 
 def plan_run(
-    spec: RunSpec, tasks: Sequence[Selected], files: ModelFiles, data_dir: Path | None = None
+    spec: RunSpec,
+    tasks: Sequence[Selected],
+    files: ModelFiles,
+    data_dir: Path | None = None,
+    tuning: tuple[str, ...] = (),
 ) -> RunPlan:
     """Plan what `spec` asks for.
 
@@ -45,11 +49,12 @@ def plan_run(
         tasks: the tasks that it names.
         files: the model that it names.
         data_dir: where data sets are.
+        tuning: settings of the engine that cannot change an answer, each `NAME=VALUE`.
 
     Raises:
         UserError: anything that the user can fix.
     """
-    engine = make_engine(engine_spec(spec, files))
+    engine = make_engine(engine_spec(spec, files, tuning=tuning))
     if not isinstance(engine, TransformersEngine):
         raise UserError(f"--plan-only is for the native engine; {spec.engine} plans by itself.")
     refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)

@@ -45,8 +45,8 @@ from evalsuite.versions import ANSWERING, OF_SOME, installed, told_of_origins
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """Where a run finds and leaves things; none of it can change a score."""
+class Execution:
+    """How a run is executed: folders, tolerances, processes. None of it can change a score."""
 
     folder: Path
     data_dir: Path | None = None
@@ -80,7 +80,7 @@ def execute(
     spec: RunSpec,
     tasks: Sequence[Selected],
     files: ModelFiles,
-    setting: RunOptions,
+    execution: Execution,
     *,
     engine: Engine | None = None,
     progress: Progress | None = None,
@@ -94,7 +94,7 @@ def execute(
         spec: what is asked for.
         tasks: the tasks that `spec` names.
         files: the model that `spec` names.
-        setting: folders and tolerances.
+        execution: folders, tolerances, processes.
         engine: answers in place of the one that `spec` names.
         progress: is told what happens.
         elsewhere: what other processes did for it.
@@ -103,15 +103,15 @@ def execute(
         UserError: anything that the user can fix.
     """
     progress = progress or Silent()
-    refuse_unsafe_code(tasks, setting.allow_unsafe_code)
+    refuse_unsafe_code(tasks, execution.allow_unsafe_code)
     tasks = [selected.with_bos(spec.bos) for selected in tasks]
-    folder = RunFolder(setting.folder)
-    with folder.opened(spec, str(setting.shard or "")) as earlier, ExitStack() as stack:
+    folder = RunFolder(execution.folder)
+    with folder.opened(spec, str(execution.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
         prepared = [
             prepare(
                 selected,
-                data_dir=setting.data_dir,
+                data_dir=execution.data_dir,
                 split=spec.split,
                 subset=spec.subset,
                 allow_drift=spec.allow_data_drift,
@@ -119,23 +119,23 @@ def execute(
             for selected in tasks
         ]
         if engine is None and not engine_kind(spec.engine).needs_files:
-            engine = stack.enter_context(_made(spec, files, setting, progress))
-        digests = _Digests.of(spec, files, engine, setting.verify_weights)
+            engine = stack.enter_context(_made(spec, files, execution, progress))
+        digests = _Digests.of(spec, files, engine, execution.verify_weights)
         inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
         if elsewhere and elsewhere.inputs_sha256 != inputs:
             raise StorageError(
-                "Data, prompts, task files or evalsuite itself are not the same here as where the shards ran; merge "
-                "with the same --data, --include and version."
+                "Data, prompts, task files or evalsuite itself are not the same here as where the shards ran; "
+                "merge with the same --data, --include and version."
             )
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs and not folder.lacks(earlier):
             return earlier
-        engine = engine or stack.enter_context(_made(spec, files, setting, progress))
+        engine = engine or stack.enter_context(_made(spec, files, execution, progress))
         refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
-        session = _Session(spec, prepared, engine, files, inputs, setting, elsewhere, folder.notes)
+        session = _Session(spec, prepared, engine, files, inputs, execution, elsewhere, folder.notes)
         folder.write_log(session.log("running"))
-        store = setting.store or folder.store
-        if setting.shard:
-            log = session.answer_share(setting.shard, store, progress)
+        store = execution.store or folder.store
+        if execution.shard:
+            log = session.answer_share(execution.shard, store, progress)
             folder.write_log(log)
             return log
         log, samples = session.finish(store, progress)
@@ -144,10 +144,10 @@ def execute(
 
 
 @contextmanager
-def _made(spec: RunSpec, files: ModelFiles, setting: RunOptions, progress: Progress) -> Iterator[Engine]:
+def _made(spec: RunSpec, files: ModelFiles, execution: Execution, progress: Progress) -> Iterator[Engine]:
     """The engine that is asked for, until it is not needed any more."""
     require_peft(files)
-    engine = make_engine_of(spec, files, setting, progress)
+    engine = make_engine_of(spec, files, execution, progress)
     try:
         yield engine
     finally:
@@ -155,17 +155,17 @@ def _made(spec: RunSpec, files: ModelFiles, setting: RunOptions, progress: Progr
 
 
 def make_engine_of(
-    spec: RunSpec, files: ModelFiles, setting: RunOptions, progress: Progress | None = None
+    spec: RunSpec, files: ModelFiles, execution: Execution, progress: Progress | None = None
 ) -> Engine:
     """The engine that `spec` names, or workers that hold it, not yet loaded; `progress` hears of workers."""
-    asked = engine_spec(spec, files, setting.verify_weights, setting.engine_tuning)
-    if setting.workers is None:
+    asked = engine_spec(spec, files, execution.verify_weights, execution.engine_tuning)
+    if execution.workers is None:
         return make_engine(asked)
     if not engine_kind(spec.engine).needs_files:
         raise UserError(
             f"Workers each hold a model, and the engine {spec.engine} holds none; leave --workers out."
         )
-    return ReplicatedEngine(EngineSetup(asked), setting.workers, (progress or Silent()).worker)
+    return ReplicatedEngine(EngineSetup(asked), execution.workers, (progress or Silent()).worker)
 
 
 def engine_spec(
@@ -235,7 +235,7 @@ class _Session:
         engine: Engine,
         files: ModelFiles,
         inputs: str,
-        setting: RunOptions,
+        execution: Execution,
         elsewhere: RemoteWork | None,
         notes: tuple[str, ...],
     ) -> None:
@@ -244,7 +244,7 @@ class _Session:
         self._engine = engine
         self._files = files
         self._inputs = inputs
-        self._setting = setting
+        self._execution = execution
         self._elsewhere = elsewhere
         self._origins: tuple[str, ...] = ()
         self._notes = notes
@@ -313,7 +313,7 @@ class _Session:
         for one in self._prepared:
             name = one.selected.name
             options = Options(
-                allow_unsafe_code=self._setting.allow_unsafe_code, on_verdicts=verdicts_of(progress, name)
+                allow_unsafe_code=self._execution.allow_unsafe_code, on_verdicts=verdicts_of(progress, name)
             )
             samples[name], notes = judge(
                 one, asked[name], answers.by_request, self._engine.max_length, options
@@ -328,7 +328,7 @@ class _Session:
                     samples[name],
                     tokens=round(tokens),
                     seconds=seconds,
-                    allow_failures=self._setting.allow_failures,
+                    allow_failures=self._execution.allow_failures,
                     answer_notes=(
                         *token_notes(one, asked[name], self._engine.tokenizer),
                         *self._generation_notes(one),
@@ -352,7 +352,7 @@ class _Session:
         return notes_on(self._files, settings.backend, sampled=sampled, applied=native)
 
     def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
-        engine, shard = self._engine, self._setting.shard
+        engine, shard = self._engine, self._execution.shard
         # The engine may have to load the model to know its identity, which it does beside the encoding.
         identity = engine.expected_identity if status == "running" else engine.identity
         return RunLog(

@@ -17,7 +17,7 @@ from evalsuite.registry.registry import Registry
 from evalsuite.results.folder import RunFolder, default_folder, disk_errors
 from evalsuite.results.runlog import RunLog, ShardRecord, read_run
 from evalsuite.results.store import ResponseStore, request_key
-from evalsuite.runs.execute import RemoteWork, RunOptions, execute, make_engine_of, token_options_of
+from evalsuite.runs.execute import Execution, RemoteWork, execute, make_engine_of, token_options_of
 from evalsuite.runs.rescore import SCORING_PACKAGES
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
@@ -129,14 +129,14 @@ def merge(
     selected = registry.select(list(first.spec.tasks))
     with RunFolder(target).opened(first.spec), _staging(target) as staging:
         unite([one.store for one in shards], RunFolder(staging).store)
-        setting = RunOptions(
+        execution = Execution(
             folder=staging,
             data_dir=data_dir,
             allow_failures=allow_failures,
             allow_unsafe_code=allow_unsafe_code,
         )
         engine = AnsweredEngine(
-            engine=make_engine_of(first.spec, files, setting),
+            engine=make_engine_of(first.spec, files, execution),
             identity=ModelIdentity(
                 first.model.weights_sha256, first.model.tokenizer_sha256, first.model.numerics
             ),
@@ -145,7 +145,7 @@ def merge(
         )
         elsewhere = _elsewhere(shards)
         log = execute(
-            first.spec, selected, files, setting, engine=engine, progress=progress, elsewhere=elsewhere
+            first.spec, selected, files, execution, engine=engine, progress=progress, elsewhere=elsewhere
         )
     return log, target
 

@@ -8,7 +8,7 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import RunOptions, engine_spec, execute
+from evalsuite.runs.execute import Execution, engine_spec, execute
 
 
 def execute_in_team(
@@ -16,7 +16,7 @@ def execute_in_team(
     spec: RunSpec,
     tasks: Sequence[Selected],
     files: ModelFiles,
-    setting: RunOptions,
+    execution: Execution,
     progress: Progress | None = None,
 ) -> RunLog:
     """`runs.execute.execute`, called by every process of the team: rank 0 runs it, the other ranks mirror its
@@ -29,12 +29,12 @@ def execute_in_team(
         raise UserError(
             f"Under torchrun the native engine runs; {spec.engine} has its own ways to use several GPUs."
         )
-    if setting.workers is not None:
+    if execution.workers is not None:
         raise UserError("Workers are processes of their own; leave out either --workers or torchrun.")
     from evalsuite.engine.tensor_parallel.engine import TensorParallelEngine
 
-    asked = engine_spec(spec, files, setting.verify_weights)
+    asked = engine_spec(spec, files, execution.verify_weights)
     engine = TensorParallelEngine(files, team=team, **asked.options)
     return engine.run_on_rank_zero(
-        lambda: execute(spec, tasks, files, setting, engine=engine, progress=progress)
+        lambda: execute(spec, tasks, files, execution, engine=engine, progress=progress)
     )

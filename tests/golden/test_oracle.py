@@ -139,7 +139,7 @@ def headline(prepared: PreparedTask, wrong: Collection[int], folder: Path, monke
         RunSpec(tasks=(selected.address,), model="scripted"),
         [selected],
         ModelFiles("scripted", Path("nowhere")),
-        runner.RunOptions(folder=folder, data_dir=SHARED),
+        runner.Execution(folder=folder, data_dir=SHARED),
         engine=scripted(prepared, wrong),
     )
     [record] = log.tasks

@@ -12,7 +12,7 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import token_counts
 from evalsuite.results.runlog import RunSpec
 from evalsuite.results.tables import token_remarks
-from evalsuite.runs.execute import RunOptions, execute
+from evalsuite.runs.execute import Execution, execute
 from evalsuite.runs.rescore import rescore
 from tests.data.tiny_mirror import TinyMirror
 from tests.golden.golden import SHARED, needs_package, needs_shared
@@ -102,7 +102,7 @@ def test_unsafe_code_is_refused_before_anything_is_loaded(registry, tmp_path):
     [selected] = registry.select(["lm_eval/humaneval_instruct"])
     spec = RunSpec(tasks=(selected.address,), model="none")
     with pytest.raises(UserError, match=r"runs model-written code outside the sandbox.*--allow-unsafe-code"):
-        execute(spec, [selected], ModelFiles("none", tmp_path), RunOptions(tmp_path / "run"))
+        execute(spec, [selected], ModelFiles("none", tmp_path), Execution(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 

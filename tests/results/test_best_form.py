@@ -13,7 +13,7 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.tables import remarks, table_rows
-from evalsuite.runs.execute import RunOptions, execute
+from evalsuite.runs.execute import Execution, execute
 from tests.fabricate import Made, fabricate, verdicts
 from tests.runs.bench import Bench, oracle
 
@@ -47,8 +47,8 @@ def run(bench: Bench, out: Path, *addresses: str, wrong: dict[str, set[int]]) ->
     engine = oracle([])
     engine.likelihood = lambda text: max(one.likelihood(text) for one in engines)
     spec = RunSpec(tasks=tuple(one.address for one in tasks), model="scripted")
-    setting = RunOptions(folder=out, data_dir=bench.data)
-    return execute(spec, tasks, ModelFiles("scripted", Path("nowhere")), setting, engine=engine)
+    execution = Execution(folder=out, data_dir=bench.data)
+    return execute(spec, tasks, ModelFiles("scripted", Path("nowhere")), execution, engine=engine)
 
 
 def test_an_address_without_a_form_runs_both_and_the_better_one_counts(bench, tmp_path):

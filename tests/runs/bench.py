@@ -16,7 +16,7 @@ from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import RunOptions, execute
+from evalsuite.runs.execute import Execution, execute
 from evalsuite.types import (
     Failure,
     Generated,
@@ -160,9 +160,9 @@ class Bench:
         """Through the runner, with an engine object in place of a model."""
         tasks = self.select(*addresses)
         spec = RunSpec(tasks=tuple(one.address for one in tasks), model="scripted")
-        setting = RunOptions(folder=self.out, data_dir=self.data, allow_failures=allow_failures)
+        execution = Execution(folder=self.out, data_dir=self.data, allow_failures=allow_failures)
         files = ModelFiles("scripted", Path("nowhere"))
-        return execute(spec, tasks, files, setting, engine=engine)
+        return execute(spec, tasks, files, execution, engine=engine)
 
 
 class ByteTokenizer:

@@ -60,13 +60,13 @@ def test_an_engine_that_is_always_wrong_scores_nothing(bench):
 def test_a_limit_takes_the_first_documents(bench):
     from evalsuite.checkpoints import ModelFiles
     from evalsuite.results.runlog import RunSpec
-    from evalsuite.runs.execute import RunOptions, execute
+    from evalsuite.runs.execute import Execution, execute
 
     tasks = bench.select("pairs")
     spec = RunSpec(tasks=tuple(one.address for one in tasks), model="m", limit=4)
     engine = oracle([bench.prepared("pairs")], wrong={1})
-    setting = RunOptions(bench.out, data_dir=bench.data)
-    log = execute(spec, tasks, ModelFiles("m", Path("nowhere")), setting, engine=engine)
+    execution = Execution(bench.out, data_dir=bench.data)
+    log = execute(spec, tasks, ModelFiles("m", Path("nowhere")), execution, engine=engine)
     assert log.task("pairs").metrics["acc"].value == 0.75
     assert [row["doc"] for row in samples(bench, "pairs")] == [0, 1, 2, 3]
 

@@ -8,7 +8,7 @@ from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import UserError
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import RunOptions
+from evalsuite.runs.execute import Execution
 from evalsuite.runs.torchrun import execute_in_team
 
 
@@ -29,6 +29,6 @@ def test_the_engine_gets_what_the_user_says_of_tokens_and_its_own_settings(monke
         engine_args=("deterministic=yes",),
     )
     with pytest.raises(UserError, match="made"):
-        execute_in_team(Ranks(0, 0, 2), spec, [], ModelFiles.elsewhere("m"), RunOptions(tmp_path))
+        execute_in_team(Ranks(0, 0, 2), spec, [], ModelFiles.elsewhere("m"), Execution(tmp_path))
     assert given["tokens"] == TokenOptions("other", "<s>", 64)
     assert given["arguments"] == {"deterministic": "yes"}

@@ -15,7 +15,7 @@ from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import RunOptions, execute
+from evalsuite.runs.execute import Execution, execute
 from evalsuite.scoring import plus_tests
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.types import Document, Generated, Sample
@@ -312,8 +312,10 @@ def test_right_answers_score_1_and_a_known_share_of_wrong_ones_exactly_that(addr
         }
         engine = ScriptedEngine(text=texts.__getitem__)
         spec = RunSpec(tasks=(address,), model="scripted", limit=limit)
-        setting = RunOptions(folder=tmp_path / str(len(wrong_ones)), data_dir=SHARED)
-        log = execute(spec, [task.selected], ModelFiles("scripted", Path("nowhere")), setting, engine=engine)
+        execution = Execution(folder=tmp_path / str(len(wrong_ones)), data_dir=SHARED)
+        log = execute(
+            spec, [task.selected], ModelFiles("scripted", Path("nowhere")), execution, engine=engine
+        )
         [record] = log.tasks
         metric = record.metrics["pass@1"]
         assert (metric.value, metric.n) == (1 - len(wrong_ones) / limit, limit)
