@@ -75,6 +75,6 @@ TASKS = [
         split="test",
         question=question,
         chance=None,
-        comparability=2,
+        comparability=3,
     ),
 ]

@@ -11,12 +11,20 @@ from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 from evalsuite.scoring.latex_expression import Unreadable
 from evalsuite.scoring.math_reading import cleaned, read
 from evalsuite.scoring.math_values import same
+from evalsuite.scoring.statement import stated_answers
 
 SHOWN = 1000
 """Characters of an extracted answer that are kept for people to read; all of it is judged."""
 STEP_SECONDS = 10.0
 """CPU time for a comparison; one that exceeds it is not equal."""
-_STATED = re.compile(r"\banswer\s*(?:is|:)\s*:?\s*(\$[^$]+\$|[^\n]+?)(?=\.?\s*(?:\n|\Z)|\.\s)", re.IGNORECASE)
+_INTRODUCTION = re.compile(
+    r"[\s:*_]*(?:(?:therefore|thus|hence|then|so|simply|just|indeed|clearly|given by|equal to)\b[\s,:]*)*",
+    re.IGNORECASE,
+)
+"""Words between "the answer is" and the answer."""
+_REASON = re.compile(r"(?:,\s*|\s+)(?:since|because|as|so|which|where|when|for|by)\b|\s*[*_]+\s*\Z")
+"""Behind an answer: what is no part of it."""
+_FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 
 
 def math_answer_verdict(gold: str, text: str) -> dict[str, Any]:
@@ -33,12 +41,24 @@ def math_answer_verdict(gold: str, text: str) -> dict[str, Any]:
 
 
 def final_answer(text: str) -> str | None:
-    r"""The content of the last box that closes; without a box, what stands after the last "the answer is"."""
+    r"""The content of the last box that closes; without a box, what the last "the answer is" states."""
     found = boxes(text)
     if found:
         return found[-1].content
-    stated = _STATED.findall(text)
-    return stated[-1] if stated else None
+    stated = reversed(stated_answers(text))
+    return next((answer for span in stated if (answer := _answer_in(text, *span))), None)
+
+
+def _answer_in(text: str, start: int, end: int) -> str:
+    """The answer within the statement at `text[start:end]`: without introduction, reason and markup."""
+    start = _INTRODUCTION.match(text, start, end).end()  # type: ignore[union-attr]  # it matches nothing, too
+    behind = start
+    if formula := _FORMULA.match(text, start):  # a sentence ends behind a formula, and so does a reason begin
+        behind = formula.end()
+    end = max(end, behind)
+    if reason := _REASON.search(text, behind, end):
+        end = reason.start()
+    return text[start:end].strip()
 
 
 def _compact(text: str) -> str:

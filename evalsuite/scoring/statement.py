@@ -102,11 +102,16 @@ def _before_next_question(text: str) -> str:
     return text
 
 
-def _marked_statements(text: str) -> list[tuple[int, int]]:
-    """Where the statements stand that a text marks as its answer, in order."""
+def stated_answers(text: str) -> list[tuple[int, int]]:
+    """Spans of the sentences behind "the answer is", "Answer:" and "####", in order; at most the last 20."""
     first = min((place for sign in _SIGNS if (place := text.find(sign)) >= 0), default=len(text))
     starts = [match.end() for match in _MARK.finditer(text, first)][-MOST_STATEMENTS:]
-    marks = [(start, _sentence_end(text, start)) for start in starts]
+    return [(start, _sentence_end(text, start)) for start in starts]
+
+
+def _marked_statements(text: str) -> list[tuple[int, int]]:
+    """Spans of the statements that a text marks as its answer, boxes included, in order."""
+    marks = stated_answers(text)
     if "boxed" not in text and "fbox" not in text:
         return marks
     found: list[tuple[int, int]] = []

@@ -130,6 +130,21 @@ def test_another_value_base_unit_or_order_is_wrong(gold, answer):
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
         ("The final answer is $5$. I hope it is correct.", "$5$"),
         ("The answer is 5.", "5"),
+        (r"Final Answer: The final answer is $\frac{14}{3}$. I hope it is correct.", r"$\frac{14}{3}$"),
+        ("The answer is 4. No: the final answer is 5.", "5"),
+        ("**Final answer: 12**", "12"),
+        ("**Answer:** $5$", "$5$"),
+        ("Answer: 3.5", "3.5"),
+        ("The answer is therefore $5$.", "$5$"),
+        ("The answer is thus equal to $x = 5$, since $x > 0$.", "$x = 5$"),
+        ("The answer is $x=3$ or $x=5$.", "$x=3$ or $x=5$"),
+        ("The answer is 5, because 2 + 3 = 5.", "5"),
+        (r"The answer is \(5\).", r"\(5\)"),
+        ("The answer is\n\n\\[\n\\frac12\n\\]", "\\[\n\\frac12\n\\]"),
+        (r"The answer is $11,\! 111$. Done.", r"$11,\! 111$"),
+        ("The answer to the problem is 5 so we stop.", "5"),
+        ("the answer is not 5.", "not 5"),
+        ("The answer is", None),
         ("I do not know.", None),
         (r"\boxed{3", None),
         ("", None),
@@ -170,6 +185,16 @@ def _next_number(gold: str) -> str:
     return gold[: one.start()] + str(int(one[0]) + 1) + gold[one.end() :]
 
 
+STATED = [
+    "Final Answer: The final answer is ${}$. I hope it is correct.",
+    "So the answer is therefore ${}$, since 1 + 1 = 2.",
+    "Answer: ${}$",
+    "**Answer:** \\({}\\)",
+    "The answer is\n\\[\n{}\n\\]\nas required.",
+    "The answers are $${}$$.",
+]
+"""Texts without a box that state an answer."""
+
 CHANGED = {
     "number": _next_number,
     "sign": lambda gold: (
@@ -196,6 +221,13 @@ def test_every_gold_answer_of_math_500_is_right_in_all_its_dresses_and_wrong_onc
     assert [
         (name, gold) for name, dress in DRESSED.items() for gold in golds if not right(gold, dress(gold))
     ] == []
+    unfound = [
+        frame.format(gold)
+        for frame in STATED
+        for gold in golds
+        if not math_answer_verdict(rf"\boxed{{{gold}}}", frame.format(gold))["correct"]
+    ]
+    assert unfound == []
     changed = [(gold, change(gold)) for change in CHANGED.values() for gold in golds if change(gold) != gold]
     assert len(changed) > 500
     assert [pair for pair in changed if right(*pair)] == []
