@@ -26,8 +26,8 @@ PACKED_DEVICES = ("cpu", "cuda")
 STATES_CODE, INPUTS_CODE = ".update_recurrent_state(", ".update_conv_state("
 """What modeling code with recurrent layers, or with convolutions, contains; `trees.recurrent` knows some of
 them."""
-ROPE_BY_LENGTH = ("dynamic", "longrope")
-"""Kinds of rotary embedding that depend on the longest position in the row."""
+ROWS_DEPEND = "its position embedding depends on the length of the row"
+"""Why the sequences of a model with a `LengthRule` must not share a row or a cache with longer ones."""
 
 ROUNDING = {"float32": 1e-3}
 """How far a pack's logits may be from those of single sequences, as a share of the spread (norm about the
@@ -61,25 +61,7 @@ def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: b
         return "its recurrent layers read the row from left to right"
     if INPUTS_CODE in code and f"def {CONV}(" not in code:
         return "its convolutions read the row from left to right"
-    return why_rows_depend_on_each_other(config)
-
-
-def why_rows_depend_on_each_other(config: Mapping[str, Any]) -> str:
-    """Why sequences must not share a row or a cache with longer ones, whatever attention does; empty if they
-    may."""
-    if rope_kinds(config) & set(ROPE_BY_LENGTH):
-        return "its position embedding depends on the length of the row"
     return ""
-
-
-def rope_kinds(config: Any) -> set[str]:
-    """Kinds of rotary embedding that a `config.json` names anywhere: for its text model, or for kinds of
-    layers."""
-    if isinstance(config, Mapping):
-        own = config.get("rope_type", config.get("type"))
-        found = {own} if isinstance(own, str) else set()
-        return found.union(*(rope_kinds(value) for value in config.values()))
-    return set()
 
 
 def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints import ModelFiles, weights_digest
-from evalsuite.checkpoints.files import read_config
+from evalsuite.checkpoints.files import context_window, read_config
 from evalsuite.engine.native import deterministic, kernels
 from evalsuite.engine.native.processes import Processes
 from evalsuite.engine.placement import keep_freed_memory, resolve_dtype
@@ -77,7 +77,12 @@ class NativeModel:
     @property
     def lengths(self) -> LengthRule | None:
         """Which lengths are rotated alike: as the loaded model has it; before, as its configuration tells."""
-        return self.loaded.lengths if "loaded" in self.__dict__ else length_rule(self.config)
+        return self.loaded.lengths if "loaded" in self.__dict__ else self.expected_lengths
+
+    @property
+    def expected_lengths(self) -> LengthRule | None:
+        """Which lengths are rotated alike, by `config.json`."""
+        return length_rule(self.config, context_window(self.files))
 
     @property
     def lays_out(self) -> bool:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from evalsuite.checkpoints import tokenizer_digest
 from evalsuite.engine.native import deterministic, kernels
-from evalsuite.engine.native.fit_trees import unsupported_reason
+from evalsuite.engine.native.fit_trees import ROWS_DEPEND, unsupported_reason
 from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.native.models import support_for
 from evalsuite.engine.native.trials.forms import BATCHES, PACKED, SLOTS, Forms, remember, remembered
 from evalsuite.engine.placement import ROUNDED_SCORES, SPREAD, reduced_float32
-from evalsuite.engine.planning.rope import length_rule
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import ModelError
 from evalsuite.types import ModelIdentity, sha256_of
@@ -71,7 +70,7 @@ class TriedModel:
         if not kernels.unsupported_reason(model.device):
             parts.append(kernels.NUMERICS)
         parts += forms.words if forms else ()
-        if length_rule(model.config):
+        if model.expected_lengths:
             parts.append(BY_LENGTH)
         if model.options.spread:
             parts.append(SPREAD)
@@ -117,7 +116,10 @@ class TriedModel:
             return AS_ASKED
         if options.spread:
             return "its layers may be on several devices"
-        return unsupported_reason(self.model.config, self.model.device, remote_code=options.trust_remote_code)
+        reason = unsupported_reason(
+            self.model.config, self.model.device, remote_code=options.trust_remote_code
+        )
+        return reason or (ROWS_DEPEND if self.model.expected_lengths else "")
 
     @functools.cached_property
     def known_forms(self) -> Forms | None:

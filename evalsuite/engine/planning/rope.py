@@ -36,10 +36,15 @@ class LengthRule:
         return length > self.limit if self.each else length == self.limit + 1
 
 
-def length_rule(config: Mapping[str, Any]) -> LengthRule | None:
-    """The rule of a configuration, a `config.json` or what transformers makes of it; None where length does
-    not matter."""
-    rules = set(_rules(config, {}))
+def length_rule(config: Mapping[str, Any], window: int | None = None) -> LengthRule | None:
+    """The rule of a configuration; None where all rows are rotated alike.
+
+    Args:
+        config: a `config.json`, or what transformers makes of it.
+        window: tokens of the longest row; None if no row is too long. Dynamic scaling begins behind
+            `max_position_embeddings`, so that it never begins where this is the window.
+    """
+    rules = {rule for rule in _rules(config, {}) if window is None or window > rule.limit}
     if len(rules) > 1:  # several kinds of layers: whatever changes for any of them
         return LengthRule(min(rule.limit for rule in rules), each=True)
     return next(iter(rules), None)

@@ -125,7 +125,6 @@ def test_a_pack_that_does_not_fit_is_halved_and_one_input_that_never_does_fails_
         ({"model_type": "bloom"}, "attention interface"),
         ({"model_type": "mamba"}, "attention interface"),
         ({"model_type": "no_such_family"}, "attention interface"),
-        ({"model_type": "phi3", "rope_scaling": {"type": "longrope"}}, "length of the row"),
         ({"model_type": "llama", "auto_map": {}}, "code of its own"),
     ],
 )

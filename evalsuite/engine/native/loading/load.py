@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.files import read_config
+from evalsuite.checkpoints.files import context_window, read_config
 from evalsuite.checkpoints.weights import find_weights
 from evalsuite.engine.native.cpu.fused_mlp import fuse_gates
 from evalsuite.engine.native.cpu.onednn import use_onednn
@@ -111,22 +111,29 @@ def load_model(
         raise
     except Exception as error:
         raise ModelError(_why_not_loaded(files, error, trust_remote_code)) from error
-    return ready(model, device, (*notes, *support.patch(model)), rounded_logits=rounded_logits)
+    notes += support.patch(model)
+    return ready(model, device, tuple(notes), rounded_logits=rounded_logits, window=context_window(files))
 
 
 def ready(
-    model: Any, device: str, notes: tuple[str, ...] = (), *, rounded_logits: bool = False
+    model: Any,
+    device: str,
+    notes: tuple[str, ...] = (),
+    *,
+    rounded_logits: bool = False,
+    window: int | None = None,
 ) -> LoadedModel:
     """Make a transformers model that is on `device` already ready for use.
 
-    Its head gives float32 logits, unless `rounded_logits` asks for the model's data type.
+    Its head gives float32 logits, unless `rounded_logits` asks for the model's data type. No row is longer
+    than `window` tokens, if it is given.
     """
     if not rounded_logits:
         widen_head(model)
     use_onednn(model)
     fuse_gates(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)
-    lengths = length_rule(model.config.to_dict())
+    lengths = length_rule(model.config.to_dict(), window)
     return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, lengths=lengths)
 
 

@@ -41,7 +41,7 @@ def limits_of(config: Mapping[str, Any]) -> dict[str, int]:
         values = dict(_fields(config))
         if count in values and size in values:
             found[count] = values[count] * values[size]
-    if rule := length_rule(config):
+    if (rule := length_rule(config)) and not rule.each:
         found["original_max_position_embeddings"] = rule.limit
     return found
 

@@ -3,7 +3,7 @@
 import torch
 
 from evalsuite.engine.native.differences import allowed_difference, difference_of
-from evalsuite.engine.native.fit_trees import why_rows_depend_on_each_other
+from evalsuite.engine.native.fit_trees import ROWS_DEPEND
 from evalsuite.engine.native.forward import plain_logits
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory import is_out_of_memory
@@ -28,8 +28,7 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     and for a model that can take tokens back after two more, which are checked as guesses are, with those of
     passes over each prompt alone without a cache.
     """
-    config = loaded.model.config
-    if reason := why_rows_depend_on_each_other(config.to_dict()) or why_its_attention_is_unknown(loaded):
+    if reason := ROWS_DEPEND if loaded.lengths else why_its_attention_is_unknown(loaded):
         return None, reason
     try:
         model = SlotModel.of(loaded)

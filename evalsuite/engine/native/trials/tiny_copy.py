@@ -84,7 +84,7 @@ def tiny_copy(config: Any) -> "LoadedModel | None":
     except Exception:  # configurations check themselves in ways of their own
         return None
     _make_wild(model)
-    return ready(model, "cpu")
+    return ready(model, "cpu", window=getattr(small, "max_position_embeddings", None))
 
 
 def _shrunk(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ import re
 import pytest
 import torch
 
-from evalsuite.engine.native.fit_trees import why_it_differs, why_rows_depend_on_each_other
+from evalsuite.engine.native.fit_trees import why_it_differs
 from evalsuite.engine.native.probe.attention_options import UnknownOptionError, refuse_unknown
 from evalsuite.engine.native.probe.attention_probe import AskedMask, why_its_attention_is_unknown
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.slots.fit import fit_for_slots
 from evalsuite.engine.native.stand_in import why_it_stopped
+from evalsuite.engine.planning.rope import length_rule
 from evalsuite.errors import ModelError
 from tests.engine.native.decoders import CHUNKED, DECODERS, decoder
 from tests.engine.tiny import loaded, tiny_hybrids
@@ -182,5 +183,20 @@ def test_options_that_change_nothing_pass():
     ],
 )
 def test_positions_that_depend_on_the_longest_row_are_found_wherever_they_are_configured(config):
-    assert "length of the row" in why_rows_depend_on_each_other(config)
-    assert not why_rows_depend_on_each_other({"rope_parameters": {"rope_type": "yarn"}})
+    assert length_rule(config)
+    assert not length_rule({"rope_parameters": {"rope_type": "yarn"}})
+
+
+@pytest.mark.parametrize(
+    ("rope", "window", "limit"),
+    [
+        ({"rope_type": "dynamic"}, 2048, None),
+        ({"rope_type": "dynamic"}, None, 2048),
+        ({"rope_type": "dynamic"}, 4096, 2048),
+        ({"rope_type": "longrope", "original_max_position_embeddings": 512}, 2048, 512),
+        ({"rope_type": "longrope", "original_max_position_embeddings": 2048}, 2048, None),
+    ],
+)
+def test_rows_are_rotated_alike_where_the_window_ends_before_the_limit(rope, window, limit):
+    rule = length_rule({"max_position_embeddings": 2048, "rope_parameters": rope}, window)
+    assert (rule and rule.limit) == limit

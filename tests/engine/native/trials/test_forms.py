@@ -102,8 +102,10 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_scores_and_texts_are_those_of_plain_passes_in_whatever_form(name, tmp_path):
+def test_scores_and_texts_are_those_of_plain_passes_in_whatever_form(name, tmp_path, monkeypatch):
     make, used, words = MODELS[name]
+    for module in ("model", "loading.load"):  # as if the configuration stated no window
+        monkeypatch.setattr(f"evalsuite.engine.native.{module}.context_window", lambda files: None)
     engine = TransformersEngine(resolve(str(save(make(), tmp_path))), device="cpu")
     engine.limits.max_length = 128
     scores, texts = answers_of(engine.score(SCORES)), answers_of(engine.generate(TEXTS))
@@ -115,6 +117,20 @@ def test_scores_and_texts_are_those_of_plain_passes_in_whatever_form(name, tmp_p
     assert f"{engine.tried.forms.scores}, {engine.tried.forms.texts}" == used
     assert engine.identity.numerics == f"transformers float32 cpu {words}".strip()
     assert engine.notes[0].startswith("scored in padded batches: ")
+
+
+def test_dynamic_scaling_that_begins_behind_the_window_is_packed(tmp_path):
+    make = MODELS["dynamic scaling"][0]
+    engine = TransformersEngine(resolve(str(save(make(), tmp_path))), device="cpu")
+    requests = [one for one in SCORES if len(one.context) + len(one.continuation) <= 32]
+    scores, texts = answers_of(engine.score(requests)), answers_of(engine.generate(TEXTS[:3]))
+    for request in requests:
+        assert scores[request].log_probs == pytest.approx(alone(make(), request), abs=2e-4)
+    for request in TEXTS[:3]:
+        text = engine.tokenizer.decode(greedy(make, request))
+        assert texts[request].text == text[: len(texts[request].text)]
+        assert texts[request].finish in ("eos", "length", "window")
+    assert engine.tried.forms == PACKS
 
 
 def test_a_model_that_was_tried_is_known_without_loading_it(llama_files, monkeypatch):
