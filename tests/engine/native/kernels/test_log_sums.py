@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.engine.native import kernels
-
-# isort: skip  (needs Triton)
-from evalsuite.engine.native.kernels.log_sums import difference_in_a_trial, log_sums_of
 from evalsuite.engine.native.score_batch import read_targets
-from tests.engine.native.kernels.where import DEVICE, INTERPRETED, OF_SCALE
+from tests.engine.native.kernels.where import DEVICE, INTERPRETED, OF_SCALE  # skips without Triton
+
+from evalsuite.engine.native.kernels.log_sums import difference_in_a_trial, log_sums_of  # isort: skip
 
 
 def by_torch(logits, rows, tokens) -> tuple[torch.Tensor, torch.Tensor]:
