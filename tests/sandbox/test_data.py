@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalsuite.sandbox import Program, open_sandbox
+from evalsuite.scoring.plus_tests import published_entry_point
 from tests.golden.golden import SHARED, needs_shared
 
 CPU_SECONDS = 60.0
@@ -20,7 +21,9 @@ def rows(pattern):
 def humaneval(pattern):
     return {
         row["task_id"]: Program(
-            row["prompt"] + row["canonical_solution"], f"{row['test']}\ncheck({row['entry_point']})"
+            row["prompt"] + row["canonical_solution"],
+            f"{row['test']}\ncheck({row['entry_point']})",
+            entry_point=row["entry_point"],
         )
         for row in rows(pattern)
     }
@@ -28,7 +31,8 @@ def humaneval(pattern):
 
 def mbpp_plus():
     return {
-        row["task_id"]: Program(row["code"], row["test"]) for row in rows("evalplus/mbppplus/data/*.parquet")
+        row["task_id"]: Program(row["code"], row["test"], entry_point=published_entry_point(row["test"]))
+        for row in rows("evalplus/mbppplus/data/*.parquet")
     }
 
 
