@@ -13,7 +13,7 @@ PACKAGE = ROOT / "evalsuite"
 
 FLOORS = [
     "errors types offline latex versions progress",
-    "files visible",
+    "files visible entry_points",
     "data checkpoints prompting sandbox stats",
     "task nemo",
     "registry",

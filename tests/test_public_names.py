@@ -73,7 +73,7 @@ def test_every_public_name_exists_and_is_documented(module, name):
 def test_a_name_without_a_docstring_or_without_a_home_is_found():
     assert ("evalsuite", "run") in PUBLIC
     assert described("evalsuite", "walk") is None
-    assert described("evalsuite.engine.engines", "_installed") == ""
+    assert described("evalsuite.engine.engines", "_known") == ""
 
 
 def test_the_package_opens_each_of_its_names():

@@ -4,20 +4,14 @@ An entry point names an `EngineKind`. Its module is imported when the engine is 
 for an engine (an HTTP client, vLLM) that is not used.
 """
 
-import functools
-from collections.abc import Iterable, Mapping
-from importlib import metadata
+from collections.abc import Iterable
 
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.settings import EngineKind, EngineSpec, parse_arguments
-from evalsuite.errors import UnknownName, UserError
+from evalsuite.entry_points import EntryPointGroup
+from evalsuite.errors import UnknownName
 
-GROUP = "evalsuite.engines"
-
-
-@functools.cache
-def _installed() -> Mapping[str, metadata.EntryPoint]:
-    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+ENGINES = EntryPointGroup("evalsuite.engines", "engine", "engines", EngineKind)
 
 
 def engine_kind(name: str) -> EngineKind:
@@ -27,19 +21,7 @@ def engine_kind(name: str) -> EngineKind:
         UnknownName: no installed package has an engine of this name.
         UserError: the package that has it cannot be imported, or names no `EngineKind`.
     """
-    if name not in _installed():
-        names = sorted(_installed())
-        raise UnknownName("engine", name, names, f"Engines are {', '.join(names)}.")
-    entry = _installed()[name]
-    try:
-        kind = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"The engine '{name}' ({entry.value}) cannot be imported: {error}.") from error
-    if not isinstance(kind, EngineKind):
-        raise UserError(
-            f"The engine '{name}' ({entry.value}) must be an evalsuite.engine.settings.EngineKind."
-        )
-    return kind
+    return ENGINES.load(name)
 
 
 def split_arguments(engine: str, arguments: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

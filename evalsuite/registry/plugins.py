@@ -12,6 +12,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Protocol
 
+from evalsuite.entry_points import EntryPointGroup
 from evalsuite.errors import UserError
 from evalsuite.prompting.recipes import Recipe, recipes_in
 from evalsuite.task import Task
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from evalsuite.registry.selected import Selected
 
 GROUP = "evalsuite.tasks"
-HARNESSES = "evalsuite.harnesses"
 
 
 class Harness(Protocol):
@@ -47,17 +47,19 @@ class HarnessKind:
     """Whether a YAML file, or a folder with some, holds its definitions."""
 
 
+HARNESSES = EntryPointGroup("evalsuite.harnesses", "harness", "harnesses", HarnessKind)
+
+
 def harness(name: str, include: Sequence[Path] = ()) -> Harness:
     """The harness called `name`, with the definitions of included paths on top; they are read when one is
     asked for.
 
     Raises:
-        UserError: no installed package has it.
+        UnknownName: no installed package has it.
+        UserError: the package that has it cannot be imported, or names no `HarnessKind`.
     """
-    for entry in metadata.entry_points(group=HARNESSES, name=name):
-        kind: HarnessKind = entry.load()
-        return kind.make([path for path in _with_yaml(include) if kind.owns(path)])
-    raise UserError(f"No installed package has the harness '{name}' (entry points of {HARNESSES}).")
+    kind = HARNESSES.load(name)
+    return kind.make([path for path in _with_yaml(include) if kind.owns(path)])
 
 
 def _with_yaml(paths: Sequence[Path]) -> list[Path]:
@@ -70,10 +72,7 @@ def _with_yaml(paths: Sequence[Path]) -> list[Path]:
 
 def _is_definition(path: Path) -> bool:
     """Whether a harness has its definitions there."""
-    candidates = _with_yaml([path])
-    return any(
-        entry.load().owns(one) for one in candidates for entry in metadata.entry_points(group=HARNESSES)
-    )
+    return any(kind.owns(one) for one in _with_yaml([path]) for kind in HARNESSES.load_all())
 
 
 def builtin_tasks() -> Iterator[Task]:

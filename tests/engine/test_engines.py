@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite import entry_points
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.engine import engines
 from evalsuite.engine.engines import engine_kind, make_engine, split_arguments
 from evalsuite.engine.protocol import answers_in
 from evalsuite.engine.settings import EngineKind, EngineSpec
@@ -28,10 +28,10 @@ def installed(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "utf-8")
         (info / "entry_points.txt").write_text(f"[evalsuite.engines]\n{name} = {name}_engine:KIND\n", "utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
-        engines._installed.cache_clear()
+        entry_points.installed.cache_clear()
 
     yield install
-    engines._installed.cache_clear()
+    entry_points.installed.cache_clear()
 
 
 @pytest.fixture
