@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from transformers import AutoModelForCausalLM
 
-from evalsuite.checkpoints import tokenizer_digest, weights_digest
+from evalsuite.checkpoints import model_folder, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window, vocabulary_rows
 from evalsuite.engine.protocol import Answered, EngineDefaults, EngineEvent, Planned, R
 from evalsuite.engine.settings import EngineKind, EngineSpec
@@ -72,7 +72,9 @@ class PlainEngine(EngineDefaults):
     def _log_probs(self, ids: TokenIds) -> torch.Tensor:
         """(tokens, vocabulary) natural-log probabilities of the token after each of `ids`."""
         if self._model is None:
-            self._model = AutoModelForCausalLM.from_pretrained(self._spec.files.folder, dtype=torch.float32)
+            self._model = AutoModelForCausalLM.from_pretrained(
+                model_folder(self._spec.files), dtype=torch.float32
+            )
         return self._model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
 
 

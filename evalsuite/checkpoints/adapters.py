@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalsuite.checkpoints.files import ModelFiles, tokenizer_files
+from evalsuite.checkpoints.files import tokenizer_files
 from evalsuite.checkpoints.headers import check_safetensors
+from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.weights import has_weights
 from evalsuite.errors import ModelError
 from evalsuite.files.caches import without_tilde
@@ -39,19 +40,20 @@ def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFi
     folder = files.folder
     if not (folder / ADAPTER_CONFIG).is_file():
         return files
-    if files.only_file:
+    if path := files.gguf_path or files.checkpoint:
+        kind = "folder" if path.is_dir() else "file"
         raise ModelError(
-            f"{files.only_file} is a whole model and has an adapter ({ADAPTER_CONFIG}) beside it, which cannot be "
-            f"applied to such a file: move {ADAPTER_CONFIG} away, or {MERGE_IT}."
+            f"{path} is a whole model and has an adapter ({ADAPTER_CONFIG}) beside it, which cannot be "
+            f"applied to such a {kind}: move {ADAPTER_CONFIG} away, or {MERGE_IT}."
         )
     check_adapter(files.name, folder)
     if (folder / "config.json").is_file() and has_weights(files):
         return replace(files, adapter=folder)
     base = base_of(*_base_name(files.name, folder))
-    if base.only_file:
+    if path := base.gguf_path or base.checkpoint:
+        what = f"a checkpoint of the format {base.format}" if path.is_dir() else "one file"
         raise ModelError(
-            f"Adapter '{files.name}': its base model {base.only_file} is one file, to which it cannot be applied: "
-            f"{MERGE_IT}."
+            f"Adapter '{files.name}': its base model {path} is {what}, to which it cannot be applied: {MERGE_IT}."
         )
     if base.adapter:
         raise ModelError(

@@ -5,19 +5,18 @@ Hashing 16 GB takes half a minute, so each file's SHA-256 is remembered in the u
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evalsuite.checkpoints.adapters import adapter_files
-from evalsuite.checkpoints.file_digests import file_digest
-from evalsuite.checkpoints.files import ModelFiles, read_config, tokenizer_files
+from evalsuite.checkpoints.file_digests import digest_by_name, file_digest
+from evalsuite.checkpoints.files import read_config, tokenizer_files
+from evalsuite.checkpoints.formats import format_of
+from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.weights import find_weights
 from evalsuite.errors import ModelError
 from evalsuite.types import sha256_of
 
-CONVERSION = 1
-"""Raised when NeMo archives are converted in another way: answers of the old one are then not reused."""
 MERGING = 1
 """Raised when adapters are applied in another way."""
 WEIGHT_SUFFIXES = frozenset(
@@ -44,7 +43,8 @@ def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of all weight files and the configuration that shapes the model.
 
     A model with its own code (`auto_map` in its configuration) includes that code, and one with a PEFT
-    adapter the adapter's files. A GGUF or NeMo model is its one file, whatever its name.
+    adapter the adapter's files. A GGUF model is its one file, whatever its name; a checkpoint in another format
+    is what that format says.
 
     Args:
         verify: read every byte, whatever the remembered hints say.
@@ -54,12 +54,12 @@ def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """
     if files.gguf_path:
         return sha256_of(["gguf", file_digest(files.gguf_path, verify=verify)])
-    if files.nemo_path:
-        return sha256_of(["nemo", CONVERSION, file_digest(files.nemo_path, verify=verify)])
-    base = _digest_by_name(loaded_files(files), verify)
+    if found := format_of(files):
+        return found.weights_digest(files, verify=verify)
+    base = digest_by_name(loaded_files(files), verify)
     if files.adapter is None:
         return base
-    adapter = _digest_by_name(adapter_files(files.name, files.adapter), verify)
+    adapter = digest_by_name(adapter_files(files.name, files.adapter), verify)
     return sha256_of(["peft adapter", MERGING, base, adapter])
 
 
@@ -86,8 +86,8 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """
     if files.gguf_path:
         return sha256_of(["gguf tokenizer", file_digest(files.gguf_path, verify=verify)])
-    if files.nemo_path:
-        return sha256_of(["nemo tokenizer", CONVERSION, file_digest(files.nemo_path, verify=verify)])
+    if found := format_of(files):
+        return found.tokenizer_digest(files, verify=verify)
     paths = tokenizer_files(files)
     if not paths:
         raise ModelError(
@@ -95,10 +95,10 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
             "--tokenizer."
         )
     if has_own_tokenizer_code(files):
-        return sha256_of(["own code", _digest_by_name(_all_but_weights(files.folder), verify)])
+        return sha256_of(["own code", digest_by_name(_all_but_weights(files.folder), verify)])
     if any(path.name == "tokenizer.json" for path in paths):
-        return _digest_by_name({path.name: path for path in paths}, verify)
-    return sha256_of([_model_type(files), _digest_by_name({path.name: path for path in paths}, verify)])
+        return digest_by_name({path.name: path for path in paths}, verify)
+    return sha256_of([_model_type(files), digest_by_name({path.name: path for path in paths}, verify)])
 
 
 def has_own_tokenizer_code(files: ModelFiles) -> bool:
@@ -131,7 +131,3 @@ def _settings(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _digest_by_name(paths: Mapping[str, Path], verify: bool) -> str:
-    return sha256_of([[name, file_digest(paths[name], verify=verify)] for name in sorted(paths)])

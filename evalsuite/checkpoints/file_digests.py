@@ -9,12 +9,14 @@ changes of a few bytes, for which there is `verify`.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from evalsuite.errors import ModelError
 from evalsuite.files.caches import cache_folder, replace_json
+from evalsuite.types import sha256_of
 
 CHUNK = 16 * 2**20
 ENDS = 2**16
@@ -60,6 +62,11 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
         )
     _remember(real, Hint(state, digest))
     return digest
+
+
+def digest_by_name(paths: Mapping[str, Path], verify: bool) -> str:
+    """SHA-256 over the names and contents of files; arguments and errors as in `file_digest`."""
+    return sha256_of([[name, file_digest(paths[name], verify=verify)] for name in sorted(paths)])
 
 
 def _known(path: Path, state: str) -> str:

@@ -1,13 +1,12 @@
 """A model as files in a folder: its configuration and tokenizer; its weights are in `weights`."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalsuite.checkpoints.formats import format_of
 from evalsuite.checkpoints.headers import read_gguf_header
-from evalsuite.checkpoints.nemo import read_archive
-from evalsuite.checkpoints.nemo_config import nemotron_config
+from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.errors import ModelError
 
 TOKENIZER_FILES = (
@@ -36,66 +35,24 @@ VOCABULARY_KEYS = ("vocab_size", "n_words", "padded_vocab_size")
 CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """Where a model's files are; made by `resolve`."""
-
-    name: str
-    """As the user wrote it."""
-    folder: Path
-    gguf_file: str | None = None
-    """Name of the GGUF file in `folder` that is the whole model."""
-    nemo_file: str | None = None
-    """Name of the NeMo archive in `folder` that is the whole model."""
-    hub_id: str | None = None
-    revision: str | None = None
-    """Commit on the hub, where known."""
-    adapter: Path | None = None
-    """Folder of a PEFT adapter that changes the weights; `folder` then holds its base model."""
-    base: str = ""
-    """How the adapter names its base model, where that is in another folder."""
-    tokenizer_folder: Path | None = None
-    """Where its tokenizer is, if not in `folder`."""
-
-    @classmethod
-    def elsewhere(cls, name: str, revision: str | None = None) -> "ModelFiles":
-        """A model that is a name alone: its files are a server's business."""
-        return cls(name, Path("/nonexistent"), revision=revision)
-
-    @property
-    def gguf_path(self) -> Path | None:
-        """The GGUF file, if the model is one."""
-        return self.folder / self.gguf_file if self.gguf_file else None
-
-    @property
-    def nemo_path(self) -> Path | None:
-        """The NeMo archive, if the model is one."""
-        return self.folder / self.nemo_file if self.nemo_file else None
-
-    @property
-    def only_file(self) -> Path | None:
-        """The file that is the whole model, tokenizer included, if it is one."""
-        return self.gguf_path or self.nemo_path
-
-
 def tokenizer_files(files: ModelFiles) -> tuple[Path, ...]:
-    """The files that decide how text becomes tokens, by name; for a GGUF or NeMo model that file."""
-    if files.only_file:
-        return (files.only_file,)
+    """The files that decide how text becomes tokens, by name; for a GGUF file or a checkpoint that path."""
+    if path := files.gguf_path or files.checkpoint:
+        return (path,)
     folder = files.tokenizer_folder or files.folder
     return tuple(sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)}))
 
 
 def read_config(files: ModelFiles) -> dict[str, Any]:
-    """`config.json` as a mapping; for a GGUF or NeMo file the same keys as far as its metadata has them.
+    """`config.json` as a mapping; for a GGUF file or a checkpoint the same keys, as far as it has them.
 
     Raises:
         ModelError: missing or unreadable.
     """
     if files.gguf_path:
         return _gguf_config(read_gguf_header(files.gguf_path))
-    if files.nemo_path:
-        return nemotron_config(files.name, read_archive(files.nemo_path).settings)
+    if found := format_of(files):
+        return found.config(files)
     path = files.folder / "config.json"
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -116,7 +73,7 @@ def read_config(files: ModelFiles) -> dict[str, Any]:
 
 def read_generation_config(files: ModelFiles) -> dict[str, Any]:
     """`generation_config.json` as a mapping; empty where there is none, or none that can be read."""
-    if files.only_file:
+    if not files.is_hf_folder:
         return {}
     try:
         config = json.loads((files.folder / "generation_config.json").read_text("utf-8"))

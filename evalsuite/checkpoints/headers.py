@@ -122,7 +122,8 @@ class _GgufCursor:
 
     def array_length(self) -> int:
         """Step over an array: tokens and merges are most of a header, and nobody here needs them."""
-        kind, count = self.scalar("I"), self.scalar("Q")
+        kind: int = self.scalar("I")
+        count: int = self.scalar("Q")
         if kind in GGUF_SCALARS:
             self.at += count * struct.calcsize("<" + GGUF_SCALARS[kind])
         elif kind == GGUF_STRING:

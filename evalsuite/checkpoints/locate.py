@@ -7,7 +7,9 @@ from pathlib import Path
 
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
-from evalsuite.checkpoints.files import TOKENIZER_FILES, ModelFiles
+from evalsuite.checkpoints.files import TOKENIZER_FILES
+from evalsuite.checkpoints.formats import formats_by_suffix, listed, recognized_format
+from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.weights import INDEX, check, find_weights, forms, read_index
 from evalsuite.errors import ModelError, UnknownName
 from evalsuite.files.caches import without_tilde
@@ -16,10 +18,8 @@ from evalsuite.offline import why_unreachable
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
 """Configuration and tokenizer; weights are asked for separately."""
-WHOLE_MODELS = (".gguf", ".nemo")
-"""Suffixes of files that are whole models."""
-TAR_MAGIC = (257, b"ustar")
-"""Where a tar file says that it is one, and how; a NeMo archive is a tar file."""
+GGUF = "gguf"
+GGUF_MAGIC = b"GGUF"
 
 
 def resolve(
@@ -27,8 +27,9 @@ def resolve(
 ) -> ModelFiles:
     """Find the files of a model, downloading them where needed, and check their headers.
 
-    `name` is an alias, a folder with config.json and safetensors (or one GGUF file or NeMo archive, or a PEFT
-    adapter), a GGUF file, a NeMo archive, or a hub id `org/name`, optionally `org/name@revision`.
+    `name` is an alias, a folder with config.json and safetensors (or with one GGUF file, or a PEFT adapter), a
+    GGUF file, a file or folder in a `CheckpointFormat` such as a NeMo archive, or a hub id `org/name`,
+    optionally `org/name@revision`.
 
     Args:
         revision: branch, tag or commit on the hub.
@@ -40,7 +41,7 @@ def resolve(
     """
     if not name.strip():
         raise ModelError(
-            "No model given: --model takes an alias, a folder, a .gguf or .nemo file, or a hub id."
+            f"No model given: --model takes an alias, a folder, a {_suffixes_in_words()} file, or a hub id."
         )
     name_part, _, revision_part = name.partition("@")
     revision = revision or revision_part or None
@@ -64,7 +65,7 @@ def resolve(
 
 
 def _local(name: str) -> ModelFiles | None:
-    """The folder, GGUF file or NeMo archive at this path, if there is one and no alias of that name."""
+    """The folder or file at this path, if there is one and no alias of that name."""
     path = without_tilde(name)
     try:
         if name in aliases() or not path.exists():
@@ -74,52 +75,61 @@ def _local(name: str) -> ModelFiles | None:
     if path.is_dir():
         files = ModelFiles(name, path.resolve())
         return files if (path / "config.json").is_file() else _single(files)
-    suffix = _format(path)
-    if suffix is None:
+    kind = _format_of_file(path)
+    if kind is None:
         raise ModelError(
-            f"Model file {path} is not a .gguf or .nemo file: give that, or a folder with config.json."
+            f"Model file {path} is not a {_suffixes_in_words()} file: give that, or a folder with config.json."
         )
-    # The link's own name and folder: what it leads to may have neither the suffix nor the neighbours.
-    return _with_file(ModelFiles(name, path.parent.absolute()), path, suffix)
+    # The link's own name and folder: its target may have neither the suffix nor the neighbours.
+    return _with_file(ModelFiles(name, path.parent.absolute()), path, kind)
 
 
-def _format(path: Path) -> str | None:
-    """Which kind of whole model a file is: by its name, by that of the file a link leads to, by its first
-    bytes."""
+def _formats() -> dict[str, str]:
+    """GGUF and the installed formats, by the suffix of their files."""
+    return {".gguf": GGUF, **formats_by_suffix()}
+
+
+def _suffixes_in_words() -> str:
+    """`.gguf or .nemo`, and the suffixes of further formats."""
+    return listed(_formats(), "or")
+
+
+def _format_of_file(path: Path) -> str | None:
+    """The format of a file: by its name, by the name of the file that a link leads to, by its first bytes."""
+    formats = _formats()
     for name in (path, path.resolve()):
-        if name.suffix in WHOLE_MODELS:
-            return name.suffix
+        if name.suffix in formats:
+            return formats[name.suffix]
     try:
         with path.open("rb") as file:
-            start = file.read(TAR_MAGIC[0] + len(TAR_MAGIC[1]))
+            start = file.read(len(GGUF_MAGIC))
     except OSError as error:
         raise ModelError(f"Model file {path} cannot be read: {error.strerror}.") from None
-    if start.startswith(b"GGUF"):
-        return ".gguf"
-    return ".nemo" if start[TAR_MAGIC[0] :] == TAR_MAGIC[1] else None
+    return GGUF if start == GGUF_MAGIC else recognized_format(path)
 
 
 def _single(files: ModelFiles) -> ModelFiles:
-    """With the one file in its folder that is a whole model, if there is one.
+    """With the one file in its folder that is a whole model, or the folder as a checkpoint, if it is one.
 
     Raises:
-        ModelError: there are several.
+        ModelError: there are several such files.
     """
-    for suffix in WHOLE_MODELS:
+    for suffix, kind in _formats().items():
         found = sorted(files.folder.glob(f"*{suffix}"))
         if len(found) > 1:
             raise ModelError(
                 f"Folder {files.folder} holds {len(found)} {suffix} files: give --model one of them."
             )
         if found:
-            return _with_file(files, found[0], suffix)
-    return files
+            return _with_file(files, found[0], kind)
+    recognized = recognized_format(files.folder)
+    return replace(files, format=recognized, checkpoint=files.folder) if recognized else files
 
 
-def _with_file(files: ModelFiles, path: Path, suffix: str) -> ModelFiles:
-    if suffix == ".gguf":
+def _with_file(files: ModelFiles, path: Path, kind: str) -> ModelFiles:
+    if kind == GGUF:
         return replace(files, gguf_file=path.name)
-    return replace(files, nemo_file=path.name)
+    return replace(files, format=kind, checkpoint=files.folder / path.name)
 
 
 def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:
@@ -139,18 +149,17 @@ def _hub_id(name: str, name_part: str) -> str:
     if _looks_like_path(name):
         raise ModelError(f"Model folder or file {name} does not exist.")
     if not HUB_ID.fullmatch(name_part):
-        hint = "A model is an alias, a folder, a .gguf or .nemo file, or a hub id such as nvidia/Nemotron-H-8B-Base-8K."
+        hint = (
+            f"A model is an alias, a folder, a {_suffixes_in_words()} file, or a hub id such as "
+            "nvidia/Nemotron-H-8B-Base-8K."
+        )
         unknown = UnknownName("model", name, aliases(), hint)
         raise ModelError(str(unknown))
     return name_part
 
 
 def _looks_like_path(name: str) -> bool:
-    if (
-        name.startswith(("/", ".", "~"))
-        or name.endswith((*WHOLE_MODELS, ".safetensors", "/"))
-        or "\\" in name
-    ):
+    if name.startswith(("/", ".", "~")) or name.endswith((*_formats(), ".safetensors", "/")) or "\\" in name:
         return True
     return name.count("/") > 1
 
@@ -190,7 +199,7 @@ def _downloaded(wanted: ModelFiles, offline: bool, cache_dir: Path | None) -> Mo
             return files
     if adapted:
         return files
-    _snapshot(files, ("*.nemo",), offline, cache_dir)
+    _snapshot(files, tuple(f"*{suffix}" for suffix in formats_by_suffix()), offline, cache_dir)
     files = _single(files)
     find_weights(files)
     return files

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evalsuite.checkpoints.files import ModelFiles, read_config
-from evalsuite.checkpoints.headers import check_safetensors, read_gguf_header
+from evalsuite.checkpoints.files import read_config
+from evalsuite.checkpoints.formats import format_of, formats_by_suffix
+from evalsuite.checkpoints.headers import check_safetensors, count_parameters, read_gguf_header
+from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.errors import ModelError
 
 FORMS = (
@@ -42,13 +44,15 @@ class Weights:
 
 
 def find_weights(files: ModelFiles) -> Weights:
-    """The weights that are loaded; of a GGUF or NeMo model that file.
+    """The weights that are loaded: of a folder, of a GGUF file, or of a checkpoint in another format.
 
     Raises:
         ModelError: there are none, or one that the index names is missing.
     """
-    if files.only_file:
-        return Weights(files.only_file.name, {files.only_file.name: files.only_file})
+    if files.gguf_path:
+        return Weights(files.gguf_path.name, {files.gguf_path.name: files.gguf_path})
+    if (found := format_of(files)) and files.checkpoint:
+        return Weights(files.checkpoint.name, found.weight_files(files))
     form = _form(files)
     if form is None:
         raise ModelError(_why_none(files))
@@ -63,11 +67,24 @@ def weight_files(files: ModelFiles) -> tuple[Path, ...]:
 
 def has_weights(files: ModelFiles) -> bool:
     """Whether there are weights in a form that transformers loads, whole or not."""
-    return bool(files.only_file) or _form(files) is not None
+    return not files.is_hf_folder or _form(files) is not None
+
+
+def weight_bytes(files: ModelFiles, item_bytes: int) -> int:
+    """Bytes of the weights in memory, in a data type of `item_bytes` each.
+
+    Counted from the headers of the weight files; where these do not tell, it is their size on disk.
+    """
+    found = format_of(files)
+    parameters = found.parameters(files) if found else None
+    if parameters is not None:
+        return parameters * item_bytes
+    counts = ((path, count_parameters(path)) for path in weight_files(files))
+    return sum(path.stat().st_size if count is None else count * item_bytes for path, count in counts)
 
 
 def check(files: ModelFiles) -> None:
-    """Refuse a model whose files are missing or cut off, by their headers alone.
+    """Refuse a model whose files are missing or truncated; only their headers are read.
 
     Raises:
         ModelError: which file, and what is wrong with it.
@@ -75,8 +92,11 @@ def check(files: ModelFiles) -> None:
     if files.gguf_path:
         read_gguf_header(files.gguf_path)
         return
+    if found := format_of(files):
+        found.check(files)
+        return
     read_config(files)
-    for path in () if files.nemo_path else weight_files(files):
+    for path in weight_files(files):
         if path.suffix == ".safetensors":
             check_safetensors(path)
 
@@ -89,7 +109,7 @@ def read_index(files: ModelFiles, form: str) -> dict[str, Any]:
     """
     path = files.folder / form
     try:
-        index = json.loads(path.read_text("utf-8"))
+        index: dict[str, Any] = json.loads(path.read_text("utf-8"))
         names = {PurePosixPath(name) for name in index["weight_map"].values()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise ModelError(f"Model '{files.name}': {path} is not a readable index of weights.") from None
@@ -151,8 +171,9 @@ def _has_parts(index: Path, used: Mapping[str, Path]) -> bool:
 
 def _why_none(files: ModelFiles) -> str:
     why = f"Model '{files.name}' has no weights ({FORMS[0]}, {FORMS[1]} or {FORMS[2]}) in {files.folder}"
-    if archives := sorted(files.folder.glob("*.nemo")):
-        return f"{why}: give --model {archives[0]}."
+    for suffix in formats_by_suffix():
+        if checkpoints := sorted(files.folder.glob(f"*{suffix}")):
+            return f"{why}: give --model {checkpoints[0]}."
     others = sorted(path.name for path in files.folder.glob("*") if path.suffix in WEIGHTS_ENDINGS)
     if others:
         return (

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints import ModelFiles, tokenizer_folder
 from evalsuite.checkpoints.digests import has_own_tokenizer_code
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.engine.tokenizer_check import checked
 from evalsuite.errors import ModelError
-from evalsuite.nemo import tokenizer_folder
 from evalsuite.types import TokenIds
 
 TEXTS_PER_CALL = 2048
@@ -21,7 +20,7 @@ PANIC = "PanicException"
 
 
 class HuggingFaceTokenizer:
-    """Text to token ids with the tokenizer of a model's folder, GGUF file or NeMo archive.
+    """Text to token ids with the tokenizer of a model's folder, GGUF file or checkpoint.
 
     Args:
         files: where it is.
@@ -155,13 +154,13 @@ def _read(folder: Path, gguf_file: str | None, trust_remote_code: bool) -> Any:
 
 
 def _unreadable(files: ModelFiles, error: Exception, trusted: bool) -> str:
-    if isinstance(error, ImportError) and not files.only_file and (files.folder / TEKKEN).is_file():
+    if isinstance(error, ImportError) and files.is_hf_folder and (files.folder / TEKKEN).is_file():
         return (
             f"The tokenizer of model '{files.name}' is {TEKKEN}, which the package mistral-common reads: pip install "
             "mistral-common, or name a tokenizer with --tokenizer."
         )
     first_line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
     hint = ""
-    if not files.only_file and has_own_tokenizer_code(files) and not trusted:
+    if files.is_hf_folder and has_own_tokenizer_code(files) and not trusted:
         hint = " Its folder has code of its own: allow it with --trust-remote-code."
     return f"The tokenizer of model '{files.name}' cannot be read from {files.folder}: {first_line}.{hint}"

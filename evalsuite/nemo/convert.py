@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from evalsuite.checkpoints.nemo import NemoArchive, decompress, read_archive
-from evalsuite.checkpoints.nemo_config import nemotron_config
+from evalsuite.checkpoints.building import build_folder, check_room
 from evalsuite.errors import ModelError
-from evalsuite.nemo.building import build_folder, check_room
+from evalsuite.nemo.archive import NemoArchive, decompress, read_archive
+from evalsuite.nemo.config import nemotron_config
 from evalsuite.nemo.layout import nemotron_tensors
 from evalsuite.nemo.stored import Stored
 from evalsuite.nemo.tokenizer import sentencepiece_model, write_tokenizer

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from evalsuite.checkpoints.nemo import ArchiveMember, NemoArchive
 from evalsuite.errors import ModelError
+from evalsuite.nemo.archive import ArchiveMember, NemoArchive
 from evalsuite.nemo.names import Key, parse
 from evalsuite.nemo.stored import Block, Stored, entry_of, read_bytes, whole_of
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsuite.checkpoints.nemo import NemoArchive
 from evalsuite.errors import ModelError
+from evalsuite.nemo.archive import NemoArchive
 
 SPACE = "▁"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)

@@ -11,8 +11,8 @@ from zlib import crc32
 
 import torch
 
-from evalsuite.checkpoints.nemo import ArchiveMember
 from evalsuite.errors import ModelError
+from evalsuite.nemo.archive import ArchiveMember
 from evalsuite.nemo.stored import Stored, read_bytes
 
 LOCAL_HEADER = struct.Struct("<26xHH")

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
-from evalsuite.checkpoints.nemo import NemoArchive
 from evalsuite.errors import ModelError
+from evalsuite.nemo.archive import NemoArchive
 from evalsuite.nemo.names import SPLIT_AXIS, Key, Name, parse
 from evalsuite.nemo.stored import Stored, joined
 from evalsuite.nemo.torch_file import tensors_in

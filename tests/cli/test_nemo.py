@@ -5,10 +5,9 @@ import shutil
 import pytest
 from transformers import AutoTokenizer
 
-from evalsuite.checkpoints import ModelFiles, resolve, weights_digest
+from evalsuite.checkpoints import ModelFiles, converted, resolve, weights_digest
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.protocol import answers_in
-from evalsuite.nemo import cached
 from evalsuite.types import ScoreRequest
 from tests.nemo.archives import gpt, write
 from tests.nemo.texts import train
@@ -43,7 +42,7 @@ def test_an_archive_is_evaluated_like_any_model(run, bench, archive, own_cache):
 def test_the_cached_conversion_is_used_again_under_any_name(run, archive, own_cache, tmp_path, monkeypatch):
     assert run(model=archive).code == 0
     renamed = archive.rename(archive.with_name("other.nemo"))
-    monkeypatch.setattr(cached, "read_archive", None)
+    monkeypatch.setattr(converted, "build_folder", None)
     done = run("pairs", model=renamed, limit=2, out=tmp_path / "second")
     assert done.code == 0, done.err
     assert len(list(own_cache.iterdir())) == 1
@@ -129,7 +128,8 @@ def test_the_alias_finds_the_archive_in_the_hubs_cache(archive, tmp_path, monkey
     assert files == ModelFiles(
         "nemotron-3-8b",
         snapshot,
-        nemo_file="Nemotron-3-8B-Base-4k.nemo",
+        format="nemo",
+        checkpoint=snapshot / "Nemotron-3-8B-Base-4k.nemo",
         hub_id="nvidia/nemotron-3-8b-base-4k",
         revision="c" * 40,
     )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from evalsuite.checkpoints.files import ModelFiles, context_window, read_config
+from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.files import context_window, read_config
 from evalsuite.data.found import NotHere
 from evalsuite.data.mirror import split_files
 from evalsuite.decisions.gate.policy import read_policy

@@ -7,9 +7,8 @@ import tarfile
 import pytest
 import torch
 
-from evalsuite.checkpoints import resolve
+from evalsuite.checkpoints import model_folder, resolve, tokenizer_folder
 from evalsuite.errors import ModelError
-from evalsuite.nemo import model_folder, tokenizer_folder
 from tests.nemo.archives import add, gpt, pack, saved, state_dict, torch_dist_files, write, zarr_files
 
 
@@ -226,7 +225,7 @@ def test_damaged_zarr_checkpoints_are_refused(tmp_path, pieces, spoil):
 
 
 def test_a_full_disk_is_said_before_the_work(whole, monkeypatch):
-    from evalsuite.nemo import building
+    from evalsuite.checkpoints import building
 
     monkeypatch.setattr(building.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000})())
     with pytest.raises(ModelError, match=r"takes 0\.0 GB in .*, where 0\.0 GB are free"):

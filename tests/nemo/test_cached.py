@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from evalsuite.checkpoints import resolve, tokenizer_digest, weights_digest
+from evalsuite.checkpoints import model_folder, resolve, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.files import context_window
 from evalsuite.errors import ModelError
-from evalsuite.nemo import convert, model_folder
+from evalsuite.nemo import convert
 from tests.nemo.archives import gpt, write
 
 

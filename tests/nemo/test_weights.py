@@ -6,8 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from evalsuite.checkpoints import resolve
-from evalsuite.nemo import model_folder
+from evalsuite.checkpoints import model_folder, resolve
 from tests.nemo import reference
 from tests.nemo.archives import NAMINGS, gpt, pack, torch_dist_files, write, zarr_files
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import read_config
-from evalsuite.checkpoints.headers import count_parameters
-from evalsuite.checkpoints.weights import weight_files
+from evalsuite.checkpoints.weights import weight_bytes
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 POSITIONS_PER_CHUNK = 256
@@ -49,14 +48,7 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
     # read from it.
     recurrent = (5 * item + 22) * _recurrent_channels(config)
     a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
-    parameters = [count_parameters(path) for path in weight_files(files)]
-    known = sum(count * item for count in parameters if count is not None)
-    sizes = sum(
-        path.stat().st_size
-        for path, count in zip(weight_files(files), parameters, strict=True)
-        if count is None
-    )
-    return Needs(known + sizes, a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
+    return Needs(weight_bytes(files, item), a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
 
 
 def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) -> int:

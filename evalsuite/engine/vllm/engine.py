@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest, tokenizer_folder, weights_digest
 from evalsuite.checkpoints.adapters import MERGE_IT
 from evalsuite.checkpoints.files import context_window, vocabulary_rows
 from evalsuite.engine.native.loading.linked import loader_arguments
@@ -21,7 +21,6 @@ from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
 from evalsuite.engine.vllm.score import ScorePrompt, read_scores, score_prompts
 from evalsuite.engine.vllm.settings import SETTINGS, TUNING, llm_arguments
 from evalsuite.errors import ModelError, UserError
-from evalsuite.nemo import tokenizer_folder
 from evalsuite.types import (
     Failure,
     Finish,

@@ -26,7 +26,7 @@ def spelled(decoder, words, **options):
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<s>"))
     tokenizer.decoder = decoder
     tokenizer.add_special_tokens([AddedToken(one, special=True) for one in SPECIAL])
-    made = HuggingFaceTokenizer(SimpleNamespace(folder=None, gguf_file=None, nemo_file=None))
+    made = HuggingFaceTokenizer(SimpleNamespace(folder=None, gguf_file=None, format=""))
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", **options)
     made.__dict__.update(_tokenizer=fast, _loaded=(fast, ()))
     return made

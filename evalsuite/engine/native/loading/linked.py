@@ -11,21 +11,20 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints import ModelFiles, model_folder
 from evalsuite.checkpoints.adapters import adapter_files
 from evalsuite.checkpoints.digests import loaded_files
 from evalsuite.checkpoints.weights import INDEX, find_weights, read_index
 from evalsuite.errors import ModelError
-from evalsuite.nemo import model_folder
 
 
 def loader_arguments(files: ModelFiles) -> tuple[Path, str | None]:
     """The folder and GGUF file (its absolute path) that transformers is to load.
 
     Raises:
-        ModelError: files are missing, an archive cannot be converted, or links cannot be made.
+        ModelError: files are missing, a checkpoint cannot be converted, or links cannot be made.
     """
-    if files.nemo_path:
+    if files.format:
         return model_folder(files), None
     if files.gguf_path:
         folder = _linked({"model.gguf": files.gguf_path}, files.folder.name)

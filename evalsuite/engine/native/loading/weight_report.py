@@ -110,7 +110,7 @@ def _hidden_layers(files: ModelFiles, model: Any) -> set[str]:
     patterns = [
         one for one in model._keys_to_ignore_on_load_unexpected or () if re.search(r"layers\W+\d", one)
     ]
-    if not patterns or files.only_file:
+    if not patterns or not files.is_hf_folder:
         return set()
     wanted = re.compile("|".join(f"({pattern})" for pattern in patterns))
     return {name for name in stored_shapes(files) if wanted.search(name)} - set(model.state_dict())

@@ -26,6 +26,8 @@ from evalsuite.files.yaml_files import BadYaml, load_yaml
 CONFIG = "model_config.yaml"
 LONGEST_KEPT = 2**26
 """Bytes of a configuration or tokenizer."""
+TAR_MAGIC = (257, b"ustar")
+"""Offset and bytes by which a tar file is known."""
 GZIP = b"\x1f\x8b"
 WEIGHTS = re.compile(
     r"(?:(?:mp_rank_(?P<mp>\d+)|tp_rank_(?P<tp>\d+)_pp_rank_(?P<pp>\d+))/)?model_weights\.ckpt"
@@ -70,6 +72,14 @@ class NemoArchive:
         """Files of the distributed checkpoint, by path within its folder."""
         start = len(DISTRIBUTED)
         return {name[start:]: one for name, one in self.members.items() if name.startswith(DISTRIBUTED)}
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file is a plain tar by its first bytes; raises OSError."""
+    offset, magic = TAR_MAGIC
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(len(magic)) == magic
 
 
 def read_archive(path: Path) -> NemoArchive:

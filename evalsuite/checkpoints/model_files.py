@@ -1,0 +1,44 @@
+"""Where a model's files are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where a model's files are; made by `resolve`."""
+
+    name: str
+    """As the user wrote it."""
+    folder: Path
+    """The Hugging Face folder; for a GGUF file or another single file the folder that holds it."""
+    gguf_file: str | None = None
+    """Name of the GGUF file in `folder` that is the whole model."""
+    format: str = ""
+    """Name of the `CheckpointFormat` that reads the model; empty if transformers loads the files themselves."""
+    checkpoint: Path | None = None
+    """The file or folder that `format` reads."""
+    hub_id: str | None = None
+    revision: str | None = None
+    """Commit on the hub, where known."""
+    adapter: Path | None = None
+    """Folder of a PEFT adapter that changes the weights; `folder` then holds its base model."""
+    base: str = ""
+    """How the adapter names its base model, where that is in another folder."""
+    tokenizer_folder: Path | None = None
+    """Where its tokenizer is, if not in `folder`."""
+
+    @classmethod
+    def elsewhere(cls, name: str, revision: str | None = None) -> "ModelFiles":
+        """A model that is a name alone: a server has its files."""
+        return cls(name, Path("/nonexistent"), revision=revision)
+
+    @property
+    def gguf_path(self) -> Path | None:
+        """The GGUF file, if the model is one."""
+        return self.folder / self.gguf_file if self.gguf_file else None
+
+    @property
+    def is_hf_folder(self) -> bool:
+        """Whether `folder` holds configuration, weights and tokenizer as transformers loads them."""
+        return not self.gguf_file and not self.format
