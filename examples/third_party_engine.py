@@ -25,7 +25,7 @@ class PlainEngine(EngineDefaults):
     """Answers each request by itself; `evalsuite.engine.protocol.Engine` says what each member promises."""
 
     def __init__(self, spec: EngineSpec) -> None:
-        self._spec = spec
+        self._files = spec.files
         self.tokenizer = spec.tokens.make(spec.files, trust_remote_code=spec.trust_remote_code)
         self.max_length = spec.tokens.window(context_window(spec.files))
         self.vocabulary = vocabulary_rows(spec.files)
@@ -34,7 +34,7 @@ class PlainEngine(EngineDefaults):
     @property
     def identity(self) -> ModelIdentity:
         """Stored answers are found again under these three; name your engine and what changes its numbers."""
-        files, tokenizer = self._spec.files, self.tokenizer.files
+        files, tokenizer = self._files, self.tokenizer.files
         return ModelIdentity(weights_digest(files), tokenizer_digest(tokenizer), "plain transformers float32")
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
@@ -72,9 +72,7 @@ class PlainEngine(EngineDefaults):
     def _log_probs(self, ids: TokenIds) -> torch.Tensor:
         """(tokens, vocabulary) natural-log probabilities of the token after each of `ids`."""
         if self._model is None:
-            self._model = AutoModelForCausalLM.from_pretrained(
-                model_folder(self._spec.files), dtype=torch.float32
-            )
+            self._model = AutoModelForCausalLM.from_pretrained(model_folder(self._files), dtype=torch.float32)
         return self._model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
 
 
