@@ -29,10 +29,12 @@ def gate(
     from evalsuite.decisions.gate.gate import gate as judged
 
     with malformed_input():
+        if junit is not None:
+            from evalsuite.decisions.gate.junit import check_junit, write_junit
+
+            check_junit()
         report = judged(baseline, candidate, policy, allow_protocol_drift=allow_protocol_drift)
         if junit is not None:
-            from evalsuite.decisions.gate.junit import write_junit
-
             write_junit(report, junit)
     if as_json:
         say_json(report.model_dump_json(indent=2))

@@ -180,5 +180,5 @@ def _torch_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterato
 
 def _pickled(plain: Path, member: ArchiveMember, shape: tuple[int, ...]) -> torch.Tensor:
     content = read_bytes(plain, member.offset, torch.uint8, member.size)
-    tensor = torch.load(io.BytesIO(content.numpy().data), weights_only=True)
+    tensor: torch.Tensor = torch.load(io.BytesIO(content.numpy().data), weights_only=True)
     return tensor.detach().reshape(shape)

@@ -101,6 +101,7 @@ def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
     """
     from transformers import PreTrainedTokenizerFast
 
+    make: Any = PreTrainedTokenizerFast  # it has no type hints
     model = sentencepiece_model(archive)
     backend = converted(model.serialized_model_proto(), str(archive.path))
     special = {
@@ -108,7 +109,7 @@ def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
         for kind in ("bos", "eos", "unk", "pad")
         if (number := getattr(model, f"{kind}_id")()) >= 0
     }
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = make(
         tokenizer_object=backend,
         # Text that spells a special token is text, as for SentencePiece.
         split_special_tokens=True,

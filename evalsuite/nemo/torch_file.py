@@ -49,7 +49,7 @@ class Window(io.RawIOBase):
         """As a file's."""
         room = min(len(buffer), max(0, self._size - self._at))
         self._file.seek(self._offset + self._at)
-        got = self._file.readinto(memoryview(buffer)[:room])  # type: ignore[attr-defined]
+        got: int = self._file.readinto(memoryview(buffer)[:room])  # type: ignore[attr-defined]
         self._at += got
         return got
 

@@ -1,6 +1,6 @@
 """A gate's verdict as JUnit XML, which GitHub's and GitLab's test reports read.
 
-Public names: `junit_xml`, `write_junit`.
+Public names: `check_junit`, `junit_xml`, `write_junit`. The package junitparser is an extra (`junit`).
 
 A task that passes is a passed test, one that fails a failure; one that leaves the gate undecided is an error;
 what decides nothing (advisory tasks, supporting ones that show nothing) is skipped, with its reason.
@@ -8,14 +8,22 @@ what decides nothing (advisory tasks, supporting ones that show nothing) is skip
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from evalsuite.decisions.gate.document import GateReport, Outcome
 from evalsuite.decisions.gate.reasons import points
+from evalsuite.errors import UserError
 from evalsuite.results.folder import disk_errors
 
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML document may hold, such as the escape of a terminal's colours."""
+
+
+def check_junit() -> None:
+    """Raises UserError where the package that makes the document is not installed."""
+    if find_spec("junitparser") is None:
+        raise UserError("--junit needs the package junitparser: pip install 'evalsuite[junit]'.")
 
 
 def junit_xml(report: GateReport) -> bytes:

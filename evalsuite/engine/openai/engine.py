@@ -1,6 +1,7 @@
 """The engine that asks an OpenAI-compatible completions server (`--engine openai --base-url URL`)."""
 
 import functools
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -325,6 +326,10 @@ def _stops(request: Request) -> tuple[str, ...]:
 
 
 def _make(spec: EngineSpec) -> OpenAIEngine:
+    if not all(importlib.util.find_spec(name) for name in ("anyio", "httpx2")):
+        raise UserError(
+            "--engine openai needs the packages anyio and httpx2: pip install 'evalsuite[openai]'."
+        )
     return OpenAIEngine(spec.files, **spec.options)
 
 

@@ -4,9 +4,9 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 
 import evalsuite
-from evalsuite.decisions.gate.junit import junit_xml, write_junit
+from evalsuite.decisions.gate.junit import check_junit, junit_xml, write_junit
 from evalsuite.decisions.gate.policy import Policy
-from evalsuite.errors import StorageError
+from evalsuite.errors import StorageError, UserError
 from tests.fabricate import Made, fabricate, flipped, verdicts
 
 BASE = verdicts(900, 600)
@@ -59,3 +59,9 @@ def test_a_place_that_cannot_be_written_is_one_sentence(report, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write_junit(report, tmp_path / "file" / "gate.xml")
+
+
+def test_the_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr("evalsuite.decisions.gate.junit.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'evalsuite\[junit\]'"):
+        check_junit()

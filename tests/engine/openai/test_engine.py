@@ -2,6 +2,7 @@
 engine says."""
 
 import itertools
+import sys
 from dataclasses import replace
 
 import pytest
@@ -338,3 +339,11 @@ def test_device_and_data_type_are_the_servers_business(server):
                 "openai", ModelFiles.elsewhere("tiny"), device="cpu", arguments=(f"base_url={server.url}",)
             )
         )
+
+
+@pytest.mark.parametrize("package", ["anyio", "httpx2"])
+def test_a_missing_package_is_named(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    spec = EngineSpec("openai", ModelFiles.elsewhere("m"), arguments=("base_url=http://localhost:9",))
+    with pytest.raises(UserError, match=r"pip install 'evalsuite\[openai\]'"):
+        make_engine(spec)
