@@ -1,4 +1,4 @@
-"""Which model is meant, where its files are, and what their content digest is.
+"""Finds a model's files, identifies their content, and gives the folders that transformers loads.
 
 `resolve` turns what the user wrote after `--model` into `ModelFiles`; `weights_digest` and
 `tokenizer_digest` identify their content; `model_folder` and `tokenizer_folder` are the folders that

@@ -1,7 +1,7 @@
-"""PEFT adapters: weights that change a base model, in a folder of their own or beside the base's weights.
+"""PEFT adapters: weights that change a base model, in their own folder or beside the base model's weights.
 
-The layout is PEFT's: `adapter_config.json` and `adapter_model.safetensors`, or `adapter_model.bin` where
-there is no such file (`peft/utils/save_and_load.py`, `load_peft_weights`).
+The layout is PEFT's: `adapter_config.json`, and `adapter_model.safetensors` or else `adapter_model.bin`
+(`peft/utils/save_and_load.py`, `load_peft_weights`).
 """
 
 import importlib.util
@@ -21,21 +21,21 @@ from evalsuite.files.caches import without_tilde
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-"""The first that is there is loaded."""
+"""The first of these that exists is loaded."""
 VOCABULARY = re.compile(r"tokenizer\.json|vocab\..*|.*\.(model|tiktoken)")
-"""Files without which a folder holds no tokenizer, whatever settings of one are there."""
+"""A folder without any of these files has no tokenizer, even if it has tokenizer settings."""
 MERGE_IT = "merge the adapter into its base model (PEFT's merge_and_unload) and give that folder"
 
 
 def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFiles]) -> ModelFiles:
-    """The same model; where its folder holds an adapter, the base model's files with the adapter named.
+    """The same model; if its folder holds an adapter, the files of the base model with that adapter.
 
     Args:
-        files: of what the user named.
+        files: the model that the user named.
         base_of: finds a base model by its name and revision.
 
     Raises:
-        ModelError: an adapter without weights or base model, or one that cannot be applied to its base.
+        ModelError: the adapter has no weights or no base model, or cannot be applied to its base model.
     """
     folder = files.folder
     if not (folder / ADAPTER_CONFIG).is_file():
@@ -53,12 +53,13 @@ def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFi
     if path := base.gguf_path or base.checkpoint:
         what = f"a checkpoint of the format {base.format}" if path.is_dir() else "one file"
         raise ModelError(
-            f"Adapter '{files.name}': its base model {path} is {what}, to which it cannot be applied: {MERGE_IT}."
+            f"Adapter '{files.name}': its base model {path} is {what}, to which it cannot be applied: "
+            f"{MERGE_IT}."
         )
     if base.adapter:
         raise ModelError(
-            f"Adapter '{files.name}': its base model '{base.name}' has an adapter of its own, and one of two is never "
-            f"left out without a word: merge that one into its base model, or move its {ADAPTER_CONFIG} away."
+            f"Adapter '{files.name}': its base model '{base.name}' has an adapter, too, and only one can be "
+            f"applied: merge that one into its base model, or move its {ADAPTER_CONFIG} away."
         )
     own_tokenizer = any(VOCABULARY.fullmatch(path.name) for path in tokenizer_files(files))
     tokenizer = folder if own_tokenizer else base.folder
@@ -66,14 +67,14 @@ def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFi
 
 
 def check_adapter(name: str, folder: Path) -> None:
-    """Raises ModelError where an adapter's weights are missing or cut off."""
+    """Raises ModelError if an adapter's weights are missing or truncated."""
     for path in adapter_files(name, folder).values():
         if path.suffix == ".safetensors":
             check_safetensors(path)
 
 
 def adapter_files(name: str, folder: Path) -> dict[str, Path]:
-    """What an adapter is loaded from, by name: its configuration and its weights.
+    """The files that an adapter is loaded from, by name: its configuration and its weights.
 
     Raises:
         ModelError: there are no weights.
@@ -81,14 +82,14 @@ def adapter_files(name: str, folder: Path) -> dict[str, Path]:
     weights = next((folder / name for name in ADAPTER_WEIGHTS if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(
-            f"Model '{name}' has {ADAPTER_CONFIG} and no adapter weights ({ADAPTER_WEIGHTS[0]}) in {folder}: get them, "
-            f"or move {ADAPTER_CONFIG} away to evaluate the model without an adapter."
+            f"Model '{name}' has {ADAPTER_CONFIG} and no adapter weights ({ADAPTER_WEIGHTS[0]}) in {folder}: "
+            f"get them, or move {ADAPTER_CONFIG} away to evaluate the model without an adapter."
         )
     return {ADAPTER_CONFIG: folder / ADAPTER_CONFIG, weights.name: weights}
 
 
 def read_adapter_config(name: str, folder: Path) -> Mapping[str, Any]:
-    """`adapter_config.json`; raises ModelError where it cannot be read."""
+    """`adapter_config.json`; raises ModelError if it cannot be read."""
     path = folder / ADAPTER_CONFIG
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -100,16 +101,16 @@ def read_adapter_config(name: str, folder: Path) -> Mapping[str, Any]:
 
 
 def require_peft(files: ModelFiles) -> None:
-    """Raises ModelError where a model has an adapter and the package that applies it is not installed."""
+    """Raises ModelError if a model has an adapter and the package peft is not installed."""
     if files.adapter and importlib.util.find_spec("peft") is None:
         raise ModelError(
-            f"Model '{files.name}' has a PEFT adapter ({files.adapter / ADAPTER_CONFIG}): install the package that "
-            f"applies it (pip install 'evalsuite[peft]'), or {MERGE_IT}."
+            f"Model '{files.name}' has a PEFT adapter ({files.adapter / ADAPTER_CONFIG}): install the "
+            f"package that applies it (pip install 'evalsuite[peft]'), or {MERGE_IT}."
         )
 
 
 def _base_name(name: str, folder: Path) -> tuple[str, str | None]:
-    """The base model as an adapter names it, and its revision on the hub."""
+    """The name of an adapter's base model, and its revision on the hub."""
     config = read_adapter_config(name, folder)
     base, revision = config.get("base_model_name_or_path"), config.get("revision")
     if not isinstance(base, str) or not base.strip():
@@ -119,8 +120,9 @@ def _base_name(name: str, folder: Path) -> tuple[str, str | None]:
         )
     here = {path.resolve() for path in (without_tilde(base), folder / base) if path.exists()}
     if len(here) > 1:
+        both = " and ".join(sorted(map(str, here)))
         raise ModelError(
-            f"Adapter '{name}': its base model '{base}' may be two folders, {' and '.join(sorted(map(str, here)))}: "
+            f"Adapter '{name}': its base model '{base}' may be two folders, {both}: "
             f"write the right one's whole path into base_model_name_or_path of {folder / ADAPTER_CONFIG}."
         )
     if here:

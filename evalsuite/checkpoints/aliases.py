@@ -12,7 +12,7 @@ class Alias:
     description: str
     """One line, for `evalsuite list models`."""
     package: str = ""
-    """An installed Python package that ships the model as one GGUF file; preferred to the hub."""
+    """A Python package that ships the model as one GGUF file; if it is installed, the hub is not asked."""
 
 
 ALIASES = (

@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all."""
+"""Folders that are written completely or not at all."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def build_folder(target: Path, fill: Callable[[Path], T]) -> T:
-    """Let `fill` write a folder under another name, and rename it when it is whole.
+    """Let `fill` write a folder under another name, and rename it when it is complete.
 
     Raises:
         ModelError: it cannot be written.
@@ -30,8 +30,8 @@ def build_folder(target: Path, fill: Callable[[Path], T]) -> T:
     return result
 
 
-def check_room(needed: int, folder: Path) -> None:
-    """Raises ModelError where that many bytes do not fit beside `folder`."""
+def check_free_disk(needed: int, folder: Path) -> None:
+    """Raises ModelError if the disk of `folder` has fewer than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(

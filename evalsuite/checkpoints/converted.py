@@ -1,4 +1,4 @@
-"""Checkpoints that are converted once, into the user's cache, by their content."""
+"""Checkpoints that are converted once, into a folder of the user's cache that their content names."""
 
 import shutil
 from abc import ABC, abstractmethod
@@ -19,15 +19,14 @@ from evalsuite.types import sha256_of
 class ConvertedFormat(ABC):
     """Base class of a `CheckpointFormat` that writes its checkpoints as folders for transformers.
 
-    A subclass says how a checkpoint is recognised, what its configuration is, and how model and tokenizer are
-    written. Digests, the cache and its lock are here. The cache is
-    `<user's cache>/evalsuite/<name>/<digest of the files>-<conversion>/`.
+    A subclass recognises a checkpoint, reads its configuration and writes model and tokenizer; this class
+    makes the digests and keeps the conversions, in `<user's cache>/evalsuite/<name>/<digest>-<conversion>/`.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
     conversion: ClassVar[int]
-    """Raised when checkpoints are converted in another way: answers of the old conversion are not used again."""
+    """Raised when the conversion changes, so that answers of the old one are not used again."""
 
     @abstractmethod
     def recognizes(self, path: Path) -> bool:
@@ -51,7 +50,7 @@ class ConvertedFormat(ABC):
         """Write the tokenizer's files into an empty folder; errors as in `write_model`."""
 
     def check(self, files: ModelFiles) -> None:
-        """Refuse what has no readable configuration; a format that can tell more overrides this."""
+        """Refuse a checkpoint without a readable configuration; a format that can check more overrides it."""
         self.config(files)
 
     def weight_files(self, files: ModelFiles) -> Mapping[str, Path]:
@@ -59,11 +58,11 @@ class ConvertedFormat(ABC):
         path = checkpoint_of(files)
         if not path.is_dir():
             return {path.name: path}
-        below = sorted(one for one in path.rglob("*") if one.is_file())
-        return {one.relative_to(path).as_posix(): one for one in below}
+        below = sorted(file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(path).as_posix(): file for file in below}
 
     def tokenizer_files(self, files: ModelFiles) -> Mapping[str, Path]:
-        """The files that the tokenizer is made from, by name: all that the weights are made from."""
+        """The files that the tokenizer is made from, by name; by default the weight files."""
         return self.weight_files(files)
 
     def parameters(self, files: ModelFiles) -> int | None:
@@ -71,11 +70,11 @@ class ConvertedFormat(ABC):
         return None
 
     def weights_digest(self, files: ModelFiles, *, verify: bool) -> str:
-        """Of the format, the way of converting it and the content of the weight files."""
+        """Digest of the format's name, the conversion and the content of the weight files."""
         return sha256_of([self.name, self.conversion, _content(files, self.weight_files(files), verify)])
 
     def tokenizer_digest(self, files: ModelFiles, *, verify: bool) -> str:
-        """Of the format, the way of converting it and the content of the tokenizer's files."""
+        """Digest of the format's name, the conversion and the content of the tokenizer's files."""
         content = _content(files, self.tokenizer_files(files), verify)
         return sha256_of([f"{self.name} tokenizer", self.conversion, content])
 
@@ -94,7 +93,7 @@ class ConvertedFormat(ABC):
         sources: Mapping[str, Path],
         write: Callable[[ModelFiles, Path], None],
     ) -> Path:
-        """The cached `part` of a conversion; of several processes that need it, one makes it."""
+        """The cached `part` of a conversion; of several processes that need it, one writes it."""
         home = cache_home(self.name) / f"{_content(files, sources, verify=False)[:32]}-{self.conversion}"
         target = home / part
         if target.is_dir():
@@ -109,13 +108,13 @@ class ConvertedFormat(ABC):
 
 
 def checkpoint_of(files: ModelFiles) -> Path:
-    """The file or folder of a model that a format reads."""
+    """The file or folder that a format reads, of a model that has one."""
     assert files.checkpoint is not None
     return files.checkpoint
 
 
 def _content(files: ModelFiles, paths: Mapping[str, Path], verify: bool) -> str:
-    """SHA-256 of one file whatever its name, or of the files of a folder with their names."""
+    """SHA-256 of a checkpoint: of its one file, whatever the name, or of its files with their names."""
     if checkpoint_of(files).is_dir():
         return digest_by_name(paths, verify)
     [path] = paths.values()
@@ -123,7 +122,7 @@ def _content(files: ModelFiles, paths: Mapping[str, Path], verify: bool) -> str:
 
 
 def cache_home(name: str) -> Path:
-    """Where the conversions of a format are kept."""
+    """The folder that holds the conversions of a format; raises ModelError if there is no home folder."""
     try:
         return cache_folder("evalsuite") / name
     except OSError as error:

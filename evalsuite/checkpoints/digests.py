@@ -1,7 +1,7 @@
 """Content digests of a model's weights and tokenizer.
 
-Hashing 16 GB takes half a minute, so each file's SHA-256 is remembered in the user's cache folder as a hint.
-`file_digests` says when a hint still fits; `verify=True` ignores it.
+Hashing 16 GB takes half a minute, so `file_digests` remembers the SHA-256 of each file in the user's cache
+folder as a hint and says when a hint is still valid; `verify=True` ignores hints.
 """
 
 import json
@@ -18,7 +18,7 @@ from evalsuite.errors import ModelError
 from evalsuite.types import sha256_of
 
 MERGING = 1
-"""Raised when adapters are applied in another way."""
+"""Raised when the way of applying adapters changes."""
 WEIGHT_SUFFIXES = frozenset(
     {
         ".safetensors",
@@ -35,19 +35,19 @@ WEIGHT_SUFFIXES = frozenset(
         ".distcp",
     }
 )
-"""Files that no tokenizer reads."""
+"""Suffixes of files that no tokenizer reads. Never extended by installed formats: digests must not change."""
 CONFIG_FILES = ("config.json", "generation_config.json")
 
 
 def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of all weight files and the configuration that shapes the model.
 
-    A model with its own code (`auto_map` in its configuration) includes that code, and one with a PEFT
-    adapter the adapter's files. A GGUF model is its one file, whatever its name; a checkpoint in another format
-    is what that format says.
+    The digest of a model with its own code (`auto_map` in its configuration) includes that code; that of a
+    model with a PEFT adapter includes the adapter's files. A GGUF model is identified by its one file,
+    whatever the name; the digest of another checkpoint comes from its `CheckpointFormat`.
 
     Args:
-        verify: read every byte, whatever the remembered hints say.
+        verify: read every byte and ignore remembered hints.
 
     Raises:
         ModelError: a file is missing or cannot be read.
@@ -64,7 +64,7 @@ def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
 
 
 def loaded_files(files: ModelFiles) -> dict[str, Path]:
-    """What a folder's model is loaded from, by name within the folder: the loader is shown these files alone.
+    """The files of a folder that the model is loaded from, by name; the loader sees no others.
 
     Raises:
         ModelError: weights are missing.
@@ -80,9 +80,9 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """SHA-256 over the content of all files that can change a token; arguments and errors as in
     `weights_digest`.
 
-    A tokenizer with code of its own (`auto_map`) may read any file, so that all files of its folder are in it
-    but the weights. Where there is no `tokenizer.json`, transformers makes the tokenizer by the model's type,
-    which is in it then.
+    A tokenizer with its own code (`auto_map`) may read any file, so its digest covers all files of its folder
+    except the weights. Without a `tokenizer.json` transformers chooses the tokenizer by the model's type, so
+    the digest then includes that type.
     """
     if files.gguf_path:
         return sha256_of(["gguf tokenizer", file_digest(files.gguf_path, verify=verify)])
@@ -91,8 +91,8 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
     paths = tokenizer_files(files)
     if not paths:
         raise ModelError(
-            f"Model '{files.name}' has no tokenizer files in {files.folder}: get them too, or name a tokenizer with "
-            "--tokenizer."
+            f"Model '{files.name}' has no tokenizer files in {files.folder}: get them, too, or name a "
+            "tokenizer with --tokenizer."
         )
     if has_own_tokenizer_code(files):
         return sha256_of(["own code", digest_by_name(_all_but_weights(files.folder), verify)])
@@ -102,11 +102,13 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
 
 
 def has_own_tokenizer_code(files: ModelFiles) -> bool:
-    """Whether the tokenizer's folder says that it is made by Python code that comes with it."""
+    """Whether the tokenizer is made by Python code in its own folder, as its settings say."""
     maps = [
         _settings(files.folder / name).get("auto_map") for name in ("tokenizer_config.json", "config.json")
     ]
-    return isinstance(maps[0], list) or any(isinstance(one, dict) and "AutoTokenizer" in one for one in maps)
+    return isinstance(maps[0], list) or any(
+        isinstance(each, dict) and "AutoTokenizer" in each for each in maps
+    )
 
 
 def _all_but_weights(folder: Path) -> dict[str, Path]:
@@ -125,7 +127,7 @@ def _model_type(files: ModelFiles) -> str:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """A configuration, or nothing where it is missing or unreadable: whoever needs it says so."""
+    """A JSON configuration; empty if it is missing or unreadable, which its real reader reports."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

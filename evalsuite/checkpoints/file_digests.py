@@ -1,10 +1,10 @@
-"""SHA-256 of a file's content, remembered in the user's cache folder for as long as the file is the same.
+"""SHA-256 of a file's content, remembered in the user's cache folder until the file changes.
 
-A file counts as unchanged while its path, size, inode, modification time and time of its last status change
-are the same, and so is its probe: a hash of its first and last bytes and of some blocks between. A file
-replaced or written in place is thus found, whatever date it is given afterwards; where a file system keeps no
-time of status changes (an image that is mounted anew, some network and object stores) the probe finds all but
-changes of a few bytes, for which there is `verify`.
+A file counts as unchanged while its path, size, inode, modification time, time of its last status change and
+probe are the same; the probe is a hash of its first and last bytes and of some blocks between. So a file that
+is replaced or written in place is noticed, whatever date it gets afterwards. Some file systems keep no time
+of status changes (an image that is mounted again, some network and object stores): there the probe notices
+all changes but those of a few bytes, and `verify` notices these.
 """
 
 import hashlib
@@ -20,32 +20,32 @@ from evalsuite.types import sha256_of
 
 CHUNK = 16 * 2**20
 ENDS = 2**16
-"""Bytes at either end of a file that its probe reads; a safetensors file's header begins it."""
+"""Bytes that the probe reads at either end of a file; a safetensors file begins with its header."""
 BLOCKS = 16
 BLOCK = 2**12
-"""Bytes of each of the blocks between, spread evenly."""
+"""Bytes of each block between the ends; the blocks are spread evenly."""
 
 
 class Hint(NamedTuple):
-    """The content of a file in one state of it."""
+    """The digest of a file in one state."""
 
     state: str
     sha256: str
 
 
 _HASHED_HERE: dict[str, Hint] = {}
-"""Hints of this process, for a user's cache folder that cannot be written."""
+"""Hints of this process, in case the user's cache folder cannot be written."""
 
 
 def file_digest(path: Path, *, verify: bool = False) -> str:
-    """SHA-256 of a file's content, from the hint if it still fits.
+    """SHA-256 of a file's content, from the hint if it is still valid.
 
     Args:
-        path: the file; of a link what it leads to.
-        verify: read every byte, whatever the hint says.
+        path: the file; a link stands for its target.
+        verify: read every byte and ignore the hint.
 
     Raises:
-        ModelError: the file cannot be read, or is written to at this moment.
+        ModelError: the file cannot be read, or changes while it is read.
     """
     try:
         real = path.resolve(strict=True)
@@ -70,20 +70,20 @@ def digest_by_name(paths: Mapping[str, Path], verify: bool) -> str:
 
 
 def _known(path: Path, state: str) -> str:
-    """The digest of a file in this state, if it is remembered; else an empty text."""
+    """The remembered digest of a file in this state; empty if there is none."""
     hints = (_read_hints().get(str(path)), _HASHED_HERE.get(str(path)))
     return next((hint.sha256 for hint in hints if hint and hint.state == state), "")
 
 
 def _state(path: Path) -> str:
-    """What tells a file that is the same from one that was replaced or written to."""
+    """Differs whenever a file was replaced or written to."""
     stat = path.stat()
     numbers = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino)
     return "|".join([*map(str, numbers), _probe(path, stat.st_size)])
 
 
 def _probe(path: Path, size: int) -> str:
-    """Hash of a file's ends and of some blocks between: a read of 200 KB at most."""
+    """Hash of a file's ends and of some blocks between; reads 200 KB at most."""
     digest = hashlib.sha256()
     between = range(ENDS, size - ENDS, max(BLOCK, (size - 2 * ENDS) // BLOCKS))
     with path.open("rb", buffering=0) as file:
@@ -106,7 +106,7 @@ def _hints_path() -> Path:
 
 
 def _read_hints() -> dict[str, Hint]:
-    """By path; what is not a hint is left out."""
+    """Hints by path, without malformed entries."""
     try:
         hints = json.loads(_hints_path().read_text("utf-8"))
         return {
@@ -117,7 +117,7 @@ def _read_hints() -> dict[str, Hint]:
 
 
 def _remember(path: Path, hint: Hint) -> None:
-    """Add a hint; a cache that cannot be written costs time, not correctness, and is let be."""
+    """Add a hint; a cache that cannot be written costs time, not correctness, so its error is ignored."""
     _HASHED_HERE[str(path)] = hint
     hints = {**_read_hints(), str(path): hint}
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A model as files in a folder: its configuration and tokenizer; its weights are in `weights`."""
+"""A model's configuration and tokenizer files; `weights` finds its weights."""
 
 import json
 from pathlib import Path
@@ -28,8 +28,7 @@ TOKENIZER_FILES = (
     "*.vocab",
     "tokenization*.py",
 )
-"""Patterns of the files that decide how text becomes tokens; a tokenizer with code of its own may read others
-too."""
+"""Patterns of the files that decide how text becomes tokens; a tokenizer with code may read others, too."""
 
 VOCABULARY_KEYS = ("vocab_size", "n_words", "padded_vocab_size")
 CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -72,7 +71,7 @@ def read_config(files: ModelFiles) -> dict[str, Any]:
 
 
 def read_generation_config(files: ModelFiles) -> dict[str, Any]:
-    """`generation_config.json` as a mapping; empty where there is none, or none that can be read."""
+    """`generation_config.json` as a mapping; empty if it is missing or unreadable."""
     if not files.is_hf_folder:
         return {}
     try:
@@ -95,7 +94,7 @@ def _gguf_config(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def vocabulary_rows(files: ModelFiles) -> int | None:
-    """Rows of the embedding and the head, as the configuration states them; None if it does not."""
+    """Rows of the embedding and the LM head by the configuration; None if it does not state them."""
     config = read_config(files)
     stated = next((config[key] for key in VOCABULARY_KEYS if isinstance(config.get(key), int)), None)
     more = config.get("additional_vocab_size")  # IDEFICS: rows beside those of `vocab_size`
@@ -103,7 +102,7 @@ def vocabulary_rows(files: ModelFiles) -> int | None:
 
 
 def context_window(files: ModelFiles) -> int | None:
-    """Longest sequence in tokens that the configuration allows; None if it states none."""
+    """Longest sequence in tokens that the configuration allows; None if it states no limit."""
     config = read_config(files)
     stated = (config.get(key) for key in CONTEXT_WINDOW_KEYS)
     return next((value for value in stated if type(value) is int and value > 0), None)

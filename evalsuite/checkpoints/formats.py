@@ -1,8 +1,8 @@
-"""Checkpoint formats that transformers does not load: archives, and the raw checkpoints of training frameworks.
+"""Checkpoint formats that transformers does not load: archives, and raw checkpoints of training frameworks.
 
 Each format is a `CheckpointFormat`, found by name through the entry-point group
-`evalsuite.checkpoint_formats`; NeMo archives are the built-in one. The rest of evalsuite asks the functions of
-`evalsuite.checkpoints` about a model and never which format it has.
+`evalsuite.checkpoint_formats`; the built-in one reads NeMo archives. The rest of evalsuite calls the
+functions of `evalsuite.checkpoints` and does not depend on the format of a model.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,28 +16,28 @@ from evalsuite.errors import ModelError
 
 @runtime_checkable
 class CheckpointFormat(Protocol):
-    """Makes a checkpoint in one format loadable: what it is, whether it is whole, and a folder for transformers.
+    """Recognises, checks and identifies checkpoints in one format, and makes them loadable for transformers.
 
-    A checkpoint is a file or a folder, `files.checkpoint`. Every method may raise ModelError: one sentence that
-    names the file, what is wrong with it and what to do. The module must import neither torch nor transformers
-    when it is imported, since evalsuite asks every installed format about a path that it does not know.
-    `evalsuite.checkpoints.converted.ConvertedFormat` does all of this for a format that writes folders.
+    A checkpoint is a file or a folder, `files.checkpoint`. Every method may raise ModelError: one sentence
+    that names the file, what is wrong with it and what to do. evalsuite imports the modules of all installed
+    formats when it meets an unknown path, so they must import torch and transformers inside functions only.
+    `evalsuite.checkpoints.converted.ConvertedFormat` implements most methods for formats that write folders.
     """
 
     name: str
     """The name of the entry point."""
     suffixes: tuple[str, ...]
-    """Of files that the format reads whatever they hold, for example `.nemo`; none for a format of folders."""
+    """Suffixes that alone identify a file, for example `.nemo`; empty for a format of folders."""
 
     def recognizes(self, path: Path) -> bool:
         """Whether a file of any name, or a folder without `config.json`, is in this format.
 
-        Told by a file's first bytes or a folder's entries; an OSError says that the path cannot be read.
+        Looks at the first bytes of a file or the entries of a folder. Raises OSError if it cannot be read.
         """
         ...
 
     def check(self, files: ModelFiles) -> None:
-        """Refuse a checkpoint that is unfinished, damaged or not supported, without reading its weights."""
+        """Refuse a checkpoint that is incomplete, damaged or not supported, without reading its weights."""
         ...
 
     def config(self, files: ModelFiles) -> dict[str, Any]:
@@ -49,15 +49,15 @@ class CheckpointFormat(Protocol):
         ...
 
     def parameters(self, files: ModelFiles) -> int | None:
-        """Parameters of the model, for estimates of memory; None takes the size of the weight files instead."""
+        """Number of parameters, for memory estimates; if None, the size of the weight files is used."""
         ...
 
     def weights_digest(self, files: ModelFiles, *, verify: bool) -> str:
-        """SHA-256 that identifies the model: of everything that its numbers depend on, conversion included.
+        """SHA-256 of everything that the model's log-probabilities depend on, the conversion included.
 
         Args:
             files: the model.
-            verify: read every byte, instead of trusting remembered digests of unchanged files.
+            verify: read every byte and ignore remembered digests.
         """
         ...
 
@@ -66,11 +66,11 @@ class CheckpointFormat(Protocol):
         ...
 
     def model_folder(self, files: ModelFiles) -> Path:
-        """A folder with `config.json` and weights that transformers loads; made when it is first asked for."""
+        """A folder with `config.json` and weights that transformers loads; written at the first call."""
         ...
 
     def tokenizer_folder(self, files: ModelFiles) -> Path:
-        """A folder from which transformers loads the tokenizer; made when it is first asked for."""
+        """A folder from which transformers loads the tokenizer; written at the first call."""
         ...
 
 
@@ -83,7 +83,7 @@ FORMATS: EntryPointGroup[CheckpointFormat] = EntryPointGroup(
 
 
 def format_of(files: ModelFiles) -> CheckpointFormat | None:
-    """The format that reads a model; None where transformers loads the files themselves.
+    """The format that reads a model; None if transformers loads the files themselves.
 
     Raises:
         UserError: no installed package has the format, or it cannot be imported.
@@ -92,15 +92,15 @@ def format_of(files: ModelFiles) -> CheckpointFormat | None:
 
 
 def formats_by_suffix() -> dict[str, str]:
-    """Format by the suffix of the files that it reads, in the order of the formats' names."""
+    """Name of the format by file suffix, sorted by name."""
     return {suffix: each.name for each in FORMATS.load_all() for suffix in each.suffixes}
 
 
 def recognized_format(path: Path) -> str | None:
-    """Name of the format that a file or folder is in, by what it holds; None if it is in none.
+    """Name of the format of a file or folder, by its content; None if no format recognises it.
 
     Raises:
-        ModelError: several formats recognise it, or it cannot be read.
+        ModelError: several formats recognise the path, or it cannot be read.
     """
     try:
         found = [each.name for each in FORMATS.load_all() if each.recognizes(path)]
@@ -125,7 +125,7 @@ def model_folder(files: ModelFiles) -> Path:
     """Folder with the configuration and weights that transformers loads.
 
     Raises:
-        ModelError: a checkpoint that cannot be converted, or a cache that cannot be written.
+        ModelError: the checkpoint cannot be converted, or the cache cannot be written.
     """
     found = format_of(files)
     return found.model_folder(files) if found else files.folder

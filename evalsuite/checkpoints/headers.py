@@ -1,4 +1,4 @@
-"""Headers of weight files: is the file whole, and what does it say of the model.
+"""Headers of weight files: whether a file is complete, and what it says about the model.
 
 Reads a few kilobytes (safetensors) or the header (GGUF), never the weights.
 """
@@ -19,10 +19,10 @@ LONGEST_SAFETENSORS_HEADER = 100_000_000
 
 
 def check_safetensors(path: Path) -> None:
-    """Refuse a file whose size does not match its own header.
+    """Refuse a safetensors file whose size does not match its header.
 
     Raises:
-        ModelError: unreadable, not safetensors, or cut off.
+        ModelError: unreadable, not safetensors, or truncated.
     """
     try:
         size = path.stat().st_size
@@ -38,7 +38,7 @@ def check_safetensors(path: Path) -> None:
 
 
 def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Its length in bytes, and its content."""
+    """The header's length in bytes, and its content."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(path.stat().st_size, LONGEST_SAFETENSORS_HEADER):
@@ -47,13 +47,13 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Of a safetensors file that was checked, by name of the tensor."""
+    """Shape of each tensor of a safetensors file that was checked, by name."""
     _, header = _safetensors_header(path)
     return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
 
 
 def count_parameters(path: Path) -> int | None:
-    """Numbers in the tensors of a weight file that was checked; None if its format does not tell."""
+    """Number of parameters in a weight file that was checked; None if its header does not tell."""
     if path.suffix == ".safetensors":
         return sum(map(math.prod, tensor_shapes(path).values()))
     if path.suffix == ".gguf":
@@ -66,7 +66,7 @@ def read_gguf_header(path: Path) -> dict[str, Any]:
     """Scalar and string metadata of a GGUF file; an array is represented by its length.
 
     Raises:
-        ModelError: unreadable, not GGUF, or cut off before its last tensor.
+        ModelError: unreadable, not GGUF, or truncated before its last tensor.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -80,7 +80,7 @@ def read_gguf_header(path: Path) -> dict[str, Any]:
 
 
 class _GgufCursor:
-    """Walks the header of a mapped GGUF file."""
+    """Reads the header of a memory-mapped GGUF file from front to back."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -121,7 +121,7 @@ class _GgufCursor:
         return self.array_length() if kind == GGUF_ARRAY else self.scalar(GGUF_SCALARS[kind])
 
     def array_length(self) -> int:
-        """Step over an array: tokens and merges are most of a header, and nobody here needs them."""
+        """Skip an array; tokens and merges are most of a header, and nothing here needs them."""
         kind: int = self.scalar("I")
         count: int = self.scalar("Q")
         if kind in GGUF_SCALARS:
@@ -135,8 +135,7 @@ class _GgufCursor:
         return count
 
     def tensor(self) -> tuple[int, int]:
-        """Step over a tensor's entry: how many numbers it has, and where they start within the data
-        section."""
+        """Skip a tensor's entry; its number of parameters and their offset in the data section."""
         self.string()
         numbers = math.prod(self.scalar("Q") for _ in range(self.scalar("I")))
         self.scalar("I")

@@ -1,4 +1,4 @@
-"""From what the user wrote after `--model` to files on this machine."""
+"""Finds the files of the model that `--model` names, on this machine or on the hub."""
 
 import importlib.util
 import re
@@ -17,7 +17,7 @@ from evalsuite.offline import why_unreachable
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
-"""Configuration and tokenizer; weights are asked for separately."""
+"""Configuration and tokenizer; weights are downloaded separately."""
 GGUF = "gguf"
 GGUF_MAGIC = b"GGUF"
 
@@ -27,14 +27,14 @@ def resolve(
 ) -> ModelFiles:
     """Find the files of a model, downloading them where needed, and check their headers.
 
-    `name` is an alias, a folder with config.json and safetensors (or with one GGUF file, or a PEFT adapter), a
-    GGUF file, a file or folder in a `CheckpointFormat` such as a NeMo archive, or a hub id `org/name`,
+    `name` is an alias, a folder with config.json and safetensors (or with one GGUF file, or a PEFT adapter),
+    a GGUF file, a file or folder in a `CheckpointFormat` such as a NeMo archive, or a hub id `org/name`,
     optionally `org/name@revision`.
 
     Args:
         revision: branch, tag or commit on the hub.
-        local_only: use nothing but the hub's local cache.
-        cache_dir: the hub's local cache; its own default if None.
+        local_only: use the hub's local cache only.
+        cache_dir: folder of that cache; None is the hub's default.
 
     Raises:
         ModelError: one sentence that says what is wrong and what to do.
@@ -65,20 +65,21 @@ def resolve(
 
 
 def _local(name: str) -> ModelFiles | None:
-    """The folder or file at this path, if there is one and no alias of that name."""
+    """The model at this path; None if there is nothing, or if it is an alias."""
     path = without_tilde(name)
     try:
         if name in aliases() or not path.exists():
             return None
-    except OSError as error:  # a folder on the way that may not be entered, or a name that is too long
-        raise ModelError(f"Model '{name}' cannot be looked at: {error.strerror}.") from None
+    except OSError as error:  # no permission for a parent folder, or a name that is too long
+        raise ModelError(f"Model '{name}' cannot be accessed: {error.strerror}.") from None
     if path.is_dir():
         files = ModelFiles(name, path.resolve())
         return files if (path / "config.json").is_file() else _single(files)
     kind = _format_of_file(path)
     if kind is None:
         raise ModelError(
-            f"Model file {path} is not a {_suffixes_in_words()} file: give that, or a folder with config.json."
+            f"Model file {path} is not a {_suffixes_in_words()} file: give that, or a folder with "
+            "config.json."
         )
     # The link's own name and folder: its target may have neither the suffix nor the neighbours.
     return _with_file(ModelFiles(name, path.parent.absolute()), path, kind)
@@ -95,7 +96,7 @@ def _suffixes_in_words() -> str:
 
 
 def _format_of_file(path: Path) -> str | None:
-    """The format of a file: by its name, by the name of the file that a link leads to, by its first bytes."""
+    """The format of a file, by its suffix, the suffix of a link's target, or its first bytes."""
     formats = _formats()
     for name in (path, path.resolve()):
         if name.suffix in formats:
@@ -109,7 +110,7 @@ def _format_of_file(path: Path) -> str | None:
 
 
 def _single(files: ModelFiles) -> ModelFiles:
-    """With the one file in its folder that is a whole model, or the folder as a checkpoint, if it is one.
+    """With the one file in its folder that is a whole model, or with the folder itself as a checkpoint.
 
     Raises:
         ModelError: there are several such files.
@@ -133,7 +134,7 @@ def _with_file(files: ModelFiles, path: Path, kind: str) -> ModelFiles:
 
 
 def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:
-    """The GGUF file that an installed package ships; found without importing the package."""
+    """The GGUF file that an installed package ships, found without importing the package."""
     if alias is None or not alias.package or revision:
         return None
     spec = importlib.util.find_spec(alias.package)
@@ -165,7 +166,7 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> ModelFiles:
-    """Complete `wanted` with the folder of the hub's local cache, downloading what it lacks."""
+    """`wanted` with its folder in the hub's local cache; missing files are downloaded."""
     problem = None if local_only else why_unreachable()
     offline = local_only or bool(problem)
     try:
@@ -174,16 +175,14 @@ def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> M
         if not offline:
             raise
         absent = f"Model {_described(wanted)} is not (or not fully) on this machine"
-        reason = (
-            f"and the hub cannot be reached ({problem})" if problem else "and the hub was not to be asked"
-        )
+        reason = f"and the hub cannot be reached ({problem})" if problem else "and downloads are switched off"
         raise ModelError(
             f"{absent} {reason}; connect, or download it elsewhere and give --model the folder."
         ) from None
 
 
 def _downloaded(wanted: ModelFiles, offline: bool, cache_dir: Path | None) -> ModelFiles:
-    """With its weights in the first form that the hub has; others are not fetched."""
+    """With weights in the first form that the hub has; other forms are not downloaded."""
     files = _snapshot(wanted, WANTED, offline, cache_dir)
     adapted = (files.folder / ADAPTER_CONFIG).is_file()
     if adapted:
@@ -228,7 +227,8 @@ def _snapshot(
         )
     except errors.GatedRepoError:
         raise ModelError(
-            f"Model {_described(wanted)} is gated: accept its licence on the hub, then log in with `hf auth login`."
+            f"Model {_described(wanted)} is gated: accept its licence on the hub, then log in with "
+            "`hf auth login`."
         ) from None
     except errors.RevisionNotFoundError:
         raise ModelError(

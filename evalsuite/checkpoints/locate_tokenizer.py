@@ -1,4 +1,4 @@
-"""Finds a tokenizer for a model whose weights are elsewhere: a served one needs none here."""
+"""Finds a tokenizer without its model's weights, for `--tokenizer` and for models that a server has."""
 
 import importlib.util
 from pathlib import Path
@@ -13,10 +13,10 @@ from evalsuite.offline import why_unreachable
 
 
 def resolve_tokenizer(name: str) -> ModelFiles:
-    """The files of a tokenizer; of a model on the hub no weights are downloaded.
+    """The files of a tokenizer; from the hub no weights are downloaded.
 
     Args:
-        name: a folder with tokenizer files, else whatever `resolve` takes.
+        name: a folder with tokenizer files, or any name that `resolve` takes.
 
     Raises:
         ModelError: one sentence that says what is wrong and what to do.

@@ -15,7 +15,7 @@ class ModelFiles:
     gguf_file: str | None = None
     """Name of the GGUF file in `folder` that is the whole model."""
     format: str = ""
-    """Name of the `CheckpointFormat` that reads the model; empty if transformers loads the files themselves."""
+    """Name of the `CheckpointFormat` that reads the model; empty if transformers reads the files itself."""
     checkpoint: Path | None = None
     """The file or folder that `format` reads."""
     hub_id: str | None = None
@@ -24,13 +24,13 @@ class ModelFiles:
     adapter: Path | None = None
     """Folder of a PEFT adapter that changes the weights; `folder` then holds its base model."""
     base: str = ""
-    """How the adapter names its base model, where that is in another folder."""
+    """Name of the adapter's base model, if it is in another folder."""
     tokenizer_folder: Path | None = None
-    """Where its tokenizer is, if not in `folder`."""
+    """Folder of the tokenizer, if it is not `folder`."""
 
     @classmethod
     def elsewhere(cls, name: str, revision: str | None = None) -> "ModelFiles":
-        """A model that is a name alone: a server has its files."""
+        """A model that is only a name here, because a server has its files."""
         return cls(name, Path("/nonexistent"), revision=revision)
 
     @property
@@ -40,5 +40,5 @@ class ModelFiles:
 
     @property
     def is_hf_folder(self) -> bool:
-        """Whether `folder` holds configuration, weights and tokenizer as transformers loads them."""
+        """Whether transformers loads configuration, weights and tokenizer from `folder` as they are."""
         return not self.gguf_file and not self.format

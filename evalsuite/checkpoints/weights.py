@@ -1,7 +1,7 @@
-"""Which files are a model's weights: those that transformers loads, in its own order, and no others.
+"""Finds a model's weight files: those that transformers loads, in its own order of preference.
 
-Everything that hashes, checks, sizes or loads weights asks here. Source of the order: transformers 5.17 to
-5.23, `modeling_utils._get_resolved_checkpoint_files`.
+Everything that hashes, checks, measures or loads weights uses this module. Source of the order: transformers
+5.17 to 5.23, `modeling_utils._get_resolved_checkpoint_files`.
 """
 
 import json
@@ -22,12 +22,12 @@ FORMS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-"""What a folder may hold its weights as; the first form that is there is loaded."""
+"""The forms of weights in a folder; the first that exists is loaded."""
 INDEX = ".index.json"
 NAMED_FORM = "transformers_weights"
-"""Setting of `config.json` that names the form, before all others."""
+"""Setting of `config.json` that names the form and takes precedence."""
 DISTRIBUTED = "shard-*-model-*-of-*.safetensors"
-"""Parts of a checkpoint that ranks wrote side by side (transformers 5.23 takes them before all forms)."""
+"""Shards that training ranks wrote side by side (transformers 5.23 prefers them to all forms)."""
 WEIGHTS_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".msgpack")
 
 
@@ -36,18 +36,18 @@ class Weights:
     """The weight files of a folder."""
 
     form: str
-    """Name of the file that transformers opens first: the whole model, or the index of its parts."""
+    """Name of the file that transformers opens first: the whole model, or the index of its shards."""
     paths: Mapping[str, Path]
     """The files that hold the weights, by name within the folder, sorted."""
     unused: tuple[str, ...] = ()
-    """Other weights of a model in the folder, which transformers does not load."""
+    """Other weight files in the folder, which transformers does not load."""
 
 
 def find_weights(files: ModelFiles) -> Weights:
     """The weights that are loaded: of a folder, of a GGUF file, or of a checkpoint in another format.
 
     Raises:
-        ModelError: there are none, or one that the index names is missing.
+        ModelError: there are none, or a file that the index names is missing.
     """
     if files.gguf_path:
         return Weights(files.gguf_path.name, {files.gguf_path.name: files.gguf_path})
@@ -66,14 +66,15 @@ def weight_files(files: ModelFiles) -> tuple[Path, ...]:
 
 
 def has_weights(files: ModelFiles) -> bool:
-    """Whether there are weights in a form that transformers loads, whole or not."""
+    """Whether there are weights in a form that transformers loads, complete or not."""
     return not files.is_hf_folder or _form(files) is not None
 
 
 def weight_bytes(files: ModelFiles, item_bytes: int) -> int:
     """Bytes of the weights in memory, in a data type of `item_bytes` each.
 
-    Counted from the headers of the weight files; where these do not tell, it is their size on disk.
+    Parameters are counted from the headers of the weight files; a file whose header does not tell counts with
+    its size on disk.
     """
     found = format_of(files)
     parameters = found.parameters(files) if found else None
@@ -87,7 +88,7 @@ def check(files: ModelFiles) -> None:
     """Refuse a model whose files are missing or truncated; only their headers are read.
 
     Raises:
-        ModelError: which file, and what is wrong with it.
+        ModelError: names the file and what is wrong with it.
     """
     if files.gguf_path:
         read_gguf_header(files.gguf_path)
@@ -119,18 +120,18 @@ def read_index(files: ModelFiles, form: str) -> dict[str, Any]:
 
 
 def forms(files: ModelFiles) -> tuple[str, ...]:
-    """The forms in which a folder may hold the weights, the first that is there counts.
+    """The forms in which a folder may hold the weights, in order of preference.
 
     Raises:
-        ModelError: the configuration names a form that is not one.
+        ModelError: the configuration names a file that is no form of weights.
     """
     named = read_config(files).get(NAMED_FORM) if (files.folder / "config.json").is_file() else None
     if not isinstance(named, str):
         return FORMS
     if PurePosixPath(named).name != named or not named.endswith((".safetensors", ".safetensors" + INDEX)):
         raise ModelError(
-            f"Model '{files.name}': config.json gives {NAMED_FORM} as '{named}', which is neither a safetensors "
-            "file of its folder nor the index of such files."
+            f"Model '{files.name}': config.json gives {NAMED_FORM} as '{named}', which is neither a "
+            "safetensors file of its folder nor the index of such files."
         )
     return (named,)
 
@@ -151,7 +152,7 @@ def _paths(files: ModelFiles, form: str) -> dict[str, Path]:
 
 
 def _unused(folder: Path, form: str, used: Mapping[str, Path]) -> Iterator[str]:
-    """Weights in another of the forms. A left-over index whose parts are gone is none."""
+    """Weights in other forms; an index whose shards are gone does not count."""
     for other in FORMS:
         path = folder / other
         if other in used or other == form or not path.is_file():

@@ -1,11 +1,11 @@
-"""NeMo's model archive: what is in a `.nemo` file, without unpacking it.
+"""NeMo's model archive: the content of a `.nemo` file, read without unpacking it.
 
 The file is a tar, plain or gzipped, of `model_config.yaml`, the tokenizer's file, and weights: one
 `model_weights.ckpt`, one of them for each rank in `mp_rank_00/` or `tp_rank_00_pp_rank_000/`, or a folder
 `model_weights/` of a distributed checkpoint. Source: NeMo 1,
 `nemo/core/connectors/save_restore_connector.py` and `nemo/utils/model_utils.py`
-(`inject_model_parallel_rank`). Members are never written to disk under their own names, and those that an
-archive of a model has no use for (links, devices, paths that lead out) are refused.
+(`inject_model_parallel_rank`). Members are never written to disk under their own names; links, devices and
+paths that lead out of the archive are refused.
 """
 
 import functools
@@ -25,7 +25,7 @@ from evalsuite.files.yaml_files import BadYaml, load_yaml
 
 CONFIG = "model_config.yaml"
 LONGEST_KEPT = 2**26
-"""Bytes of a configuration or tokenizer."""
+"""Largest configuration or tokenizer in bytes that is kept in memory."""
 TAR_MAGIC = (257, b"ustar")
 """Offset and bytes by which a tar file is known."""
 GZIP = b"\x1f\x8b"
@@ -34,12 +34,12 @@ WEIGHTS = re.compile(
 )
 DISTRIBUTED = "model_weights/"
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, ValueError)
-"""What reading a tar or gzip file that is not whole raises, beside OSError."""
+"""Exceptions, beside OSError, from reading a tar or gzip file that is truncated or damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """Where a file's bytes are in the tar, once that is decompressed."""
+    """Position of a file in the decompressed tar, in bytes."""
 
     offset: int
     size: int
@@ -47,7 +47,7 @@ class ArchiveMember:
 
 @dataclass(frozen=True, slots=True)
 class NemoArchive:
-    """What a `.nemo` file holds."""
+    """The content of a `.nemo` file."""
 
     path: Path
     compressed: bool
@@ -56,7 +56,7 @@ class NemoArchive:
     settings: Mapping[str, Any]
     """Its `model_config.yaml`."""
     tokenizers: Mapping[str, bytes]
-    """Content of its SentencePiece models (`*.model`), by path within the archive."""
+    """Its SentencePiece models (`*.model`), by path within the archive."""
 
     @property
     def ranks(self) -> dict[tuple[int, int], ArchiveMember]:
@@ -83,11 +83,11 @@ def is_tar(path: Path) -> bool:
 
 
 def read_archive(path: Path) -> NemoArchive:
-    """List an archive and read its configuration; a gzipped one is decompressed for that, once for a process.
+    """List an archive and read its configuration; a gzipped one is decompressed for it once per process.
 
     Raises:
-        ModelError: unreadable, damaged, cut off, without configuration or weights, or with members that do
-            not belong.
+        ModelError: unreadable, damaged, truncated, without configuration or weights, or with members that no
+            model archive has.
     """
     try:
         stat = path.stat()
@@ -118,7 +118,7 @@ def _read(path: Path, size: int, changed: int) -> NemoArchive:
 
 
 def _members(tar: tarfile.TarFile, path: Path) -> tuple[dict[str, ArchiveMember], dict[str, bytes]]:
-    """Where the files are, and what is in the few small ones that are needed first."""
+    """Positions of all files, and the content of the configuration and the tokenizers."""
     members: dict[str, ArchiveMember] = {}
     contents: dict[str, bytes] = {}
     for info in tar:
@@ -149,7 +149,7 @@ def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 INTERPOLATION = re.compile(r"\$\{\.?(?:model\.)?(\w+)\}")
-"""OmegaConf's reference to another setting on the top level, as NeMo's own configurations have them."""
+"""OmegaConf's reference to another top-level setting, as it stands in NeMo's own configurations."""
 
 
 def _settings(config: bytes, path: Path) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _followed(value: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def decompress(archive: NemoArchive, target: IO[bytes]) -> None:
-    """Write the plain tar of a gzipped archive, to which the members' offsets refer.
+    """Write the decompressed tar of a gzipped archive; the members' offsets are positions in it.
 
     Raises:
         ModelError: the archive is damaged.

@@ -1,8 +1,8 @@
-"""NeMo's model settings as the configuration of transformers' Nemotron architecture.
+"""NeMo's model settings as the `config.json` of transformers' Nemotron architecture.
 
 Sources: NeMo 1, `examples/nlp/language_modeling/conf/megatron_gpt_config.yaml` (names, defaults);
-transformers 5.23, `configuration_nemotron.py`. A setting that would change the model and that the
-architecture does not have is refused by name.
+transformers 5.23, `configuration_nemotron.py`. A setting that changes the model and that this architecture
+does not have is refused by name.
 """
 
 from collections.abc import Mapping
@@ -30,18 +30,18 @@ REQUIRED: Mapping[str, tuple[tuple[Any, ...], Any]] = {
     "virtual_pipeline_model_parallel_size": ((None, 1), None),
     "pipeline_model_parallel_split_rank": ((None, 0), None),
 }
-"""Setting, the values that transformers' Nemotron has, and what NeMo takes where it is not given."""
+"""By setting: the values that transformers' Nemotron supports, and NeMo's default."""
 
 
 def nemotron_config(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`config.json`, but for what only weights and tokenizer tell (vocabulary, data type, end tokens).
+    """`config.json` without what only weights and tokenizer tell: vocabulary, data type, special tokens.
 
     Args:
-        name: what messages call the model.
+        name: of the model, for messages.
         settings: the archive's `model_config.yaml`.
 
     Raises:
-        ModelError: another architecture, or a setting that is missing.
+        ModelError: another architecture, or a missing setting.
     """
     _check_kind(name, settings)
     heads = _number(name, settings, "num_attention_heads")

@@ -1,4 +1,4 @@
-"""A NeMo archive as a folder in the Hugging Face format, with one weight file in memory at a time."""
+"""Converts a NeMo archive to a Hugging Face folder, with one weight file in memory at a time."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evalsuite.checkpoints.building import build_folder, check_room
+from evalsuite.checkpoints.building import build_folder, check_free_disk
 from evalsuite.errors import ModelError
 from evalsuite.nemo.archive import NemoArchive, decompress, read_archive
 from evalsuite.nemo.config import nemotron_config
@@ -20,7 +20,7 @@ from evalsuite.nemo.tokenizer import sentencepiece_model, write_tokenizer
 from evalsuite.nemo.weights import weights_of
 
 SHARD_BYTES = 2 * 10**9
-"""Of a weight file; one tensor may be larger."""
+"""Largest weight file in bytes; only a single larger tensor exceeds it."""
 INDEX = "model.safetensors.index.json"
 
 
@@ -35,13 +35,13 @@ class Converted:
 
 
 def convert_archive(path: Path, out: Path) -> Converted:
-    """Write the model and its tokenizer into a folder that is not there yet, whole or not at all.
+    """Write the model and its tokenizer into a new folder, completely or not at all.
 
     Raises:
         ModelError: the archive is damaged, of another architecture, or the folder cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ModelError(f"{out} is there already and not an empty folder: name another.")
+        raise ModelError(f"{out} exists and is not an empty folder: name another.")
     archive = read_archive(path)
 
     def fill(folder: Path) -> Converted:
@@ -55,13 +55,13 @@ def write_model(archive: NemoArchive, folder: Path) -> Converted:
     """Write `config.json` and the weights.
 
     Raises:
-        ModelError: damaged weights, another architecture, no room.
+        ModelError: damaged weights, another architecture, or too little free disk space.
         OSError: it cannot be written.
     """
     name = str(archive.path)
     config = nemotron_config(name, archive.settings)
     pieces = sentencepiece_model(archive)
-    with _plain_tar(archive, folder) as plain:
+    with _decompressed_tar(archive, folder) as plain:
         tensors = nemotron_tensors(weights_of(archive, plain), config, name)
         vocabulary = tensors["model.embed_tokens.weight"].shape[0]
         if vocabulary < pieces.get_piece_size():
@@ -69,7 +69,7 @@ def write_model(archive: NemoArchive, folder: Path) -> Converted:
                 f"Model archive {name} embeds {vocabulary} tokens, "
                 f"but its tokenizer has {pieces.get_piece_size()}."
             )
-        check_room(sum(one.size for one in tensors.values()), folder)
+        check_free_disk(sum(stored.size for stored in tensors.values()), folder)
         config |= {
             "vocab_size": vocabulary,
             "bos_token_id": _id(pieces.bos_id()),
@@ -81,16 +81,16 @@ def write_model(archive: NemoArchive, folder: Path) -> Converted:
         except EOFError:
             raise ModelError(f"Model archive {name} is cut off: get it again.") from None
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
-    parameters = sum(torch.Size(one.shape).numel() for one in tensors.values())
+    parameters = sum(torch.Size(stored.shape).numel() for stored in tensors.values())
     return Converted(parameters, len(tensors), config["dtype"], files)
 
 
 @contextmanager
-def _plain_tar(archive: NemoArchive, folder: Path) -> Iterator[Path]:
+def _decompressed_tar(archive: NemoArchive, folder: Path) -> Iterator[Path]:
     if not archive.compressed:
         yield archive.path
         return
-    check_room(max(one.offset + one.size for one in archive.members.values()), folder)
+    check_free_disk(max(member.offset + member.size for member in archive.members.values()), folder)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".tar") as file:
         decompress(archive, file)
         file.flush()
@@ -98,7 +98,7 @@ def _plain_tar(archive: NemoArchive, folder: Path) -> Iterator[Path]:
 
 
 def _id(number: int) -> int | None:
-    """SentencePiece says -1 where it has no such token."""
+    """SentencePiece gives -1 for a token that it does not have."""
     return number if number >= 0 else None
 
 
@@ -107,23 +107,23 @@ def _dtype(tensors: Mapping[str, Stored]) -> str:
 
 
 def _write_weights(tensors: Mapping[str, Stored], folder: Path) -> int:
-    """Write the weight files and their index; how many files."""
+    """Write the weight files and their index; returns the number of weight files."""
     from safetensors.torch import save_file
 
     shards = _shards(tensors)
-    places: dict[str, str] = {}
+    weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, start=1):
         file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         save_file({name: tensors[name].read() for name in names}, folder / file, metadata={"format": "pt"})
-        places |= dict.fromkeys(names, file)
-    total = sum(one.size for one in tensors.values())
-    index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": places}
+        weight_map |= dict.fromkeys(names, file)
+    total = sum(stored.size for stored in tensors.values())
+    index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": weight_map}
     (folder / INDEX).write_text(json.dumps(index, indent=2), "utf-8")
     return len(shards)
 
 
 def _shards(tensors: Mapping[str, Stored]) -> list[list[str]]:
-    """Names by file: neighbours together, as many as fit."""
+    """Names of the tensors of each file: consecutive tensors, as many as fit."""
     shards: list[list[str]] = [[]]
     size = 0
     for name, stored in tensors.items():

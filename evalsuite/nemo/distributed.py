@@ -1,4 +1,4 @@
-"""Megatron-Core's distributed checkpoints: tensors stored in boxes, the layers of a model stacked in one.
+"""Megatron-Core's distributed checkpoints: tensors stored in blocks, with all layers stacked in one tensor.
 
 Two kinds: `zarr` (a folder of raw chunks for each tensor) and `torch_dist` (PyTorch's distributed
 checkpoint). Sources: Megatron-Core, `dist_checkpointing/strategies/zarr.py` and `torch.py`; Zarr
@@ -57,12 +57,12 @@ INDEX_CLASSES = {
     },
     "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
 }
-"""What is read of the pickled index of PyTorch's checkpoint."""
+"""The classes that may be read from the pickled index of PyTorch's checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
-class Boxed:
-    """A tensor in boxes."""
+class BlockedTensor:
+    """A tensor that is stored in blocks."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -70,14 +70,14 @@ class Boxed:
 
 
 def distributed_weights(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
-    """Every weight of a distributed checkpoint, described.
+    """Every weight of a distributed checkpoint by name and layer; none is read yet.
 
     Args:
-        archive: what it holds.
-        plain: its plain tar.
+        archive: the content of the archive.
+        plain: its decompressed tar.
 
     Raises:
-        ModelError: damaged, of another kind, or with tensors that are not of such a GPT.
+        ModelError: damaged, of another kind, or with tensors that a GPT with Nemotron's layers does not have.
     """
     reader = _torch_tensors if TORCH_INDEX in archive.distributed else _zarr_tensors
     whole: dict[Key, Stored] = {}
@@ -93,15 +93,15 @@ def distributed_weights(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
                 whole[name.word, name.layer] = whole_of(tensor.blocks, tensor.shape, tensor.dtype)
     except KeyError as error:
         raise ModelError(
-            f"Model archive {archive.path}: its distributed checkpoint lacks, or has no use for, "
-            f"{error.args[0]}."
+            f"Model archive {archive.path}: its distributed checkpoint has a missing or unknown "
+            f"entry, {error.args[0]}."
         ) from None
     except (ValueError, TypeError, AttributeError, IndexError, EOFError, pickle.UnpicklingError):
         raise ModelError(f"Model archive {archive.path}: its distributed checkpoint is damaged.") from None
     return whole
 
 
-def _zarr_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator[tuple[str, Boxed]]:
+def _zarr_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator[tuple[str, BlockedTensor]]:
     for file, member in members.items():
         if not file.endswith(ZARR_HEADER):
             continue
@@ -117,13 +117,13 @@ def _zarr_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator
         grid = product(*(range(math.ceil(size / step)) for size, step in zip(shape, chunk, strict=True)))
         blocks = []
         for at in grid:
-            place = members[f"{name}/{separator.join(map(str, at))}"]
-            if place.size != math.prod(chunk) * dtype.itemsize:
+            stored = members[f"{name}/{separator.join(map(str, at))}"]
+            if stored.size != math.prod(chunk) * dtype.itemsize:
                 raise ValueError("a chunk of another size")
-            read = partial(_raw, plain, place.offset, dtype, chunk)
+            read = partial(_raw, plain, stored.offset, dtype, chunk)
             offsets = tuple(number * step for number, step in zip(at, chunk, strict=True))
             blocks.append(Block(offsets, Stored(chunk, dtype, read)))
-        yield name, Boxed(shape, dtype, blocks)
+        yield name, BlockedTensor(shape, dtype, blocks)
 
 
 def _bytes(plain: Path, member: ArchiveMember) -> bytes:
@@ -135,7 +135,7 @@ def _raw(plain: Path, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -
 
 
 class _Ignored:
-    """Stands for any object of the index that is not needed (the writer's plans, paths)."""
+    """Replaces any object of the index that is not needed, such as the writer's plans and paths."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -147,35 +147,35 @@ class _Ignored:
         pass
 
     def extend(self, _: Any) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 class _IndexReader(pickle.Unpickler):
-    """Reads PyTorch's index; runs no code but that of the classes it is made of."""
+    """Reads PyTorch's index; runs no code except that of `INDEX_CLASSES`."""
 
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(module, name) if name in INDEX_CLASSES.get(module, ()) else _Ignored
 
 
-def _torch_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator[tuple[str, Boxed]]:
+def _torch_tensors(members: Mapping[str, ArchiveMember], plain: Path) -> Iterator[tuple[str, BlockedTensor]]:
     index = _IndexReader(io.BytesIO(_bytes(plain, members[TORCH_INDEX]))).load()
-    places = {(key.fqn, tuple(key.offset or ())): place for key, place in index.storage_data.items()}
+    locations = {(key.fqn, tuple(key.offset or ())): found for key, found in index.storage_data.items()}
     for name, entry in index.state_dict_metadata.items():
         if not hasattr(entry, "chunks") or parse(name) is None:
             continue
         dtype = entry.properties.dtype
         blocks = []
         for chunk in entry.chunks:
-            place = places[name, tuple(chunk.offsets)]
-            file = members[place.relative_path]
-            if place.offset + place.length > file.size:
+            location = locations[name, tuple(chunk.offsets)]
+            file = members[location.relative_path]
+            if location.offset + location.length > file.size:
                 raise EOFError
-            member = ArchiveMember(file.offset + place.offset, place.length)
+            member = ArchiveMember(file.offset + location.offset, location.length)
             shape = tuple(chunk.sizes)
             blocks.append(
                 Block(tuple(chunk.offsets), Stored(shape, dtype, partial(_pickled, plain, member, shape)))
             )
-        yield name, Boxed(tuple(entry.size), dtype, blocks)
+        yield name, BlockedTensor(tuple(entry.size), dtype, blocks)
 
 
 def _pickled(plain: Path, member: ArchiveMember, shape: tuple[int, ...]) -> torch.Tensor:

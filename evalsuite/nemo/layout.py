@@ -1,8 +1,8 @@
-"""From NeMo's tensors to those of transformers' Nemotron.
+"""Maps NeMo's tensors to those of transformers' Nemotron.
 
-A fused `qkv` has its rows by group of heads: the group's queries, then its key, then its value, each
-`head_dim` rows (with as many groups as heads that is query, key, value for each head). Tensor parallelism
-cuts between groups. The weight of a `layernorm1p` is stored less one on both sides. Sources: NeMo 1,
+The rows of a fused `qkv` are ordered by group of heads: the group's queries, then its key, then its value,
+each `head_dim` rows (with as many groups as heads: query, key, value of each head). Tensor parallelism cuts
+between groups. Both sides store the weight of a `layernorm1p` minus one. Sources: NeMo 1,
 `scripts/checkpoint_converters/convert_nemotron_nemo_to_hf.py` and `megatron/attention.py`; transformers
 5.23, `modeling_nemotron.py`.
 """
@@ -35,15 +35,15 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 def nemotron_tensors(
     weights: Mapping[Key, Stored], config: Mapping[str, Any], path: object
 ) -> dict[str, Stored]:
-    """The architecture's tensors by name, in the order of the model, each still to be read.
+    """The architecture's tensors by name, in the order of the model; none is read yet.
 
     Args:
-        weights: NeMo's.
-        config: `nemotron_config`.
-        path: what messages call the archive.
+        weights: NeMo's tensors.
+        config: from `nemotron_config`.
+        path: of the archive, for messages.
 
     Raises:
-        ModelError: a tensor is missing, has another shape than the configuration says, or has no place.
+        ModelError: a tensor is missing, left over, or has another shape than the configuration says.
     """
     tied = config["tie_word_embeddings"]
     left = {key: stored for key, stored in weights.items() if not (tied and key[0] == "output.weight")}
@@ -59,9 +59,7 @@ def nemotron_tensors(
     if left:
         word, layer = next(iter(left))
         where = "" if layer is None else f" of layer {layer}"
-        raise ModelError(
-            f"Model archive {path} has a {word}{where} that its configuration does not speak of."
-        )
+        raise ModelError(f"Model archive {path} has a {word}{where} that its configuration does not have.")
     return found
 
 

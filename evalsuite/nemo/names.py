@@ -1,4 +1,4 @@
-"""NeMo's names of a GPT's tensors, in every dialect, as one vocabulary.
+"""Maps the names that NeMo gives a GPT's tensors, old and new, to one set of names.
 
 Sources: NeMo 1, `scripts/checkpoint_converters/convert_gpt_nemo_to_mcore.py` (the older Megatron naming,
 and how it maps to Megatron-Core's); Transformer Engine, `TransformerLayer` (NeMo's `transformer_engine:
@@ -40,12 +40,12 @@ MODULES = {
     "layernorm_mlp.fc1_": "mlp_in.",
     "layernorm_mlp.fc2_": "mlp_out.",
 }
-"""What stands before `weight` or `bias` in a layer, and our word for it."""
+"""NeMo's prefix of `weight` or `bias` in a layer, and our prefix."""
 
 NO_WEIGHTS = re.compile(r".*(?:_extra_state(?:/.*)?|inv_freq|\.core_attention\..*)")
-"""Kernels' states and rotary frequencies, which are computed."""
+"""States of kernels and rotary frequencies: computed, not loaded."""
 LAST_STAGE_COPY = "word_embeddings.weight"
-"""The embedding again, on the last pipeline stage of a model that shares it with its output layer."""
+"""A copy of the embedding on the last pipeline stage, in models with tied embeddings."""
 
 SPLIT_AXIS = {
     "embedding.weight": 0,
@@ -57,26 +57,26 @@ SPLIT_AXIS = {
     "mlp_in.bias": 0,
     "mlp_out.weight": 1,
 }
-"""Along which axis tensor parallelism cuts a tensor; what is not listed, every rank has whole."""
+"""The axis along which tensor parallelism cuts a tensor; every rank has a full copy of the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Which tensor it is."""
+    """A tensor of the model, independent of NeMo's naming."""
 
     word: str
-    """In our words, for example `qkv.weight`."""
+    """Our name, for example `qkv.weight`."""
     layer: int | None = None
-    """As numbered in its file; None outside the layers, and where one tensor holds all layers."""
+    """Number of the layer in its file; None outside the layers and for stacked tensors."""
     stacked: bool = False
-    """Its first axis is the layer."""
+    """Whether its first axis is the layer."""
 
 
 def parse(name: str) -> Name | None:
-    """What a tensor of NeMo's is; None for those that are no weights.
+    """Parses a name of NeMo's; None if the tensor is not a weight.
 
     Raises:
-        KeyError: a tensor that no GPT of this kind has.
+        KeyError: a GPT with Nemotron's layers has no such tensor.
     """
     if NO_WEIGHTS.fullmatch(name):
         return None
@@ -98,4 +98,4 @@ def parse(name: str) -> Name | None:
 
 
 Key = tuple[str, int | None]
-"""Our word for a tensor, and its layer in the whole model (None outside the layers)."""
+"""Our name of a tensor, and its layer in the whole model (None outside the layers)."""

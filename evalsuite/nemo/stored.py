@@ -1,4 +1,4 @@
-"""Tensors that are described before they are read, so that one at a time is in memory."""
+"""Tensors on disk that are read one at a time, to keep memory low."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ class Stored:
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[], torch.Tensor]
-    """Reads it, anew with every call."""
+    """Reads the tensor from disk, at each call."""
 
     @property
     def size(self) -> int:
@@ -24,10 +24,10 @@ class Stored:
 
 
 def read_bytes(path: Path, offset: int, dtype: torch.dtype, count: int) -> torch.Tensor:
-    """`count` numbers that stand one after the other in a file.
+    """Reads `count` consecutive values from a file.
 
     Raises:
-        EOFError: the file ends before them.
+        EOFError: the file ends before the last value.
     """
     values = torch.empty(count, dtype=dtype)
     buffer = values.view(torch.uint8).numpy().data
@@ -42,7 +42,7 @@ def read_bytes(path: Path, offset: int, dtype: torch.dtype, count: int) -> torch
 
 
 def joined(parts: Sequence[Stored], axis: int) -> Stored:
-    """One tensor from its slices along an axis."""
+    """Joins slices along an axis to one tensor."""
     if len(parts) == 1:
         return parts[0]
     shape = list(parts[0].shape)
@@ -61,41 +61,41 @@ def joined(parts: Sequence[Stored], axis: int) -> Stored:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A box of a larger tensor."""
+    """A block of a larger tensor; its shape may extend beyond that tensor as padding."""
 
     offsets: tuple[int, ...]
     stored: Stored
 
 
 def entry_of(blocks: Sequence[Block], shape: tuple[int, ...], dtype: torch.dtype, index: int) -> Stored:
-    """Entry `index` along the first axis of a tensor of `shape` that is stored in boxes."""
-    mine = [one for one in blocks if one.offsets[0] <= index < one.offsets[0] + one.stored.shape[0]]
+    """Entry `index` along the first axis of a tensor of `shape` that is stored in blocks."""
+    holding = [block for block in blocks if 0 <= index - block.offsets[0] < block.stored.shape[0]]
 
     def read() -> torch.Tensor:
         entry = torch.empty(shape[1:], dtype=dtype)
-        for block in mine:
-            box = block.stored.read()[index - block.offsets[0]]
-            _place(entry, box, block.offsets[1:])
+        for block in holding:
+            values = block.stored.read()[index - block.offsets[0]]
+            _copy_into(entry, values, block.offsets[1:])
         return entry
 
     return Stored(shape[1:], dtype, read)
 
 
 def whole_of(blocks: Sequence[Block], shape: tuple[int, ...], dtype: torch.dtype) -> Stored:
-    """A tensor of `shape` from its boxes; what they have beyond it is padding."""
+    """A tensor of `shape` from its blocks; what extends beyond the shape is padding."""
 
     def read() -> torch.Tensor:
         whole = torch.empty(shape, dtype=dtype)
         for block in blocks:
-            _place(whole, block.stored.read(), block.offsets)
+            _copy_into(whole, block.stored.read(), block.offsets)
         return whole
 
     return Stored(shape, dtype, read)
 
 
-def _place(target: torch.Tensor, box: torch.Tensor, offsets: tuple[int, ...]) -> None:
-    room = tuple(
-        slice(at, min(at + length, end))
-        for at, length, end in zip(offsets, box.shape, target.shape, strict=True)
+def _copy_into(target: torch.Tensor, block: torch.Tensor, offsets: tuple[int, ...]) -> None:
+    region = tuple(
+        slice(start, min(start + length, end))
+        for start, length, end in zip(offsets, block.shape, target.shape, strict=True)
     )
-    target[room] = box[tuple(slice(0, one.stop - one.start) for one in room)]
+    target[region] = block[tuple(slice(0, part.stop - part.start) for part in region)]

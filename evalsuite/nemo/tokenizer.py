@@ -1,8 +1,8 @@
-"""A SentencePiece model as a Hugging Face tokenizer that gives the same ids.
+"""Converts a SentencePiece model to a Hugging Face tokenizer that gives the same ids.
 
-As NeMo's `SentencePieceTokenizer.text_to_ids` (NeMo 1, `sentencepiece_tokenizer.py`): the model's own
-encoding, no BOS, and no special token read out of the text. The conversion is tried on texts of many kinds
-before it is used.
+The ids are those of NeMo's `SentencePieceTokenizer.text_to_ids` (NeMo 1, `sentencepiece_tokenizer.py`): the
+model's own encoding, without BOS, and without recognising special tokens in the text. The conversion is
+tested on texts of many kinds before it is used.
 """
 
 import importlib
@@ -16,10 +16,10 @@ from evalsuite.nemo.archive import NemoArchive
 
 SPACE = "▁"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-"""Kinds of pieces (sentencepiece 0.2, `sentencepiece_model.proto`)."""
+"""Types of pieces (sentencepiece 0.2, `sentencepiece_model.proto`)."""
 BPE = 2
 MOST_SPACES = 2**16
-"""That a decoder strips."""
+"""Most leading spaces that a decoder strips."""
 
 TRIED = (
     "",
@@ -51,14 +51,14 @@ TRIED = (
     "\x00\x01\x7f",
     "x" * 300,
 )
-"""Texts on which the converted tokenizer must agree with SentencePiece."""
+"""Texts for which the converted tokenizer must give SentencePiece's ids."""
 
 
 def sentencepiece_model(archive: NemoArchive) -> Any:
     """The archive's SentencePiece model, ready for use (`sentencepiece.SentencePieceProcessor`).
 
     Raises:
-        ModelError: it has none that can be read, or the package is missing.
+        ModelError: the archive has no readable SentencePiece model, or the package sentencepiece is missing.
     """
     sentencepiece = _package("sentencepiece")
     try:
@@ -96,7 +96,7 @@ def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
     """Write the tokenizer's files; `AutoTokenizer` reads them.
 
     Raises:
-        ModelError: no tokenizer, one of a kind that cannot be converted, or one that would give other ids.
+        ModelError: the tokenizer is missing, cannot be converted, or would give other ids.
         OSError: they cannot be written.
     """
     from transformers import PreTrainedTokenizerFast
@@ -111,7 +111,7 @@ def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
     }
     tokenizer = make(
         tokenizer_object=backend,
-        # Text that spells a special token is text, as for SentencePiece.
+        # Text that spells a special token stays text, as in SentencePiece.
         split_special_tokens=True,
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
@@ -123,7 +123,7 @@ def write_tokenizer(archive: NemoArchive, folder: Path) -> None:
 
 
 def _pieces_in_text(model: Any, backend: Any) -> list[str]:
-    """Every piece as text, and every symbol inside of some."""
+    """Every piece as text, and every user-defined symbol inside other text."""
     added = backend.get_added_tokens_decoder()
     plain = (model.id_to_piece(number) for number in range(model.get_piece_size()) if number not in added)
     symbols = (token.content.replace(SPACE, " ") for token in added.values() if not token.special)
@@ -131,10 +131,10 @@ def _pieces_in_text(model: Any, backend: Any) -> list[str]:
 
 
 def check_same(model: Any, tokenizer: Any, texts: Sequence[str], name: str) -> None:
-    """Raises ModelError where a converted tokenizer gives other ids than SentencePiece's own."""
+    """Raises ModelError if a converted tokenizer gives other ids than SentencePiece."""
     ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    for text, mine, own in zip(texts, ids, model.encode(list(texts)), strict=True):
-        if mine != own:
+    for text, ours, theirs in zip(texts, ids, model.encode(list(texts)), strict=True):
+        if ours != theirs:
             raise ModelError(
                 f"The tokenizer of {name} cannot be converted: it would give other ids for {text!r}."
             )
@@ -144,7 +144,7 @@ def converted(proto: bytes, name: str) -> Any:
     """A `tokenizers.Tokenizer` with the ids of a SentencePiece BPE model.
 
     Raises:
-        ModelError: another kind of model.
+        ModelError: the model is not BPE.
     """
     from tokenizers import AddedToken, Tokenizer, models
 
@@ -164,7 +164,7 @@ def converted(proto: bytes, name: str) -> Any:
             byte_fallback=content.trainer_spec.byte_fallback,
         )
     )
-    # Looked for in the normalised text, which has no space; a symbol with one is never found.
+    # Symbols are matched in the normalised text, which has no spaces; one with a space never matches.
     symbols = [
         piece.piece for piece in content.pieces if piece.type == USER_DEFINED and " " not in piece.piece
     ]
@@ -177,9 +177,9 @@ def converted(proto: bytes, name: str) -> Any:
 
 
 def _merges(pieces: Sequence[Any]) -> list[tuple[str, str]]:
-    """Pairs of pieces that make a piece, the best score first, as SentencePiece joins them.
+    """Pairs of pieces that make a piece, best score first, as SentencePiece merges them.
 
-    Bytes, control tokens and symbols take no part in that.
+    Bytes, control tokens and symbols are never merged.
     """
     scores = {piece.piece: piece.score for piece in pieces if piece.type == NORMAL}
     pairs = [
@@ -200,10 +200,12 @@ def _normalizer(spec: Any, symbols: Sequence[str]) -> Any:
     if spec.remove_extra_whitespaces:
         steps += [normalizers.Replace(Regex(r"\A +"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     if spec.add_dummy_prefix:
-        # The backend normalises each symbol as well before it looks for it, and that must not get the prefix;
-        # so a text that is one symbol and nothing else has no prefix either, other than in SentencePiece.
-        alone = "|".join(map(re.escape, symbols))
-        steps.append(normalizers.Replace(Regex(rf"\A(?!(?:{alone})\z)" if symbols else r"\A(?!\z)"), SPACE))
+        # The backend also normalises each symbol before it matches it, and a symbol must not get the prefix.
+        # So a text that is exactly one symbol gets no prefix, either; SentencePiece adds one.
+        any_symbol = "|".join(map(re.escape, symbols))
+        steps.append(
+            normalizers.Replace(Regex(rf"\A(?!(?:{any_symbol})\z)" if symbols else r"\A(?!\z)"), SPACE)
+        )
     if spec.escape_whitespaces:
         steps.append(normalizers.Replace(" ", SPACE))
     if spec.remove_extra_whitespaces:

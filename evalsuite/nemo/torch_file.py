@@ -1,4 +1,4 @@
-"""The tensors of a `torch.save` file that stands somewhere inside a larger file, without loading them."""
+"""Finds the tensors of a `torch.save` file inside a larger file, without loading them."""
 
 import io
 import pickle
@@ -16,57 +16,57 @@ from evalsuite.nemo.archive import ArchiveMember
 from evalsuite.nemo.stored import Stored, read_bytes
 
 LOCAL_HEADER = struct.Struct("<26xHH")
-"""A zip record's own header: lengths of the name and of the extra field that follow it."""
+"""Header of a zip record: lengths of the name and of the extra field that follow it."""
 
 FAKE_OFFSET = "_checkpoint_offset"
-"""Where the bytes of a fake tensor's storage are in its file (torch 2.7 and later, `torch.serialization`)."""
+"""Attribute with the offset of a fake tensor's storage in its file (torch 2.7+, `torch.serialization`)."""
 
 
 class Window(io.RawIOBase):
-    """A part of a file as a file of its own."""
+    """Part of a file, read as if it were a file."""
 
     def __init__(self, file: IO[bytes], offset: int, size: int) -> None:
         self._file, self._offset, self._size, self._at = file, offset, size, 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As a file's."""
+        """As for any file."""
         self._at = offset + (0, self._at, self._size)[whence]
         return self._at
 
     def tell(self) -> int:
-        """As a file's."""
+        """As for any file."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """As a file's."""
-        room = min(len(buffer), max(0, self._size - self._at))
+        """As for any file."""
+        count = min(len(buffer), max(0, self._size - self._at))
         self._file.seek(self._offset + self._at)
-        got: int = self._file.readinto(memoryview(buffer)[:room])  # type: ignore[attr-defined]
+        got: int = self._file.readinto(memoryview(buffer)[:count])  # type: ignore[attr-defined]
         self._at += got
         return got
 
 
 def tensors_in(path: Path, member: ArchiveMember, what: str) -> dict[str, Stored]:
-    """Tensors by name of a state dict, described; only their bookkeeping is read.
+    """Tensors of a state dict by name, not read yet; only the pickle and the zip's index are read.
 
-    Loads with `weights_only`: no code of the file runs. Transformer Engine keeps the state of its kernels
-    beside the weights, as `io.BytesIO`; those, and all else that is no tensor, are left out.
+    Loads with `weights_only`, so no code of the file runs. Whatever is not a tensor is left out, for example
+    the kernel states that Transformer Engine keeps beside the weights as `io.BytesIO`.
 
     Args:
-        path: the file that holds it.
-        member: where in that file.
-        what: what messages call it.
+        path: the larger file.
+        member: position of the `torch.save` file in it.
+        what: name of the file in messages.
 
     Raises:
-        ModelError: damaged, or with objects in it that weights have no use for.
+        ModelError: the file is damaged, or holds objects that `weights_only` does not allow.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -89,7 +89,7 @@ def tensors_in(path: Path, member: ArchiveMember, what: str) -> dict[str, Stored
 
 
 def _reason(error: Exception) -> str:
-    """The one line of torch's long message that names what it does not allow."""
+    """The line of torch's long message that names the object that is not allowed."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next(
         (line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0] if lines else ""
@@ -97,7 +97,7 @@ def _reason(error: Exception) -> str:
 
 
 def _checksums(file: IO[bytes]) -> dict[int, int]:
-    """CRC-32 of every record of a `torch.save` file (a zip) by where its bytes start."""
+    """CRC-32 of every record of a `torch.save` file (a zip), by the offset of its data."""
     with ZipFile(file) as records:
         found = {}
         for record in records.infolist():

@@ -1,4 +1,4 @@
-"""The weights of an archive, whatever their naming and however they were cut for training."""
+"""Weights of an archive, in any of NeMo's namings and any division among training ranks."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -12,14 +12,14 @@ from evalsuite.nemo.torch_file import tensors_in
 
 
 def weights_of(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
-    """Every weight, described.
+    """Every weight by name and layer; none is read yet.
 
     Args:
-        archive: what it holds.
-        plain: its plain tar.
+        archive: the content of the archive.
+        plain: its decompressed tar.
 
     Raises:
-        ModelError: damaged weights, a rank that is missing, tensors that are not of such a GPT.
+        ModelError: damaged weights, a missing rank, or tensors that a GPT with Nemotron's layers lacks.
     """
     if archive.ranks:
         return _from_ranks(archive, plain)
@@ -29,7 +29,7 @@ def weights_of(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
 
 
 def named(tensors: Mapping[str, Stored], what: str) -> dict[Name, Stored]:
-    """Tensors by what they are; raises ModelError for one that no GPT of this kind has."""
+    """Tensors by parsed name; raises ModelError for one that a GPT with Nemotron's layers does not have."""
     try:
         return {name: stored for text, stored in tensors.items() if (name := parse(text))}
     except KeyError as error:
@@ -60,7 +60,7 @@ def _from_ranks(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
 
 
 def _joined_slices(parts: list[dict[Name, Stored]], path: Path) -> dict[Name, Stored]:
-    """Tensors of a pipeline stage from those of its tensor ranks; layers are numbered within the stage."""
+    """Tensors of a pipeline stage, joined from its tensor ranks; layers are numbered within the stage."""
     for name, part in product(parts[0], parts):
         if name not in part or name.stacked or part.keys() != parts[0].keys():
             raise ModelError(f"Model archive {path}: its ranks do not hold the same tensors ({name.word}).")

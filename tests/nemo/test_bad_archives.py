@@ -134,7 +134,7 @@ def test_an_index_of_a_distributed_checkpoint_runs_no_code(tmp_path, pieces):
         ({"hidden_size": None}, "hidden_size"),
         ({"hidden_size": 64}, "has shape"),
         ({"num_layers": 5}, "has no attention_norm.weight of layer 4"),
-        ({"num_layers": 3}, "of layer 3 that its configuration does not speak of"),
+        ({"num_layers": 3}, "of layer 3 that its configuration does not have"),
         ({"bias": True}, "has no qkv.bias of layer 0"),
         ({"num_query_groups": 3}, "4 attention heads in 3 groups"),
         ({"share_embeddings_and_output_weights": False, "ffn_hidden_size": 47}, "has shape"),
