@@ -197,7 +197,7 @@ def test_prompt_tuning_is_refused_by_name(base):
 def test_a_base_with_an_adapter_of_its_own_is_refused(base, tmp_path):
     alone(tmp_path / "adapter", base)
     adapt(base, ADAPTERS["LoRA"]())
-    assert "an adapter of its own" in refusal(lambda: resolve(str(tmp_path / "adapter")))
+    assert "has an adapter, too" in refusal(lambda: resolve(str(tmp_path / "adapter")))
 
 
 def test_weights_that_the_base_lacks_are_missing_with_an_adapter_too(base):
