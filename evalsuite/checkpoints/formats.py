@@ -24,10 +24,15 @@ class CheckpointFormat(Protocol):
     `evalsuite.checkpoints.converted.ConvertedFormat` implements most methods for formats that write folders.
     """
 
-    name: str
-    """The name of the entry point."""
-    suffixes: tuple[str, ...]
-    """Suffixes that alone identify a file, for example `.nemo`; empty for a format of folders."""
+    @property
+    def name(self) -> str:
+        """The name of the entry point."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Suffixes that alone identify a file, for example `.nemo`; empty for a format of folders."""
+        ...
 
     def recognizes(self, path: Path) -> bool:
         """Whether a file of any name, or a folder without `config.json`, is in this format.

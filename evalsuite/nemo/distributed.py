@@ -88,9 +88,9 @@ def distributed_weights(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
                 continue
             if name.stacked:
                 for layer in range(tensor.shape[0]):
-                    whole[name.word, layer] = entry_of(tensor.blocks, tensor.shape, tensor.dtype, layer)
+                    whole[name.tensor, layer] = entry_of(tensor.blocks, tensor.shape, tensor.dtype, layer)
             else:
-                whole[name.word, name.layer] = whole_of(tensor.blocks, tensor.shape, tensor.dtype)
+                whole[name.tensor, name.layer] = whole_of(tensor.blocks, tensor.shape, tensor.dtype)
     except KeyError as error:
         raise ModelError(
             f"Model archive {archive.path}: its distributed checkpoint has a missing or unknown "

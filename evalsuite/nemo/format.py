@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints import CheckpointFormat, ModelFiles
 from evalsuite.checkpoints.converted import ConvertedFormat, checkpoint_of
 from evalsuite.nemo.archive import is_tar, read_archive
 from evalsuite.nemo.config import nemotron_config
@@ -37,4 +37,4 @@ class NemoFormat(ConvertedFormat):
         write_tokenizer(read_archive(checkpoint_of(files)), folder)
 
 
-FORMAT = NemoFormat()
+FORMAT: CheckpointFormat = NemoFormat()

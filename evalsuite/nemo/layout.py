@@ -48,18 +48,18 @@ def nemotron_tensors(
     tied = config["tie_word_embeddings"]
     left = {key: stored for key, stored in weights.items() if not (tied and key[0] == "output.weight")}
     found: dict[str, Stored] = {}
-    for (word, layer), shape in _expected(config, left).items():
-        stored = left.pop((word, layer), None)
-        where = word if layer is None else f"{word} of layer {layer}"
+    for (tensor, layer), shape in _expected(config, left).items():
+        stored = left.pop((tensor, layer), None)
+        where = tensor if layer is None else f"{tensor} of layer {layer}"
         if stored is None:
             raise ModelError(f"Model archive {path} has no {where}.")
         if stored.shape != shape:
             raise ModelError(f"Model archive {path}: {where} has shape {stored.shape} instead of {shape}.")
-        found |= _renamed(word, layer, stored, config)
+        found |= _renamed(tensor, layer, stored, config)
     if left:
-        word, layer = next(iter(left))
+        tensor, layer = next(iter(left))
         where = "" if layer is None else f" of layer {layer}"
-        raise ModelError(f"Model archive {path} has a {word}{where} that its configuration does not have.")
+        raise ModelError(f"Model archive {path} has a {tensor}{where} that its configuration does not have.")
     return found
 
 
@@ -85,17 +85,17 @@ def _expected(config: Mapping[str, Any], weights: Mapping[Key, Stored]) -> dict[
         layer |= {"mlp_in.bias": (inner,), "mlp_out.bias": (width,)}
     expected: dict[Key, tuple[int, ...]] = {("embedding.weight", None): (vocabulary, width)}
     for number in range(config["num_hidden_layers"]):
-        expected |= {(word, number): shape for word, shape in layer.items()}
+        expected |= {(tensor, number): shape for tensor, shape in layer.items()}
     expected |= {("final_norm.weight", None): (width,), ("final_norm.bias", None): (width,)}
     if not config["tie_word_embeddings"]:
         expected["output.weight", None] = (vocabulary, width)
     return expected
 
 
-def _renamed(word: str, layer: int | None, stored: Stored, config: Mapping[str, Any]) -> dict[str, Stored]:
+def _renamed(tensor: str, layer: int | None, stored: Stored, config: Mapping[str, Any]) -> dict[str, Stored]:
     if layer is None:
-        return {OUTSIDE[word]: stored}
-    module, kind = word.split(".")
+        return {OUTSIDE[tensor]: stored}
+    module, kind = tensor.split(".")
     start = f"model.layers.{layer}"
     if module != "qkv":
         return {f"{start}.{INSIDE[module]}.{kind}": stored}

@@ -64,7 +64,7 @@ SPLIT_AXIS = {
 class Name:
     """A tensor of the model, independent of NeMo's naming."""
 
-    word: str
+    tensor: str
     """Our name, for example `qkv.weight`."""
     layer: int | None = None
     """Number of the layer in its file; None outside the layers and for stacked tensors."""
@@ -90,11 +90,11 @@ def parse(name: str) -> Name | None:
     if layer is None:
         raise KeyError(name)
     kind = "weight" if rest.endswith("weight") else "bias"
-    word = MODULES.get(layer["rest"].removesuffix(kind))
-    if word is None:
+    prefix = MODULES.get(layer["rest"].removesuffix(kind))
+    if prefix is None:
         raise KeyError(name)
     number = int(layer["number"]) if layer["number"] else None
-    return Name(word + kind, number, stacked=number is None)
+    return Name(prefix + kind, number, stacked=number is None)
 
 
 Key = tuple[str, int | None]

@@ -54,7 +54,7 @@ def _from_ranks(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
         ]
         for name, stored in _joined_slices(parts, archive.path).items():
             layer = None if name.layer is None else first_layer + name.layer
-            whole.setdefault((name.word, layer), stored)
+            whole.setdefault((name.tensor, layer), stored)
         first_layer += len({name.layer for name in parts[0] if name.layer is not None})
     return whole
 
@@ -63,10 +63,10 @@ def _joined_slices(parts: list[dict[Name, Stored]], path: Path) -> dict[Name, St
     """Tensors of a pipeline stage, joined from its tensor ranks; layers are numbered within the stage."""
     for name, part in product(parts[0], parts):
         if name not in part or name.stacked or part.keys() != parts[0].keys():
-            raise ModelError(f"Model archive {path}: its ranks do not hold the same tensors ({name.word}).")
+            raise ModelError(f"Model archive {path}: its ranks do not hold the same tensors ({name.tensor}).")
     return {
-        name: joined([part[name] for part in parts], SPLIT_AXIS[name.word])
-        if name.word in SPLIT_AXIS
+        name: joined([part[name] for part in parts], SPLIT_AXIS[name.tensor])
+        if name.tensor in SPLIT_AXIS
         else first
         for name, first in parts[0].items()
     }

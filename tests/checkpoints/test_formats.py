@@ -183,6 +183,15 @@ def test_suffixes_of_installed_formats_stand_in_messages(installed, tmp_path):
     assert resolve(str(tmp_path)).checkpoint == tmp_path / "one.toy"
 
 
+def test_memory_is_estimated_from_parameters_where_a_format_tells_them(installed, tmp_path):
+    source = SUFFIX.format(name="toy", suffix=".toy", recognizes=False)
+    installed("toy", source + "Format.parameters = lambda self, files: 1000\n")
+    (tmp_path / "one.toy").write_text("12345")
+    files = resolve(str(tmp_path / "one.toy"))
+    assert [weight_bytes(files, item) for item in (2, 4)] == [2000, 4000]
+    assert weight_bytes(ModelFiles("m", tmp_path, format="nemo", checkpoint=tmp_path / "one.toy"), 2) == 5
+
+
 def test_a_folder_that_two_formats_recognise_is_refused(installed, tmp_path):
     for name in ("first", "second"):
         installed(name, SUFFIX.format(name=name, suffix=f".{name}", recognizes="path.is_dir()"))
