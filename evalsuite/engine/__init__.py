@@ -1,4 +1,4 @@
-"""Requests of token ids to answers. Importing this imports neither torch nor transformers."""
+"""Engines, which answer requests of token ids; importing them imports no torch and no transformers."""
 
 from evalsuite.engine.protocol import Engine, EngineDefaults, Tokenizer
 

@@ -1,7 +1,7 @@
 """Engines by name: entry points of the group `evalsuite.engines`, evalsuite's own among them.
 
-An entry point names an `EngineKind`. Its module is imported when the engine is asked for, so that nobody pays
-for an engine (an HTTP client, vLLM) that is not used.
+An entry point names an `EngineKind`. Its module is imported when the engine is requested, so that an unused
+engine (an HTTP client, vLLM) costs nothing.
 """
 
 from collections.abc import Iterable
@@ -19,16 +19,16 @@ def engine_kind(name: str) -> EngineKind:
 
     Raises:
         UnknownName: no installed package has an engine of this name.
-        UserError: the package that has it cannot be imported, or names no `EngineKind`.
+        UserError: the package that provides it cannot be imported, or its entry point names no `EngineKind`.
     """
     return ENGINES.load(name)
 
 
 def split_arguments(engine: str, arguments: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`NAME=VALUE` of an engine: those that can change an answer, and those that cannot; both sorted.
+    """An engine's `NAME=VALUE` settings: those that can change an answer, and those that cannot; both sorted.
 
     Raises:
-        UserError: no `=`, a name twice, or one that the engine does not know.
+        UserError: a setting has no `=`, is given twice, or is unknown to the engine.
     """
     kind = engine_kind(engine)
     parsed = parse_arguments(arguments)
@@ -36,8 +36,8 @@ def split_arguments(engine: str, arguments: Iterable[str]) -> tuple[tuple[str, .
         if name not in kind.settings | kind.tuning:
             raise UnknownName("engine setting", name, kind.settings | kind.tuning, _known(engine, kind))
     written = sorted(f"{name}={value}" for name, value in parsed.items())
-    tuning = tuple(one for one in written if one.partition("=")[0] in kind.tuning)
-    return tuple(one for one in written if one not in tuning), tuning
+    tuning = tuple(setting for setting in written if setting.partition("=")[0] in kind.tuning)
+    return tuple(setting for setting in written if setting not in tuning), tuning
 
 
 def _known(engine: str, kind: EngineKind) -> str:
@@ -52,7 +52,7 @@ def make_engine(spec: EngineSpec) -> Engine:
 
     Raises:
         UnknownName: there is no such engine or setting.
-        UserError: a setting that is no `NAME=VALUE`, or one that the engine cannot have.
+        UserError: a setting is not `NAME=VALUE`, or the engine rejects its value.
     """
     split_arguments(spec.name, spec.arguments)
     return engine_kind(spec.name).make(spec)

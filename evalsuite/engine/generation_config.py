@@ -1,4 +1,4 @@
-"""What a model's `generation_config.json` asks for beyond sampling, by name; nothing heavy is imported."""
+"""Settings of a model's `generation_config.json` beyond temperature and top-p; imports nothing heavy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ NEUTRAL: Mapping[str, Any] = {
     "max_new_tokens": None,
     "exponential_decay_length_penalty": None,
 }
-"""Settings that change a greedy text, with the values that do not; `engine.controls` applies them."""
+"""Settings that change greedy texts, with their neutral values; `engine.native.controls` applies them."""
 NOT_APPLIED: Mapping[str, Any] = {
     "num_beams": 1,
     "penalty_alpha": 0.0,
@@ -33,8 +33,7 @@ NOT_APPLIED: Mapping[str, Any] = {
     "stop_strings": None,
     "max_time": None,
 }
-"""Such settings that evalsuite has nothing for: other ways of searching, a second pass of the model, the
-clock."""
+"""Settings that evalsuite does not implement: other search methods, a second forward pass, a time limit."""
 OF_SAMPLING: Mapping[str, Any] = {
     "min_p": 0.0,
     "top_h": None,
@@ -42,12 +41,12 @@ OF_SAMPLING: Mapping[str, Any] = {
     "epsilon_cutoff": 0.0,
     "eta_cutoff": 0.0,
 }
-"""The same, of settings that change sampled texts alone."""
+"""Settings that evalsuite does not implement and that change only sampled texts."""
 _LONGEST_SHOWN = 60
 
 
 def asked_for(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among `names` that the file has and that are not neutral."""
+    """The settings among `names` that `config` sets to a value that is not neutral."""
     return {
         name: config[name]
         for name, neutral in names.items()
@@ -56,20 +55,20 @@ def asked_for(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, 
 
 
 def notes_on(files: ModelFiles, backend: Backend, *, sampled: bool, applied: bool) -> tuple[str, ...]:
-    """What a reader of a score from generated texts must know of the file.
+    """Notes for the run log: which settings of the file act on generated texts, and which are not followed.
 
     Args:
         files: the model.
-        backend: by whose rules the texts are generated.
-        sampled: they are drawn.
-        applied: the engine follows the file where the backend does.
+        backend: the harness whose generation rules apply.
+        sampled: whether texts are sampled.
+        applied: whether the engine follows the file where the backend does.
     """
-    # transformers takes these settings from config.json where the other file is missing.
+    # Without a generation_config.json, transformers takes these settings from config.json.
     config = read_generation_config(files) or read_config(files)
     acting = asked_for(config, NEUTRAL)
     idle = asked_for(config, {**NOT_APPLIED, **(OF_SAMPLING if sampled else {})})
     if not (backend == "lm_eval_hf" and applied):
-        acting.pop("max_new_tokens", None)  # A recipe has a limit of its own.
+        acting.pop("max_new_tokens", None)  # The recipe sets its own limit.
         acting, idle = {}, {**acting, **idle}
     notes = []
     if acting:
@@ -81,4 +80,6 @@ def notes_on(files: ModelFiles, backend: Backend, *, sampled: bool, applied: boo
 
 def _shown(values: Mapping[str, Any]) -> str:
     written = (f"{name} {value}" for name, value in values.items())
-    return ", ".join(one if len(one) <= _LONGEST_SHOWN else f"{one[:_LONGEST_SHOWN]}..." for one in written)
+    return ", ".join(
+        text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..." for text in written
+    )

@@ -1,6 +1,6 @@
-"""On which device and in which data type a model runs, and how big its batches may be.
+"""A model's device and data type, and the size limits of its batches.
 
-torch is imported only where a device has to be found or checked.
+torch is imported only to find or check a device.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from evalsuite.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much one batch may hold. A single row is always allowed, however long."""
+    """Size limits of one batch. A single row is always allowed, however long."""
 
     tokens: int
     """Rows x longest row of a scoring batch."""
@@ -27,14 +27,13 @@ class Budget:
 
 DTYPES = ("float32", "bfloat16", "float16")
 SPREAD = "spread"
-"""The device that is all of them: layers over all GPUs, and in the machine's memory where these are full."""
+"""The device name for all devices: layers go to all GPUs, and to the machine's memory when these are full."""
 LOGITS_DTYPES = ("float32", "model")
 ROUNDED_SCORES = "rounded-scores"
-"""Says in a class of numerics that logits are "model": log-likelihoods are numbers of their data type,
-too."""
+"""Part of a class of numerics where logits are "model": log-likelihoods are rounded to it, too."""
 
 CPU_BUDGET = Budget(tokens=1024, logits=2**25, cached_tokens=2**15, rows=32)
-"""A CPU gains nothing from larger batches; small ones stay in its caches."""
+"""A CPU gains nothing from larger batches; small batches stay in its caches."""
 GPU_BUDGET = Budget(tokens=2**14, logits=2**28, cached_tokens=2**18, rows=128)
 
 
@@ -43,16 +42,14 @@ FLOAT32_SETTINGS = {
     "ONEDNN_DEFAULT_FPMATH_MODE": ("", "STRICT"),
     "DNNL_DEFAULT_FPMATH_MODE": ("", "STRICT"),
 }
-"""Variables of torch and oneDNN that let products of float32 be computed in fewer bits, and what leaves them
-whole."""
+"""Variables by which torch and oneDNN reduce the precision of float32 products, and their harmless values."""
 
 
 def reduced_float32() -> str:
-    """What makes products of float32 less precise in this process, for the class of numerics; empty if
-    nothing."""
-    for variable, whole in FLOAT32_SETTINGS.items():
+    """What reduces the precision of float32 products in this process, for the class of numerics; or empty."""
+    for variable, harmless in FLOAT32_SETTINGS.items():
         value = os.environ.get(variable, "").upper()
-        if value not in whole:
+        if value not in harmless:
             return f"float32-products-{'tf32' if value == '1' else value.lower()}"
     torch = sys.modules.get("torch")
     precision = torch.get_float32_matmul_precision() if torch else "highest"
@@ -60,10 +57,10 @@ def reduced_float32() -> str:
 
 
 def resolve_device(device: str) -> str:
-    """The device that `device` means: "auto" and "spread" are the first GPU, else the CPU.
+    """Resolve a device name: "auto" and "spread" are the first GPU, else the CPU.
 
     Raises:
-        ModelError: unknown, or not on this machine.
+        ModelError: the device is unknown, or not on this machine.
     """
     if device == "cpu":
         return device
@@ -77,19 +74,21 @@ def resolve_device(device: str) -> str:
     if kind not in ("cuda", "mps") or (index and not index.isdigit()):
         raise ModelError(f"Unknown device '{device}': use auto, cpu, cuda, cuda:0, mps or {SPREAD}.")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"Device '{device}' asked for, but torch sees no GPU here.")
+        raise ModelError(f"Device '{device}' was requested, but torch sees no GPU here.")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"Device '{device}' asked for, but torch sees {torch.cuda.device_count()} GPU(s).")
+        raise ModelError(
+            f"Device '{device}' was requested, but torch sees {torch.cuda.device_count()} GPU(s)."
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ModelError("Device 'mps' asked for, but torch sees none here.")
+        raise ModelError("Device 'mps' was requested, but torch sees no such device here.")
     return device
 
 
 def resolve_dtype(dtype: str, device: str) -> str:
-    """The data type that `dtype` means on a resolved device: "auto" is float32 on a CPU, else bfloat16.
+    """Resolve a data type for a resolved device: "auto" is float32 on a CPU, else bfloat16.
 
     Raises:
-        ModelError: unknown.
+        ModelError: the data type is unknown.
     """
     if dtype == "auto":
         return "float32" if device == "cpu" else "bfloat16"
@@ -99,22 +98,22 @@ def resolve_dtype(dtype: str, device: str) -> str:
 
 
 def resolve_logits_dtype(logits_dtype: str) -> str:
-    """ "float32" or "model"; raises ModelError for anything else."""
+    """Check that `logits_dtype` is "float32" or "model"; raises ModelError for anything else."""
     if logits_dtype not in LOGITS_DTYPES:
         raise ModelError(f"Unknown data type of logits '{logits_dtype}': use {' or '.join(LOGITS_DTYPES)}.")
     return logits_dtype
 
 
 def default_budget(device: str) -> Budget:
-    """Batch sizes for a resolved device."""
+    """The batch limits for a resolved device."""
     return CPU_BUDGET if device == "cpu" else GPU_BUDGET
 
 
 def wait_without_spinning() -> None:
-    """Let idle OpenMP threads sleep, unless the user has said how they wait; before torch is imported.
+    """Let idle OpenMP threads sleep, unless the user has set how they wait; call it before torch is imported.
 
-    Spinning threads take the cores that the others need: on two busy cores scoring ran three times
-    slower with two threads than with passive ones.
+    Spinning threads occupy cores that other processes need: on two busy cores, scoring with two spinning
+    threads took three times as long as with passive ones.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -124,10 +123,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Let freed tensors be taken again by the next ones; for models on a CPU, where the C library is glibc.
+    """Keep the memory of freed tensors for the next ones; for models on a CPU, where the C library is glibc.
 
-    By default every tensor of some megabytes is given back to the system and asked for again, page by page:
-    scoring took 10 to 12 % longer so.
+    By default glibc returns every tensor of a few megabytes to the system and requests it again page by page:
+    scoring took 10 to 12 % longer.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

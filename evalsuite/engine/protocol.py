@@ -1,4 +1,4 @@
-"""What a run asks of an engine, and what it gets back."""
+"""The interface between a run and an engine: requests, events, `Tokenizer` and `Engine`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,15 @@ R = TypeVar("R", ScoreRequest, GenerateRequest)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How much a call will compute. Comes first; comes again when an engine corrects its estimate."""
+    """How much a call will compute: the first event; repeated when an engine corrects its estimate."""
 
     tokens: int
-    """Of the whole call; an upper bound for generation."""
+    """Tokens of the whole call; an upper bound for generation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The weights are loaded and the work begins: its clock starts here. Not sent where nothing is left to
-    do."""
+    """The weights are loaded; timing starts here. Not sent when no request is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ EngineEvent = Planned | Begun | Answered[R]
 
 
 def answers_in(events: Iterable[EngineEvent[R]]) -> Iterator[tuple[R, Response]]:
-    """Each request with its answer, as the events bring them."""
+    """Each request with its answer, in the order of the events."""
     for event in events:
         if isinstance(event, Answered):
             yield from event.answers
@@ -48,37 +47,36 @@ class Tokenizer(Protocol):
 
     @property
     def bos_id(self) -> int | None:
-        """Token that begins a sequence, if there is one."""
+        """Id of the token that begins a sequence (BOS), if there is one."""
         ...
 
     @property
     def eos_id(self) -> int | None:
-        """Token that ends a sequence, if there is one."""
+        """Id of the token that ends a sequence (EOS), if there is one."""
         ...
 
     @property
     def bos_text(self) -> str:
-        """How the BOS token is spelled; empty if there is none."""
+        """Spelling of the BOS token; empty if there is none."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say about it; complete once it is loaded."""
+        """Notes on the tokenizer for the run log; complete once it is loaded."""
         ...
 
     @property
     def prefix_id(self) -> int | None:
-        """Token that stands before a text without a context: the one that the user named, else BOS, else
-        EOS."""
+        """Id of the token put before a text without a context: the user's choice, else BOS, else EOS."""
         ...
 
     @property
     def special_texts(self) -> Mapping[int, str]:
-        """How its special tokens are spelled, by id: those that `decode` leaves out."""
+        """Spellings of the special tokens, by id: the tokens that `decode` leaves out."""
         ...
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
-        """Token ids of each text; `special_tokens` lets the tokenizer add what it adds by default.
+        """Token ids of each text; with `special_tokens`, the tokenizer adds its default special tokens.
 
         Raises:
             ValueError: the tokenizer cannot read one of the texts.
@@ -90,14 +88,14 @@ class Tokenizer(Protocol):
         ...
 
     def token_text(self, token: int) -> str:
-        """One token for people to read: its text with its blank, a special token by its name."""
+        """One token for people to read: its text with its leading space; a special token by its name."""
         ...
 
 
 class Engine(Protocol):
-    """Answers requests. Nothing heavy is loaded before it is needed: a finished run loads no model.
+    """Answers requests. Heavy resources are loaded when first needed: a finished run loads no model.
 
-    `EngineDefaults` has the members that an engine may have no use for.
+    `EngineDefaults` implements the members that an engine may not need.
     """
 
     @property
@@ -107,7 +105,7 @@ class Engine(Protocol):
 
     @property
     def expected_identity(self) -> ModelIdentity:
-        """`identity` as far as it is known without loading the weights."""
+        """The part of `identity` that is known without loading the weights."""
         ...
 
     @property
@@ -127,113 +125,108 @@ class Engine(Protocol):
 
     @property
     def vocabulary(self) -> int | None:
-        """Token ids below this number are the model's; known without loading the weights. None where it is
-        not known."""
+        """Vocabulary size: valid token ids are below it; needs no weights. None where it is unknown."""
         ...
 
     @property
     def device(self) -> str:
-        """The device that the model is on, for example "cuda:1"; empty where that is not known here."""
+        """The model's device, for example "cuda:1"; empty where this process does not know it."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say about the model; complete once the requests are answered."""
+        """Notes on the model for the run log; complete once the requests are answered."""
         ...
 
     @property
     def ends_on_error(self) -> bool:
-        """Whether an error in `score` or `generate` ends the engine, as when several processes compute
-        together."""
+        """Whether an error in `score` or `generate` ends the engine, as with several processes per model."""
         ...
 
     def plan_for(self, device: str) -> None:
-        """Partition from now on as on that device, where other processes hold the model."""
+        """Make `partition` plan for `device`, where other processes hold the model."""
         ...
 
     def load(self) -> None:
-        """Get ready to answer, which means loading the weights where there are some; raises ModelError if it
-        cannot."""
+        """Get ready to answer: load the weights, if the engine has any; raises ModelError if it cannot."""
         ...
 
     def begin_loading(self) -> None:
-        """Load the weights beside other work, if the engine can; what is wrong with them is said when they
-        are needed."""
+        """Load the weights in the background, if the engine can; errors are raised when they are needed."""
         ...
 
     def close(self) -> None:
-        """Give back what the engine holds, for example processes; a later call makes it anew."""
+        """Release the engine's resources, for example processes; a later call creates them again."""
         ...
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """Score the distinct `requests`, most work first: `Planned`, then `Begun`, then `Answered` until all
-        are.
+        """Score the distinct `requests`, most work first: yields `Planned`, `Begun`, then `Answered` for all.
 
-        All of them shape the plan, so that a run that goes on after some of its answers computes the others
-        as an uninterrupted one does, to the last digit; what is in `answered` is left out, as far as nothing
-        else has to be computed with it.
+        All requests shape the plan, the answered ones too, so that a resumed run gives the remaining requests
+        bit for bit the answers of an uninterrupted run. Requests in `answered` are skipped, unless another
+        request has to be computed together with them.
         """
         ...
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """Generate for the distinct `requests`; `answered` and events as in `score`."""
+        """Generate texts for the distinct `requests`; `answered` and events are as in `score`."""
         ...
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
         """Cut distinct `requests` of one kind into independent work units, most work first.
 
-        Scoring parts separately gives bit-identical results: what is worth sharing stands in one part.
-        Generated texts are the same but where two tokens are equally probable within rounding. A function of
-        the set of requests, not of their order or of the machine's free memory. Loads no weights.
+        Scoring parts separately gives bit-identical results: requests that share work are in one part.
+        Generated texts are the same except where two tokens are equally probable within rounding. The parts
+        depend on the set of requests, not on their order or on the machine's free memory. Loads no weights.
         """
         ...
 
 
 class EngineDefaults:
-    """Members of `Engine` for an engine that has nothing to load ahead, to close or to say."""
+    """Members of `Engine` for an engine that preloads nothing, has nothing to close, and has no notes."""
 
     @property
     def expected_identity(self: Engine) -> ModelIdentity:
-        """`identity`."""
+        """The identity, which is known from the start."""
         return self.identity
 
     @property
     def knows_identity(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     @property
     def device(self) -> str:
-        """Not known here."""
+        """Empty: unknown."""
         return ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """None."""
+        """No notes."""
         return ()
 
     @property
     def ends_on_error(self) -> bool:
-        """It does not: other requests can be answered after an error."""
+        """False: other requests can be answered after an error."""
         return False
 
     def plan_for(self, device: str) -> None:
-        """Nothing: parts are the same for every device."""
+        """Does nothing: parts are the same for every device."""
 
     def load(self) -> None:
-        """Nothing: the weights are loaded when they are needed."""
+        """Does nothing: the weights are loaded when they are needed."""
 
     def begin_loading(self) -> None:
-        """Nothing: the weights are loaded when they are needed."""
+        """Does nothing: the weights are loaded when they are needed."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Does nothing: there is nothing to release."""
 
 
 def seed_of(request: GenerateRequest) -> int:
-    """The request's own seed, so that no two samples are alike: 31 bits, which every engine takes."""
+    """A seed for this request alone, so that samples differ; 31 bits, which every engine accepts."""
     return int(sha256_of([list(request.context), request.seed, request.sample])[:15], 16) % 2**31

@@ -1,4 +1,4 @@
-"""transformers without its progress bars and hints: what users need to know stands in the run log."""
+"""transformers without its progress bars and hints: the run log says what users need to know."""
 
 import contextlib
 import logging
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Errors only, no progress bars, while the context lasts; all of them where the command line is
-    verbose."""
+    """Show only transformers' errors, and no progress bars; with --verbose, show everything."""
     if logging.getLogger().isEnabledFor(logging.INFO):
         yield
         return
@@ -19,7 +18,7 @@ def quiet_transformers() -> Iterator[None]:
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.ERROR)
     transformers_logging.disable_progress_bar()
-    # The GGUF reader uses tqdm directly, past transformers' own switch.
+    # The GGUF reader uses tqdm directly and ignores transformers' own switch.
     original = auto.tqdm.__init__
     auto.tqdm.__init__ = lambda bar, *args, **options: original(bar, *args, **{**options, "disable": True})
     try:

@@ -1,5 +1,4 @@
-"""What an engine is made from: `EngineSpec`, and what has to be known of an engine before it is made:
-`EngineKind`."""
+"""`EngineSpec`: which engine to make, with which settings. `EngineKind`: its factory and setting names."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,33 +15,33 @@ if TYPE_CHECKING:
 ANSWERS = {"yes": True, "no": False}
 
 GRAPHS = "graphs"
-"""`--engine-arg graphs=no`: texts on a GPU without CUDA graphs.
+"""`--engine-arg graphs=no`: generate on a GPU without CUDA graphs.
 
-With them (the default) the passes that add a token to every text are recorded and replayed as one launch. No
-request's key names this: like the number of rows at work it decides how a pass is cut, and so the last digits
-of its logits. They are never used on other devices, by models in several parts (`spread`, tensor
-parallelism), or with `deterministic=yes`.
+With graphs (the default) the decode steps, which add a token to every text, are captured and replayed as one
+launch. The setting is not part of a request's key: like the number of active rows, it decides how a forward
+pass is split into kernels, and so affects only the last digits of its logits. Graphs are never used on other
+devices, by models in several parts (`spread`, tensor parallelism), or with `deterministic=yes`.
 """
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """Which engine to make, for which model, and how; a value that can be sent to another process."""
+    """Which engine to make, for which model, with which settings; can be sent to another process."""
 
     name: str
-    """As `--engine` names it."""
+    """The engine's name, as in `--engine`."""
     files: ModelFiles
-    """The model, from `evalsuite.checkpoints.resolve`; its name alone where the engine needs no files."""
+    """The model, from `evalsuite.checkpoints.resolve`; only its name where the engine needs no files."""
     dtype: str = "auto"
     device: str = "auto"
     logits_dtype: str = "float32"
-    """"float32", or "model": log-probabilities rounded to the data type in which the model gives logits."""
+    """"float32", or "model": log-probabilities rounded to the data type of the model's logits."""
     trust_remote_code: bool = False
-    """Let the model's folder run code of its own."""
+    """Let the model's folder run its own code."""
     verify_weights: bool = False
-    """Hash every byte of the files again instead of trusting size and time."""
+    """Hash every byte of the files again instead of trusting size and modification time."""
     tokens: TokenOptions = MODELS_OWN
-    """Another tokenizer, prefix token or context window than the model's."""
+    """A tokenizer, prefix token or context window that replaces the model's."""
     arguments: tuple[str, ...] = ()
     """The engine's own settings, each `NAME=VALUE`."""
 
@@ -53,7 +52,7 @@ class EngineSpec:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keywords that an engine's class takes beside the files."""
+        """The keyword arguments that an engine's class takes besides the files."""
         return {
             "dtype": self.dtype,
             "device": self.device,
@@ -67,23 +66,23 @@ class EngineSpec:
 
 @dataclass(frozen=True)
 class EngineKind:
-    """What has to be known of an engine before it is made."""
+    """An engine's factory and the names of its settings."""
 
     make: "Callable[[EngineSpec], Engine]"
-    """Makes the engine, not yet loaded; raises UserError for a setting that it does not take."""
+    """Makes the engine, not yet loaded; raises UserError for a setting that the engine does not accept."""
     settings: frozenset[str] = frozenset()
-    """Names of its own settings that can change an answer."""
+    """Names of the engine's own settings that can change an answer."""
     tuning: frozenset[str] = frozenset()
-    """Names of its own settings that cannot."""
+    """Names of the engine's own settings that cannot change an answer."""
     needs_files: bool = True
-    """Whether the model is files on this machine; else `--model` is a name that the engine understands."""
+    """Whether the model is files on this machine; otherwise the engine interprets the name in `--model`."""
 
 
 def parse_arguments(arguments: Iterable[str]) -> dict[str, str]:
-    """`NAME=VALUE` by name.
+    """The values of `NAME=VALUE` settings, by name.
 
     Raises:
-        UserError: no `=`, or a name twice.
+        UserError: a setting has no `=`, or a name is given twice.
     """
     parsed: dict[str, str] = {}
     for argument in arguments:
@@ -97,10 +96,10 @@ def parse_arguments(arguments: Iterable[str]) -> dict[str, str]:
 
 
 def is_on(arguments: Mapping[str, str], setting: str, *, usually: bool) -> bool:
-    """Whether a yes-or-no setting is on in `arguments`; `usually` where they do not name it.
+    """Whether a yes-or-no setting is on in `arguments`; `usually` is its default.
 
     Raises:
-        UserError: neither yes nor no.
+        UserError: the value is neither yes nor no.
     """
     if setting not in arguments:
         return usually

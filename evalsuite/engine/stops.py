@@ -1,22 +1,22 @@
-"""Stop strings: found in the tail of a text while it grows, and cut from it when it is done."""
+"""Stop strings: found in the tail of a growing text, and cut from the finished text."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 SPARE_TOKENS = 8
-"""Beyond the stop string's own tokens: a decoder may treat the first token of a tail in a way of its own
-(SentencePiece drops its blank), and a character may be spread over several tokens."""
+"""Tokens decoded beyond those of the stop string: a decoder may treat the first token of a tail differently
+(SentencePiece drops its leading space), and one character may span several tokens."""
 
 
 def tail_tokens(stops: Sequence[str]) -> int:
-    """How many of the last tokens can hold a stop string that the newest token completes.
+    """How many of the last tokens can contain a stop string that the newest token completes.
 
-    A token that is not special holds at least one byte of text.
+    A token that is not special contains at least one byte of text.
     """
     return max((len(stop.encode()) for stop in stops), default=0) + SPARE_TOKENS
 
 
 def stops_in_tail(ids: Sequence[int], stops: Sequence[str], decode: Callable[[Sequence[int]], str]) -> bool:
-    """Whether a stop string stands in the text of the last few of `ids`."""
+    """Whether the text of the last few `ids` contains a stop string."""
     if not stops:
         return False
     tail = decode(ids[-tail_tokens(stops) :])
@@ -24,10 +24,10 @@ def stops_in_tail(ids: Sequence[int], stops: Sequence[str], decode: Callable[[Se
 
 
 class StopFinder:
-    """Finds stop strings in growing texts; a tail is decoded only where the newest token may complete one.
+    """Finds stop strings in growing texts; decodes a tail only if the newest token may complete one of them.
 
-    That is where the token's own text has the last character of a stop string or a part of a
-    character, or where that character is a blank, which decoders strip from a token on its own.
+    The newest token may complete a stop string if its own text contains the last character of the stop string
+    or part of a character, or if that last character is a space, which decoders strip from a single token.
     """
 
     def __init__(self, stops: Sequence[str], decode: Callable[[Sequence[int]], str]) -> None:
@@ -37,10 +37,10 @@ class StopFinder:
         self._may_complete: dict[int, bool] = {}
 
     def completed_by_last(self, ids: Sequence[int], text: Callable[[], str] | None = None) -> bool:
-        """Whether a stop string stands in the tail of `ids`, given that none stood there without the last.
+        """Whether the tail of `ids` contains a stop string, given that it had none before the last token.
 
-        `text` gives the text of all `ids` where they have one behind a prompt that they have not by
-        themselves.
+        `text` returns the text of all `ids`; pass it where ids decoded after the prompt give another text
+        than ids decoded alone.
         """
         if not self.stops:
             return False
@@ -58,15 +58,15 @@ class StopFinder:
 
 
 def special_in(stops: Sequence[str], special: Mapping[int, str]) -> frozenset[int]:
-    """Those of the special tokens (spellings by id) that can be a part of one of the stop strings."""
-    return frozenset(one for one, text in special.items() if text and any(text in stop for stop in stops))
+    """Ids of special tokens whose spelling is contained in a stop string; `special` maps ids to spellings."""
+    return frozenset(token for token, text in special.items() if text and any(text in stop for stop in stops))
 
 
 def stop_tokens(stops: Sequence[str], special: Mapping[int, str]) -> list[int]:
-    """Those of the special tokens (spellings by id) that are one of the stop strings."""
-    return sorted(one for one, text in special.items() if text in stops)
+    """Ids of special tokens whose spelling is a stop string; `special` maps ids to spellings."""
+    return sorted(token for token, text in special.items() if text in stops)
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:
-    """The text before the first of the stop strings, whichever it is; all of it if none is there."""
-    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+    """The text before the earliest occurrence of any stop string; the whole text if it contains none."""
+    return text[: min((index for stop in stops if (index := text.find(stop)) >= 0), default=len(text))]

@@ -1,5 +1,4 @@
-"""What a user says of tokens in place of the model's own files: `--tokenizer`, `--prefix-token`,
-`--max-length`."""
+"""Options that override the model's tokenizer settings: `--tokenizer`, `--prefix-token`, `--max-length`."""
 
 from dataclasses import dataclass
 
@@ -12,17 +11,17 @@ from evalsuite.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class TokenOptions:
-    """Each is empty where the model's own holds."""
+    """The user's overrides; None keeps the model's own."""
 
     tokenizer: str | None = None
-    """Folder, alias or hub id of another tokenizer than the model's."""
+    """Folder, alias or hub id of a tokenizer that replaces the model's."""
     prefix_token: str | None = None
-    """What stands before a text that has no context: a token as the vocabulary spells it, or its id."""
+    """The token put before a text without a context: as the vocabulary spells it, or its id."""
     max_length: int | None = None
     """A shorter context window than the model's, in tokens."""
 
     def files(self, model: ModelFiles) -> ModelFiles:
-        """Where the tokenizer's files are; raises ModelError where there are none."""
+        """The tokenizer's files; raises ModelError where there are none."""
         return resolve_tokenizer(self.tokenizer) if self.tokenizer else model
 
     def make(self, model: ModelFiles, *, trust_remote_code: bool) -> HuggingFaceTokenizer:
@@ -32,34 +31,33 @@ class TokenOptions:
         )
 
     def window(self, stated: int | None) -> int | None:
-        """The context window in tokens, of a model whose configuration states `stated`.
+        """The context window in tokens of a model whose configuration states `stated`.
 
         Raises:
-            UserError: the model has no place for that many tokens.
+            UserError: `max_length` is below 1 or exceeds the model's context window.
         """
         if self.max_length is None:
             return stated
         if self.max_length < 1:
-            raise UserError(f"--max-length must be at least 1, not {self.max_length}.")
+            raise UserError(f"--max-length must be at least 1, got {self.max_length}.")
         if stated is not None and self.max_length > stated:
             raise UserError(
-                f"--max-length {self.max_length}: the model's context window has {stated} tokens; give at most "
-                "that, or change its configuration."
+                f"--max-length {self.max_length}: the model's context window has {stated} tokens; "
+                "give at most that, or change its configuration."
             )
         return self.max_length
 
 
 def refuse_missing_tokens(tokenizer: Tokenizer, bos: str | None, prefix_token: str | None) -> None:
-    """Raises UserError where `--bos` or `--prefix-token` asks for a token that the tokenizer does not
-    have."""
+    """Raise UserError if `--bos` or `--prefix-token` requires a token that the tokenizer does not have."""
     if prefix_token is not None:
         _ = tokenizer.prefix_id
     if bos == "always" and tokenizer.bos_id is None:
         raise UserError(
-            "--bos always: the tokenizer has no BOS token; leave the option out, or name another tokenizer with "
-            "--tokenizer."
+            "--bos always: the tokenizer has no BOS token; leave the option out, or name another "
+            "tokenizer with --tokenizer."
         )
 
 
 MODELS_OWN = TokenOptions()
-"""Nothing but what the model says."""
+"""No overrides: the model's own tokenizer, prefix token and context window."""

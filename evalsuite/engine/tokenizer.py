@@ -1,4 +1,4 @@
-"""A Hugging Face tokenizer behind the protocol; transformers is imported when it is first used."""
+"""A Hugging Face tokenizer as a `Tokenizer`; transformers is imported when it is first used."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 
 TEXTS_PER_CALL = 2048
-"""The tokenizer keeps offsets and masks of a whole call in memory: forty times the text."""
+"""Texts per call: the tokenizer keeps offsets and masks of a whole call in memory, forty times the text."""
 TEKKEN = "tekken.json"
 PANIC = "PanicException"
-"""What the tokenizers' library raises where its own code fails; it is no `Exception`."""
+"""Raised by the tokenizers library when its Rust code panics; it is not an `Exception`."""
 
 
 class HuggingFaceTokenizer:
-    """Text to token ids with the tokenizer of a model's folder, GGUF file or checkpoint.
+    """The tokenizer of a model's folder, GGUF file or checkpoint.
 
     Args:
-        files: where it is.
-        trust_remote_code: let the folder run code of its own.
-        prefix_token: what stands before a text without a context (a token as the vocabulary spells it, or its
-            id), in place of the BOS token, else the EOS token.
+        files: the files that contain the tokenizer.
+        trust_remote_code: let the folder run its own code.
+        prefix_token: the token put before a text without a context (as the vocabulary spells it, or its id),
+            in place of the BOS token, else the EOS token.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class HuggingFaceTokenizer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say about it; nothing before it is used."""
+        """Notes on the tokenizer for the run log; empty before it is first used."""
         return self._loaded[1] if "_loaded" in self.__dict__ else ()
 
     @property
@@ -50,47 +50,50 @@ class HuggingFaceTokenizer:
         try:
             with quiet_transformers():
                 folder = tokenizer_folder(self.files)
-                read = _read(folder, self.files.gguf_file, self._trust_remote_code)
-                tokenizer, notes = (read, ()) if self.files.gguf_file else checked(read, folder)
+                tokenizer, notes = _read(folder, self.files.gguf_file, self._trust_remote_code), ()
+                if not self.files.gguf_file:
+                    tokenizer, notes = checked(tokenizer, folder)
         except ModelError:
             raise
         except Exception as error:
             raise ModelError(_unreadable(self.files, error, self._trust_remote_code)) from error
-        # Texts longer than the window are the caller's business; transformers would warn.
+        # The caller handles texts longer than the context window; transformers would warn about them.
         tokenizer.model_max_length = 10**30
         return tokenizer, notes
 
     @property
     def bos_id(self) -> int | None:
-        """Token that begins a sequence, if there is one."""
-        return self._tokenizer.bos_token_id
+        """Id of the token that begins a sequence (BOS), if there is one."""
+        token: int | None = self._tokenizer.bos_token_id
+        return token
 
     @property
     def eos_id(self) -> int | None:
-        """Token that ends a sequence, if there is one."""
-        return self._tokenizer.eos_token_id
+        """Id of the token that ends a sequence (EOS), if there is one."""
+        token: int | None = self._tokenizer.eos_token_id
+        return token
 
     @property
     def bos_text(self) -> str:
-        """How the BOS token is spelled; empty if there is none."""
+        """Spelling of the BOS token; empty if there is none."""
         return self._tokenizer.bos_token or ""
 
     @functools.cached_property
     def prefix_id(self) -> int | None:
-        """Token before a text without a context; raises ModelError where `prefix_token` names none."""
+        """Id of the token before a text without a context; raises ModelError if `prefix_token` is unknown."""
         if self._prefix_token is None:
             return self.eos_id if self.bos_id is None else self.bos_id
         size, named = len(self._tokenizer), self._prefix_token
         found = int(named) if named.isdecimal() else self._tokenizer.get_vocab().get(named)
         if found is None or found >= size:
             raise ModelError(
-                f"--prefix-token {named}: the tokenizer of '{self.files.name}' has no such token; give a token as its "
-                f"vocabulary spells it, or an id from 0 to {size - 1}."
+                f"--prefix-token {named}: the tokenizer of '{self.files.name}' has no such token; "
+                f"give a token as its vocabulary spells it, or an id from 0 to {size - 1}."
             )
         return found
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
-        """Token ids of each text; `special_tokens` lets the tokenizer add what it adds by default.
+        """Token ids of each text; with `special_tokens`, the tokenizer adds its default special tokens.
 
         Raises:
             ValueError: the tokenizer cannot read one of the texts.
@@ -101,7 +104,7 @@ class HuggingFaceTokenizer:
                 chunk = list(texts[start : start + TEXTS_PER_CALL])
                 encoded = tokenizer(chunk, add_special_tokens=special_tokens, return_attention_mask=False)
                 ids.extend(encoded["input_ids"])
-        except BaseException as error:  # Boundary: a tokenizer may be anybody's code.
+        except BaseException as error:  # Boundary: a tokenizer may be third-party code.
             if not isinstance(error, Exception) and type(error).__name__ != PANIC:
                 raise
             reason = next(iter(str(error).splitlines()), "")[:200]
@@ -113,30 +116,32 @@ class HuggingFaceTokenizer:
     def decode(
         self, ids: Sequence[int] | TokenIds, *, special_tokens: bool = False, clean_up: bool = False
     ) -> str:
-        """Text of the ids, spaces as the tokens have them unless `clean_up` lets the tokenizer do as it is
-        set up."""
-        return self._tokenizer.decode(
+        """Text of the ids with the tokens' own spaces; `clean_up` applies the tokenizer's own clean-up."""
+        text: str = self._tokenizer.decode(
             list(ids),
             skip_special_tokens=not special_tokens,
             clean_up_tokenization_spaces=None if clean_up else False,
         )
+        return text
 
     @functools.cached_property
     def special_texts(self) -> Mapping[int, str]:
-        """How its special tokens are spelled, by id: those that `decode` leaves out."""
+        """Spellings of the special tokens, by id: the tokens that `decode` leaves out."""
         tokenizer = self._tokenizer
-        known = getattr(tokenizer, "added_tokens_decoder", {})  # mistral-common's has none
-        added = {one: str(token) for one, token in known.items() if token.special}
+        known = getattr(tokenizer, "added_tokens_decoder", {})  # mistral-common's tokenizer lacks it
+        added = {token_id: str(token) for token_id, token in known.items() if token.special}
         return {**dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)), **added}
 
     def token_text(self, token: int) -> str:
-        """One token for people to read: its text with its blank, a special token or half of a character by
-        its name."""
+        """One token for people to read: its text with its leading space.
+
+        A special token or a part of a character is shown by its name in the vocabulary.
+        """
         piece = self._tokenizer.convert_ids_to_tokens(token)
-        text = self._tokenizer.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = self.decode([token], special_tokens=True)
         if not isinstance(piece, str):
             return text
-        if piece.startswith("▁") and not text.startswith(" "):  # Decoders strip the first blank of a text.
+        if piece.startswith("▁") and not text.startswith(" "):  # Decoders strip a text's leading space.
             return f" {text}"
         return piece if not text or "\ufffd" in text else text
 
@@ -148,7 +153,7 @@ def _read(folder: Path, gguf_file: str | None, trust_remote_code: bool) -> Any:
     if gguf_file:
         options["gguf_file"] = gguf_file
     elif (folder / TEKKEN).is_file():
-        # Left to itself, transformers reads the one file or the other by what packages are installed.
+        # By default, the installed packages decide which of the two files transformers reads.
         options["mistral_format"] = not (folder / "tokenizer.json").is_file()
     return AutoTokenizer.from_pretrained(folder, **options)
 
@@ -156,11 +161,11 @@ def _read(folder: Path, gguf_file: str | None, trust_remote_code: bool) -> Any:
 def _unreadable(files: ModelFiles, error: Exception, trusted: bool) -> str:
     if isinstance(error, ImportError) and files.is_hf_folder and (files.folder / TEKKEN).is_file():
         return (
-            f"The tokenizer of model '{files.name}' is {TEKKEN}, which the package mistral-common reads: pip install "
-            "mistral-common, or name a tokenizer with --tokenizer."
+            f"The tokenizer of model '{files.name}' is {TEKKEN}, which the package mistral-common reads: "
+            "pip install mistral-common, or name a tokenizer with --tokenizer."
         )
     first_line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".:")
     hint = ""
     if files.is_hf_folder and has_own_tokenizer_code(files) and not trusted:
-        hint = " Its folder has code of its own: allow it with --trust-remote-code."
+        hint = " Its folder contains its own code: allow it with --trust-remote-code."
     return f"The tokenizer of model '{files.name}' cannot be read from {files.folder}: {first_line}.{hint}"

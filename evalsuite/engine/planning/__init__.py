@@ -1,1 +1,1 @@
-"""What is computed together: packs, batches, prefixes. No torch is imported here."""
+"""Plans which requests are computed together: packs, batches, prefixes. Imports no torch."""

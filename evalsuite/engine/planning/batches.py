@@ -1,4 +1,4 @@
-"""Which requests are computed together; pure planning, no torch.
+"""Plans padded batches of requests, without torch.
 
 A plan is a function of the whole set of requests and of the budget, with ties broken by token
 ids, so that a resumed run computes in the same batches as an uninterrupted one.
@@ -17,19 +17,19 @@ RowT = TypeVar("RowT")
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One sequence through the model, and every request that can be read from it.
+    """One model input, and every request whose logits it gives.
 
-    All of its requests have the same `context + continuation` but for the last token, wherever
-    they split it: the choices of a letter question, but also continuations of unequal length.
+    All of its requests have the same `context + continuation` except for the last token, wherever they split
+    it: the choices of a multiple-choice question with letters, but also continuations of unequal length.
     """
 
     ids: TokenIds
-    """What the model sees: `context + continuation` without the last token."""
+    """The model input: `context + continuation` without the last token."""
     requests: tuple[ScoreRequest, ...]
 
     @property
     def scored(self) -> int:
-        """How many of the last positions are read: the longest continuation."""
+        """How many last positions need logits: the length of the longest continuation."""
         return max(len(request.continuation) for request in self.requests)
 
 
@@ -48,7 +48,7 @@ def score_rows(requests: Iterable[ScoreRequest]) -> list[ScoreRow]:
 
 
 Together = Callable[[int, int], bool]
-"""Whether rows of two lengths, the longer one first, may be padded to one batch."""
+"""Whether rows of two lengths, the longer first, may be padded into one batch."""
 
 
 def any_lengths(longer: int, shorter: int) -> bool:
@@ -67,7 +67,7 @@ def no_rows(longer: int, shorter: int) -> bool:
 
 
 def within(rule: LengthRule | None, together: Together) -> Together:
-    """`together` for a model whose position embedding follows `rule`."""
+    """`together`, restricted to lengths that `rule` rotates alike."""
     if rule is None:
         return together
     return lambda longer, shorter: rule.group(longer) == rule.group(shorter) and together(longer, shorter)
@@ -76,7 +76,7 @@ def within(rule: LengthRule | None, together: Together) -> Together:
 def plan_padded_batches(
     requests: Iterable[ScoreRequest], budget: Budget, vocabulary: int, together: Together = any_lengths
 ) -> list[tuple[ScoreRow, ...]]:
-    """Batches of rows, longest first; every request stands in exactly one row of one batch."""
+    """Batches of rows, longest first; every request is in exactly one row of one batch."""
 
     def fits(batch: Sequence[ScoreRow]) -> bool:
         logits = sum(row.scored for row in batch) * vocabulary
@@ -97,15 +97,15 @@ def plan_generation(
     """Batches of requests, longest prompt first."""
     ordered = sorted(
         requests,
-        key=lambda one: (
-            -len(one.context),
-            one.context,
-            one.max_tokens,
-            one.stop,
-            one.temperature,
-            one.top_p,
-            one.seed,
-            one.sample,
+        key=lambda request: (
+            -len(request.context),
+            request.context,
+            request.max_tokens,
+            request.stop,
+            request.temperature,
+            request.top_p,
+            request.seed,
+            request.sample,
         ),
     )
 
@@ -117,12 +117,13 @@ def plan_generation(
 
 
 def cached_tokens(batch: Sequence[GenerateRequest]) -> int:
-    """Positions of the cache when the batch's longest answer has its full length."""
-    return len(batch) * (max(len(one.context) for one in batch) + max(one.max_tokens for one in batch))
+    """Positions of the KV cache when the batch's longest answer has its full length."""
+    longest_context = max(len(request.context) for request in batch)
+    return len(batch) * (longest_context + max(request.max_tokens for request in batch))
 
 
 def _pack(rows: Iterable[RowT], fits: Callable[[Sequence[RowT]], bool]) -> list[tuple[RowT, ...]]:
-    """Fill batches in the given order, each as far as it fits."""
+    """Fill batches in the given order, each until the next row does not fit."""
     batches: list[tuple[RowT, ...]] = []
     current: list[RowT] = []
     for row in rows:
@@ -138,7 +139,9 @@ def unanswered(
     answered: Collection[Hashable],
     requests_of: Callable[[RowT], Iterable[Hashable]],
 ) -> list[tuple[RowT, ...]]:
-    """Batches with work left. A half-answered one stays whole, so that its numbers stay the same."""
+    """Batches with unanswered requests, each kept whole so that its numbers stay the same."""
     return [
-        batch for batch in batches if any(one not in answered for row in batch for one in requests_of(row))
+        batch
+        for batch in batches
+        if any(request not in answered for row in batch for request in requests_of(row))
     ]

@@ -1,7 +1,7 @@
-"""One row of tokens that holds a tree: what a forward pass computes; numpy only.
+"""Packs: trees of tokens laid out as one row for one forward pass; numpy only.
 
-The tokens stand in the order in which a walk through the tree meets them, so that everything below a token
-follows it directly, and token i is seen by token j exactly if i <= j < ends[i].
+The tokens are in depth-first order: all descendants of a token follow it directly, and token j attends to
+token i exactly if i <= j < ends[i].
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from evalsuite.types import ScoreRequest
 
 @dataclass(frozen=True)
 class Pack:
-    """A tree of tokens as one row; all arrays have one entry per token."""
+    """A tree of tokens as one row; all arrays are (tokens,)."""
 
     ids: Ints
     depths: Ints
-    """Place in its own sequence: the position id."""
+    """Position of the token in its own sequence: the position id."""
     parents: Ints
-    """Position (in the row) of the token before it in its own sequence; -1 for a first token."""
+    """Index in the row of the preceding token of its sequence; -1 for a first token."""
     ends: Ints
-    """Position after the last token that comes after it in some sequence."""
+    """Index in the row behind the token's last descendant."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def filled(self, size: int) -> "Pack":
-        """With tokens behind it that nobody reads, each a sequence of its own, up to so many in all."""
+        """The pack padded to `size` tokens; each padding token is a sequence of its own and is never read."""
         more = size - len(self)
         zeros = np.zeros(more, np.int64)
         return Pack(
@@ -42,7 +42,7 @@ class Pack:
 
     @cached_property
     def nodes(self) -> "Nodes":
-        """The tree by stretches of tokens that follow each other without a branch."""
+        """The tree's nodes: stretches of tokens without a branch."""
         first = np.flatnonzero(
             (self.parents != np.arange(len(self)) - 1)
             | (np.diff(self.ends, prepend=-1) != 0)
@@ -59,32 +59,32 @@ class Pack:
 
 @dataclass(frozen=True)
 class Nodes:
-    """Stretches of a pack's tokens, parents before children; all arrays have one entry per node."""
+    """Unbranched stretches of a pack's tokens, parents before children; all arrays are (nodes,)."""
 
     starts: Ints
     stops: Ints
-    """Positions of the first token and behind the last one."""
+    """A node's tokens are [starts, stops) of the row."""
     ends: Ints
-    """Position behind the last token below it: its descendants are the tokens from `stops` to `ends`."""
+    """The tokens of a node's descendants are [stops, ends) of the row."""
     parents: Ints
-    """Index of the node that it goes on from; -1 for a root."""
+    """Index of the parent node, which this node continues; -1 for a root."""
 
 
 def lay(inputs: Inputs, run: PackRange, read: Sequence[int]) -> tuple[Pack, list[Ints]]:
-    """The pack of a run, and for each of its inputs the positions of its last `read` tokens.
+    """Lay the inputs of a run out as a pack; also returns the row indices of each input's last `read` tokens.
 
     Args:
         inputs: the tree.
         run: indices of the inputs, ascending.
-        read: for each input of the run, how many of its last positions are wanted.
+        read: (inputs of the run,) how many last positions of each are read.
     """
     shared = inputs.shared_within(run)
     lengths = inputs.lengths[list(run)].tolist()
     size = sum(lengths) - sum(shared)
     ids, depths, ends = (np.empty(size, np.int64) for _ in range(3))
     parents = np.arange(-1, size - 1)
-    path = np.empty(max(lengths, default=0), np.int64)  # position of the token at each depth
-    wanted = []
+    path = np.empty(max(lengths, default=0), np.int64)  # row index of the current input's token at each depth
+    last_positions = []
     start = depth = 0
     for index, kept, length, count in zip(run, shared, lengths, read, strict=True):
         ends[path[kept:depth]] = start
@@ -93,37 +93,36 @@ def lay(inputs: Inputs, run: PackRange, read: Sequence[int]) -> tuple[Pack, list
         ids[start:stop] = inputs.of(index)[kept:]
         depths[start:stop] = np.arange(kept, length)
         parents[start:stop][:1] = path[kept - 1] if kept else -1
-        wanted.append(path[length - count : length].copy())
+        last_positions.append(path[length - count : length].copy())
         start, depth = stop, length
     ends[path[:depth]] = size
-    return Pack(ids, depths, parents, ends), wanted
+    return Pack(ids, depths, parents, ends), last_positions
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What is read from a pack: for each continuation token of each request, the position whose logits
-    predict it."""
+    """The continuation tokens that a pack scores, and the positions whose logits predict them."""
 
     requests: tuple[ScoreRequest, ...]
     rows: Ints
-    """Positions whose logits somebody needs, ascending."""
+    """(rows,) positions whose logits are needed, ascending."""
     row_of: Ints
-    """(targets,) index among `rows`; the targets of one request follow each other."""
+    """(targets,) index into `rows` of the logits that predict it; a request's targets are adjacent."""
     tokens: Ints
-    """(targets,) ids."""
+    """(targets,) token ids."""
 
 
 def lay_requests(plan: ScorePlan, run: PackRange) -> tuple[Pack, Targets]:
-    """The pack of a run of the plan's inputs, and what its requests read from it."""
+    """The pack of a run of the plan's inputs, and its requests' targets."""
     together = [plan.requests[index] for index in run]
-    longest = [max(len(one.continuation) for one in requests) for requests in together]
+    longest = [max(len(request.continuation) for request in requests) for requests in together]
     pack, paths = lay(plan.inputs, run, longest)
     positions = [
-        path[-len(one.continuation) :]
+        path[-len(request.continuation) :]
         for requests, path in zip(together, paths, strict=True)
-        for one in requests
+        for request in requests
     ]
-    requests = tuple(one for requests in together for one in requests)
+    requests = tuple(request for requests in together for request in requests)
     rows, row_of = np.unique(np.concatenate(positions), return_inverse=True)
-    tokens = np.array([token for one in requests for token in one.continuation], np.int64)
+    tokens = np.array([token for request in requests for token in request.continuation], np.int64)
     return pack, Targets(requests, rows, row_of, tokens)

@@ -1,4 +1,4 @@
-"""Cutting requests into parts that can be answered apart, by several processes or machines; numpy only."""
+"""Cuts requests into parts that several processes or machines can answer independently; numpy only."""
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
@@ -10,11 +10,11 @@ from evalsuite.types import GenerateRequest, Request, ScoreRequest
 
 
 def generation_parts(requests: Iterable[GenerateRequest], rows: int) -> list[tuple[GenerateRequest, ...]]:
-    """Prompts next to each other in the tree of all prompts, cut where they share least; most work first.
+    """Parts of neighbouring prompts in the tree of all prompts, cut where they share least; most work first.
 
     Args:
-        requests: distinct ones.
-        rows: requests of a part; a prompt that is asked more often is a part by itself.
+        requests: distinct requests.
+        rows: most requests of a part; a prompt with more requests is a part by itself.
     """
     asking: dict[bytes, list[GenerateRequest]] = {}
     for request in requests:
@@ -23,15 +23,19 @@ def generation_parts(requests: Iterable[GenerateRequest], rows: int) -> list[tup
     counts = np.array([len(asking[key]) for key in keys], np.int64)
     runs = cheapest_runs(counts, np.zeros_like(counts), inputs.shared + PACK_COST, rows)
     order = attrgetter("context", "stop", "max_tokens", "temperature", "top_p", "seed", "sample")
-    parts = [tuple(sorted((one for index in run for one in asking[keys[index]]), key=order)) for run in runs]
+    parts = [
+        tuple(sorted((request for index in run for request in asking[keys[index]]), key=order))
+        for run in runs
+    ]
     return sorted(parts, key=lambda part: (-tokens_of(part), part[0].context))
 
 
 def tokens_of(part: Sequence[Request]) -> int:
-    """Tokens that a part takes at most: each distinct one of its inputs once, and the texts at full
-    length."""
-    inputs, _ = sort_inputs({sortable(_input(one)) for one in part})
-    return inputs.distinct + sum(one.max_tokens for one in part if isinstance(one, GenerateRequest))
+    """Upper bound of a part's tokens: its prompts, shared prefixes once, and its answers at full length."""
+    inputs, _ = sort_inputs({sortable(_input(request)) for request in part})
+    return inputs.distinct + sum(
+        request.max_tokens for request in part if isinstance(request, GenerateRequest)
+    )
 
 
 def _input(request: Request) -> tuple[int, ...]:

@@ -1,19 +1,17 @@
-"""Which model inputs are computed together, so that what they share is computed once; numpy only.
+"""Plans which model inputs are computed together, so that shared prefixes are computed once; numpy only.
 
-Distinct inputs in the lexicographic order of their token ids are the leaves of a radix tree, left to right,
-and the length of the prefix that each shares with the one before says all that a plan needs of that tree: a
-run of neighbours costs the length of its first input and what every other one adds. A pack is such a run.
-Cutting the order into packs computes, at each cut, the shared prefix again; the cuts that cost least are
-found exactly.
+Distinct inputs, sorted lexicographically by token ids, are the leaves of a radix tree from left to right. A
+plan needs to know only how long a prefix each input shares with its predecessor: a run of neighbours costs
+the length of its first input plus the unshared tokens of every other input. A pack is such a run. Each cut
+between packs computes a shared prefix again; the cheapest cuts are found exactly.
 """
 
 import sys
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +21,9 @@ from evalsuite.types import ScoreRequest, TokenIds
 Ints = NDArray[np.int64]
 
 PACK_COST = 64
-"""What another forward pass costs besides its tokens, in tokens: of equally good cuts the fewest are made."""
+"""Fixed cost of another forward pass, in tokens; among equally cheap plans, fewest cuts win."""
 COMPARED_AT_ONCE = 1 << 22
-"""Tokens of neighbouring inputs that are compared in one step; bounds the memory."""
+"""Tokens of neighbouring inputs compared in one step; bounds the memory."""
 
 PackRange = tuple[int, ...]
 """Indices of the inputs of one pack, ascending."""
@@ -36,18 +34,18 @@ class Inputs:
     """Distinct token sequences in lexicographic order."""
 
     tokens: NDArray[np.uint32]
-    """All of them, end to end."""
+    """All inputs, end to end."""
     starts: Ints
-    """(n + 1,) where each begins in `tokens`, and the end of the last."""
+    """(n + 1,) index in `tokens` where each input begins, and the end of the last input."""
     shared: Ints
-    """(n,) tokens that each has in common with the one before; 0 for the first."""
+    """(n,) length of the prefix that each input shares with its predecessor; 0 for the first."""
 
     def __len__(self) -> int:
         return len(self.shared)
 
     @property
     def lengths(self) -> Ints:
-        """(n,) tokens of each."""
+        """(n,) tokens of each input."""
         return np.diff(self.starts)
 
     @property
@@ -56,22 +54,22 @@ class Inputs:
         return int(self.lengths.sum() - self.shared.sum())
 
     def of(self, index: int) -> NDArray[np.uint32]:
-        """The ids of one input."""
+        """The token ids of one input."""
         return self.tokens[self.starts[index] : self.starts[index + 1]]
 
     def shared_within(self, run: Sequence[int]) -> list[int]:
-        """Tokens that each input of a run has in common with the run's one before; 0 for the first."""
+        """Length of the prefix that each input shares with its predecessor in the run; 0 for the first."""
         if len(run) < 2:
             return [0] * len(run)
         behind = np.array(run[:-1]) + 1
         return [0, *np.minimum.reduceat(self.shared[: run[-1] + 1], behind).tolist()]
 
     def tokens_of(self, run: Sequence[int]) -> int:
-        """Tokens that computing a run takes."""
+        """Tokens of a run's pack."""
         return int(self.lengths[list(run)].sum()) - sum(self.shared_within(run))
 
     def between(self, first: int, last: int) -> "Inputs":
-        """Those from `first` to before `last`, as a tree of their own."""
+        """The inputs [first, last), as a tree of their own."""
         shared = self.shared[first:last].copy()
         shared[:1] = 0
         return Inputs(self.tokens, self.starts[first : last + 1], shared)
@@ -79,13 +77,13 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class ScorePlan:
-    """Packs for a set of scoring requests; a function of the set and the budget, not of the order."""
+    """Packs for a set of scoring requests; depends on the set and the budget, not on the order."""
 
     inputs: Inputs
     requests: list[tuple[ScoreRequest, ...]]
-    """By input: everything that is read from it. Its requests end together, one token behind the input."""
+    """By input: its requests. They all end one token behind the input."""
     runs: list[PackRange]
-    """Most tokens first."""
+    """The packs' inputs, the pack with most tokens first."""
     requested: int
     """Tokens of all requests, each computed by itself."""
     planned: int
@@ -93,16 +91,17 @@ class ScorePlan:
 
 
 def plan_packs(requests: Iterable[ScoreRequest], budget: int, most: int | None = None) -> ScorePlan:
-    """Lay the distinct `requests` on one tree and cut it into packs of at most `budget` tokens.
+    """Arrange the distinct `requests` as one tree and cut it into packs of at most `budget` tokens.
 
-    Only an input that is longer by itself is over the budget, alone in its pack. A pack's requests planned by
-    themselves, within the same budget or a larger one, give the same pack.
+    An input longer than the budget is alone in its pack. Planning a pack's requests by themselves, within the
+    same budget or a larger one, gives the same pack.
 
     Args:
-        requests: what is to be scored.
-        budget: tokens of a pack.
-        most: tokens of a pack where memory is ample. The tree is cut so first, and each piece then within
-            `budget`: a piece's requests planned by themselves give the piece's packs, whatever the budget.
+        requests: the requests to score.
+        budget: most tokens of a pack.
+        most: most tokens of a pack where memory is ample. The tree is first cut into pieces of this size, and
+            each piece is then cut within `budget`: planning a piece's requests by themselves gives the
+            piece's packs, whatever the budget.
     """
     reading: dict[bytes, list[ScoreRequest]] = {}
     contexts: dict[TokenIds, bytes] = {}
@@ -133,7 +132,7 @@ def plan_packs(requests: Iterable[ScoreRequest], budget: int, most: int | None =
 
 
 def sortable(ids: TokenIds) -> bytes:
-    """Token ids as bytes that compare as the ids do: four each, the highest first."""
+    """Token ids as bytes that sort as the ids do: four bytes each, big-endian."""
     packed = array("I", ids)
     if sys.byteorder == "little":
         packed.byteswap()
@@ -141,7 +140,7 @@ def sortable(ids: TokenIds) -> bytes:
 
 
 def sort_inputs(keys: Iterable[bytes]) -> tuple[Inputs, list[bytes]]:
-    """The tree of distinct `sortable` inputs, and the keys in its order."""
+    """The tree of distinct inputs, given as `sortable` keys, and the keys in its order."""
     ordered = sorted(keys)
     tokens = np.frombuffer(b"".join(ordered), dtype=">u4").astype(np.uint32)
     lengths = np.fromiter(map(len, ordered), np.int64, len(ordered)) // 4
@@ -174,22 +173,24 @@ def _steps(sizes: Ints) -> Iterator[tuple[int, int]]:
 
 
 def cut_into_runs(inputs: Inputs, budget: int) -> list[PackRange]:
-    """The cuts that compute the fewest tokens in all, in runs of at most `budget` tokens each."""
+    """The runs, of at most `budget` tokens each, that compute the fewest tokens in all."""
     return cheapest_runs(inputs.lengths - inputs.shared, inputs.shared, inputs.shared + PACK_COST, budget)
 
 
 def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[PackRange]:
-    """The cuts of a row that cost least, in runs of at most `budget`; of equally good cuts the fewest.
+    """Cut a row of elements into the cheapest runs of at most `budget`; of equally cheap cuts, the fewest.
 
     A run [first, last) has the size sum(adds[first:last]) + repeats[first] and costs cost[first]. The size
-    falls as `first` rises, so the beginnings that fit the budget are a window that moves to the right as
-    `last` does: dynamic programming over it. One that is over the budget by itself is a run of its own.
+    falls as `first` rises, so the first elements that fit the budget form a window that moves right with
+    `last`; dynamic programming over that window finds the optimum. An element larger than the budget is a run
+    of its own.
 
     Args:
-        adds: (n,) what each adds to the run that it is in.
-        repeats: (n,) what it adds besides where it is the first; at most `adds + repeats` of the one before.
-        cost: (n,) of beginning a run with it; above 0.
-        budget: size of a run.
+        adds: (n,) size that each element adds to its run.
+        repeats: (n,) size that an element adds besides if it is the run's first; at most `adds + repeats` of
+            its predecessor.
+        cost: (n,) cost of beginning a run with the element; above 0.
+        budget: largest size of a run.
     """
     total = np.concatenate([[0], adds.cumsum()])
     earliest = np.searchsorted(total[:-1] - repeats, total[1:] - budget).tolist()
@@ -203,7 +204,7 @@ def cheapest_runs(adds: Ints, repeats: Ints, cost: Ints, budget: int) -> list[Pa
         window.append((beginning, index))
         while len(window) > 1 and window[0][1] < earliest[index]:
             window.popleft()
-        spent, begin = window[0]  # the newest is never dropped: an input over the budget is alone
+        spent, begin = window[0]  # the newest entry is never dropped: an input over the budget is alone
         begins.append(begin)
     return _followed_back(begins)
 
@@ -217,13 +218,13 @@ def _followed_back(begins: Sequence[int]) -> list[PackRange]:
     return runs[::-1]
 
 
-def without(plan: ScorePlan, answered: Any) -> tuple[list[PackRange], int]:
-    """Runs of the inputs that have a request outside of `answered`, and their tokens.
+def without(plan: ScorePlan, answered: Container[ScoreRequest]) -> tuple[list[PackRange], int]:
+    """Runs of the inputs that still have unanswered requests, and their tokens.
 
-    A pack that is answered in full falls away and one that is not at all stays as it is, so that a resumed
-    run computes the same packs as an uninterrupted one.
+    A pack whose requests are all answered is dropped, and a pack without answers stays as it is, so that a
+    resumed run computes the same packs as an uninterrupted one.
     """
-    open_inputs = [any(one not in answered for one in requests) for requests in plan.requests]
+    open_inputs = [any(request not in answered for request in requests) for requests in plan.requests]
     runs = [tuple(index for index in run if open_inputs[index]) for run in plan.runs]
     kept = [run for run in runs if run]
     return kept, sum(map(plan.inputs.tokens_of, kept))

@@ -1,9 +1,8 @@
-"""Rotary embeddings that depend on how long the longest row of a pass is, so that rows change with their
-neighbours.
+"""Rotary embeddings that depend on the longest row of a forward pass, so that a row depends on its batch.
 
-longrope (Phi-3, Phi-4-mini) rotates by other factors once a pass holds a position beyond the original
-context; dynamic NTK scaling by other ones for every length beyond it, and remembers the longest length that
-it has seen (transformers 5.17 to 5.23, `modeling_rope_utils.dynamic_rope_update`).
+longrope (Phi-3, Phi-4-mini) switches to other factors once a pass has a position beyond the original context;
+dynamic NTK scaling uses other factors for every length beyond it, and remembers the longest length that it
+has seen (transformers 5.17 to 5.23, `modeling_rope_utils.dynamic_rope_update`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGROPE = ("longrope", "su")
-"""Names of longrope in configurations; Phi-3's first ones said "su"."""
+"""Names of longrope in configurations; Phi-3's first configurations said "su"."""
 DYNAMIC = "dynamic"
 
 
@@ -20,19 +19,18 @@ class LengthRule:
     """Which lengths of rows are rotated alike."""
 
     limit: int
-    """Up to so many tokens all are."""
+    """All lengths up to this many tokens are rotated alike."""
     each: bool = False
-    """Beyond the limit each length is rotated in a way of its own; else all of them alike."""
+    """Beyond the limit each length has its own rotation; if False, all longer lengths are rotated alike."""
 
     def group(self, length: int) -> int:
-        """Rows of one group may share a pass."""
+        """The group of a row of `length` tokens; rows of one group may share a forward pass."""
         if length <= self.limit:
             return 0
         return length if self.each else self.limit + 1
 
     def begins_anew(self, length: int) -> bool:
-        """Whether a text's cache has to be computed again once it has so many tokens, as transformers'
-        `generate` does."""
+        """Whether a text of `length` tokens needs its KV cache recomputed, as in transformers' `generate`."""
         return length > self.limit if self.each else length == self.limit + 1
 
 
@@ -45,7 +43,7 @@ def length_rule(config: Mapping[str, Any], window: int | None = None) -> LengthR
             `max_position_embeddings`, so that it never begins where this is the window.
     """
     rules = {rule for rule in _rules(config, {}) if window is None or window > rule.limit}
-    if len(rules) > 1:  # several kinds of layers: whatever changes for any of them
+    if len(rules) > 1:  # several kinds of layers: the strictest rule
         return LengthRule(min(rule.limit for rule in rules), each=True)
     return next(iter(rules), None)
 
@@ -58,7 +56,7 @@ def _rules(config: Any, above: Mapping[str, Any]) -> Iterator[LengthRule]:
         names: tuple[str, ...] = ("original_max_position_embeddings", "max_position_embeddings")
         if DYNAMIC in kind:
             names = names[1:]
-        stated = [place.get(name) for name in names for place in (config, above)]
+        stated = [level.get(name) for name in names for level in (config, above)]
         limit = next((value for value in stated if isinstance(value, int)), None)
         yield LengthRule(limit or 0, each=DYNAMIC in kind)
     around = {**above, **{name: value for name, value in config.items() if isinstance(value, int)}}
@@ -67,7 +65,7 @@ def _rules(config: Any, above: Mapping[str, Any]) -> Iterator[LengthRule]:
 
 
 def forget_longest(model: Any) -> None:
-    """Let dynamic scaling begin again, so that no pass depends on those before it."""
+    """Reset dynamic scaling, so that no forward pass depends on earlier ones."""
     for module in model.modules():
         if not hasattr(module, "max_seq_len_cached"):
             continue
