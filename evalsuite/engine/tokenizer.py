@@ -50,7 +50,8 @@ class HuggingFaceTokenizer:
         try:
             with quiet_transformers():
                 folder = tokenizer_folder(self.files)
-                tokenizer, notes = _read(folder, self.files.gguf_file, self._trust_remote_code), ()
+                tokenizer = _read(folder, self.files.gguf_file, self._trust_remote_code)
+                notes: tuple[str, ...] = ()
                 if not self.files.gguf_file:
                     tokenizer, notes = checked(tokenizer, folder)
         except ModelError:

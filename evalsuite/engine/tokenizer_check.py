@@ -69,7 +69,7 @@ def checked(tokenizer: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
     if differing:
         notes.append(
             f"transformers' {type(tokenizer).__name__} gives other tokens than SentencePiece does with "
-            f"{path.name}, for {len(differing)} of {len(TEXTS)} tested texts (for example {differing[0]!r})."
+            f"{path.name}, for {len(differing)} of {len(TEXTS)} texts (for example {differing[0]!r})."
         )
     return tokenizer, tuple(notes)
 
@@ -143,5 +143,5 @@ def _beside_tekken(tokenizer: Any, folder: Path) -> tuple[str, ...]:
         return ()
     return (
         "Tokens are by tokenizer.json; the folder's tekken.json gives others for "
-        f"{len(differing)} of {len(TEXTS)} tested texts (for example {differing[0]!r}).",
+        f"{len(differing)} of {len(TEXTS)} texts (for example {differing[0]!r}).",
     )

@@ -1,7 +1,6 @@
-"""What a model's `generation_config.json` asks for beyond sampling, applied as transformers' `generate` does.
+"""Applies a model's `generation_config.json` (penalties, limits) as transformers' `generate` does.
 
-lm-eval's `hf` backend calls `generate`, which follows that file; requests with `backend="lm_eval_hf"` do,
-too.
+lm-eval's `hf` backend calls `generate`, which follows that file; so do requests with `backend="lm_eval_hf"`.
 """
 
 import copy
@@ -16,29 +15,28 @@ from evalsuite.errors import ModelError
 from evalsuite.types import GenerateRequest
 
 Control = Callable[[list[int], torch.Tensor], torch.Tensor]
-"""From a row's generated ids and its logits (vocabulary,) to the logits that a token is chosen from."""
+"""From a row's generated ids and its logits (vocabulary,) to the logits from which a token is chosen."""
 
 TOP_K = 50
-"""transformers' own, where a sampled text's file says nothing (5.23, `_get_default_generation_params`)."""
+"""transformers' default top-k for sampling (5.23, `_get_default_generation_params`)."""
 
 
 class Controls:
-    """Of one loaded model."""
+    """The logits processors and length limits of one loaded model's `generation_config.json`."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        given = getattr(loaded.model, "generation_config", None)
-        self._config = given.to_dict() if given is not None else {}
+        config = getattr(loaded.model, "generation_config", None)
+        self._config = config.to_dict() if config is not None else {}
         self._acting = asked_for(self._config, NEUTRAL)
 
     def limit(self, request: GenerateRequest) -> int:
-        """Most tokens of a text: a `max_new_tokens` of the file goes before the request's (transformers
-        5.23)."""
+        """Most tokens of a text: the file's `max_new_tokens` overrides the request's (transformers 5.23)."""
         most = self._config.get("max_new_tokens") if request.backend == "lm_eval_hf" else None
         return request.max_tokens if most is None else int(most)
 
     def of(self, request: GenerateRequest) -> Control | None:
-        """What changes the logits of a request; None for most."""
+        """The function that changes a request's logits; None for most requests."""
         if request.backend != "lm_eval_hf":
             return None
         top_k = self._config.get("top_k") or TOP_K if request.temperature > 0 else 0
@@ -49,7 +47,7 @@ class Controls:
 
         def control(ids: list[int], logits: torch.Tensor) -> torch.Tensor:
             history = torch.cat([context, context.new_tensor([ids])], dim=1) if ids else context
-            scores = processors(history, logits[None].to(torch.float32, copy=True))[0]
+            scores: torch.Tensor = processors(history, logits[None].to(torch.float32, copy=True))[0]
             if 0 < top_k < len(scores):
                 scores = scores.masked_fill(scores < scores.topk(top_k).values[-1], float("-inf"))
             return scores
@@ -57,13 +55,13 @@ class Controls:
         return control
 
     def _processors(self, request: GenerateRequest, context: torch.Tensor) -> Any:
-        """transformers' own, for one row."""
+        """transformers' logits processors for one request."""
         from transformers import LogitsProcessorList
 
         model, config = self._loaded.model, copy.deepcopy(self._loaded.model.generation_config)
         length, ends = len(request.context), sorted(self._loaded.eos_ids)
         least = config.min_length if config.min_new_tokens is None else config.min_new_tokens + length
-        # Sampling is ours; NaN is a failure, not a number to be put right.
+        # evalsuite samples by itself; NaN is reported as a failure and not replaced.
         plain = {**dict.fromkeys(NOT_APPLIED), "do_sample": False, "remove_invalid_values": False}
         for name, value in {**plain, "max_length": length + self.limit(request), "min_length": least}.items():
             setattr(config, name, value)

@@ -1,23 +1,23 @@
-"""`--deterministic`: the same requests give the same digits each time.
+"""`--deterministic`: the same requests give bit-identical scores each time.
 
-Promised is this: on one machine, with the same versions and with memory for the plan's packs, a set of
-requests gets the same scores to the last digit, in whatever order it is asked, in one go, in parts
-(`Engine.partition`) or resumed after finished packs. The same request within another set may differ in its
-last digits, as what it shares with others decides how its attention is cut; what it does not depend on is the
-size of matrix products, which is one of few.
+The guarantee: on one machine, with the same versions and enough memory for the plan's packs, a set of
+requests gets bit-identical scores in any order, in one run, in parts (`Engine.partition`) or resumed after
+finished packs. The same request within another set may differ in its last digits, since the tokens that it
+shares with other requests decide how its attention is split. It does not depend on the sizes of matrix
+products: packs are padded to a few fixed sizes.
 """
 
 import os
 
 SETTING = "deterministic"
 SMALLEST = 256
-"""Tokens of a padded pack; sizes are this times a power of two."""
+"""Tokens of the smallest padded pack; pack sizes are this times a power of two."""
 
 
 def switch_on() -> None:
-    """Let torch choose no operation whose result depends on timing, in this process from here on.
+    """Make torch use only operations whose result does not depend on timing, from now on in this process.
 
-    cuBLAS reads its variable when a GPU is first used.
+    cuBLAS reads its environment variable when a GPU is first used.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
@@ -30,7 +30,7 @@ def switch_on() -> None:
 
 
 def fixed_size(tokens: int) -> int:
-    """The size that a pack of so many tokens is padded to."""
+    """The size to which a pack of `tokens` tokens is padded."""
     size = SMALLEST
     while size < tokens:
         size *= 2

@@ -1,22 +1,22 @@
-"""How far logits may be from those that they should equal."""
+"""How far computed logits may differ from reference logits."""
 
 import torch
 
 LARGEST_DIFFERENCE = {torch.float32: 1e-3}
-"""By data type, relative to the spread of the logits. A wrong cache is off by their whole spread."""
+"""By data type, relative to the spread of the logits. A wrong KV cache is off by the whole spread."""
 LARGEST_IN_HALF_PRECISION = 0.1
 
 
 def allowed_difference(dtype: torch.dtype) -> float:
-    """For a model whose weights are of this type; as a share of the spread."""
+    """The largest allowed difference for a model with weights of this type; a share of the spread."""
     return LARGEST_DIFFERENCE.get(dtype, LARGEST_IN_HALF_PRECISION)
 
 
 def difference_of(found: torch.Tensor, own: torch.Tensor) -> float:
-    """The largest of (..., vocabulary) logits, relative to the spread (norm about the mean) of `own`.
+    """Largest difference of (..., vocabulary) logits, relative to the spread (norm about the mean) of `own`.
 
-    Rows of `own` that are not all finite tell nothing, and are left out; a row of `found` that alone is not
-    is infinitely off.
+    Rows of `own` with a value that is not finite are left out. A row that is not finite only in `found` has
+    an infinite difference.
     """
     finite = own.isfinite().all(dim=-1)
     if not finite.any():

@@ -1,4 +1,4 @@
-"""The native engine: transformers' models, run in batches planned here."""
+"""The native engine: runs transformers' models on packs and batches that evalsuite plans."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -21,30 +21,31 @@ from evalsuite.types import GenerateRequest, ModelIdentity, Request, ScoreReques
 class TransformersEngine(EngineDefaults):
     """Answers requests with a transformers model on one device; see `protocol.Engine`.
 
-    Building one reads nothing. The tokenizer is loaded when it is first used, the weights at the
-    first `score` or `generate` that has work to do. What it does is done by its parts: `model` (files and
-    weights), `tried` (the forms that fit it, and its identity), `limits`, `scorer` and `generator`.
+    The constructor reads no files. The tokenizer is loaded when it is first used, the weights at the first
+    `score` or `generate` with unanswered requests. The work is done by the engine's parts: `model` (files and
+    weights), `tried` (the forms of computation that pass the trials, and the identity), `limits`, `scorer`
+    and `generator`.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
         dtype: "auto" (float32 on a CPU, bfloat16 elsewhere), "float32", "bfloat16" or "float16".
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps", or "spread" (layers over all
-            GPUs, and in the machine's memory where these are full).
-        trust_remote_code: let the model's folder run code of its own.
-        verify_weights: hash every byte of the files again instead of trusting size and time.
+            GPUs, and in the machine's memory when these are full).
+        trust_remote_code: let the model's folder run its own code.
+        verify_weights: hash every byte of the files again instead of trusting size and modification time.
         token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
         allow_slow_kernels: run a Mamba model on a GPU without its kernels.
         logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type
-            in which the model gives logits (lm-eval 0.4.13's HFLM).
-        packed: score on packed trees where the model fits them; if False in padded batches.
-        tokens: another tokenizer, prefix token or context window than the model's.
-        arguments: its own settings, `deterministic=yes` (see `native.deterministic`) and `graphs=no` (see
-            `engine.settings`).
-        processes: who else holds a part of the model; nobody if None.
+            of the model's logits (lm-eval 0.4.13's HFLM).
+        packed: score on packed trees if the model passes their trial; if False, always in padded batches.
+        tokens: a tokenizer, prefix token or context window that replaces the model's.
+        arguments: the engine's own settings, `deterministic=yes` (see `native.deterministic`) and `graphs=no`
+            (see `engine.settings`).
+        processes: the processes that share the model; None for this process alone.
     """
 
     model_class = NativeModel
-    """Holds the weights; a benchmark puts made-up ones in their place."""
+    """The class that holds the weights; a benchmark replaces it by one with random weights."""
 
     def __init__(
         self,
@@ -89,13 +90,12 @@ class TransformersEngine(EngineDefaults):
 
     @property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are
-        right."""
+        """What the answers depend on; loads the weights if no trials of this model are remembered."""
         return self.tried.identity
 
     @property
     def expected_identity(self) -> ModelIdentity:
-        """`identity` as far as it is known without loading the weights."""
+        """The part of `identity` that is known without loading the weights."""
         return self.tried.expected_identity
 
     @property
@@ -105,7 +105,7 @@ class TransformersEngine(EngineDefaults):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say about the model; complete once the requests are answered."""
+        """Notes on the model for the run log; complete once the requests are answered."""
         return self.model.notes
 
     @property
@@ -115,21 +115,20 @@ class TransformersEngine(EngineDefaults):
 
     @property
     def vocabulary(self) -> int | None:
-        """Token ids below this number are the model's; None where the configuration does not say."""
+        """Vocabulary size: valid token ids are below it; None where the configuration does not say."""
         return vocabulary_rows(self.files)
 
     def plan_for(self, device: str) -> None:
-        """Partition from now on as on that device, where other processes hold the model."""
+        """Make `partition` plan for `device`, where other processes hold the model."""
         self.model.device = device
 
     def load(self) -> None:
-        """Load the weights now, and try them; raises ModelError if they cannot be."""
+        """Load the weights and run the trials now; raises ModelError if that fails."""
         self.tried.load()
 
     def begin_loading(self) -> None:
-        """Load the weights in a thread, beside other work; what is wrong with them is said when they are
-        needed."""
-        _ = self.tokenizer.eos_id  # loads it first: both silence transformers for that long
+        """Load the weights in a background thread; errors are raised when the weights are needed."""
+        _ = self.tokenizer.eos_id  # load the tokenizer first: both loaders silence transformers meanwhile
         self.model.begin_loading()
 
     def score(
@@ -146,14 +145,14 @@ class TransformersEngine(EngineDefaults):
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """Generate for the distinct `requests`; errors as in `score`."""
+        """Generate texts for the distinct `requests`; errors are as in `score`."""
         return self.generator.generate(requests, answered)
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """The packs or batches of scores, and texts by prompts that share a prefix; see `protocol.Engine`."""
-        given: Sequence[Request] = requests
-        scores: list[ScoreRequest] = [one for one in given if isinstance(one, ScoreRequest)]
-        texts: list[GenerateRequest] = [one for one in given if isinstance(one, GenerateRequest)]
+        """The packs or batches of scores, and texts whose prompts share a prefix; see `protocol.Engine`."""
+        either: Sequence[Request] = requests
+        scores: list[ScoreRequest] = [request for request in either if isinstance(request, ScoreRequest)]
+        texts: list[GenerateRequest] = [request for request in either if isinstance(request, GenerateRequest)]
         return [*self.scorer.partition(scores), *self.generator.partition(texts)]  # type: ignore[list-item]
 
 

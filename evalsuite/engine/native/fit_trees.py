@@ -1,9 +1,9 @@
-"""Whether a model can be run on packed trees: told from its configuration, and tried once it is loaded.
+"""Whether a model can run on packed trees: judged by its configuration, and by a trial once it is loaded.
 
-What it takes: every layer that mixes tokens asks transformers' attention interface for causal attention,
-whole, in a window or in chunks, or does it by a function that `trees.recurrent` replaces, and positions come
-from `position_ids` alone (or `temperature` sees to it). Models that do not fit are scored in padded batches,
-with the reason in the run log.
+The requirements: every layer that mixes tokens calls transformers' attention interface for causal attention
+(full, in a window or in chunks), or uses a function that `trees.recurrent` replaces; and positions come from
+`position_ids` alone (or `temperature` corrects them). Other models are scored in padded batches, with the
+reason in the run log.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
 
 PACKED_DEVICES = ("cpu", "cuda")
-"""Elsewhere models run in batches. What kernels of a device make of a pack is found out by the trial."""
+"""On other devices models run in batches. The trial finds out whether the device's kernels handle packs."""
 
 STATES_CODE, INPUTS_CODE = ".update_recurrent_state(", ".update_conv_state("
-"""What modeling code with recurrent layers, or with convolutions, contains; `trees.recurrent` knows some of
-them."""
+"""Calls in modeling code that reveal recurrent layers and convolutions; `trees.recurrent` handles some."""
 ROWS_DEPEND = "its position embedding depends on the length of the row"
 """Why the sequences of a model with a `LengthRule` must not share a row or a cache with longer ones."""
 
 ROUNDING = {"float32": 1e-3}
-"""How far a pack's logits may be from those of single sequences, as a share of the spread (norm about the
-mean) of these, by data type. Rounding to bfloat16 gives some hundredths; a wrong mask or state gives about
-1."""
+"""Allowed difference of a pack's logits from those of single sequences, by data type.
+
+A share of the spread (norm about the mean) of the latter. Rounding to bfloat16 gives a few hundredths; a
+wrong mask or state gives about 1.
+"""
 HALF_ROUNDING = 0.15
 
 SHORT_TRIAL = ((5, 6, 7, 8, 9), (5, 6, 7, 8, 10, 11, 12), (5, 6, 13), (14, 15))
 SHARED, BRANCHES = 150, (1, 3, 70, 129)
-"""Tokens of the trial on a GPU, as its kernels work through tiles of up to 128: of a prefix, and behind
-it."""
+"""Tokens of the GPU trial's prefix and of its branches; the kernels work in tiles of up to 128 tokens."""
 
 
 def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: bool) -> str:
-    """Why a model of this configuration does not fit, in a few words; empty if it does.
+    """Why a model of this configuration cannot run on packed trees, in a few words; empty if it can.
 
     Args:
-        config: its `config.json`.
-        device: resolved.
-        remote_code: its folder's own code would be run.
+        config: the model's `config.json`.
+        device: a resolved device.
+        remote_code: whether the folder's own code would run.
     """
     if device.partition(":")[0] not in PACKED_DEVICES:
         return f"packs are for {', '.join(PACKED_DEVICES)}"
@@ -65,10 +65,9 @@ def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: b
 
 
 def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
-    """The model as it passes the trial, by the kernels of its device or by functions of torch, and what is to
-    be told.
+    """The model as it passes the trial, with its device's kernels or torch's functions, and a note or reason.
 
-    None where neither gives what single sequences give: then packs cannot be used.
+    None if neither matches single sequences: then packs cannot be used, and the text says why.
     """
     reason = why_it_differs(loaded)
     if not reason:
@@ -80,10 +79,9 @@ def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
 
 
 def why_it_differs(loaded: "LoadedModel") -> str:
-    """Try a small tree on a loaded model; why it cannot be used, or empty if it gives what single sequences
-    give.
+    """Try a small tree on a loaded model; returns why trees cannot be used, or empty if the logits match.
 
-    Tried once more with activations scaled up, on the shortest sequences.
+    The reference is single sequences. The shortest ones are tried again with activations scaled up.
     """
     from evalsuite.engine.native.probe.attention_probe import why_its_attention_is_unknown
     from evalsuite.engine.native.probe.scaled_up import scaled_difference
@@ -110,12 +108,11 @@ def why_it_differs(loaded: "LoadedModel") -> str:
 
 
 def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]]) -> float:
-    """Between next-token logits of sequences on one tree and by themselves, as a share of the spread of the
-    latter.
+    """Difference of next-token logits on one tree from those of single sequences, as a share of their spread.
 
     Raises:
-        ModelError: no layer asked for attention, or walked the tree.
-        Exception: of any kind; kernels and modelling code raise.
+        ModelError: no layer called the attention interface, or walked the tree.
+        Exception: kernels and modelling code may raise any error.
     """
     import torch
 
@@ -128,22 +125,21 @@ def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]])
 
     sequences = sorted(sequences)
     inputs, _ = sort_inputs(map(sortable, sequences))
-    pack, places = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
+    pack, paths = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
     tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
     with torch.inference_mode():
-        alone = torch.stack([plain_logits(loaded, one)[0].cpu() for one in sequences])
+        alone = torch.stack([plain_logits(loaded, sequence)[0].cpu() for sequence in sequences])
         output = run_body(loaded, tree)
-        packed = logits_at(loaded, output, torch.tensor([int(place[-1]) for place in places])).float().cpu()
+        packed = logits_at(loaded, output, torch.tensor([int(path[-1]) for path in paths])).float().cpu()
     if not tree.layers:
         raise ModelError("its layers did not ask the attention interface")
     return difference_of(packed, alone)
 
 
 def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:
-    """What the trial asks: a small tree, branches beyond each limit of the configuration that is short
-    enough.
+    """The sequences of the trial: a small tree, and branches beyond each short limit of the configuration.
 
-    On a GPU also stretches as long as its kernels' tiles.
+    On a GPU also sequences as long as its kernels' tiles.
     """
     config = loaded.model.config.get_text_config()
     trunks = [plain_tokens(loaded.model.config, length) for length in lengths_beyond(config.to_dict())]
@@ -159,9 +155,9 @@ def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:
     if loaded.device == "cpu" or window < SHARED + max(BRANCHES):
         return [*SHORT_TRIAL, *long]
     vocabulary = config.vocab_size
-    shared = tuple(37 * at % vocabulary for at in range(SHARED))
+    shared = tuple(37 * index % vocabulary for index in range(SHARED))
     branches = (
-        tuple((11 * row + 53 * at + 1) % vocabulary for at in range(count))
+        tuple((11 * row + 53 * index + 1) % vocabulary for index in range(count))
         for row, count in enumerate(BRANCHES)
     )
     return [*SHORT_TRIAL, *long, *(shared + branch for branch in branches)]

@@ -1,4 +1,4 @@
-"""One pass of a batch through a model, and the logits at the positions that are wanted."""
+"""One forward pass of a batch, and the logits at requested positions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from evalsuite.errors import ModelError
 def run_at(
     loaded: LoadedModel, ids: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, **options: Any
 ) -> tuple[torch.Tensor, Any]:
-    """Logits at (rows[i], columns[i]) of one forward, and the model's cache if it made one.
+    """Logits at (rows[i], columns[i]) of one forward pass, and the model's cache if it returns one.
 
     Args:
         ids: (batch, length) token ids, int64, on the model's device.
         rows, columns: (n,) positions within `ids`.
-        options: further arguments of the model's forward; those that it does not take are left out
-            (`position_ids` of models without positions), except the cache.
+        options: further arguments of the model's forward; arguments that it does not accept are left out
+            (`position_ids` of models without positions).
 
     Returns:
         (n, vocabulary) logits, and the cache or None.
@@ -42,14 +42,19 @@ def run_at(
 def plain_logits(
     loaded: LoadedModel, ids: Sequence[int], last: int = 1, *, positions: bool = False
 ) -> torch.Tensor:
-    """(last, vocabulary) float32 logits at the last positions of one sequence, by the model's own pass over
-    it alone.
+    """Reference logits at the last positions of one sequence, by a plain forward pass over it alone.
 
-    Nothing is padded, cached or given but the token ids: this is what every other form of computing is held
-    against.
+    No padding, no cache, no arguments but the token ids: every other form of computation is compared with it.
 
     Args:
-        positions: count from 0, as transformers' `generate` tells all models to, also those that else do not.
+        loaded: the model.
+        ids: the sequence.
+        last: how many last positions to return.
+        positions: pass position ids that count from 0, as transformers' `generate` does for all models, also
+            for models that count differently by themselves.
+
+    Returns:
+        (last, vocabulary) float32 logits.
     """
     if loaded.lengths and loaded.lengths.each:
         forget_longest(loaded.model)
@@ -57,4 +62,5 @@ def plain_logits(
     tokens = torch.tensor([list(ids)], device=loaded.device)
     if positions and "position_ids" in loaded.parameters:
         options["position_ids"] = torch.arange(len(ids), device=loaded.device)[None]
-    return loaded.model(input_ids=tokens, **options).logits[0, -last:].float()
+    logits: torch.Tensor = loaded.model(input_ids=tokens, **options).logits  # (1, tokens, vocabulary)
+    return logits[0, -last:].float()

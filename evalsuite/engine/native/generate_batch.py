@@ -1,8 +1,7 @@
-"""Text generation in batches, for models that slots do not fit: prefill, then one token per step and row.
+"""Text generation in batches, for models that cannot use slots: prefill, then one token per row and step.
 
-Every row stops by itself and is answered at once; when half of the rows are done, the others
-move on in a cache of their own. A row whose cache is of no use for its next token begins anew, with its
-prompt and its text so far as a prompt.
+Each row is answered as soon as it stops. When half of the rows are done, the cache is reduced to the others.
+A row that cannot use its cache for the next token restarts, with its prompt and text so far as the prompt.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,8 +32,7 @@ def generate_batch(
 def _grow(
     loaded: LoadedModel, growing: GrowingRows, rows: list[GrowingRow], waiting: list[list[GrowingRow]]
 ) -> Iterator[list[tuple[GenerateRequest, Generated | Failure]]]:
-    """Yield answers of rows that begin together; those that have to begin anew are put to `waiting`, by
-    length."""
+    """Yield answers of rows that start together; rows that must restart are added to `waiting`, by length."""
     state = prefill(loaded, [_ids(row) for row in rows])
     while rows:
         live = [row for row in rows if row.answer is None]
@@ -52,19 +50,19 @@ def _grow(
 
 
 def _ids(row: GrowingRow) -> list[int]:
-    """Prompt and text so far."""
+    """Token ids of the prompt and of the text so far."""
     return [*row.request.context, *row.ids]
 
 
 def _begins_anew(loaded: LoadedModel, state: "Decoding", row: GrowingRow) -> bool:
-    """Whether the next token needs a pass over all tokens before it."""
+    """Whether the row's next token needs a forward pass over all earlier tokens."""
     if state.cache is None:
         return True
     return loaded.lengths is not None and loaded.lengths.begins_anew(len(row.request.context) + len(row.ids))
 
 
 def _of_one_length(rows: Sequence[GrowingRow]) -> list[list[GrowingRow]]:
-    """Rows of equal length together, which need no padding."""
+    """The rows grouped by length, so that no group needs padding."""
     groups: dict[int, list[GrowingRow]] = {}
     for row in rows:
         groups.setdefault(len(row.request.context) + len(row.ids), []).append(row)
@@ -73,32 +71,32 @@ def _of_one_length(rows: Sequence[GrowingRow]) -> list[list[GrowingRow]]:
 
 @dataclass(slots=True)
 class Decoding:
-    """The batch between two steps."""
+    """The state of a batch between two decode steps."""
 
     cache: Any
-    """transformers' cache, of whatever kind the model makes; None where each token takes a pass over all
-    before it."""
+    """transformers' cache, of the model's own kind; None if each token needs a pass over all earlier ones."""
     logits: torch.Tensor
-    """(rows, vocabulary) for the next token."""
+    """(rows, vocabulary) logits of the next token."""
     mask: torch.Tensor | None
     """(rows, length) int64, 0 at padding; None if all prompts are equally long."""
     positions: torch.Tensor | None
-    """(rows, 1) position of the newest token in its own row; None where the model counts by itself."""
+    """(rows, 1) position of the newest token in its own row; None if the model counts positions by itself."""
 
 
 def prefill(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> Decoding:
     """Run the prompts, left-padded so that all of them end together.
 
-    Positions are given, as transformers' `generate` does, unless the trials found that the model has to count
-    by itself.
+    Position ids are passed, as transformers' `generate` does, unless the trials found that the model must
+    count positions by itself.
     """
     longest = max(len(prompt) for prompt in prompts)
     padding = [longest - len(prompt) for prompt in prompts]
     ids = torch.tensor([[0] * pad + list(prompt) for pad, prompt in zip(padding, prompts, strict=True)])
-    ids, pads = ids.to(loaded.device), torch.tensor(padding, device=loaded.device)[:, None]
-    columns = torch.arange(longest, device=loaded.device)
-    mask = (columns >= pads).long() if any(padding) else None
-    positions = (columns - pads).clamp(min=0) if loaded.text_positions else None
+    ids = ids.to(loaded.device)  # (rows, longest)
+    pads = torch.tensor(padding, device=loaded.device)[:, None]  # (rows, 1)
+    columns = torch.arange(longest, device=loaded.device)  # (longest,)
+    mask = (columns >= pads).long() if any(padding) else None  # (rows, longest)
+    positions = (columns - pads).clamp(min=0) if loaded.text_positions else None  # (rows, longest)
     rows = torch.arange(len(prompts), device=loaded.device)
     options = {"attention_mask": mask, "use_cache": loaded.text_cache}
     if positions is not None:
@@ -109,14 +107,14 @@ def prefill(loaded: LoadedModel, prompts: Sequence[Sequence[int]]) -> Decoding:
 
 
 def decode_step(loaded: LoadedModel, state: Decoding, tokens: Sequence[int]) -> None:
-    """Run one new token per row."""
+    """Run one new token per row; updates `state`."""
     if state.positions is not None:
         state.positions = state.positions + 1
     if state.mask is not None:
         state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
     rows = torch.arange(len(tokens), device=loaded.device)
     options = {
-        # Mamba-1 takes the mask's first columns for the new token (transformers 5.23).
+        # Mamba-1 would apply the mask's first columns to the new token (transformers 5.23).
         "attention_mask": None if loaded.is_recurrent else state.mask,
         "use_cache": True,
         loaded.cache_name: state.cache,
@@ -135,9 +133,10 @@ def _leave_out_finished(
     state: Decoding,
     anew: Sequence[GrowingRow],
 ) -> tuple[list[GrowingRow], list[int], Decoding]:
-    """Rows still at work, once at most half of them are; copying the cache for each one would cost more.
+    """Drop finished rows once at most half are active; copying the cache for each finished row costs more.
 
-    At once where others would go on beyond a length at which all rows are computed otherwise.
+    Finished rows are dropped at once if the batch might pass the context window, or a length from which the
+    rotary embedding of all rows changes.
     """
     gone = set(map(id, anew))
     if loaded.lengths or any(len(_ids(row)) >= window for row in rows):
@@ -151,7 +150,7 @@ def _leave_out_finished(
 
 
 def keep_rows(state: Decoding, rows: Iterable[int]) -> None:
-    """Drop all other rows."""
+    """Keep only the given rows of the batch."""
     kept = torch.tensor(list(rows), device=state.logits.device)
     # Not `batch_select_indices`, which recurrent layers lack (transformers 5.17 to 5.23).
     state.cache.reorder_cache(kept)

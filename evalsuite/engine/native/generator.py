@@ -1,4 +1,4 @@
-"""Generating by the native engine: in slots, or in batches where a model does not fit them."""
+"""Text generation by the native engine: in slots, or in batches for models that cannot use slots."""
 
 import functools
 from collections.abc import Collection, Iterator, Sequence
@@ -34,10 +34,10 @@ class TextGenerator:
     """Plans texts and generates them; see `protocol.Engine.generate`.
 
     Args:
-        tried: the model, and the forms that fit it.
-        limits: the context window, and what a forward pass may hold.
-        tokenizer: the model's.
-        graphs: whether the steps of texts may be recorded as CUDA graphs.
+        tried: the model, and the forms of computation that passed its trials.
+        limits: the context window, and the size limits of a forward pass.
+        tokenizer: the model's tokenizer.
+        graphs: whether decode steps may be captured as CUDA graphs.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class TextGenerator:
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]
     ) -> TextEvents:
-        """Generate for the distinct `requests`; errors as in `TransformersEngine.generate`."""
+        """Generate texts for the distinct `requests`; errors are as in `TransformersEngine.generate`."""
         prompts = plan_slots(requests, answered)
-        longest = sum(one.max_tokens for prompt in prompts for one in prompt.requests)
+        longest = sum(request.max_tokens for prompt in prompts for request in prompt.requests)
         yield Planned(prefill_tokens(prompts) + longest)
         if not prompts:
             return
-        self._limits.refuse_longer_than_window(len(one.shared) + len(one.own) + 1 for one in prompts)
+        self._limits.refuse_longer_than_window(len(prompt.shared) + len(prompt.own) + 1 for prompt in prompts)
         self._tried.load()
         yield Begun()
         fit = self._tried.fit
@@ -69,16 +69,16 @@ class TextGenerator:
             yield from self._generate_in_batches(requests, answered)
 
     def partition(self, texts: Sequence[GenerateRequest]) -> list[tuple[GenerateRequest, ...]]:
-        """Texts by prompts that share a prefix; see `protocol.Engine.partition`."""
+        """Requests grouped by prompts that share a prefix; see `protocol.Engine.partition`."""
         from evalsuite.engine.planning.partition import generation_parts
 
         return generation_parts(texts, self._limits.budget.rows)
 
     @functools.cached_property
     def graphing(self) -> "Graphing | None":
-        """What records the steps of texts; None where they are launched operation by operation."""
+        """Captures decode steps as CUDA graphs; None where their kernels are launched one by one."""
         model = self._model
-        # Processes that may not retry may not record, either: both have to go alike in all of them.
+        # Processes that may not retry may not capture, either: both must happen alike in all processes.
         if not (self._graphs and model.device.startswith("cuda") and model.processes.retries):
             return None
         if model.options.deterministic or model.options.spread:
@@ -96,9 +96,9 @@ class TextGenerator:
 
         model, graphing = self._model, self.graphing
         rows = GrowingRows(model.loaded, self._tokenizer, self._limits.max_length)
-        room = capacity_for(slots, prompts, self._limits.budget, model.free_bytes())
+        capacity = capacity_for(slots, prompts, self._limits.budget, model.free_bytes())
         retry = model.processes.retries
-        for done in generate_in_slots(slots, rows, prompts, room, retry=retry, graphing=graphing):
+        for done in generate_in_slots(slots, rows, prompts, capacity, retry=retry, graphing=graphing):
             yield Answered(done.answers, done.tokens)
         if graphing and graphing.refused:
             model.add_note(f"texts are generated without CUDA graphs: {graphing.refused}")
@@ -109,8 +109,8 @@ class TextGenerator:
         forms, model = self._tried.fit.forms, self._tried.fit.writing
         if forms.texts == NOTHING:
             raise ModelError(
-                f"Model '{self._model.files.name}' ({type(model.model).__name__}) cannot generate: one text by itself "
-                f"does not grow as plain forward passes have it ({forms.text_note})."
+                f"Model '{self._model.files.name}' ({type(model.model).__name__}) cannot generate: "
+                f"one text by itself does not grow as plain forward passes have it ({forms.text_note})."
             )
         kinds = {BATCHES: any_lengths, ONE_LENGTH: equal_lengths}
         together = within(self._model.lengths, kinds.get(forms.texts, no_rows))
@@ -137,5 +137,5 @@ class TextGenerator:
 
 
 def _length(response: object) -> int:
-    """Tokens of a text; none of a failure."""
+    """Tokens of a generated text; 0 for a failure."""
     return response.tokens if isinstance(response, Generated) else 0

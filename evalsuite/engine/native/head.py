@@ -1,7 +1,7 @@
-"""The LM head, applied to the positions that somebody reads, with float32 output.
+"""The LM head, applied only to positions whose logits are needed, with float32 output.
 
-Logits of every position would be the largest thing in memory (rows x length x vocabulary).
-Logits rounded to bfloat16 make letters twice as inexact, and may tie (docs/engines.md has figures).
+Logits of every position (rows x length x vocabulary) would be the largest tensor in memory. Logits rounded to
+bfloat16 make the scores of answer letters twice as inexact, and may tie (docs/engines.md has figures).
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 VOCABULARY_CHUNK = 8192
-"""Rows of a half-precision head that are turned to float32 at a time."""
+"""Rows of a half-precision head that are converted to float32 at a time."""
 
 
 @dataclass(slots=True)
@@ -20,16 +20,16 @@ class HeadUse:
     """Whether the LM head ran on gathered positions during one forward pass."""
 
     gathered: bool = False
-    """It saw the wanted positions only."""
+    """The head saw only the requested positions."""
 
 
 @contextlib.contextmanager
 def head_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[HeadUse]:
     """Within this context the model's logits are (1, n, vocabulary) with n = len(rows).
 
-    The hidden states at (rows[i], columns[i]) are gathered in front of the head, so that whatever
-    the model does behind it (scaling, soft-capping) still happens. `gathered` stays False if the
-    model has no head of its own, or does not call it as a module.
+    A hook gathers the hidden states at (rows[i], columns[i]) before the head, so that whatever the model does
+    after the head (scaling, soft-capping) still happens. `gathered` stays False if the model has no separate
+    head, or does not call it as a module.
     """
     use = HeadUse()
     head = model.get_output_embeddings()
@@ -39,8 +39,9 @@ def head_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[H
 
     def gather(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         use.gathered = True
-        there = args[0].device  # the last layer's, where layers are on several devices
-        return (args[0][rows.to(there), columns.to(there)][None], *args[1:])
+        hidden = args[0]  # (batch, length, width), on the last layer's device if layers are on several
+        gathered = hidden[rows.to(hidden.device), columns.to(hidden.device)]  # (n, width)
+        return (gathered[None], *args[1:])
 
     handle = head.register_forward_pre_hook(gather)
     try:
@@ -50,17 +51,17 @@ def head_at(model: Any, rows: torch.Tensor, columns: torch.Tensor) -> Iterator[H
 
 
 def widen_head(model: Any) -> None:
-    """Let a half-precision linear head return float32; changes the model in place."""
+    """Make a half-precision linear head return float32; changes the model in place."""
     head = model.get_output_embeddings()
     if type(head) is not torch.nn.Linear or head.weight.dtype not in (torch.bfloat16, torch.float16):
         return
-    # accelerate's hook calls the forward that it found, with the weights where they are needed.
+    # accelerate's hook moves the weights where they are needed and then calls `_old_forward`.
     forward = "_old_forward" if hasattr(head, "_hf_hook") else "forward"
     head.__dict__[forward] = lambda hidden: _float32_logits(head, hidden)
 
 
 def _float32_logits(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
-    """Float32 logits of a head, also of one that is divided among processes by words (tensor parallelism)."""
+    """Float32 logits of a head, also of a head whose vocabulary is divided among processes."""
     mesh = getattr(head.weight, "device_mesh", None)
     if mesh is None:
         return float32_linear(hidden, head.weight, head.bias)
@@ -68,11 +69,12 @@ def _float32_logits(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor
 
     divided_head: Any = head
     bias = None if head.bias is None else divided_head.bias.to_local()
-    local = float32_linear(hidden, divided_head.weight.to_local(), bias)
+    local = float32_linear(hidden, divided_head.weight.to_local(), bias)  # (..., vocabulary / processes)
     shape = torch.Size((*local.shape[:-1], head.out_features))
     stride = torch.empty(shape, device="meta").stride()
     divided = DTensor.from_local(local, mesh, [Shard(-1)], run_check=False, shape=shape, stride=stride)
-    return divided.redistribute(placements=[Replicate()]).to_local()
+    whole: torch.Tensor = divided.redistribute(placements=[Replicate()]).to_local()  # (..., vocabulary)
+    return whole
 
 
 def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -81,6 +83,10 @@ def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
     Args:
         hidden: (..., width).
         weight: (vocabulary, width).
+        bias: (vocabulary,), or None.
+
+    Returns:
+        (..., vocabulary) float32.
     """
     flat = hidden.flatten(0, -2)
     if hidden.is_cuda:
@@ -91,4 +97,4 @@ def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
         )
     if bias is not None:
         logits += bias.float()
-    return logits.unflatten(0, hidden.shape[:-1])
+    return logits.view(*hidden.shape[:-1], logits.shape[-1])

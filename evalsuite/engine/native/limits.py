@@ -1,4 +1,4 @@
-"""How much the native engine computes at once."""
+"""The context window, and how much the native engine computes in one forward pass."""
 
 import functools
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from evalsuite.engine.token_options import TokenOptions
 
 
 class Limits:
-    """The context window, and what a forward pass may hold; each is found when it is first asked for.
+    """The context window and the size limits of a forward pass; each is determined when it is first read.
 
     Args:
-        model: whose limits they are.
-        tokens: may name a shorter context window.
+        model: the model.
+        tokens: may set a shorter context window.
         token_budget: tokens of a forward pass when scoring; chosen for the device and its memory if None.
     """
 
@@ -31,14 +31,13 @@ class Limits:
 
     @functools.cached_property
     def budget(self) -> Budget:
-        """How much a batch may hold."""
+        """The size limits of a batch."""
         budget = default_budget(self._model.device)
         return budget if self._token_budget is None else replace(budget, tokens=self._token_budget)
 
     @functools.cached_property
     def pack_tokens(self) -> int:
-        """Tokens of a packed forward pass: as given, else as many as the memory of every process is sure to
-        hold."""
+        """Tokens of a packed forward pass: as given, else as many as fit into the memory of every process."""
         from evalsuite.engine.native.memory_estimate import pack_tokens
 
         model, processes = self._model, self._model.processes
@@ -53,7 +52,7 @@ class Limits:
         return self._token_budget or MOST_TOKENS
 
     def refuse_longer_than_window(self, lengths: Iterable[int]) -> None:
-        """Raises ValueError where one of the lengths, in tokens, is beyond the context window."""
+        """Raise ValueError if any of `lengths`, in tokens, exceeds the context window."""
         longest = max(lengths)
         if self.max_length is not None and longest > self.max_length:
             raise ValueError(f"A request needs {longest} tokens; the context window has {self.max_length}.")

@@ -1,4 +1,4 @@
-"""Running batches within memory: on out-of-memory a batch is halved, and so is the room for the rest."""
+"""Runs batches within memory: on out-of-memory, the batch and the size limit of later batches are halved."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ RowT = TypeVar("RowT")
 ResultT = TypeVar("ResultT")
 
 ALLOCATOR_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
-"""What the allocators of devices without an exception class of their own say (CPU, MPS)."""
+"""Messages of allocators whose devices have no out-of-memory exception class (CPU, MPS)."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -31,18 +31,17 @@ def run_within_memory(
     *,
     retry: bool = True,
 ) -> Iterator[ResultT]:
-    """Yield what `run` yields for each batch, splitting batches that do not fit; without `retry` these are
-    errors.
+    """Yield the results of `run` for each batch, and split batches that do not fit into memory.
 
-    A batch that ran out of memory is run again as two halves (answers that it had already
-    yielded are then yielded again), and later batches are split to half of its `size` before
-    they are tried. A single row that does not fit is given up: `give_up(row, reason)`.
+    A batch that runs out of memory is run again as two halves (answers that it had already yielded are then
+    yielded again), and later batches are split to half of its `size` before they run. A single row that does
+    not fit is answered by `give_up(row, reason)`. Without `retry`, out-of-memory is raised.
     """
     waiting = deque(batches)
-    room: int | None = None
+    capacity: int | None = None
     while waiting:
         batch = waiting.popleft()
-        if room is not None and len(batch) > 1 and size(batch) > room:
+        if capacity is not None and len(batch) > 1 and size(batch) > capacity:
             waiting.extendleft(reversed(_halves(batch)))
             continue
         reason = None
@@ -51,7 +50,7 @@ def run_within_memory(
         except Exception as error:
             if not (retry and is_out_of_memory(error)):
                 raise
-            # Only the text is kept: the error's traceback would keep the batch's tensors alive.
+            # Keep only the text: the error's traceback would keep the batch's tensors alive.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
         if reason is None:
             continue
@@ -59,7 +58,7 @@ def run_within_memory(
         if len(batch) == 1:
             yield give_up(batch[0], f"out of memory: {reason}")
         else:
-            room = size(batch) // 2
+            capacity = size(batch) // 2
             waiting.extendleft(reversed(_halves(batch)))
 
 
@@ -68,14 +67,14 @@ def _halves(batch: tuple[RowT, ...]) -> tuple[tuple[RowT, ...], tuple[RowT, ...]
 
 
 def free_memory() -> None:
-    """Give back what no tensor uses any more."""
+    """Return memory that no tensor uses any more to the device."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def free_bytes(device: str) -> int:
-    """Memory that is free on the device; on the machine, for devices that share its memory."""
+    """Free memory of the device; of the machine, for devices that share its memory."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     return min(_free_on_machine(), _free_in_group())
@@ -90,7 +89,7 @@ def _free_on_machine() -> int:
 
 
 def _free_in_group(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """What a container's limit leaves (cgroup v2); no bound where there is none."""
+    """Memory left within the container's limit (cgroup v2); a huge number if there is no limit."""
     try:
         limit = (folder / "memory.max").read_text("ascii").strip()
         used = int((folder / "memory.current").read_text("ascii"))

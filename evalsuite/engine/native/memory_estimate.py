@@ -1,4 +1,4 @@
-"""How much memory a model takes, told from its files before anything is loaded."""
+"""Estimates a model's memory from its files, before anything is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,59 +10,59 @@ from evalsuite.checkpoints.weights import weight_bytes
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 POSITIONS_PER_CHUNK = 256
-"""Positions whose vocabulary is normalised at a time: log-probabilities take as much room as logits."""
+"""Positions whose log-probabilities are computed at a time: they take as much memory as the logits."""
 
 MOST_TOKENS = 2**14
-"""Tokens of a packed forward pass where memory is ample; more of them save little (docs/performance.md)."""
+"""Tokens of a packed forward pass where memory is ample; larger packs save little (docs/performance.md)."""
 FEWEST_TOKENS = 2**9
 SHARE = 0.5
-"""Of the memory that the weights leave; the rest is for everything else on the machine."""
+"""Share of the memory left by the weights that a forward pass may use; the rest is for other programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Bytes that scoring takes."""
+    """Bytes of memory that scoring needs."""
 
     weights: int
     a_token: int
-    """For each token of a forward pass: the largest set of tensors that one layer holds at a time."""
+    """Bytes per token of a forward pass: the largest set of tensors that a layer holds at a time."""
     head: int
-    """Logits and log-probabilities of a chunk of positions."""
+    """Bytes of the logits and log-probabilities of a chunk of positions."""
 
     def activations(self, tokens: int) -> int:
-        """For a forward pass over so many tokens."""
+        """Bytes of a forward pass over `tokens` tokens."""
         return self.a_token * tokens + self.head
 
 
 def needs_of(files: ModelFiles, dtype: str) -> Needs:
-    """What a model takes in a resolved data type."""
+    """The memory that a model needs in a resolved data type."""
     config = read_config(files)
     width = _first(config, ("hidden_size", "n_embd", "d_model"), 4096)
     inner = _first(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
     vocabulary = _first(config, ("vocab_size",), 2**18)
     item = ITEM_BYTES[dtype]
-    # An MLP holds three tensors of its inner width; attention holds nine of the model's (queries, spread keys
-    # and values, their copies by block, the rotated ones, the result), and both the residual and its
-    # normalised form. A Mamba-2 layer holds, for each of its channels, the projection, the convolution's
-    # input and result, and in float32 the result of the convolution, what is written to the state and what is
-    # read from it.
+    # An MLP holds three tensors of its inner width. Attention holds nine tensors of the model's width
+    # (queries, expanded keys and values, their copies by block, their rotated forms, the result). Both also
+    # hold the residual and its normalised form. A Mamba-2 layer holds, for each of its channels, the
+    # projection, the convolution's input and result, and in float32 the convolution's result, the state's
+    # input and the state's output.
     recurrent = (5 * item + 22) * _recurrent_channels(config)
     a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
     return Needs(weight_bytes(files, item), a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
 
 
 def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) -> int:
-    """Tokens of a packed forward pass: as many as are worth it, halved until they fit the memory.
+    """Tokens of a packed forward pass: `MOST_TOKENS`, halved until the pass fits into memory.
 
-    A power of two, so that a plan does not change with every byte that is free. The weights may be divided
-    among `processes`.
+    A power of two, so that a plan does not change with every free byte. The weights may be divided among
+    `processes`.
     """
     from evalsuite.engine.native.memory import free_bytes
 
     tokens = MOST_TOKENS
     needs = needs_of(files, dtype)
-    room = SHARE * (free_bytes(device) - needs.weights // processes)
-    while tokens > FEWEST_TOKENS and needs.activations(tokens) > room:
+    available = SHARE * (free_bytes(device) - needs.weights // processes)
+    while tokens > FEWEST_TOKENS and needs.activations(tokens) > available:
         tokens //= 2
     return tokens
 
@@ -72,11 +72,11 @@ HEADS_AND_WIDTHS = (
     ("mamba_n_heads", "mamba_d_head"),
     ("n_mamba_heads", "mamba_headdim"),
 )
-"""What families call the number and the width of their Mamba-2 heads."""
+"""Configuration fields of the number and the width of Mamba-2 heads, by family."""
 
 
 def _recurrent_channels(config: Mapping[str, Any]) -> int:
-    """Of a Mamba-2 layer; 0 where there is none."""
+    """Channels of a Mamba-2 layer; 0 if the model has none."""
     for heads, width in HEADS_AND_WIDTHS:
         if heads in config:
             return _first(config, (heads,), 0) * _first(config, (width,), 64)
@@ -84,5 +84,5 @@ def _recurrent_channels(config: Mapping[str, Any]) -> int:
 
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:
-    found = (config.get(name) for name in names)
-    return next((value for value in found if isinstance(value, int)), otherwise)
+    values = (config.get(name) for name in names)
+    return next((value for value in values if isinstance(value, int)), otherwise)

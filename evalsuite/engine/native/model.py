@@ -1,4 +1,4 @@
-"""A model of the native engine: its files, and its weights once somebody needs them."""
+"""A model of the native engine: its files, and its weights, which are loaded when needed."""
 
 import functools
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How a model is loaded and computed; see `TransformersEngine` for what each means."""
+    """How a model is loaded and computed; `TransformersEngine` explains each option."""
 
     dtype: str
     spread: bool
-    """Its layers may be on several devices."""
+    """The model's layers may be on several devices."""
     trust_remote_code: bool
     verify_weights: bool
     allow_slow_kernels: bool
@@ -34,13 +34,12 @@ class ModelOptions:
 
 
 class NativeModel:
-    """The model of `files`. Building one reads nothing; the weights are read when `loaded` is first asked
-    for.
+    """The model of `files`; the constructor reads nothing, and `loaded` reads the weights on first use.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
-        options: how it is loaded.
-        processes: who else holds a part of it.
+        options: how the model is loaded.
+        processes: the processes that share the model.
     """
 
     def __init__(self, files: ModelFiles, options: ModelOptions, processes: Processes) -> None:
@@ -48,10 +47,9 @@ class NativeModel:
         self.options = options
         self.processes = processes
         self.notes: tuple[str, ...] = ()
-        """What the run log should say about the model; complete once the requests are answered."""
+        """Notes on the model for the run log; complete once the requests are answered."""
         self.told_weights: str | None = None
-        """The digest that the model's identity was told with; loading refuses files that have another by
-        then."""
+        """The weights' digest in the reported identity; loading refuses files with another digest."""
         self._loading: Future[LoadedModel] | None = None
 
     @functools.cached_property
@@ -71,12 +69,12 @@ class NativeModel:
 
     @property
     def weights(self) -> str:
-        """Digest of the model's files."""
+        """Digest of the model's weights."""
         return weights_digest(self.files, verify=self.options.verify_weights)
 
     @property
     def lengths(self) -> LengthRule | None:
-        """Which lengths are rotated alike: as the loaded model has it; before, as its configuration tells."""
+        """Which lengths are rotated alike: by the loaded model, or before loading by its configuration."""
         return self.loaded.lengths if "loaded" in self.__dict__ else self.expected_lengths
 
     @property
@@ -86,18 +84,17 @@ class NativeModel:
 
     @property
     def lays_out(self) -> bool:
-        """Whether weights are copied into a faster layout where memory is ample; not where that must not
-        matter."""
+        """Whether weights may be copied into a faster layout if memory is ample; never if deterministic."""
         return self.device == "cpu" and self.dtype == "float32" and not self.options.deterministic
 
     def free_bytes(self) -> int:
-        """Free memory of the device; of several processes, where least is free."""
+        """Free memory of the device; with several processes, the smallest of their values."""
         from evalsuite.engine.native.memory import free_bytes
 
         return self.processes.smallest(free_bytes(self.device))
 
     def add_note(self, note: str) -> None:
-        """Say it in the run log, once; nothing where it is empty."""
+        """Add a note for the run log, once; an empty note is ignored."""
         self.notes = tuple(dict.fromkeys((*self.notes, note))) if note else self.notes
 
     @functools.cached_property
@@ -110,8 +107,7 @@ class NativeModel:
         return self._loading.result() if self._loading else self.processes.load(self._load)
 
     def begin_loading(self) -> None:
-        """Load the weights in a thread, beside other work; what is wrong with them is said when they are
-        needed."""
+        """Load the weights in a background thread; errors are raised when `loaded` is read."""
         pool = ThreadPoolExecutor(1, "weights")
         self._loading = pool.submit(self._load)
         pool.shutdown(wait=False)
@@ -143,15 +139,14 @@ class NativeModel:
         if self.lays_out and processes.size == 1:
             lay_out_weights(loaded.model, self.free_bytes())
         self.notes = loaded.notes
-        if why := self.device.startswith("cuda") and kernels.unsupported_reason(self.device):
-            self.add_note(f"trees and log-probabilities without our own kernels: {why}")
+        if reason := self.device.startswith("cuda") and kernels.unsupported_reason(self.device):
+            self.add_note(f"trees and log-probabilities are computed without evalsuite's kernels: {reason}")
         return loaded
 
     def _refuse_if_changed(self) -> None:
-        """Raises ModelError where the files in memory may not be those that were hashed: somebody wrote to
-        them."""
+        """Raise ModelError if the files were written to since they were hashed."""
         if self.told_weights and weights_digest(self.files) != self.told_weights:
             raise ModelError(
-                f"The files of model '{self.files.name}' changed between hashing and loading: wait until they are "
-                "written, then run again."
+                f"The files of model '{self.files.name}' changed between hashing and loading: "
+                "wait until they are written, then run again."
             )

@@ -1,5 +1,4 @@
-"""The processes that hold a model: what one of them does by itself, and several do together
-(`engine.tensor_parallel`)."""
+"""The processes that hold a model: a single process, or several (`engine.tensor_parallel`)."""
 
 import functools
 from collections.abc import Callable
@@ -13,34 +12,34 @@ if TYPE_CHECKING:
 
 
 class Processes(Protocol):
-    """What depends on how many processes hold the model."""
+    """Everything that depends on how many processes hold the model."""
 
     @property
     def size(self) -> int:
-        """How many they are."""
+        """Number of processes."""
         ...
 
     @property
     def device(self) -> str:
-        """This process's device, for example "cpu" or "cuda:1"; raises UserError where it cannot have one."""
+        """This process's device, for example "cpu" or "cuda:1"; raises UserError if it cannot have one."""
         ...
 
     @property
     def numerics(self) -> tuple[str, ...]:
-        """What they add to the class of numerics."""
+        """Words that the processes add to the class of numerics."""
         ...
 
     @property
     def retries(self) -> bool:
-        """Whether a process that ran out of memory may try again in smaller pieces by itself."""
+        """Whether a process that runs out of memory may retry by itself with smaller batches."""
         ...
 
     def refuse_unless_divisible(self, files: ModelFiles, trust_remote_code: bool) -> None:
-        """Raises ModelError where the processes cannot share the model."""
+        """Raise ModelError if the processes cannot share the model."""
         ...
 
     def load(self, load: Callable[[], "LoadedModel"]) -> "LoadedModel":
-        """What `load` gives in this process; raises ModelError where it fails in any of them."""
+        """Call `load` in this process and return its model; raises ModelError if it fails in any process."""
         ...
 
     def smallest(self, value: int) -> int:
@@ -49,10 +48,10 @@ class Processes(Protocol):
 
 
 class OneProcess:
-    """One process holds the whole model and has nobody to agree with.
+    """A single process that holds the whole model.
 
     Args:
-        device: as `TransformersEngine` takes it.
+        device: a device name as in `TransformersEngine`.
     """
 
     size = 1
@@ -68,12 +67,12 @@ class OneProcess:
         return resolve_device(self._device)
 
     def refuse_unless_divisible(self, files: ModelFiles, trust_remote_code: bool) -> None:
-        """Nothing is divided."""
+        """Does nothing: the model is not divided."""
 
     def load(self, load: Callable[[], "LoadedModel"]) -> "LoadedModel":
-        """What `load` gives."""
+        """Call `load` and return its model."""
         return load()
 
     def smallest(self, value: int) -> int:
-        """The value."""
+        """The value itself."""
         return value

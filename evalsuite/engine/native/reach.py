@@ -1,36 +1,34 @@
-"""How far back a token of an attention layer sees: all that precedes it, a window of it, or its chunk
-(Llama-4)."""
+"""How far back a token attends: to all earlier tokens, to a sliding window, or within its chunk (Llama-4)."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
-Depths = TypeVar("Depths", int, np.ndarray, torch.Tensor)
-"""Places of tokens in their own sequences, from 0."""
+from evalsuite.engine.planning.plan import Ints
+
+Depths = TypeVar("Depths", int, Ints, torch.Tensor)
+"""Positions of tokens in their own sequences, from 0."""
 CHUNKED = "chunked_attention"
-"""What `layer_types` of a configuration calls a layer whose chunks have `attention_chunk_size` tokens."""
+"""The name in a configuration's `layer_types` of layers with chunks of `attention_chunk_size` tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which of the tokens before it a token sees; without a limit all of them."""
+    """To which earlier tokens a token attends; without a limit, to all of them."""
 
     window: int | None = None
-    """How many tokens a token sees, itself included."""
+    """To how many tokens a token attends, itself included."""
     chunk: int | None = None
-    """Into how many tokens each a sequence is cut; a token sees none of an earlier chunk. Only without a
-    window."""
+    """Tokens per chunk of a sequence; a token attends only within its chunk. Used only without a window."""
 
     @property
     def is_limited(self) -> bool:
-        """Whether some token may not see another before it."""
+        """Whether a token may be unable to attend to an earlier token."""
         return self.window is not None or self.chunk is not None
 
     def first(self, query: Depths) -> Depths:
-        """The least depth that a token at depth `query` sees; below 0 where its window is longer than its
-        sequence."""
+        """The first depth to which a token at depth `query` attends; below 0 if the window is longer."""
         if self.window is not None:
             return query - self.window + 1
         if self.chunk is not None:
@@ -38,20 +36,18 @@ class Reach:
         return query * 0
 
     def sees(self, query: Depths, key: Depths) -> Any:
-        """Whether a token at depth `query` sees a token before it at depth `key`; of arrays, by element."""
+        """Whether a token at depth `query` attends to an earlier one at depth `key`; also elementwise."""
         return key >= self.first(query)
 
     def cuts(self, length: int, deepest: int) -> bool:
-        """Whether some token of a stretch of so many, none deeper than `deepest`, may not see all before it
-        there."""
+        """Whether the limit hides any earlier token among `length` adjacent ones, none beyond `deepest`."""
         if self.window is not None:
             return length > self.window
         return self.chunk is not None and deepest >= self.chunk
 
 
 def reach_of(module: Any, window: int | None) -> Reach:
-    """What an attention layer tells: its window as it calls the attention interface, its chunks in its
-    configuration."""
+    """The reach of an attention layer: its window as passed to the interface, its chunks as configured."""
     if window is not None:
         return Reach(window)
     config = getattr(module, "config", None)

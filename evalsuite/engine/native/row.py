@@ -1,4 +1,4 @@
-"""One request on its way: what was generated so far, and whether it is done."""
+"""A request while its text is generated: the tokens so far, and whether it is finished."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,39 +12,39 @@ from evalsuite.engine.native.texts import Decoder, RowText, TextRules
 from evalsuite.types import Failure, Finish, Generated, GenerateRequest
 
 ENDLESS = 2**40
-"""Context window, in tokens, of a model that states none."""
+"""Context window, in tokens, of a model whose configuration states none."""
 
 NOT_FINITE = (
-    "the model gave NaN or infinity as logits for token {} of the text; its weights may have diverged, or its data "
-    "type be too narrow (--dtype)"
+    "the model gave NaN or infinity as logits for token {} of the text; its weights may have diverged, "
+    "or its data type be too narrow (--dtype)"
 )
 
 
 @dataclass(slots=True)
 class GrowingRow:
-    """A request and its tokens so far."""
+    """A request and its generated tokens so far."""
 
     request: GenerateRequest
     limit: int
-    """Most tokens of its text."""
+    """Most tokens of the text."""
     room: int
-    """Tokens until the end of the context window."""
+    """Tokens from the end of the prompt to the end of the context window."""
     text: RowText
     generator: torch.Generator | None
     control: Control | None = None
-    """What changes its logits before a token is chosen."""
+    """Changes the logits before a token is chosen."""
     ids: list[int] = field(default_factory=list)
-    """Generated so far."""
+    """Token ids generated so far."""
     answer: Generated | Failure | None = None
 
     @property
     def left(self) -> int:
-        """Tokens that may still come."""
+        """How many more tokens may be generated."""
         return min(self.limit, self.room) - len(self.ids)
 
 
 class GrowingRows:
-    """Makes rows, and says when they are done; keeps what all rows of a run share."""
+    """Creates rows and decides when they are finished; holds what all rows of a run share."""
 
     def __init__(self, loaded: LoadedModel, tokenizer: Decoder, max_length: int | None) -> None:
         self.window = max_length or ENDLESS
@@ -54,7 +54,7 @@ class GrowingRows:
         self._controls = Controls(loaded)
 
     def begin(self, request: GenerateRequest) -> GrowingRow:
-        """A row without tokens."""
+        """A new row without tokens."""
         kind = (request.backend, request.stop)
         if kind not in self._rules:
             self._rules[kind] = TextRules(self._tokenizer, request)
@@ -68,7 +68,7 @@ class GrowingRows:
         )
 
     def add(self, row: GrowingRow, token: int) -> None:
-        """Give the row its next token, or NO_TOKEN; `row.answer` is there if it was the last."""
+        """Append the next token, or NO_TOKEN, to the row; sets `row.answer` if it was the last."""
         if token == NO_TOKEN:
             row.answer = Failure(NOT_FINITE.format(len(row.ids) + 1))
             return
@@ -79,7 +79,7 @@ class GrowingRows:
         ids, finish = row.ids, self._limit_reached(row)
         if finish is None and not row.text.is_completed(ids):
             return None
-        # lm-eval decodes the end token, too, which is text where the tokenizer does not call it special.
+        # lm-eval also decodes the end token, which gives text if the tokenizer does not mark it as special.
         hidden_end = finish == "eos" and not row.text.rules.as_lm_eval
         text, stopped = row.text.until_stop(ids[:-1] if hidden_end else ids)
         if stopped and finish != "eos":
@@ -95,11 +95,12 @@ class GrowingRows:
 
 
 def tokens_of_rows(logits: torch.Tensor, rows: Sequence[GrowingRow]) -> torch.Tensor:
-    """The next token of each row, (rows,) on the device of `logits` (rows, vocabulary); as
-    `chosen_tokens`."""
-    controlled = [(at, row.control) for at, row in enumerate(rows) if row.control and row.answer is None]
+    """The next token of each row: (rows,) ids from (rows, vocabulary) logits, as in `chosen_tokens`."""
+    controlled = [
+        (index, row.control) for index, row in enumerate(rows) if row.control and row.answer is None
+    ]
     if controlled:
         logits = logits.float() if logits.dtype != torch.float32 else logits.clone()
-        for at, control in controlled:
-            logits[at] = control(rows[at].ids, logits[at])
+        for index, control in controlled:
+            logits[index] = control(rows[index].ids, logits[index])
     return chosen_tokens(logits, [row.request for row in rows], [row.generator for row in rows])

@@ -1,4 +1,4 @@
-"""The next token of each row: the most probable one, or a draw of the row's own."""
+"""The next token of each row: the most probable token, or a sample from the row's own random generator."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,16 @@ from evalsuite.engine.native.transfer import to_device
 from evalsuite.types import GenerateRequest, sha256_of
 
 COLDEST = 1e-6
-"""Below this a temperature cannot be told from greedy in float32, and is treated as such."""
+"""At or below this temperature, sampling equals greedy decoding in float32, and is computed as such."""
 NO_TOKEN = -1
-"""In place of a token id where the logits name none: one of them is NaN, or the largest is infinite."""
+"""Stands for a token id if the logits determine none: one of them is NaN, or the largest is infinite."""
 
 
 def generator_for(request: GenerateRequest) -> torch.Generator | None:
-    """The request's own source of randomness, seeded from all of its content; None if it is greedy.
+    """A random generator for this request alone, seeded from its whole content; None if it is greedy.
 
-    It lives on the CPU and gives one number per token, so that a sample depends neither on the
-    batch around it nor on the device's own random numbers.
+    It is on the CPU and gives one number per token, so that a sample depends neither on its batch nor on the
+    device's own random numbers.
     """
     if request.temperature <= COLDEST:
         return None
@@ -36,33 +36,37 @@ def generator_for(request: GenerateRequest) -> torch.Generator | None:
 def next_tokens(
     logits: torch.Tensor, requests: Sequence[GenerateRequest], generators: Sequence[torch.Generator | None]
 ) -> list[int]:
-    """One token id per row of `logits` (rows, vocabulary); NO_TOKEN where these name none."""
-    return chosen_tokens(logits, requests, generators).tolist()
+    """`chosen_tokens` as a list of ids."""
+    return [int(token) for token in chosen_tokens(logits, requests, generators).tolist()]
 
 
 def chosen_tokens(
     logits: torch.Tensor, requests: Sequence[GenerateRequest], generators: Sequence[torch.Generator | None]
 ) -> torch.Tensor:
-    """The same, (rows,) on the device of the logits; on a GPU nothing waits for it."""
+    """One token id per row of `logits` (rows, vocabulary), or NO_TOKEN; does not synchronise with a GPU.
+
+    Returns:
+        (rows,) ids on the device of the logits.
+    """
     tokens = best_tokens(logits)
-    drawn = [row for row, generator in enumerate(generators) if generator is not None]
-    if not drawn:
+    sampled = [row for row, generator in enumerate(generators) if generator is not None]
+    if not sampled:
         return tokens
-    uniform = [torch.rand((), generator=generators[row], dtype=torch.float64).item() for row in drawn]
-    temperature = [requests[row].temperature for row in drawn]
-    top_p = [requests[row].top_p for row in drawn]
+    uniform = [torch.rand((), generator=generators[row], dtype=torch.float64).item() for row in sampled]
+    temperature = [requests[row].temperature for row in sampled]
+    top_p = [requests[row].top_p for row in sampled]
     device = str(logits.device)
-    rows = to_device(torch.tensor(drawn), device)
+    rows = to_device(torch.tensor(sampled), device)
     values = to_device(torch.tensor([uniform, temperature, top_p], dtype=torch.float32), device)
     tokens[rows] = torch.where(tokens[rows] < 0, NO_TOKEN, draw(logits[rows], *values))
     return tokens
 
 
 def best_tokens(logits: torch.Tensor) -> torch.Tensor:
-    """The most probable token of each row of `logits` (..., vocabulary); NO_TOKEN where these name none.
+    """The most probable token of each row of `logits` (..., vocabulary), or NO_TOKEN: (...,) ids.
 
-    A logit of minus infinity is a token that the model never says, as some models mask them: only the largest
-    counts. NaN is the largest for `argmax`.
+    Only the largest logit must be finite: some models mask tokens that they never generate with minus
+    infinity. `argmax` treats NaN as the largest value.
     """
     tokens = logits.argmax(dim=-1)
     largest = logits.gather(-1, tokens[..., None])[..., 0]
@@ -70,7 +74,7 @@ def best_tokens(logits: torch.Tensor) -> torch.Tensor:
 
 
 def fed(tokens: torch.Tensor) -> torch.Tensor:
-    """Token ids as a model takes them: a row without a token gets any, since its text has failed."""
+    """Token ids as model inputs: NO_TOKEN becomes an arbitrary valid id, since the row's text has failed."""
     return tokens.clamp(min=0)
 
 
@@ -84,12 +88,15 @@ def draw(
     Args:
         logits: (rows, vocabulary).
         uniform, temperature, top_p: (rows,), `uniform` in [0, 1).
+
+    Returns:
+        (rows,) ids.
     """
     logits = logits.float()
-    scaled = (logits - logits.amax(dim=-1, keepdim=True)) / temperature[:, None]
+    scaled = (logits - logits.amax(dim=-1, keepdim=True)) / temperature[:, None]  # (rows, vocabulary)
     probability, order = scaled.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     cumulative = probability.cumsum(dim=-1)
-    inside = (cumulative - probability < top_p[:, None]).sum(dim=-1, keepdim=True).clamp(min=1)
-    mass = cumulative.gather(-1, inside - 1)
-    rank = torch.searchsorted(cumulative, uniform[:, None] * mass, right=True)
+    inside = (cumulative - probability < top_p[:, None]).sum(dim=-1, keepdim=True).clamp(min=1)  # (rows, 1)
+    mass = cumulative.gather(-1, inside - 1)  # (rows, 1) probability of the nucleus
+    rank = torch.searchsorted(cumulative, uniform[:, None] * mass, right=True)  # (rows, 1)
     return order.gather(-1, torch.minimum(rank, inside - 1)).squeeze(-1)

@@ -1,4 +1,4 @@
-"""Log-likelihoods of a batch of rows in one forward."""
+"""Log-likelihoods of a batch of rows in one forward pass."""
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -13,12 +13,12 @@ from evalsuite.engine.planning.batches import ScoreRow
 from evalsuite.types import Score, ScoreRequest, TokenIds
 
 PADDING_ID = 0
-"""Stands to the right of every real token, where a causal model does not look."""
+"""Padding to the right of every real token, which a causal model ignores."""
 
 
 @torch.inference_mode()
 def score_batch(loaded: LoadedModel, batch: Sequence[ScoreRow]) -> list[tuple[ScoreRequest, Score]]:
-    """Answers to all requests of the rows, which are right-padded and run without attention mask."""
+    """Answers to all requests of the rows, which are right-padded and run without an attention mask."""
     logits = batch_logits(loaded, [row.ids for row in batch], *_scored_positions(batch))
     requests = [request for row in batch for request in row.requests]
     log_probs, is_best = _target_log_probs(logits, *_targets(batch), rounded=loaded.rounded_logits)
@@ -30,7 +30,7 @@ def batch_logits(
 ) -> torch.Tensor:
     """(n, vocabulary) logits at (rows[i], columns[i]) of right-padded sequences.
 
-    Positions are the model's own: it counts from the left, and some families not from 0 (RoBERTa's).
+    The model assigns positions by itself: from left to right, and in some families not from 0 (RoBERTa).
     """
     ids = _right_padded(sequences).to(loaded.device)
     return run_at(loaded, ids, rows.to(loaded.device), columns.to(loaded.device), use_cache=False)[0]
@@ -42,14 +42,14 @@ def scores_of(
     is_best: Sequence[float],
     rounded_to: torch.dtype | None,
 ) -> list[tuple[ScoreRequest, Score]]:
-    """Each request with its part of what was read.
+    """Each request with its score.
 
     Args:
-        requests: whose continuations' tokens follow each other in `log_probs` and `is_best`.
-        log_probs: of each of these tokens.
-        is_best: 1 for a most probable token, else 0.
-        rounded_to: data type in which log-probabilities are added up, as lm-eval 0.4.13's HFLM does in that
-            of the logits; None for no rounding.
+        requests: their continuations' tokens follow each other in `log_probs` and `is_best`.
+        log_probs: (tokens,) log-probability of each token.
+        is_best: (tokens,) 1 for a most probable token, else 0.
+        rounded_to: data type in which log-probabilities are summed, as lm-eval 0.4.13's HFLM sums in the data
+            type of the logits; None for no rounding.
     """
     ends = accumulate((len(request.continuation) for request in requests), initial=0)
     return [
@@ -70,16 +70,16 @@ def _right_padded(sequences: Sequence[TokenIds]) -> torch.Tensor:
 
 
 def _scored_positions(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(row, column) of every position that some request of the batch reads, row by row."""
+    """Rows and columns, (n,) each, of all positions whose logits the batch's requests need, row by row."""
     rows = [index for index, row in enumerate(batch) for _ in range(row.scored)]
     columns = [column for row in batch for column in range(len(row.ids) - row.scored, len(row.ids))]
     return torch.tensor(rows), torch.tensor(columns)
 
 
 def _targets(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each continuation token of each request: its index among the scored positions, and its id.
+    """Index among the scored positions, and id, of each continuation token of each request: (targets,) each.
 
-    Requests of one row may split it at different places; their continuations end together.
+    Requests of one row may split it at different token positions; their continuations end together.
     """
     indices: list[int] = []
     tokens: list[int] = []
@@ -95,7 +95,7 @@ def _targets(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
 def _target_log_probs(
     logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
 ) -> tuple[list[float], list[float]]:
-    """`read_targets` over all logits, in chunks."""
+    """`read_targets` over all (n, vocabulary) logits, in chunks."""
     log_probs = torch.empty(len(indices), device=logits.device)
     is_best = torch.empty(len(indices), device=logits.device)
     for start in range(0, len(logits), POSITIONS_PER_CHUNK):
@@ -104,7 +104,7 @@ def _target_log_probs(
         log_probs[within], is_best[within] = read_targets(
             chunk, indices[within] - start, tokens[within], rounded=rounded
         )
-    # One transfer: on a GPU each costs a wait for everything before it.
+    # A single transfer: on a GPU, each transfer waits for all earlier work.
     values = torch.stack([log_probs, is_best]).tolist()
     return values[0], values[1]
 
@@ -112,19 +112,21 @@ def _target_log_probs(
 def read_targets(
     logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of `tokens` in `rows` of `logits`, and 1 where the token is the best (a tie is), else
-    0.
+    """Log-probability of each target token, and 1 if it is a most probable token, else 0.
 
-    float32 log-softmax by torch and not a more exact one: on a CPU its sum over a large vocabulary is off by
-    1e-5, and so is every score that a reference implementation made with it. On a GPU a kernel of our own,
-    which writes no second matrix of this size.
+    Uses torch's float32 log-softmax and not a more exact one: on a CPU its sum over a large vocabulary is off
+    by 1e-5, as is every score that a reference implementation computes with it. On a GPU evalsuite's own
+    kernel is used, which writes no second matrix of this size.
 
     Args:
         logits: (n, vocabulary).
-        rows: (targets,) indices into the n.
+        rows: (targets,) indices of the rows of `logits` that predict the targets.
         tokens: (targets,) ids.
-        rounded: compute as lm-eval 0.4.13's HFLM does by default, which is in the data type of the logits,
-            where only the first of equally good tokens is the best.
+        rounded: compute as lm-eval 0.4.13's HFLM does by default: in the data type of the logits, and only
+            the first of equally probable tokens counts as most probable.
+
+    Returns:
+        (targets,) float32 each.
     """
     row, token = rows.to(logits.device), tokens.to(logits.device)
     if rounded:

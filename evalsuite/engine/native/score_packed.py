@@ -1,5 +1,4 @@
-"""Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions that are
-read."""
+"""Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions it scores."""
 
 import inspect
 from typing import Any
@@ -23,40 +22,40 @@ from evalsuite.types import Score, ScoreRequest
 
 @torch.inference_mode()
 def score_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> list[tuple[ScoreRequest, Score]]:
-    """Answers to everything that is read from the inputs of a run."""
-    pack, reading = lay_requests(plan, run)
+    """Answers to all requests of a run's inputs."""
+    pack, targets = lay_requests(plan, run)
     if loaded.fixed_sizes:
         pack = pack.filled(fixed_size(len(pack)))
     tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
-    return _read(loaded, run_body(loaded, tree), reading)
+    return _read(loaded, run_body(loaded, tree), targets)
 
 
 def run_body(loaded: LoadedModel, tree: Tree) -> Any:
-    """The output of the model without its head for the tree's row; hidden states are (1, tokens, width)."""
+    """Run the model without its head on the tree's row; the output's hidden states are (1, tokens, width)."""
     body = body_of(loaded.model)
     options = {"position_ids": tree.depths[None], "use_cache": False}
-    taken = inspect.signature(body.forward).parameters
+    accepted = inspect.signature(body.forward).parameters
     tempered = temperature_at(layers_with_temperature(loaded.model), tree.depths[None])
     with attending(loaded.model, tree), walking(loaded.model, tree), tempered:
         return body(
-            input_ids=tree.ids[None], **{name: value for name, value in options.items() if name in taken}
+            input_ids=tree.ids[None], **{name: value for name, value in options.items() if name in accepted}
         )
 
 
 def body_of(model: Any) -> Any:
-    """A model without its head; the model itself where none can be told apart.
+    """A model without its head; the model itself if it has no separate body.
 
-    Llama-4's class says that its body is called `language_model`, and calls it `model`.
+    Llama-4's class declares its body as `language_model`, but stores it as `model`.
     """
     body = model.base_model
     return getattr(model, "model", model) if body is model else body
 
 
 def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Tensor:
-    """(n, vocabulary) logits of some positions of `run_body`'s output.
+    """(n, vocabulary) logits at the positions `rows` (n,) of `run_body`'s output.
 
-    The model's own forward pass does it, with its body replaced by the hidden states, so that whatever it
-    does with the logits (scaling, soft-capping) is done.
+    Runs the model's own forward pass with its body replaced by the hidden states, so that whatever it does
+    with the logits (scaling, soft-capping) still happens.
     """
     hidden = output.last_hidden_state
     picked = type(output)(**{**output, "last_hidden_state": hidden[:, rows.to(hidden.device)]})
@@ -65,40 +64,40 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
         body.__dict__["forward"] = lambda *args, **options: picked
     try:
         options = {"use_cache": False} if "use_cache" in loaded.parameters else {}
-        return loaded.model(input_ids=rows[None].to(hidden.device), **options).logits[0]
+        logits: torch.Tensor = loaded.model(input_ids=rows[None].to(hidden.device), **options).logits[0]
+        return logits
     finally:
         for body in bodies:
             del body.__dict__["forward"]
 
 
 def _bodies(model: Any) -> list[torch.nn.Module]:
-    """What a model's forward pass may take its hidden states from: OPT's calls the decoder in its base
-    model."""
+    """Modules that may compute the head's input; OPT calls the decoder in its base model."""
     body = body_of(model)
     decoder = getattr(body, "decoder", None)
     return [body, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]
 
 
-def _read(loaded: LoadedModel, output: Any, reading: Targets) -> list[tuple[ScoreRequest, Score]]:
-    """Answers to the requests, from the body's `output`."""
-    starts = np.arange(0, len(reading.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
-    by_row = reading.row_of.argsort(kind="stable")
-    edges = np.searchsorted(reading.row_of[by_row], starts)
+def _read(loaded: LoadedModel, output: Any, targets: Targets) -> list[tuple[ScoreRequest, Score]]:
+    """Answers to the requests, from the body's `output`, in chunks of positions."""
+    starts = np.arange(0, len(targets.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
+    by_row = targets.row_of.argsort(kind="stable")  # (targets,)
+    edges = np.searchsorted(targets.row_of[by_row], starts)  # a chunk's targets are by_row[edge : next edge]
     rows, row_of, tokens, order = arrays_to_device(
-        (reading.rows, reading.row_of, reading.tokens, by_row), str(output.last_hidden_state.device)
+        (targets.rows, targets.row_of, targets.tokens, by_row), str(output.last_hidden_state.device)
     )
-    found = torch.empty(2, len(tokens), device=tokens.device)
+    values = torch.empty(2, len(tokens), device=tokens.device)  # log-probabilities, and 1 for most probable
     rounded_to = None
     for start, first, last in zip(starts.tolist(), edges.tolist(), edges[1:].tolist(), strict=False):
         within = order[first:last]
         chunk = rows[start : start + POSITIONS_PER_CHUNK]
         if loaded.fixed_sizes:
             chunk = torch.cat([chunk, chunk[-1:].expand(POSITIONS_PER_CHUNK - len(chunk))])
-        logits = logits_at(loaded, output, chunk)
+        logits = logits_at(loaded, output, chunk)  # (chunk, vocabulary)
         rounded_to = logits.dtype if loaded.rounded_logits else None
-        found[:, within] = torch.stack(
+        values[:, within] = torch.stack(
             read_targets(logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits)
         )
-    # One transfer: on a GPU each costs a wait for everything before it.
-    log_probs, is_best = found.tolist()
-    return scores_of(reading.requests, log_probs, is_best, rounded_to)
+    # A single transfer: on a GPU, each transfer waits for all earlier work.
+    log_probs, is_best = values.tolist()
+    return scores_of(targets.requests, log_probs, is_best, rounded_to)

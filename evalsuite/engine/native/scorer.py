@@ -1,4 +1,4 @@
-"""Scoring by the native engine: on packed trees, or in padded batches where a model does not fit them."""
+"""Scoring by the native engine: on packed trees, or in padded batches for models that cannot use them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evalsuite.engine.planning.plan import PackRange, ScorePlan
 
 LARGEST_VOCABULARY = 2**18
-"""Assumed where a configuration does not say."""
+"""The vocabulary size assumed if a configuration states none."""
 
 ScoreEvents = Iterator[EngineEvent[ScoreRequest]]
 
@@ -34,8 +34,8 @@ class LikelihoodScorer:
     """Plans scores and computes them; see `protocol.Engine.score`.
 
     Args:
-        tried: the model, and the forms that fit it.
-        limits: what a forward pass may hold.
+        tried: the model, and the forms of computation that passed its trials.
+        limits: the size limits of a forward pass.
     """
 
     def __init__(self, tried: TriedModel, limits: Limits) -> None:
@@ -45,11 +45,11 @@ class LikelihoodScorer:
 
     @property
     def why_batches(self) -> str:
-        """Why scoring does not run on packed trees, as far as is known without loading; empty if it does."""
+        """Why scoring does not use packed trees, as far as known without loading; empty if it does."""
         return self._tried.expected_forms.why_not_packed
 
     def score(self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]) -> ScoreEvents:
-        """Score the distinct `requests`; errors as in `TransformersEngine.score`."""
+        """Score the distinct `requests`; errors are as in `TransformersEngine.score`."""
         if self.why_batches:
             yield from self._score_in_batches(requests, answered)
             return
@@ -69,24 +69,25 @@ class LikelihoodScorer:
             yield from self._score_packs(plan, runs)
 
     def partition(self, scores: Sequence[ScoreRequest]) -> list[tuple[ScoreRequest, ...]]:
-        """The packs or batches; see `protocol.Engine.partition`."""
+        """Requests grouped by pack or batch; see `protocol.Engine.partition`."""
         from evalsuite.engine.planning.plan import plan_packs
 
         if self._tried.why_not_packed:  # not `why_batches`: parts are the same before and after the trials
             return [
-                tuple(one for row in batch for one in row.requests) for batch in self.plan_batches(scores)
+                tuple(request for row in batch for request in row.requests)
+                for batch in self.plan_batches(scores)
             ]
         plan = plan_packs(scores, self._limits.most_tokens)
-        return [tuple(one for index in run for one in plan.requests[index]) for run in plan.runs]
+        return [tuple(request for index in run for request in plan.requests[index]) for run in plan.runs]
 
     def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
-        """Packed trees; only where memory is short is a part of `partition` more than one of them."""
+        """The plan of packed trees; a part of `partition` is one pack, or several if memory is short."""
         from evalsuite.engine.planning.plan import plan_packs
 
         return plan_packs(requests, self._limits.pack_tokens, self._limits.most_tokens)
 
     def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
-        """Padded batches, for models that do not fit on packed trees."""
+        """Padded batches, for models that cannot use packed trees."""
         vocabulary = self._model.config.get("vocab_size", LARGEST_VOCABULARY)
         parts: list[Sequence[ScoreRequest]] = [requests]
         if not self._tried.why_not_packed:
@@ -96,7 +97,7 @@ class LikelihoodScorer:
 
     @property
     def _sharing(self) -> Together:
-        """Which rows of scores may share a batch."""
+        """Which rows may share a batch."""
         alone = self._tried.expected_forms.scores not in (PACKED, BATCHES)
         return within(self._model.lengths, no_rows if alone else any_lengths)
 
@@ -125,12 +126,13 @@ class LikelihoodScorer:
         self._limits.refuse_longer_than_window(len(row.ids) for batch in rows for row in batch)
         self._tried.load()
         yield Begun()
-        batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)  # as tried
+        # Plan again: the trials that `load` ran may have changed which rows can share a batch.
+        batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
         model, forms = self._model, self._tried.fit.forms
         if forms.scores == NOTHING:
             raise ModelError(
-                f"Model '{model.files.name}' ({type(model.loaded.model).__name__}) cannot be scored: one row by itself "
-                f"does not give what a plain forward pass gives ({forms.score_note})."
+                f"Model '{model.files.name}' ({type(model.loaded.model).__name__}) cannot be scored: "
+                f"one row by itself does not give what a plain forward pass gives ({forms.score_note})."
             )
         model.add_note(forms.score_note)
         from evalsuite.engine.native.memory import run_within_memory

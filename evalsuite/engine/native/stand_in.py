@@ -1,8 +1,7 @@
-"""What modelling code is given in place of transformers' own objects, and what is said where it asks for
-more.
+"""Stand-ins that modelling code gets in place of transformers' objects, with readable errors.
 
-An error of another library's code is no reason that a reader understands. So what a stand-in lacks is named
-in words, and what else ends a trial is quoted as what it is.
+An error from another library's code is not a reason that a user understands. So a stand-in names in words
+what it lacks, and any other error that ends a trial is quoted.
 """
 
 from collections.abc import Callable
@@ -39,22 +38,21 @@ OPERATORS = (
     "int",
     "bool",
 )
-"""Of tensors."""
+"""Operators of tensors, which a tensor's stand-in refuses."""
 
 
 class UnknownUseError(UnknownOptionError, AttributeError):
-    """Modelling code asks a stand-in for something that it does not have; the text says what, in a few
-    words."""
+    """Modelling code uses a stand-in in a way that it does not support; the text says how, in a few words."""
 
 
 class StandIn:
-    """Base of what stands for an object of transformers; each use that its class does not define raises.
+    """Base class of stand-ins for transformers' objects; every use that a subclass does not define raises.
 
-    `hasattr` and `getattr` with a default answer as for any other object.
+    `hasattr`, and `getattr` with a default, work as for any other object.
     """
 
     stands_for: ClassVar[str]
-    """As a reader calls it: "attention mask"."""
+    """The replaced object in words: "attention mask"."""
 
     def __getattr__(self, name: str) -> Any:
         """Raises UnknownUseError: the class has no such attribute."""
@@ -62,7 +60,7 @@ class StandIn:
 
 
 class TensorStandIn(StandIn):
-    """The same of a tensor: torch's functions and operators raise, too."""
+    """Base class of stand-ins for tensors: torch's functions and operators raise, too."""
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -84,8 +82,7 @@ TensorStandIn.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
 def why_it_stopped(error: Exception) -> str:
-    """Why a trial ended in an error, in a few words: those of an error of ours, else its kind and its first
-    line."""
+    """Why a trial ended in an error, in a few words: evalsuite's own, or the error's type and first line."""
     line = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, UnknownOptionError | ModelError) and line:
         return line.removesuffix(".")

@@ -1,4 +1,4 @@
-"""Numbers on their way to a device: one transfer for many arrays, beside the device's work."""
+"""Transfers to a device: many arrays in one transfer, which runs while the device computes."""
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
@@ -10,17 +10,17 @@ from evalsuite.engine.planning.plan import Ints
 
 
 def arrays_to_device(arrays: Sequence[Ints], device: str) -> list[torch.Tensor]:
-    """The arrays as int64 tensors on a device: on a GPU views of one tensor, for which nothing waits."""
+    """The arrays as int64 tensors on a device; on a GPU, views of one tensor from a single transfer."""
     if not device.startswith("cuda"):
         return [torch.from_numpy(array).to(device) for array in arrays]
-    there = to_device(
+    joined = to_device(
         torch.from_numpy(np.concatenate([np.asarray(array, np.int64) for array in arrays])), device
     )
-    return [there[start:end] for start, end in pairwise([0, *accumulate(map(len, arrays))])]
+    return [joined[start:end] for start, end in pairwise([0, *accumulate(map(len, arrays))])]
 
 
 def to_device(tensor: torch.Tensor, device: str) -> torch.Tensor:
-    """A tensor of the CPU on a device; a GPU gets it without anybody waiting."""
+    """Copy a CPU tensor to a device, asynchronously to a GPU."""
     if not device.startswith("cuda"):
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)

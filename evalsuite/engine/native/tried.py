@@ -1,5 +1,4 @@
-"""In which forms a model is right, found by trials or remembered from them; and its identity, which names the
-forms."""
+"""Which forms of computation are right for a model, by trials or remembered ones; and its identity."""
 
 import functools
 from importlib import metadata
@@ -20,20 +19,18 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.trials.fit import Fit
 
 REMOTE_CODE = "remote-code"
-"""Says in a class of numerics that the model's own code ran, where transformers may have an implementation,
-too."""
+"""Word of a class of numerics: the folder's own code ran, although transformers may implement the model."""
 AS_ASKED = "as asked"
 BY_LENGTH = "by-length"
-"""Says in a class of numerics that only rows are computed together whose lengths are rotated alike
-(`rope`)."""
+"""Word of a class of numerics: only rows whose lengths are rotated alike (`rope`) are computed together."""
 
 
 class TriedModel:
-    """A model and the forms that its trials leave. Building one reads nothing.
+    """A model and the forms of computation that pass its trials; the constructor reads nothing.
 
     Args:
-        model: what is tried.
-        tokenizer: its digest is in the identity.
+        model: the model to try.
+        tokenizer: its digest is part of the identity.
     """
 
     def __init__(self, model: NativeModel, tokenizer: HuggingFaceTokenizer) -> None:
@@ -42,8 +39,7 @@ class TriedModel:
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on; loads the weights where nobody has tried yet in which forms they are
-        right."""
+        """What the answers depend on; loads the weights if no trials of this model are remembered."""
         weights, tokenizer = self._digests()  # before the trials read the files
         identity = ModelIdentity(weights, tokenizer, self.numerics(self.forms))
         self.model.told_weights = weights
@@ -51,17 +47,16 @@ class TriedModel:
 
     @property
     def expected_identity(self) -> ModelIdentity:
-        """`identity` as far as it is known without loading the weights."""
+        """The part of `identity` that is known without loading the weights."""
         return ModelIdentity(*self._digests(), self.numerics(self.expected_forms))
 
     def _digests(self) -> tuple[str, str]:
-        """Of the weights and of the tokenizer."""
+        """Digests of the weights and of the tokenizer."""
         verify = self.model.options.verify_weights
         return self.model.weights, tokenizer_digest(self._tokenizer.files, verify=verify)
 
     def numerics(self, forms: Forms | None) -> str:
-        """Engine, data type, kind of device, the kernels of families that have some, in which forms it
-        computes."""
+        """The class of numerics: engine, data type, kind of device, the family's kernels, the forms."""
         model = self.model
         support = support_for(model.config.get("model_type", ""))
         parts = ["transformers", model.dtype, model.device.partition(":")[0]]
@@ -86,7 +81,7 @@ class TriedModel:
 
     @functools.cached_property
     def forms(self) -> Forms:
-        """The forms that are right for the model; loads the weights where nobody has tried them yet.
+        """The forms that are right for the model; loads the weights if no trials of it are remembered.
 
         Raises:
             ModelError: the model cannot be loaded.
@@ -100,7 +95,7 @@ class TriedModel:
 
     @property
     def expected_forms(self) -> Forms:
-        """The forms as far as they are known without loading the weights."""
+        """The forms, as far as they are known without loading the weights."""
         if "forms" in self.__dict__:
             return self.forms
         if self.known_forms:
@@ -123,22 +118,22 @@ class TriedModel:
 
     @functools.cached_property
     def known_forms(self) -> Forms | None:
-        """What the trials of an earlier run found; None where there was none."""
+        """The forms that an earlier run's trials found; None if no outcome is remembered."""
         return remembered(self._forms_key)
 
     def take_known_forms(self, known: Forms | None) -> None:
-        """Take what another process remembers, so that all that hold the model plan alike."""
+        """Take the forms that another process remembers, so that all processes of the model plan alike."""
         self.__dict__["known_forms"] = known
 
     @functools.cached_property
     def _forms_key(self) -> str:
-        """Of all that the outcome of the trials depends on."""
+        """A digest of everything that the outcome of the trials depends on."""
         versions = [metadata.version(name) for name in ("evalsuite", "torch", "transformers")]
         return sha256_of([self.model.weights, self.numerics(None), self.why_not_packed, *versions])
 
     @functools.cached_property
     def fit(self) -> "Fit":
-        """The loaded model as its trials leave it.
+        """The loaded model with the forms that passed its trials.
 
         Raises:
             ModelError: the model cannot be loaded, or an earlier run found other forms.
@@ -153,12 +148,14 @@ class TriedModel:
             remember(self._forms_key, found.forms)
         if known and not known.is_as(found.forms):
             raise ModelError(
-                f"Model '{model.files.name}' is computed in other forms than an earlier run found ({found.forms.scores} "
-                f"and {found.forms.texts}, not {known.scores} and {known.texts}), so that answers would be stored under "
-                "the wrong name; run the same command again, which now knows."
+                f"Model '{model.files.name}' is computed in other forms than an earlier run found "
+                f"({found.forms.scores} and {found.forms.texts}, not {known.scores} and {known.texts}), so "
+                "that answers would be stored under the wrong name; run the same command again: the new "
+                "forms are "
+                "remembered now."
             )
         return found
 
     def load(self) -> None:
-        """Load the weights now, and try them; raises ModelError if they cannot be."""
+        """Load the weights and run the trials now; raises ModelError if that fails."""
         _ = self.fit, self.forms

@@ -1,4 +1,4 @@
-"""What requests will cost, counted before anything runs."""
+"""Estimates the tokens and the memory of requests before anything runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from evalsuite.types import GenerateRequest, ScoreRequest
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a model has to compute for some requests; in tokens, unless it says otherwise."""
+    """The work of a set of requests; in tokens, unless stated otherwise."""
 
     requests: int
     """Number of requests."""
     requested: int
-    """What each request by itself would take: inputs of scores, prompts of texts."""
+    """Tokens if each request were computed by itself: inputs of scores and prompts of texts."""
     distinct: int
-    """Tokens of the tree that all inputs and prompts make."""
+    """Tokens of the tree of all inputs and prompts."""
     planned: int
-    """What is computed for scores and prompts."""
+    """Tokens computed for scores and prompts."""
     packs: int
-    """Number of forward passes over scores."""
+    """Number of forward passes for scores."""
     rows: int
     """Number of positions whose logits are computed for scores."""
     generated_at_most: int
-    """Tokens of the texts, if none of them ends early."""
+    """Tokens of the generated texts if none ends early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,21 @@ class Memory:
 
     weights: int
     forward: int
-    """A forward pass of `tokens`, and its logits."""
+    """A forward pass of `tokens` tokens, and its logits."""
     tokens: int
     copies: int = 0
-    """Of the weights, laid out for faster products (`engine.products`); made where they leave ample room."""
+    """Copies of weights in a layout for faster products (`cpu.onednn`); made if memory is ample."""
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.weights + self.copies + self.forward
 
 
 def work_of(
     engine: TransformersEngine, scores: Sequence[ScoreRequest], texts: Sequence[GenerateRequest]
 ) -> Work:
-    """Count distinct requests as this engine would compute them."""
+    """Count the work of distinct requests as this engine would compute them."""
     from evalsuite.engine.planning.pack import lay_requests
     from evalsuite.engine.planning.plan import sort_inputs, sortable
     from evalsuite.engine.planning.prefixes import plan_slots, prefill_tokens
@@ -55,8 +55,8 @@ def work_of(
     plan = engine.scorer.plan_packs(scores)
     everything, _ = sort_inputs(
         {
-            *(sortable((one.context + one.continuation)[:-1]) for one in scores),
-            *(sortable(one.context) for one in texts),
+            *(sortable((request.context + request.continuation)[:-1]) for request in scores),
+            *(sortable(request.context) for request in texts),
         }
     )
     if engine.scorer.why_batches:
@@ -68,17 +68,17 @@ def work_of(
         rows = sum(len(lay_requests(plan, run)[1].rows) for run in plan.runs)
     return Work(
         requests=len(scores) + len(texts),
-        requested=plan.requested + sum(len(one.context) for one in texts),
+        requested=plan.requested + sum(len(request.context) for request in texts),
         distinct=everything.distinct,
         planned=scoring + prefill_tokens(plan_slots(texts, ())),
         packs=packs,
         rows=rows,
-        generated_at_most=sum(one.max_tokens for one in texts),
+        generated_at_most=sum(request.max_tokens for request in texts),
     )
 
 
 def memory_of(engine: TransformersEngine) -> Memory:
-    """Estimated from the model's files; nothing is loaded."""
+    """Peak memory, estimated from the model's files; nothing is loaded."""
     from evalsuite.engine.native.cpu.onednn import ROOM
     from evalsuite.engine.native.memory import free_bytes
     from evalsuite.engine.native.memory_estimate import needs_of

@@ -1,1 +1,1 @@
-"""Faster layers for CPUs."""
+"""Faster linear and feed-forward layers for CPUs."""

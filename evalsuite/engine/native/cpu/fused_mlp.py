@@ -1,7 +1,7 @@
-"""Gated feed-forward layers on a CPU: the gate's activation and product within the matrix products (oneDNN).
+"""Gated feed-forward layers on a CPU, with activation and product fused into oneDNN's matrix products.
 
 `down(act(gate(x)) * up(x))`, the layer of Llama, Qwen, Gemma, OLMo and most others (Shazeer 2020), writes and
-reads its widest tensors five times when done by single operations.
+reads its widest tensors five times if computed by separate operations.
 """
 
 from collections.abc import Iterator
@@ -17,21 +17,19 @@ ACTIVATIONS = {
     "GELUActivation": ("gelu", "none"),
     "GELUTanh": ("gelu", "tanh"),
 }
-"""oneDNN's name and variant of an activation, by its class."""
+"""oneDNN's name and variant of an activation, by the activation's class."""
 LARGEST_DIFFERENCE = 1e-5
-"""Between a layer's own result for a row and the fused one, relative to the largest number in it."""
+"""Allowed difference of the fused result for a row, relative to the row's largest value."""
 TRIAL_ROWS = 5
 TRIAL_SCALES = (1e-3, 1.0, 30.0, 1000.0)
-"""Sizes of the rows that are tried, and of what the gate makes of them: a limit within the layer shows
-(DeepSeek-V4 clamps at 10)."""
+"""Magnitudes of the trial's rows and of their gates, so that a clamp in a layer shows (DeepSeek-V4: 10)."""
 
 
 def fuse_gates(model: Any) -> None:
-    """Fuse the gated layers whose linear layers run through oneDNN (`use_onednn`); changes the model in
-    place.
+    """Fuse the gated layers whose linear layers run through oneDNN; changes the model in place.
 
-    A layer is taken by the names of its parts, and only if both ways give the same on random inputs of all
-    sizes.
+    `onednn.use_onednn` comes first. Layers are recognised by the names of their parts, and fused only if the
+    results agree on random inputs of all magnitudes.
     """
     for module in _gated_layers(model):
         fused = _forward(module)
@@ -53,10 +51,13 @@ def _forward(module: Any) -> Any:
     products = torch.ops.mkldnn._linear_pointwise
 
     def forward(hidden: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor
         if hidden.dtype != torch.float32 or not hidden.numel():
-            return module.down_proj(module.act_fn(gate(hidden)) * up(hidden))
+            output = module.down_proj(module.act_fn(gate(hidden)) * up(hidden))
+            return output
         gated = products(hidden, weight_for(gate, hidden), gate.bias, activation, [], variant)
-        return module.down_proj(products.binary(hidden, gated, weight_for(up, hidden), up.bias, "mul"))
+        output = module.down_proj(products.binary(hidden, gated, weight_for(up, hidden), up.bias, "mul"))
+        return output
 
     return forward
 
@@ -73,7 +74,7 @@ def _same(module: Any, fused: Any) -> bool:
 
 
 def _trial_rows(gate: torch.nn.Linear) -> torch.Tensor:
-    """(1, rows, width) rows of each of the `TRIAL_SCALES`, and rows that `gate` projects to each of them."""
+    """Rows at each of the `TRIAL_SCALES`, and rows that `gate` projects to each of them: (1, rows, width)."""
     random = torch.Generator().manual_seed(0)
     hidden = torch.randn((TRIAL_ROWS, gate.in_features), generator=random)
     projected = gate(hidden).abs().mean().clamp(min=torch.finfo(hidden.dtype).eps)

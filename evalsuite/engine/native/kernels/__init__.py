@@ -1,11 +1,13 @@
-"""Kernels of our own for a GPU, in Triton; whatever they do, a function of torch beside them does as well.
+"""evalsuite's own GPU kernels, in Triton; each has an equivalent of torch functions next to it.
 
-- `tables`: a packed tree as the kernels read it.
-- `conv`, `scan`: the two places where a Mamba-2 layer mixes tokens (`trees.mamba`).
-- `log_sums`: what log-probabilities of single tokens need of their rows of logits (`score.read_targets`).
+- `trees.kernels.tables`: a packed tree in the form that the kernels read.
+- `trees.kernels.conv`, `trees.kernels.scan`: the two operations by which a Mamba-2 layer mixes tokens
+  (`trees.mamba`).
+- `log_sums`: log-sum-exp and maximum of rows of logits, from which `score_batch.read_targets` computes the
+  log-probabilities of single tokens.
 
-Triton is imported with the modules that hold kernels, which nothing imports where `unsupported_reason` has an
-answer. No kernel is tuned by timing: equal inputs give equal numbers in every process.
+Triton is imported with the modules that contain kernels, which are not imported if `unsupported_reason` gives
+a reason. No kernel is tuned by timing: equal inputs give equal results in every process.
 """
 
 import functools
@@ -14,17 +16,17 @@ import importlib.util
 from evalsuite.engine.native.stand_in import why_it_stopped
 
 NUMERICS = "triton"
-"""Names these kernels among what scores depend on."""
+"""The word for these kernels in the class of numerics."""
 
 
 @functools.cache
 def unsupported_reason(device: str) -> str:
     """Why the kernels do not run on a device, in a few words; empty if they do.
 
-    The smallest of them is tried: Triton needs a compiler and a driver that fit.
+    Tries the smallest kernel: Triton needs a matching compiler and driver.
 
     Args:
-        device: resolved, for example "cuda:1".
+        device: a resolved device, for example "cuda:1".
     """
     if not device.startswith("cuda"):
         return "they are for GPUs"

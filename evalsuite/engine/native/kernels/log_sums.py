@@ -1,6 +1,6 @@
-"""Log-sum-exp and maximum of rows of logits in one pass over them.
+"""Log-sum-exp and maximum of rows of logits, in one pass over them.
 
-torch's log-softmax would write a second matrix of positions x vocabulary, of which a few entries are read.
+torch's log-softmax would write a second (positions, vocabulary) matrix, of which only a few entries are read.
 """
 
 import torch
@@ -8,14 +8,14 @@ import triton
 import triton.language as tl
 
 WIDEST = 4096
-"""Logits of a row that are looked at together."""
+"""Logits of a row that are processed together."""
 LOWEST = tl.constexpr(-3.4e38)
-"""Below every finite logit, and finite itself: minus infinity less itself would be no number."""
+"""Below every finite logit but finite: minus infinity minus itself would be NaN."""
 
 
 @triton.jit
 def _row(logits, log_sums, best, stride, vocabulary, WIDTH: tl.constexpr):
-    """One row: each lane keeps its own maximum and its sum relative to that."""
+    """Process one row: each lane keeps its own maximum, and its sum relative to that maximum."""
     row = tl.program_id(0).to(tl.int64)
     lane = tl.arange(0, WIDTH)
     top = tl.full((WIDTH,), LOWEST, tl.float32)
@@ -30,17 +30,17 @@ def _row(logits, log_sums, best, stride, vocabulary, WIDTH: tl.constexpr):
     highest = tl.max(top, 0)
     log_sum = highest + tl.log(tl.sum(total * tl.exp(top - highest), 0))
     tl.store(log_sums + row, log_sum)
-    tl.store(best + row, tl.where(log_sum == log_sum, highest, log_sum))  # no number is the best of NaNs
+    tl.store(best + row, tl.where(log_sum == log_sum, highest, log_sum))  # NaN if the row contains a NaN
 
 
 def log_sums_of(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-sum-exp and maximum of each row; both NaN where a row holds NaN.
+    """Log-sum-exp and maximum of each row; both are NaN if the row contains a NaN.
 
     Args:
-        logits: (n, vocabulary), of any floating type.
+        logits: (n, vocabulary), of any floating-point type.
 
     Returns:
-        Two of (n,), float32.
+        (n,) float32 each.
     """
     logits = logits if logits.stride(-1) == 1 else logits.contiguous()
     rows, vocabulary = logits.shape
@@ -55,12 +55,12 @@ def log_sums_of(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def read_tokens(
     logits: torch.Tensor, row: torch.Tensor, token: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of `token` in `row` of `logits`, and 1 where it is the best (a tie is), else 0.
+    """Log-probability of each target token, and 1 if it is a most probable token, else 0: (targets,) each.
 
     Args:
         logits: (n, vocabulary).
-        row: (targets,) indices into the n, on the device of `logits`.
-        token: (targets,) ids, there too.
+        row: (targets,) indices of rows of `logits`, on the same device.
+        token: (targets,) ids, on the same device.
     """
     log_sums, best = log_sums_of(logits)
     value = logits[row, token].float()
@@ -70,4 +70,4 @@ def read_tokens(
 def difference_in_a_trial(device: str) -> float:
     """Largest difference from torch on a few rows."""
     logits = torch.linspace(-9, 9, 3 * 5000, device=device).view(5000, 3).T.contiguous()
-    return (log_sums_of(logits)[0] - logits.logsumexp(-1)).abs().max().item()
+    return float((log_sums_of(logits)[0] - logits.logsumexp(-1)).abs().max())

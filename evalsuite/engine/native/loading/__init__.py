@@ -1,1 +1,1 @@
-"""From files to a model in memory, with nothing missing and nothing left over."""
+"""Loads a model from its files and checks that no weight is missing, misshapen or left over."""

@@ -1,7 +1,7 @@
-"""PEFT adapters: loaded into the base model, merged into its weights, and held against the adapter itself.
+"""PEFT adapters: loaded into the base model, merged into its weights, and compared with the unmerged adapter.
 
-A merged model is a plain one, which everything else here knows how to run. That the merge gives what the
-adapter gives is tried on this very model.
+A merged model is a plain model, which the rest of the engine can run. A trial on this very model checks that
+merging does not change its logits.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ REFUSED = {
     "layer_replication": "repeats layers of its base model",
     "alora_invocation_tokens": "acts from certain tokens on",
 }
-"""Settings with which merged weights are not the adapter, and what they do."""
+"""Settings of adapters that merging cannot reproduce, and what they do."""
 ROUNDING = {"float32": 1e-3}
 HALF_ROUNDING = 2e-2
 """By data type: largest distance of the merged model's logits from the adapter's, relative to their norm."""
 SHARE_OF_EFFECT = 0.25
-"""In a half-precision type also: largest distance relative to what the adapter changes."""
+"""In half precision this is allowed, too: largest distance relative to the adapter's effect on the logits."""
 
 
 def refuse_unmergeable(files: ModelFiles, *, whole: bool) -> None:
-    """Raises ModelError for an adapter that cannot be applied here, before anything is loaded.
+    """Raise ModelError, before anything is loaded, for an adapter that cannot be applied.
 
     Args:
         files: the model.
-        whole: this process holds all of its layers on one device.
+        whole: whether this process holds all of its layers on one device.
     """
     if files.adapter is None:
         return
@@ -48,11 +48,10 @@ def refuse_unmergeable(files: ModelFiles, *, whole: bool) -> None:
 
 
 def merge_adapter(files: ModelFiles, model: Any) -> tuple[Any, str]:
-    """The base model with the adapter's weights merged in, and what the run log should say.
+    """The base model with the adapter's weights merged in, and a note for the run log.
 
     Raises:
-        ModelError: an adapter of another model, of a kind that cannot be merged, or whose merge gives other
-            logits.
+        ModelError: the adapter is for another model, cannot be merged, or gives other logits when merged.
     """
     import peft
 
@@ -74,9 +73,9 @@ def merge_adapter(files: ModelFiles, model: Any) -> tuple[Any, str]:
             )
             _check_report(files, report)
             with torch.no_grad():
-                wanted = _logits(adapted.eval())
+                unmerged = _logits(adapted.eval())
                 merged = adapted.merge_and_unload().eval()
-                problem = _difference(base, wanted, _logits(merged), merged.dtype)
+                problem = _difference(base, unmerged, _logits(merged), merged.dtype)
         except ModelError:
             raise
         except Exception as error:
@@ -104,24 +103,26 @@ def _check_report(files: ModelFiles, report: Any) -> None:
 
 
 def _logits(model: Any) -> torch.Tensor:
-    """What the model says of a fixed input, positions by vocabulary."""
+    """The model's logits for a fixed input: (24, vocabulary) float32."""
     vocabulary = model.config.get_text_config().vocab_size
-    ids = torch.tensor([[(37 * at + 11) % vocabulary for at in range(24)]], device=model.device)
-    return model(input_ids=ids).logits[0].float().cpu()
+    ids = torch.tensor([[(37 * index + 11) % vocabulary for index in range(24)]], device=model.device)
+    logits: torch.Tensor = model(input_ids=ids).logits[0].float().cpu()
+    return logits
 
 
-def _difference(base: torch.Tensor, wanted: torch.Tensor, merged: torch.Tensor, dtype: torch.dtype) -> str:
-    """Why merged weights are not the adapter, by logits of base, adapter and merge; empty if they are."""
+def _difference(base: torch.Tensor, unmerged: torch.Tensor, merged: torch.Tensor, dtype: torch.dtype) -> str:
+    """Why the merged model differs from the adapter, by (positions, vocabulary) logits; else empty."""
     name = str(dtype).removeprefix("torch.")
-    distance = (merged - wanted).norm().item()
-    if distance <= ROUNDING.get(name, HALF_ROUNDING) * wanted.norm().item():
+    distance = (merged - unmerged).norm().item()
+    if distance <= ROUNDING.get(name, HALF_ROUNDING) * unmerged.norm().item():
         return ""
-    if name not in ROUNDING and distance <= SHARE_OF_EFFECT * (wanted - base).norm().item():
+    if name not in ROUNDING and distance <= SHARE_OF_EFFECT * (unmerged - base).norm().item():
         return ""
     return f"merged in {name}, it gives other logits than by itself"
 
 
-def _refusal(files: ModelFiles, why: str) -> ModelError:
+def _refusal(files: ModelFiles, reason: str) -> ModelError:
     return ModelError(
-        f"Adapter {files.adapter} cannot be applied to {files.base or files.folder}: {why}. Correct it, or {MERGE_IT}."
+        f"Adapter {files.adapter} cannot be applied to {files.base or files.folder}: {reason}. "
+        f"Correct it, or {MERGE_IT}."
     )

@@ -1,7 +1,7 @@
-"""Folders with links to exactly the files that a model's digest covers; a loader is shown nothing else.
+"""Folders with links to exactly the files that a model's digest covers; loaders see no other file.
 
-What else lies beside a model can therefore not act: other forms of its weights, an adapter, or a file of the
-same name in the working directory, which transformers takes before the model's own GGUF file.
+Other files can therefore have no effect: other formats of the weights, an adapter, or a file of the same name
+in the working directory, which transformers prefers to the model's own GGUF file.
 """
 
 import atexit
@@ -19,7 +19,7 @@ from evalsuite.errors import ModelError
 
 
 def loader_arguments(files: ModelFiles) -> tuple[Path, str | None]:
-    """The folder and GGUF file (its absolute path) that transformers is to load.
+    """The folder and the GGUF file (absolute path) for transformers to load.
 
     Raises:
         ModelError: files are missing, a checkpoint cannot be converted, or links cannot be made.
@@ -43,13 +43,13 @@ def loader_arguments(files: ModelFiles) -> tuple[Path, str | None]:
 
 
 def linked_adapter(files: ModelFiles) -> Path:
-    """A folder with the adapter's configuration and weights; errors as in `loader_arguments`."""
+    """A folder with the adapter's configuration and weights; errors are as in `loader_arguments`."""
     assert files.adapter is not None
     return _linked(adapter_files(files.name, files.adapter), files.adapter.name)
 
 
 def _linked(paths: Mapping[str, Path], name: str) -> Path:
-    """A new folder, there until the process ends: layers that stay on disk are read from it later."""
+    """A new folder, kept until the process ends: layers that stay on disk are read from it later."""
     try:
         scratch = Path(tempfile.mkdtemp(prefix="evalsuite-model-"))
         atexit.register(shutil.rmtree, scratch, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A model in memory, as its files say it is: nothing missing, patched, its kernels checked."""
+"""Loads a model into memory: checks its weights and kernels, and applies the patches of its family."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -26,42 +26,41 @@ from evalsuite.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A causal language model on its device, ready for `forward.next_token_logits`."""
+    """A causal language model on its device, ready for `forward.run_at`."""
 
     model: Any
     """transformers' module, in evaluation mode."""
     device: str
     notes: tuple[str, ...]
-    """What the run log should say about it."""
+    """Notes for the run log."""
     parameters: frozenset[str]
-    """Names that its forward takes."""
+    """Parameter names of the model's forward method."""
     rounded_logits: bool = False
     """Logits, log-probabilities and their sums are in the model's data type, not float32."""
     fixed_sizes: bool = False
-    """Packs are padded to few sizes, and the head's rows to one (`deterministic`)."""
+    """Packs are padded to a few sizes, and the head's rows to a single size (`deterministic`)."""
     plain_trees: bool = False
-    """Trees are computed by functions of torch: the kernels for them failed the trial."""
+    """Trees are computed by torch's functions, because the kernels failed the trial."""
     lengths: LengthRule | None = None
-    """Which lengths of rows may share a pass; None where all may."""
+    """Which lengths of rows may share a forward pass; None if all may."""
     text_cache: bool = True
-    """Texts are generated with a cache; else each token takes a pass over all before it."""
+    """Texts are generated with a cache; if False, each token needs a pass over all earlier tokens."""
     text_positions: bool = True
-    """Texts in batches are given their positions; else the model counts by itself, and by the attention
-    mask."""
+    """Batches of texts get position ids; if False, the model counts positions by itself and by the mask."""
 
     @property
     def is_recurrent(self) -> bool:
-        """Its cache is a state of fixed size, with no key and value per token (Mamba, Mamba-2)."""
+        """Whether the cache is a state of fixed size, without a key and value per token (Mamba, Mamba-2)."""
         return "cache_params" in self.parameters
 
     @property
     def cache_name(self) -> str:
-        """What this family calls its cache."""
+        """The name of the family's cache argument."""
         return "cache_params" if self.is_recurrent else "past_key_values"
 
     @property
     def eos_ids(self) -> frozenset[int]:
-        """End tokens of its generation configuration."""
+        """End tokens of the model's generation configuration."""
         ids = getattr(self.model.generation_config, "eos_token_id", None)
         return frozenset([ids] if isinstance(ids, int) else ids or ())
 
@@ -82,17 +81,18 @@ def load_model(
 
     Args:
         files: the model.
-        device: where its inputs go.
-        dtype: of the weights.
-        trust_remote_code: let the model's folder run code of its own.
+        device: the device of the model's inputs.
+        dtype: data type of the weights.
+        trust_remote_code: let the model's folder run its own code.
         allow_slow_kernels: run a Mamba model on a GPU without its kernels.
         rounded_logits: leave logits, and scores from them, in the model's data type.
-        processes: that each load their part of every layer (tensor parallelism); all of them call this.
-        spread: layers over all devices, and in the machine's memory where these are full.
-        max_memory: by device, for `spread`; as accelerate takes it.
+        processes: number of processes that each load their part of every layer (tensor parallelism); all of
+            them call this function.
+        spread: put layers on all devices, and into the machine's memory when these are full.
+        max_memory: memory limits by device for `spread`, in accelerate's format.
 
     Raises:
-        ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, no memory.
+        ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, out of memory.
     """
     if trust_remote_code:
         _refuse_code_from_elsewhere(files)
@@ -101,8 +101,8 @@ def load_model(
     notes = [*_check_kernels(support, device, allow_slow_kernels), *_unused_forms(files)]
     try:
         with quiet_transformers():
-            where = _where(device, processes, spread, max_memory)
-            model, report = _from_pretrained(files, where, dtype, trust_remote_code)
+            placement = _placement(device, processes, spread, max_memory)
+            model, report = _from_pretrained(files, placement, dtype, trust_remote_code)
             notes += check_report(files, model, report)
             if files.adapter:
                 model, note = merge_adapter(files, model)
@@ -123,10 +123,10 @@ def ready(
     rounded_logits: bool = False,
     window: int | None = None,
 ) -> LoadedModel:
-    """Make a transformers model that is on `device` already ready for use.
+    """Prepare a transformers model that is already on `device` for the engine.
 
-    Its head gives float32 logits, unless `rounded_logits` asks for the model's data type. No row is longer
-    than `window` tokens, if it is given.
+    Its head gives float32 logits, or with `rounded_logits` logits of the model's data type. No row is longer
+    than `window` tokens, if `window` is given.
     """
     if not rounded_logits:
         widen_head(model)
@@ -137,19 +137,19 @@ def ready(
     return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, lengths=lengths)
 
 
-def _where(
+def _placement(
     device: str, processes: int, spread: bool, max_memory: Mapping[int | str, int | str] | None
 ) -> dict[str, Any]:
-    """How transformers is told where the weights go."""
+    """transformers' arguments for where the weights go."""
     if processes > 1:
         try:
-            from transformers.distributed import DistributedConfig
+            from transformers.distributed.configuration_utils import DistributedConfig
 
             return {"distributed_config": DistributedConfig(tp_size=processes, tp_plan="auto")}
         except (ImportError, TypeError) as error:
             raise ModelError(
-                "This version of transformers has no tensor parallelism that evalsuite knows; install the one that "
-                "constraints.txt names."
+                "evalsuite does not support tensor parallelism with this version of transformers; "
+                "install the version in constraints.txt."
             ) from error
     if spread:
         return {"device_map": "auto", "max_memory": max_memory}
@@ -157,7 +157,7 @@ def _where(
 
 
 def _from_pretrained(
-    files: ModelFiles, where: dict[str, Any], dtype: str, trust_remote_code: bool
+    files: ModelFiles, placement: dict[str, Any], dtype: str, trust_remote_code: bool
 ) -> tuple[Any, Any]:
     load: Any = auto_class(read_config(files)).from_pretrained
     folder, gguf_file = loader_arguments(files)
@@ -165,24 +165,24 @@ def _from_pretrained(
         folder,
         gguf_file=gguf_file,
         dtype=getattr(torch, dtype),
-        **where,
+        **placement,
         trust_remote_code=trust_remote_code,
         local_files_only=True,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # `check_report` names them; transformers would in its log alone
+        ignore_mismatched_sizes=True,  # `check_report` names them; transformers names them only in its log
     )
     return model, report
 
 
 def _refuse_code_from_elsewhere(files: ModelFiles) -> None:
-    """Code of another repository (`org/name--module.Class` in `auto_map`) is not in the digest, and may
-    change."""
+    """Refuse code of another repository (`org/name--module.Class` in `auto_map`): no digest covers it."""
     named = [name for names in (read_config(files).get("auto_map") or {}).values() for name in _listed(names)]
     foreign = sorted({name.partition("--")[0] for name in named if "--" in name})
     if foreign:
         raise ModelError(
-            f"Model '{files.name}' runs code of another repository, {foreign[0]}, which its digest cannot cover: copy "
-            f"that repository's *.py files into {files.folder} and take '{foreign[0]}--' out of auto_map in config.json."
+            f"Model '{files.name}' runs code of another repository, {foreign[0]}, which its digest cannot "
+            f"cover: copy that repository's *.py files into {files.folder} and remove '{foreign[0]}--' from "
+            "auto_map in config.json."
         )
 
 
@@ -191,7 +191,7 @@ def _listed(names: Any) -> list[str]:
 
 
 def _unused_forms(files: ModelFiles) -> Iterator[str]:
-    """Names the weights that count where a folder holds several forms of them."""
+    """A note if a folder holds its weights in several formats: which are read, and which are not."""
     weights = find_weights(files)
     if weights.unused:
         yield f"weights are read from {weights.form}; not used: {', '.join(weights.unused)}"
@@ -222,7 +222,7 @@ def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool
     first_line = conversion_problem(error) or str(error).strip().split("\n")[0]
     if first_line.startswith("Unrecognized configuration class"):
         return (
-            f"Model '{files.name}' ({architecture}) is no causal language model that the installed transformers knows; "
-            "evalsuite evaluates models that predict the next token."
+            f"Model '{files.name}' ({architecture}) is no causal language model that the installed "
+            "transformers knows; evalsuite evaluates models that predict the next token."
         )
     return f"Model '{files.name}' ({architecture}) cannot be loaded from {files.folder}: {first_line}"

@@ -1,7 +1,7 @@
-"""What transformers says of the weights that it loaded: nothing may be missing, misshapen, or left over.
+"""Checks transformers' report on loaded weights: none may be missing, misshapen or left over.
 
-A weight that the architecture does not have is an error, since the configuration is then not that of the
-weights (three layers of four), except where it is known not to matter.
+A weight that the architecture lacks is an error, since the configuration then does not belong to the weights
+(three layers of four), unless the weight is known not to matter.
 """
 
 import re
@@ -22,43 +22,44 @@ BUFFERS = re.compile(
     r"(^|\.)((original_)?inv_freq|(cos|sin)_cached|freqs_cis|masked_bias|causal_mask|scale_attn|position_ids"
     r"|embed_positions\.weights)$"
 )
-"""What older versions kept in the file although it follows from the configuration."""
+"""Tensors that older versions stored, although they follow from the configuration."""
 MASKS = re.compile(r"(^|\.)(self_)?(attn|attention|crossattention)(\.attention)?\.bias$")
-"""A mask where it is as wide as long (GPT-2, GPT-J, GPT-Neo); anything else of that name is a weight."""
+"""A stored attention mask if it is square (GPT-2, GPT-J, GPT-Neo); otherwise a weight."""
 UNUSED_PARTS = {
     "multi-token prediction": r"(^|\.)mtp",
     "a value head": r"^v_head\.",
     "scales of a quantised KV cache": r"\.(self_attn|attn|attention)\.(q|k|v|prob|kv)_(scale|zero_point)$",
 }
-"""Parts that no log-probability of the next token depends on, by what the run's notes call them."""
+"""Parts on which no next-token log-probability depends, by their names in the run's notes."""
 OTHER_SENSES = re.compile(
     r"(^|\.)((vision|visual|image|audio|speech|video|sound)\w*|multi_modal_projector|mm_projector|multimodal_\w+"
     r"|patch_merger|talker|code2wav|token2wav|resampler|siglip\w*|vit|vpm|apm|tts)(\.|$)"
 )
-"""Parts of a model that also sees, hears or speaks, where its language model alone is loaded."""
+"""Vision, audio and speech parts of a multimodal model, of which only the language model is loaded."""
 SENSES = ("vision_config", "audio_config", "speech_config", "visual", "talker_config", "thinker_config")
-"""Settings of a configuration that has such parts."""
+"""Settings of a configuration with such parts."""
 PREDICTION_PARTS = ("eh_proj", "enorm", "hnorm")
-"""Of a layer behind the last one that predicts a token further ahead (DeepSeek-V3, GLM-4.5, Step)."""
+"""Weights of an extra layer for multi-token prediction, after the last one (DeepSeek-V3, GLM-4.5, Step)."""
 BUFFER = "a buffer"
 
 
 def check_report(files: ModelFiles, model: Any, report: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the run log should say about weights that are not used.
+    """Notes for the run log on weights that are not used.
 
     Args:
         files: the model.
-        model: as it was loaded.
+        model: the loaded model.
         report: transformers' `output_loading_info`.
 
     Raises:
-        ModelError: weights are missing, of another shape, or have no place in the model.
+        ModelError: weights are missing, have another shape, or do not belong to the architecture.
     """
     if misshapen := sorted(report["mismatched_keys"]):
-        name, stored, wanted = misshapen[0]
+        name, stored, configured = misshapen[0]
         raise ModelError(
-            f"Model '{files.name}' is not what its config.json says: weight {name} has shape {_shape(stored)} in "
-            f"{files.folder} and {_shape(wanted)} by the configuration{_more(misshapen)}."
+            f"Model '{files.name}' is not what its config.json says: weight {name} has shape "
+            f"{_shape(stored)} in {files.folder} and {_shape(configured)} by the configuration"
+            f"{_more(misshapen)}."
         )
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
@@ -70,15 +71,16 @@ def check_report(files: ModelFiles, model: Any, report: Mapping[str, Any]) -> tu
     surplus = sorted(name for name, part in parts.items() if not part)
     if surplus:
         raise ModelError(
-            f"Model '{files.name}' is not what its config.json says: {files.folder} holds {len(surplus)} weights that "
-            f"the configuration has no place for, first {surplus[0]}; correct config.json, or remove them."
+            f"Model '{files.name}' is not what its config.json says: {files.folder} holds {len(surplus)} "
+            f"weights that the configuration does not have, first {surplus[0]}; correct config.json, or "
+            "remove the weights."
         )
     counts = Counter(part for part in parts.values() if part != BUFFER)
     return tuple(f"weights that are not used: {part} ({count})" for part, count in sorted(counts.items()))
 
 
 def _unused_part(name: str, surplus: Collection[str], files: ModelFiles, model: Any) -> str:
-    """Why a weight without a place in the model does not matter; empty if it does."""
+    """The kind of unused part to which a surplus weight belongs; empty if the weight matters."""
     if BUFFERS.search(name) or (MASKS.search(name) and _is_square(stored_shapes(files).get(name, ()))):
         return BUFFER
     for part, pattern in UNUSED_PARTS.items():
@@ -96,8 +98,7 @@ def _is_square(shape: Sequence[int]) -> bool:
 
 
 def _is_extra_layer(name: str, surplus: Collection[str], config: Any) -> bool:
-    """Whether a weight is of a layer behind the last that predicts more than one token ahead (DeepSeek,
-    GLM)."""
+    """Whether a weight belongs to an extra layer for multi-token prediction (DeepSeek, GLM)."""
     layer = re.search(r"(.*\blayers\.)(\d+)\.", name)
     layers = getattr(config.get_text_config(), "num_hidden_layers", None)
     if layer is None or layers is None or int(layer[2]) < layers:
@@ -106,18 +107,17 @@ def _is_extra_layer(name: str, surplus: Collection[str], config: Any) -> bool:
 
 
 def _hidden_layers(files: ModelFiles, model: Any) -> set[str]:
-    """Stored weights of layers that transformers leaves out of its report by number (DeepSeek's 62nd)."""
-    patterns = [
-        one for one in model._keys_to_ignore_on_load_unexpected or () if re.search(r"layers\W+\d", one)
-    ]
+    """Stored weights of layers that transformers omits from its report by number (DeepSeek's 62nd)."""
+    ignored = model._keys_to_ignore_on_load_unexpected or ()
+    patterns = [pattern for pattern in ignored if re.search(r"layers\W+\d", pattern)]
     if not patterns or not files.is_hf_folder:
         return set()
-    wanted = re.compile("|".join(f"({pattern})" for pattern in patterns))
-    return {name for name in stored_shapes(files) if wanted.search(name)} - set(model.state_dict())
+    hidden = re.compile("|".join(f"({pattern})" for pattern in patterns))
+    return {name for name in stored_shapes(files) if hidden.search(name)} - set(model.state_dict())
 
 
 def stored_shapes(files: ModelFiles) -> dict[str, tuple[int, ...]]:
-    """By name of the tensor in a folder's weight files; nothing but their headers is read."""
+    """Shapes of the tensors in a folder's weight files, by name; reads only the files' headers."""
     shapes: dict[str, tuple[int, ...]] = {}
     for path in weight_files(files):
         if path.suffix == ".safetensors":
@@ -137,8 +137,7 @@ def _more(found: Sequence[object]) -> str:
 
 
 def conversion_problem(error: Exception) -> str:
-    """What went wrong where transformers rearranges weights; it says that in its log alone, which is
-    silenced."""
+    """The problem when transformers could not convert a weight; it reports that only in its silenced log."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         problems = getattr(frame.f_locals.get("loading_info"), "conversion_errors", None)
         if problems:

@@ -1,4 +1,4 @@
-"""What the engine knows of single architectures; a model that is not listed needs nothing special."""
+"""Special support for single architectures; a model that is not listed needs none."""
 
 from evalsuite.engine.native.models.mamba import MAMBA_FAMILIES
 from evalsuite.engine.native.models.nemotron_h import NEMOTRON_H
@@ -10,5 +10,5 @@ _SUPPORT = {support.model_type: support for support in (NEMOTRON_H, *MAMBA_FAMIL
 
 
 def support_for(model_type: str) -> ModelSupport:
-    """The record of an architecture family, by its configuration's `model_type`."""
+    """The support record of an architecture family, by its configuration's `model_type`."""
     return _SUPPORT.get(model_type, GENERIC)

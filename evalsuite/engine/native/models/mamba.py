@@ -1,4 +1,4 @@
-"""State-space families that need nothing but their kernels."""
+"""State-space families that need only their kernels."""
 
 from evalsuite.engine.native.models.support import ModelSupport
 

@@ -1,4 +1,4 @@
-"""The record that names what is special about an architecture family."""
+"""The record of special support for an architecture family."""
 
 import importlib
 from collections.abc import Callable
@@ -12,20 +12,20 @@ def _leave_as_is(model: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ModelSupport:
-    """One architecture family; `GENERIC` serves every family that needs no record of its own."""
+    """Support for one architecture family; `GENERIC` serves every family without a record of its own."""
 
     model_type: str
-    """As in the model's configuration."""
+    """The family's `model_type` in configurations."""
     patch: Callable[[Any], tuple[str, ...]] = _leave_as_is
     """Corrects a model right after it is loaded; returns notes for the run log."""
     kernels: str = ""
-    """Package without which the family runs a reference path, too slow to be meant on a GPU."""
+    """The package without which the family runs a reference path, which is too slow for use on a GPU."""
 
     def missing_kernels(self, device: str) -> str:
         """Why a GPU would run the reference path, in a few words; empty if it would not.
 
-        transformers takes that path without a word if the package cannot be imported, for whatever
-        reason (5.23: `use_kernel_func_from_hub_with_fallback`), so it is imported here to find out.
+        transformers silently falls back to that path if the package cannot be imported, for whatever reason
+        (5.23: `use_kernel_func_from_hub_with_fallback`), so this method tries the import.
         """
         if not self.kernels or not device.startswith("cuda"):
             return ""
@@ -37,4 +37,4 @@ class ModelSupport:
 
 
 GENERIC = ModelSupport("")
-"""Of every family without a record of its own."""
+"""The record of every family without special support."""

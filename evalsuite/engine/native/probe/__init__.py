@@ -1,1 +1,1 @@
-"""What a model asks of attention, which lengths change it, and how to reach them in a trial."""
+"""Probes: which attention a model requests, which lengths change it, and how trials reach those lengths."""

@@ -1,6 +1,7 @@
-"""What transformers' attention interface may hand to an attention function of ours.
+"""Options that transformers' attention interface may pass to evalsuite's attention functions.
 
-A model that asks for more (blocks of keys, biases, a mask of its own) must not be answered as if it had not.
+A model that passes other options (blocks of keys, biases, its own mask) is refused: ignoring them would give
+wrong results.
 """
 
 import contextlib
@@ -22,28 +23,26 @@ HARMLESS = frozenset(
         "use_cache",
     }
 )
-"""Options that change nothing in the result; models pass on what they were called with (transformers 5.17 to
-5.23)."""
+"""Options without effect on attention; models pass their own arguments on (transformers 5.17 to 5.23)."""
 
 
 NO_INTERFACE = "its code does not use transformers' attention interface"
 
 
 class UnknownOptionError(ValueError):
-    """An attention layer asked for something that the function does not know; the text says what, in a few
-    words."""
+    """An attention layer passed an option that evalsuite does not know; the text names it in a few words."""
 
 
 def refuse_unknown(mask: Any, options: Mapping[str, Any]) -> None:
-    """Raise where a layer asks for more than causal attention with the options that a function takes by name.
+    """Raise if a layer requests more than causal attention with the function's named options.
 
     Args:
-        mask: the attention mask that the layer was given. Trees and slots build none, so that it is the
+        mask: the attention mask that the layer got. Trees and slots create none, so that any mask is the
             model's own.
-        options: what else the layer passed.
+        options: further options that the layer passed.
 
     Raises:
-        UnknownOptionError: for a mask, and for any option that is neither None nor known to be harmless.
+        UnknownOptionError: there is a mask, or an option that is neither None nor known to be harmless.
     """
     if mask is not None:
         raise UnknownOptionError("its attention has a mask of its own")
@@ -56,22 +55,20 @@ def refuse_unknown(mask: Any, options: Mapping[str, Any]) -> None:
 
 
 def uses_interface(model: Any) -> bool:
-    """Whether some of the model's code chooses its attention function by name, as transformers' interface
-    lets it."""
+    """Whether any module of the model selects its attention function by name, by transformers' interface."""
     modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
     return any(hasattr(module, "ALL_ATTENTION_FUNCTIONS") for module in modules)
 
 
 @contextlib.contextmanager
 def attention_named(model: Any, name: str) -> Iterator[None]:
-    """Within this context the attention layers of a transformers `model` call the function registered as
-    `name`."""
-    usual = model.config._attn_implementation
-    choosing = uses_interface(model)
-    if choosing:
+    """Within this context the attention layers of `model` call the function registered as `name`."""
+    original = model.config._attn_implementation
+    switchable = uses_interface(model)
+    if switchable:
         model.set_attn_implementation(name)
     try:
         yield
     finally:
-        if choosing:
-            model.set_attn_implementation(usual)
+        if switchable:
+            model.set_attn_implementation(original)

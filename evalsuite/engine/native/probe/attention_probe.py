@@ -1,8 +1,8 @@
-"""What a model asks of its attention layers, found out by one pass over a short row.
+"""Finds out which attention a model's layers request, by one forward pass over a short row.
 
-Trees and slots replace transformers' attention and never see the masks that a model would make. So those are
-looked at once: a mask is asked for as a function of two positions, which can be called far beyond the row's
-end, so that a window of thousands of tokens shows in a row of a few.
+Trees and slots replace transformers' attention and never see the masks that a model would create. So a probe
+inspects them once: the model requests a mask as a function of two positions, which the probe can call far
+beyond the row's end, so that a short row reveals a window of thousands of tokens.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
 
 NAME = "evalsuite_probe"
-"""Under which transformers knows the probe, and its masks."""
+"""The name under which the probe and its masks are registered in transformers."""
 ROW = 12
 """Tokens of the probe's row."""
 FAR = 2**20
@@ -33,7 +33,7 @@ FAR = 2**20
 
 @dataclass(frozen=True, eq=False)
 class AskedMask(TensorStandIn):
-    """A mask that a model asked for, in place of the (1, 1, ROW, ROW) tensor of bool."""
+    """A mask that a model requested, in place of the (1, 1, ROW, ROW) bool tensor."""
 
     stands_for: ClassVar[str] = "attention mask"
     dtype: ClassVar[torch.dtype] = torch.bool
@@ -46,7 +46,7 @@ class AskedMask(TensorStandIn):
     device: Any
 
     def __bool__(self) -> bool:
-        """Code asks whether there is a mask."""
+        """True: modelling code checks whether there is a mask."""
         return True
 
     def __getitem__(self, index: Any) -> "AskedMask":
@@ -57,24 +57,24 @@ class AskedMask(TensorStandIn):
         return self
 
     def size(self, dim: int | None = None) -> Any:
-        """As of a tensor."""
+        """The shape, as `torch.Tensor.size`."""
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
-        """As of a tensor."""
+        """The number of dimensions, as `torch.Tensor.dim`."""
         return self.ndim
 
-    def unlike(self, told: Reach) -> str:
-        """How it differs from a causal mask that sees as far as the layer tells; empty if it does not."""
+    def unlike(self, declared: Reach) -> str:
+        """How the mask differs from a causal mask with the reach that the layer declares; empty if equal."""
         try:
-            return self._unlike(told, (0, ROW - 1, FAR))
-        except IndexError:  # it reads tensors that are as long as the row
-            return self._unlike(told, (0, ROW - 1))
+            return self._unlike(declared, (0, ROW - 1, FAR))
+        except IndexError:  # the mask function reads tensors that are as long as the row
+            return self._unlike(declared, (0, ROW - 1))
 
-    def _unlike(self, told: Reach, queries: Iterable[int]) -> str:
+    def _unlike(self, declared: Reach, queries: Iterable[int]) -> str:
         size = self.local_size
         if not size:
-            known = told == Reach() and self._is(told, queries)
+            known = declared == Reach() and self._is(declared, queries)
             return "" if known else "its attention mask is of an unknown kind"
         beyond = (size - 1, size, size + 1, 2 * size, 2 * size + size // 2)
         queries = (*queries, *(query for query in beyond if query < ROW or max(queries) >= FAR))
@@ -82,12 +82,12 @@ class AskedMask(TensorStandIn):
         fitting = {name: reach for name, reach in kinds.items() if self._is(reach, queries)}
         if not fitting:
             return "its attention mask is of an unknown kind"
-        if told not in fitting.values():
+        if declared not in fitting.values():
             return f"its attention does not tell its {next(iter(fitting))} of {size} tokens"
         return ""
 
     def _is(self, reach: Reach, queries: Iterable[int]) -> bool:
-        """Whether each query sees what a causal mask lets it see that reaches so far, at the edges."""
+        """Whether the mask equals a causal mask of this reach, checked for `queries` at the reach's edges."""
         for query in queries:
             first = max(0, reach.first(query))
             keys = {0, first - 1, first, (first + query) // 2, query, query + 1}
@@ -105,14 +105,14 @@ class AskedMask(TensorStandIn):
 
 @dataclass
 class Asked:
-    """What the layers of a model asked for."""
+    """The attention that a model's layers requested."""
 
     layers: int = 0
-    """How often attention was asked for."""
+    """Number of attention calls."""
     problems: list[str] = field(default_factory=list)
 
     def note(self, module: Any, mask: Any, window: int | None, options: dict[str, Any]) -> None:
-        """Take down one call."""
+        """Record one attention call."""
         self.layers += 1
         try:
             refuse_unknown(None if isinstance(mask, AskedMask) else mask, options)
@@ -133,9 +133,9 @@ class Asked:
 
 @torch.inference_mode()
 def why_its_attention_is_unknown(loaded: "LoadedModel") -> str:
-    """Why attention of trees and of slots is not this model's, in a few words; empty where it is.
+    """Why trees and slots cannot compute this model's attention, in a few words; empty if they can.
 
-    A model whose layers do not ask transformers' attention interface has none to be looked at, and passes.
+    A model whose layers do not use transformers' attention interface has nothing to inspect, and passes.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
 

@@ -1,5 +1,7 @@
-"""Lengths that a configuration names, beyond which a model computes otherwise: windows, chunks, blocks,
-temperatures."""
+"""Lengths in a configuration beyond which a model computes differently.
+
+Such lengths are windows, chunks, blocks, and the thresholds of attention temperatures.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,31 +10,27 @@ from typing import Any
 from evalsuite.engine.planning.rope import length_rule
 
 NAMES = re.compile(
-    r"(sliding_window|window_size|attention_window|local_attention|attention_chunk_size|chunk_length|top_?k$|topk_blocks"
-    r"|indexer_budget|floor_scale|n_floor|rel_extent|keep_window)"
+    r"(sliding_window|window_size|attention_window|local_attention|attention_chunk_size|chunk_length|top_?k$"
+    r"|topk_blocks|indexer_budget|floor_scale|n_floor|rel_extent|keep_window)"
 )
-"""Of configurations' fields that hold such a length; checked against all causal models of transformers
-5.23."""
+"""Fields that hold such a length; checked against all causal models of transformers 5.23."""
 NOT_LENGTHS = re.compile(r"expert|moe|router|group")
 WITH_NEIGHBOURS = re.compile(r"chunk_length")
-"""Chunks whose tokens see the chunk before theirs, too (Reformer's): what is cut off shows behind three of
-them."""
+"""Chunks whose tokens also attend to the previous chunk (Reformer): the limit shows after three chunks."""
 CHUNKS = 3
 BLOCKS = (("index_topk_blocks", "index_block_size"),)
 """Fields whose product is the length."""
 WINDOWS = ("max_position_embeddings", "n_positions", "max_seq_len")
-"""Fields that say how many positions there are."""
+"""Fields with the number of positions."""
 LONGEST = 160
-"""Tokens up to which a limit is passed on the model itself; beyond, on a tiny copy of it whose limits are
-shortened."""
+"""Longest limit, in tokens, tried on the model itself; longer ones are tried on a tiny copy, shortened."""
 LENGTHS = (19, 11, 5)
 BEYOND = 13
-"""Tokens by which a row of a trial is longer than a limit."""
+"""Tokens by which a trial's row exceeds a limit."""
 
 
 def limits_of(config: Mapping[str, Any]) -> dict[str, int]:
-    """Fields with such lengths, also of a text model within, by name; the smallest where a name stands more
-    than once."""
+    """Fields with such lengths by name, also of a nested text model; for a repeated name the smallest."""
     found: dict[str, int] = {}
     for name, value in _fields(config):
         if NAMES.search(name) and not NOT_LENGTHS.search(name) and value > 1:
@@ -47,18 +45,17 @@ def limits_of(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def long_limits(config: Mapping[str, Any]) -> dict[str, int]:
-    """Those that are too long to be passed by the model itself."""
+    """The limits that are too long to try on the model itself."""
     return {name: value for name, value in limits_of(config).items() if value > LONGEST}
 
 
 def trial_lengths(config: Mapping[str, Any]) -> tuple[int, ...]:
-    """Tokens of the rows of a trial: some short ones, and one beyond each limit that is short; the longest
-    first."""
+    """Lengths of a trial's rows, longest first: some short lengths, and a length beyond each short limit."""
     return tuple(sorted({*LENGTHS, *lengths_beyond(config)}, reverse=True))
 
 
 def lengths_beyond(config: Mapping[str, Any]) -> list[int]:
-    """A length beyond each limit that is short, as far as there are positions."""
+    """A length beyond each short limit, if the model has that many positions."""
     window = next((config[name] for name in WINDOWS if isinstance(config.get(name), int)), LONGEST + BEYOND)
     passed = {
         value * (CHUNKS if WITH_NEIGHBOURS.search(name) else 1) + BEYOND

@@ -1,5 +1,4 @@
-"""transformers' modeling code of a model, as text: what can be told of it before anything is imported or
-loaded."""
+"""The source of transformers' modeling code of a model, to judge the model before loading anything."""
 
 import functools
 import importlib.util
@@ -12,11 +11,10 @@ CAUSAL_CLASSES = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
 
 
 def modeling_code(config: Mapping[str, Any]) -> str:
-    """Text of transformers' modules for a `config.json`, that of a container and of its text model; empty if
-    none.
+    """Source of transformers' modules for a model, and for its text model if it is a container; or empty.
 
     Args:
-        config: with `model_type`, and for a container of several models with `text_config`.
+        config: the `config.json`, with `model_type`, and for a container of several models `text_config`.
     """
     text_config = config.get("text_config")
     families = [config.get("model_type"), *([text_config.get("model_type")] if text_config else [])]
@@ -26,7 +24,7 @@ def modeling_code(config: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _code_of_family(family: str) -> str:
-    """Of the module named after a `model_type`, else of a module that has the class which it is loaded as."""
+    """Source of the module named after a `model_type`, else of the module that defines its causal class."""
     package = importlib.util.find_spec("transformers")
     if package is None or package.origin is None:
         return ""
@@ -48,7 +46,7 @@ def _module(models: Path, name: str) -> Path:
 
 
 def _causal_classes(models: Path) -> dict[str, str]:
-    """Class of the causal language model by `model_type`, as transformers' auto classes have them."""
+    """Class names of causal language models by `model_type`, from transformers' auto classes."""
     path = models / "auto" / "modeling_auto.py"
     code = path.read_text("utf-8") if path.is_file() else ""
     table = code.partition(f"\n{CAUSAL_CLASSES} = ")[2].partition("\n)\n")[0]

@@ -1,31 +1,31 @@
-"""Token ids that mean nothing special to a model, for trials."""
+"""Ordinary token ids for trials: ids without a special meaning for the model."""
 
 from collections.abc import Iterator
 from typing import Any
 
 STEP = 37
-"""Between neighbouring ids; a prime that no vocabulary is a multiple of, as far as one can tell."""
+"""Step between neighbouring ids: a prime, which presumably divides no vocabulary size."""
 
 
 def plain_tokens(config: Any, count: int, start: int = 5) -> tuple[int, ...]:
-    """So many token ids of the vocabulary, none of which the configuration names (padding, images, ends of
-    text).
+    """`count` token ids that the configuration does not name as special (padding, images, end of text).
 
-    The same `start` gives the same ids; another one gives others.
+    The same `start` gives the same ids; another `start` gives other ids.
     """
     vocabulary = vocabulary_of(config)
     special = set(_special(config.to_dict()))
     allowed = [token for token in range(min(vocabulary, 4096)) if token not in special]
-    return tuple(allowed[(start + STEP * at) % len(allowed)] for at in range(count))
+    return tuple(allowed[(start + STEP * index) % len(allowed)] for index in range(count))
 
 
 def vocabulary_of(config: Any) -> int:
-    """How many token ids a model takes."""
-    return config.get_text_config().vocab_size
+    """The size of a model's vocabulary."""
+    size: int = config.get_text_config().vocab_size
+    return size
 
 
 def _special(value: Any, name: str = "") -> Iterator[int]:
-    """Every id that stands under a name like `pad_token_id` or `image_token_index`."""
+    """Every id in a field with a name like `pad_token_id` or `image_token_index`."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _special(inner, str(key))

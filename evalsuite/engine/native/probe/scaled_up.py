@@ -1,9 +1,9 @@
-"""Trials with activations scaled up, so that what a model clamps or caps is reached.
+"""Trials with scaled-up activations, so that clamps and soft caps take effect.
 
-A short row of a trial reaches neither the clamp of a gate (GPT-OSS: 7) nor the soft cap of attention (Gemma
-2: 50), and so tells nothing about who forgets them. Embeddings do not matter to most models, whose layers
-   begin with a normalisation; what
-that gives does: queries, keys, values, gates and logits all grow with it.
+A trial's short row reaches neither the clamp of a gate (GPT-OSS: 7) nor the soft cap of attention (Gemma 2:
+50), and so cannot reveal a form of computation that omits them. In most models, layers begin with a
+normalisation, so that scaling the embeddings has no effect; scaling the normalisations' output has: queries,
+keys, values, gates and logits all grow with it.
 """
 
 import contextlib
@@ -18,18 +18,16 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.types import TokenIds
 
 SCALE = 30.0
-"""Scores of attention grow by its square. A trained model's activations, a few units, pass every cap that is
-in use."""
+"""Attention scores grow by its square. Trained activations, a few units, then exceed every known cap."""
 
 
 @contextlib.contextmanager
 def scaled_up(model: Any, rounding: float = 0.0) -> Iterator[None]:
-    """Within this context embeddings and the results of normalisations are `SCALE` times as large; weights
-    stay.
+    """Within this context embeddings and normalisations give `SCALE` times their output; weights stay as is.
 
     Args:
         model: transformers' module.
-        rounding: each number is off, besides, by a random share of itself with this standard deviation.
+        rounding: standard deviation of relative random noise that is added to each value.
     """
     random = torch.Generator().manual_seed(0)
 
@@ -50,26 +48,28 @@ def scaled_up(model: Any, rounding: float = 0.0) -> Iterator[None]:
 
 
 def _scaled_modules(model: Any) -> list[Any]:
-    """Embeddings and normalisations, which families name in ways of their own (`LlamaRMSNorm`,
-    `LayerNorm`)."""
+    """Embeddings and normalisations, whose class names vary by family (`LlamaRMSNorm`, `LayerNorm`)."""
     embeddings = model.get_input_embeddings()
-    return [one for one in model.modules() if one is embeddings or "norm" in type(one).__name__.lower()]
+    return [
+        module
+        for module in model.modules()
+        if module is embeddings or "norm" in type(module).__name__.lower()
+    ]
 
 
 @torch.inference_mode()
 def scaled_difference(
     loaded: LoadedModel, difference: Callable[[], float], rows: Sequence[TokenIds], allowed: float
 ) -> float:
-    """What `difference` finds with activations scaled up; 0 where rounding alone moves the model's own passes
-    as far.
+    """The result of `difference` with scaled-up activations; 0 if rounding alone has an effect as large.
 
-    Large scores make a softmax choose one of them, so that among near ties the last bit may decide.
+    With large scores, a softmax selects a single key, so that among near ties the last bit may decide.
 
     Args:
         loaded: the model.
-        difference: of a form of computing from plain passes, as a share of the spread.
-        rows: whose plain passes show what rounding does.
-        allowed: a difference up to which nobody asks what rounding does.
+        difference: difference of a form of computation from plain passes, as a share of the spread.
+        rows: sequences whose plain passes show the effect of rounding.
+        allowed: a difference up to which the effect of rounding is not checked.
     """
     with scaled_up(loaded.model):
         found = difference()

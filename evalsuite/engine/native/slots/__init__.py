@@ -1,1 +1,1 @@
-"""Text generation with slots: shared prefixes once, rows that come and go."""
+"""Text generation with slots: shared prefixes run once, and new rows take the slots of finished ones."""

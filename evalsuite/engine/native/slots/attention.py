@@ -1,4 +1,4 @@
-"""Attention of slots: a row's own keys, and those of its shared prefix read once for all of its rows.
+"""Attention over slots: each row's own keys, and its prefix's keys, read once for all rows that share it.
 
 No prefix is copied into a slot.
 """
@@ -17,10 +17,10 @@ from evalsuite.engine.native.slots.cache import Pass, Prefix, SlotCache
 from evalsuite.errors import ModelError
 
 NAME = "evalsuite_slots"
-"""Under which transformers finds `attend`; without a mask function of that name it builds no masks."""
+"""The name of `attend` in transformers, which creates no masks if no mask function has that name."""
 
 LARGEST_SCORES = {"cpu": 2**21}
-"""Attention scores (rows x heads x queries x keys) worked on at a time: what stays in a CPU's caches."""
+"""Attention scores (rows x heads x queries x keys) computed at a time: as many as stay in a CPU's caches."""
 LARGEST_SCORES_ELSEWHERE = 2**26
 """256 MiB in float32."""
 
@@ -34,13 +34,13 @@ def slot_attention(model: Any, cache: SlotCache) -> Iterator[None]:
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, attend)
-    before = model.config._attn_implementation
+    original = model.config._attn_implementation
     model.config._attn_implementation = NAME
     _current.cache = cache
     try:
         yield
     finally:
-        model.config._attn_implementation = before
+        model.config._attn_implementation = original
         _current.cache = None
 
 
@@ -56,25 +56,29 @@ def attend(
     s_aux: torch.Tensor | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' attention interface over the current pass of the `SlotCache` that has seen `key`.
+    """transformers' attention interface over the current pass of the `SlotCache` that got `key`.
 
     Args:
-        module: the layer; its configuration tells its chunks, if it has any.
+        module: the layer; its configuration states its chunks, if it has any.
         query: (rows, heads, new tokens, width); heads may be a multiple of the keys' heads.
-        sliding_window: tokens that a token sees, itself included.
+        key: (rows, key heads, new tokens, width).
+        value: (rows, key heads, new tokens, value width).
+        attention_mask: must be None.
+        scaling: factor of the scores; width ** -0.5 if None.
+        sliding_window: tokens to which a token attends, itself included.
         softcap: scores are squashed to (-softcap, softcap).
-        s_aux: (heads,) scores of sinks, which take their share and give nothing (GPT-OSS).
-        options: only those that change nothing.
+        s_aux: (heads,) scores of attention sinks, which take part in the softmax without a value (GPT-OSS).
+        options: options without effect.
 
     Returns:
-        (rows, new tokens, heads, width), None.
+        (rows, new tokens, heads, value width), None.
 
     Raises:
-        UnknownOptionError: a mask or an option that it does not know.
+        UnknownOptionError: there is a mask or an unknown option.
     """
     refuse_unknown(attention_mask, options)
-    cache, layer_idx = _place_of(module, key, value)
-    grouped = query.unflatten(1, (key.shape[1], -1))
+    cache, layer_idx = _cache_and_layer(module, key, value)
+    grouped = query.unflatten(1, (key.shape[1], -1))  # (rows, key heads, group, new tokens, width)
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rule = _Rule(scale, reach_of(module, sliding_window), softcap, sinks)
@@ -82,18 +86,21 @@ def attend(
     largest = LARGEST_SCORES.get(query.device.type, LARGEST_SCORES_ELSEWHERE)
     step = max(1, largest // (seen * query.shape[0] * query.shape[1]))
     parts = [
-        _attend_queries(cache, layer_idx, grouped[..., at : at + step, :], at, rule)
-        for at in range(0, query.shape[2], step)
+        _attend_queries(cache, layer_idx, grouped[..., first : first + step, :], first, rule)
+        for first in range(0, query.shape[2], step)
     ]
     output = parts[0] if len(parts) == 1 else torch.cat(parts, dim=3)
     return output.flatten(1, 2).transpose(1, 2).to(query.dtype).contiguous(), None
 
 
-def _place_of(module: Any, key: torch.Tensor, value: torch.Tensor) -> tuple[SlotCache, int]:
-    """The cache and the layer where keys are kept; written now where the layer made them after it asked its
-    cache."""
-    if place := getattr(key, "in_slots", None):
-        return place
+def _cache_and_layer(module: Any, key: torch.Tensor, value: torch.Tensor) -> tuple[SlotCache, int]:
+    """The cache and the layer index of `key`.
+
+    An expanded layer computes its keys and values after it updated its cache, so that they are written here.
+    """
+    written: tuple[SlotCache, int] | None = getattr(key, "in_slots", None)
+    if written:
+        return written
     cache: SlotCache = _current.cache
     layer_idx: int = getattr(module, "layer_idx", -1)
     if layer_idx not in cache.expanded:
@@ -104,7 +111,7 @@ def _place_of(module: Any, key: torch.Tensor, value: torch.Tensor) -> tuple[Slot
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How a layer weighs what it sees."""
+    """How a layer computes and limits its attention scores."""
 
     scaling: float
     reach: Reach
@@ -113,7 +120,7 @@ class _Rule:
     """(1, key heads, group, 1, 1)"""
 
     def scores(self, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """float32 (batch, queries, keys) of (batch, queries, width) and (batch, keys, width)."""
+        """float32 scores (batch, queries, keys) of (batch, queries, width) and (batch, keys, width)."""
         scores = _product(query, keys.transpose(1, 2)).mul_(self.scaling)
         return scores if self.softcap is None else scores.div_(self.softcap).tanh_().mul_(self.softcap)
 
@@ -121,25 +128,35 @@ class _Rule:
 def _attend_queries(
     cache: SlotCache, layer_idx: int, query: torch.Tensor, first: int, rule: _Rule
 ) -> torch.Tensor:
-    """float32 output for queries `first` and following of (rows, key heads, group, queries, width).
+    """float32 output (rows, key heads, group, queries, value width) for queries from index `first` on.
 
-    One softmax over what a row sees: its own keys, then those of each prefix (of which it has one).
+    A single softmax over the row's own keys and then the keys of each prefix; those of other rows' prefixes
+    have scores of minus infinity.
+
+    Args:
+        cache: the cache.
+        layer_idx: index of the layer.
+        query: (rows, key heads, group, queries, width).
+        first: index of the first of these queries among the pass's new tokens.
+        rule: how scores are computed.
     """
     now, layer = cache.current, cache.layers[layer_idx]
     assert layer.keys is not None
     assert layer.values is not None
     end = now.start + first + query.shape[3]
     keys, values = (part[now.rows, :, :end].flatten(0, 1) for part in (layer.keys, layer.values))
+    # `keys` and `values` are (rows x key heads, end, width), `own` is (rows, key heads, group, queries, end).
     own = rule.scores(query.flatten(2, 3).flatten(0, 1), keys).view(*query.shape[:4], end)
     parts = [own.masked_fill_(_own_hidden(now, first, query.shape[3], end, rule.reach), float("-inf"))]
     prefixes = [(prefix, rows) for prefix, rows in now.prefixes if prefix.length]
     for prefix, rows in prefixes:
-        seen = _prefix_scores(
+        scores = _prefix_scores(
             now, prefix, layer_idx, query if rows is None else query[rows], rows, first, rule
         )
         if rows is not None:
-            seen = own.new_full((*own.shape[:4], seen.shape[4]), float("-inf")).index_copy_(0, rows, seen)
-        parts.append(seen)
+            hidden = own.new_full((*own.shape[:4], scores.shape[4]), float("-inf"))
+            scores = hidden.index_copy_(0, rows, scores)
+        parts.append(scores)
     if rule.sinks is not None:
         parts.append(rule.sinks.expand(*own.shape[:4], 1))
     weights = torch.cat(parts, dim=-1).softmax(dim=-1).split([part.shape[-1] for part in parts], dim=-1)
@@ -153,20 +170,21 @@ def _attend_queries(
 
 
 def _own_hidden(now: Pass, first: int, length: int, end: int, reach: Reach) -> torch.Tensor:
-    """(rows, 1, 1, queries, keys): the keys of a slot that a query must not see."""
+    """Which of a slot's own keys a query must not attend to: (rows, 1, 1, queries, keys) bool."""
     name = ("own", first, length, reach)
     if name not in now.masks:
-        at = (now.starts[:, None] + torch.arange(first, first + length, device=now.starts.device))[:, :, None]
+        new = torch.arange(first, first + length, device=now.starts.device)
+        queries = (now.starts[:, None] + new)[:, :, None]  # (rows, queries, 1) positions within the slot
         keys = torch.arange(end, device=now.starts.device)
-        hidden = keys > at
+        hidden = keys > queries
         if reach.is_limited:
-            before = _before(now)[:, None, None]
-            hidden |= ~reach.sees(before + at, before + keys)
+            before = _prefix_lengths(now)[:, None, None]
+            hidden |= ~reach.sees(before + queries, before + keys)
         now.masks[name] = hidden[:, None, None]
     return now.masks[name]
 
 
-def _before(now: Pass) -> torch.Tensor:
+def _prefix_lengths(now: Pass) -> torch.Tensor:
     """(rows,) tokens of each row's prefix."""
     lengths = torch.zeros_like(now.starts)
     for prefix, rows in now.prefixes:
@@ -186,10 +204,10 @@ def _prefix_scores(
     first: int,
     rule: _Rule,
 ) -> torch.Tensor:
-    """(rows, key heads, group, queries, kept) scores, in one product of all rows with the prefix's keys."""
-    keys = prefix.layers[layer_idx].keys
+    """Scores (rows, key heads, group, queries, kept), in one product of all rows with the prefix's keys."""
+    keys = prefix.layers[layer_idx].keys  # (1, key heads, kept, width)
     assert keys is not None
-    heads_first = query.transpose(0, 1)
+    heads_first = query.transpose(0, 1)  # (key heads, rows, group, queries, width)
     scores = rule.scores(heads_first.flatten(1, 3), keys[0]).view(*heads_first.shape[:4], -1)
     if rule.reach.is_limited:
         hidden = _prefix_hidden(now, prefix, rows, first, query.shape[3], keys.shape[2], rule.reach)
@@ -198,31 +216,37 @@ def _prefix_scores(
 
 
 def _prefix_output(prefix: Prefix, layer_idx: int, weights: torch.Tensor) -> torch.Tensor:
-    """(rows, key heads, group, queries, width) of weights (rows, key heads, group, queries, kept)."""
-    values = prefix.layers[layer_idx].values
+    """(rows, key heads, group, queries, value width) of weights (rows, key heads, group, queries, kept)."""
+    values = prefix.layers[layer_idx].values  # (1, key heads, kept, value width)
     assert values is not None
-    heads_first = weights.transpose(0, 1)
+    heads_first = weights.transpose(0, 1)  # (key heads, rows, group, queries, kept)
     return _product(heads_first.flatten(1, 3), values[0]).view(*heads_first.shape[:4], -1).transpose(0, 1)
 
 
 def _prefix_hidden(
     now: Pass, prefix: Prefix, rows: torch.Tensor | None, first: int, length: int, kept: int, reach: Reach
 ) -> torch.Tensor:
-    """(1, rows, 1, queries, kept): the kept keys of a prefix that a query no longer sees."""
+    """Which of a prefix's kept keys are beyond a query's reach: (1, rows, 1, queries, kept) bool."""
     name = ("prefix", id(prefix), first, length, kept, reach)
     if name not in now.masks:
         starts = now.starts if rows is None else now.starts[rows]
-        at = prefix.length + starts[:, None] + torch.arange(first, first + length, device=starts.device)
+        new = torch.arange(first, first + length, device=starts.device)
+        queries = prefix.length + starts[:, None] + new  # (rows, queries) positions
         keys = torch.arange(prefix.length - kept, prefix.length, device=starts.device)
-        now.masks[name] = ~reach.sees(at[:, :, None], keys)[None, :, None]
+        now.masks[name] = ~reach.sees(queries[:, :, None], keys)[None, :, None]
     return now.masks[name]
 
 
-def _product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Batched matrix product with keys or values, in their data type, accumulated and returned in float32."""
-    one = one.to(other.dtype)
-    if one.dtype == torch.float32:
-        return torch.bmm(one, other)
-    if one.is_cuda:
-        return torch.bmm(one, other, out_dtype=torch.float32)
-    return torch.bmm(one.float(), other.float())
+def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Batched matrix product with keys or values, in their data type, accumulated and returned in float32.
+
+    Args:
+        left: (batch, n, k).
+        right: (batch, k, m) keys or values.
+    """
+    left = left.to(right.dtype)
+    if left.dtype == torch.float32:
+        return torch.bmm(left, right)
+    if left.is_cuda:
+        return torch.bmm(left, right, out_dtype=torch.float32)
+    return torch.bmm(left.float(), right.float())

@@ -1,4 +1,4 @@
-"""How many slots there are: as many as memory holds, at most the budget's rows."""
+"""The number of slots: as many as fit into memory, at most the budget's rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.prefixes import SlotPrompt
 
 SHARE_FOR_SLOTS = 0.5
-"""Of the free memory; the rest is for prefixes, growing room (old and new at once) and the passes."""
+"""Share of free memory for slots; the rest is for prefixes, growth (old and new at once) and passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotCapacity:
-    """How much fits in memory at a time."""
+    """How much fits into memory at a time."""
 
     slots: int
-    """Rows."""
+    """Number of rows."""
     tokens: int
-    """Positions of one pass over prompts; a single prompt may be longer."""
+    """Positions of one forward pass over prompts; a single prompt may be longer."""
 
     def halved(self) -> "SlotCapacity":
-        """Half of both."""
+        """Half the slots and half the positions."""
         return SlotCapacity(max(1, self.slots // 2), max(1, self.tokens // 2))
 
 
 def capacity_for(model: SlotModel, prompts: Sequence[SlotPrompt], budget: Budget, free: int) -> SlotCapacity:
-    """Slots that hold the longest prompt with its longest answer, within half of `free` bytes."""
+    """As many slots for the longest prompt with its longest answer as fit into half of `free` bytes."""
     longest = max(len(prompt.own) + prompt.longest_answer for prompt in prompts)
     size = slot_bytes(model, longest)
     fitting = int(free * SHARE_FOR_SLOTS) // size if size else budget.rows
@@ -35,7 +35,9 @@ def capacity_for(model: SlotModel, prompts: Sequence[SlotPrompt], budget: Budget
 
 
 def slot_bytes(model: SlotModel, tokens: int) -> int:
-    """Memory of one slot with so many own tokens: keys and values, and recurrent states."""
+    """Bytes of one slot with `tokens` own tokens: keys, values and recurrent states."""
     layers = Prefix.of(model.like, 1).layers
-    of_a_token = sum(part.nbytes for one in layers for part in (one.keys, one.values) if part is not None)
-    return tokens * of_a_token + sum(state.nbytes for one in layers for state in one.states)
+    of_a_token = sum(
+        part.nbytes for layer in layers for part in (layer.keys, layer.values) if part is not None
+    )
+    return tokens * of_a_token + sum(state.nbytes for layer in layers for state in layer.states)

@@ -1,7 +1,7 @@
-"""Layers that make their keys and values from what they gave the cache, as multi-head latent attention does.
+"""Layers that compute keys and values from cached latents, as multi-head latent attention (MLA) does.
 
-transformers' cache then holds the latents (DeepSeek-V2, 2024), from which every pass would make the keys of
-all earlier tokens again. Slots keep what is attended to, so that each is made once.
+transformers' cache then holds the latents (DeepSeek-V2, 2024), from which every forward pass would compute
+the keys of all earlier tokens again. Slots store the expanded keys and values, so that each is computed once.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.probe.attention_options import attention_named
 
 NAME = "evalsuite_shapes"
-"""Under which transformers knows the attention that takes down what it is given."""
+"""The name in transformers of the attention function that records its arguments."""
 
 
 def as_attended(loaded: LoadedModel, cache: Any, run: Callable[[], Any]) -> tuple[Any, frozenset[int]]:
-    """A cache of one token with keys and values as its layers attend to them, and which layers these are.
+    """A cache of one token with the keys and values that its layers attend to, and the expanded layers.
 
     Args:
         loaded: the model.
-        cache: transformers' own, after a pass of one token.
-        run: runs this pass.
+        cache: transformers' own cache after a forward pass of one token.
+        run: runs this pass again.
     """
     from transformers import AttentionInterface
 
@@ -38,28 +38,30 @@ def as_attended(loaded: LoadedModel, cache: Any, run: Callable[[], Any]) -> tupl
     AttentionInterface.register(NAME, attend)
     with attention_named(loaded.model, NAME):
         run()
-    expanded = frozenset(at for at, layer in enumerate(cache.layers) if _differs(layer, attended.get(at)))
+    expanded = frozenset(
+        index for index, layer in enumerate(cache.layers) if _differs(layer, attended.get(index))
+    )
     if not expanded:
         return cache, expanded
     layers = [
         SimpleNamespace(
-            keys=attended[at][0],
-            values=attended[at][1],
+            keys=attended[index][0],
+            values=attended[index][1],
             conv_states=getattr(layer, "conv_states", {}),
             recurrent_states=getattr(layer, "recurrent_states", {}),
         )
-        if at in expanded
+        if index in expanded
         else layer
-        for at, layer in enumerate(cache.layers)
+        for index, layer in enumerate(cache.layers)
     ]
     return SimpleNamespace(layers=layers), expanded
 
 
 def _differs(layer: Any, attended: tuple[torch.Tensor, torch.Tensor] | None) -> bool:
-    """Whether a layer's keys or values have another shape than those in its cache."""
-    kept = [
+    """Whether the keys or values that a layer attends to differ in shape from the tensors in its cache."""
+    cached = [
         part for part in (getattr(layer, "keys", None), getattr(layer, "values", None)) if part is not None
     ]
-    if attended is None or len(kept) < len(attended):
+    if attended is None or len(cached) < len(attended):
         return False
-    return any(one.shape[1::2] != other.shape[1::2] for one, other in zip(kept, attended, strict=True))
+    return any(stored.shape[1::2] != used.shape[1::2] for stored, used in zip(cached, attended, strict=True))

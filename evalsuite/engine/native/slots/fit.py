@@ -1,4 +1,4 @@
-"""Whether a model's passes over slots give what its own passes give, found out before they are used."""
+"""Checks, before slots are used, that a model's passes over slots match its plain forward passes."""
 
 import torch
 
@@ -18,15 +18,15 @@ from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 
 PREFIX, OWN = 8, (7, 4)
-"""Lengths, in tokens, of the prefix and of what follows it in the two rows that are compared."""
+"""Tokens of the trial's prefix, and of the rest of the prompt in its two rows."""
 
 
 def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
-    """The model with what slots must know of it; or None, and why they do not fit it.
+    """The model with the properties that slots need; or None, and why slots cannot be used.
 
-    Compared are the logits after two prompts of unequal length behind one prefix, after one more token each,
-    and for a model that can take tokens back after two more, which are checked as guesses are, with those of
-    passes over each prompt alone without a cache.
+    The trial compares logits with plain passes over each prompt alone without a cache: after two prompts of
+    unequal length with a common prefix, after one more token each, and for a model that can drop tokens again
+    after two more, which are verified in one pass as draft tokens are.
     """
     if reason := ROWS_DEPEND if loaded.lengths else why_its_attention_is_unknown(loaded):
         return None, reason
@@ -51,13 +51,14 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
 
 
 GUESSED = 2
-"""Tokens that are checked in one pass."""
+"""Tokens that the trial verifies in one pass."""
 
 
 def largest_difference(model: SlotModel) -> float:
-    """Between logits over slots and the model's own, relative to the spread (norm about the mean) of these.
+    """Largest difference of logits over slots from plain ones, relative to the latter's spread.
 
-    Tried once with few tokens, and once beyond each limit of the configuration that is short enough.
+    The spread is the norm about the mean. Tried with few tokens, and beyond each short limit of the
+    configuration.
     """
     config = model.loaded.model.config.get_text_config().to_dict()
     sizes = [(PREFIX, OWN), *((length // 2, (length - length // 2, 4)) for length in lengths_beyond(config))]
@@ -65,7 +66,7 @@ def largest_difference(model: SlotModel) -> float:
 
 
 def _scaled_difference(model: SlotModel) -> float:
-    """The same with few tokens and activations scaled up."""
+    """The difference with few tokens and scaled-up activations."""
     allowed = allowed_difference(model.loaded.model.dtype)
     return scaled_difference(
         model.loaded, lambda: _difference(model, PREFIX, OWN), _prompts(model, PREFIX, OWN), allowed
@@ -73,8 +74,7 @@ def _scaled_difference(model: SlotModel) -> float:
 
 
 def _prompts(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> list[TokenIds]:
-    """With a token behind each that is fed to the slot, and for a model that can take them back those that
-    are checked."""
+    """The trial's prompts, each followed by the tokens that are fed to its slot in decode steps."""
     config, more = model.loaded.model.config, 1 + _checked(model)
     shared = plain_tokens(config, prefix)
     return [
@@ -88,14 +88,14 @@ def _checked(model: SlotModel) -> int:
 
 @torch.inference_mode()
 def _difference(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> float:
-    """With a shared prefix of so many tokens, and so many behind it in each row."""
+    """Largest difference with a shared prefix of `prefix` tokens, and `own_lengths` more tokens by row."""
     checked, prompts = _checked(model), _prompts(model, prefix, own_lengths)
     slots, device = Slots(model, len(prompts)), model.loaded.device
     ends = [prefix + own for own in own_lengths]
     found = slots.prefill(
         model.prefix(prompts[0][:prefix]),
         [prompt[prefix:end] for prompt, end in zip(prompts, ends, strict=True)],
-    )[:, None]
+    )[:, None]  # (rows, 1, vocabulary), and one more position per fed token
     tokens = torch.tensor([prompt[end:] for prompt, end in zip(prompts, ends, strict=True)], device=device)
     found = torch.cat([found, slots.decode(tokens[:, 0])[:, None]], dim=1)
     if checked:

@@ -1,4 +1,4 @@
-"""Passes of a model over slots: a prefix, new prompts behind it, one more token for every slot."""
+"""Forward passes over slots: a prefix, new prompts that continue it, and one more token for every slot."""
 
 import functools
 from collections.abc import Sequence
@@ -24,31 +24,32 @@ PADDING_ID = 0
 
 @dataclass(frozen=True, slots=True)
 class SlotModel:
-    """A model and what slots must know of it."""
+    """A model and the properties that slots need."""
 
     loaded: LoadedModel
     like: Any
-    """transformers' cache after a pass of one token: the kinds and shapes of its layers."""
+    """transformers' cache after a forward pass of one token: the kinds and shapes of its layers."""
     mixers: tuple[Any, ...]
     """Mamba-2 mixers, whose last `num_heads` input features are the raw time steps."""
     pads: bool
-    """Prompts of unequal length may be right-padded: no recurrent layer but those mixers, without a floor
-    under dt, and gated delta rules."""
+    """Whether prompts of unequal length may be right-padded.
+
+    They may if the only recurrent layers are gated delta rules and such mixers, without a lower limit of dt.
+    """
     forgets: bool
-    """The last tokens of a slot can be taken back: no recurrent layer."""
+    """Whether the last tokens of a slot can be dropped again: the model has no recurrent layer."""
     expanded: frozenset[int] = frozenset()
-    """Layers that make keys and values from what is in transformers' cache (MLA), which `like` has as they
-    are made."""
+    """Layers that compute keys and values from cached latents (MLA); `like` has the computed ones."""
     tempered: tuple[Any, ...] = ()
-    """Attention layers whose queries grow with their position (Llama-4)."""
+    """Attention layers whose queries are scaled by position (Llama-4)."""
 
     @classmethod
     @torch.inference_mode()
     def of(cls, loaded: LoadedModel) -> "SlotModel":
-        """Find out by a pass of one token.
+        """Determine the properties by a forward pass of one token.
 
         Raises:
-            ModelError: the model returns no cache, or one of another form than transformers'.
+            ModelError: the model returns no cache, or a cache unlike transformers'.
         """
         with counted_delta_rules(loaded.model) as delta_rules:
             cache = _plain_pass(loaded, (PADDING_ID,))
@@ -56,7 +57,7 @@ class SlotModel:
             raise ModelError(f"{type(loaded.model).__name__} returns no cache of layers.")
         mixers = tuple(module for module in loaded.model.modules() if is_mamba2(module))
         layers = Prefix.of(cache, 1).layers
-        # Convolutions keep the last real inputs of each row, whatever comes behind these.
+        # Convolutions store the last real inputs of each row, without the padding after them.
         recurrent = sum(bool(layer.recurrent) for layer in layers)
         known = len(mixers) + len(delta_rules)
         pads = known >= recurrent and all(max(mixer.time_step_limit[0], 0) == 0 for mixer in mixers)
@@ -65,7 +66,7 @@ class SlotModel:
         return cls(loaded, like, mixers, pads, forgets, expanded, tempered)
 
     def prefix(self, ids: TokenIds) -> Prefix:
-        """The prefix `ids` after a pass of its own."""
+        """Run the prefix `ids` by itself."""
         if not ids:
             return NO_PREFIX
         return (
@@ -74,39 +75,40 @@ class SlotModel:
 
 
 def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
-    """transformers' own cache after one row; no logits."""
+    """transformers' own cache after a forward pass of one row; computes no logits."""
     tokens = torch.tensor([ids], device=loaded.device)
-    nowhere = torch.empty(0, dtype=torch.long, device=loaded.device)
+    none = torch.empty(0, dtype=torch.long, device=loaded.device)
     positions = torch.arange(len(ids), device=loaded.device)[None]
-    return run_at(loaded, tokens, nowhere, nowhere, position_ids=positions, use_cache=True)[1]
+    return run_at(loaded, tokens, none, none, position_ids=positions, use_cache=True)[1]
 
 
 def _slot_prefix(model: SlotModel, ids: TokenIds) -> Prefix:
-    """A prefix as a slot has it, for layers whose keys transformers' cache does not hold."""
+    """A prefix computed in a slot, for layers whose keys are not in transformers' cache."""
     slots = Slots(model, 1)
     slots.prefill(NO_PREFIX, [ids])
     return slots.as_prefix(len(ids))
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
-    """Where the rows of a step are, on the device; (rows,) each."""
+class _RowPositions:
+    """The rows' lengths and positions before a step, (rows,) each, on the device."""
 
     starts: torch.Tensor
     """Own tokens so far."""
     positions: torch.Tensor
+    """Position of the next token, the prefix included."""
     prefixes: list[tuple[Prefix, torch.Tensor | None]]
 
-    def next(self) -> "_Places":
-        """One token later."""
+    def next(self) -> "_RowPositions":
+        """The same rows after one more token."""
         return replace(self, starts=self.starts + 1, positions=self.positions + 1)
 
 
 class Slots:
-    """Rows at work: always the first ones of the cache, so that every pass sees plain slices of it."""
+    """The active rows, which occupy the first slots of the cache: every pass uses plain slices of it."""
 
     def __init__(self, model: SlotModel, count: int, graphing: Graphing | None = None) -> None:
-        """Make so many slots; steps are recorded and replayed where `graphing` is given."""
+        """Create `count` slots; with `graphing`, decode steps are captured and replayed."""
         self.model = model
         self.count = count
         """Most rows at a time."""
@@ -116,10 +118,10 @@ class Slots:
         self._device = model.loaded.device
         self._lengths: list[int] = []
         self._prefixes: list[Prefix] = []
-        self._places: _Places | None = None
-        """Of the next step; None when other rows are there than in the last one."""
-        # Not a method of this object: a circle of references would keep the cache until Python looks for
-        # circles.
+        self._positions: _RowPositions | None = None
+        """The rows' positions in the next step; None after a change of rows."""
+        # Not a method of this object: a reference cycle would keep the cache until Python's next cycle
+        # collection.
         self._run_step = functools.partial(_run_step, model, self._cache)
         self._graphs = Graphs(graphing, self._cache, self._run_step) if graphing else None
 
@@ -132,10 +134,13 @@ class Slots:
         return self.count - len(self)
 
     def prefill(self, prefix: Prefix, prompts: Sequence[TokenIds]) -> torch.Tensor:
-        """Put prompts behind `prefix` into new rows, the longest first; (prompts, vocabulary) next-token
-        logits."""
+        """Run prompts that continue `prefix`, the longest first, in new rows.
+
+        Returns:
+            (prompts, vocabulary) next-token logits.
+        """
         first, lengths = len(self), [len(prompt) for prompt in prompts]
-        self._places = None
+        self._positions = None
         self._cache.begin(slice(first, first + len(prompts)), prefix)
         parts = []
         for rows, start, end in pieces(lengths, padded=self.model.pads):
@@ -163,27 +168,28 @@ class Slots:
             level=True,
         )
         positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
-        ending = self._tensor([at for at, prompt in enumerate(prompts) if len(prompt) <= end])
+        ending = self._tensor([index for index, prompt in enumerate(prompts) if len(prompt) <= end])
         with still_padding(self.model.loaded.model, self.model.mixers, now):
             return _run(
                 self.model, self._cache, now, self._tensor(ids), positions, ending, lengths[ending] - 1
             )
 
     def decode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Feed each row its next token (rows,); (rows, vocabulary) logits for the one after.
+        """Feed each row its next token (rows,); returns (rows, vocabulary) logits of the token after it.
 
-        As long as the rows stay the same, what a step needs follows from the step before on the device.
+        While the rows stay the same, a step's positions are computed on the device from those of the previous
+        step.
         """
-        if self._places is None:
-            self._places = self._current_places()
-        logits = self._logits(self._places, tokens[:, None])[:, 0]
-        self._places = self._places.next()
+        if self._positions is None:
+            self._positions = self._current_positions()
+        logits = self._logits(self._positions, tokens[:, None])[:, 0]
+        self._positions = self._positions.next()
         self._lengths = [length + 1 for length in self._lengths]
         self.computed += len(self)
         return logits
 
     def check(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Feed each row several tokens, of which all but the first are guesses; none of them is kept yet.
+        """Feed each row a token and draft tokens after it; `extend` then keeps the accepted ones.
 
         Only for a model that `forgets`.
 
@@ -191,56 +197,56 @@ class Slots:
             tokens: (rows, length).
 
         Returns:
-            (rows, length, vocabulary) logits for what follows each of them.
+            (rows, length, vocabulary) logits of the token after each of them.
         """
-        return self._logits(self._current_places(), tokens)
+        return self._logits(self._current_positions(), tokens)
 
-    def _logits(self, places: _Places, tokens: torch.Tensor) -> torch.Tensor:
-        """(rows, length, vocabulary) after (rows, length) new tokens."""
+    def _logits(self, rows: _RowPositions, tokens: torch.Tensor) -> torch.Tensor:
+        """(rows, length, vocabulary) logits after each of (rows, length) new tokens."""
         new = torch.arange(tokens.shape[1], device=self._device)
         step = RecordedStep(
             tokens=tokens,
-            positions=places.positions[:, None] + new,
-            starts=places.starts,
+            positions=rows.positions[:, None] + new,
+            starts=rows.starts,
             end=max(self._lengths) + tokens.shape[1],
-            prefixes=places.prefixes,
+            prefixes=rows.prefixes,
         )
         replayed = self._graphs.logits(step) if self._graphs else None
         return self._run_step(step) if replayed is None else replayed
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Keep so many of the tokens that were checked last, by row."""
-        self._places = None
+        """Keep the first `tokens[row]` tokens of the last `check` in each row."""
+        self._positions = None
         self._lengths = [length + more for length, more in zip(self._lengths, tokens, strict=True)]
         self.computed += sum(tokens)
 
-    def _current_places(self) -> "_Places":
-        starts, before = self._tensor([self._lengths, [one.length for one in self._prefixes]])
-        return _Places(starts, before + starts, self._rows_by_prefix())
+    def _current_positions(self) -> "_RowPositions":
+        starts, before = self._tensor([self._lengths, [prefix.length for prefix in self._prefixes]])
+        return _RowPositions(starts, before + starts, self._rows_by_prefix())
 
     def as_prefix(self, length: int) -> Prefix:
-        """The first `length` tokens of the first row."""
+        """The first `length` tokens of the first row, as a prefix."""
         return self._cache.as_prefix(length)
 
     def copy(self, sources: Sequence[int]) -> None:
-        """New rows, each equal to the row that it names."""
+        """Add copies of the rows `sources`."""
         targets = list(range(len(self), len(self) + len(sources)))
-        self._places = None
-        self._cache.copy(sources, targets, max((self._lengths[at] for at in sources), default=0))
-        self._lengths += [self._lengths[at] for at in sources]
-        self._prefixes += [self._prefixes[at] for at in sources]
+        self._positions = None
+        self._cache.copy(sources, targets, max((self._lengths[row] for row in sources), default=0))
+        self._lengths += [self._lengths[row] for row in sources]
+        self._prefixes += [self._prefixes[row] for row in sources]
 
     def clear(self, rows: Sequence[int]) -> None:
-        """Leave nothing of rows whose numbers are not finite, before they are dropped."""
+        """Zero the keys and values of rows with NaN or infinity, before the rows are dropped."""
         if rows:
             self._cache.clear(rows)
 
     def keep(self, rows: Sequence[int]) -> list[int]:
-        """Drop all other rows; returns the old row of each new one. The last rows move into the gaps."""
+        """Drop all other rows, moving the last rows into the gaps; returns the old index of each row."""
         staying = [row for row in rows if row < len(rows)]
         gaps = sorted(set(range(len(rows))) - set(staying))
         moving = [row for row in rows if row >= len(rows)]
-        self._places = None
+        self._positions = None
         self._cache.copy(moving, gaps, max((self._lengths[row] for row in moving), default=0))
         order = list(range(len(rows)))
         for gap, row in zip(gaps, moving, strict=True):
@@ -254,17 +260,20 @@ class Slots:
         if len(distinct) == 1:
             return [(distinct[0], None)]
         return [
-            (prefix, self._tensor([row for row, one in enumerate(self._prefixes) if one is prefix]))
+            (prefix, self._tensor([row for row, other in enumerate(self._prefixes) if other is prefix]))
             for prefix in distinct
         ]
 
-    def _tensor(self, values: Sequence) -> torch.Tensor:
+    def _tensor(self, values: Sequence[int] | Sequence[Sequence[int]]) -> torch.Tensor:
         return to_device(torch.tensor(values, dtype=torch.long), self._device)
 
 
 def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.Tensor:
-    """(rows, length, vocabulary) logits; makes nothing from numbers of the host that another step would not
-    make."""
+    """(rows, length, vocabulary) logits of a step.
+
+    Values from the host may depend only on what is equal in every replay of a captured step: its shape, and
+    `step.end`.
+    """
     count, length = step.tokens.shape
     now = Pass(
         rows=slice(0, count),
@@ -276,7 +285,7 @@ def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.T
     new = torch.arange(length, device=step.tokens.device)
     rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)
     logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
-    return logits.unflatten(0, (count, length))
+    return logits.view(count, length, logits.shape[-1])
 
 
 def _run(
@@ -288,7 +297,16 @@ def _run(
     rows: torch.Tensor,
     columns: torch.Tensor,
 ) -> torch.Tensor:
-    """Logits at (rows[i], columns[i])."""
+    """(n, vocabulary) logits at (rows[i], columns[i]) of a pass.
+
+    Args:
+        model: the model.
+        cache: the slot cache.
+        now: the pass.
+        ids: (rows of the pass, length) token ids.
+        positions: (rows of the pass, length) position ids.
+        rows, columns: (n,) indices into `ids`.
+    """
     cache.prepare(now)
     options = {"position_ids": positions, "use_cache": True, model.loaded.cache_name: cache}
     with slot_attention(model.loaded.model, cache), temperature_at(model.tempered, positions):
@@ -296,9 +314,9 @@ def _run(
 
 
 def pieces(lengths: Sequence[int], *, padded: bool) -> list[tuple[int, int, int]]:
-    """Passes over prompts of falling length: (the first how many, from which token, to which).
+    """Passes over prompts of descending length, each as (number of first prompts, first token, end token).
 
-    One pass with padding on the right; or, without padding, one for each distinct length.
+    A single pass with right padding; or, without padding, a pass for each distinct length.
     """
     if padded:
         return [(len(lengths), 0, lengths[0])]

@@ -1,12 +1,11 @@
-"""Steps of fixed shape that are recorded once and replayed, so that a GPU does not wait for the launches of
-each.
+"""Decode steps of fixed shape that are captured once and replayed, so that a GPU need not wait for launches.
 
-A step over rows at work takes place in the shape of the next larger size: more rows (free slots, whose
-content is overwritten by the next prompt), more new tokens (behind the last one; only models that `forgets`
-have several), and keys up to a multiple of `ROOM_STEP`, hidden beyond a row's length. Inputs keep the
-addresses used at capture; the tokens of a step are copied there. Nothing in a step may come from the host.
+A step over active rows runs in the shape of the next larger size: more rows (free slots, whose content the
+next prompt overwrites), more new tokens (after the last one; only models that `forgets` have several), and
+keys up to a multiple of `ROOM_STEP`, masked beyond a row's length. Inputs keep the addresses used at capture;
+a step's tokens are copied there. Nothing in a step may come from the host.
 
-Before a recorded step is used it is held against a plain one: logits, and what both leave in the slots.
+Before a captured step is used, it is compared with a plain step: the logits, and the slots' contents.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,90 +20,89 @@ from evalsuite.engine.native.slots.cache import NO_PREFIX, ROOM_STEP, Prefix, Sl
 from evalsuite.errors import ModelError
 
 WANTED = 4
-"""Steps of one shape that run as they are, before the next one is recorded: that costs several of them."""
+"""Plain steps of a shape before the next one is captured: a capture costs as much as several steps."""
 
 WANTED_BESIDE_LARGER = 16
-"""The same where a larger recorded step serves meanwhile, whose rows are at most twice as many."""
+"""The same if a captured step with up to twice as many rows can serve in the meantime."""
 
 LARGEST_ROWS_STEP = 8
-"""Between sizes: with many rows their states, not the weights, are what a hybrid's step takes longest to
-read."""
+"""Largest step between sizes: with many rows, a hybrid's step mostly reads their states, not the weights."""
 
 MOST_KEPT = 16
-"""Recorded steps; the one that was not used for longest makes room."""
+"""Most captured steps; the least recently used is evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedStep:
-    """Some new tokens for each of the first slots."""
+    """One or more new tokens for each of the first slots."""
 
     tokens: torch.Tensor
-    """(rows, length)"""
+    """(rows, length) token ids."""
     positions: torch.Tensor
-    """(rows, length), in the text with its prefix."""
+    """(rows, length) positions in the whole sequence, the prefix included."""
     starts: torch.Tensor
-    """(rows,) own tokens in each slot before."""
+    """(rows,) own tokens in each slot before the step."""
     end: int
-    """Own tokens of a slot that are read, from its first one on; the new ones are within."""
+    """Own tokens of a slot that attention reads, the new tokens included."""
     prefixes: Sequence[tuple[Prefix, torch.Tensor | None]]
-    """As in `Pass`."""
+    """Each prefix with its rows, as in `Pass`."""
 
 
 class Recorded(Protocol):
-    """A step that can be replayed."""
+    """A captured step."""
 
     def replay(self) -> torch.Tensor:
-        """Its output for what its inputs hold now; the same tensor each time."""
+        """Run the step on the current content of its inputs; returns the same output tensor each time."""
         ...
 
 
 class Recorder(Protocol):
-    """Makes something that can be replayed of a step."""
+    """Captures steps."""
 
     def warm_up(self, step: Callable[[], torch.Tensor]) -> None:
-        """Run the step as often as it must have run before it is recorded.
+        """Run the step as often as is necessary before a capture.
 
         Raises:
-            Exception: it does something that cannot be recorded.
+            Exception: the step contains an operation that cannot be captured.
         """
         ...
 
     def record(self, step: Callable[[], torch.Tensor], beside: Recorded | None) -> Recorded:
-        """Record the step, which changes nothing; `beside` is a recorded one whose memory may be shared.
+        """Capture the step without running it; `beside` is a captured step whose memory pool may be shared.
 
         Raises:
-            Exception: it cannot be recorded.
+            Exception: the step cannot be captured.
         """
         ...
 
 
 @dataclass(slots=True)
 class Graphing:
-    """Whether the steps of a model are recorded, by what, and how that went."""
+    """The recorder of a model's decode steps, and counts of captures and replays."""
 
     recorder: Recorder
     allowed: float
-    """Difference of a replayed step from a plain one, as in `differences`."""
+    """Largest difference of a replayed step from a plain step, as in `differences`."""
     refused: str = ""
-    """Why they are not recorded any more."""
+    """Why steps are no longer captured; empty while they are."""
     recorded: int = 0
-    """Steps that were recorded, so far."""
+    """Number of captured steps so far."""
     replayed: int = 0
-    """Replays of them."""
+    """Number of replays so far."""
     positions: int = 0
-    """Computed by these replays, padding too."""
+    """Positions computed by these replays, padding included."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Shape:
-    """What is the same in every replay of a recorded step."""
+    """What is equal in every replay of a captured step."""
 
     rows: int
     length: int
     end: int
 
     def is_served_by(self, other: "_Shape") -> bool:
-        """Whether a step of this shape can be done in the other, at a price that is not out of proportion."""
+        """Whether a captured step of shape `other` can run a step of this shape at a reasonable cost."""
         return (
             self.rows <= other.rows <= 2 * self.rows and self.length == other.length and self.end <= other.end
         )
@@ -112,13 +110,13 @@ class _Shape:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A recorded step."""
+    """A captured step and its inputs."""
 
     inputs: RecordedStep
     graph: Recorded
 
     def replay(self, step: RecordedStep) -> torch.Tensor:
-        """Logits of a step that is not larger."""
+        """Logits of a step that is at most as large."""
         _fill(self.inputs, step)
         rows, length = step.tokens.shape
         return self.graph.replay()[:rows, :length]
@@ -129,31 +127,32 @@ def _fill(inputs: RecordedStep, step: RecordedStep) -> None:
     inputs.tokens[:rows, :length] = step.tokens
     inputs.positions[:rows, :length] = step.positions
     inputs.starts[:rows] = step.starts
-    # Free slots are written at their first tokens, which the next prompt overwrites.
+    # The padding rows write to the first tokens of free slots, which the next prompt overwrites.
     inputs.starts[rows:] = 0
 
 
 class Graphs:
-    """The recorded steps over one cache."""
+    """The captured steps over one cache."""
 
     def __init__(
         self, graphing: Graphing, cache: SlotCache, run: Callable[[RecordedStep], torch.Tensor]
     ) -> None:
-        """Record `run`, which computes the (rows, length, vocabulary) logits of a step over `cache`."""
+        """Capture `run`, which computes the (rows, length, vocabulary) logits of a step over `cache`."""
         self._graphing = graphing
         self._cache = cache
         self._run = run
         self._kept: dict[_Shape, _Kept] = {}
-        """The one used last stands last."""
+        """In order of use, the most recently used last."""
         self._wanted: dict[_Shape, int] = {}
+        """Number of steps so far that had no captured step of their shape."""
         self._valid_for: tuple[int, Prefix] = (0, NO_PREFIX)
-        """Room and prefix of all of these."""
+        """The cache's capacity and the prefix for which the captured steps are valid."""
 
     def logits(self, step: RecordedStep) -> torch.Tensor | None:
-        """(rows, length, vocabulary), overwritten by the next step; None if the step has to run as it is.
+        """(rows, length, vocabulary) logits, overwritten by the next step; None if a plain step must run.
 
-        So it is for rows of several prefixes, for a shape that is new, and for a model that cannot be
-        recorded.
+        A plain step must run if rows have different prefixes, the shape is new, or the model's steps cannot
+        be captured.
         """
         if self._graphing.refused or len(step.prefixes) != 1:
             return None
@@ -180,21 +179,21 @@ class Graphs:
             min(padded_rows(rows), self._cache.slots), length, read if self._cache.has_keys else length
         )
 
-    def _forget_unless_valid_for(self, room: int, prefix: Prefix) -> None:
-        if self._valid_for != (room, prefix):
+    def _forget_unless_valid_for(self, capacity: int, prefix: Prefix) -> None:
+        if self._valid_for != (capacity, prefix):
             self._kept.clear()
             self._wanted.clear()
-            self._valid_for = (room, prefix)
+            self._valid_for = (capacity, prefix)
 
     def _recorded(self, shape: _Shape, step: RecordedStep) -> torch.Tensor | None:
-        """Record the step and take its logits from there; None, and all as before, if that cannot be done."""
+        """Capture the step and return its logits; if that fails, restore the slots and return None."""
         saved: list[torch.Tensor] = []
         try:
             saved = self._cache.copied_states(len(step.tokens))
             kept = self._record(shape, step, saved)
             logits = self._proved(kept, step, saved)
         except Exception as error:
-            # Only the text is kept: the error's traceback would keep tensors alive.
+            # Keep only the text: the error's traceback would keep tensors alive.
             self._graphing.refused = str(error).strip().split("\n")[0] or type(error).__name__
         else:
             self._kept[shape] = kept
@@ -208,7 +207,7 @@ class Graphs:
         return None
 
     def _record(self, shape: _Shape, step: RecordedStep, saved: Sequence[torch.Tensor]) -> _Kept:
-        """Record a step whose inputs hold nothing yet, so that none of them can become a part of it."""
+        """Capture a step with zeroed inputs, so that no input value can become a constant of the capture."""
         tokens, positions = step.tokens.new_zeros((2, shape.rows, shape.length))
         inputs = RecordedStep(tokens, positions, step.starts.new_zeros(shape.rows), shape.end, step.prefixes)
         _fill(inputs, step)
@@ -216,41 +215,41 @@ class Graphs:
         self._undo(step, saved)
         for part in (inputs.tokens, inputs.positions, inputs.starts):
             part.zero_()
-        beside = next((one.graph for one in self._kept.values()), None)
+        beside = next((kept.graph for kept in self._kept.values()), None)
         return _Kept(inputs, self._graphing.recorder.record(lambda: self._run(inputs), beside))
 
     def _proved(self, kept: _Kept, step: RecordedStep, saved: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Logits of the replayed step, which has left in the slots what the plain one leaves there.
+        """Logits of the replayed step, after checking logits and slots against a plain step.
 
         Raises:
-            ModelError: they differ.
+            ModelError: the replayed step differs from the plain step.
         """
         expected = self._run(step)
-        left = self._cache.norms(step.starts, step.tokens.shape[1])
+        norms = self._cache.norms(step.starts, step.tokens.shape[1])
         self._undo(step, saved)
         found = kept.replay(step)
         logits = difference_of(found, expected)
-        slots = _largest_share(self._cache.norms(step.starts, step.tokens.shape[1]) - left, left)
+        slots = _largest_share(self._cache.norms(step.starts, step.tokens.shape[1]) - norms, norms)
         for off, what in ((logits, "logits"), (slots, "states")):
-            # Written so that a difference which is not a number fails, too.
+            # "not <=" instead of ">", so that NaN fails, too.
             if not off <= self._graphing.allowed:
                 raise ModelError(f"a replayed step's {what} are off by {off:.2g}")
         return found
 
     def _undo(self, step: RecordedStep, saved: Sequence[torch.Tensor]) -> None:
-        """Let the slots be as before the step; it writes its keys and values again."""
+        """Restore the slots' states and zero the step's keys and values, so that the step can run again."""
         self._cache.put_back(saved)
         self._cache.wipe(step.starts, step.tokens.shape[1])
 
 
 def padded_rows(rows: int) -> int:
-    """The next size of 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, and so on by eights."""
+    """The smallest size of at least `rows`: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, and so on in steps of 8."""
     step = min(LARGEST_ROWS_STEP, 1 << max(0, (rows - 1).bit_length() - 2))
     return -(-rows // step) * step
 
 
 def _largest_share(off: torch.Tensor, norms: torch.Tensor) -> float:
-    """Of (tensors, rows), each as a share of its tensor's largest norm; 0 for a model without any."""
+    """Largest of (tensors, rows) differences, each as a share of its tensor's largest norm; 0 if empty."""
     if not norms.numel():
         return 0.0
     return float((off.abs() / norms.amax(dim=1, keepdim=True).clamp(min=torch.finfo(norms.dtype).tiny)).max())

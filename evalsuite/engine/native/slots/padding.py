@@ -1,4 +1,4 @@
-"""Padding on the right that leaves the states of recurrent layers as they are."""
+"""Right padding that does not change the states of recurrent layers."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from evalsuite.engine.native.slots.cache import Pass
 from evalsuite.engine.native.trees.functions import DELTA_RULES, Function, replaced
 
 NO_STEP = -1e4
-"""Raw time step of a padding token: softplus makes it exactly 0, and the state stays as it is."""
+"""Raw time step of a padding token: softplus turns it into exactly 0, which leaves the state unchanged."""
 
 
 def is_mamba2(module: Any) -> bool:
-    """Whether this is a Mamba-2 mixer, whose last `num_heads` input features are the raw time steps."""
+    """Whether `module` is a Mamba-2 mixer, whose last `num_heads` input features are the raw time steps."""
     return all(
         hasattr(module, name) for name in ("A_log", "dt_bias", "in_proj", "num_heads", "time_step_limit")
     )
@@ -22,13 +22,13 @@ def is_mamba2(module: Any) -> bool:
 
 @contextlib.contextmanager
 def counted_delta_rules(model: Any) -> Iterator[list[str]]:
-    """Within this context a list grows by the name of each gated delta rule that the model computes."""
+    """Within this context the list gets the name of each gated delta rule that the model computes."""
     called: list[str] = []
 
     def counting(name: str) -> Any:
-        def make(usual: Function) -> Function:
+        def make(original: Function) -> Function:
             called.append(name)
-            return usual
+            return original
 
         return make
 
@@ -38,10 +38,11 @@ def counted_delta_rules(model: Any) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def still_padding(model: Any, mixers: Sequence[Any], now: Pass) -> Iterator[None]:
-    """Within this context padding on the right changes no state of Mamba-2 mixers and gated delta rules."""
+    """Within this context right padding changes no state of Mamba-2 mixers and gated delta rules."""
     if now.lengths is None:
         yield
         return
+    # (rows, tokens): True at padding
     beyond = torch.arange(now.length, device=now.lengths.device) >= now.lengths[:, None]
 
     def stop_time(mixer: Any) -> Any:
@@ -51,13 +52,13 @@ def still_padding(model: Any, mixers: Sequence[Any], now: Pass) -> Iterator[None
 
         return mixer.in_proj.register_forward_hook(hook)
 
-    def still_rule(usual: Function) -> Function:
+    def still_rule(original: Function) -> Function:
         def rule(*args: Any, g: torch.Tensor, beta: torch.Tensor, **options: Any) -> Any:
-            """Nothing decays (g = 0) and nothing is written (beta = 0)."""
+            """At padding, nothing decays (g = 0) and nothing is written (beta = 0)."""
             g, beta = (
                 part.masked_fill(beyond.view(*beyond.shape, *[1] * (part.ndim - 2)), 0) for part in (g, beta)
             )
-            return usual(*args, g=g, beta=beta, **options)
+            return original(*args, g=g, beta=beta, **options)
 
         return rule
 

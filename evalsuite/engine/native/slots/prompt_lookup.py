@@ -1,62 +1,62 @@
-"""Guesses at the next tokens of a text from the text itself, to be checked by one pass over all of them.
+"""Prompt lookup: draft tokens taken from the text itself, which one forward pass verifies together.
 
-Where few rows are at work a pass takes as long as it takes to read the weights, for one token of a row or for
-several. Answers repeat their prompts and themselves: what followed the last tokens when they stood in the
-text before is guessed to follow again ("prompt lookup decoding", Saxena 2023; speculative decoding, Leviathan
-et al. 2023). Greedy rows only: a guess is kept up to the first token that is not the most probable one, so
-texts stay the same.
+With few active rows, a pass takes as long as reading the weights, for one token per row or for several.
+Answers repeat their prompts and themselves: the tokens that followed the last occurrence of the newest tokens
+are drafted to follow again ("prompt lookup decoding", Saxena 2023; speculative decoding, Leviathan et al.
+2023). Greedy rows only: draft tokens are accepted up to the first that is not the most probable token, so
+that texts stay the same.
 """
 
 from collections.abc import Sequence
 
 CONTEXT_TOKENS = (4, 2)
-"""Last tokens of a text that are looked for in it; the first of these that was there before decides."""
+"""How many newest tokens to search for in the text; the first length that occurs earlier decides."""
 FIRST_GUESS = 3
-"""Tokens that are guessed of a text whose guesses have not been checked yet."""
+"""Draft tokens for a text whose draft tokens have not been verified yet."""
 
 
 class PromptLookup:
-    """Guesses for one text; reads what is added to it when it is asked."""
+    """Draft tokens for one text; reads new tokens of the answer when it is called."""
 
     def __init__(self, context: Sequence[int], answer: Sequence[int]) -> None:
-        """Follow `answer`, which grows, after `context`."""
+        """Draft from `context` and `answer`, a sequence that grows."""
         self._text = list(context)
         self._answer = answer
         self._read = 0
-        """Tokens of the answer in the text."""
+        """Tokens of the answer that are in the text."""
         self._next: dict[tuple[int, ...], int] = {}
-        """Where the text went on after some tokens, the last time."""
+        """Index in the text after the last occurrence of a sequence of tokens."""
         self._indexed = 0
         self._most = FIRST_GUESS
 
     def guess(self, most: int) -> list[int]:
-        """At most so many tokens that may come next; none where nothing is known."""
+        """At most `most` draft tokens; none if the newest tokens have no earlier occurrence."""
         self._catch_up()
-        at = self._last_time()
-        if at is None:
+        start = self._last_occurrence()
+        if start is None:
             return []
-        # A text that repeats itself is read on into the guess.
+        # Where the text ends, the draft continues with its own first tokens: a text that repeats itself.
         text, end = self._text, len(self._text)
-        period = end - at
-        return [text[at + step % period] for step in range(min(most, self._most))]
+        period = end - start
+        return [text[start + step % period] for step in range(min(most, self._most))]
 
     def record_acceptance(self, guessed: int, right: int) -> None:
-        """Guess more of a text whose guesses were right, and little more than was right of another."""
+        """Draft more if all `guessed` tokens were accepted, else one more than the `right` ones."""
         self._most = 2 * guessed + 1 if right == guessed else right + 1
 
     def _catch_up(self) -> None:
         self._text += self._answer[self._read :]
         self._read = len(self._answer)
         text = self._text
-        for at in range(max(self._indexed, 1), len(text)):
+        for index in range(max(self._indexed, 1), len(text)):
             for count in CONTEXT_TOKENS:
-                if at >= count:
-                    self._next[tuple(text[at - count : at])] = at
+                if index >= count:
+                    self._next[tuple(text[index - count : index])] = index
         self._indexed = len(text)
 
-    def _last_time(self) -> int | None:
+    def _last_occurrence(self) -> int | None:
         for count in CONTEXT_TOKENS:
-            at = self._next.get(tuple(self._text[-count:]))
-            if at is not None:
-                return at
+            index = self._next.get(tuple(self._text[-count:]))
+            if index is not None:
+                return index
         return None

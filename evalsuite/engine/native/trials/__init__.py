@@ -1,1 +1,1 @@
-"""Each form of computation is held against plain passes before it is used."""
+"""Trials: each form of computation is compared with plain forward passes before it is used."""

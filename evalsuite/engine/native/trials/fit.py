@@ -1,4 +1,4 @@
-"""The forms that fit a loaded model, found by trials before it is used."""
+"""Finds the forms of computation that are right for a loaded model, by trials before it is used."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,24 +32,24 @@ WRITTEN = {
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A model as its trials leave it."""
+    """A model with the forms of computation that passed its trials."""
 
     forms: Forms
     scoring: "LoadedModel"
     writing: "LoadedModel"
-    """For texts without slots."""
+    """The model for generation without slots."""
     slots: "SlotModel | None"
     notes: tuple[str, ...] = ()
-    """What is to be said besides the notes of the forms."""
+    """Notes for the run log besides those of the forms."""
 
 
 def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
-    """Try the model.
+    """Run the trials of a model.
 
     Args:
         loaded: the model.
-        why_not_packed: why packed trees are out of the question; empty if they are to be tried.
-        asked: that was the user's wish, and needs no note.
+        why_not_packed: why packed trees are excluded; empty to try them.
+        asked: whether the user excluded packed trees, which then needs no note.
     """
     notes: tuple[str, ...] = ()
     scoring, by_score = loaded, Form(forms.PACKED, loaded)
@@ -83,7 +83,7 @@ def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
 
 
 def _note(words: dict[str, str], form: Form) -> str:
-    """Why this form and none before it: the first reason, and the last one."""
+    """Why this form and no faster one: the first reason and the last one."""
     if form.name not in words:
         return ""
     first, *others = form.reasons

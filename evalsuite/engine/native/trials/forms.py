@@ -1,9 +1,9 @@
-"""In which forms a model's requests are computed, as its trials have it; remembered beside the digests of its
-files.
+"""The forms of computation that passed a model's trials, remembered in the user's cache folder.
 
-The forms are in the numerics class and so in the key of every answer. They are known only once the weights
-have been loaded and tried, and a run that is finished loads none: so the outcome is kept in the user's cache
-folder, by all that it depends on. Without a cache that can be written a run takes longer, and nothing else.
+The forms are part of the class of numerics and so of the key of every answer. They are known only after the
+weights have been loaded and tried, but a finished run should load no weights. So the outcome is stored in the
+user's cache folder, under a digest of everything that it depends on. If the cache cannot be written, a run
+only takes longer.
 """
 
 import json
@@ -32,36 +32,35 @@ TEXT_WORDS = {
     PASSES: ("text-passes",),
     NOTHING: (),
 }
-"""What a form is called in a class of numerics; the usual ones of scores and of texts say least."""
+"""The words of each form in a class of numerics; the usual forms add few words or none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """How scores and texts are computed, and why not in a faster form."""
+    """How scores and texts are computed, and why no faster form is used."""
 
     scores: str
-    """PACKED, BATCHES, SINGLE, or NOTHING that is right."""
+    """PACKED, BATCHES, SINGLE, or NOTHING if no form is right."""
     texts: str
-    """SLOTS, BATCHES, ONE_LENGTH, SINGLE, PASSES, or NOTHING."""
+    """SLOTS, BATCHES, ONE_LENGTH, SINGLE, PASSES, or NOTHING if no form is right."""
     why_not_packed: str = ""
-    """In a few words; empty if scores are packed."""
+    """The reason in a few words; empty if scores are packed."""
     score_note: str = ""
-    """What the run log says of the form of scores; empty for the usual one, and for one that was asked
-    for."""
+    """The run log's note on the form of scores; empty for the usual form, and for a form the user chose."""
     text_note: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """For the class of numerics."""
+        """The words of both forms in the class of numerics."""
         return (*SCORE_WORDS[self.scores], *TEXT_WORDS[self.texts])
 
     def is_as(self, other: "Forms") -> bool:
-        """Whether both compute alike, whatever they say of it."""
+        """Whether both compute scores and texts in the same forms; notes are not compared."""
         return (self.scores, self.texts) == (other.scores, other.texts)
 
 
 def remembered(key: str) -> Forms | None:
-    """The forms that were found for a key; None where nobody has tried."""
+    """The forms stored for a key; None if no trials are stored."""
     found = _read().get(key)
     names = {field.name for field in fields(Forms)}
     if (
@@ -76,13 +75,13 @@ def remembered(key: str) -> Forms | None:
 
 
 def remember(key: str, forms: Forms) -> None:
-    """Keep the forms; a cache that cannot be written is let be."""
+    """Store the forms; a cache that cannot be written is ignored."""
     with suppress(OSError):
         replace_json(forms_path(), {**_read(), key: asdict(forms)})
 
 
 def forms_path() -> Path:
-    """Where they are kept; raises OSError where there is no folder for caches."""
+    """The file that stores the forms; raises OSError if there is no folder for caches."""
     return cache_folder("evalsuite") / "forms.json"
 
 

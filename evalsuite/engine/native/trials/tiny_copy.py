@@ -1,7 +1,7 @@
-"""A tiny copy of a model's architecture whose limits are short, for trials of what is far beyond a short row.
+"""A tiny copy of a model's architecture with short limits, to try what lies beyond long limits.
 
-The same configuration class with few layers of each kind, small widths, and windows, chunks and blocks of
-some tokens; its weights are random, and large enough that attention matters.
+The copy has the same configuration class with few layers of each kind, small widths, and windows, chunks and
+blocks of a few tokens; its weights are random, and large enough for attention to matter.
 """
 
 from collections.abc import Mapping
@@ -59,19 +59,19 @@ SMALL = {
     "first_k_dense_replace": 1,
     "max_window_layers": 1,
 }
-"""Fields that are made so small where a configuration has them, and larger."""
+"""Largest values of a configuration's fields in the copy."""
 LAYERS = 4
 LIMIT = 24
-"""Tokens of every limit."""
+"""Tokens of every limit in the copy."""
 SPREAD = 0.2
-"""Standard deviation of the weights."""
+"""Standard deviation of the copy's weights."""
 
 
 def tiny_copy(config: Any) -> "LoadedModel | None":
-    """A copy of the architecture, on the CPU in float32; None where the class takes no such configuration.
+    """A tiny copy on the CPU in float32; None if the configuration class rejects the small values.
 
     Args:
-        config: transformers' configuration of the model; of a container its text model's is copied.
+        config: transformers' configuration of the model; for a container, its text model's is copied.
     """
     from transformers import AutoModelForCausalLM
 
@@ -81,7 +81,7 @@ def tiny_copy(config: Any) -> "LoadedModel | None":
     try:
         small = type(text)(**_shrunk(text.to_dict()))
         model = AutoModelForCausalLM.from_config(small, dtype=torch.float32).eval()
-    except Exception:  # configurations check themselves in ways of their own
+    except Exception:  # Boundary: each configuration class has its own checks and errors.
         return None
     _make_wild(model)
     return ready(model, "cpu", window=getattr(small, "max_position_embeddings", None))
@@ -113,11 +113,11 @@ def _shrunk(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_each_kind(layers: list[Any]) -> list[Any]:
-    """Some layers in their order, with every kind among them."""
-    first = {str(kind): at for at, kind in reversed(list(enumerate(layers)))}
+    """A few layers in their order, with every kind among them."""
+    first = {str(kind): index for index, kind in reversed(list(enumerate(layers)))}
     chosen = sorted(first.values())[:LAYERS]
-    others = [at for at in range(len(layers)) if at not in chosen]
-    return [layers[at] for at in sorted([*chosen, *others[: LAYERS - len(chosen)]])]
+    others = [index for index in range(len(layers)) if index not in chosen]
+    return [layers[index] for index in sorted([*chosen, *others[: LAYERS - len(chosen)]])]
 
 
 def _make_wild(model: Any) -> None:

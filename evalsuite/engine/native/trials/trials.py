@@ -1,9 +1,8 @@
-"""What is used was tried: padded batches of scores, and batches of texts, held against plain passes of single
-rows.
+"""Trials of padded batches of scores and of batches of texts, against plain forward passes of single rows.
 
-Each form of computing is tried on the loaded model before anything is answered in it. What fails falls back:
-packed trees to padded batches, these to one row at a time; slots to left-padded batches, these to batches of
-prompts of one length, to one row at a time, and to full passes without a cache. What differs even so is
+Each form of computation is tried on the loaded model before it answers a request. The fallbacks for scores
+are packed trees, padded batches, one row at a time; for texts they are slots, left-padded batches, batches of
+prompts of one length, one row at a time, and full passes without a cache. A model that fails all of them is
 refused.
 """
 
@@ -26,36 +25,35 @@ from evalsuite.engine.planning.batches import any_lengths, equal_lengths, no_row
 from evalsuite.types import TokenIds
 
 READ = 3
-"""Last positions of each row that are compared, and tokens that each text grows by."""
+"""Last positions of each row that are compared, and the number of tokens generated for each text."""
 TOGETHER = {"batches": any_lengths, "batches of one length": equal_lengths, "single rows": no_rows}
-"""Forms of texts and scores without trees and slots: which rows share a pass."""
+"""Forms without trees and slots: which rows share a forward pass."""
 
 
 def rows_of_trial(loaded: LoadedModel) -> list[TokenIds]:
-    """Sequences of unequal lengths, also beyond such limits of the configuration as are short; the longest
-    first."""
+    """Sequences of unequal lengths, some beyond the short limits of the configuration; longest first."""
     config = loaded.model.config
     lengths = trial_lengths(config.get_text_config().to_dict())
-    return [plain_tokens(config, length, start=5 + 11 * at) for at, length in enumerate(lengths)]
+    return [plain_tokens(config, length, start=5 + 11 * index) for index, length in enumerate(lengths)]
 
 
 def why_batches_differ(loaded: LoadedModel, form: str) -> str:
-    """Hold right-padded batches, or single rows, against plain passes; why they cannot be used, or empty.
+    """Compare right-padded batches, or single rows, with plain passes; why they cannot be used, or empty.
 
     Args:
-        form: one of `TOGETHER`.
+        loaded: the model.
+        form: a key of `TOGETHER`.
     """
     return _why_it_fails(loaded, lambda rows: _largest(_scored_differences(loaded, rows, form)))
 
 
 def why_texts_differ(loaded: LoadedModel, form: str) -> str:
-    """The same of texts in left-padded batches, in batches of prompts of one length, or alone."""
+    """As `why_batches_differ`, for texts in left-padded batches, in batches of one length, or alone."""
     return _why_it_fails(loaded, lambda rows: _largest(_text_differences(loaded, rows, form)))
 
 
 def _why_it_fails(loaded: LoadedModel, difference: Callable[[Sequence[TokenIds]], float]) -> str:
-    """Why a form fails by its difference in rows of a trial, or in the shortest of them with activations
-    scaled up."""
+    """Why a form fails: by its difference on the trial's rows, or on short ones, activations scaled up."""
     rows, allowed = rows_of_trial(loaded), allowed_difference(loaded.model.dtype)
     short = rows[-len(LENGTHS) :]
     try:
@@ -81,9 +79,9 @@ def _largest(differences: Iterator[float]) -> float:
 @torch.inference_mode()
 def _scored_differences(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> Iterator[float]:
     for batch in _batches(loaded, rows, form):
-        of = torch.arange(len(batch)).repeat_interleave(READ)
-        columns = torch.tensor([len(ids) - READ + at for ids in batch for at in range(READ)])
-        found = batch_logits(loaded, batch, of, columns).float()
+        row_of = torch.arange(len(batch)).repeat_interleave(READ)
+        columns = torch.tensor([len(ids) - READ + step for ids in batch for step in range(READ)])
+        found = batch_logits(loaded, batch, row_of, columns).float()  # (rows x READ, vocabulary)
         yield difference_of(found, torch.cat([plain_logits(loaded, ids, READ) for ids in batch]))
 
 
@@ -91,28 +89,29 @@ def _scored_differences(loaded: LoadedModel, rows: Sequence[TokenIds], form: str
 def _text_differences(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> Iterator[float]:
     rule = loaded.lengths
     for batch in _batches(loaded, rows, form):
-        if rule and any(rule.begins_anew(len(ids) - READ + at) for ids in batch for at in range(1, READ + 1)):
-            continue  # where a text begins anew, its cache is not used
+        grown = (len(ids) - READ + step for ids in batch for step in range(1, READ + 1))
+        if rule and any(map(rule.begins_anew, grown)):
+            continue  # a text that restarts does not use its cache
         state = prefill(loaded, [ids[: len(ids) - READ] for ids in batch])
         own = torch.stack(
             [plain_logits(loaded, ids, READ + 1, positions=loaded.text_positions) for ids in batch], dim=1
-        )
+        )  # (READ + 1, rows, vocabulary)
         yield difference_of(state.logits.float(), own[0])
-        for at in range(READ):
+        for step in range(READ):
             if state.cache is None:
                 break
-            decode_step(loaded, state, [ids[len(ids) - READ + at] for ids in batch])
-            yield difference_of(state.logits.float(), own[at + 1])
-            if len(batch) > 1 and at == 0:  # a row has ended
+            decode_step(loaded, state, [ids[len(ids) - READ + step] for ids in batch])
+            yield difference_of(state.logits.float(), own[step + 1])
+            if len(batch) > 1 and step == 0:  # as if the first row had ended
                 keep_rows(state, range(1, len(batch)))
                 batch, own = batch[1:], own[:, 1:]
 
 
 def _batches(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> list[list[TokenIds]]:
-    """The rows as the engine would batch them; for batches of one length there are two of each."""
+    """The rows as the engine would batch them; for batches of one length, two rows of each length."""
     if form == "batches of one length":
         config = loaded.model.config
-        rows = [ids for one in rows for ids in (one, plain_tokens(config, len(one), start=3 + len(one)))]
+        rows = [ids for row in rows for ids in (row, plain_tokens(config, len(row), start=3 + len(row)))]
     together = within(loaded.lengths, TOGETHER[form])
     batches: list[list[TokenIds]] = []
     for ids in rows:
@@ -128,20 +127,19 @@ BEYOND = "beyond its limits, tried on a tiny copy with shorter ones: "
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How scores, or texts, are computed."""
+    """A form of computation for scores or for texts."""
 
     name: str
     loaded: LoadedModel
     reasons: tuple[str, ...] = ()
-    """Why no faster form is used."""
+    """Why each faster form is not used."""
 
 
 def fitting_scores(loaded: LoadedModel, reason: str, copy: LoadedModel | None = None) -> Form:
     """The fastest form without trees in which scores are right; `reason` says why trees are not used.
 
-    A tiny `copy` with short limits is tried, too, where the model's own are too long to be passed.
-
-    A form by the name of "nothing" is none: not even single rows give what a plain pass gives.
+    A tiny `copy` with short limits is tried, too, if the model's own limits are too long to reach. The form
+    named "nothing" means that not even single rows match plain passes.
     """
     reasons: tuple[str, ...] = (reason,)
     for name in ("batches", "single rows"):
@@ -155,7 +153,7 @@ def fitting_scores(loaded: LoadedModel, reason: str, copy: LoadedModel | None = 
 
 
 def fitting_texts(loaded: LoadedModel, reason: str, copy: LoadedModel | None = None) -> Form:
-    """The same of texts; `reason` says why slots are not used."""
+    """As `fitting_scores`, for texts; `reason` says why slots are not used."""
     counting, uncached = replace(loaded, text_positions=False), replace(loaded, text_cache=False)
     forms = (
         ("batches", loaded),

@@ -1,4 +1,4 @@
-"""Weights that the configuration has no place for."""
+"""Weights that the configuration does not have."""
 
 import json
 
@@ -78,7 +78,7 @@ def test_a_layer_that_the_configuration_does_not_have_is_named(tmp_path, form):
     add(save(tiny_llama(), tmp_path), {}, form)
     set_config(tmp_path, num_hidden_layers=1)
     message = refusal(tmp_path)
-    assert "9 weights that the configuration has no place for" in message
+    assert "9 weights that the configuration does not have" in message
     assert "model.layers.1.input_layernorm.weight" in message
 
 
