@@ -1,2 +1,1 @@
-"""What a model does over a packed tree: attention, convolutions and recurrences along each token's own
-sequence."""
+"""Computation over packed trees: attention, convolutions and recurrences along each token's own sequence."""

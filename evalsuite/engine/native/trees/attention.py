@@ -1,9 +1,10 @@
 """Attention over a packed tree, as an implementation of transformers' attention interface.
 
-What a token attends to falls apart into its own stretch of the row and the stretches above it. Each part is
-one ordinary attention that also gives the logarithm of its normaliser, by which parts are merged: with a and
-b for these, softmax over the union gives (exp(a) x + exp(b) y) / (exp(a) + exp(b)). So no key is copied for a
-branch, and no mask has the size of the row squared.
+The keys of a token are split into those of its own stretch of the row and those of each stretch above it.
+Each part is an ordinary attention that also returns the logarithm of its normaliser (log-sum-exp). Parts are
+merged by these: with normalisers a and b of the outputs x and y, attention over the union of the keys is
+(exp(a) x + exp(b) y) / (exp(a) + exp(b)). So no key is copied for a branch, and no mask is as large as the
+row squared.
 """
 
 import contextlib
@@ -23,16 +24,16 @@ from evalsuite.engine.native.trees.varlen import PartialAttention, attend_by_lev
 from evalsuite.engine.native.trees.varlen import fits as fits_levels
 
 NAME = "evalsuite_tree"
-"""Under which transformers knows this implementation."""
+"""The name of this implementation in transformers."""
 SCORES_AT_ONCE = 1 << 25
-"""Scores (heads x queries x keys) that are held in memory where they cannot be fused."""
+"""Attention scores (heads x queries x keys) held in memory at a time if no fused kernel is used."""
 
 _current = threading.local()
 
 
 @contextlib.contextmanager
 def attending(model: Any, tree: Tree) -> Iterator[None]:
-    """Within this context the attention layers of a transformers `model` see `tree` in their row."""
+    """Within this context the attention layers of a transformers `model` compute attention over `tree`."""
     _current.tree = tree
     try:
         with attention_named(model, NAME):
@@ -42,8 +43,9 @@ def attending(model: Any, tree: Tree) -> Iterator[None]:
 
 
 def current_tree() -> Tree:
-    """The tree of the forward pass that this thread is in; for other layers that mix tokens, too."""
-    return _current.tree
+    """The tree of this thread's current forward pass; other layers that mix tokens use it, too."""
+    tree: Tree = _current.tree
+    return tree
 
 
 def tree_attention(
@@ -59,25 +61,25 @@ def tree_attention(
     s_aux: torch.Tensor | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of the current tree's row.
+    """Attention over the current tree's row.
 
     Args:
-        module: the layer; its configuration tells its chunks, if it has any.
+        module: the layer; its configuration states its chunks, if it has any.
         query: (1, heads, tokens, width).
         key: (1, key-value heads, tokens, width).
-        value: (1, key-value heads, tokens, width of values).
-        attention_mask: None, as the tree says who sees whom.
-        scaling: of the scores; 1 / sqrt(width) if None.
-        sliding_window: how many tokens of its own sequence a token sees, itself included.
-        softcap: scores are squeezed into (-softcap, softcap) by a tanh.
-        s_aux: (heads,) a score that takes part in the softmax and has no value (GPT-OSS).
-        options: of other implementations; only those that change nothing.
+        value: (1, key-value heads, tokens, value width).
+        attention_mask: must be None: the tree decides which tokens attend to which.
+        scaling: factor of the scores; 1 / sqrt(width) if None.
+        sliding_window: to how many tokens of its own sequence a token attends, itself included.
+        softcap: scores are squashed into (-softcap, softcap) by a tanh.
+        s_aux: (heads,) scores of attention sinks, which take part in the softmax without a value (GPT-OSS).
+        options: options of other implementations that have no effect.
 
     Returns:
-        (1, tokens, heads, width of values), and no weights.
+        (1, tokens, heads, value width), and no weights.
 
     Raises:
-        UnknownOptionError: a mask or an option that it does not know.
+        UnknownOptionError: there is a mask or an unknown option.
     """
     refuse_unknown(attention_mask, options)
     tree = current_tree()
@@ -86,8 +88,9 @@ def tree_attention(
     heads, width = query.shape[1], query.shape[-1]
     scale = width**-0.5 if scaling is None else scaling
     queries = query[0]
+    # `result` is (tokens, heads, value width) float32, `normaliser` is (heads, tokens) float32.
     if not tree.plain and fits_levels(query, value, softcap):
-        q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+        q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (tokens, heads, width)
         result, normaliser = attend_by_level(tree, q, k, v, scale, reach)
         spans = tree.levels(reach, str(query.device)).partly
         keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
@@ -98,9 +101,9 @@ def tree_attention(
     merged = result.transpose(0, 1)
     for span in spans:
         mask = tree.span_mask(span, reach, query.dtype)
-        seen = tree.keys_of(span)
-        q, k, v = queries[None, :, span.queries], keys[None, :, seen], values[None, :, seen]
-        (part,), (log,) = _attend(q, k, v, scale, softcap, mask)
+        index = tree.keys_of(span)
+        q, k, v = queries[None, :, span.queries], keys[None, :, index], values[None, :, index]
+        (part,), (log,) = _attend(q, k, v, scale, softcap, mask)  # (heads, queries, width), (heads, queries)
         merge(result, normaliser, span.queries, part.transpose(0, 1), log)
     if s_aux is not None:
         merged *= torch.sigmoid(normaliser - s_aux.float()[:, None])[..., None]
@@ -119,33 +122,41 @@ def _attend_by_block(
     softcap: float | None,
     reach: Reach,
 ) -> PartialAttention:
-    """What the tokens of (heads, tokens, width) see of their own blocks."""
+    """Attention of each token to the keys of its own block.
+
+    Args:
+        tree: the tree of the row.
+        queries, keys, values: (heads, tokens, width) each.
+        scale, softcap: as in `tree_attention`.
+        reach: how far back a token attends.
+    """
     heads, tokens, _ = queries.shape
     result = torch.empty(tokens, heads, values.shape[-1], dtype=torch.float32, device=queries.device)
     normaliser = torch.empty(heads, tokens, device=queries.device)
     for blocks in tree.blocks:
         mask = tree.block_mask(blocks, reach, queries.dtype)
         q, k, v = (_gathered(part, blocks) for part in (queries, keys, values))
+        # `parts` is (blocks, heads, length, width), `logs` is (blocks, heads, length).
         parts, logs = _attend(q, k, v, scale, softcap, mask, causal=mask is None)
-        found = parts.transpose(1, 2).flatten(0, 1).index_select(0, blocks.real)
-        result.index_copy_(0, blocks.kept, found.float())
+        real = parts.transpose(1, 2).flatten(0, 1).index_select(0, blocks.real)
+        result.index_copy_(0, blocks.kept, real.float())
         normaliser[:, blocks.kept] = logs.transpose(0, 1).flatten(1)[:, blocks.real]
     return result, normaliser
 
 
 def _spread(heads_of_keys: torch.Tensor, heads: int) -> torch.Tensor:
-    """Key-value heads, each repeated for the query heads that share it."""
+    """Repeat each key-value head for the query heads that share it: (heads, tokens, width)."""
     return heads_of_keys.repeat_interleave(heads // len(heads_of_keys), dim=0)
 
 
 def _gathered(part: torch.Tensor, blocks: Blocks) -> torch.Tensor:
-    """(heads, tokens, width) to (blocks, heads, length, width); whole rows of the memory at a time."""
+    """(heads, tokens, width) to (blocks, heads, length, width), copied in contiguous rows of memory."""
     heads, _, width = part.shape
     if part.is_contiguous():
-        kept = part.index_select(1, blocks.positions)
-        return kept.view(heads, -1, blocks.length, width).transpose(0, 1)
-    kept = part.transpose(0, 1).index_select(0, blocks.positions)
-    return kept.view(-1, blocks.length, heads, width).transpose(1, 2)
+        copied = part.index_select(1, blocks.positions)
+        return copied.view(heads, -1, blocks.length, width).transpose(0, 1)
+    copied = part.transpose(0, 1).index_select(0, blocks.positions)
+    return copied.view(-1, blocks.length, heads, width).transpose(1, 2)
 
 
 def _attend(
@@ -157,7 +168,19 @@ def _attend(
     mask: torch.Tensor | None,
     causal: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention, and the float32 logarithm of each query's normaliser (batch, heads, queries)."""
+    """Attention, and the logarithm of each query's normaliser.
+
+    Args:
+        query: (batch, heads, queries, width).
+        key: (batch, heads, keys, width).
+        value: (batch, heads, keys, value width).
+        scale, softcap: as in `tree_attention`.
+        mask: (batch or 1, 1, queries, keys), added to the scores, or None.
+        causal: query i attends to the keys 0 to i.
+
+    Returns:
+        (batch, heads, queries, value width), and (batch, heads, queries) float32.
+    """
     if softcap is not None or query.device.type != "cpu":
         return _attend_in_steps(query, key, value, scale, softcap, mask, causal)
     width = value.shape[-1]
@@ -181,7 +204,7 @@ def _attend_in_steps(
     mask: torch.Tensor | None,
     causal: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same from plain operations, some queries at a time."""
+    """`_attend` by plain operations, a few queries at a time."""
     batch, heads, count, _ = query.shape
     step = max(1, SCORES_AT_ONCE // (batch * heads * key.shape[2]))
     results, logs = [], []
@@ -192,8 +215,8 @@ def _attend_in_steps(
         if mask is not None:
             scores = scores + mask[..., start : start + step, :].float()
         if causal:
-            unseen = torch.ones_like(scores, dtype=torch.bool).triu(start + 1)
-            scores = scores.masked_fill(unseen, -torch.inf)
+            later = torch.ones_like(scores, dtype=torch.bool).triu(start + 1)
+            scores = scores.masked_fill(later, -torch.inf)
         results.append((scores.softmax(-1) @ value.float()).to(query.dtype))
         logs.append(scores.logsumexp(-1))
     return torch.cat(results, 2), torch.cat(logs, 2)

@@ -1,4 +1,4 @@
-"""A pack cut into blocks that attend within themselves, and the spans that connect them."""
+"""Cuts a pack into blocks, within which tokens attend, and spans, which connect blocks."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,37 +10,36 @@ from evalsuite.engine.planning.pack import Pack
 from evalsuite.engine.planning.plan import Ints
 
 SMALL = 128
-"""Tokens of a subtree that is computed as one block with a mask of its own, whatever its branches."""
+"""Largest subtree, in tokens, that is computed as one block with a mask, whatever its branches."""
 SHORT = 16
-"""Tokens that are repeated in front of what follows them: a call over so few keys for all queries takes
-longer."""
+"""Most tokens that are repeated in front of their child blocks: for so few keys, a span is slower."""
 PADDED = 1.25
 """Blocks share a padded length if none grows by more than this factor."""
 
 
 class Stretch(NamedTuple):
-    """Neighbours in the row, and what comes before them in their sequences."""
+    """Adjacent tokens of the row, and earlier tokens of their sequences, repeated in front of them."""
 
     start: int
     stop: int
     branches: bool
     before: tuple[int, ...] = ()
-    """Positions of tokens of nodes above it that are too short for a span of their own."""
+    """Positions of the tokens of nodes above that are too short for a span."""
 
     @property
     def length(self) -> int:
-        """Tokens, those before included."""
+        """Number of tokens, those of `before` included."""
         return len(self.before) + self.stop - self.start
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Span:
-    """A node's tokens as keys of everything below the node."""
+    """A node's tokens, as keys of all of the node's descendants."""
 
     keys: slice
     queries: slice
     before: tuple[int, ...] = ()
-    """Positions of further keys, which come before."""
+    """Positions of further keys, which precede `keys`."""
 
     @property
     def first(self) -> int:
@@ -50,71 +49,69 @@ class Span:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Blocks:
-    """Stretches of the row that attend within themselves, padded to one length."""
+    """Stretches of the row within which tokens attend, padded to one length."""
 
     positions: torch.Tensor
-    """(blocks x length,) places in the row; padding repeats a block's last one."""
+    """(blocks x length,) positions in the row; padding repeats a block's last position."""
     real: torch.Tensor
-    """(n,) indices into `positions` that are neither padding nor before the stretch."""
+    """(n,) indices into `positions` without padding and without repeated earlier tokens."""
     kept: torch.Tensor
     """(n,) `positions[real]`."""
     length: int
     branching: bool
-    """A token does not see everything before it in its block."""
+    """Whether a token may not attend to all earlier tokens of its block."""
 
 
 def cut(pack: Pack) -> tuple[list[Stretch], list[Span]]:
-    """Stretches that hold every token once, and the spans that connect them."""
+    """Stretches that contain every token once, and the spans that connect them."""
     nodes = pack.nodes
     stretches: list[Stretch] = []
     spans = []
-    handed: dict[int, tuple[int, ...]] = {}  # by node, what its children have before them
+    repeated: dict[int, tuple[int, ...]] = {}  # by node: positions that are repeated before its children
     done = 0
-    columns = (nodes.starts, nodes.stops, nodes.ends, nodes.parents)
-    for node, (start, stop, end, parent) in enumerate(zip(*(one.tolist() for one in columns), strict=True)):
+    columns = (nodes.starts.tolist(), nodes.stops.tolist(), nodes.ends.tolist(), nodes.parents.tolist())
+    for node, (start, stop, end, parent) in enumerate(zip(*columns, strict=True)):
         if start < done:
             continue
-        before = handed.get(parent, ())
+        before = repeated.get(parent, ())
         done = end if end - start <= SMALL else stop
         stretches.append(Stretch(start, done, done > stop, before))
         if end == done:
             continue
         if len(before) + stop - start <= SHORT:
-            handed[node] = (*before, *range(start, stop))
+            repeated[node] = (*before, *range(start, stop))
         else:
             spans.append(Span(slice(start, stop), slice(stop, end), before))
     return stretches, spans
 
 
 def bucketed(stretches: list[Stretch]) -> list[list[Stretch]]:
-    """Stretches of nearly one length together, longest first."""
+    """Groups of stretches of similar length, longest first."""
     buckets: list[list[Stretch]] = []
-    for one in sorted(stretches, key=lambda one: (one.branches, -one.length, one.start)):
+    for stretch in sorted(stretches, key=lambda item: (item.branches, -item.length, item.start)):
         if buckets:
             first = buckets[-1][0]
-            if first.branches == one.branches and first.length <= PADDED * one.length:
-                buckets[-1].append(one)
+            if first.branches == stretch.branches and first.length <= PADDED * stretch.length:
+                buckets[-1].append(stretch)
                 continue
-        buckets.append([one])
+        buckets.append([stretch])
     return buckets
 
 
 def padded(bucket: list[Stretch], device: str) -> Blocks:
-    """A bucket's stretches on their device."""
+    """A bucket's stretches as blocks on a device."""
     length = bucket[0].length
-    positions = np.stack([_positions(one, length) for one in bucket])
-    before, lengths = (
-        np.array(column)[:, None]
-        for column in ([len(one.before) for one in bucket], [one.length for one in bucket])
-    )
+    positions = np.stack([_positions(stretch, length) for stretch in bucket])  # (blocks, length)
+    before = np.array([len(stretch.before) for stretch in bucket])[:, None]  # (blocks, 1)
+    lengths = np.array([stretch.length for stretch in bucket])[:, None]  # (blocks, 1)
     order = np.arange(length)
     real = np.flatnonzero((order >= before) & (order < lengths))
     flat = positions.reshape(-1)
-    at, where, kept = (torch.from_numpy(array).to(device) for array in (flat, real, flat[real]))
-    return Blocks(at, where, kept, length, bucket[0].branches)
+    on_device = [torch.from_numpy(array).to(device) for array in (flat, real, flat[real])]
+    return Blocks(*on_device, length, bucket[0].branches)
 
 
 def _positions(stretch: Stretch, length: int) -> Ints:
-    """(length,) places in the row."""
+    """(length,) positions in the row, padded with the stretch's last position."""
     own = np.arange(stretch.start, stretch.start + length - len(stretch.before))
     return np.concatenate([np.array(stretch.before, np.int64), np.minimum(own, stretch.stop - 1)])

@@ -1,6 +1,6 @@
-"""The functions by which transformers' recurrent layers mix tokens (5.23), and how others take their place.
+"""The functions by which transformers' recurrent layers mix tokens (5.23), and their replacement.
 
-Mixers call them as functions of their module.
+Mixers call them as module-level functions.
 """
 
 import contextlib
@@ -21,29 +21,29 @@ _current = threading.local()
 
 @contextlib.contextmanager
 def replaced(model: Any, functions: Mapping[str, Callable[[Function], Function]]) -> Iterator[None]:
-    """Within this context and in its thread a model's layers call other functions.
+    """Within this context, in this thread, a model's layers call other functions.
 
     Args:
-        model: of transformers.
-        functions: by name, what makes the function to be called from the usual one.
+        model: a transformers model.
+        functions: by function name, a factory that makes the replacement from the original function.
     """
     for module in {sys.modules[type(layer).__module__] for layer in model.modules()}:
         for name in functions:
             if hasattr(module, name) and not hasattr(getattr(module, name), "replaceable"):
                 setattr(module, name, _replaceable(name, getattr(module, name)))
-    before = getattr(_current, "functions", {})
+    previous = getattr(_current, "functions", {})
     _current.functions = functions
     try:
         yield
     finally:
-        _current.functions = before
+        _current.functions = previous
 
 
-def _replaceable(name: str, usual: Function) -> Function:
-    @functools.wraps(usual)
-    def chosen(*args: Any, **options: Any) -> Any:
+def _replaceable(name: str, original: Function) -> Function:
+    @functools.wraps(original)
+    def dispatch(*args: Any, **options: Any) -> Any:
         make = getattr(_current, "functions", {}).get(name)
-        return (make(usual) if make else usual)(*args, **options)
+        return (make(original) if make else original)(*args, **options)
 
-    chosen.replaceable = True  # type: ignore[attr-defined]
-    return chosen
+    dispatch.replaceable = True  # type: ignore[attr-defined]  # a mark that `replaced` looks for
+    return dispatch

@@ -1,14 +1,15 @@
-"""A pack cut into levels, for attention kernels that take sequences of unequal length end to end; numpy only.
+"""Cuts a pack into levels, for attention kernels over concatenated sequences of unequal length; numpy only.
 
-Every node attends within itself, and everything below a node attends to the node's tokens. Nodes of one level
-(with as many nodes above them) share no token and nothing below them, so that one call of a kernel serves all
-of them.
+Every node attends within itself, and all descendants of a node attend to the node's tokens. Nodes of one
+level (with the same number of ancestors) share no token and no descendant, so that a single kernel call
+serves all of them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.planning.pack import Pack
@@ -17,32 +18,32 @@ from evalsuite.engine.planning.plan import Ints
 
 @dataclass(frozen=True)
 class Level:
-    """Nodes of one level, as sequences of keys, and all that is below each, as sequences of queries."""
+    """The nodes of one level as sequences of keys, and each node's descendants as a sequence of queries."""
 
     keys: Ints
     """Positions of the nodes' tokens, node after node."""
     key_edges: Ints
-    """(nodes + 1,) where each node begins among `keys`, and the end of the last."""
+    """(nodes + 1,) index in `keys` where each node begins, and the end of the last node."""
     queries: Ints
-    """Positions of the tokens below, node after node."""
+    """Positions of the nodes' descendants, node after node."""
     query_edges: Ints
-    """The same among `queries`."""
+    """(nodes + 1,) index in `queries` where each node's descendants begin, and the end of the last ones."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Every pair of a token and one that it sees, once: in its node, in a level or in `partly`."""
+    """Every pair of a query and a key exactly once: within a node, in a level, or in `partly`."""
 
     edges: Ints
-    """(stretches + 1,) where nodes, and chunks within them, begin in the row, and its end."""
+    """(stretches + 1,) where nodes, and chunks within nodes, begin in the row, and the row's end."""
     levels: list[Level]
-    """All keys of a sequence are seen by all its queries."""
+    """All queries of a sequence attend to all its keys."""
     partly: list[tuple[slice, slice]]
-    """Keys and queries of nodes of which some token below does not see all."""
+    """Keys and queries of nodes with a descendant that does not attend to all of the node's tokens."""
 
 
 def levels_of(pack: Pack, reach: Reach) -> Levels:
-    """Cut a pack, for layers whose tokens see as far back as `reach` says."""
+    """Cut a pack into levels, for layers of the given reach."""
     nodes = pack.nodes
     edges = np.append(nodes.starts, len(pack))
     if reach.chunk is not None:
@@ -61,8 +62,8 @@ def levels_of(pack: Pack, reach: Reach) -> Levels:
     return Levels(edges, [_level(pack, chosen) for chosen in _by_level(above, inner)], partly)
 
 
-def _by_level(above: Ints, inner: np.ndarray) -> Iterator[Ints]:
-    """Indices of the nodes with something below them, level by level."""
+def _by_level(above: Ints, inner: NDArray[np.bool_]) -> Iterator[Ints]:
+    """Indices of the nodes in `inner`, level by level; `above` is each node's number of ancestors."""
     for level in range(int(above.max(initial=-1)) + 1):
         chosen = np.flatnonzero(inner & (above == level))
         if len(chosen):
@@ -77,7 +78,7 @@ def _level(pack: Pack, chosen: Ints) -> Level:
 
 
 def _end_to_end(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
-    """Positions of stretches one after the other, and where each begins among them."""
+    """Positions of stretches, one after the other, and where each stretch begins among them."""
     lengths = stops - starts
     edges = np.concatenate([[0], lengths.cumsum()])
     return np.arange(edges[-1]) + np.repeat(starts - edges[:-1], lengths), edges

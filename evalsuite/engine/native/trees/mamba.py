@@ -1,10 +1,9 @@
 """Mamba-2 layers over a packed tree.
 
-Such a layer mixes tokens in two places: a short causal convolution, and the recurrence
+A Mamba-2 layer mixes tokens by two operations: a short causal convolution, and the recurrence
 S[t] = exp(A dt[t]) S[t-1] + dt[t] B[t] x[t], y[t] = C[t] S[t] + D x[t]. Over a tree, t-1 is the token's
-parent. Within a block of tokens y is a product with a matrix of decays; across blocks, each starts from the
-state behind the chunk that it goes on from. `trees.recurrent` puts both in the place of transformers'
-functions.
+parent. Within a block of tokens, y is a product with a matrix of decays; a block's initial state is the final
+state of the chunk that it continues. `trees.recurrent` replaces transformers' functions by these.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ from transformers.activations import ACT2FN
 from evalsuite.engine.native.trees.walk import Walk
 
 WEIGHTS_AT_ONCE = 1 << 20
-"""Weights (blocks x heads x length x length) that are in memory at a time: few enough for the caches."""
+"""Weights (blocks x heads x length x length) in memory at a time: they fit into a CPU's caches."""
 
 
 def tree_conv(
@@ -30,23 +29,23 @@ def tree_conv(
     """Causal convolution of every channel along each token's own sequence.
 
     Args:
-        walk: of the row.
+        walk: the walk of the row.
         hidden_states: (1, channels, tokens).
-        weight: (channels, width); the last column is the token's own.
+        weight: (channels, width); the last column belongs to the token itself.
         bias: (channels,).
-        activation: its name in transformers, applied to the result.
-        options: of other implementations.
+        activation: transformers' name of the activation of the result, or None.
+        options: options of other implementations, ignored.
 
     Returns:
         (1, channels, tokens) in the data type of `hidden_states`; computed in float32.
     """
-    rows = pad(hidden_states[0].T, (0, 0, 0, 1))
+    rows = pad(hidden_states[0].T, (0, 0, 0, 1))  # (tokens + 1, channels); the last row is the missing parent
     tokens = len(rows) - 1
-    at = torch.arange(tokens, device=rows.device)
+    ancestors = torch.arange(tokens, device=rows.device)
     result = rows.new_zeros(tokens, rows.shape[1], dtype=torch.float32)
     for tap in weight.float().T.flip(0):
-        result.addcmul_(rows[at].float(), tap)
-        at = walk.parents[at]
+        result.addcmul_(rows[ancestors].float(), tap)
+        ancestors = walk.parents[ancestors]
     if bias is not None:
         result += bias.float()
     if activation is not None:
@@ -69,20 +68,20 @@ def tree_scan(
 ) -> torch.Tensor:
     """The recurrence along each token's own sequence, from a state of zeros.
 
-    Sums of decays are taken in float64: their differences are small beside them.
+    Sums of decays are computed in float64: their differences are small compared with the sums.
 
     Args:
-        walk: of the row.
+        walk: the walk of the row.
         hidden_states: (1, tokens, heads, width); the recurrence's inputs x.
         dt: (1, tokens, heads) raw time steps.
         A: (heads,), negative.
-        B: (1, tokens, groups, state); heads that follow each other share a group.
+        B: (1, tokens, groups, state); adjacent heads share a group.
         C: as `B`.
-        D: (heads,) share of the input that is added to the output.
+        D: (heads,) factor of the input that is added to the output.
         dt_bias: (heads,) added to the raw time steps.
-        dt_softplus: apply it to the time steps.
+        dt_softplus: apply softplus to the time steps.
         dt_limit: lowest and highest time step.
-        options: of other implementations.
+        options: options of other implementations, ignored.
 
     Returns:
         (1, tokens, heads, width), float32.
@@ -99,21 +98,26 @@ def tree_scan(
 def _within_blocks(
     walk: Walk, written: torch.Tensor, decays: torch.Tensor, B: torch.Tensor, C: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What tokens read of their own block, and (tokens, heads) the sums of decays since its beginning."""
+    """Each token's output from its own block, and the sums of decays since the block's beginning.
+
+    Returns:
+        (tokens, heads, width), and (tokens, heads) float64.
+    """
     heads, groups = decays.shape[1], B.shape[1]
     result, sums = torch.empty_like(written), torch.empty_like(decays)
     for blocks, seen in walk.blocks:
         length = blocks.length
         parts, totals = [], []
         at_once = max(1, WEIGHTS_AT_ONCE // (heads * length**2))
-        places = blocks.positions.view(-1, length)
-        for at, mask in zip(places.split(at_once), seen.split(at_once), strict=True):
-            total = mask.double() @ decays[at]
+        positions = blocks.positions.view(-1, length)  # (blocks, length)
+        for index, mask in zip(positions.split(at_once), seen.split(at_once), strict=True):
+            total = mask.double() @ decays[index]  # (blocks, length, heads)
             by_head = total.transpose(1, 2)
             weights = (by_head[..., :, None] - by_head[..., None, :]).float().exp_()
             weights = weights.masked_fill_(~mask[:, None], 0).unflatten(1, (groups, -1))
-            weights *= (C[at].transpose(1, 2) @ B[at].permute(0, 2, 3, 1))[:, :, None]
-            read = weights.flatten(1, 2) @ written[at].transpose(1, 2)
+            # `weights` is (blocks, groups, heads of a group, length, length).
+            weights *= (C[index].transpose(1, 2) @ B[index].permute(0, 2, 3, 1))[:, :, None]
+            read = weights.flatten(1, 2) @ written[index].transpose(1, 2)  # (blocks, heads, length, width)
             parts.append(read.transpose(1, 2).flatten(0, 1))
             totals.append(total.flatten(0, 1))
         result[blocks.kept] = torch.cat(parts)[blocks.real]
@@ -129,17 +133,16 @@ def _across_blocks(
     C: torch.Tensor,
     result: torch.Tensor,
 ) -> None:
-    """Add to `result` what tokens read of the state that their block starts from."""
+    """Add to `result` the tokens' outputs from their block's initial state."""
     _, heads, width = written.shape
     groups, state_size = B.shape[1:]
     states = written.new_empty(walk.slots, groups, state_size, heads // groups * width)
     kept = sums.exp().float()
     for chunk in walk.chunks:
         tokens, readers = chunk.tokens, chunk.readers
-        left = (sums[tokens][-1] - sums[tokens]).exp().float()[..., None]
-        state = B[tokens].permute(1, 2, 0) @ (written[tokens] * left).view(
-            -1, groups, states.shape[-1]
-        ).transpose(0, 1)
+        left = (sums[tokens][-1] - sums[tokens]).exp().float()[..., None]  # (tokens, heads, 1)
+        inputs = (written[tokens] * left).view(-1, groups, states.shape[-1])
+        state = B[tokens].permute(1, 2, 0) @ inputs.transpose(0, 1)  # (groups, state, heads x width)
         if chunk.source is not None:
             decay = kept[tokens][-1].repeat_interleave(width).view(groups, 1, -1)
             state.addcmul_(states[chunk.source], decay)

@@ -1,7 +1,7 @@
 """Layers that mix tokens by a convolution or a recurrence, over a packed tree.
 
-Over a tree, the token before another is its parent. The functions in which that matters are replaced;
-everything else (projections, multipliers, gate, norm) stays the model's own code.
+Over a tree, the predecessor of a token is its parent. Only the functions in which that matters are replaced;
+everything else (projections, multipliers, gate, norm) remains the model's own code.
 """
 
 import contextlib
@@ -19,8 +19,7 @@ from evalsuite.engine.native.trees.walk import walk_of
 
 @contextlib.contextmanager
 def walking(model: Any, tree: Tree) -> Iterator[None]:
-    """Within this context the convolutions and recurrences of a transformers `model` see `tree` in their
-    row."""
+    """Within this context the convolutions and recurrences of a transformers `model` follow `tree`."""
 
     def counted(function: Function) -> Function:
         def counting(*args: Any, **options: Any) -> Any:
@@ -29,17 +28,16 @@ def walking(model: Any, tree: Tree) -> Iterator[None]:
 
         return counting
 
-    def instead(function: Function) -> Callable[[Function], Function]:
-        own = counted(function)
-        return lambda usual: own
+    def always(function: Function) -> Callable[[Function], Function]:
+        replacement = counted(function)
+        return lambda original: replacement
 
-    with replaced(model, {name: instead(function) for name, function in over_a_tree(tree).items()}):
+    with replaced(model, {name: always(function) for name, function in over_a_tree(tree).items()}):
         yield
 
 
 def over_a_tree(tree: Tree) -> dict[str, Function]:
-    """What stands in for transformers' functions: kernels of our own on a GPU where there are some, torch
-    elsewhere."""
+    """Replacements of transformers' functions: evalsuite's GPU kernels if available, else torch functions."""
     walk = cache(lambda: walk_of(tree))
 
     def by_torch(function: Function) -> Function:

@@ -1,4 +1,4 @@
-"""A pack on its device, cut into the parts that attention over it is computed in."""
+"""A pack on its device, cut into the parts over which attention is computed."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,22 +16,24 @@ from evalsuite.engine.planning.plan import Ints
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LevelCall:
-    """A level of the tree as a kernel for sequences of unequal length takes it."""
+    """A level of the tree as arguments of a kernel for sequences of unequal length."""
 
     queries: torch.Tensor | slice
     """Positions in the row."""
     keys: torch.Tensor | slice
+    """Positions in the row."""
     query_edges: torch.Tensor
-    """(sequences + 1,) int32, where each sequence begins among the queries, and the end of the last."""
+    """(sequences + 1,) int32 index where each sequence of queries begins, and the end of the last one."""
     key_edges: torch.Tensor
+    """(sequences + 1,) int32 index where each sequence of keys begins, and the end of the last one."""
     longest_queries: int
-    """Tokens of a sequence, at least 2: length 1 selects another FlashAttention path, without benefit."""
+    """Longest sequence of queries, at least 2: 1 selects another FlashAttention path, without benefit."""
     longest_keys: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DeviceLevels:
-    """`levels.Levels`, ready for its calls."""
+    """`levels.Levels` as kernel calls on a device."""
 
     own: LevelCall
     calls: list[LevelCall]
@@ -40,28 +42,29 @@ class DeviceLevels:
 
 @dataclass(eq=False)
 class Tree:
-    """What the layers of one forward pass read."""
+    """A pack on its device for one forward pass, with cached masks and indices for the layers."""
 
     pack: Pack
     ids: torch.Tensor
+    """(tokens,), as are `depths` and `ends`."""
     depths: torch.Tensor
     ends: torch.Tensor
     plain: bool = False
-    """Computed by functions of torch, whatever kernels there are."""
+    """Use torch's functions even where kernels are available."""
     layers: int = 0
-    """How often attention over it was computed."""
+    """Number of layers that have used the tree."""
     _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
     _keys: dict[Span, torch.Tensor] = field(default_factory=dict)
     _levels: dict[tuple[Reach, str], DeviceLevels] = field(default_factory=dict)
 
     @cached_property
     def blocks(self) -> list[Blocks]:
-        """Stretches that hold every token once."""
+        """Blocks that contain every token once."""
         return [padded(bucket, str(self.ids.device)) for bucket in bucketed(self._parts[0])]
 
     @property
     def spans(self) -> list[Span]:
-        """What connects them."""
+        """The spans that connect the blocks."""
         return self._parts[1]
 
     @cached_property
@@ -74,13 +77,13 @@ class Tree:
         return int(self.pack.depths.max())
 
     def levels(self, reach: Reach, device: str) -> DeviceLevels:
-        """The same by levels, where a layer's tensors are."""
+        """The tree's levels for layers of a given reach, on the layer's device."""
         if (reach, device) not in self._levels:
             self._levels[reach, device] = _ready_levels(self.pack, reach, device)
         return self._levels[reach, device]
 
     def block_mask(self, blocks: Blocks, reach: Reach, dtype: torch.dtype) -> torch.Tensor | None:
-        """(blocks, 1, length, length) to be added to scores; None where a token sees all that precede it."""
+        """Mask (blocks, 1, length, length), added to scores; None if tokens attend to all earlier ones."""
         if not blocks.branching and not reach.cuts(blocks.length, self.deepest):
             return None
         if (blocks, reach) not in self._masks:
@@ -92,22 +95,22 @@ class Tree:
         return self._masks[blocks, reach]
 
     def seen_in(self, blocks: Blocks) -> torch.Tensor:
-        """(blocks, length, length) whether a block's token comes after, or is, another in some sequence."""
-        places = blocks.positions.view(-1, blocks.length)
-        order = torch.arange(blocks.length, device=places.device)
-        return (order[:, None] >= order) & (places[:, :, None] < self.ends[places][:, None, :])
+        """Whether a block's second token is the first one or its ancestor: (blocks, length, length) bool."""
+        positions = blocks.positions.view(-1, blocks.length)
+        order = torch.arange(blocks.length, device=positions.device)
+        return (order[:, None] >= order) & (positions[:, :, None] < self.ends[positions][:, None, :])
 
     def keys_of(self, span: Span) -> slice | torch.Tensor:
         """Positions of a span's keys, as an index."""
         if not span.before:
             return span.keys
         if span not in self._keys:
-            places = [*span.before, *range(span.keys.start, span.keys.stop)]
-            self._keys[span] = torch.tensor(places, device=self.ids.device)
+            positions = [*span.before, *range(span.keys.start, span.keys.stop)]
+            self._keys[span] = torch.tensor(positions, device=self.ids.device)
         return self._keys[span]
 
     def span_mask(self, span: Span, reach: Reach, dtype: torch.dtype) -> torch.Tensor | None:
-        """(1, 1, queries, keys) to be added to scores; None where every query sees every key."""
+        """Mask (1, 1, queries, keys), added to scores; None if every query attends to every key."""
         depths = self.pack.depths
         if not reach.is_limited or reach.sees(int(depths[span.queries].max()), int(depths[span.first])):
             return None
@@ -118,7 +121,7 @@ class Tree:
 
 
 def tree_of(pack: Pack, device: str, *, plain: bool = False) -> Tree:
-    """A pack, ready for its forward pass."""
+    """A pack on a device, ready for its forward pass."""
     ids, depths, ends = arrays_to_device((pack.ids, pack.depths, pack.ends), device)
     return Tree(pack, ids, depths, ends, plain)
 
@@ -133,26 +136,28 @@ def _ready_levels(pack: Pack, reach: Reach, device: str) -> DeviceLevels:
     own = LevelCall(every, every, edges.int(), edges.int(), max(2, longest), longest)
     calls = [
         LevelCall(
-            _as_slice(level.queries, others[at]),
-            _as_slice(level.keys, others[at + 1]),
-            others[at + 2].int(),
-            others[at + 3].int(),
+            _as_slice(level.queries, others[index]),
+            _as_slice(level.keys, others[index + 1]),
+            others[index + 2].int(),
+            others[index + 3].int(),
             max(2, int(np.diff(level.query_edges).max())),
             int(np.diff(level.key_edges).max()),
         )
-        for at, level in zip(range(0, len(others), 4), levels.levels, strict=True)
+        for index, level in zip(range(0, len(others), 4), levels.levels, strict=True)
     ]
-    return DeviceLevels(own, calls, [Span(*one) for one in levels.partly])
+    return DeviceLevels(own, calls, [Span(keys, queries) for keys, queries in levels.partly])
 
 
-def _as_slice(positions: Ints, there: torch.Tensor) -> torch.Tensor | slice:
-    """Ascending positions, without a gather where nothing lies between them."""
+def _as_slice(positions: Ints, on_device: torch.Tensor) -> torch.Tensor | slice:
+    """Ascending positions as an index: a slice, which needs no gather, if they are adjacent."""
     first, count = int(positions[0]), len(positions)
-    return slice(first, first + count) if int(positions[-1]) == first + count - 1 else there
+    return slice(first, first + count) if int(positions[-1]) == first + count - 1 else on_device
 
 
 def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """0 where seen; elsewhere so low that nothing is left, and finite, as a query may see nothing of a
-    part."""
+    """An additive mask: 0 where `seen`, elsewhere a very low value.
+
+    The value is finite, since a query may attend to no key of a part.
+    """
     unseen = torch.finfo(dtype).min / 4
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, unseen)

@@ -1,8 +1,7 @@
-"""Attention over a packed tree by torch's kernel for sequences of unequal length
-(`torch.nn.attention.varlen`).
+"""Attention over a packed tree by `torch.nn.attention.varlen`, a kernel for sequences of unequal length.
 
-One call for the nodes by themselves and one for each level of the tree, merged by their normalisers as in
-`tree_attention`. No mask is made; a key is gathered once in all.
+One call serves attention within nodes, and one call each level of the tree; results are merged by their
+normalisers as in `tree_attention`. No mask is created, and each key is gathered only once.
 """
 
 from typing import TYPE_CHECKING
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
 DEVICES = ("cuda",)
 DTYPES = (torch.bfloat16, torch.float16)
 WIDEST = 256
-"""Width of a head that the kernel takes (FlashAttention 2)."""
+"""Largest head width of the kernel (FlashAttention 2)."""
 MULTIPLE = 8
-"""Of which the width of a head has to be one."""
+"""The width of a head must be a multiple of this."""
 
 PartialAttention = tuple[torch.Tensor, torch.Tensor]
-"""(tokens, heads, width of values) float32, and the logarithm of each one's normaliser, (heads, tokens)
-float32."""
+"""Output (tokens, heads, value width), and logarithms of the normalisers (heads, tokens); both float32."""
 
 
 def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> bool:
-    """Whether the kernel computes attention with these (…, width) queries and values."""
+    """Whether the kernel supports these (..., width) queries and values."""
     return (
         query.device.type in DEVICES
         and query.dtype in DTYPES
@@ -40,16 +38,15 @@ def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> boo
 def attend_by_level(
     tree: "Tree", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, reach: Reach
 ) -> PartialAttention:
-    """Attention of the tree's row, without what `partly` of the tree's levels names.
+    """Attention of the tree's row, without the pairs in `partly` of the tree's levels.
 
     Args:
-        tree: of the row.
+        tree: the tree of the row.
         query: (tokens, heads, width).
         key: (tokens, key-value heads, width).
-        value: (tokens, key-value heads, width of values).
-        scale: of the scores.
-        reach: how far back a token of its own sequence is seen; within nodes the levels are cut at chunks'
-            borders.
+        value: (tokens, key-value heads, value width).
+        scale: factor of the scores.
+        reach: how far back a token attends in its own sequence; nodes are cut at the borders of chunks.
     """
     width = value.shape[-1]
     common = -(-max(width, query.shape[-1]) // MULTIPLE) * MULTIPLE
@@ -65,7 +62,7 @@ def attend_by_level(
 
 
 def _widened(part: torch.Tensor, width: int) -> torch.Tensor:
-    """Zeros change no score, and give values of zero."""
+    """Pad heads to `width` with zeros, which change no score and add zeros to the output."""
     return part if part.shape[-1] == width else pad(part, (0, width - part.shape[-1]))
 
 
@@ -76,7 +73,15 @@ def merge(
     part: torch.Tensor,
     log: torch.Tensor,
 ) -> None:
-    """Let some tokens attend to more keys, in place: `part` and `log` are what these keys alone give them."""
+    """Merge the attention of some queries to further keys into `result` and `normaliser`, in place.
+
+    Args:
+        result: (tokens, heads, value width) float32.
+        normaliser: (heads, tokens) float32.
+        queries: index of the queries among the tokens.
+        part: (queries, heads, value width) output of the further keys alone.
+        log: (heads, queries) logarithms of their normalisers.
+    """
     known, before = normaliser[:, queries], result[queries]
     share = torch.sigmoid(log - known).T[..., None]
     if isinstance(queries, slice):
@@ -95,8 +100,10 @@ def _call(
     left: int,
     right: int,
 ) -> PartialAttention:
-    """The kernel; its normalisers are (heads, tokens), whatever torch 2.13's docstring says (its own fake is
-    right)."""
+    """Call the kernel.
+
+    Its normalisers are (heads, tokens); torch 2.13's docstring is wrong there, its fake implementation right.
+    """
     from torch.nn.attention import varlen
 
     result, log = varlen.varlen_attn(

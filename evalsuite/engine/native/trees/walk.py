@@ -1,4 +1,4 @@
-"""The order in which recurrent layers go through a packed tree."""
+"""The order in which recurrent layers process a packed tree."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,20 +13,20 @@ from evalsuite.engine.planning.pack import Pack
 from evalsuite.engine.planning.plan import Ints
 
 CHUNK = 64
-"""Tokens of a block at most: within one, work grows with the square of its length."""
+"""Most tokens of a block: the work within a block grows with the square of its length."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Chunk:
-    """A block without branches that other blocks go on from."""
+    """A block without branches that other blocks continue."""
 
     tokens: slice
     source: int | None
-    """Slot of the state that it starts from; None at the beginning of a sequence."""
+    """Slot of its initial state; None at the beginning of a sequence."""
     slot: int
-    """Where the state behind its last token is kept until nothing goes on from it."""
+    """Slot of its final state, until all blocks that continue it are done."""
     readers: torch.Tensor
-    """(n,) positions of the tokens of the blocks that go on from it."""
+    """(n,) positions of the tokens of the blocks that continue it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,29 +34,30 @@ class Walk:
     """A tree cut into blocks of at most `CHUNK` tokens: whole subtrees, and pieces of nodes."""
 
     blocks: list[tuple[Blocks, torch.Tensor]]
-    """Each token once, with `Tree.seen_in` of the blocks."""
+    """Blocks that contain each token once, with their `Tree.seen_in`."""
     chunks: list[Chunk]
-    """In an order in which states can be computed."""
+    """In an order in which the states can be computed."""
     slots: int
-    """States to be kept at a time."""
+    """Number of states that are stored at a time."""
     parents: torch.Tensor
-    """(tokens + 1,) positions of the tokens before each; the one behind the row stands for none."""
+    """(tokens + 1,) position of each token's parent; the position behind the row stands for no parent."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalkStep:
-    """A chunk before anything is on a device."""
+    """A chunk in the plan, before the arrays are on a device."""
 
     block: int
     source: int
-    """Slot of the state that it starts from; -1 at the beginning of a sequence."""
+    """Slot of its initial state; -1 at the beginning of a sequence."""
     slot: int
+    """Slot of its final state."""
     readers: list[int]
-    """Blocks that go on from it."""
+    """Blocks that continue it."""
 
 
 def walk_of(tree: Tree) -> Walk:
-    """Cut a tree; on its device."""
+    """Cut a tree into blocks and chunks on its device."""
     pack, device = tree.pack, str(tree.ids.device)
     edges, steps, slots = steps_of(pack)
     stretches = [*pairwise(edges.tolist())]
@@ -70,16 +71,16 @@ def walk_of(tree: Tree) -> Walk:
         Chunk(slice(*stretches[step.block]), None if step.source < 0 else step.source, step.slot, read)
         for step, read in zip(steps, readers, strict=True)
     ]
-    return Walk([(one, tree.seen_in(one)) for one in blocks], chunks, slots, parents)
+    return Walk([(group, tree.seen_in(group)) for group in blocks], chunks, slots, parents)
 
 
 def parents_of(pack: Pack) -> Ints:
-    """`Walk.parents`."""
+    """`Walk.parents` as an array."""
     return np.append(np.where(pack.parents < 0, len(pack), pack.parents), len(pack))
 
 
 def steps_of(pack: Pack) -> tuple[Ints, list[WalkStep], int]:
-    """Where blocks begin, and the end of the row; the chunks in their order; and how many slots they take."""
+    """Positions where blocks begin and the row ends; the chunks in order; and the number of slots."""
     stretches, before = _cut(pack)
     steps = _steps(before)
     edges = np.array([0, *(stop for _, stop in stretches)], np.int64)
@@ -87,14 +88,14 @@ def steps_of(pack: Pack) -> tuple[Ints, list[WalkStep], int]:
 
 
 def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
-    """Blocks by start and stop, in the order of the row; and the block that each goes on from, or -1."""
+    """Blocks as (start, stop), in the order of the row; and the block that each continues, or -1."""
     nodes = pack.nodes
     stretches: list[tuple[int, int]] = []
     before: list[int] = []
-    last: dict[int, int] = {-1: -1}  # block at the end of each node
+    last: dict[int, int] = {-1: -1}  # by node: the block at its end
     done = 0
-    columns = (nodes.starts, nodes.stops, nodes.ends, nodes.parents)
-    for node, (start, stop, end, parent) in enumerate(zip(*(one.tolist() for one in columns), strict=True)):
+    columns = (nodes.starts.tolist(), nodes.stops.tolist(), nodes.ends.tolist(), nodes.parents.tolist())
+    for node, (start, stop, end, parent) in enumerate(zip(*columns, strict=True)):
         if start < done:
             continue
         done = end if end - start <= CHUNK else stop
@@ -106,10 +107,10 @@ def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
 
 
 def _steps(before: list[int]) -> list[WalkStep]:
-    """The blocks that others go on from.
+    """The chunks: blocks that other blocks continue.
 
-    The last one that goes on from a chunk takes its slot, the ones before that the next slot, which is free
-    again by the time that the next of them comes.
+    The last chunk that continues a chunk takes over its slot. Earlier ones take the next slot, which is free
+    again before the next of them needs it.
     """
     readers: dict[int, list[int]] = {}
     for block, source in enumerate(before):

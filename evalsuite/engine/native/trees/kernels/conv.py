@@ -10,7 +10,7 @@ from transformers.activations import ACT2FN
 from evalsuite.engine.native.trees.kernels.tables import Tables
 
 TOKENS, CHANNELS = 32, 128
-"""That one program computes."""
+"""Tokens and channels that one program computes."""
 
 
 @triton.jit(do_not_specialize=["tokens"])
@@ -30,7 +30,7 @@ def _conv(
     TOKENS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Each token walks to its parents, one for each tap; the place behind the row stands for none."""
+    """Each token walks up its ancestors, one per tap; the position behind the row stands for no parent."""
     at = tl.program_id(0).to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     real = channel < channels
@@ -58,7 +58,7 @@ def path_conv(
     activation: str | None = None,
     **options: Any,
 ) -> torch.Tensor:
-    """`trees.mamba.tree_conv`, with the tree's tables in the place of its walk."""
+    """`trees.mamba.tree_conv`, with the tree's tables instead of its walk."""
     rows = hidden_states[0].T
     rows = rows if rows.stride(1) == 1 else rows.contiguous()
     weight = weight if weight.stride(1) == 1 else weight.contiguous()

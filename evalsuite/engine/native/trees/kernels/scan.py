@@ -1,4 +1,4 @@
-"""The recurrence of a Mamba-2 layer over a packed tree in three launches, whatever the tree."""
+"""The recurrence of a Mamba-2 layer over a packed tree, in three kernel launches for any tree."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from evalsuite.engine.native.trees.kernels.tables import Tables
 from evalsuite.engine.native.trees.walk import CHUNK
 
 SMALLEST = 16
-"""Sides of a product of matrices at least, for tensor cores."""
+"""Smallest dimension of a matrix product, for tensor cores."""
 HEADS = 8
-"""Heads of a group that one program goes through, as they share C B."""
+"""Heads of a group that one program computes, since they share C B."""
 STATE_NUMBERS = 4096
-"""Of a head's state that one program goes through the chunks with, so that they stay in registers."""
+"""Values of a head's state that one program carries through the chunks: they stay in registers."""
 STEP_HEADS = 32
 """Heads whose time steps one program computes."""
 
@@ -32,7 +32,7 @@ def path_scan(
     dt_limit: tuple[float, float] = (0.0, float("inf")),
     **options: Any,
 ) -> torch.Tensor:
-    """`trees.mamba.tree_scan`, with the tree's tables in the place of its walk.
+    """`trees.mamba.tree_scan`, with the tree's tables instead of its walk.
 
     Time steps are float32 whatever the type of the inputs, as in mamba-ssm's kernels.
     """
@@ -123,10 +123,10 @@ def path_scan(
 
 
 def _rows(part: torch.Tensor) -> torch.Tensor:
-    """(tokens, ...) as it is if only the distance between its rows is unusual, else a copy."""
+    """The tensor (tokens, ...) itself if each of its rows is contiguous, else a contiguous copy."""
     return part if not part.numel() or part[0].is_contiguous() else part.contiguous()
 
 
 def _part(width: int, most: int) -> int:
     """Columns of a head that one program computes."""
-    return max(SMALLEST, min(most, triton.next_power_of_2(width)))
+    return max(SMALLEST, min(most, int(triton.next_power_of_2(width))))

@@ -1,22 +1,21 @@
-"""The three programs of `scan`, each over its own grid.
+"""The three Triton programs of `scan`, each with its own grid.
 
-Names of sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` numbers per channel of a
-head. Sums of decays, and their differences, are float64, as in `trees.mamba`. Products are taken on tensor
-cores, with sums in float32 (`PRECISION`): with float32 inputs in three parts ("tf32x3"); with half-precision
-ones, which tf32 holds exactly, in one ("tf32").
+Sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` values per channel of a head.
+Sums of decays, and their differences, are float64, as in `trees.mamba`. Matrix products run on tensor cores
+and accumulate in float32 (`PRECISION`): float32 inputs are split into three parts ("tf32x3"); half-precision
+inputs, which tf32 represents exactly, need only one ("tf32").
 """
 
 import triton
 import triton.language as tl
 
 SOFTPLUS_IS_LINEAR = tl.constexpr(20.0)
-"""From here on, as torch has it."""
+"""Softplus is linear above this value, as in torch."""
 
 
 @triton.jit
 def _rounded(value, PRECISION: tl.constexpr):
-    """A factor of a product with the ten bits of tf32, to the nearest: a tensor core would cut off the
-    others."""
+    """Round a factor to the ten mantissa bits of tf32; a tensor core would truncate it."""
     if PRECISION == "tf32":
         bits = value.to(tl.int32, bitcast=True)
         nearest = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
@@ -43,8 +42,10 @@ def steps_and_sums(
     HEADS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Time steps, and sums of decays from the beginning of a token's block: (heads, tokens). Grid: blocks,
-    heads."""
+    """Time steps, and sums of decays since the beginning of a token's block: (heads, tokens) each.
+
+    Grid: (blocks, groups of HEADS heads).
+    """
     start = tl.load(edges + tl.program_id(0))
     length = (tl.load(edges + tl.program_id(0) + 1) - start).to(tl.int32)
     token = tl.arange(0, BLOCK)
@@ -57,7 +58,7 @@ def steps_and_sums(
         if BIASED:
             step += tl.load(bias + head, mask=real, other=0.0).to(tl.float32)
         if SOFTPLUS:
-            # In float64, as a small step would lose its digits beside the 1.
+            # In float64: in float32, adding 1 would cost a small step its digits.
             soft = tl.log(1.0 + tl.exp(step.to(tl.float64))).to(tl.float32)
             step = tl.where(step > SOFTPLUS_IS_LINEAR, step, soft)
         step = tl.where(step < low, low, tl.where(step > high, high, step))
@@ -95,8 +96,10 @@ def within_blocks(
     STATE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """What tokens read of their own block, and D x. Grid: blocks, up to HEADS heads of a group, parts of a
-    head."""
+    """Each token's output from its own block, plus D x.
+
+    Grid: (blocks, groups of up to HEADS heads of a group, parts of a head's width).
+    """
     start = tl.load(edges + tl.program_id(0))
     length = tl.load(edges + tl.program_id(0) + 1) - start
     parts = tl.cdiv(shared, HEADS)
@@ -144,7 +147,7 @@ def _add_read(
     result_stride,
     PRECISION: tl.constexpr,
 ):
-    """Add to one block's tokens what they read of the state (STATE, WIDTH) that it starts from."""
+    """Add to a block's tokens their outputs from the block's initial state (STATE, WIDTH)."""
     inside = row < stop
     known = inside[:, None] & state_real[None, :]
     read = tl.load(C + row[:, None] * C_stride + of_state[None, :], mask=known, other=0.0).to(tl.float32)
@@ -181,10 +184,10 @@ def across_blocks(
     STATE: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Add what tokens read of the state that their block starts from. Grid: heads, parts of a head.
+    """Add the tokens' outputs from their block's initial state. Grid: (heads, parts of a head's width).
 
-    A program goes through all chunks with its part of the states, which no other touches, and so waits for
-    none.
+    Each program carries its part of the states through all chunks. No other program touches that part, so
+    that programs need not wait for each other.
     """
     head = tl.program_id(0)
     group = head // shared
@@ -218,7 +221,7 @@ def across_blocks(
         if source >= 0:
             before = tl.load(states + source * (heads * state * width) + place, mask=kept, other=0.0)
             behind += before * tl.exp(whole.to(tl.float32))
-        tl.debug_barrier()  # the slot may be the one that was just read, by other threads
+        tl.debug_barrier()  # other threads may still be reading the state in this slot
         slot = tl.load(table + 5 * chunk + 2)
         tl.store(states + slot * (heads * state * width) + place, behind, mask=kept)
         tl.debug_barrier()

@@ -1,4 +1,4 @@
-"""A packed tree as the kernels of `conv` and `scan` read it."""
+"""A packed tree in the form that the kernels of `conv` and `scan` read."""
 
 from dataclasses import dataclass
 
@@ -13,21 +13,20 @@ from evalsuite.engine.planning.pack import Pack
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tables:
-    """The blocks of `trees.walk`, and their chunks, as whole numbers on the device."""
+    """The blocks and chunks of `trees.walk` as int64 tensors on the device."""
 
     ends: torch.Tensor
-    """(tokens,) position behind the last token that comes after each in some sequence."""
+    """(tokens,) position behind each token's last descendant."""
     parents: torch.Tensor
     """(tokens + 1,) as `Walk.parents`."""
     edges: torch.Tensor
-    """(blocks + 1,) where blocks begin in the row, and its end."""
+    """(blocks + 1,) positions where blocks begin, and the end of the row."""
     chunks: torch.Tensor
-    """(chunks, 5): block; slot of the state that it starts from, or -1; its own slot; its first entry in
-    `readers`; and the one behind its last."""
+    """(chunks, 5): block; slot of its initial state or -1; slot of its final state; range in `readers`."""
     readers: torch.Tensor
-    """Blocks, by the chunk that they go on from."""
+    """Blocks, ordered by the chunk that they continue."""
     slots: int
-    """States to be kept at a time."""
+    """Number of states that are stored at a time."""
 
 
 def tables_of(tree: Tree) -> Tables:
@@ -38,11 +37,12 @@ def tables_of(tree: Tree) -> Tables:
     lasts = np.cumsum([0, *counts])
     chunks = np.array(
         [
-            (one.block, one.source, one.slot, first, first + count)
-            for one, first, count in zip(steps, lasts.tolist(), counts, strict=False)
+            (step.block, step.source, step.slot, first, first + count)
+            for step, first, count in zip(steps, lasts.tolist(), counts, strict=False)
         ],
         np.int64,
     )
     readers = np.array([block for step in steps for block in step.readers], np.int64)
-    there = arrays_to_device([parents_of(pack), edges, chunks.reshape(-1), readers], str(tree.ids.device))
-    return Tables(tree.ends, there[0], there[1], there[2].view(-1, 5), there[3], slots)
+    arrays = [parents_of(pack), edges, chunks.reshape(-1), readers]
+    parents, edge, chunk, reader = arrays_to_device(arrays, str(tree.ids.device))
+    return Tables(tree.ends, parents, edge, chunk.view(-1, 5), reader, slots)
