@@ -62,7 +62,7 @@ def test_concurrency_makes_no_other_run(served, server):
 
 def test_the_key_stands_in_no_file(served, server, bench, monkeypatch):
     server.habits.key = "sk-very-secret"
-    assert "wants a key" in sentence(served())
+    assert "requires a key" in sentence(served())
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     done = served()
     assert done.code == 0
@@ -120,7 +120,7 @@ def test_a_server_that_stays_away_costs_no_answer_that_was_given(served, server,
     server.habits.fault = lambda number, body: "die" if number == whole + 14 else None
     done = served("quiz", engine_arg="patience=1")
     assert done.code == 1
-    assert "nobody answers" in done.out
+    assert "is unreachable" in done.out
     stored = ResponseStore(bench.out / "responses.sqlite")
     given = len(stored)
     stored.close()

@@ -1,1 +1,1 @@
-"""Answers from a server with `/v1/completions`."""
+"""The engine for OpenAI-compatible servers with `/v1/completions`."""

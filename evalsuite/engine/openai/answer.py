@@ -1,4 +1,4 @@
-"""What a completions server answers, read once into types."""
+"""Answers of a completions server, parsed into types."""
 
 import math
 from dataclasses import dataclass
@@ -7,60 +7,60 @@ from typing import Any, NamedTuple
 from evalsuite.engine.openai.http import Server
 
 ROUNDING = 1e-3
-"""Nats that a log-probability may lie above 0 where a server computes in few bits; it then counts as 0."""
+"""Nats by which rounding may put a log-probability above 0 on a low-precision server; it then counts as 0."""
 
 
 class Malformed(Exception):
-    """An answer that is not what the completions protocol says."""
+    """An answer that violates the completions protocol."""
 
 
 class Listed(NamedTuple):
-    """A token with its log-probability, as the answer lists it."""
+    """A token with its log-probability, as listed in an answer."""
 
     text: str
-    """Its text; servers spell parts of a character in ways of their own."""
+    """The token's text; servers differ in how they spell parts of a character."""
     log_prob: float | None
     """Nats; None for the first token of a prompt."""
     best: float | None
-    """Log-probability of the most probable token in its place; None where the server does not tell."""
+    """Log-probability of the most probable token at this position; None if the server does not report it."""
     offset: int | None
-    """Character at which it begins."""
+    """Index of the token's first character."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer of `/completions`."""
+    """An answer of `/completions`."""
 
     text: str
     finish: str
     """"length", "stop", or a word of the server's own."""
     stop: str | int | None
-    """The stop string, or the token asked for as one, that ended the text, where the server tells."""
+    """The stop string, or the requested stop token, that ended the text, if the server reports it."""
     tells_stop: bool
-    """Whether it tells which; then a text that none ended was ended by the end token."""
+    """Whether the server reports `stop`; then a text without a reported stop ended with the end token."""
     prompt_tokens: int | None
     completion_tokens: int | None
     listed: tuple[Listed, ...] = ()
-    """Tokens with log-probabilities; of the prompt too where it was echoed."""
+    """Tokens with log-probabilities, including those of an echoed prompt."""
 
 
 @dataclass(frozen=True)
 class Completer:
-    """Asks one model of a server."""
+    """Sends completion requests for one model of a server."""
 
     server: Server
     model: str
     neutral: tuple[tuple[str, Any], ...] = ()
-    """Fields that undo the server's own defaults of sampling."""
+    """Fields that override the server's own sampling defaults."""
 
     async def complete(
         self, prompt: str | list[int], max_tokens: int, *, in_probe: bool = False, **fields: Any
     ) -> Completion:
-        """The completion of `prompt`, greedy unless `fields` say otherwise.
+        """The completion of `prompt`, greedy unless `fields` set a temperature.
 
         Raises:
-            Refused, Unanswered, Unreachable: as `Server.post`.
-            Malformed: an answer that is none.
+            Refused, Unanswered, Unreachable: as in `Server.post`.
+            Malformed: the answer violates the protocol.
         """
         body = {"model": self.model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0.0}
         answer = await self.server.post(
@@ -73,7 +73,7 @@ class Completer:
 
 
 def read_completion(answer: Any) -> Completion:
-    """The only choice of an answer; raises Malformed."""
+    """Parse the only choice of an answer; raises Malformed."""
     try:
         [choice] = answer["choices"]
         usage = answer.get("usage") or {}
@@ -103,7 +103,7 @@ def _listed(logprobs: dict[str, Any] | None) -> tuple[Listed, ...]:
 
 
 def _nats(value: Any) -> float | None:
-    """A log-probability; raises Malformed for a number that is none, as a probability or a logit."""
+    """Check a log-probability; raises Malformed for other numbers, such as probabilities or logits."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,7 +1,7 @@
-"""The way to a server: its address, the proxy in between, and the certificates that it must show.
+"""Connections to a server: proxies and trusted certificates.
 
-Proxies and certificates come from the environment, as for curl: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
-`NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`.
+Both come from the environment, as for curl: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`,
+`SSL_CERT_FILE`, `SSL_CERT_DIR`.
 """
 
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 SCHEMES = ("http", "https", "socks5", "socks5h")
-"""Of proxies."""
+"""Supported schemes of proxies."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +30,33 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """Its address without name and password."""
+        """The proxy's address without user name and password."""
         parts = urlsplit(self.url)
         return visible(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 
 
 def proxy_for(address: str) -> Proxy | None:
-    """The proxy that requests to `address` go through, if any; raises UserError where it is none."""
+    """The proxy for requests to `address`, if any; raises UserError if its address is invalid."""
     parts = urlsplit(address)
     bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
     if bypass(parts.netloc) or bypass(parts.hostname or ""):
         return None
-    named = urllib.request.getproxies_environment()
-    url = named.get(parts.scheme) or named.get("all")
+    proxies = urllib.request.getproxies_environment()
+    url = proxies.get(parts.scheme) or proxies.get("all")
     if not url:
         return None
     proxy = Proxy(url if "://" in url else f"http://{url}")
     try:
-        found = urlsplit(proxy.url)
-        is_one = found.scheme in SCHEMES and bool(found.hostname) and found.port != 0
+        address_parts = urlsplit(proxy.url)
+        scheme, port = address_parts.scheme, address_parts.port
+        is_valid = scheme in SCHEMES and bool(address_parts.hostname) and port != 0
     except ValueError:
-        is_one = False
-    if not is_one:
+        is_valid = False
+    if not is_valid:
         raise UserError(
-            f"The environment names a proxy for {address} that cannot be used: correct {parts.scheme.upper()}_PROXY "
-            f"or ALL_PROXY (http://HOST:PORT or socks5://HOST:PORT), or name the host in NO_PROXY."
+            f"The environment names a proxy for {address} that cannot be used: correct "
+            f"{parts.scheme.upper()}_PROXY or ALL_PROXY (http://HOST:PORT or socks5://HOST:PORT), or name "
+            "the host in NO_PROXY."
         )
     return proxy
 
@@ -65,14 +67,14 @@ def make_client(
     """A client for requests to `address`.
 
     Args:
-        address: where the server is.
-        proxy: as `proxy_for` found it.
-        key: goes along with every request; none if empty.
+        address: the server's address.
+        proxy: the result of `proxy_for`.
+        key: the API key sent with every request; empty for none.
         timeout: seconds between two reads.
-        connections: at most so many at once.
+        connections: most connections at a time.
 
     Raises:
-        UserError: certificates that cannot be read, or a proxy that needs a package.
+        UserError: certificates cannot be read, or the proxy needs a package.
     """
     import httpx2
 
@@ -88,8 +90,8 @@ def make_client(
         )
     except ImportError:
         raise UserError(
-            f"The proxy {proxy.shown if proxy else ''} needs the package socksio: pip install socksio; or name the "
-            "server's host in NO_PROXY."
+            f"The proxy {proxy.shown if proxy else ''} needs the package socksio: pip install socksio; "
+            "or name the server's host in NO_PROXY."
         ) from None
     except (ValueError, httpx2.InvalidURL):
         raise UserError(
@@ -98,7 +100,7 @@ def make_client(
 
 
 def _certificates() -> ssl.SSLContext:
-    """The authorities that are trusted: those of the environment, else the system's or the package's."""
+    """The trusted certificate authorities: from the environment, else the system's or the package's."""
     import httpx2
 
     try:
@@ -114,5 +116,6 @@ def _certificates() -> ssl.SSLContext:
             if os.environ.get(name)
         )
         raise UserError(
-            f"The certificates of {named or 'this system'} cannot be read ({error}): correct the variable or unset it."
+            f"The certificates of {named or 'this system'} cannot be read ({error}): "
+            "correct the variable or unset it."
         ) from None

@@ -1,7 +1,7 @@
-"""From an echoed prompt with log-probabilities to the score of its continuation.
+"""Scores a continuation from an echoed prompt with log-probabilities.
 
-Where the continuation begins is never guessed. With token ids it is a count of tokens. With text it is the
-place from which the tokens spell the continuation. What fits neither is an error.
+The continuation's first token is never guessed. With token ids, its index is a count of tokens. With text, it
+is the index from which the tokens spell the continuation. Everything else is an error.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,24 +13,24 @@ from evalsuite.types import Score
 
 @dataclass(frozen=True)
 class Echo:
-    """The tokens of a prompt in an echoed answer."""
+    """The tokens of the prompt in an echoed answer."""
 
     tokens: tuple[Listed, ...]
     end: int | None
-    """Character at which the prompt ends by the server's count."""
+    """Index of the character at which the prompt ends, by the server's count."""
 
 
 def echo_of(completion: Completion, hidden: int) -> Echo:
-    """The prompt's part of an answer that generated a token more, or none because the text ended.
+    """The prompt's part of an answer with one generated token, or none if the text ended.
 
-    llama-cpp-python goes on to the end of a character, so it may generate several.
+    llama-cpp-python continues to the end of a character, so that it may generate several tokens.
 
     Args:
         completion: an echoed answer.
-        hidden: tokens at the beginning of the prompt that the server counts and does not list.
+        hidden: number of tokens at the beginning of the prompt that the server counts but does not list.
 
     Raises:
-        Malformed: the list is not as long as the counts say.
+        Malformed: the length of the list contradicts the counts.
     """
     if completion.prompt_tokens is None:
         raise Malformed("the server does not count the tokens of the prompt")
@@ -45,7 +45,7 @@ def echo_of(completion: Completion, hidden: int) -> Echo:
 
 
 def score_of(tokens: Sequence[Listed]) -> Score:
-    """The score of a continuation's tokens; raises Malformed where a log-probability is missing."""
+    """The score of a continuation's tokens; raises Malformed if a log-probability is missing."""
     pairs = [(token.log_prob, token.best) for token in tokens]
     known = [(value, best) for value, best in pairs if value is not None and best is not None]
     if not pairs or len(known) < len(pairs):
@@ -56,34 +56,35 @@ def score_of(tokens: Sequence[Listed]) -> Score:
 async def first_of_continuation(
     echo: Echo, context: str, continuation: str, count_context: Callable[[], Awaitable[int]]
 ) -> int:
-    """Index of the continuation's first token among the prompt's.
+    """Index of the continuation's first token among the prompt's tokens.
 
     Args:
         echo: the listed tokens of context and continuation.
-        context: text that was sent before it.
-        continuation: text at the prompt's end.
-        count_context: how many listed tokens the context has by itself; asked only where it decides.
+        context: the text before the continuation.
+        continuation: the text at the prompt's end.
+        count_context: returns the number of listed tokens of the context alone; called only if needed.
 
     Raises:
-        Malformed: the tokens do not spell the text, or one of them spans the join.
+        Malformed: the tokens do not spell the text, or a token spans the join.
     """
     left = continuation
-    for place in reversed(range(len(echo.tokens))):
-        text = echo.tokens[place].text
+    for index in reversed(range(len(echo.tokens))):
+        text = echo.tokens[index].text
         if len(text) > len(left) and (context + left).endswith(text):
             return await _after_join(echo, count_context)
         if not text or not left.endswith(text):
             break
         left = left[: -len(text)]
         if not left:
-            return place
+            return index
     return _by_offset(echo, len(context), len(context + continuation))
 
 
 async def _after_join(echo: Echo, count_context: Callable[[], Awaitable[int]]) -> int:
-    """The last token, where the continuation adds none of its own: `encode.py` scores that.
+    """Index of the last token, if the continuation adds no token of its own, as in `requests/encode.py`.
 
-    In other cases it scores the rest of the tokens after the context's own, which no text asks for.
+    Otherwise `requests/encode.py` scores the tokens after those of the context alone, which a server that
+    gets text cannot do.
     """
     if await count_context() < len(echo.tokens):
         raise Malformed("a token spans the join of context and continuation, and the server takes text alone")
@@ -91,14 +92,14 @@ async def _after_join(echo: Echo, count_context: Callable[[], Awaitable[int]]) -
 
 
 def _by_offset(echo: Echo, boundary: int, end: int) -> int:
-    """The first token that begins at the boundary: for tokens that spell parts of characters.
+    """Index of the first token that begins at the boundary, for tokens that spell parts of characters.
 
-    Servers count such parts in different ways, so the offsets must agree with the text at both ends.
+    Servers count such parts differently, so the offsets must agree with the text at both ends.
     """
     if echo.tokens and echo.tokens[0].offset == 0 and echo.end == end:
-        for place, token in enumerate(echo.tokens):
-            if token.offset == boundary and place:
-                return place
+        for index, token in enumerate(echo.tokens):
+            if token.offset == boundary and index:
+                return index
     raise Malformed(
         "the echoed tokens do not spell the prompt, so its continuation cannot be told from its context"
     )

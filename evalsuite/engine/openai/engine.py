@@ -1,4 +1,4 @@
-"""The engine that asks an OpenAI-compatible completions server (`--engine openai --base-url URL`)."""
+"""The engine that uses an OpenAI-compatible completions server (`--engine openai --base-url URL`)."""
 
 import functools
 import importlib.util
@@ -40,29 +40,29 @@ if TYPE_CHECKING:
 
 IN_A_PART = 64
 LOOKS_SPECIAL = re.compile(r"<\|[^|\s]+\|>|<[/a-z_]+>")
-"""How most vocabularies spell their special tokens."""
+"""How most vocabularies spell special tokens."""
 NOT_SEEN = (
-    "Stop strings {}: a special token ends no text where the server leaves it out of its texts ({}); a text may go on "
-    "behind it."
+    "Stop strings {}: a special token ends no text where the server leaves it out of its texts ({}); "
+    "a text may go on behind it."
 )
 
 
 class OpenAIEngine(EngineDefaults):
     """Answers requests through a server; see `protocol.Engine`.
 
-    Building one asks nothing. With a tokenizer, requests are token ids; without one they are text, and the
-    server alone knows the tokens.
+    The constructor sends no request. With a tokenizer, requests are sent as token ids; without one they are
+    sent as text, and only the server knows the tokens.
 
     Args:
-        files: the served model's name.
-        arguments: settings by name, see `settings.Settings`.
-        dtype, device, logits_dtype: the server's business; anything but the default is refused.
-        trust_remote_code: let the tokenizer's folder run code of its own.
-        tokens: the tokenizer, prefix token and context window, where they are not among the settings.
+        files: the name of the served model.
+        arguments: settings by name; see `settings.Settings`.
+        dtype, device, logits_dtype: determined by the server; any other value than the default is refused.
+        trust_remote_code: let the tokenizer's folder run its own code.
+        tokens: the tokenizer, prefix token and context window, if they are not among the settings.
         verify_weights: hash every byte of the tokenizer's files again.
 
     Raises:
-        UserError: a setting that cannot be.
+        UserError: a setting is invalid.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class OpenAIEngine(EngineDefaults):
     ) -> None:
         if (dtype, device, logits_dtype) != ("auto", "auto", "float32"):
             raise UserError(
-                "--engine openai takes no --device, --dtype or --logits-dtype: these are the server's business."
+                "--engine openai takes no --device, --dtype or --logits-dtype: the server determines them."
             )
         self.settings, self._tokens = _with_tokens(Settings.of(arguments), tokens)
         self._name = files.name
@@ -87,7 +87,7 @@ class OpenAIEngine(EngineDefaults):
         self._trust_remote_code = trust_remote_code
         self._repeated: Counter[str] = Counter()
         self._gone = ""
-        self._told: tuple[str, ...] = ()
+        self._added_notes: tuple[str, ...] = ()
 
     @functools.cached_property
     def _tokenizer_files(self) -> ModelFiles | None:
@@ -95,13 +95,13 @@ class OpenAIEngine(EngineDefaults):
 
     @functools.cached_property
     def _served(self) -> dict[str, Any]:
-        """What the server tells of the model."""
+        """The server's description of the model."""
         with self._server() as (portal, server):
             return portal.call(served_model, server, self._name)
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on, as far as the server tells it."""
+        """What the answers depend on, as far as the server reports it."""
         weights = identity_of(self._served, self.settings)
         files = self._tokenizer_files
         maker = self._served.get("owned_by")
@@ -114,14 +114,14 @@ class OpenAIEngine(EngineDefaults):
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
-        """The given tokenizer; else characters."""
+        """The given tokenizer, else one token per character."""
         if self._tokenizer_files is None:
             return CharacterTokenizer(lambda: bool(self._abilities.special_tokens))
         return self._tokens.make(self._tokenizer_files, trust_remote_code=self._trust_remote_code)
 
     @property
     def max_length(self) -> int | None:
-        """Context window in tokens; None where it is not known, or the tokens are not."""
+        """Context window in tokens; None if it is unknown, or requests are sent as text."""
         return self._window if self._tokenizer_files else None
 
     @functools.cached_property
@@ -141,7 +141,7 @@ class OpenAIEngine(EngineDefaults):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say; complete once the requests are answered."""
+        """Notes for the run log; complete once the requests are answered."""
         abilities = self.__dict__.get("_abilities")
         proxy = proxy_for(self.settings.base_url)
         by = f" through the proxy {proxy.shown}" if proxy else ""
@@ -153,29 +153,29 @@ class OpenAIEngine(EngineDefaults):
             if abilities.why_no_scores:
                 notes.append(f"The server cannot score: {abilities.why_no_scores}.")
         notes += [f"Sent again {count} times: {reason}." for reason, count in self._repeated.most_common(5)]
-        return (*notes, *self._told)
+        return (*notes, *self._added_notes)
 
     @property
     def vocabulary(self) -> int | None:
-        """Not known: it is the server's business."""
+        """None: only the server knows it."""
         return None
 
     def load(self) -> None:
-        """Find out what the server can do; raises ModelError where it does not answer."""
+        """Probe what the server can do; raises ModelError if it does not answer."""
         _ = self._abilities
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """Score the distinct `requests`; where the server cannot, each is a Failure that says why.
+        """Score the distinct `requests`; if the server cannot score, each gets a Failure with the reason.
 
         Raises:
-            ModelError: nobody answers at the address, or nobody who completes text.
+            ModelError: the server is unreachable, or it does not complete text.
         """
         left = [request for request in requests if request not in answered]
-        why = self._abilities.why_no_scores if left else ""
-        if why:
-            refused = Failure(f"the server cannot score: {why}")
+        reason = self._abilities.why_no_scores if left else ""
+        if reason:
+            refused = Failure(f"the server cannot score: {reason}")
             yield Planned(0)
             yield Answered(tuple((request, refused) for request in left), 0)
             return
@@ -184,17 +184,17 @@ class OpenAIEngine(EngineDefaults):
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """Generate for the distinct `requests`; errors as in `score`."""
+        """Generate texts for the distinct `requests`; errors are as in `score`."""
         left = [request for request in requests if request not in answered]
         yield from self._answers(left)
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """Runs of requests that share most of their beginnings: each is answered by itself."""
+        """Requests sorted by context and cut into parts, so that neighbours share prefixes."""
         ordered = sorted(requests, key=_ids)
         return [tuple(ordered[start : start + IN_A_PART]) for start in range(0, len(ordered), IN_A_PART)]
 
     def _answers(self, requests: Sequence[R]) -> Iterator[EngineEvent[R]]:
-        """Answers as they come, requests with the same beginning one after the other."""
+        """Answers as they arrive; requests are sent sorted, so that common prefixes are adjacent."""
         weights = {request: _weight(request) for request in requests}
         total, done, tokens = sum(weights.values()), 0, 0
         yield Planned(total)
@@ -215,7 +215,7 @@ class OpenAIEngine(EngineDefaults):
     def _in_flight(
         self, portal: "BlockingPortal", wire: Wire, requests: Sequence[R]
     ) -> Iterator[list[tuple[R, Reply]]]:
-        """What is answered together, while as many requests as may are under way."""
+        """Groups of answers that arrived together, while as many requests as allowed are in flight."""
         waiting = iter(requests)
         running: dict[Future[Reply], R] = {}
         while True:
@@ -224,22 +224,22 @@ class OpenAIEngine(EngineDefaults):
             if not running:
                 return
             ready, _ = wait(running, return_when=FIRST_COMPLETED)
-            yield [(running.pop(one), one.result()) for one in ready]
+            yield [(running.pop(future), future.result()) for future in ready]
 
     def _wire(
         self, portal: "BlockingPortal", server: Server, abilities: Abilities, requests: Sequence[R]
     ) -> Wire:
-        """The way to the server, with what only some requests need found out now."""
+        """The `Wire` to the server, after probing the abilities that only these requests need."""
         completer = Completer(server, self._name, abilities.neutral)
         by_text = self._tokenizer_files is None
         wire = Wire(completer, abilities, self.tokenizer, by_text, self._window)
         if any(_is_sampled(request) for request in requests) and not portal.call(honours_seeds, completer):
-            self._tell("The server does not honour seeds: sampled texts will not come again.")
+            self._add_note("The server does not honour seeds: sampled texts are not reproducible.")
         if any(len(_stops(request)) > FEW_STOPS for request in requests) and not portal.call(
             takes_many_stops, completer
         ):
-            self._tell(
-                f"The server takes {FEW_STOPS} stop strings at most; the others were cut off afterwards."
+            self._add_note(
+                f"The server takes at most {FEW_STOPS} stop strings; texts were cut at the others afterwards."
             )
             wire = replace(wire, many_stops=False)
         if special := self._special_stops(requests):
@@ -247,7 +247,7 @@ class OpenAIEngine(EngineDefaults):
         return wire
 
     def _special_stops(self, requests: Sequence[R]) -> tuple[str, ...]:
-        """Stop strings that hold a special token; without a tokenizer, those that look like one."""
+        """Stop strings that contain a special token; without a tokenizer, those that look like one."""
         stops = dict.fromkeys(stop for request in requests for stop in _stops(request))
         if self._tokenizer_files is None:
             return tuple(stop for stop in stops if LOOKS_SPECIAL.search(stop))
@@ -255,27 +255,27 @@ class OpenAIEngine(EngineDefaults):
         return tuple(stop for stop in stops if special_in((stop,), special))
 
     def _stopping_at(self, special: Sequence[str], portal: "BlockingPortal", wire: Wire) -> Wire:
-        """The wire that stops at special tokens as the server lets it, with a note where that is not sure."""
+        """The wire with stop token ids, if the server supports them; adds a note if that is uncertain."""
         shown = ", ".join(map(repr, special))
         if self._tokenizer_files is None:
-            self._tell(NOT_SEEN.format(shown, "without --tokenizer its tokens are not known"))
+            self._add_note(NOT_SEEN.format(shown, "without --tokenizer its tokens are not known"))
             return wire
         takes = portal.call(takes_stop_tokens, wire.completer)
         if not takes or not portal.call(stops_at_tokens, wire.completer, self.tokenizer):
-            self._tell(NOT_SEEN.format(shown, "the server was not seen to heed `stop_token_ids`"))
-        elif longer := [one for one in special if one not in self.tokenizer.special_texts.values()]:
+            self._add_note(NOT_SEEN.format(shown, "the server was not seen to heed `stop_token_ids`"))
+        elif longer := [stop for stop in special if stop not in self.tokenizer.special_texts.values()]:
             shown = ", ".join(map(repr, longer))
-            self._tell(NOT_SEEN.format(shown, "the server is only told of stop strings that are one token"))
+            self._add_note(NOT_SEEN.format(shown, "only stop strings that are one token are sent as ids"))
         return replace(wire, stop_ids=takes)
 
-    def _tell(self, note: str) -> None:
-        self._told = tuple(dict.fromkeys((*self._told, note)))
+    def _add_note(self, note: str) -> None:
+        self._added_notes = tuple(dict.fromkeys((*self._added_notes, note)))
 
     @contextmanager
     def _server(self, counted: Counter[str] | None = None) -> Iterator[tuple["BlockingPortal", Server]]:
-        """The server, and the event loop in a thread of its own that talks to it.
+        """The server, and the portal to the event loop, in its own thread, that talks to it.
 
-        What is sent again is counted in `counted`.
+        `counted` counts repeated requests by reason.
         """
         from anyio.from_thread import start_blocking_portal
 
@@ -287,10 +287,10 @@ class OpenAIEngine(EngineDefaults):
 
 
 def _with_tokens(settings: Settings, tokens: TokenOptions) -> tuple[Settings, TokenOptions]:
-    """Both with the tokenizer and window of either.
+    """Merge the tokenizer and context window of both into both.
 
     Raises:
-        UserError: both name one, or without a tokenizer there is nothing that the options could mean.
+        UserError: both name the same, or an option needs a tokenizer that is not given.
     """
     for name in ("tokenizer", "max_length"):
         if getattr(settings, name) and getattr(tokens, name):

@@ -1,8 +1,8 @@
-"""Talks to a completions server: one request at a time per call, repeated where that can help.
+"""Sends requests to a completions server, and repeats them where that can help.
 
-What is repeated: a connection that is refused or drops, an answer that does not come in time, and status 408,
-409, 425, 429 and 5xx. A server that is away or busy is waited for as long as `patience` allows; one that
-fails at a request gets it `retries` times again. Every other answer is the server's word.
+A request is repeated after a refused or dropped connection, a timeout, and status 408, 409, 425, 429 and 5xx.
+For an unreachable or busy server, the client waits up to `patience` seconds; a request at which the server
+fails is repeated up to `retries` times. Every other answer is final.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ FAILED = frozenset({408, 409, 425})
 
 
 class Refused(Exception):
-    """The server's word is no; the same request again would get the same answer."""
+    """The server refuses the request; repeating it would give the same answer."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
         super().__init__(
@@ -37,7 +37,7 @@ class Refused(Exception):
 
     @property
     def is_too_long(self) -> bool:
-        """The prompt does not fit the context window."""
+        """Whether the prompt does not fit into the context window."""
         words = f"{self.code} {self.message}".lower()
         return "context" in words and any(
             hint in words for hint in ("length", "size", "window", "exceed", "too long", "maximum")
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 class Unanswered(Exception):
-    """No answer after all that was tried; nothing is known about the model."""
+    """No answer after all retries; that says nothing about the model."""
 
 
 class Unreachable(Unanswered):
@@ -58,31 +58,31 @@ class Unreachable(Unanswered):
 
 @dataclass
 class Trouble:
-    """What went wrong with one request so far."""
+    """The failures of one request so far."""
 
     failures: int = 0
-    """Times that the server took the request and did not answer it."""
+    """How often the server accepted the request and did not answer it."""
     waits: int = 0
     since: float = 0.0
-    """When this request's trouble began."""
+    """Time of the request's first failure."""
 
 
 @dataclass
 class Server:
-    """One server; to be used within one event loop."""
+    """A server, for use within one event loop."""
 
     settings: Settings
     repeated: Counter[str] = field(default_factory=Counter)
-    """Requests sent again, by reason."""
+    """Number of repeated requests, by reason."""
     gone: str = ""
-    """Why nothing is asked any more; empty while the server may answer."""
+    """Why no more requests are sent; empty while the server may answer."""
 
     def __post_init__(self) -> None:
         self._key = api_key()
         self._seen = 0.0
         proxy = proxy_for(self.settings.base_url)
         self._by = f" through the proxy {proxy.shown}" if proxy else ""
-        """In sentences about an answer that may be the proxy's."""
+        """Part of messages about answers that may come from the proxy."""
         self._client = make_client(
             self.settings.base_url,
             proxy,
@@ -92,11 +92,11 @@ class Server:
         )
 
     async def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def get(self, path: str) -> Any:
-        """The JSON at `path`; nobody is waited for. Raises Refused, Unanswered or Unreachable."""
+        """The JSON at `path`; does not wait for the server. Raises Refused, Unanswered or Unreachable."""
         return await self._ask("GET", path, None, retries=1, wait_if_away=False)
 
     async def post(
@@ -105,15 +105,15 @@ class Server:
         """The JSON answer to `body`.
 
         Args:
-            path: below the server's address.
-            body: what is asked.
-            retries: in place of the settings'.
-            wait_if_away: whether a server that is away is waited for.
+            path: path below the server's address.
+            body: the request's JSON.
+            retries: replaces the setting of the same name.
+            wait_if_away: whether to wait for an unreachable server.
 
         Raises:
-            Refused: by the server's word.
-            Unanswered: the server failed at it again and again, or stayed away for too long.
-            Unreachable: nobody is there and nobody is waited for.
+            Refused: the server refuses the request.
+            Unanswered: the server failed repeatedly, or stayed unreachable or busy for too long.
+            Unreachable: the server is unreachable, and `wait_if_away` is False.
         """
         return await self._ask(
             "POST", path, body, self.settings.retries if retries is None else retries, wait_if_away
@@ -138,7 +138,7 @@ class Server:
         raise Unanswered(self.gone)
 
     async def _wait(self, error: "_TryAgain | Unreachable", trouble: Trouble, retries: int) -> None:
-        """Sleep before the next try; raises Unanswered where there is none."""
+        """Sleep before the next attempt; raises Unanswered if there is none left."""
         now = time.monotonic()
         trouble.since = trouble.since or now
         away = isinstance(error, Unreachable)
@@ -153,11 +153,11 @@ class Server:
             if trouble.failures > retries:
                 raise Unanswered(f"{error}; tried {trouble.failures} times")
         self.repeated[str(error)] += 1
-        asked = error.wait if isinstance(error, _TryAgain) else None
+        retry_after = error.wait if isinstance(error, _TryAgain) else None
         backoff = min(LONGEST_WAIT, FIRST_WAIT * 2**trouble.waits) * random.uniform(0.5, 1.0)
         trouble.waits += 1
-        if asked is not None:  # not all at once when the time is over
-            backoff = min(max(asked, FIRST_WAIT), self.settings.patience) * random.uniform(1.0, 1.1)
+        if retry_after is not None:  # with jitter, so that requests do not all retry at the same time
+            backoff = min(max(retry_after, FIRST_WAIT), self.settings.patience) * random.uniform(1.0, 1.1)
         await asyncio.sleep(backoff)
 
     async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
@@ -178,7 +178,7 @@ class Server:
             raise Refused(status, "but not in JSON") from None
 
     async def _response(self, method: str, path: str, content: str | None) -> Any:
-        """The whole answer, within the time of one request."""
+        """The whole answer, within the time limit of one request."""
         import anyio
         import httpx2
 
@@ -190,12 +190,12 @@ class Server:
             reason = self._hidden(error) or type(error).__name__
             if "CERTIFICATE_VERIFY_FAILED" in reason:
                 raise Unreachable(
-                    f"{url} shows no certificate that is trusted here{self._by} ({reason})",
+                    f"the certificate of {url} is not trusted here{self._by} ({reason})",
                     "set SSL_CERT_FILE to the certificate of its authority, or correct --base-url",
                 ) from None
             advice = "correct or unset the proxy's variable (NO_PROXY takes hosts to reach without it)"
             raise Unreachable(
-                f"nobody answers at {url}{self._by} ({reason})", *([advice] if self._by else [])
+                f"the server at {url} is unreachable{self._by} ({reason})", *([advice] if self._by else [])
             ) from None
         except (httpx2.TimeoutException, TimeoutError):
             raise _TryAgain(f"no whole answer within {self.settings.timeout:g} s{self._by}") from None
@@ -203,7 +203,7 @@ class Server:
             raise _TryAgain(f"the connection broke{self._by} ({type(error).__name__})") from None
 
     def _hidden(self, text: object) -> str:
-        """The text without the key, which a server may repeat."""
+        """The text without the API key, which a server may repeat."""
         return str(text).replace(self._key, "(key)") if self._key else str(text)
 
 
@@ -215,7 +215,7 @@ class _TryAgain(Exception):
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks for, a number or a date (RFC 9110, 10.2.3)."""
+    """Seconds until the time in a `Retry-After` header, a number or a date (RFC 9110, 10.2.3)."""
     if not header:
         return None
     try:
@@ -229,7 +229,7 @@ def _retry_after(header: str | None) -> float | None:
 
 
 def _message(content: bytes) -> tuple[str, str]:
-    """What a server says is wrong, in one line, and its code; every server has its own shape."""
+    """The message of an error answer, in one line, and its code; servers differ in the JSON's shape."""
     try:
         body = read_json(content)
     except (ValueError, RecursionError):

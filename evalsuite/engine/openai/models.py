@@ -1,4 +1,4 @@
-"""What a server tells of its models (`/models`), and what of that identifies one."""
+"""A server's description of its models (`/models`), and the parts of it that identify a model."""
 
 from typing import Any
 
@@ -8,21 +8,20 @@ from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import sha256_of
 
 LASTING = ("id", "owned_by", "root", "parent", "meta")
-"""What stays as long as the weights do. `created` does not: vLLM and llama.cpp give the time of the
-question."""
+"""Fields that change only with the weights; not `created`: vLLM and llama.cpp set it at each request."""
 
 WINDOWS = ("max_model_len", "max_context_length", "context_length", "context_window", "n_ctx", "n_ctx_train")
-"""What servers call the context window (vLLM, LM Studio, Together and OpenRouter, Groq, llama.cpp)."""
+"""Fields with the context window (vLLM, LM Studio, Together and OpenRouter, Groq, llama.cpp)."""
 
 SHOWN = 8
 
 
 async def served_model(server: Server, name: str) -> dict[str, Any]:
-    """What the server tells of the model; only its name where it tells nothing.
+    """The server's description of the model; only its name if the server lists no models.
 
     Raises:
-        ModelError: nobody is there, or it is no OpenAI-compatible server.
-        UnknownName: it has no such model.
+        ModelError: the server is unreachable, or not OpenAI-compatible.
+        UnknownName: the server has no such model.
     """
     url = server.settings.base_url
     try:
@@ -32,15 +31,15 @@ async def served_model(server: Server, name: str) -> dict[str, Any]:
     except Refused as error:
         if error.status in (401, 403):
             raise ModelError(
-                f"The server at {url} wants a key ({error}): set {KEY_VARIABLES[0]} in the environment."
+                f"The server at {url} requires a key ({error}): set {KEY_VARIABLES[0]} in the environment."
             ) from None
         if error.status in (404, 405, 501):
             return {"id": name}
         raise ModelError(f"{url} is no OpenAI-compatible server: {error}.") from None
     except Unanswered as error:
-        raise ModelError(f"The server at {url} cannot be asked: {error}.") from None
+        raise ModelError(f"The server at {url} does not answer: {error}.") from None
     try:
-        models = {str(one["id"]): dict(one) for one in answer["data"]}
+        models = {str(model["id"]): dict(model) for model in answer["data"]}
     except (KeyError, TypeError, ValueError):
         raise ModelError(f"{url} is no OpenAI-compatible server: it lists no models.") from None
     if name not in models:
@@ -51,16 +50,16 @@ async def served_model(server: Server, name: str) -> dict[str, Any]:
 
 
 def identity_of(served: dict[str, Any], settings: Settings) -> str:
-    """SHA-256 over what the server tells and where it is, or the name that the user vouches with."""
-    told = {key: served[key] for key in LASTING if served.get(key) is not None}
-    return sha256_of(["openai", settings.weights or settings.base_url, told])
+    """SHA-256 over the server's description and its address, or over the user's name for the weights."""
+    described = {key: served[key] for key in LASTING if served.get(key) is not None}
+    return sha256_of(["openai", settings.weights or settings.base_url, described])
 
 
 def window_of(served: dict[str, Any]) -> int | None:
-    """The context window in tokens, if the server tells it."""
+    """The context window in tokens, if the server reports it."""
     meta = served.get("meta")
-    places = (served, meta if isinstance(meta, dict) else {})
-    values = (place.get(key) for key in WINDOWS for place in places)
+    levels: tuple[dict[str, Any], ...] = (served, meta if isinstance(meta, dict) else {})
+    values = (level.get(key) for key in WINDOWS for level in levels)
     return next((value for value in values if type(value) is int and value > 0), None)
 
 

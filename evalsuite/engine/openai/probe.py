@@ -1,8 +1,7 @@
-"""What a completions server can do, found out by asking it a few tiny things.
+"""Probes what a completions server can do, with a few tiny requests.
 
-Log-probabilities of a prompt are only believed where they are the server's own: the most probable token
-after a text must have the same log-probability when it is generated and when the text is echoed with more
-behind it.
+Log-probabilities of an echoed prompt are trusted only after a check: the most probable token after a text
+must have the same log-probability when it is generated and when the text is echoed with more text after it.
 """
 
 from dataclasses import dataclass, replace
@@ -20,10 +19,9 @@ TEXTS = ("The capital of France is", "One two three four five", "Water is made o
 MORE = " and then some"
 STOPS = tuple(f"<{number}>" for number in range(16))
 FEW_STOPS = 4
-"""What a server takes that does not take many: OpenAI's own limit."""
+"""Stop strings that every server takes: OpenAI's own limit."""
 ALIKE = 0.3
-"""Nats that two computations of one log-probability may differ by; quantised kernels reach a tenth of
-that."""
+"""Nats by which two computations of a log-probability may differ; quantised kernels reach a tenth of that."""
 
 _PENALTIES = {
     "repetition_penalty": 1.0,
@@ -36,77 +34,78 @@ NEUTRAL: tuple[dict[str, Any], ...] = (
     {"top_k": -1, "min_p": 0.0, **_PENALTIES},
     {},
 )
-"""Servers have defaults of their own (llama-cpp-python: top_k 40, vLLM: the model's generation_config.json).
-Tried in this order; the last is for servers that refuse names that they do not know."""
+"""Fields that override servers' own sampling defaults, in the order of trial; the last sets none.
+
+Such defaults are top_k 40 in llama-cpp-python and the model's generation_config.json in vLLM. The empty set
+is for servers that refuse unknown fields.
+"""
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What the server can do."""
+    """The abilities of a server."""
 
     neutral: tuple[tuple[str, Any], ...]
-    """Fields that undo its defaults of sampling."""
+    """Fields that override the server's sampling defaults."""
     token_ids: bool = False
-    """It takes token ids as a prompt."""
+    """Whether the server takes token ids as a prompt."""
     special_tokens: int = 0
-    """Tokens that it puts before each text."""
+    """Number of tokens that the server adds before each text."""
     hidden: int = 0
-    """Tokens at the beginning of a prompt that it counts and does not list."""
+    """Number of tokens at the beginning of a prompt that the server counts but does not list."""
     hidden_bos: int = 0
-    """The same where the prompt's ids begin with a BOS token."""
+    """The same for a prompt whose ids begin with a BOS token."""
     why_no_scores: str = ""
-    """Why log-likelihoods cannot be had from it; empty if they can."""
+    """Why the server cannot give log-likelihoods; empty if it can."""
     notes: tuple[str, ...] = ()
 
 
 async def probe(completer: Completer, tokenizer: Tokenizer | None) -> Abilities:
-    """Find out what the server can do.
+    """Probe what the server can do.
 
     Args:
-        completer: asks the server.
-        tokenizer: makes token ids, if there is one.
+        completer: sends requests to the server.
+        tokenizer: the tokenizer for token ids; None to send text.
 
     Raises:
-        ModelError: it cannot even complete a text.
+        ModelError: the server cannot complete text.
     """
     completer = await _completing(completer)
     takes_ids = tokenizer is not None and await _takes_ids(completer, tokenizer)
     notes = []
     if not completer.neutral:
-        notes.append(
-            "The server takes no top_k, min_p or repetition penalty: its own defaults of these hold."
-        )
+        notes.append("The server takes no top_k, min_p or repetition penalty: its own defaults apply.")
     if tokenizer is not None and not takes_ids:
         notes.append("The server takes no token ids; it gets text, and its count of tokens is checked.")
     single = await completer.complete("a", 1, in_probe=True)
     special = max(0, (single.prompt_tokens or 1) - 1)
     if tokenizer is None and special:
-        notes.append("The server puts a BOS token before every text, also where a prompt wants none.")
+        notes.append("The server puts a BOS token before every text, also where the prompt should have none.")
     abilities = Abilities(completer.neutral, takes_ids, special, notes=tuple(notes))
     return await _with_scores(completer, tokenizer if takes_ids else None, abilities)
 
 
 async def _completing(completer: Completer) -> Completer:
-    """The completer with the first set of neutral fields that the server takes."""
+    """The completer with the first set of `NEUTRAL` fields that the server accepts."""
     where = f"The server at {completer.server.settings.base_url}"
     for fields in NEUTRAL:
-        asking = replace(completer, neutral=tuple(fields.items()))
+        candidate = replace(completer, neutral=tuple(fields.items()))
         try:
-            await asking.complete(TEXTS[0], 1, in_probe=True)
+            await candidate.complete(TEXTS[0], 1, in_probe=True)
         except Refused as error:
             if error.status in (401, 403):
                 raise ModelError(
-                    f"{where} wants a key ({error}): set {KEY_VARIABLES[0]} in the environment."
+                    f"{where} requires a key ({error}): set {KEY_VARIABLES[0]} in the environment."
                 ) from None
             if error.status in (404, 405, 501) or not fields:
                 raise ModelError(
-                    f"{where} does not complete text with model '{completer.model}' ({error}); evalsuite needs the "
-                    "completions protocol (/v1/completions), not chat."
+                    f"{where} does not complete text with model '{completer.model}' ({error}); "
+                    "evalsuite needs the completions protocol (/v1/completions), not chat."
                 ) from None
         except (Unanswered, Malformed) as error:
-            raise ModelError(f"{where} cannot be asked: {error}.") from None
+            raise ModelError(f"{where} does not answer: {error}.") from None
         else:
-            return asking
+            return candidate
     raise AssertionError("the last set of fields is empty")
 
 
@@ -124,7 +123,7 @@ async def _takes_ids(completer: Completer, tokenizer: Tokenizer) -> bool:
 
 
 async def _with_scores(completer: Completer, tokenizer: Tokenizer | None, abilities: Abilities) -> Abilities:
-    """The abilities with what is to be known for scoring, or why it is not to be had."""
+    """The abilities with the values that scoring needs, or the reason why the server cannot score."""
     try:
         hidden = await _hidden(completer, _Sent(tokenizer, ()), 0 if tokenizer else abilities.special_tokens)
         bos = () if tokenizer is None or tokenizer.bos_id is None else (tokenizer.bos_id,)
@@ -138,7 +137,7 @@ async def _with_scores(completer: Completer, tokenizer: Tokenizer | None, abilit
 
 @dataclass(frozen=True)
 class _Sent:
-    """How a text is sent as a prompt: as its ids after `before`, or as it is."""
+    """How a text is sent as a prompt: as token ids after the ids `before`, or as text."""
 
     tokenizer: Tokenizer | None
     before: tuple[int, ...]
@@ -152,17 +151,17 @@ class _Sent:
 
 
 async def _hidden(completer: Completer, sent: _Sent, most: int) -> int:
-    """How many tokens of a prompt's beginning are not listed, once its log-probabilities are proved.
+    """Check echoed log-probabilities; returns how many tokens at a prompt's beginning are not listed.
 
     Args:
-        completer: asks the server.
+        completer: sends requests to the server.
         sent: how texts are sent.
-        most: tokens before the text's own, which alone may be missing.
+        most: number of tokens before those of the text; only these may be missing.
 
     Raises:
-        Malformed: there are none, or they are not the server's own.
+        Malformed: there are no log-probabilities, or they contradict the server's own.
     """
-    found: set[int] = set()
+    counts: set[int] = set()
     for text in TEXTS:
         alone = await completer.complete(sent.prompt(text), 1, in_probe=True, logprobs=1)
         whole = await completer.complete(sent.prompt(text + MORE), 1, in_probe=True, logprobs=1, echo=True)
@@ -174,24 +173,24 @@ async def _hidden(completer: Completer, sent: _Sent, most: int) -> int:
         hidden = expected - len(whole.listed)
         if not 0 <= hidden <= most:
             raise Malformed(
-                f"an echoed prompt of {whole.prompt_tokens} tokens and what follows it come with {len(whole.listed)} "
-                f"log-probabilities in place of {expected}"
+                f"an echoed prompt of {whole.prompt_tokens} tokens and its completion have "
+                f"{len(whole.listed)} log-probabilities instead of {expected}"
             )
         if not any(token.log_prob for token in whole.listed):
             raise Malformed("it gives 0 for every log-probability of an echoed prompt")
-        place = await _place(completer, sent, text, whole, hidden)
-        _compare(whole.listed[place].best, alone.listed[-1].log_prob)
-        found.add(hidden)
-    if len(found) != 1:
-        raise Malformed("its lists of echoed tokens do not fit its counts of tokens")
-    return found.pop()
+        index = await _index_after(completer, sent, text, whole, hidden)
+        _compare(whole.listed[index].best, alone.listed[-1].log_prob)
+        counts.add(hidden)
+    if len(counts) != 1:
+        raise Malformed("its lists of echoed tokens do not match its counts of tokens")
+    return counts.pop()
 
 
-async def _place(completer: Completer, sent: _Sent, text: str, whole: Completion, hidden: int) -> int:
+async def _index_after(completer: Completer, sent: _Sent, text: str, whole: Completion, hidden: int) -> int:
     """Index of the first listed token after `text`."""
     if sent.tokenizer is not None:
         if sent.ids(text + MORE)[: len(sent.ids(text))] != sent.ids(text):
-            raise Malformed("the tokenizer joins words, so that echoed log-probabilities cannot be proved")
+            raise Malformed("the tokenizer joins words, so that echoed log-probabilities cannot be checked")
         return len(sent.ids(text)) - hidden
 
     async def count() -> int:
@@ -202,16 +201,16 @@ async def _place(completer: Completer, sent: _Sent, text: str, whole: Completion
 
 def _compare(echoed: float | None, generated: float | None) -> None:
     if echoed is None or generated is None:
-        raise Malformed("it does not tell the most probable token in each place of an echoed prompt")
+        raise Malformed("it does not give the most probable token at each position of an echoed prompt")
     if abs(echoed - generated) > ALIKE:
         raise Malformed(
-            f"its log-probabilities of an echoed prompt are not those of its own next token ({echoed:.2f} and "
-            f"{generated:.2f} nats for the same one)"
+            "its log-probabilities of an echoed prompt are not those of its own next token "
+            f"({echoed:.2f} and {generated:.2f} nats for the same token)"
         )
 
 
 async def takes_many_stops(completer: Completer) -> bool:
-    """Whether more than four stop strings are taken."""
+    """Whether the server takes more than four stop strings."""
     try:
         await completer.complete(TEXTS[0], 1, in_probe=True, stop=list(STOPS))
     except (Refused, Unanswered, Malformed):
@@ -220,7 +219,7 @@ async def takes_many_stops(completer: Completer) -> bool:
 
 
 async def takes_stop_tokens(completer: Completer) -> bool:
-    """Whether ids of tokens to stop at are taken; by some servers without a word, and without an effect."""
+    """Whether the server accepts stop token ids; some servers accept them silently without any effect."""
     try:
         await completer.complete(TEXTS[0], 1, in_probe=True, stop_token_ids=[0])
     except (Refused, Unanswered, Malformed):
@@ -229,8 +228,7 @@ async def takes_stop_tokens(completer: Completer) -> bool:
 
 
 async def stops_at_tokens(completer: Completer, tokenizer: Tokenizer) -> bool:
-    """Whether a text ends before a token whose id was given; not so either where no text's tokens are
-    known."""
+    """Whether stop token ids really end a text; False, too, if no probe's token ids can be determined."""
     for text in TEXTS:
         try:
             whole = await completer.complete(text, 2, in_probe=True)

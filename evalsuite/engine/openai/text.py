@@ -1,4 +1,4 @@
-"""The tokenizer of a server that gets text: one id per character, so that requests stay exact text."""
+"""The tokenizer for servers that get text: one id per character, so that requests represent exact text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -6,21 +6,21 @@ from types import MappingProxyType
 from evalsuite.types import TokenIds
 
 BOS = 0x110000
-"""Stands for the BOS token that the server adds by itself; one more than the last character."""
+"""The id for the BOS token that the server adds by itself; one above the last Unicode code point."""
 
 
 class CharacterTokenizer:
-    """Text as its characters (Unicode code points); the server's own tokenizer makes tokens of them.
+    """Text as Unicode code points, of which the server's own tokenizer makes tokens.
 
     Args:
-        server_adds_bos: whether the server puts a BOS token before each text; asked only where a prompt wants
-            one.
+        server_adds_bos: returns whether the server puts a BOS token before each text; called only if a prompt
+            needs one.
     """
 
     eos_id = None
     bos_text = ""
     special_texts: Mapping[int, str] = MappingProxyType({})
-    """None is known."""
+    """Empty: the server's special tokens are unknown."""
     notes = ()
 
     def __init__(self, server_adds_bos: Callable[[], bool]) -> None:
@@ -33,19 +33,18 @@ class CharacterTokenizer:
 
     @property
     def prefix_id(self) -> int | None:
-        """As `bos_id`."""
+        """The same as `bos_id`."""
         return self.bos_id
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
-        """Characters of each text, after the BOS token if the server adds one and `special_tokens` are
-        wanted."""
+        """Code points of each text; with `special_tokens` after the BOS token, if the server adds one."""
         before = [BOS] if special_tokens and self._server_adds_bos() else []
         return [before + [ord(character) for character in text] for text in texts]
 
     def decode(self, ids: Sequence[int] | TokenIds) -> str:
-        """The text."""
-        return "".join(chr(one) for one in ids if one != BOS)
+        """The text without the BOS token."""
+        return "".join(chr(token) for token in ids if token != BOS)
 
     def token_text(self, token: int) -> str:
-        """The character."""
+        """The character, or "BOS"."""
         return "BOS" if token == BOS else chr(token)

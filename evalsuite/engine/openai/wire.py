@@ -1,4 +1,4 @@
-"""One request, sent to a completions server, and its answer."""
+"""Sends a request to a completions server and reads its answer."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from evalsuite.types import (
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer and what it cost."""
+    """An answer and the number of computed tokens."""
 
     response: Response
     tokens: int
@@ -32,21 +32,22 @@ class Reply:
 
 @dataclass(frozen=True)
 class Wire:
-    """How requests travel to one server."""
+    """Converts requests and answers to and from the protocol of one server."""
 
     completer: Completer
     abilities: Abilities
     tokenizer: Tokenizer
     by_text: bool
-    """The ids of requests are characters: the server alone knows the tokens."""
+    """Whether the ids of requests are characters, so that only the server knows the tokens."""
     window: int | None
+    """Context window in tokens, if it is known."""
     many_stops: bool = True
-    """The server takes any number of stop strings."""
+    """Whether the server takes any number of stop strings."""
     stop_ids: bool = True
-    """It takes ids of tokens to stop at."""
+    """Whether the server accepts stop token ids."""
 
     async def answer(self, request: ScoreRequest | GenerateRequest) -> Reply:
-        """The answer; whatever kept the server from giving one is a Failure."""
+        """The answer; if the server gives none, a Failure with the reason."""
         try:
             if isinstance(request, GenerateRequest):
                 return await self._generate(request)
@@ -66,7 +67,7 @@ class Wire:
         start = len(request.context) - hidden
         if start < 1:
             raise Malformed(
-                "the server does not list the first tokens of a prompt, and the context has no others"
+                "the server does not list the first tokens of a prompt, and the context has no other tokens"
             )
         tokens = echo_of(completion, hidden).tokens[start:]
         return Reply(score_of(tokens), len(ids))
@@ -84,7 +85,7 @@ class Wire:
         return Reply(score_of(echo.tokens[start:]), completion.prompt_tokens or 0)
 
     async def _echoed(self, prompt: str | list[int]) -> Completion:
-        # Not max_tokens=0: llama-cpp-python takes that for "as many as there is room for".
+        # Not max_tokens=0: for llama-cpp-python that means "as many as fit".
         return await self.completer.complete(prompt, 1, echo=True, logprobs=1)
 
     async def _generate(self, request: GenerateRequest) -> Reply:
@@ -98,7 +99,7 @@ class Wire:
         try:
             completion = await self.completer.complete(prompt, limit, **self._fields(request))
         except Refused as error:
-            limit = await self._room(prompt, error)
+            limit = await self._tokens_left(prompt, error)
             completion = await self.completer.complete(prompt, limit, **self._fields(request))
         if not self.by_text:
             self._check_count(completion, request.context)
@@ -111,7 +112,7 @@ class Wire:
         return Reply(answer, tokens + (completion.prompt_tokens or len(request.context)))
 
     def _fields(self, request: GenerateRequest) -> dict[str, Any]:
-        """Sampling, seed and stop strings; those beyond what the server takes are cut off here."""
+        """Sampling, seed and stop strings; `cut_at_stop` applies those beyond the server's limit."""
         stop = list(request.stop if self.many_stops else request.stop[:FEW_STOPS])
         fields: dict[str, Any] = {"stop": stop} if stop else {}
         if ends := self._end_tokens(request):
@@ -121,15 +122,14 @@ class Wire:
         return fields
 
     def _end_tokens(self, request: GenerateRequest) -> list[int]:
-        """Special tokens that are a stop string: servers leave them out of the text in which they look for
-        those."""
+        """Special tokens that are stop strings: servers search for stop strings in text without them."""
         return stop_tokens(request.stop, self.tokenizer.special_texts) if self.stop_ids else []
 
-    async def _room(self, prompt: str | list[int], error: Refused) -> int:
-        """Tokens that fit behind a prompt which is too long together with all that may be generated.
+    async def _tokens_left(self, prompt: str | list[int], error: Refused) -> int:
+        """Tokens of the context window after a prompt that was refused together with its token limit.
 
         Raises:
-            Refused: `error`, unless that was the reason, the window is known and the prompt alone fits.
+            Refused: `error`, unless its reason is the length, the window is known and the prompt alone fits.
         """
         if not error.is_too_long or self.window is None:
             raise error
@@ -139,10 +139,10 @@ class Wire:
         return self.window - alone.prompt_tokens
 
     def _prompt(self, ids: TokenIds) -> str | list[int]:
-        """The ids, or for a server that takes none the text that has these ids.
+        """The ids; for a server that takes only text, the text with these ids.
 
         Raises:
-            Malformed: no text has them.
+            Malformed: no text has these ids.
         """
         if self.abilities.token_ids:
             return list(ids)
@@ -159,8 +159,8 @@ class Wire:
     def _check_count(self, completion: Completion, ids: TokenIds) -> None:
         if completion.prompt_tokens not in (None, len(ids)):
             raise Malformed(
-                f"the server read {completion.prompt_tokens} tokens where the tokenizer makes {len(ids)}: it has "
-                "another tokenizer, adds tokens of its own, or cut the prompt"
+                f"the server read {completion.prompt_tokens} tokens where the tokenizer makes {len(ids)}: "
+                "it has another tokenizer, adds tokens of its own, or cut the prompt"
             )
 
 

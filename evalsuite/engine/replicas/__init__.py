@@ -1,1 +1,1 @@
-"""Many replicas of an engine, each in a process of its own, on one machine or many (Ray)."""
+"""Replicas of an engine, each in its own process, on one machine or many (Ray)."""

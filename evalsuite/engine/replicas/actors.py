@@ -1,5 +1,4 @@
-"""Workers as Ray actors: started, given work, and replaced when they are lost. Tells what happened as
-events."""
+"""Workers as Ray actors: started, given work, and replaced when they are lost; reports events."""
 
 import time
 from collections.abc import Iterator
@@ -11,21 +10,23 @@ from evalsuite.engine.replicas.ray_cluster import Share, ray_package
 from evalsuite.engine.replicas.worker import Description, EngineSetup, ReplicaWorker, WorkerError, WorkResult
 
 LOST_AT_START = 3
-"""As many workers in a row, and as many as are wanted, may be lost before their weights are loaded; then no
-more are started."""
+"""No more workers start after this many in a row, or one full set, were lost before loading their weights.
+
+The larger of both numbers counts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What became of something that a worker was asked to do."""
+    """The outcome of a call to a worker."""
 
     worker: int
     ticket: int | None
-    """Of the work; None for describing itself and loading the weights."""
+    """The part's ticket; None for `describe` and `load`."""
     result: Description | WorkResult | WorkerError | None
     """None: the weights are loaded."""
     lost: bool = False
-    """The worker is gone; the result says why."""
+    """Whether the worker is gone; the result says why."""
 
 
 @dataclass
@@ -35,33 +36,35 @@ class _Member:
     loads: bool = False
     ready: bool = False
     heard: float = 0.0
-    """When it was last heard of, found to have a place, or given work while it had none (monotonic seconds);
-    0: never."""
+    """Time of its last sign of life, of its process start, or of new work while idle; 0: never.
+
+    In seconds of the monotonic clock.
+    """
     at_work: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """Kind and planned tokens by ticket, in the order of giving."""
+    """Kind and planned tokens of its parts by ticket, in the order in which they were given."""
 
 
 @dataclass
 class Pool:
-    """The workers of a run. Each is known by a number that is never used again."""
+    """The workers of a run. Each has a number that is never reused."""
 
     setup: EngineSetup
     share: Share
     pace: Pace = field(default_factory=Pace)
     members: dict[int, _Member] = field(default_factory=dict)
     _calls: dict[Any, tuple[int, int | None]] = field(default_factory=dict)
-    """By Ray's reference to the result: worker and ticket."""
+    """Worker and ticket of each pending call, by Ray's reference to its result."""
     _started: int = 0
     _lost_at_start: int = 0
 
     @property
     def ready(self) -> list[int]:
-        """Workers with their weights loaded."""
+        """Workers that have loaded their weights."""
         return [number for number, member in self.members.items() if member.ready]
 
     @property
     def described(self) -> dict[int, Description]:
-        """Workers that have found a place and wait to be told to load the weights."""
+        """Workers whose process runs and that wait for the call to load their weights."""
         return {
             number: member.description
             for number, member in self.members.items()
@@ -70,12 +73,11 @@ class Pool:
 
     @property
     def has_begun(self) -> bool:
-        """Whether at least one worker has found a place."""
+        """Whether at least one worker's process runs."""
         return any(member.description for member in self.members.values())
 
     def fill(self) -> list[int]:
-        """Start workers until there are as many as wanted; their numbers. Ray finds places for them in
-        time."""
+        """Start workers until there are enough; returns the new numbers. Ray schedules them over time."""
         new = []
         most_lost = max(LOST_AT_START, self.share.workers)
         while len(self.members) < self.share.workers and self._lost_at_start < most_lost:
@@ -97,13 +99,13 @@ class Pool:
         return kind.remote(self.setup, self.share.threads)
 
     def load(self, worker: int) -> None:
-        """Have a worker that has described itself load the weights."""
+        """Make a worker that has described itself load the weights."""
         self.members[worker].loads = True
         self.members[worker].heard = time.monotonic()
         self._call(worker, None, "load")
 
     def give(self, worker: int, ticket: int, tokens: int, kind: str, *work: Any) -> None:
-        """Hand `Worker.answer` its arguments, a part of so many planned tokens."""
+        """Call `ReplicaWorker.answer` with a part of `tokens` planned tokens."""
         member = self.members[worker]
         if not member.at_work:
             member.heard = time.monotonic()
@@ -115,7 +117,7 @@ class Pool:
         self._calls[reference] = worker, ticket
 
     def events(self, seconds: float) -> list[Event]:
-        """What has happened; waits at most so long for something to happen."""
+        """New events; waits at most `seconds` for the first."""
         ray = ray_package()
         waiting = list(self._calls)
         if not waiting:
@@ -126,23 +128,23 @@ class Pool:
         return [event for reference in ready for event in self._event(reference)]
 
     def silent(self) -> list[Event]:
-        """Workers that have said nothing for longer than their work can take; they are ended."""
-        now, found = time.monotonic(), []
+        """End the workers that have been silent for longer than their work can take; returns their events."""
+        now, lost = time.monotonic(), []
         for number, member in list(self.members.items()):
             if not member.heard and has_place(member.actor):
                 member.heard = now
-            if not member.heard or (member.ready and not member.at_work) or self._waits_for_us(member):
+            if not member.heard or (member.ready and not member.at_work) or self._waits_for_driver(member):
                 continue
             stage = ("load" if member.loads else "start"), 0
             ticket, (kind, tokens) = next(iter(member.at_work.items()), (None, stage))
             silence, bound = now - member.heard, self.pace.bound(kind, tokens)
             if silence > bound:
                 reason = f"it was silent for {silence:.0f} s, where {bound:.0f} s are enough"
-                found.append(self._lose(number, ticket, WorkerError(reason)))
-        return found
+                lost.append(self._lose(number, ticket, WorkerError(reason)))
+        return lost
 
-    def _waits_for_us(self, member: _Member) -> bool:
-        """Whether it has described itself and is yet to be told to load."""
+    def _waits_for_driver(self, member: _Member) -> bool:
+        """Whether the worker has described itself and waits for the call to load."""
         return member.description is not None and not member.loads
 
     def _event(self, reference: Any) -> Iterator[Event]:
@@ -153,9 +155,9 @@ class Pool:
         try:
             result = ray.get(reference)
         except ray.exceptions.RayError as error:
-            hopeless = getattr(error, "actor_init_failed", False)  # its own code, the same on every try
-            reason = last_line(error) if hopeless else in_short(error)
-            yield self._lose(worker, ticket, WorkerError(reason, for_the_user=hopeless))
+            permanent = getattr(error, "actor_init_failed", False)  # its own code fails on every attempt
+            reason = last_line(error) if permanent else in_short(error)
+            yield self._lose(worker, ticket, WorkerError(reason, for_the_user=permanent))
             return
         if isinstance(result, WorkerError) and result.unusable:
             yield self._lose(worker, ticket, result)
@@ -171,12 +173,12 @@ class Pool:
             member.ready, self._lost_at_start = True, 0
         yield Event(worker, ticket, result)
 
-    def _lose(self, worker: int, ticket: int | None, why: WorkerError) -> Event:
+    def _lose(self, worker: int, ticket: int | None, reason: WorkerError) -> Event:
         member = self.members.pop(worker)
         self._lost_at_start += not member.ready
-        self._calls = {one: whose for one, whose in self._calls.items() if whose[0] != worker}
+        self._calls = {reference: call for reference, call in self._calls.items() if call[0] != worker}
         ray_package().kill(member.actor)
-        return Event(worker, ticket, why, lost=True)
+        return Event(worker, ticket, reason, lost=True)
 
     def close(self) -> None:
         """End all workers."""
@@ -188,8 +190,7 @@ class Pool:
 
 
 def has_place(actor: Any) -> bool:
-    """Whether the cluster has begun a process for an actor, which may take as long as it likes; so Ray's own
-    table says."""
+    """Whether the cluster has started a process for an actor, by Ray's own table; that may take any time."""
     ray_package()
     from ray._private.state import actors
 
@@ -197,12 +198,12 @@ def has_place(actor: Any) -> bool:
 
 
 def in_short(error: Exception) -> str:
-    """The sentence of Ray's report that says why."""
-    why = next((line for line in reversed(str(error).splitlines()) if "because" in line), last_line(error))
-    return why.strip().split(". ")[0].rstrip(".")
+    """The sentence of Ray's error report that names the cause."""
+    cause = next((line for line in reversed(str(error).splitlines()) if "because" in line), last_line(error))
+    return cause.strip().split(". ")[0].rstrip(".")
 
 
 def last_line(error: Exception) -> str:
-    """Where a traceback names its exception."""
+    """The last line of a traceback, which names the exception."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

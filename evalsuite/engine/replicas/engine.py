@@ -1,7 +1,7 @@
-"""An engine that has its requests answered by workers, each with a replica of the model.
+"""An engine whose requests are answered by workers, each with a replica of the model.
 
-The driver plans and hands out; it loads no weights. A part is answered by one worker as it would be anywhere,
-so that neither the number of workers nor their order shows in an answer.
+The driver plans and distributes the work; it loads no weights. A worker answers a part as any single process
+would, so that answers depend neither on the number of workers nor on their order.
 """
 
 import functools
@@ -24,19 +24,19 @@ from evalsuite.progress import WorkerState
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
 GIVEN_UP_IN_A_ROW = 8
-"""Requests that may fail with nothing answered in between; one more, and the requests are not to blame."""
+"""Most requests that may fail in a row; after one more, the requests are not the cause."""
 
 
 class ReplicatedEngine(EngineDefaults):
     """Answers requests with several workers; see `protocol.Engine`.
 
-    Building one starts nothing. The workers start at the first `score` or `generate` that has work to do (in
-    a cluster already when `identity` is asked for), load the weights once, and stay until `close`.
+    The constructor starts no process. The workers start at the first `score` or `generate` with unanswered
+    requests (in a cluster already when `identity` is read), load the weights once, and stay until `close`.
 
     Args:
-        setup: the engine that each worker holds.
-        wanted: how many workers, and where.
-        tell: is told what becomes of each worker.
+        setup: the engine of each worker.
+        config: how many workers to start, and where.
+        report: is called with each change of a worker's state.
 
     Raises:
         UserError: Ray is not installed.
@@ -45,15 +45,15 @@ class ReplicatedEngine(EngineDefaults):
     def __init__(
         self,
         setup: EngineSetup,
-        wanted: ReplicaConfig,
-        tell: Callable[[WorkerState], None] = lambda state: None,
+        config: ReplicaConfig,
+        report: Callable[[WorkerState], None] = lambda state: None,
     ) -> None:
         ray_package()
         self._setup = setup
         self._planner = setup.make()
-        self._roll = WorkerStatus(tell)
-        self._crew = WorkerSupervisor(setup, wanted, self._roll)
-        self._elsewhere = wanted.address is not None
+        self._status = WorkerStatus(report)
+        self._supervisor = WorkerSupervisor(setup, config, self._status)
+        self._in_cluster = config.address is not None
         self.tokenizer = self._planner.tokenizer
 
     @property
@@ -63,53 +63,53 @@ class ReplicatedEngine(EngineDefaults):
 
     @property
     def vocabulary(self) -> int | None:
-        """Token ids below this number are the model's; None where it is not known."""
+        """Vocabulary size: valid token ids are below it; None where it is unknown."""
         return self._planner.vocabulary
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say: of the model, and of what was computed again."""
-        return self._roll.notes
+        """Notes for the run log: on the model, and on failures and retries."""
+        return self._status.notes
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
         """What the answers depend on.
 
-        A worker tells the numerics in a cluster, as this machine may have no GPU, and where the model has yet
-        to be tried, as this process does not load it.
+        A worker determines the numerics in a cluster, since this machine may have no GPU, and if the model's
+        trials have not run yet, since this process loads no weights.
         """
         if self.knows_identity:
             return self._planner.identity
         spec = self._setup.spec
         return replace(
-            self._crew.first_description.identity,
+            self._supervisor.first_description.identity,
             weights=weights_digest(spec.files, verify=spec.verify_weights),
             tokenizer=tokenizer_digest(spec.tokens.files(spec.files), verify=spec.verify_weights),
         )
 
     @property
     def knows_identity(self) -> bool:
-        """Whether no worker has to be asked for `identity`."""
-        return self._planner.knows_identity and not self._elsewhere
+        """Whether `identity` is known without a worker."""
+        return self._planner.knows_identity and not self._in_cluster
 
     @property
     def expected_identity(self) -> ModelIdentity:
-        """`identity` as far as it is known without a model; in a cluster all of it."""
-        return self.identity if self._elsewhere else self._planner.expected_identity
+        """The part of `identity` that is known without loading the model; in a cluster, all of it."""
+        return self.identity if self._in_cluster else self._planner.expected_identity
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """As the workers' own engine cuts them; see `protocol.Engine`."""
-        if self._elsewhere:
-            self._planner.plan_for(self._crew.first_description.device)
+        """The parts of the workers' own engine; see `protocol.Engine`."""
+        if self._in_cluster:
+            self._planner.plan_for(self._supervisor.first_description.device)
         return self._planner.partition(requests)
 
     def load(self) -> None:
-        """Wait until all workers have their weights; work does not need it, and begins with the first one."""
-        while len(self._crew.ready) < self._crew.size:
-            self._crew.load(self.identity, metadata.version("evalsuite"))
-            for event in self._crew.events():
+        """Wait until all workers have loaded their weights; answering needs only the first worker."""
+        while len(self._supervisor.ready) < self._supervisor.size:
+            self._supervisor.load(self.identity, metadata.version("evalsuite"))
+            for event in self._supervisor.events():
                 if isinstance(event.result, WorkerError):
-                    self._roll.failed(event.worker, event.result.reason, None, lost=event.lost)
+                    self._status.failed(event.worker, event.result.reason, None, lost=event.lost)
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
@@ -124,72 +124,74 @@ class ReplicatedEngine(EngineDefaults):
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """Generate for the distinct `requests`; errors as in `score`."""
+        """Generate texts for the distinct `requests`; errors are as in `score`."""
         yield from self._answer("generate", requests, answered)
 
     def close(self) -> None:
         """End the workers; a later call starts new ones."""
-        self._crew.close()
+        self._supervisor.close()
 
     def _answer(self, kind: str, requests: Sequence[R], answered: Collection[R]) -> Iterator[EngineEvent[R]]:
-        parts = [part for part in self.partition(requests) if any(one not in answered for one in part)]
-        handout = PartScheduler(parts, answered, self._crew.size if parts else 0)
-        planned = sum(tokens_of([one for one in part if one not in answered]) for part in parts)
+        parts = [
+            part for part in self.partition(requests) if any(request not in answered for request in part)
+        ]
+        scheduler = PartScheduler(parts, answered, self._supervisor.size if parts else 0)
+        planned = sum(tokens_of([request for request in part if request not in answered]) for part in parts)
         yield Planned(planned)
-        self._roll.begin()
+        self._status.begin()
         begun = False
         try:
-            while not handout.done:
-                self._crew.load(self.identity, metadata.version("evalsuite"))
-                self._hand_out(handout, kind)
-                if self._crew.ready and not begun:
+            while not scheduler.done:
+                self._supervisor.load(self.identity, metadata.version("evalsuite"))
+                self._distribute(scheduler, kind)
+                if self._supervisor.ready and not begun:
                     begun = True
                     yield Begun()
-                for event in self._crew.events():
-                    answered_now = self._answers(event, handout)
+                for event in self._supervisor.events():
+                    answered_now = self._answers(event, scheduler)
                     if answered_now.answers:
                         yield answered_now
         finally:
-            if not handout.done:  # at work on what nobody waits for any more
+            if not scheduler.done:  # the caller has stopped reading; end the workers' useless work
                 self.close()
 
-    def _hand_out(self, handout: PartScheduler[R], kind: str) -> None:
-        ready = self._crew.ready
+    def _distribute(self, scheduler: PartScheduler[R], kind: str) -> None:
+        ready = self._supervisor.ready
         alive = frozenset(ready)
         for worker in ready:
-            while taken := handout.take(worker, alive):
+            while taken := scheduler.take(worker, alive):
                 ticket, piece = taken
                 tokens = tokens_of(piece.left)
-                self._crew.give(
-                    worker, ticket, tokens, kind, pack_requests(piece.requests), _positions(piece)
+                self._supervisor.give(
+                    worker, ticket, tokens, kind, pack_requests(piece.requests), _answered_indices(piece)
                 )
 
-    def _answers(self, event: Event, handout: PartScheduler[R]) -> Answered[R]:
-        """The answers that an event brings, if any."""
+    def _answers(self, event: Event, scheduler: PartScheduler[R]) -> Answered[R]:
+        """The answers of an event; none if it is a failure that will be retried."""
         if isinstance(event.result, WorkResult) and event.ticket is not None:
-            requests = handout.answered(event.worker, event.ticket)
+            requests = scheduler.answered(event.worker, event.ticket)
             responses = unpack_responses(event.result.responses)
-            self._roll.did(event.worker, len(requests), event.result)
+            self._status.did(event.worker, len(requests), event.result)
             return Answered(tuple(zip(requests, responses, strict=True)), event.result.tokens)
         assert isinstance(event.result, WorkerError)
         if event.lost:
-            setback = handout.lost(event.worker)
+            decision = scheduler.lost(event.worker)
         else:
-            setback = handout.failed(event.worker, event.ticket or 0)
-        self._roll.failed(event.worker, event.result.reason, setback, lost=event.lost)
-        return Answered(self._given_up(setback, event.result.reason, handout), 0)
+            decision = scheduler.failed(event.worker, event.ticket or 0)
+        self._status.failed(event.worker, event.result.reason, decision, lost=event.lost)
+        return Answered(self._given_up(decision, event.result.reason, scheduler), 0)
 
     def _given_up(
-        self, setback: RetryDecision[R] | None, reason: str, handout: PartScheduler[R]
+        self, decision: RetryDecision[R] | None, reason: str, scheduler: PartScheduler[R]
     ) -> tuple[tuple[R, Failure], ...]:
-        if setback is None or setback.then != "given up":
+        if decision is None or decision.then != "given up":
             return ()
-        if handout.given_up_in_a_row > GIVEN_UP_IN_A_ROW:
-            raise ModelError(f"The workers fail whatever they are asked; the last one said: {reason}. {KEPT}")
-        return tuple((request, Failure(f"failed twice: {reason}")) for request in setback.requests)
+        if scheduler.given_up_in_a_row > GIVEN_UP_IN_A_ROW:
+            raise ModelError(f"The workers fail on every request; the last error was: {reason}. {KEPT}")
+        return tuple((request, Failure(f"failed twice: {reason}")) for request in decision.requests)
 
 
-def _positions(piece: Piece[R]) -> frozenset[int]:
+def _answered_indices(piece: Piece[R]) -> frozenset[int]:
     if not piece.answered:
         return frozenset()
-    return frozenset(index for index, one in enumerate(piece.requests) if one in piece.answered)
+    return frozenset(index for index, request in enumerate(piece.requests) if request in piece.answered)

@@ -1,39 +1,35 @@
-"""How long a worker may be silent: by the pace at which workers of this run have answered. Pure, without
-Ray."""
+"""How long a worker may be silent, derived from the workers' pace in this run; pure, without Ray."""
 
 from dataclasses import dataclass, field
 
 FACTOR = 20.0
-"""Times the seconds that the slowest answer so far would mean for a part: machines are shared, and texts may
-be long."""
+"""Multiple of a part's time at the slowest pace so far: machines are shared, and texts may be long."""
 LEAST = 600.0
-"""Seconds that every part is given."""
+"""Least time limit of a part, in seconds."""
 AT_START = 60.0
-"""Seconds that a process has at least, whatever the user says, until its first word: packages are
-imported."""
+"""Least time limit, in seconds, until a process first reports, whatever the user sets: it has to import."""
 FIRST = 3600.0
-"""Seconds for what no pace is known of: loading weights, and the first part, in which kernels may be
-compiled."""
+"""Time limit, in seconds, without a known pace: loading weights, the first part (kernels compile)."""
 
 
 @dataclass
 class Pace:
-    """What is known of the workers' speed."""
+    """The pace of the workers so far."""
 
     limit: float | None = None
-    """Seconds that the user allows in place of what the pace says."""
+    """The user's time limit in seconds, which replaces the derived one."""
     _slowest: dict[str, float] = field(default_factory=dict)
-    """By kind of work: most seconds per planned token."""
+    """Most seconds per planned token, by kind of work."""
 
     def took(self, kind: str, tokens: int, seconds: float) -> None:
-        """A part of so many planned tokens was answered."""
+        """Record that a part of `tokens` planned tokens was answered in `seconds`."""
         self._slowest[kind] = max(self._slowest.get(kind, 0.0), seconds / max(tokens, 1))
 
     def bound(self, kind: str, tokens: int) -> float:
-        """Seconds after which a worker that is at such a part and has said nothing counts as hung.
+        """Seconds of silence after which a worker with a part of `tokens` planned tokens counts as hung.
 
-        `kind` is "score" or "generate"; "load" for loading the weights, "start" until a worker has described
-        itself.
+        `kind` is "score" or "generate"; "load" while the weights are loading; "start" until a worker has
+        described itself.
         """
         if self.limit is not None:
             return max(self.limit, AT_START) if kind == "start" else self.limit

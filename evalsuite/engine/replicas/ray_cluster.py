@@ -1,5 +1,4 @@
-"""Reaching Ray: a cluster of our own on this machine, or one that is there. Only this and `pool` import
-ray."""
+"""Connects to Ray: starts a cluster on this machine, or joins one. Only this and `actors` import ray."""
 
 import logging
 import os
@@ -14,18 +13,18 @@ from types import ModuleType
 from evalsuite.errors import UserError
 
 OBJECT_STORE_BYTES = 256 * 2**20
-"""On this machine: what workers send and have not yet been heard on; a part is well under a megabyte."""
+"""Size of this machine's object store, for results not yet read; a part is well under a megabyte."""
 
 LONGEST_FOLDER = 45
-"""Characters: Ray adds `session_2026-11-30_12-00-00_123456_1234567/sockets/plasma_store` to it."""
+"""Most characters of a folder: Ray adds `session_2026-11-30_12-00-00_123456_1234567/sockets/plasma_store`."""
 
 REACHED_WITHIN = 10.0
-"""Seconds in which a cluster's address has to take a connection."""
+"""Seconds within which a cluster's address must accept a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What each worker gets of the cluster."""
+    """The number of workers, and the CPUs and GPUs of each."""
 
     workers: int
     cpus: float
@@ -33,12 +32,12 @@ class Share:
 
     @property
     def threads(self) -> int:
-        """Of a worker."""
+        """Threads of a worker."""
         return max(1, int(self.cpus))
 
 
 def ray_package() -> ModuleType:
-    """The package `ray`, told not to report usage; raises UserError without it."""
+    """The package `ray`, with its usage reports off; raises UserError if it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -50,9 +49,9 @@ def ray_package() -> ModuleType:
 
 
 def connect(address: str | None) -> bool:
-    """Join the cluster at `address`, or start one on this machine; whether it is ours to shut down.
+    """Join the cluster at `address`, or start one here; returns whether evalsuite must shut it down.
 
-    A connection that the process has already is used as it is.
+    An existing connection of this process is reused.
 
     Raises:
         UserError: there is no cluster at `address`.
@@ -81,17 +80,15 @@ def connect(address: str | None) -> bool:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             where = f"There is no Ray cluster at {address}" if address else "Ray cannot be started here"
             raise UserError(f"{where}: {reason}") from None
-    # Ray prints at length on standard output, where results belong, that a worker was lost; the run log says
-    # it.
-    ray._private.worker.print_to_stdstream = lambda *said, **how: None
+    # Ray reports lost workers at length on standard output, which is for results; the run log reports them.
+    ray._private.worker.print_to_stdstream = lambda *arguments, **options: None
     return True
 
 
 def _short_folder() -> str | None:
-    """A folder for Ray's files whose sockets have names that Linux takes (107 bytes); None where Ray's own is
-    short.
+    """A folder for Ray's files with a short enough name; None if Ray's own is short enough.
 
-    Schedulers give jobs a TMPDIR of 60 characters and more.
+    Linux limits names of sockets to 107 bytes, and job schedulers set a TMPDIR of 60 characters and more.
     """
     if (
         len(os.fsencode(os.path.join(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()), "ray")))
@@ -102,12 +99,13 @@ def _short_folder() -> str | None:
         if os.access(folder, os.W_OK | os.X_OK):
             return os.path.join(folder, f"ray-{os.getuid()}")
     raise UserError(
-        f"Ray's sockets need a folder with a name of at most {LONGEST_FOLDER} characters: set TMPDIR to one for --workers."
+        f"Ray's sockets need a folder with a name of at most {LONGEST_FOLDER} characters: "
+        "set TMPDIR to such a folder for --workers."
     )
 
 
 def _refuse_unreachable(address: str) -> None:
-    """Ray itself tries for many minutes."""
+    """Raise UserError if the address accepts no connection; Ray itself would retry for many minutes."""
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit() and "/" not in address):
         return
@@ -118,47 +116,48 @@ def _refuse_unreachable(address: str) -> None:
 
 
 def share_out(workers: int | None, gpus: float | None, device: str) -> Share:
-    """What each worker gets of the cluster that is connected.
+    """Divide the connected cluster among workers.
 
     Args:
-        workers: how many; None is one for each share of the GPUs, without GPUs one for each node.
-        gpus: of a worker; None is one where the cluster has some and `device` is not "cpu".
-        device: as the user asked for it.
+        workers: number of workers; None starts as many as the GPUs allow, or without GPUs one per node.
+        gpus: GPUs per worker; None is 1 if the cluster has GPUs and `device` is not "cpu", else 0.
+        device: the device that the user requested.
 
     Raises:
         UserError: the cluster has too few GPUs for a single worker.
     """
     ray = ray_package()
-    there = ray.cluster_resources()
+    resources = ray.cluster_resources()
     if gpus is None:
-        gpus = 1.0 if there.get("GPU") and device != "cpu" else 0.0
-    if gpus > there.get("GPU", 0):
+        gpus = 1.0 if resources.get("GPU") and device != "cpu" else 0.0
+    if gpus > resources.get("GPU", 0):
         raise UserError(
-            f"--gpus-per-replica {gpus:g}: the cluster has {there.get('GPU', 0):g} GPU(s), too few for one worker."
+            f"--gpus-per-replica {gpus:g}: the cluster has {resources.get('GPU', 0):g} GPU(s), "
+            "too few for one worker."
         )
     nodes = sum(node["Alive"] for node in ray.nodes())
-    workers = workers or (int(there["GPU"] // gpus) if gpus else nodes)
-    cores = there.get("CPU", 1.0) / workers
+    workers = workers or (int(resources["GPU"] // gpus) if gpus else nodes)
+    cores = resources.get("CPU", 1.0) / workers
     return Share(workers, float(int(cores)) if cores >= 1 else int(cores * 1000) / 1000, gpus)
 
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; the command line has its own answer to it."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Restore the command line's own SIGTERM handler, which Ray replaces."""
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        with suppress(ValueError):  # not the main thread, where Ray changes nothing
-            signal.signal(signal.SIGTERM, before)
+        with suppress(ValueError):  # outside of the main thread, Ray changes no handler
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
 def _authentication_unsaid() -> Iterator[None]:
-    """Without Ray's remark that its connections need a token, which it makes and finds by itself."""
+    """Silence Ray's message that its connections need a token, which it creates and finds by itself."""
     log = logging.getLogger("ray._private.authentication.authentication_token_setup")
-    before, log.disabled = log.disabled, True
+    was_disabled, log.disabled = log.disabled, True
     try:
         yield
     finally:
-        log.disabled = before
+        log.disabled = was_disabled

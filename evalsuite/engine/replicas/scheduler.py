@@ -1,7 +1,7 @@
-"""Which part goes to which worker, and what becomes of it when a worker fails or is lost; pure, without Ray.
+"""Assigns parts to workers, and retries them when a worker fails or is lost; pure, without Ray.
 
-A part that fails is given to another worker. One that fails twice is halved, and so is every half that fails,
-until a single request is left; when that has failed twice by itself it is given up, and all others are
+A failed part is retried on another worker. A part that fails twice is halved, as is every half that fails,
+until a single request is left. A request that fails twice by itself is given up; all other requests are
 answered.
 """
 
@@ -14,63 +14,69 @@ from typing import Generic, Literal
 from evalsuite.engine.protocol import R
 
 AHEAD = 2
-"""Parts that a worker holds: one at work and one that waits, so that it is never idle. The last parts, as
-many as there are workers, wait for whoever is free first."""
+"""Parts that a worker holds: a running one and a queued one, so that it is never idle.
+
+The last parts, as many as there are workers, stay in the common queue for the first free worker.
+"""
 
 FAILURES = 2
-"""Of a part, before it is halved; of a single request, before it is given up."""
+"""Failures of a part before it is halved, or of a single request before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece(Generic[R]):
-    """A part, or a half of one that failed."""
+    """A part, or half of a failed part."""
 
     requests: tuple[R, ...]
     answered: frozenset[R] = frozenset()
-    """Those of them that need no answer any more; they shape the plan all the same."""
+    """The requests that are already answered; they still shape the plan."""
     failures: int = 0
     is_half: bool = False
     failed_on: frozenset[int] = frozenset()
-    """Workers."""
+    """The workers on which it has failed."""
 
     @property
     def left(self) -> tuple[R, ...]:
         """Requests that need an answer."""
         if not self.answered:
             return self.requests
-        return tuple(one for one in self.requests if one not in self.answered)
+        return tuple(request for request in self.requests if request not in self.answered)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision(Generic[R]):
-    """What a failure leads to for the requests of a piece."""
+    """What happens to the requests of a piece after a failure."""
 
     then: Literal["again", "halved", "given up"]
     requests: tuple[R, ...]
 
 
 class PartScheduler(Generic[R]):
-    """Hands out the pieces of one call; a piece that is at work is known by its worker and its ticket."""
+    """Assigns the pieces of one call to workers; worker and ticket identify an assigned piece."""
 
     def __init__(self, parts: Iterable[Sequence[R]], answered: Collection[R] = (), workers: int = 1) -> None:
-        pieces = (Piece(tuple(part), frozenset(one for one in part if one in answered)) for part in parts)
+        pieces = (
+            Piece(tuple(part), frozenset(request for request in part if request in answered))
+            for part in parts
+        )
         self._waiting: deque[Piece[R]] = deque(piece for piece in pieces if piece.left)
         self._workers = workers
         self._at_work: dict[int, dict[int, Piece[R]]] = {}
-        """By worker and ticket, in the order of handing out."""
+        """Assigned pieces by worker and ticket, in the order of assignment."""
         self._tickets = count()
         self.given_up_in_a_row = 0
         """Requests given up since a piece was last answered."""
 
     @property
     def done(self) -> bool:
-        """Every request was answered or given up."""
+        """Whether every request was answered or given up."""
         return not self._waiting and not any(self._at_work.values())
 
     def take(self, worker: int, alive: Collection[int]) -> tuple[int, Piece[R]] | None:
-        """A ticket and the next piece for `worker`; None if it has enough, or nothing suits it.
+        """A ticket and the next piece for `worker`; None if it has enough, or no piece is suitable.
 
-        A piece goes to a worker on which it has failed only if it has failed on all that are `alive`.
+        A piece is assigned again to a worker on which it has failed only if it has failed on all workers in
+        `alive`.
         """
         held = self._at_work.setdefault(worker, {})
         if len(held) >= (AHEAD if len(self._waiting) >= self._workers else 1):
@@ -84,7 +90,7 @@ class PartScheduler(Generic[R]):
         return None
 
     def answered(self, worker: int, ticket: int) -> tuple[R, ...]:
-        """The piece was answered: the requests that this answers; none if the ticket is not at work."""
+        """Record that a piece was answered; returns its open requests, or none for an unknown ticket."""
         piece = self._at_work.get(worker, {}).pop(ticket, None)
         if piece is None:
             return ()
@@ -92,7 +98,7 @@ class PartScheduler(Generic[R]):
         return piece.left
 
     def failed(self, worker: int, ticket: int) -> RetryDecision[R] | None:
-        """The piece failed on its worker; None if the ticket is not at work."""
+        """Record that a piece failed on its worker; returns the decision, or None for an unknown ticket."""
         piece = self._at_work.get(worker, {}).pop(ticket, None)
         if piece is None:
             return None
@@ -108,9 +114,11 @@ class PartScheduler(Generic[R]):
         return RetryDecision("halved", left)
 
     def lost(self, worker: int) -> RetryDecision[R] | None:
-        """The worker is gone: its current piece failed, its waiting pieces are requeued without counting a
-        failure."""
+        """Record a lost worker: its current piece has failed; its queued pieces are requeued.
+
+        Requeued pieces count no failure.
+        """
         held = self._at_work.get(worker, {})
-        setback = self.failed(worker, next(iter(held))) if held else None
+        decision = self.failed(worker, next(iter(held))) if held else None
         self._waiting.extendleft(reversed(self._at_work.pop(worker, {}).values()))
-        return setback
+        return decision

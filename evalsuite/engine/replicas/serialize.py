@@ -1,4 +1,4 @@
-"""Requests and answers as bytes between driver and workers: plain tuples, which pickle at the speed of C.
+"""Serialises requests and answers between driver and workers, as plain tuples, which pickle fast.
 
 A context that several requests share is sent once.
 """
@@ -19,39 +19,39 @@ from evalsuite.types import (
 
 
 def pack_requests(requests: Sequence[Request]) -> bytes:
-    """Requests of one kind."""
+    """Serialise requests of one kind."""
     contexts: dict[TokenIds, TokenIds] = {}
-    rows: list[tuple] = []
-    for one in requests:
-        context = contexts.setdefault(one.context, one.context)
-        match one:
+    rows: list[tuple[object, ...]] = []
+    for request in requests:
+        context = contexts.setdefault(request.context, request.context)
+        match request:
             case ScoreRequest():
-                rows.append((context, one.continuation))
+                rows.append((context, request.continuation))
             case GenerateRequest():
-                given = (
-                    one.stop,
-                    one.max_tokens,
-                    one.temperature,
-                    one.top_p,
-                    one.seed,
-                    one.sample,
-                    one.backend,
+                settings = (
+                    request.stop,
+                    request.max_tokens,
+                    request.temperature,
+                    request.top_p,
+                    request.seed,
+                    request.sample,
+                    request.backend,
                 )
-                rows.append((context, *given))
+                rows.append((context, *settings))
     return pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
 
 
 def unpack_requests(sent: bytes) -> list[Request]:
-    """What `pack_requests` packed, in its order."""
+    """The requests that `pack_requests` serialised, in the same order."""
     rows = pickle.loads(sent)
     return [ScoreRequest(*row) if len(row) == 2 else GenerateRequest(*row) for row in rows]
 
 
 def pack_responses(responses: Iterable[Response]) -> bytes:
-    """Answers of any kind."""
-    rows: list[tuple] = []
-    for one in responses:
-        match one:
+    """Serialise answers of any kind."""
+    rows: list[tuple[object, ...]] = []
+    for response in responses:
+        match response:
             case Score(log_probs, is_greedy, rounded_sum):
                 rows.append(("score", log_probs, is_greedy, rounded_sum))
             case Generated(text, tokens, finish):
@@ -62,6 +62,6 @@ def pack_responses(responses: Iterable[Response]) -> bytes:
 
 
 def unpack_responses(sent: bytes) -> list[Response]:
-    """What `pack_responses` packed, in its order."""
+    """The answers that `pack_responses` serialised, in the same order."""
     kinds = {"score": Score, "text": Generated, "failure": Failure}
     return [kinds[kind](*fields) for kind, *fields in pickle.loads(sent)]

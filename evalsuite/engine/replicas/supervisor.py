@@ -19,35 +19,34 @@ KEPT = "The answers so far are kept; the same command continues."
 
 @dataclass(frozen=True, slots=True)
 class ReplicaConfig:
-    """What the user asked for."""
+    """The user's options for workers."""
 
     workers: int | None = None
-    """None is one for each share of the GPUs, without GPUs one for each node."""
+    """Number of workers; None starts as many as the GPUs allow, or without GPUs one per node."""
     address: str | None = None
-    """Of a Ray cluster; None starts one on this machine."""
+    """Address of a Ray cluster; None starts a cluster on this machine."""
     gpus: float | None = None
-    """Of a worker; None is one where the cluster has some and the device is not "cpu"."""
+    """GPUs per worker; None is 1 if the cluster has GPUs and the device is not "cpu", else 0."""
     silence: float | None = None
-    """Seconds after which a worker that says nothing counts as hung; None derives them from the workers'
-    pace."""
+    """Seconds of silence after which a worker counts as hung; None derives them from the workers' pace."""
     patience: float = 300.0
-    """Seconds to wait until a first worker finds a place; clusters that grow take minutes."""
+    """Seconds to wait for the first worker's process; clusters that grow take minutes."""
 
     @classmethod
     def asked(
         cls, workers: int | None, address: str | None, gpus: float | None, silence: float | None = None
     ) -> "ReplicaConfig | None":
-        """From the options of a run; None where this process does the work alone.
+        """The configuration from a run's options; None if this process does the work alone.
 
         Raises:
-            UserError: numbers that make no sense, or GPUs for workers that were not asked for.
+            UserError: a number is out of range, or an option for workers is given without workers.
         """
         if workers is not None and workers < 1:
-            raise UserError(f"--workers must be at least 1, not {workers}.")
+            raise UserError(f"--workers must be at least 1, got {workers}.")
         if gpus is not None and gpus < 0:
-            raise UserError(f"--gpus-per-replica must not be negative, as {gpus:g} is.")
+            raise UserError(f"--gpus-per-replica must not be negative, got {gpus:g}.")
         if silence is not None and not silence > 0:
-            raise UserError(f"--worker-timeout must be a positive number of seconds, not {silence:g}.")
+            raise UserError(f"--worker-timeout must be a positive number of seconds, got {silence:g}.")
         if workers is None and address is None:
             for option, value in (("--gpus-per-replica", gpus), ("--worker-timeout", silence)):
                 if value is not None:
@@ -58,33 +57,33 @@ class ReplicaConfig:
 
 @dataclass
 class WorkerSupervisor:
-    """Nothing starts before it is used. Every method may raise ModelError: nobody can do the work."""
+    """Starts workers when they are first needed. Every method may raise ModelError if no worker can work."""
 
     setup: EngineSetup
-    wanted: ReplicaConfig
-    roll: WorkerStatus
+    config: ReplicaConfig
+    status: WorkerStatus
     _ours: bool = False
     _last_sign: float = 0.0
     _last_reason: str = field(default="", init=False)
 
     @functools.cached_property
     def _pool(self) -> Pool:
-        self._ours = connect(self.wanted.address)
+        self._ours = connect(self.config.address)
         self._last_sign = time.monotonic()
         device = self.setup.spec.device
-        share = share_out(self.wanted.workers, self.wanted.gpus, device)
-        return Pool(self.setup, share, Pace(self.wanted.silence))
+        share = share_out(self.config.workers, self.config.gpus, device)
+        return Pool(self.setup, share, Pace(self.config.silence))
 
     @functools.cached_property
     def first_description(self) -> Description:
-        """Of the first worker that finds a place; its weights are not loaded."""
+        """The description of the first worker whose process runs; its weights are not loaded."""
         while not self._pool.described:
             self.events()
         return next(iter(self._pool.described.values()))
 
     @property
     def size(self) -> int:
-        """How many workers there are when all have found a place."""
+        """The number of workers once all of their processes run."""
         return self._pool.share.workers
 
     @property
@@ -93,43 +92,43 @@ class WorkerSupervisor:
         return self._pool.ready
 
     def load(self, expected: ModelIdentity, version: str) -> None:
-        """Have workers that are not ready load their weights, if they are what is `expected`."""
-        for worker, found in self._pool.described.items():
-            if found.version != version:
+        """Make described workers load their weights, after checking their identity and version."""
+        for worker, description in self._pool.described.items():
+            place = description.place
+            if description.version != version:
                 raise ModelError(
-                    f"Worker {worker} ({found.place}) has evalsuite {found.version}, this machine {version}: "
-                    "install the same everywhere."
+                    f"Worker {worker} ({place}) has evalsuite {description.version}, this machine {version}: "
+                    "install the same version everywhere."
                 )
             for part in ("weights", "tokenizer", "numerics"):
-                here, there = getattr(expected, part), getattr(found.identity, part)
+                here, there = getattr(expected, part), getattr(description.identity, part)
                 if here != there:
                     raise ModelError(
-                        f"Worker {worker} ({found.place}) has other {part} than expected ({there}, not {here}): "
+                        f"Worker {worker} ({place}) has other {part} than expected ({there}, not {here}): "
                         "all workers need the same files, devices and kernels."
                     )
-            self.roll.entered(worker, "loading", found.place)
+            self.status.entered(worker, "loading", place)
             self._pool.load(worker)
 
     def give(self, worker: int, ticket: int, tokens: int, kind: str, *work: Any) -> None:
-        """Hand a ready worker the arguments of `Worker.answer`, for a part of so many planned tokens."""
+        """Make a ready worker answer a part of `tokens` planned tokens; see `ReplicaWorker.answer`."""
         self._pool.give(worker, ticket, tokens, kind, *work)
 
     def events(self) -> list[Event]:
-        """What became of the work, and who was lost, as soon as there is something; new workers are
-        started."""
+        """Wait briefly for results and losses of workers; starts new workers where some are missing."""
         pool = self._pool
         for worker in pool.fill():
-            self.roll.entered(worker, "waiting for a place")
+            self.status.entered(worker, "waiting for a place")
         if not pool.members:
             raise ModelError(
-                f"All workers were lost, the last one because of this: {self._last_reason}. {KEPT}"
+                f"All workers were lost; the reason of the last loss is: {self._last_reason}. {KEPT}"
             )
         events = pool.events(POLL_SECONDS) or pool.silent()
         if events or pool.has_begun:
             self._last_sign = time.monotonic()
-        elif time.monotonic() - self._last_sign > self.wanted.patience:
+        elif time.monotonic() - self._last_sign > self.config.patience:
             raise ModelError(
-                f"The cluster had no place for a worker for {self.wanted.patience:.0f} s "
+                f"The cluster had no free resources for a worker for {self.config.patience:.0f} s "
                 f"({pool.share.cpus:g} CPUs and {pool.share.gpus:g} GPUs each). {KEPT}"
             )
         return [event for event in events if self._is_for_the_driver(event)]
@@ -142,11 +141,11 @@ class WorkerSupervisor:
             if event.ticket is None and not event.lost:
                 raise ModelError(f"Worker {event.worker} cannot load the model: {event.result.reason}.")
         if event.result is None:
-            self.roll.entered(event.worker, "working")
+            self.status.entered(event.worker, "working")
         return event.lost or event.ticket is not None
 
     def close(self) -> None:
-        """End the workers, and the cluster if it is our own."""
+        """End the workers, and the cluster if evalsuite started it."""
         pool: Pool | None = self.__dict__.pop("_pool", None)
         if pool:
             pool.close()

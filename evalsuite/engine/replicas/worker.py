@@ -1,4 +1,4 @@
-"""What runs in a worker's process: one engine, its weights loaded once. Knows nothing of Ray."""
+"""The code of a worker's process: one engine, whose weights are loaded once; independent of Ray."""
 
 import os
 import socket
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EngineSetup:
-    """How to make the engine that each worker holds."""
+    """How each worker makes its engine."""
 
     spec: EngineSpec
 
     def make(self) -> Engine:
-        """The engine, not yet loaded; a hub model that is not in the same folder here is looked up."""
+        """The engine, not yet loaded; a hub model whose folder does not exist here is resolved again."""
         from evalsuite.engine.engines import make_engine
 
         files = self.spec.files
@@ -38,42 +38,42 @@ class EngineSetup:
 
 @dataclass(frozen=True)
 class Description:
-    """What a worker is, told before it loads the weights."""
+    """A worker's description of itself, before it loads the weights."""
 
     place: str
-    """Host and process."""
+    """Host and process id."""
     version: str
-    """Of evalsuite."""
+    """Version of evalsuite."""
     identity: ModelIdentity
     device: str
 
 
 @dataclass(frozen=True)
 class WorkResult:
-    """A piece was answered."""
+    """The answers of a piece."""
 
     responses: bytes
-    """As `serialize.pack_responses` has them, in the order of the requests that needed an answer."""
+    """From `serialize.pack_responses`, in the order of the requests that needed an answer."""
     tokens: int
     seconds: float
-    """At work."""
+    """Computing time."""
     notes: tuple[str, ...]
-    """What the run log should say about the model."""
+    """Notes on the model for the run log."""
 
 
 @dataclass(frozen=True)
 class WorkerError:
-    """The worker could not do it; exceptions do not travel, since not all of them can be sent."""
+    """A worker's failure. Exceptions are not sent, since not all of them can be pickled."""
 
     reason: str
     for_the_user: bool = False
-    """The reason is a whole sentence about the model, and would be the same everywhere."""
+    """Whether the reason is a full sentence about the model, and would be the same on every worker."""
     unusable: bool = False
-    """The process can do nothing more: an error on a GPU stays there."""
+    """Whether the process cannot continue: a CUDA error persists."""
 
 
 class ReplicaWorker:
-    """Holds an engine and does what the driver asks, one thing at a time."""
+    """Holds an engine and executes the driver's calls, one at a time."""
 
     def __init__(self, setup: EngineSetup, threads: int) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -88,11 +88,11 @@ class ReplicaWorker:
         return self._engine
 
     def describe(self) -> Description | WorkerError:
-        """What it is; makes the engine, and loads no weights."""
+        """Make the engine, without its weights, and describe this worker."""
         return _guarded(self._describe)
 
     def load(self) -> WorkerError | None:
-        """Load the weights, where the engine has some."""
+        """Load the weights, if the engine has any."""
         return _guarded(self._load)
 
     def answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> WorkResult | WorkerError:
@@ -100,8 +100,8 @@ class ReplicaWorker:
 
         Args:
             kind: "score" or "generate".
-            sent: its requests, as `serialize.pack_requests` has them.
-            answered: positions of those that need no answer.
+            sent: the piece's requests, from `serialize.pack_requests`.
+            answered: indices of the requests that need no answer.
         """
         return _guarded(lambda: self._answer(kind, sent, answered))
 
@@ -118,10 +118,10 @@ class ReplicaWorker:
         self.engine.load()
 
     def _answer(self, kind: str, sent: bytes, answered: frozenset[int]) -> WorkResult:
-        began = time.monotonic()
+        started = time.monotonic()
         requests = unpack_requests(sent)
-        known = {requests[position] for position in answered}
-        work: Callable[..., Iterator[EngineEvent]] = (
+        known = {requests[index] for index in answered}
+        work: Callable[..., Iterator[EngineEvent[Any]]] = (
             self.engine.score if kind == "score" else self.engine.generate
         )
         received: dict[Any, Any] = {}
@@ -131,9 +131,11 @@ class ReplicaWorker:
                 tokens += event.tokens
                 for request, response in event.answers:
                     received.setdefault(request, response)
-        nothing = Failure("the engine gave no answer")
-        responses = pack_responses(received.get(one, nothing) for one in requests if one not in known)
-        return WorkResult(responses, tokens, time.monotonic() - began, self.engine.notes)
+        missing = Failure("the engine gave no answer")
+        responses = pack_responses(
+            received.get(request, missing) for request in requests if request not in known
+        )
+        return WorkResult(responses, tokens, time.monotonic() - started, self.engine.notes)
 
 
 def _guarded(work: Callable[[], T]) -> T | WorkerError:

@@ -1,4 +1,4 @@
-"""Whether several processes can share a model: its heads, and transformers' tensor-parallel plan for it."""
+"""Checks that several processes can share a model: its heads, and transformers' tensor-parallel plan."""
 
 import re
 from typing import Any
@@ -7,14 +7,13 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.errors import ModelError
 
 LEAST_DIVIDED = 0.5
-"""Share of the weights that a plan must divide to be one; Nemotron-H's divides its embeddings and experts
-only."""
+"""Least share of the weights that a plan must divide; Nemotron-H's divides only embeddings and experts."""
 WHOLE = ("replicate", "replicated_with_grad_allreduce")
-"""Styles of transformers' plans that leave a weight whole in every process."""
+"""Styles of transformers' plans that replicate a weight in every process."""
 
 
 def refuse_unless_divisible(files: ModelFiles, processes: int, trust_remote_code: bool = False) -> None:
-    """Raises ModelError where so many processes cannot share the model; nothing is loaded."""
+    """Raise ModelError if `processes` processes cannot share the model; loads no weights."""
     config = model_config(files, trust_remote_code)
     heads = {"num_attention_heads": "attention heads", "num_key_value_heads": "key-value heads"}
     for name, what in heads.items():
@@ -28,13 +27,13 @@ def refuse_unless_divisible(files: ModelFiles, processes: int, trust_remote_code
     if divided < LEAST_DIVIDED:
         raise ModelError(
             f"transformers' tensor-parallel plan for '{config.model_type}' divides {divided:.0%} of the "
-            "weights and leaves the rest whole in every process; use one process with --device spread (device_map), "
-            "without torchrun."
+            "weights and leaves the rest whole in every process; use one process with --device spread "
+            "(device_map), without torchrun."
         )
 
 
 def model_config(files: ModelFiles, trust_remote_code: bool = False) -> Any:
-    """transformers' configuration of a model, also of a GGUF file."""
+    """transformers' configuration of a model, also for a GGUF file."""
     from transformers import AutoConfig
 
     from evalsuite.engine.native.loading.linked import loader_arguments
@@ -49,7 +48,7 @@ def model_config(files: ModelFiles, trust_remote_code: bool = False) -> Any:
 
 
 def divided_share(files: ModelFiles, trust_remote_code: bool = False) -> float:
-    """Share of the weights that transformers' plan divides among processes; nothing is loaded."""
+    """Share of the weights that transformers' plan divides among processes; loads no weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -57,7 +56,7 @@ def divided_share(files: ModelFiles, trust_remote_code: bool = False) -> float:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     plan = {name for name, style in (model._tp_plan or {}).items() if style not in WHOLE}
-    sizes = {name: weight.numel() for name, weight in model.named_parameters()}
+    sizes: dict[str, int] = {name: weight.numel() for name, weight in model.named_parameters()}
     divided = sum(
         size
         for name, size in sizes.items()

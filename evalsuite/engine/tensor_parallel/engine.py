@@ -1,9 +1,9 @@
 """Tensor parallelism: one model over several processes, each with a part of every layer.
 
-The first process leads: it alone reads data, keeps the store, writes the folder and draws progress. What it
-scores or generates it announces to the others, which do the same in lockstep, as plans depend on the requests
-alone. Their collective operations need all of them, so whatever happens to one of them happens to all: what
-cannot be agreed upon ends every process, and the answers so far are kept.
+Rank 0 drives: it alone reads data, keeps the store, writes the run folder and draws progress. It announces
+each call of `score` or `generate` to the other ranks, which make the same call in lockstep, since plans
+depend only on the requests. Collective operations need all processes, so that a failure of one process is a
+failure of all: an error that the processes cannot agree on ends all of them, and the answers so far are kept.
 """
 
 import re
@@ -24,15 +24,18 @@ ResultT = TypeVar("ResultT")
 
 
 class TensorParallelEngine(EngineDefaults):
-    """The native engine in a team of processes; see `protocol.Engine`.
+    """The native engine in several processes; see `protocol.Engine`.
 
-    It does not load ahead: all processes load together, when the leader has work for them.
+    It does not load in the background: all processes load together, when rank 0 has work for them.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
-        team: which of the processes this one is.
+        team: the rank of this process, and their number.
         device: "auto", "cpu" or "cuda".
         options: the other arguments of `TransformersEngine`.
+
+    Raises:
+        UserError: the device is "spread".
     """
 
     ends_on_error = True
@@ -45,19 +48,18 @@ class TensorParallelEngine(EngineDefaults):
         self._native = TransformersEngine(files, device=device, processes=self._processes, **options)
         self.tokenizer = self._native.tokenizer
         self._together = True
-        """False while a collective operation may be under way: then nothing else can be sent."""
+        """False while a collective operation may be running: then no other message can be sent."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """As one process has it, and the number of processes; all of them try the model where nobody has
-        yet."""
+        """The native engine's identity with the number of processes; runs the trials if necessary."""
         if self.team.rank == 0 and not self.knows_identity:
             self.load()
         return self._native.identity
 
     @property
     def expected_identity(self) -> ModelIdentity:
-        """`identity` as far as it is known without loading the weights."""
+        """The part of `identity` that is known without loading the weights."""
         return self._native.expected_identity
 
     @property
@@ -72,7 +74,7 @@ class TensorParallelEngine(EngineDefaults):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say about the model; complete once the requests are answered."""
+        """Notes on the model for the run log; complete once the requests are answered."""
         return self._native.notes
 
     @property
@@ -82,36 +84,36 @@ class TensorParallelEngine(EngineDefaults):
 
     @property
     def vocabulary(self) -> int | None:
-        """Token ids below this number are the model's; None where the configuration does not say."""
+        """Vocabulary size: valid token ids are below it; None where the configuration does not say."""
         return self._native.vocabulary
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """As one process does."""
+        """The native engine's parts."""
         return self._native.partition(requests)
 
     def load(self) -> None:
-        """Load the weights now, and try them; the leader's call is every process's."""
+        """Load the weights and run the trials now; the other ranks mirror rank 0's call."""
         with self._lockstep("load"):
             self._native.load()
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """As one process does; the leader's call is every process's."""
+        """Score as the native engine does; the other ranks mirror rank 0's call."""
         with self._lockstep("score", tuple(requests), frozenset(answered)):
             yield from self._native.score(requests, answered)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """As one process does; the leader's call is every process's."""
+        """Generate as the native engine does; the other ranks mirror rank 0's call."""
         with self._lockstep("generate", tuple(requests), frozenset(answered)):
             yield from self._native.generate(requests, answered)
 
     @contextmanager
     def _lockstep(self, *call: Any) -> Iterator[None]:
-        """Let the others make the same call; `call` is the method's name and its arguments."""
-        with self._errors_told():
+        """Make the other ranks do the same call; `call` is the method's name and its arguments."""
+        with self._errors_explained():
             if self.team.rank == 0:
                 self._processes.send("plan as", self._native.tried.known_forms)
                 self._processes.send(*call)
@@ -120,8 +122,8 @@ class TensorParallelEngine(EngineDefaults):
             self._together = True
 
     @contextmanager
-    def _errors_told(self) -> Iterator[None]:
-        """What one process alone meets, or another one's end, as a sentence."""
+    def _errors_explained(self) -> Iterator[None]:
+        """Raise a readable ProcessError if this process runs out of memory, or another one ended."""
         from torch import distributed
 
         from evalsuite.engine.native.memory import is_out_of_memory
@@ -132,23 +134,25 @@ class TensorParallelEngine(EngineDefaults):
         except Exception as error:
             if is_out_of_memory(error):
                 raise ProcessError(
-                    f"{me} ran out of memory; use more processes or a smaller data type. The answers so far are kept."
+                    f"{me} ran out of memory; use more processes or a smaller data type. "
+                    "The answers so far are kept."
                 ) from error
             if isinstance(error, distributed.DistError) or _LOST.search(str(error)):
                 raise ProcessError(
-                    f"{me} lost the others, one of which has ended; the answers so far are kept, the same command "
-                    "continues."
+                    f"{me} lost the others, one of which has ended; the answers so far are kept, "
+                    "and the same command continues."
                 ) from error
             raise
 
     def run_on_rank_zero(self, run: Callable[[], ResultT]) -> ResultT:
-        """Do `run` in the first process, whose result is that of every process; the others call it, too.
+        """Call `run` on rank 0 and return its result on every rank; all ranks must call this method.
 
         Raises:
-            UserError: in every process, where the leader met it between two passes of the model.
+            UserError: on every rank, if `run` raises it between two calls of the model.
         """
         if self.team.rank:
-            return self._follow()
+            followed: ResultT = self._follow()
+            return followed
         try:
             result = run()
         except BaseException as error:
@@ -162,7 +166,7 @@ class TensorParallelEngine(EngineDefaults):
 
     def _follow(self) -> Any:
         while True:
-            with self._errors_told():
+            with self._errors_explained():
                 message = self._processes.send()
             match message:
                 case "done", result:
@@ -184,7 +188,7 @@ class TensorParallelEngine(EngineDefaults):
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset)", re.IGNORECASE)
 
 
-def _finish(events: Iterator[EngineEvent]) -> None:
-    """Compute all of them; the leader keeps the answers."""
+def _finish(events: Iterator[EngineEvent[R]]) -> None:
+    """Compute all answers and discard them: rank 0 keeps them."""
     for _ in events:
         pass

@@ -1,4 +1,4 @@
-"""What the processes of a team do together: have a device each, load, and agree."""
+"""Tensor-parallel processes: their devices, loading, and messages."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
 
 PATIENCE = timedelta(days=30)
-"""How long processes wait for the leader, who may be judging programs for hours."""
+"""How long processes wait for rank 0, which may be running programs of code tasks for hours."""
 
 
 class TeamProcesses:
-    """A team's processes, as the native engine asks for them (`native.processes.Processes`).
+    """Several processes as the native engine needs them (`native.processes.Processes`).
 
-    What is collective here waits for all of them: each has to call it, in the same order.
+    Collective methods wait for all processes: each process must call them, in the same order.
 
     Args:
-        team: which of them this one is.
-        device: as `TransformersEngine` takes it.
+        team: the rank of this process, and their number.
+        device: a device name as in `TransformersEngine`.
     """
 
     retries = False
-    """Where one process is out of memory, the others wait for it in the same pass."""
+    """False: if one process runs out of memory, the others wait for it in the same forward pass."""
 
     def __init__(self, team: Ranks, device: str) -> None:
         self.team = team
@@ -39,7 +39,7 @@ class TeamProcesses:
 
     @cached_property
     def device(self) -> str:
-        """This process's own device."""
+        """This process's own device; raises UserError if it cannot have one."""
         kind = resolve_device(self._device).partition(":")[0]
         if self._device.partition(":")[2]:
             raise UserError(f"--device {self._device} names one GPU; under torchrun use cuda or auto.")
@@ -50,20 +50,20 @@ class TeamProcesses:
 
             if torch.cuda.is_available():
                 raise UserError(
-                    "torchrun with --device cpu needs CUDA_VISIBLE_DEVICES= (empty): here are GPUs."
+                    "torchrun with --device cpu needs CUDA_VISIBLE_DEVICES= (empty): this machine has GPUs."
                 )
             return kind
         return resolve_device(f"{kind}:{self.team.local_rank}")
 
     def refuse_unless_divisible(self, files: ModelFiles, trust_remote_code: bool) -> None:
-        """Raises ModelError where they cannot share the model."""
+        """Raise ModelError if the processes cannot share the model."""
         refuse_unless_divisible(files, self.size, trust_remote_code)
 
     def load(self, load: "Callable[[], LoadedModel]") -> "LoadedModel":
-        """This process's part of the model. Collective.
+        """Load this process's part of the model. Collective.
 
         Raises:
-            ModelError: in every process, where one of them cannot load.
+            ModelError: in every process, if any of them cannot load.
         """
         problem, loaded = "", None
         try:
@@ -77,10 +77,11 @@ class TeamProcesses:
 
     def smallest(self, value: int) -> int:
         """The smallest of all processes' values. Collective."""
-        return min(self._gathered(value))
+        values: list[int] = self._gathered(value)
+        return min(values)
 
     def send(self, *message: Any) -> tuple[Any, ...]:
-        """The leader's message, in every process; what the others give is ignored. Collective."""
+        """Broadcast rank 0's message and return it; other ranks' arguments are ignored. Collective."""
         from torch import distributed
 
         content = [message]
@@ -88,7 +89,7 @@ class TeamProcesses:
         return content[0]
 
     def leave(self) -> None:
-        """End the group; nothing can be sent any more."""
+        """End the process group; no message can be sent afterwards."""
         from torch import distributed
 
         distributed.destroy_process_group()
@@ -102,7 +103,7 @@ class TeamProcesses:
 
     @cached_property
     def _objects(self) -> Any:
-        """The group that objects are sent through; the first use waits for all processes."""
+        """The process group for Python objects; the first use waits for all processes."""
         import torch
         from torch import distributed
 

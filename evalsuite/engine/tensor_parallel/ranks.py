@@ -1,4 +1,4 @@
-"""Which of several processes this one is, where torchrun started them to hold one model together."""
+"""The rank of this process among those that torchrun started to share one model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ class Ranks:
     """Processes that each hold a part of every layer. Rank 0 drives; the other ranks mirror it."""
 
     rank: int = 0
-    """From 0, which leads."""
+    """From 0, the process that drives."""
     size: int = 1
+    """Number of processes."""
     local_rank: int = 0
-    """Among those of one machine: which GPU it takes."""
+    """The rank among the processes of this machine, which is the index of its GPU."""
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str]) -> "Ranks":
-        """From the variables that torchrun sets (torch 2.13, `torch.distributed.run`); alone without them.
+        """The ranks from torchrun's variables (torch 2.13, `torch.distributed.run`); else a single process.
 
         Raises:
-            UserError: some of them are missing or no numbers.
+            UserError: a variable is missing or not a number.
         """
         if environment.get("WORLD_SIZE", "1") == "1":
             return ALONE
@@ -29,8 +30,9 @@ class Ranks:
             rank, size, local_rank = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         except (KeyError, ValueError) as error:
             raise UserError(
-                f"WORLD_SIZE is {environment['WORLD_SIZE']}, as torchrun sets it, but {error} is not right; start "
-                "evalsuite by `torchrun --nproc-per-node N -m evalsuite run ...`, or without WORLD_SIZE."
+                f"WORLD_SIZE is {environment['WORLD_SIZE']}, as torchrun sets it, but {error} is missing or "
+                "wrong; start evalsuite with `torchrun --nproc-per-node N -m evalsuite run ...`, or without "
+                "WORLD_SIZE."
             ) from error
         return cls(rank, size, local_rank)
 

@@ -1,1 +1,1 @@
-"""Answers from vLLM on this machine's GPUs."""
+"""The vLLM engine, on this machine's GPUs."""

@@ -1,6 +1,6 @@
 """The engine that runs a model in vLLM (`--engine vllm`, extra `vllm`).
 
-Written against vLLM 0.33.0's own source and tested against its signatures; not yet run on a GPU.
+Written from vLLM 0.33.0's source and tested against its signatures; not yet run on a GPU.
 """
 
 import functools
@@ -32,27 +32,26 @@ from evalsuite.types import (
 )
 
 PROMPTS_PER_CALL = 1024
-"""vLLM answers a call when all of its prompts are done; what one call answers is stored together."""
+"""Prompts per call: vLLM returns when all of them are done, and their answers are stored together."""
 
 
 class VllmEngine(EngineDefaults):
     """Answers requests with vLLM on this machine's GPUs; see `protocol.Engine`.
 
-    Building one loads nothing. Texts are generated, and continuations of one token scored, with prefix
-    caching.
+    The constructor loads nothing. Generation, and scoring of continuations of one token, use prefix caching.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
-        arguments: arguments of `vllm.LLM` as text, see `settings`.
+        arguments: arguments of `vllm.LLM` as text; see `settings`.
         dtype: "auto" (bfloat16), "float32", "bfloat16" or "float16".
-        device: "auto" or "cuda"; which GPUs is said by CUDA_VISIBLE_DEVICES.
-        trust_remote_code: let the model's folder run code of its own.
+        device: "auto" or "cuda"; CUDA_VISIBLE_DEVICES selects the GPUs.
+        trust_remote_code: let the model's folder run its own code.
         verify_weights: hash every byte of the files again.
-        logits_dtype: "float32", as vLLM's log-probabilities are.
-        tokens: another tokenizer, prefix token or context window than the model's.
+        logits_dtype: "float32", the data type of vLLM's log-probabilities.
+        tokens: a tokenizer, prefix token or context window that replaces the model's.
 
     Raises:
-        UserError: something that vLLM does not do.
+        UserError: an option that vLLM does not support.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class VllmEngine(EngineDefaults):
     ) -> None:
         if device not in ("auto", "cuda"):
             raise UserError(
-                f"--engine vllm takes no --device {device}: choose GPUs with CUDA_VISIBLE_DEVICES."
+                f"--engine vllm does not support --device {device}: choose GPUs with CUDA_VISIBLE_DEVICES."
             )
         if logits_dtype != "float32":
             raise UserError("--engine vllm gives float32 log-probabilities; leave out --logits-dtype.")
@@ -80,13 +79,13 @@ class VllmEngine(EngineDefaults):
                 "--engine vllm needs a folder with safetensors, not a GGUF file; --engine native reads it."
             )
         if files.adapter:
-            raise UserError(f"--engine vllm applies no adapters: {MERGE_IT}, or take --engine native.")
+            raise UserError(f"--engine vllm applies no adapters: {MERGE_IT}, or use --engine native.")
         self.files = files
-        self._given = dict(arguments or {})
+        self._settings = dict(arguments or {})
         if tokens.max_length is not None:
-            if "max_model_len" in self._given:
+            if "max_model_len" in self._settings:
                 raise UserError("Give either --max-length or --engine-arg max_model_len, not both.")
-            self._given["max_model_len"] = str(tokens.max_length)
+            self._settings["max_model_len"] = str(tokens.max_length)
         self._dtype = "bfloat16" if dtype == "auto" else dtype
         self._trust_remote_code = trust_remote_code
         self._verify_weights = verify_weights
@@ -95,9 +94,8 @@ class VllmEngine(EngineDefaults):
 
     @functools.cached_property
     def identity(self) -> ModelIdentity:
-        """What the answers depend on: with vLLM's version and every setting given, parallel sizes
-        included."""
-        given = [f"{name}={value}" for name, value in sorted(self._given.items()) if name not in TUNING]
+        """What the answers depend on, with vLLM's version and every given setting, parallel sizes too."""
+        given = [f"{name}={value}" for name, value in sorted(self._settings.items()) if name not in TUNING]
         return ModelIdentity(
             weights=weights_digest(self.files, verify=self._verify_weights),
             tokenizer=tokenizer_digest(self.tokenizer.files, verify=self._verify_weights),
@@ -106,19 +104,18 @@ class VllmEngine(EngineDefaults):
 
     @functools.cached_property
     def max_length(self) -> int | None:
-        """Longest model input in tokens: vLLM keeps one place of its window for the token that it
-        generates."""
-        window = llm_arguments(self._given).get("max_model_len") or context_window(self.files)
+        """Longest model input in tokens: vLLM reserves one token of its window for the generated token."""
+        window = llm_arguments(self._settings).get("max_model_len") or context_window(self.files)
         return None if window is None else int(window) - 1
 
     @functools.cached_property
     def vocabulary(self) -> int | None:
-        """Token ids below this number are the model's; None where the configuration does not say."""
+        """Vocabulary size: valid token ids are below it; None where the configuration does not say."""
         return vocabulary_rows(self.files)
 
     def _arguments(self) -> dict[str, Any]:
         return {
-            **llm_arguments(self._given),
+            **llm_arguments(self._settings),
             "model": str(loader_arguments(self.files)[0]),
             "tokenizer": str(tokenizer_folder(self.tokenizer.files)),
             "dtype": self._dtype,
@@ -137,13 +134,13 @@ class VllmEngine(EngineDefaults):
             raise ModelError(f"vLLM cannot run model '{self.files.name}': {_first_line(error)}") from error
 
     def load(self) -> None:
-        """Start vLLM now; raises ModelError where it does not start."""
+        """Start vLLM now; raises ModelError if it does not start."""
         _ = self._llm
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """Score the distinct `requests`; raises ModelError where vLLM does not start."""
+        """Score the distinct `requests`; raises ModelError if vLLM does not start."""
         prompts = score_prompts([request for request in requests if request not in answered])
         planned = sum(len(prompt.ids) for prompt in prompts)
         yield Planned(planned)
@@ -152,14 +149,14 @@ class VllmEngine(EngineDefaults):
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """Generate for the distinct `requests`; errors as in `score`."""
+        """Generate texts for the distinct `requests`; errors are as in `score`."""
         left = sorted((r for r in requests if r not in answered), key=lambda r: (r.context, r.sample))
         planned = sum(len(request.context) + request.max_tokens for request in left)
         yield Planned(planned)
         yield from self._calls(left, self._generate_call)
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """Runs of requests with the same beginnings; vLLM's own batches are no function of the requests."""
+        """Requests sorted by context and cut into parts; requests do not determine vLLM's own batches."""
         ordered = sorted(requests, key=lambda request: request.context)
         return [
             tuple(ordered[start : start + PROMPTS_PER_CALL])
@@ -208,27 +205,26 @@ class VllmEngine(EngineDefaults):
 
     def _sampling(self, request: GenerateRequest) -> dict[str, Any]:
         """Arguments of `SamplingParams`."""
-        room = request.max_tokens
+        most = request.max_tokens
         if self.max_length is not None:
-            room = min(room, self.max_length + 1 - len(request.context))
-        wanted: dict[str, Any] = {
+            most = min(most, self.max_length + 1 - len(request.context))
+        sampling: dict[str, Any] = {
             "temperature": request.temperature,
-            "max_tokens": room,
+            "max_tokens": most,
             "stop": list(request.stop),
         }
         if ends := self._end_tokens(request):
-            wanted["stop_token_ids"] = ends
+            sampling["stop_token_ids"] = ends
         if request.temperature > 0:
-            wanted |= {"top_p": request.top_p, "seed": seed_of(request)}
-        return wanted
+            sampling |= {"top_p": request.top_p, "seed": seed_of(request)}
+        return sampling
 
     def _end_tokens(self, request: GenerateRequest) -> list[int]:
-        """Special tokens that are a stop string: vLLM leaves them out of the text in which it looks for
-        those."""
+        """Special tokens that are stop strings: vLLM's own search for stop strings ignores special tokens."""
         return stop_tokens(request.stop, self.tokenizer.special_texts)
 
     def _read_text(self, request: GenerateRequest, output: Any) -> tuple[Response, int]:
-        """The text that our own engine makes of the same tokens, and what it cost."""
+        """The text that the native engine would decode from the same tokens, and the computed tokens."""
         [generated] = output.outputs
         ids = generated.token_ids
         finish = _finish(request, generated, self._end_tokens(request))
@@ -243,18 +239,18 @@ class VllmEngine(EngineDefaults):
         return Generated(text, tokens, finish), len(request.context) + len(ids)
 
     def _run(self, prompts: Sequence[tuple[Sequence[int], dict[str, Any]]]) -> list[Any]:
-        """vLLM's outputs; where a call fails its halves are tried, down to the prompt at fault, which is a
-        Failure."""
+        """vLLM's outputs; a failed call is repeated in halves, down to the failing prompt (a Failure)."""
         if self._dead:
             return [Failure(self._dead)] * len(prompts)
         from vllm import SamplingParams
 
         try:
-            return self._llm.generate(
+            outputs: list[Any] = self._llm.generate(
                 [{"prompt_token_ids": list(ids)} for ids, _ in prompts],
-                [SamplingParams(**wanted) for _, wanted in prompts],
+                [SamplingParams(**sampling) for _, sampling in prompts],
                 use_tqdm=False,
             )
+            return outputs
         except Exception as error:
             reason = f"vLLM failed: {_first_line(error)}"
             if _is_fatal(error):
@@ -266,7 +262,7 @@ class VllmEngine(EngineDefaults):
 
 
 def vllm_version() -> str:
-    """The version installed; raises UserError where there is none."""
+    """The installed version of vLLM; raises UserError if it is not installed."""
     try:
         return metadata.version("vllm")
     except metadata.PackageNotFoundError:
@@ -274,7 +270,7 @@ def vllm_version() -> str:
 
 
 def _finish(request: GenerateRequest, generated: Any, ends: Collection[int]) -> Finish | None:
-    """Why a text ended; None where vLLM gave up."""
+    """Why a text ended; None if vLLM gave up."""
     if generated.finish_reason == "length":
         return "window" if len(generated.token_ids) < request.max_tokens else "length"
     if generated.finish_reason != "stop":
@@ -284,7 +280,7 @@ def _finish(request: GenerateRequest, generated: Any, ends: Collection[int]) -> 
 
 
 def _is_fatal(error: Exception) -> bool:
-    """Whether the engine behind it is gone: nothing that is asked after that is answered."""
+    """Whether vLLM's engine process is dead, so that it answers no further request."""
     return any(kind.__name__ == "EngineDeadError" for kind in type(error).__mro__)
 
 

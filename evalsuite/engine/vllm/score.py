@@ -1,9 +1,10 @@
-"""Scoring with vLLM: one prompt for all requests that have the same model input.
+"""Scoring with vLLM: one prompt for all requests with the same model input.
 
-The input of a request is everything but the last token of its continuation. That last token is read from the
-step that follows the prompt, by its id (`logprob_token_ids`); tokens before it from the prompt's
-log-probabilities. So a question's letters are one prompt, and a request whose continuation is one token keeps
-the prefix cache, which vLLM does not read where log-probabilities of a prompt are wanted.
+The input of a request is its context and continuation without the last token. The log-probability of that
+last token comes from the step after the prompt, by its id (`logprob_token_ids`); those of earlier tokens come
+from the prompt's log-probabilities. So the letters of a question share one prompt, and a request with a
+continuation of one token uses the prefix cache, which vLLM does not read if prompt log-probabilities are
+requested.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,12 @@ from typing import Any
 from evalsuite.types import Failure, Score, ScoreRequest, TokenIds
 
 MOST_IDS = 128
-"""Token ids that one request may ask for (vLLM 0.33.0, sampling_params.py, MAX_LOGPROB_TOKEN_IDS)."""
+"""Most token ids per request to vLLM (0.33.0, sampling_params.py, MAX_LOGPROB_TOKEN_IDS)."""
 
 
 @dataclass(frozen=True)
 class ScorePrompt:
-    """A model input and the requests that are read from it."""
+    """A model input and its requests."""
 
     ids: TokenIds
     requests: tuple[ScoreRequest, ...]
@@ -30,19 +31,19 @@ class ScorePrompt:
 
     def sampling(self) -> dict[str, Any]:
         """Arguments of `SamplingParams`."""
-        wanted = {
+        sampling = {
             "temperature": 0.0,
             "max_tokens": 1,
             "logprob_token_ids": self.last_ids,
             "detokenize": False,
         }
         if any(len(request.continuation) > 1 for request in self.requests):
-            wanted["prompt_logprobs"] = 0  # each prompt token's own, with its rank
-        return wanted
+            sampling["prompt_logprobs"] = 0  # only each prompt token's own log-probability, with its rank
+        return sampling
 
 
 def score_prompts(requests: Sequence[ScoreRequest]) -> list[ScorePrompt]:
-    """The distinct inputs of `requests`, those with the same beginning one after the other."""
+    """The distinct inputs of `requests`, sorted, so that inputs with a common prefix are adjacent."""
     by_input: dict[TokenIds, dict[int, list[ScoreRequest]]] = {}
     for request in requests:
         ids = (request.context + request.continuation)[:-1]
@@ -60,7 +61,7 @@ def _parts(groups: list[list[ScoreRequest]]) -> Iterator[list[list[ScoreRequest]
 
 
 def read_scores(prompt: ScorePrompt, output: Any) -> list[tuple[ScoreRequest, Score | Failure]]:
-    """The answers in a `RequestOutput`; what it lacks is a Failure, never a zero."""
+    """The answers in a `RequestOutput`; a missing value gives a Failure, never a zero."""
     return [(request, _read(request, output)) for request in prompt.requests]
 
 

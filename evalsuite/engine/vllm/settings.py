@@ -1,4 +1,4 @@
-"""The settings of the vLLM engine: arguments of `vllm.LLM`, read from `--engine-arg NAME=VALUE`."""
+"""The settings of the vLLM engine: arguments of `vllm.LLM`, given as `--engine-arg NAME=VALUE`."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ SETTINGS = frozenset(
         "tokenizer_mode",
     }
 )
-"""Arguments that may change an answer, if only in its last digits."""
+"""Arguments that may change an answer, if only in the last digits."""
 
 TUNING = frozenset({"disable_log_stats", "download_dir", "max_parallel_loading_workers", "use_tqdm_on_load"})
 
@@ -51,14 +51,16 @@ DEFAULTS: dict[str, Any] = {
     "logprobs_mode": "raw_logprobs",
     "disable_log_stats": True,
 }
-"""vLLM computes the logits of all prompt tokens of a step for prompt log-probabilities, and does not count
-that memory
-beforehand (its issues 5907 and 52054): 2048 tokens of a vocabulary of 256 k are 2 GiB in float32, a few times
-    over."""
+"""evalsuite's defaults.
+
+For prompt log-probabilities, vLLM computes the logits of all prompt tokens of a step, without reserving
+memory for them (its issues 5907 and 52054): with a vocabulary of 256 k, 2048 tokens need a few times 2 GiB in
+float32.
+"""
 
 
 def llm_arguments(arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Keyword arguments of `vllm.LLM`: JSON values (true, 2, 0.9, {...}) as such, all others as text."""
+    """Keyword arguments of `vllm.LLM`: JSON values (true, 2, 0.9, {...}) are parsed, others stay text."""
     return DEFAULTS | {name: _value(text) for name, text in arguments.items()}
 
 

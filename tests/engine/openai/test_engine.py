@@ -237,7 +237,7 @@ def test_what_the_server_does_by_default_is_undone(ask, native, server):
     server.habits = Habits(knows_neutral=False)
     engine = ask()
     texts(engine, requests[:1])
-    assert any("its own defaults of these hold" in note for note in engine.notes)
+    assert any("its own defaults apply" in note for note in engine.notes)
 
 
 def test_samples_differ_and_come_again(ask, native, server):
@@ -304,7 +304,7 @@ def test_the_identity_is_what_the_server_tells_and_does_not_change_with_time(ask
 
 def test_the_key_is_sent_and_never_told(ask, server, monkeypatch):
     server.habits.key = "sk-secret"
-    with pytest.raises(UserError, match=r"wants a key .* set EVALSUITE_API_KEY"):
+    with pytest.raises(UserError, match=r"requires a key .* set EVALSUITE_API_KEY"):
         _ = ask().identity
     monkeypatch.setenv("EVALSUITE_API_KEY", "sk-wrong")
     with pytest.raises(UserError) as caught:
@@ -321,10 +321,10 @@ def test_the_key_is_sent_and_never_told(ask, server, monkeypatch):
     [
         ({"base_url": ""}, "needs the server's address"),
         ({"base_url": "localhost:8000"}, "takes an address such as http://localhost:8000"),
-        ({"base_url": "http://user:pass@host"}, "must hold no key or password"),
-        ({"concurrency": "0"}, "concurrency takes a number of at least 1, not '0'"),
-        ({"timeout": "soon"}, "timeout takes a number of at least 1, not 'soon'"),
-        ({"patience": "nan"}, "patience takes a number of at least 0, not 'nan'"),
+        ({"base_url": "http://user:pass@host"}, "must contain no key or password"),
+        ({"concurrency": "0"}, "concurrency takes a number of at least 1, got '0'"),
+        ({"timeout": "soon"}, "timeout takes a number of at least 1, got 'soon'"),
+        ({"patience": "nan"}, "patience takes a number of at least 0, got 'nan'"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(ask, settings, said):

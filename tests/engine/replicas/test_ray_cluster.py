@@ -87,7 +87,7 @@ def run_twice(folder, cluster, killer: Killer, **asked):
 
 
 def retried(log: evalsuite.RunLog) -> list[str]:
-    return [note for note in log.notes if "was lost" in note and "is given out again" in note]
+    return [note for note in log.notes if "was lost" in note and "is retried" in note]
 
 
 @pytest.mark.slow

@@ -199,7 +199,7 @@ def test_of_a_nemo_archive_the_conversion_is_run(llms, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"device": "cpu"}, "takes no --device cpu"),
+        ({"device": "cpu"}, "does not support --device cpu"),
         ({"logits_dtype": "model"}, "leave out --logits-dtype"),
         ({"dtype": "int8"}, "Unknown data type 'int8'"),
         ({"arguments": ("tensor_paralel_size=2",)}, "Did you mean tensor_parallel_size?"),

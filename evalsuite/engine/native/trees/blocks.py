@@ -107,8 +107,8 @@ def padded(bucket: list[Stretch], device: str) -> Blocks:
     order = np.arange(length)
     real = np.flatnonzero((order >= before) & (order < lengths))
     flat = positions.reshape(-1)
-    on_device = [torch.from_numpy(array).to(device) for array in (flat, real, flat[real])]
-    return Blocks(*on_device, length, bucket[0].branches)
+    every, kept, rows = (torch.from_numpy(array).to(device) for array in (flat, real, flat[real]))
+    return Blocks(every, kept, rows, length, bucket[0].branches)
 
 
 def _positions(stretch: Stretch, length: int) -> Ints:
