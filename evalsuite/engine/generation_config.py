@@ -72,9 +72,9 @@ def notes_on(files: ModelFiles, backend: Backend, *, sampled: bool, applied: boo
         acting, idle = {}, {**acting, **idle}
     notes = []
     if acting:
-        notes.append(f"the model's generation_config.json acts on the texts, as in lm-eval: {_shown(acting)}")
+        notes.append(f"the model's generation_config.json changes the texts, as in lm-eval: {_shown(acting)}")
     if idle:
-        notes.append(f"the model's generation_config.json is not followed in: {_shown(idle)}")
+        notes.append(f"settings of the model's generation_config.json that are not applied: {_shown(idle)}")
     return tuple(notes)
 
 

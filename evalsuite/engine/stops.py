@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 
 SPARE_TOKENS = 8
-"""Tokens decoded beyond those of the stop string: a decoder may treat the first token of a tail differently
-(SentencePiece drops its leading space), and one character may span several tokens."""
+"""Tokens decoded beyond those of the stop string.
+
+A decoder may treat the first token of a tail differently (SentencePiece drops its leading space), and one
+character may span several tokens.
+"""
 
 
 def tail_tokens(stops: Sequence[str]) -> int:

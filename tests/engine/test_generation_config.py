@@ -27,17 +27,19 @@ def test_what_the_recipe_leaves_out_is_named(files):
         "eos_token_id": 2,
     }
     [note] = notes_on(files(config), "evalsuite", sampled=False, applied=True)
-    assert note == "the model's generation_config.json is not followed in: repetition_penalty 1.05"
+    assert (
+        note == "settings of the model's generation_config.json that are not applied: repetition_penalty 1.05"
+    )
 
 
 def test_what_acts_in_lm_evals_recipe_is_named_and_what_cannot_too(files):
     config = {"suppress_tokens": list(range(99)), "max_new_tokens": 64, "num_beams": 4, "min_p": 0.1}
     acts, idle = notes_on(files(config), "lm_eval_hf", sampled=False, applied=True)
     assert acts.startswith(
-        "the model's generation_config.json acts on the texts, as in lm-eval: suppress_tokens [0, 1"
+        "the model's generation_config.json changes the texts, as in lm-eval: suppress_tokens [0, 1"
     )
     assert acts.endswith("..., max_new_tokens 64")
-    assert idle == "the model's generation_config.json is not followed in: num_beams 4"
+    assert idle == "settings of the model's generation_config.json that are not applied: num_beams 4"
     assert notes_on(files(config), "lm_eval_hf", sampled=True, applied=True)[1].endswith(
         "num_beams 4, min_p 0.1"
     )

@@ -105,7 +105,7 @@ def test_a_server_that_does_not_heed_ids_is_said(native, files, server, heeds):
     engine = openai(server, files)
     assert answer(engine, TURN).text == answer(native).text
     [note] = [note for note in engine.notes if TURN in note]
-    assert note.endswith("(the server was not seen to heed `stop_token_ids`); a text may go on behind it.")
+    assert note.endswith("(the server was not seen to heed `stop_token_ids`); a text may continue after it.")
 
 
 def test_stop_strings_of_more_than_the_token_are_said(files, server):

@@ -78,4 +78,4 @@ class Controls:
             )
         except Exception as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
-            raise ModelError(f"generation_config.json cannot be followed: {reason}") from error
+            raise ModelError(f"generation_config.json cannot be applied: {reason}") from error

@@ -109,7 +109,7 @@ def _nats(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no log-probability")
     if not math.isfinite(value) or value > ROUNDING:
-        raise Malformed(f"{value:g} stands where a log-probability belongs, which is finite and at most 0")
+        raise Malformed(f"{value:g} is given as a log-probability, which must be finite and at most 0")
     return min(float(value), 0.0)
 
 

@@ -101,5 +101,5 @@ def _by_offset(echo: Echo, boundary: int, end: int) -> int:
             if token.offset == boundary and index:
                 return index
     raise Malformed(
-        "the echoed tokens do not spell the prompt, so its continuation cannot be told from its context"
+        "the echoed tokens do not spell the prompt, so its continuation cannot be separated from its context"
     )

@@ -42,8 +42,8 @@ IN_A_PART = 64
 LOOKS_SPECIAL = re.compile(r"<\|[^|\s]+\|>|<[/a-z_]+>")
 """How most vocabularies spell special tokens."""
 NOT_SEEN = (
-    "Stop strings {}: a special token ends no text where the server leaves it out of its texts ({}); "
-    "a text may go on behind it."
+    "Stop strings {}: a special token does not end a text if the server omits it from its texts ({}); "
+    "a text may continue after it."
 )
 
 

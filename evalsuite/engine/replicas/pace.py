@@ -7,7 +7,7 @@ FACTOR = 20.0
 LEAST = 600.0
 """Least time limit of a part, in seconds."""
 AT_START = 60.0
-"""Least time limit, in seconds, until a process first reports, whatever the user sets: it has to import."""
+"""Least limit, in seconds, of a process's start, regardless of the user's: packages have to be imported."""
 FIRST = 3600.0
 """Time limit, in seconds, without a known pace: loading weights, the first part (kernels compile)."""
 

@@ -78,7 +78,11 @@ def connect(address: str | None) -> bool:
                 )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            where = f"There is no Ray cluster at {address}" if address else "Ray cannot be started here"
+            where = (
+                f"There is no Ray cluster at {address}"
+                if address
+                else "Ray cannot be started on this machine"
+            )
             raise UserError(f"{where}: {reason}") from None
     # Ray reports lost workers at length on standard output, which is for results; the run log reports them.
     ray._private.worker.print_to_stdstream = lambda *arguments, **options: None

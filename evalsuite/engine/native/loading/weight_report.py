@@ -89,7 +89,7 @@ def _unused_part(name: str, surplus: Collection[str], files: ModelFiles, model: 
     if _is_extra_layer(name, surplus, model.config):
         return "multi-token prediction"
     if OTHER_SENSES.search(name) and any(setting in read_config(files) for setting in SENSES):
-        return "parts that see, hear or speak"
+        return "vision, audio or speech parts"
     return ""
 
 

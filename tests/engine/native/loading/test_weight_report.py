@@ -145,7 +145,7 @@ def test_towers_of_a_model_that_sees_are_unused_and_are_surplus_in_one_that_does
     add(save(tiny_llama(), tmp_path), {"vision_tower.patch_embed.weight": torch.ones(3)})
     assert "vision_tower" in refusal(tmp_path)
     set_config(tmp_path, vision_config={"depth": 1})
-    assert load(tmp_path).notes == ("weights that are not used: parts that see, hear or speak (1)",)
+    assert load(tmp_path).notes == ("weights that are not used: vision, audio or speech parts (1)",)
 
 
 @pytest.mark.parametrize("layers", [2, 61])
