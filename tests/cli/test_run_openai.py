@@ -74,7 +74,7 @@ def test_the_key_stands_in_no_file(served, server, bench, monkeypatch):
 @pytest.mark.parametrize(
     ("habits", "options", "said"),
     [
-        ({}, {"base_url": "http://127.0.0.1:9"}, "Nobody answers at http://127.0.0.1:9/v1"),
+        ({}, {"base_url": "http://127.0.0.1:9"}, "The server at http://127.0.0.1:9/v1 is unreachable"),
         ({}, {"base_url": None}, "--engine openai needs the server's address: --base-url"),
         ({}, {"base_url": "host:80"}, "--base-url takes an address such as"),
         ({}, {"model": "tinny"}, "Unknown model 'tinny'. Did you mean tiny? The server has another, tiny."),

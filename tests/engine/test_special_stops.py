@@ -112,7 +112,7 @@ def test_stop_strings_of_more_than_the_token_are_said(files, server):
     engine = openai(server, files)
     answer(engine, TURN + "\n", "zz")
     [note] = [note for note in engine.notes if TURN in note]
-    assert "told of stop strings that are one token" in note
+    assert "only stop strings that are one token" in note
 
 
 @pytest.mark.parametrize("stop", [TURN, "</s>", "<eos>"])
