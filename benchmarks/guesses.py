@@ -45,7 +45,7 @@ class Counts(collections.Counter):
 
     def watch(self) -> None:
         """Count the calls of this process from here on."""
-        decode, check, learn = Slots.decode, Slots.check, PromptLookup.learn
+        decode, check, record = Slots.decode, Slots.check, PromptLookup.record_acceptance
 
         def timed(name: str, method):  # noqa: ANN001, ANN202
             def call(slots: Slots, tokens: torch.Tensor) -> torch.Tensor:
@@ -57,13 +57,13 @@ class Counts(collections.Counter):
 
             return call
 
-        def learned(guesser: PromptLookup, guessed: int, right: int) -> None:
+        def recorded(lookup: PromptLookup, guessed: int, right: int) -> None:
             self["guessed"] += guessed
             self["right"] += right
-            learn(guesser, guessed, right)
+            record(lookup, guessed, right)
 
         Slots.decode, Slots.check = timed("steps", decode), timed("checks", check)
-        PromptLookup.learn = learned
+        PromptLookup.record_acceptance = recorded
 
 
 def rows(
