@@ -87,6 +87,7 @@ def _resolve(
     from evalsuite.runs.execute import token_options_of
 
     _refuse_bad_counts(options)
+    arguments, _ = split_arguments(options.engine, _engine_arguments(options))
     selected = Registry.load([Path(path) for path in options.include]).select(
         split_addresses(tasks if isinstance(tasks, str) else list(tasks)), options.recipe, options.shots
     )
@@ -102,7 +103,6 @@ def _resolve(
         if needs_files
         else ModelFiles.elsewhere(model, options.revision)
     )
-    arguments, _ = split_arguments(options.engine, _engine_arguments(options))
     in_spec = {name: getattr(options, name) for name in RunSpec.model_fields if hasattr(options, name)}
     spec = RunSpec(
         **{
