@@ -7,8 +7,8 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_folder
 from evalsuite.checkpoints.digests import has_own_tokenizer_code
+from evalsuite.checkpoints.tokenizer_check import checked
 from evalsuite.engine.quiet import quiet_transformers
-from evalsuite.engine.tokenizer_check import checked
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 

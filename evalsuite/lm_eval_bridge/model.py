@@ -25,9 +25,9 @@ from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
 from evalsuite.requests.encode import encode_contexts, encode_documents, encode_rolling
 from evalsuite.results.store import ResponseStore
+from evalsuite.results.versions import ANSWERING, installed, told_of_origins
 from evalsuite.runs.answering import answer
 from evalsuite.types import Bos, Failure, Generated, GenerateRequest, Request, Response, Score, ScoreRequest
-from evalsuite.versions import ANSWERING, installed, told_of_origins
 
 T = TypeVar("T")
 log = logging.getLogger("lm_eval.models.evalsuite")

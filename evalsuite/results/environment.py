@@ -3,7 +3,7 @@
 import os
 import platform
 
-from evalsuite.versions import ANSWERING, OF_SOME, installed
+from evalsuite.results.versions import ANSWERING, OF_SOME, installed
 
 PACKAGES = (*ANSWERING, *OF_SOME, "datasets", "lm-eval", "math-verify")
 

@@ -36,12 +36,12 @@ from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
 from evalsuite.results.store import ResponseStore, request_key
+from evalsuite.results.versions import ANSWERING, OF_SOME, installed, told_of_origins
 from evalsuite.runs.answering import Answers, answer
 from evalsuite.runs.shards import Shard, share_of
 from evalsuite.scoring.judge import judge
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Failure, Request, Sample, sha256_of
-from evalsuite.versions import ANSWERING, OF_SOME, installed, told_of_origins
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-from evalsuite.versions import ANSWERING, differing, installed, told_of_origins
+from evalsuite.results.versions import ANSWERING, differing, installed, told_of_origins
 
 HERE = {"torch": "2.13.0", "transformers": "5.23.0", "python": "3.11", "peft": "0.21"}
 
