@@ -8,6 +8,11 @@ class UserError(Exception):
     """Something the user can fix; the message says what was wrong, where, and what to do."""
 
 
+def plain_message(message: str) -> str:
+    """A validator's message without the prefix that pydantic puts before it."""
+    return message.removeprefix("Value error, ")
+
+
 class UnknownName(UserError):
     """A name that no registry knows; suggests the nearest ones."""
 

@@ -1,4 +1,4 @@
-"""The command line: one small module per verb, thin shells over the library."""
+"""The command line: one small module per command, each a thin shell over the library."""
 
 import os
 import sys
@@ -15,9 +15,8 @@ from evalsuite.visible import refuse_undecodable
 def main() -> None:
     """Run the command line.
 
-    A user's mistake is one sentence and exit code 2; a fault of ours is one sentence, a file to send and exit
-    code
-    70. Of several processes that torchrun started the first one speaks for all.
+    A user's mistake prints one sentence and exits with code 2. A bug of evalsuite prints one sentence, writes
+    a file to attach to an issue, and exits with code 70. Under torchrun only rank 0 prints.
     """
     prepare_streams()
     interrupts.listen()
@@ -29,7 +28,7 @@ def main() -> None:
         if os.environ.get("RANK", "0") == "0" or isinstance(error, ProcessError):
             _say(error, str(error))
         sys.exit(2)
-    except Exception as error:  # The last stop: whatever nobody expected.
+    except Exception as error:  # Anything else is a bug of ours.
         _say(error, crash.report(error, sys.argv[1:]))
         sys.exit(crash.UNEXPECTED)
 

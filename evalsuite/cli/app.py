@@ -1,4 +1,4 @@
-"""Registers the verbs."""
+"""Registers the commands."""
 
 from importlib import metadata
 from typing import Annotated
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         say(f"evalsuite {metadata.version('evalsuite')}")
         raise typer.Exit
 
@@ -46,7 +46,7 @@ def every_verb(
         typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Evaluate base language models by the exact protocols of published numbers."""
+    """Evaluate base language models with the exact protocols of published results."""
 
 
 app.command("run", cls=Command)(run)

@@ -1,4 +1,4 @@
-"""`evalsuite card`: does a run agree with published numbers?"""
+"""`evalsuite card`: compare a run with published numbers."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,19 +13,22 @@ from evalsuite.cli.say import say, say_json
 def card(
     run: Annotated[Path, typer.Argument(help="Run folder or run.json.")],
     name: Annotated[
-        str, typer.Option("--card", "-c", help="Name (evalsuite list cards), or a YAML file of your own.")
+        str,
+        typer.Option(
+            "--card", "-c", help="Name of a card (see evalsuite list cards), or your own YAML file."
+        ),
     ],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Whose numbers, where the card has several models.")
+        str | None, typer.Option("--model", "-m", help="Model of the card, if the card has several.")
     ] = None,
     accept_inferred: Annotated[
         bool,
-        typer.Option("--accept-inferred", help="Take inferred and open settings as if they were stated."),
+        typer.Option("--accept-inferred", help="Treat inferred and open settings as stated ones."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Compare a run with published numbers: agrees, differs, or not comparable, because ..."""
+    """Compare a run with published numbers: agrees, differs, or not comparable, with the reason."""
     from evalsuite.decisions.card.compare import compare_with_card
 
     with malformed_input():

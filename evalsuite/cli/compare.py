@@ -1,4 +1,4 @@
-"""`evalsuite compare`: is the difference between runs real?"""
+"""`evalsuite compare`: test whether runs differ by more than chance."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +15,10 @@ def compare(
         list[Path], typer.Argument(help="Run folders or run.json files; each is compared with the first.")
     ],
     flips: Annotated[
-        int, typer.Option(min=0, help="Show so many changed documents of each task in each direction.")
+        int, typer.Option(min=0, help="Number of changed documents to show per task and direction.")
     ] = 0,
     allow_protocol_drift: Annotated[
-        bool, typer.Option("--allow-protocol-drift", help="Compare although prompt specs differ.")
+        bool, typer.Option("--allow-protocol-drift", help="Compare even if prompt specs differ.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:

@@ -1,8 +1,8 @@
-"""What the shell offers for a half-typed value."""
+"""Shell completion of option values."""
 
 
 def tasks(incomplete: str) -> list[str]:
-    """Addresses of tasks; of a comma-separated list the last one is completed."""
+    """Task addresses that complete the last entry of a comma-separated list."""
     from evalsuite.registry.registry import Registry
 
     before, comma, last = incomplete.rpartition(",")
@@ -15,14 +15,14 @@ def tasks(incomplete: str) -> list[str]:
 
 
 def models(incomplete: str) -> list[str]:
-    """Aliases of models; folders are offered by the shell itself."""
+    """Model aliases; the shell itself completes folders."""
     from evalsuite.checkpoints.aliases import aliases
 
     return [name for name in aliases() if name.startswith(incomplete)]
 
 
 def recipes(incomplete: str) -> list[str]:
-    """Names of recipes."""
+    """Recipe names."""
     from evalsuite.registry.registry import Registry
 
     return [name for name in Registry.load().recipe_names() if name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""`evalsuite convert-nemo`: a NeMo archive as a folder in the Hugging Face format."""
+"""`evalsuite convert-nemo`: convert a NeMo archive to the Hugging Face format."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +9,14 @@ from evalsuite.cli.say import say
 
 
 def convert_nemo(
-    archive: Annotated[Path, typer.Argument(help="A .nemo file of a GPT with Nemotron's layers.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must not be there yet.")],
+    archive: Annotated[Path, typer.Argument(help="A .nemo file of a GPT model with Nemotron layers.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to create; it must not exist yet.")],
 ) -> None:
-    """Write a NeMo archive's weights, configuration and tokenizer as transformers reads them.
+    """Write a NeMo archive's weights, configuration and tokenizer in the format that transformers loads.
 
-    `run --model FILE.nemo` needs no such step: it converts into the user's cache by itself.
+    `run --model FILE.nemo` does not need this step: it converts into the user's cache.
     """
     from evalsuite.nemo.convert import convert_archive
 
-    made = convert_archive(archive, out)
-    say(f"{made.parameters:,} parameters ({made.dtype}, {made.files} files) and the tokenizer in {out}")
+    done = convert_archive(archive, out)
+    say(f"{done.parameters:,} parameters ({done.dtype}, {done.files} files) and the tokenizer in {out}")

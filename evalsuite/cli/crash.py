@@ -1,4 +1,4 @@
-"""What a fault of evalsuite's own leaves behind: one sentence, and a file to send."""
+"""Reports a bug of evalsuite: one sentence, and a file to attach to an issue."""
 
 import platform
 import re
@@ -10,8 +10,7 @@ from importlib import metadata
 from evalsuite.cli.say import warn
 
 UNEXPECTED = 70
-"""Exit code (EX_SOFTWARE of sysexits.h): neither a score that is missing (1) nor a mistake of the user's
-(2)."""
+"""Exit code EX_SOFTWARE of sysexits.h; 1 means a missing score, 2 a user's mistake."""
 
 PACKAGES = (
     "evalsuite",
@@ -28,11 +27,11 @@ SECRET = re.compile(r"(?i)((?:key|token|secret|password|authorization)\w*[=:]\s*
 
 
 def report(error: BaseException, arguments: Sequence[str]) -> str:
-    """Write a file with the command, the versions and the traceback; gives the sentence to show.
+    """Write the command, the versions and the traceback to a file; returns the sentence to show.
 
     Args:
-        error: what nobody expected.
-        arguments: the command line; keys and passwords in it are left out of the file.
+        error: the unexpected exception.
+        arguments: the command line; the file omits keys and passwords in it.
     """
     first = next(iter(str(error).strip().splitlines()), "")
     what = f"{type(error).__name__}{f': {first}' if first else ''}"
@@ -44,15 +43,17 @@ def report(error: BaseException, arguments: Sequence[str]) -> str:
             file.write(text)
     except OSError:
         warn(text)
-        return f"an unexpected error ({what}); this is a fault of evalsuite: please send the lines above with an issue."
+        return (
+            f"unexpected error ({what}). This is a bug in evalsuite: please open an issue with these lines."
+        )
     return (
-        f"an unexpected error ({what}); this is a fault of evalsuite: please send {file.name} with an issue. Stored "
-        "answers are kept, and the same command continues."
+        f"unexpected error ({what}). This is a bug in evalsuite: please open an issue and attach "
+        f"{file.name}. Stored answers are kept; the same command continues from them."
     )
 
 
 def without_secrets(text: str) -> str:
-    """The text without the values of keys, tokens and passwords, as far as their names tell."""
+    """The text without the values of keys, tokens and passwords, which it recognizes by their names."""
     return SECRET.sub(r"\1***", text)
 
 

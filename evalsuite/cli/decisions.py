@@ -1,5 +1,4 @@
-"""What the verbs that judge runs share: malformed input is exit code 3, since 1 and 2 are verdicts of
-theirs."""
+"""Exit code 3 for malformed input in commands whose exit codes 1 and 2 are verdicts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ MALFORMED = 3
 
 @contextmanager
 def malformed_input() -> Iterator[None]:
-    """Turns what a user can fix into one sentence and exit code 3."""
+    """Turn a user's mistake into one sentence and exit code 3."""
     try:
         yield
     except UserError as error:
@@ -25,10 +24,10 @@ def malformed_input() -> Iterator[None]:
 
 
 class DecisionCommand(Command):
-    """A verb whose usage errors have exit code 3 too."""
+    """A command whose usage errors exit with code 3, too."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
-        """As typer does, with another exit code on the errors."""
+        """Parse as typer does; usage errors get exit code 3."""
         try:
             return super().make_context(*arguments, **settings)
         except Exception as error:

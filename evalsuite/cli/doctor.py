@@ -1,4 +1,4 @@
-"""`evalsuite doctor`: what this machine has, and what to do about each gap."""
+"""`evalsuite doctor`: check this machine and say how to fix what is missing."""
 
 import json
 from dataclasses import asdict
@@ -18,8 +18,7 @@ _SIGNS = {"ok": "✓", "absent": "–", "broken": "✗"}
 
 
 def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
-    """Show what this machine has: packages, GPU, sandbox, data, memory. Exit code 1 if something needed is
-    broken."""
+    """Check packages, GPU, sandbox, data and memory. Exit code 1 if a required part is broken."""
     from evalsuite.doctor import State, examine
 
     checks = list(examine(data))
@@ -41,13 +40,13 @@ def _table(checks: "list[Check]") -> "Table":
     from rich.table import Table
 
     table = Table()
-    for column in ("", "what", "", "found"):
+    for column in ("", "check", "", "found"):
         table.add_column(column, overflow="fold")
     part = ""
     for check in checks:
         if check.part != part:
             table.add_section()
-        told = "" if check.part == part else check.part
-        table.add_row(told, check.name, _SIGNS[check.state], check.found)
+        heading = "" if check.part == part else check.part
+        table.add_row(heading, check.name, _SIGNS[check.state], check.found)
         part = check.part
     return table

@@ -1,4 +1,4 @@
-"""`evalsuite requests`: dump requests without a model."""
+"""`evalsuite requests`: write the requests of tasks without a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ def requests(
     tasks: options.Tasks,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for one Parquet file per task.")],
     hashes: Annotated[
-        bool, typer.Option("--hashes", help="SHA-256 of the texts instead of the texts.")
+        bool, typer.Option("--hashes", help="Write SHA-256 digests in place of the texts.")
     ] = False,
     recipe: options.Recipe = None,
     shots: options.Shots = None,
@@ -25,7 +25,7 @@ def requests(
     include: options.Include = None,
     allow_data_drift: options.AllowDataDrift = False,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Write the token ids of this model's tokenizer too.")
+        str | None, typer.Option("--model", "-m", help="Also write the token ids of this model's tokenizer.")
     ] = None,
     tokenizer: options.Tokenizer = None,
     bos: options.BosToken = None,
@@ -33,7 +33,7 @@ def requests(
     max_length: options.MaxLength = None,
     trust_remote_code: options.TrustRemoteCode = False,
 ) -> None:
-    """Write all requests of tasks as Parquet; no model is needed. With a tokenizer their token ids too."""
+    """Write all requests of tasks as Parquet, without a model; with a tokenizer also their token ids."""
     from evalsuite.api import known_bos
     from evalsuite.data.folder import data_folder
     from evalsuite.data.subset import Subset
@@ -59,7 +59,7 @@ def requests(
                 subset=subset,
                 allow_drift=allow_data_drift,
             )
-        except DataError as error:  # One task without data must not cost the others theirs.
+        except DataError as error:  # The other tasks are still written.
             if len(chosen) == 1:
                 raise
             missing.append(selected.name)
@@ -74,5 +74,5 @@ def requests(
         for note in prepared.notes:
             warn(f"- {note}")
     if missing:
-        warn(f"evalsuite: {len(missing)} of {len(chosen)} tasks were left out: {', '.join(missing)}.")
+        warn(f"evalsuite: {len(missing)} of {len(chosen)} tasks were skipped: {', '.join(missing)}.")
         raise typer.Exit(2)

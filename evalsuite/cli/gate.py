@@ -1,4 +1,4 @@
-"""`evalsuite gate`: may this candidate replace the baseline?"""
+"""`evalsuite gate`: decide whether a candidate may replace the baseline."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,17 +11,17 @@ from evalsuite.cli.say import say_json
 
 
 def gate(
-    baseline: Annotated[Path, typer.Option(help="Run folder or run.json of what is in use.")],
-    candidate: Annotated[Path, typer.Option(help="Run folder or run.json of what may replace it.")],
+    baseline: Annotated[Path, typer.Option(help="Run folder or run.json of the model in use.")],
+    candidate: Annotated[Path, typer.Option(help="Run folder or run.json of its possible replacement.")],
     policy: Annotated[
         Path | None,
         typer.Option(
-            help="Policy in YAML [default: the mean over tasks within 2 points, and no task shown to be beyond 2]."
+            help="YAML policy [default: the mean over tasks shown within 2 points, no task shown beyond 2]."
         ),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML for a CI's test report.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the result as JUnit XML for CI.")] = None,
     allow_protocol_drift: Annotated[
-        bool, typer.Option("--allow-protocol-drift", help="Judge although prompt specs differ.")
+        bool, typer.Option("--allow-protocol-drift", help="Judge even if prompt specs differ.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:

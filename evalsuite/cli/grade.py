@@ -1,4 +1,4 @@
-"""`evalsuite grade`: score texts that were generated elsewhere."""
+"""`evalsuite grade`: score texts that another program generated."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def grade(
         typer.Option(
             "--responses",
             "-r",
-            help='JSON Lines: {"doc": 0, "text": "..."} or {"doc": 0, "texts": [...]}, with "gold" if you like.',
+            help='JSON Lines of {"doc": 0, "text": "..."} or {"doc": 0, "texts": [...]}; "gold" is optional.',
         ),
     ],
     out: Annotated[
@@ -41,10 +41,10 @@ def grade(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Score texts that were generated elsewhere, line by line, as a run of the task would.
+    """Score texts that another program generated, as a run of the task would.
 
-    Each verdict line says whether its text is correct, the answer found in it, and which grader decided. Exit
-    code 0 only if every text got a verdict.
+    Each verdict says whether its text is correct, which answer was extracted and which grader decided. The
+    exit code is 0 only if every text got a verdict.
     """
     from evalsuite.cli.progress import live_progress
     from evalsuite.data.folder import data_folder
@@ -58,7 +58,7 @@ def grade(
     [selected] = Registry.load(include or []).select([address], recipe)
     lines = read_responses(responses)
     if out is not None:
-        _check_place(out)
+        _check_writable(out)
     with live_progress(quiet, verbose) as progress:
         grades, notes = graded(
             selected,
@@ -69,27 +69,27 @@ def grade(
             options=Options(allow_unsafe_code, workers, verdicts_of(progress, selected.name)),
         )
     _write(grades, out)
-    told = summary(grades, allow_failures)
+    totals = summary(grades, allow_failures)
     if as_json:
-        say_json(json.dumps(asdict(told), indent=2), to_stderr=out is None)
+        say_json(json.dumps(asdict(totals), indent=2), to_stderr=out is None)
     else:
-        _print(selected.name, told, notes, to_stderr=out is None)
-    if told.without_verdict:
+        _print(selected.name, totals, notes, to_stderr=out is None)
+    if totals.without_verdict:
         raise typer.Exit(1)
 
 
-def _check_place(out: Path) -> None:
-    """Raises UserError where nothing can be written: better before the work than after it."""
+def _check_writable(out: Path) -> None:
+    """Raises UserError before the work starts if `out` cannot be written."""
     from evalsuite.errors import UserError
 
-    there = next(folder for folder in out.absolute().parents if folder.exists())
-    if out.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if out.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(f"--out {out}: a file cannot be written there.")
 
 
 def _write(grades: Sequence["Grade"], out: Path | None) -> None:
-    # Half of a surrogate pair is text to JSON but not to UTF-8; JSON's escape of it is both.
-    text = "".join(json.dumps(one.record(), ensure_ascii=False) + "\n" for one in grades)
+    # JSON allows a lone surrogate, UTF-8 does not; JSON's escape of it is valid in both.
+    text = "".join(json.dumps(grade.record(), ensure_ascii=False) + "\n" for grade in grades)
     if out is None:
         say_json(text, end="")
         return
@@ -102,7 +102,7 @@ def _write(grades: Sequence["Grade"], out: Path | None) -> None:
         os.replace(unfinished, out)
 
 
-def _print(name: str, told: "Summary", notes: Sequence[str], to_stderr: bool) -> None:
+def _print(name: str, totals: "Summary", notes: Sequence[str], to_stderr: bool) -> None:
     from rich.table import Table
 
     from evalsuite.cli.console import console, print_remarks
@@ -111,15 +111,16 @@ def _print(name: str, told: "Summary", notes: Sequence[str], to_stderr: bool) ->
     table = Table(title=name, title_justify="left")
     for column in ("metric", "score", "stderr", "95 % interval", "lines"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for metric, score in told.scores.items():
+    for metric, score in totals.scores.items():
         stderr = "—" if score.stderr is None else f"{100 * score.stderr:.2f}"
-        known = score.low is not None and score.high is not None
-        interval = f"{100 * score.low:.1f} to {100 * score.high:.1f}" if known else "—"  # type: ignore[operator]
+        interval = "—"
+        if score.low is not None and score.high is not None:
+            interval = f"{100 * score.low:.1f} to {100 * score.high:.1f}"
         table.add_row(metric, f"{100 * score.value:.2f}", stderr, interval, str(score.n))
-    if told.scores:
+    if totals.scores:
         output.print(table)
-    remarks = [f"{told.lines} lines, {told.texts} texts.", *notes]
-    if told.without_verdict:
-        rest = "; the scores leave their lines out." if told.scores else "; no score."
-        remarks.append(f"{told.without_verdict} texts have no verdict (see 'problem'){rest}")
+    remarks = [f"{totals.lines} lines, {totals.texts} texts.", *notes]
+    if totals.without_verdict:
+        effect = "the scores exclude their lines" if totals.scores else "there is no score"
+        remarks.append(f"{totals.without_verdict} texts have no verdict (see 'problem'); {effect}.")
     print_remarks(remarks, output)

@@ -1,4 +1,4 @@
-"""`evalsuite import-lm-eval`: results of lm-evaluation-harness as a run."""
+"""`evalsuite import-lm-eval`: import results of lm-evaluation-harness as a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ def import_lm_eval(
     include: options.Include = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Turn results of lm-eval into a run that compare, card, gate, trend and report read."""
+    """Turn results of lm-eval into a run for compare, card, gate, trend and report."""
     from evalsuite.cli.run import print_results
     from evalsuite.data.folder import data_folder
     from evalsuite.lm_eval_bridge.importing import import_results

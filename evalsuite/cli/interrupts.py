@@ -1,4 +1,4 @@
-"""Ctrl-C: the first interrupt lets the verb end in order, the second ends the process at once."""
+"""Ctrl-C: the first interrupt lets the command shut down, the second ends the process at once."""
 
 import os
 import signal
@@ -8,25 +8,23 @@ INTERRUPTED = 130
 
 
 def listen() -> None:
-    """Handle SIGINT in this process; from the second interrupt on nothing is cleaned up, and nothing is
-    printed.
+    """Handle SIGINT in this process; the second interrupt ends it without clean-up or output.
 
-    Where a shell started the process in the background, the signal is ignored and stays so.
+    A process that a shell started in the background ignores SIGINT, and continues to do so.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _first)
 
 
 def listen_to_terminate() -> None:
-    """SIGTERM is an interrupt, too: a scheduler that takes the machine back asks as politely as Ctrl-C
-    does."""
+    """Treat SIGTERM, which schedulers send before they reclaim a machine, like Ctrl-C."""
     signal.signal(signal.SIGTERM, _first)
 
 
 def _first(number: int, frame: FrameType | None) -> None:
-    for one in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(one) is _first:
-            signal.signal(one, _second)
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(handled) is _first:
+            signal.signal(handled, _second)
     raise KeyboardInterrupt
 
 

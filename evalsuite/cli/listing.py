@@ -1,9 +1,10 @@
-"""`evalsuite list`: what can be run."""
+"""`evalsuite list`: list tasks, recipes, models, cards and lm-eval's tasks."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from evalsuite.visible import visible
 
 
 class Kind(StrEnum):
-    """What to list."""
+    """The kinds of entries that `evalsuite list` knows."""
 
     TASKS = "tasks"
     RECIPES = "recipes"
@@ -28,8 +29,8 @@ def listing(
     include: options.Include = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List tasks, recipes, model aliases, cards of published numbers, or all names of lm-eval's own tasks."""
-    listed: dict[Kind, Callable[[list], list[dict[str, Any]]]] = {
+    """List tasks, recipes, model aliases, cards of published numbers, or all tasks of lm-eval."""
+    listed: dict[Kind, Callable[[Sequence[Path]], list[dict[str, Any]]]] = {
         Kind.TASKS: _tasks,
         Kind.RECIPES: partial(_recipes, in_full=as_json),
         Kind.MODELS: _models,
@@ -46,7 +47,7 @@ def listing(
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _tasks(include: list) -> list[dict[str, Any]]:
+def _tasks(include: Sequence[Path]) -> list[dict[str, Any]]:
     from evalsuite.registry.registry import Registry
 
     registry = Registry.load(include)
@@ -68,8 +69,8 @@ def _tasks(include: list) -> list[dict[str, Any]]:
     return rows
 
 
-def _recipes(include: list, in_full: bool) -> list[dict[str, Any]]:
-    """Recipes with their tasks; in full with every spec, its source and status."""
+def _recipes(include: Sequence[Path], in_full: bool) -> list[dict[str, Any]]:
+    """Recipes with their tasks and, if in full, every spec with its source and status."""
     from evalsuite.registry.catalog import recipe_specs, spec_row
     from evalsuite.registry.registry import Registry
 
@@ -86,11 +87,11 @@ def _recipes(include: list, in_full: bool) -> list[dict[str, Any]]:
             }
         )
         if in_full:
-            rows[-1]["specs"] = [spec_row(one) for one in recipe_specs(registry, name)]
+            rows[-1]["specs"] = [spec_row(spec) for spec in recipe_specs(registry, name)]
     return rows
 
 
-def _models(include: list) -> list[dict[str, Any]]:
+def _models(include: Sequence[Path]) -> list[dict[str, Any]]:
     from evalsuite.checkpoints import aliases
 
     return [
@@ -99,7 +100,7 @@ def _models(include: list) -> list[dict[str, Any]]:
     ]
 
 
-def _cards(include: list) -> list[dict[str, Any]]:
+def _cards(include: Sequence[Path]) -> list[dict[str, Any]]:
     from evalsuite.decisions.card.card import card_names, load_card
 
     return [
@@ -115,8 +116,8 @@ def _cards(include: list) -> list[dict[str, Any]]:
     ]
 
 
-def _lm_eval(include: list) -> list[dict[str, Any]]:
-    """Every name of the installed lm-eval, and who defines what it runs here."""
+def _lm_eval(include: Sequence[Path]) -> list[dict[str, Any]]:
+    """Every name of the installed lm-eval, and whether its spec is evalsuite's or lm-eval's own."""
     from evalsuite.lm_eval_bridge.index import names
     from evalsuite.registry.registry import Registry
 

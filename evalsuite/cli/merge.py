@@ -1,4 +1,4 @@
-"""`evalsuite merge`: unite the shards of a run and finish it."""
+"""`evalsuite merge`: merge the shards of a run into one finished run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from evalsuite.cli.run import print_results
 
 def merge(
     shards: Annotated[
-        list[Path], typer.Argument(help="Folders of all shards of a run, as `run --shard` left them.")
+        list[Path], typer.Argument(help="Folders that `run --shard` wrote, one for each shard.")
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
@@ -24,7 +24,7 @@ def merge(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Unite the shards of a run and finish it as one process would have; loads no model."""
+    """Merge the shards of a run into the run that one process would have written; loads no model."""
     from evalsuite.cli.progress import live_progress
     from evalsuite.data.folder import data_folder
     from evalsuite.registry.registry import Registry

@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,69 +17,70 @@ Tasks = Annotated[
     ),
 ]
 Recipe = Annotated[
-    str | None, typer.Option(help="Recipe of bare task names.", autocompletion=completion.recipes)
+    str | None, typer.Option(help="Recipe for task names without one.", autocompletion=completion.recipes)
 ]
-Shots = Annotated[int | None, typer.Option(min=0, help="Shots where an address gives none.")]
-Split = Annotated[str | None, typer.Option(help="Evaluated split, in place of the recipe's.")]
+Shots = Annotated[int | None, typer.Option(min=0, help="Shots for addresses that give none.")]
+Split = Annotated[str | None, typer.Option(help="Split to evaluate, in place of the recipe's.")]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, help="Documents per task, the first ones; member tasks are taken in turn."),
+    typer.Option(
+        min=1, help="Evaluate only the first N documents per task, taken from member tasks in turn."
+    ),
 ]
 Sample = Annotated[
     int | None,
-    typer.Option(min=1, help="Documents per task, drawn at random (--seed) and spread over member tasks."),
+    typer.Option(min=1, help="Evaluate N random documents per task (see --seed), spread over member tasks."),
 ]
 Data = Annotated[
     Path | None,
-    # The variable is read by the library, so that an error can say where a wrong folder comes from.
-    typer.Option(help="Folder with data sets in Hugging Face layout [default: EVALSUITE_DATA]."),
+    # The library reads the variable, so that an error can name the source of a wrong folder.
+    typer.Option(help="Folder with datasets in Hugging Face layout [default: EVALSUITE_DATA]."),
 ]
 Include = Annotated[
-    list[Path] | None, typer.Option(help="Task file, or folder of task files and recipes; repeatable.")
+    list[Path] | None, typer.Option(help="Task file, or folder with task files and recipes; repeatable.")
 ]
 AllowDataDrift = Annotated[
-    bool, typer.Option("--allow-data-drift", help="Accept rows that are not the pinned ones, with a note.")
+    bool,
+    typer.Option("--allow-data-drift", help="Accept rows that differ from the pinned data, with a note."),
 ]
 AllowUnsafeCode = Annotated[
     bool,
     typer.Option(
         "--allow-unsafe-code",
-        help="Run model-written code under resource limits alone, where no sandbox works.",
+        help="If no sandbox works, run model-written code under resource limits alone.",
     ),
 ]
 AllowFailures = Annotated[
     bool,
     typer.Option(
-        "--allow-failures", help="Give scores although documents failed; the count stands beside them."
+        "--allow-failures", help="Report scores even if documents failed, with the count of failures."
     ),
 ]
 ScoringWorkers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Scoring processes [default: one per core].")
 ]
 TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+    bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")
 ]
 Tokenizer = Annotated[
-    str | None, typer.Option(help="Another tokenizer than the model's: a folder, an alias or a hub id.")
+    str | None, typer.Option(help="Tokenizer in place of the model's: a folder, an alias or a hub id.")
 ]
 BosToken = Annotated[
     str | None,
     typer.Option(
-        "--bos", help="never, tokenizer or always: a BOS token before each prompt, whatever the recipes say."
+        "--bos", help="BOS before each prompt, in place of the recipes' choice: never, tokenizer or always."
     ),
 ]
 PrefixToken = Annotated[
     str | None,
-    typer.Option(help="Token, or its id, before a text without a context [default: BOS, else EOS]."),
+    typer.Option(help="Token or token id that precedes a text without a context [default: BOS, else EOS]."),
 ]
 MaxLength = Annotated[
-    int | None, typer.Option(min=1, help="A shorter context window than the model's, in tokens.")
+    int | None, typer.Option(min=1, help="Context window in tokens, shorter than the model's.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print no progress: only the result, and what is wrong.")
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors, but no progress.")]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", help="Print what libraries log, too, and the traceback behind an error."),
+    typer.Option("--verbose", help="Also print libraries' logs and the traceback of an error."),
 ]

@@ -1,4 +1,4 @@
-"""The output of `evalsuite run --plan-only`."""
+"""Prints the plan of `evalsuite run --plan-only`."""
 
 import json
 from dataclasses import asdict
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.work_estimate import Memory, Work
     from evalsuite.runs.estimate import RunPlan
 
-UNTRIED = "how this model is computed is told from its configuration: no run has tried it here yet."
-SLOWER = "Where packed trees fail their trial, scoring takes padded batches and more tokens than planned"
+UNTRIED = "this plan follows from the model's configuration; no run has tested the model here yet."
+SLOWER = "If packed trees fail their test, scoring uses padded batches and more tokens than planned"
 COLUMNS = ("task", "requests", "requested", "distinct", "planned", "packs", "rows", "generated at most")
 
 
 def print_plan(plan: "RunPlan", as_json: bool) -> None:
-    """As a table with its explanation, or as JSON."""
+    """Print the plan as a table with remarks, or as JSON."""
     if as_json:
         memory = {**asdict(plan.memory), "total": plan.memory.total}
         say_json(json.dumps({**asdict(plan), "memory": memory}, indent=2))
@@ -32,7 +32,7 @@ def print_plan(plan: "RunPlan", as_json: bool) -> None:
         table.add_row(name, *_cells(work))
     if len(plan.tasks) > 1:
         table.add_section()
-        table.add_row("all together", *_cells(plan.total))
+        table.add_row("total", *_cells(plan.total))
     output = console()
     output.print(table)
     print_remarks(_remarks(plan), output)
@@ -46,15 +46,16 @@ def _cells(work: "Work") -> tuple[str, ...]:
 def _remarks(plan: "RunPlan") -> list[str]:
     total = plan.total
     lines = [
-        "requested: tokens if every request were computed by itself; distinct: tokens of the tree that they share; "
-        "planned: tokens to be computed, prompts of texts included; rows: positions whose logits are needed",
-        f"planned are {total.requested / max(total.planned, 1):.1f} times fewer tokens than requested, and "
-        f"{total.planned / max(total.distinct, 1):.3f} times the distinct ones",
+        "requested: tokens of all requests, each computed separately; distinct: tokens of the prefix tree "
+        "that they share; planned: tokens to compute, including the prompts of generation; rows: positions "
+        "that need logits",
+        f"the plan computes {total.requested / max(total.planned, 1):.1f} times fewer tokens than "
+        f"requested, and {total.planned / max(total.distinct, 1):.3f} times the distinct tokens",
         _memory(plan.memory),
     ]
     if total.generated_at_most:
         lines.append(
-            "texts take memory for keys and values besides: up to half of what the weights leave free"
+            "generation also needs memory for its KV cache: up to half of what the weights leave free"
         )
     if plan.in_batches:
         lines.append(f"scoring runs in padded batches: {plan.in_batches}")

@@ -1,4 +1,4 @@
-"""Progress on standard error: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress on standard error: a live bar on a terminal, otherwise a line every ten seconds."""
 
 import logging
 import sys
@@ -20,12 +20,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def live_progress(quiet: bool = False, verbose: bool = False) -> Iterator[Progress]:
-    """The form that suits standard error.
+    """Progress in the form that suits standard error.
 
     Args:
-        quiet: draw nothing.
-        verbose: libraries log to standard error as well, and lines take the place of a bar that these would
-            tear.
+        quiet: show no progress.
+        verbose: send libraries' logs to standard error, too, and print lines in place of a bar that the logs
+            would break up.
     """
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
@@ -53,7 +53,7 @@ def live_progress(quiet: bool = False, verbose: bool = False) -> Iterator[Progre
 
 
 class _Bar:
-    """A bar for the stage, and below it one for the share of each worker, where there are several."""
+    """A bar for the stage and, if there are several workers, a bar for each worker's share."""
 
     def __init__(self, bars: "Bars") -> None:
         self._bars = bars

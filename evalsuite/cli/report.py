@@ -1,4 +1,4 @@
-"""`evalsuite report`: one HTML file to look at runs."""
+"""`evalsuite report`: write runs as one HTML page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,29 +12,29 @@ from evalsuite.cli.say import say
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Run folders or run.json files; further ones are compared with the first."),
+        typer.Argument(help="Run folders or run.json files; the others are compared with the first."),
     ],
     html: Annotated[
         Path | None,
         typer.Option(help="Self-contained page [default: report.html in the first run's folder]."),
     ] = None,
     card: Annotated[
-        str | None, typer.Option(help="Hold the first run against a card of published numbers.")
+        str | None, typer.Option(help="Compare the first run with this card of published numbers.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Whose numbers of the card, where it has several models.")
+    model: Annotated[str | None, typer.Option(help="Model of the card, if the card has several.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Also write the score table as LaTeX.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the score table as CSV, with all digits.")
     ] = None,
-    latex: Annotated[Path | None, typer.Option(help="Score table for a paper.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Score table with all digits.")] = None,
     allow_protocol_drift: Annotated[
-        bool, typer.Option("--allow-protocol-drift", help="Compare although prompt specs differ.")
+        bool, typer.Option("--allow-protocol-drift", help="Compare even if prompt specs differ.")
     ] = False,
     log: Annotated[
         list[str] | None, typer.Option(help="Send the scores to wandb, mlflow or trackio; repeatable.")
     ] = None,
     project: Annotated[str, typer.Option(help="With --log: project or experiment.")] = "evalsuite",
 ) -> None:
-    """Write a page with scores, comparison, plots and all samples; opens from disk without a network."""
+    """Write an HTML page with scores, comparison, plots and all samples; it needs no network."""
     from evalsuite.report import report as written
 
     with malformed_input():

@@ -1,4 +1,4 @@
-"""`evalsuite rescore`: new verdicts on the answers of a finished run."""
+"""`evalsuite rescore`: score the stored answers of a finished run again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def rescore(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Score a finished run again from its stored answers, without a model, and say what changed."""
+    """Score a finished run again from its stored answers, without a model, and show the changes."""
     from evalsuite.cli.progress import live_progress
     from evalsuite.data.folder import data_folder
     from evalsuite.registry.registry import Registry
@@ -70,8 +70,8 @@ def _print(changes: Sequence["TaskChange"]) -> None:
         names = dict.fromkeys((*change.before.metrics, *change.after.metrics)) or {
             change.after.headline: None
         }
-        for place, name in enumerate(names):
-            task, count = (change.after.name, str(len(change.documents))) if place == 0 else ("", "")
+        for index, name in enumerate(names):
+            task, count = (change.after.name, str(len(change.documents))) if index == 0 else ("", "")
             scores = (_shown(record, name) for record in (change.before, change.after))
             table.add_row(task, name, *scores, count)
     output = console()
@@ -80,7 +80,7 @@ def _print(changes: Sequence["TaskChange"]) -> None:
 
 
 def _shown(record: "TaskRecord", name: str) -> str:
-    """Points of 100, or the unit of a metric that counts loss."""
+    """The score in points of 100, or in its own unit if lower is better."""
     from evalsuite.stats.metrics import lower_is_better
 
     if name not in record.metrics:
@@ -94,13 +94,13 @@ def _remarks(changes: Sequence["TaskChange"]) -> list[str]:
     for change in changes:
         name = change.after.name
         if change.documents:
-            some = ", ".join(map(str, change.documents[:SHOWN_DOCUMENTS]))
+            first = ", ".join(map(str, change.documents[:SHOWN_DOCUMENTS]))
             more = ", ..." if len(change.documents) > SHOWN_DOCUMENTS else ""
-            lines.append(f"{name}: documents {some}{more} changed.")
+            lines.append(f"{name}: documents {first}{more} changed.")
         if change.after.prompt_sha256 != change.before.prompt_sha256:
             lines.append(
-                f"{name}: scored by version {change.after.prompt_version} of its prompt spec, the run by version "
-                f"{change.before.prompt_version}; the prompts are the same."
+                f"{name}: scored with version {change.after.prompt_version} of its prompt spec; the run used "
+                f"version {change.before.prompt_version}. The prompts are identical."
             )
         if change.after.problem:
             lines.append(f"{name}: {change.after.problem}{'' if change.after.metrics else '; no score'}.")

@@ -1,6 +1,6 @@
-"""Prints lines: what comes from elsewhere (names, paths, rows, messages) is shown, never obeyed.
+"""Prints text with control characters shown, so that no name, path or message can control a terminal.
 
-The modules of the command line print through these functions and through `console` alone.
+Commands print only through these functions and `console`.
 """
 
 import sys
@@ -9,7 +9,7 @@ from evalsuite.visible import visible, visible_in_json
 
 
 def say(text: str = "", *, end: str = "\n") -> None:
-    """Print text, of one line or several, on standard output."""
+    """Print one or more lines on standard output."""
     sys.stdout.write(visible(text, keep="\n\t") + end)
     sys.stdout.flush()
 

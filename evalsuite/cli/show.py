@@ -1,4 +1,4 @@
-"""`evalsuite show`: the exact prompt of a document, with its white space."""
+"""`evalsuite show`: print the exact prompt of a document, with its white space visible."""
 
 import json
 from dataclasses import replace
@@ -18,9 +18,9 @@ _VISIBLE = str.maketrans({" ": "·", "\t": "→\t", "\n": "⏎\n", "\r": "␍", 
 
 def show(
     address: Annotated[str, typer.Argument(help="[recipe/]task[:format][@shots]")],
-    doc: Annotated[int, typer.Option(min=0, help="Position of the document in the evaluated split.")] = 0,
+    doc: Annotated[int, typer.Option(min=0, help="Index of the document in the evaluated split.")] = 0,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Show the tokens of this model too.")
+        str | None, typer.Option("--model", "-m", help="Also show the tokens of this model.")
     ] = None,
     tokenizer: options.Tokenizer = None,
     bos: options.BosToken = None,
@@ -35,7 +35,7 @@ def show(
     allow_data_drift: options.AllowDataDrift = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show how a task is asked: its spec, and the exact prompt of one document."""
+    """Show the spec of a task and the exact prompt of one document."""
     from evalsuite.api import known_bos
     from evalsuite.data.folder import data_folder
     from evalsuite.engine.token_options import TokenOptions
@@ -89,7 +89,7 @@ def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:
 def _tokens(
     prepared: "PreparedTask", doc: int, model: str | None, tokens: "TokenOptions", trust_remote_code: bool
 ) -> dict[str, Any]:
-    """Each request's context and continuation as tokens, and what is to be said of them."""
+    """Each request's context and continuation as tokens, and notes on them."""
     from evalsuite.requests.build import token_notes
     from evalsuite.requests.tokens import encoded_with
     from evalsuite.results.aggregate import token_counts
@@ -97,9 +97,9 @@ def _tokens(
 
     alone = replace(prepared, documents=[prepared.documents[doc]], shots=[prepared.shots[doc]])
     tokenizer, [asked] = encoded_with(alone, model, tokens, trust_remote_code)
-    said = [asked.problem] if asked.problem else []
+    problems = [asked.problem] if asked.problem else []
     if asked.too_long:
-        said.append(f"the document needs {asked.tokens} tokens, more than the context window has")
+        problems.append(f"the document needs {asked.tokens} tokens, more than the context window has")
     return {
         "tokens": [
             {
@@ -109,7 +109,7 @@ def _tokens(
             for request in asked.requests
         ],
         "token_notes": [
-            *said,
+            *problems,
             *token_remarks(token_counts(alone, [asked])),
             *token_notes(alone, [asked], tokenizer),
             *tokenizer.notes,
@@ -129,21 +129,20 @@ def _print(shown: dict[str, Any]) -> None:
         say(f"data {split}: {origin}")
     for note in shown["notes"]:
         say(f"note: {note}")
-    for place, context in enumerate(shown["contexts"]):
-        number = f" {place}" if len(shown["contexts"]) > 1 else ""
+    for index, context in enumerate(shown["contexts"]):
+        number = f" {index}" if len(shown["contexts"]) > 1 else ""
         say(f"\n--- context{number} of document {shown['document']}: {len(context)} characters")
         say(context.translate(_VISIBLE))
-    for place, continuation in enumerate(shown["continuations"]):
-        right = "   <- right" if str(place) == shown["gold"] else ""
-        say(f"--- continuation {place}: {continuation.translate(_VISIBLE)}{right}")
+    for index, continuation in enumerate(shown["continuations"]):
+        correct = "   <- correct" if str(index) == shown["gold"] else ""
+        say(f"--- continuation {index}: {continuation.translate(_VISIBLE)}{correct}")
     if shown["generation"]:
         say(f"--- generation: {json.dumps(shown['generation'], ensure_ascii=False)}")
         say(f"--- gold: {shown['gold']}")
     for note in shown.get("token_notes", ()):
         say(f"--- note: {note}")
-    for place, request in enumerate(shown.get("tokens", ())):
+    for index, request in enumerate(shown.get("tokens", ())):
         count = len(request["context"])
-        say(
-            f"--- tokens of request {place}: {count} of context, then {json.dumps(request['continuation'], ensure_ascii=False)}"
-        )
+        continuation = json.dumps(request["continuation"], ensure_ascii=False)
+        say(f"--- tokens of request {index}: {count} of context, then {continuation}")
         say("|".join(text.translate(_VISIBLE) for text in request["context"]))

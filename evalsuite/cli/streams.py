@@ -1,4 +1,4 @@
-"""Standard output and error that no run ends at: closed ones, broken pipes, encodings that lack a sign.
+"""Standard output and error that survive closed streams, broken pipes and encodings that lack a character.
 
 Public name: `prepare_streams`.
 """
@@ -8,9 +8,12 @@ import errno
 import io
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from evalsuite.errors import StorageError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _SUBSTITUTES = {
     "✓": "+",
@@ -24,17 +27,16 @@ _SUBSTITUTES = {
     "␍": "\\r",
     "⍽": "_",
 }
-"""What our own signs become where an encoding lacks them, so that they can be told apart; others become
-`?`."""
+"""Distinct replacements for our own characters if the encoding lacks them; all others become `?`."""
 
 
 def prepare_streams() -> None:
-    """Make standard output and error fit for a whole run; to be called once, at the start of the process."""
+    """Replace standard output and error by streams that never fail a run; call once at process start."""
     codecs.register_error("evalsuite", _substitute)
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(opened, True)  # else a closed stream's number would become that of the next file
+        os.set_inheritable(opened, True)  # else the next opened file would get a closed stream's descriptor
     os.close(opened)
-    if sys.stdout is sys.__stdout__:  # else somebody else's, as in a test
+    if sys.stdout is sys.__stdout__:  # else a test or another program replaced it
         sys.stdout = _lasting(sys.stdout, 1, "standard output")
     if sys.stderr is sys.__stderr__:
         sys.stderr = _lasting(sys.stderr, 2, "")
@@ -59,12 +61,12 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
 
 
 class _Lasting(io.RawIOBase):
-    """Writes to a file descriptor until nobody reads it any more, and from then on to nowhere."""
+    """Writes to a file descriptor; after the first failure, discards what it gets."""
 
     def __init__(self, number: int, named: str) -> None:
         self._number = number
         self._named = named
-        """In the sentence for what a disk refuses; nothing is said of it where this is empty."""
+        """Name for the error that reports a failed write; if it is empty, no error is raised."""
 
     def writable(self) -> bool:
         return True
@@ -75,7 +77,7 @@ class _Lasting(io.RawIOBase):
     def isatty(self) -> bool:
         return os.isatty(self._number)
 
-    def write(self, data) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def write(self, data: "ReadableBuffer") -> int:
         try:
             return os.write(self._number, data)
         except OSError as error:
@@ -86,4 +88,4 @@ class _Lasting(io.RawIOBase):
                 raise StorageError(
                     f"{self._named.capitalize()} cannot be written: {error.strerror}."
                 ) from None
-            return len(data)
+            return memoryview(data).nbytes

@@ -1,4 +1,4 @@
-"""`evalsuite trend`: what do checkpoints of one training show?"""
+"""`evalsuite trend`: show scores over the checkpoints of a training run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,17 +15,17 @@ def trend(
     steps: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated training steps [default: from names like step-12000, else the order]."
+            help="Comma-separated training steps [default: from names like step-12000, else 1, 2, ...]."
         ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a plot: FILE.svg, .png or .pdf.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write a plot: FILE.svg, .png or .pdf.")] = None,
     allow_protocol_drift: Annotated[
-        bool, typer.Option("--allow-protocol-drift", help="Go on although prompt specs or data differ.")
+        bool, typer.Option("--allow-protocol-drift", help="Continue even if prompt specs or data differ.")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show scores over checkpoints, the noise between them, and which benchmarks can show progress."""
+    """Show scores over checkpoints, the noise between them, and which benchmarks detect progress."""
     from evalsuite.decisions.trend.trend import trend as trended
 
     with malformed_input():

@@ -1,1 +1,1 @@
-"""Files that others may have written, and files that several processes share."""
+"""Untrusted YAML and JSON files, files that several processes share, and the user's cache folder."""

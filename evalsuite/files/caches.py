@@ -1,6 +1,6 @@
-"""The user's cache folder, and names of files that begin with `~`, where there may be no user at all.
+"""The user's cache folder, and paths that begin with `~`, also if the user has no home folder.
 
-In a container with an arbitrary user id there is neither HOME nor an entry in the user database.
+A container with an arbitrary user id has neither HOME nor an entry in the user database.
 """
 
 import errno
@@ -14,13 +14,13 @@ from evalsuite.errors import UserError
 
 
 def cache_folder(name: str) -> Path:
-    """The folder `name` in the user's cache folder; it need not be there.
+    """The folder `name` in the user's cache folder; it may not exist yet.
 
     Raises:
-        OSError: there is no home folder, and `XDG_CACHE_HOME` names no other; a cache then is not to be had.
+        OSError: there is no home folder, and `XDG_CACHE_HOME` is not set, so that no cache is possible.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # a relative one does not count (XDG Base Directory Specification)
+    if os.path.isabs(base):  # a relative path must be ignored (XDG Base Directory Specification)
         return Path(base, name)
     home = os.path.expanduser("~")
     if not os.path.isabs(home):
@@ -29,7 +29,7 @@ def cache_folder(name: str) -> Path:
 
 
 def replace_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write a JSON file of a cache folder as a whole; raises OSError where it cannot be written."""
+    """Replace a JSON file in a cache folder atomically; raises OSError if it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as unfinished:
         json.dump(content, unfinished)
@@ -37,8 +37,8 @@ def replace_json(path: Path, content: Mapping[str, object]) -> None:
 
 
 def without_tilde(name: str) -> Path:
-    """The path with its `~` or `~user` resolved; raises UserError where there is no such home folder."""
+    """The path with `~` or `~user` expanded; raises UserError if there is no such home folder."""
     try:
         return Path(name).expanduser()
     except RuntimeError:
-        raise UserError(f"{name}: there is no such home folder here; give the whole path.") from None
+        raise UserError(f"{name}: there is no such home folder; give the full path.") from None

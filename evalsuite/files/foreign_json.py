@@ -1,4 +1,4 @@
-"""JSON that other programs wrote: its texts hold whole characters alone."""
+"""Reads JSON that other programs wrote, and replaces lone surrogates in its texts."""
 
 import json
 import re
@@ -9,27 +9,21 @@ _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(content: str | bytes) -> Any:
-    """The value of a JSON document, with U+FFFD in place of every half of a surrogate pair, as decoders write
-    what is no character.
+    """The value of a JSON document, with U+FFFD in place of every lone surrogate, as decoders do.
 
     Raises:
-        ValueError, RecursionError: it is not JSON, or nested beyond reason.
+        ValueError, RecursionError: it is not JSON, or nested too deeply.
     """
     value = json.loads(content)
-    return (
-        _without_halves(value)
-        if _ESCAPED_SURROGATE.search(
-            content if isinstance(content, bytes) else content.encode("utf-8", "replace")
-        )
-        else value
-    )
+    raw = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    return _without_surrogates(value) if _ESCAPED_SURROGATE.search(raw) else value
 
 
-def _without_halves(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_without_halves(one) for one in value]
+        return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_without_halves(name): _without_halves(one) for name, one in value.items()}
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
     return value

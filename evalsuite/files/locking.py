@@ -1,22 +1,22 @@
-"""Locks on files, for as long as a process has them open; some file systems have none."""
+"""Locks files until the process closes them; some file systems do not support locks."""
 
 import errno
 import fcntl
 from typing import IO, Any
 
 NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
-"""What `flock` says on Lustre without `-o flock`, NFS without lockd, and some FUSE mounts."""
+"""Errors of `flock` on Lustre without `-o flock`, NFS without lockd, and some FUSE mounts."""
 
 
 def lock(file: IO[Any], *, wait: bool) -> bool:
-    """Hold the only lock on an open file until it is closed; False where the file system has no locks.
+    """Lock an open file until it is closed; False if the file system does not support locks.
 
     Args:
-        file: which file.
-        wait: for another process to let go of it.
+        file: the open file.
+        wait: wait until another process releases its lock.
 
     Raises:
-        BlockingIOError: another process has it, and it was not to be waited for.
+        BlockingIOError: another process holds the lock, and `wait` is False.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""YAML that anybody may have written: bounded before it is built, and wrong in one way only.
+"""Loads untrusted YAML: checks its size before building it, and raises a single kind of error.
 
-A few hundred bytes of aliases can stand for billions of nodes, and deep nesting ends libyaml's recursion with
-a segmentation fault; both are found in the stream of events, which takes memory in neither case.
+A few hundred bytes of aliases can expand to billions of nodes, and deep nesting crashes libyaml's recursion
+with a segmentation fault. Both are detected in the stream of events, which needs no memory in either case.
 """
 
 from typing import Any
@@ -9,37 +9,37 @@ from typing import Any
 import yaml
 
 MOST_NODES = 1_000_000
-"""With every alias counted as what it stands for; the largest file of lm-eval's tasks has some 10,000."""
+"""Limit with all aliases expanded; the largest file of lm-eval's tasks has about 10,000 nodes."""
 DEEPEST = 100
 
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""In C, where PyYAML was built with it: ten times as fast."""
+"""libyaml's loader if PyYAML has it, which is ten times as fast."""
 C_LOADERS = tuple(vars(yaml)[name] for name in ("CSafeLoader", "CBaseLoader") if hasattr(yaml, name))
 
 
 class BadYaml(ValueError):
-    """Text that is no YAML, or YAML that is nested or repeated beyond reason; the message is one line."""
+    """Text that is not YAML, or YAML that is too deep or too large; the message is one line."""
 
 
 class GivenTwice(BadYaml):
-    """A key that repeats another of its mapping; YAML readers keep the last value in silence."""
+    """A duplicate key in a mapping, of which YAML readers silently keep the last value."""
 
     def __init__(self, key: str, line: int) -> None:
         super().__init__(f"'{key}' is given twice")
         self.line = line
-        """Of the second one, counted from 1."""
+        """Line of the second key, from 1."""
 
 
 def load_yaml(text: str | bytes, loader: Any = SafeLoader, *, unique_keys: bool = False) -> Any:
-    """What a YAML document says.
+    """The value of a YAML document.
 
     Args:
         text: the document.
         loader: a safe loader of PyYAML.
-        unique_keys: a key that is given twice is an error (GivenTwice).
+        unique_keys: raise GivenTwice for duplicate keys.
 
     Raises:
-        BadYaml: anything that keeps it from being understood.
+        BadYaml: the document cannot be loaded, for any reason.
     """
     try:
         _check(text, loader, unique_keys)
@@ -59,7 +59,7 @@ def load_yaml(text: str | bytes, loader: Any = SafeLoader, *, unique_keys: bool 
 
 
 def _check(text: str | bytes, loader: Any, unique_keys: bool) -> None:
-    """Raises BadYaml where the document is too large once its aliases are followed, or too deep."""
+    """Raises BadYaml if the document is too deep, or too large with its aliases expanded."""
     sizes: dict[str | None, int] = {}
     open_nodes: list[list[Any]] = []
     total = 0
@@ -82,16 +82,16 @@ def _check(text: str | bytes, loader: Any, unique_keys: bool) -> None:
                 sizes[anchor] = total + 1 - before
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_nodes):
-                raise BadYaml(f"'{event.anchor}' stands for something that holds itself")
+                raise BadYaml(f"the alias '{event.anchor}' refers to a node that contains it")
             total += sizes.get(event.anchor, 1)
         if isinstance(event, yaml.NodeEvent):
             total += 1
         if total > MOST_NODES:
-            raise BadYaml(f"its aliases stand for more than {MOST_NODES:,} nodes")
+            raise BadYaml(f"its aliases expand to more than {MOST_NODES:,} nodes")
 
 
 class _Keys:
-    """The keys of an open mapping, of whose nodes every second is a key."""
+    """The keys of an open mapping, in which every second node is a key."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()

@@ -1,1 +1,1 @@
-"""From samples to a run log, tables, and the run's folder."""
+"""The record of a run: aggregated scores, run log, response store, tables and the run's folder."""

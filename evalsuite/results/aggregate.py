@@ -1,4 +1,4 @@
-"""From samples to the record of a task."""
+"""Aggregates a task's samples into its record."""
 
 import math
 from collections.abc import Sequence
@@ -25,27 +25,27 @@ def task_record(
     notes: Sequence[str] = (),
     numerics: str = "",
 ) -> TaskRecord:
-    """The record; it has no metrics while documents are missing, unless `allow_failures`.
+    """The task's record, without metrics if documents are missing, unless `allow_failures`.
 
     Args:
         prepared: the task's documents.
-        asked: what each asked of the engine.
-        samples: their verdicts.
-        tokens: computed for the task.
-        seconds: the engine's time for it.
-        allow_failures: give metrics of the documents that were scored.
-        answer_notes: what a reader must know of the task's tokens and texts.
-        notes: and of the verdicts.
-        numerics: the class of the numbers, which tells how close choices may be to count as near ties.
+        asked: the requests of each document.
+        samples: the documents' verdicts.
+        tokens: tokens that the engine computed for the task.
+        seconds: the engine's time for the task.
+        allow_failures: report metrics over the documents that were scored.
+        answer_notes: notes on the task's tokens and texts.
+        notes: notes on the verdicts.
+        numerics: the numerics class, which sets the margin below which two choices are a near tie.
     """
     selected, spec = prepared.selected, prepared.selected.spec
     scored = [sample for sample in samples if sample.status == "scored"]
     counts = _counts(prepared, asked, samples, numerics)
     problem = _problem(samples, counts)
     shown = scored if not problem or allow_failures else []
-    found = _metrics(prepared, shown) if shown else {}
-    metrics = {name: metric for name, metric in found.items() if metric is not None}
-    endless = [f"{name} is no finite number over these documents" for name in found if name not in metrics]
+    computed = _metrics(prepared, shown) if shown else {}
+    metrics = {name: metric for name, metric in computed.items() if metric is not None}
+    not_finite = [f"{name} is not finite over these documents" for name in computed if name not in metrics]
     return TaskRecord(
         name=selected.name,
         address=selected.address,
@@ -71,12 +71,12 @@ def task_record(
         aggregation=spec.aggregation,
         metrics=metrics,
         subtasks=_subtasks(shown, spec.metrics),
-        requests=sum(len(one.requests) for one in asked),
+        requests=sum(len(document.requests) for document in asked),
         tokens=tokens,
         seconds=round(seconds, 3),
         notes=(*prepared.notes, *prepared.subset_notes, *answer_notes, *notes),
         answer_notes=tuple(answer_notes),
-        problem="; ".join([problem, *endless] if problem else endless),
+        problem="; ".join([problem, *not_finite] if problem else not_finite),
     )
 
 
@@ -99,21 +99,21 @@ def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, Met
 def _foreign_metrics(
     scoring: ForeignScoring, selected: Selected, samples: Sequence[Sample]
 ) -> dict[str, MetricRecord | None]:
-    """What the other harness's verdicts hold: of a group what its definition names, of a task all of it."""
-    given = dict.fromkeys(name for one in samples for name in (*one.metrics, *one.parts))
-    announced = [name for name in selected.spec.metrics if name in given]
+    """Metrics of another harness's verdicts: those that a group's definition names, or all of a task's."""
+    reported = dict.fromkeys(name for sample in samples for name in (*sample.metrics, *sample.parts))
+    declared = [name for name in selected.spec.metrics if name in reported]
     is_group = any(sample.document.subtask for sample in samples)
     metrics: dict[str, MetricRecord | None] = {}
-    for name in announced if is_group and announced else dict.fromkeys([*announced, *given]):
-        having = [one for one in samples if name in one.metrics or name in one.parts]
+    for name in declared if is_group and declared else dict.fromkeys([*declared, *reported]):
+        scored = [sample for sample in samples if name in sample.metrics or name in sample.parts]
         try:
-            value = scoring.corpus_score(name, having)
+            value = scoring.corpus_score(name, scored)
         except OverflowError:  # the exponential of a mean
             value = math.inf
         metrics[name] = (
-            metric_record(having, name, selected.spec.aggregation)
+            metric_record(scored, name, selected.spec.aggregation)
             if value is None
-            else MetricRecord.of_finite(value=value, n=len(having))
+            else MetricRecord.of_finite(value=value, n=len(scored))
         )
     return metrics
 
@@ -121,22 +121,22 @@ def _foreign_metrics(
 def _weighted_by_members(
     samples: Sequence[Sample], name: str, sizes: dict[str, list[Sample]]
 ) -> MetricRecord | None:
-    """Mean over member tasks, each by the number of all its documents, not of those that are averaged."""
+    """Mean over member tasks, weighted by the number of all their documents, not only of those averaged."""
     groups = _grouped(samples)
-    estimates = [mean_estimate([one.metrics[name] for one in group]) for group in groups.values()]
+    estimates = [mean_estimate([sample.metrics[name] for sample in group]) for group in groups.values()]
     estimate = weighted_estimate(estimates, [len(sizes[subtask]) for subtask in groups])
     return MetricRecord.of_finite(**asdict(estimate))
 
 
 def metric_record(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord | None:
-    """Mean of a metric over documents (`micro`), or over member tasks (`macro`), with its error and interval.
+    """Mean of a metric over documents (`micro`) or member tasks (`macro`), with its error and interval.
 
-    None where it is no finite number, as the perplexity of a mean of 710 nats or more.
+    None if the mean is not finite, like the perplexity of a mean of 710 nats or more.
     """
     groups = _grouped(samples) if aggregation == "macro" else {"": samples}
-    values = {subtask: [one.metrics[name] for one in group] for subtask, group in groups.items()}
+    values = {subtask: [sample.metrics[name] for sample in group] for subtask, group in groups.items()}
     declared = any(sample.document.cluster for sample in samples)
-    clusters = {subtask: [one.document.cluster for one in group] for subtask, group in groups.items()}
+    clusters = {subtask: [sample.document.cluster for sample in group] for subtask, group in groups.items()}
     try:
         estimate = asdict(_as_shown(name, macro_estimate(values, clusters if declared else None)))
     except OverflowError:
@@ -150,18 +150,18 @@ def metric_record(samples: Sequence[Sample], name: str, aggregation: str) -> Met
 
 
 def _as_shown(name: str, estimate: Estimate) -> Estimate:
-    """A mean negative log-likelihood as the perplexity that it stands for; its error by the delta method."""
+    """The estimate; for perplexity, the exponential of the mean, with its error by the delta method."""
     if name != "perplexity":
         return estimate
     value, low, high = (
-        None if one is None else _exp(one) for one in (estimate.value, estimate.low, estimate.high)
+        None if nats is None else _exp(nats) for nats in (estimate.value, estimate.low, estimate.high)
     )
     stderr = None if estimate.stderr is None else (value or 0.0) * estimate.stderr
     return replace(estimate, value=value or 0.0, stderr=stderr, low=low, high=high)
 
 
 def _exp(nats: float) -> float:
-    """Its exponential; infinite where a float cannot hold that."""
+    """The exponential; infinity if a float cannot hold it."""
     try:
         return math.exp(nats)
     except OverflowError:
@@ -169,9 +169,10 @@ def _exp(nats: float) -> float:
 
 
 def _split(samples: Sequence[Sample], name: str) -> VarianceSplit | None:
-    """Problem and sampling part of the metric's standard error, where every document has several answers."""
+    """Problem and sampling part of the metric's standard error if every document has several answers."""
     values = [sample.metrics[name] for sample in samples]
-    return metric_split(name, values, [one.correct for one in samples], [one.extracted for one in samples])
+    correct = [sample.correct for sample in samples]
+    return metric_split(name, values, correct, [sample.extracted for sample in samples])
 
 
 def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, SubtaskRecord]:
@@ -181,8 +182,8 @@ def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, Su
             metrics={
                 name: mean
                 for name in metrics
-                if all(name in one.metrics for one in group)
-                and math.isfinite(mean := sum(one.metrics[name] for one in group) / len(group))
+                if all(name in sample.metrics for sample in group)
+                and math.isfinite(mean := sum(sample.metrics[name] for sample in group) / len(group))
             },
         )
         for subtask, group in _grouped(samples).items()
@@ -200,7 +201,7 @@ def _grouped(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 def _counts(
     prepared: PreparedTask, asked: Sequence[DocumentRequests], samples: Sequence[Sample], numerics: str
 ) -> Counts:
-    texts = [one for sample in samples for one in sample.responses if isinstance(one, Generated)]
+    texts = [text for sample in samples for text in sample.responses if isinstance(text, Generated)]
     return token_counts(prepared, asked).model_copy(
         update={
             "documents": len(samples),
@@ -215,23 +216,25 @@ def _counts(
 
 
 def token_counts(prepared: PreparedTask, asked: Sequence[DocumentRequests]) -> Counts:
-    """What happened to prompts on their way to tokens; nothing is scored yet."""
+    """Counts of what encoding changed in the prompts; scores are not counted yet."""
+    encoded = [document for document in asked if not document.problem]
+    dropped = (document.shots < drawn for document, drawn in zip(asked, prepared.shots_shown, strict=False))
     return Counts(
         documents=len(prepared.documents),
         scored=0,
-        shots_dropped=sum(one.shots < drawn for one, drawn in zip(asked, prepared.shots_shown, strict=False)),
+        shots_dropped=sum(dropped),
         fewer_shots=sum(drawn < prepared.selected.spec.shots.count for drawn in prepared.shots_shown),
         among_shots=prepared.among_shots,
-        joined=sum(one.joined and not one.problem for one in asked),
-        realigned=sum(one.realigned and not one.problem for one in asked),
-        scored_bos=sum(one.scores_bos for one in asked),
-        shortened=sum(one.shortened for one in asked),
+        joined=sum(document.joined for document in encoded),
+        realigned=sum(document.realigned for document in encoded),
+        scored_bos=sum(document.scores_bos for document in asked),
+        shortened=sum(document.shortened for document in asked),
     )
 
 
 def is_near_tie(sample: Sample, numerics: str) -> bool:
-    """Whether its two best choices are closer than a class of numerics can tell apart."""
-    sizes = sorted(abs(one.log_likelihood) for one in sample.responses if isinstance(one, Score))
+    """Whether the two best choices are closer than the rounding of a numerics class."""
+    sizes = sorted(abs(score.log_likelihood) for score in sample.responses if isinstance(score, Score))
     return sample.margin is not None and sample.margin < rounding_at(numerics, max(sizes[:2], default=0.0))
 
 
@@ -239,11 +242,12 @@ def _problem(samples: Sequence[Sample], counts: Counts) -> str:
     parts = []
     for status, count, words in (
         ("too_long", counts.too_long, "do not fit the context window"),
-        ("failed", counts.failed, "were left without a verdict"),
+        ("failed", counts.failed, "have no verdict"),
     ):
         if count:
             first = next(sample for sample in samples if sample.status == status)
             parts.append(
-                f"{count} of {counts.documents} documents {words} (document {first.document.index}: {first.reason})"
+                f"{count} of {counts.documents} documents {words} (document {first.document.index}: "
+                f"{first.reason})"
             )
     return "; ".join(parts)

@@ -1,19 +1,18 @@
-"""The score of a task that counts by the better of its forms (OLMES, Gu et al. 2024, arXiv:2406.08446)."""
+"""Scores a task by the better of its forms (OLMES, Gu et al. 2024, arXiv:2406.08446)."""
 
 from collections.abc import Sequence
 
 from evalsuite.results.runlog import BestForm, TaskRecord
 
 REMARK = (
-    "the score is the better of two forms, which is too high on average where they are close: by at most 0.4 standard "
-    "errors of their difference"
+    "the score is the better of two forms; if they are close, it is too high on average, by at most 0.4 "
+    "standard errors of their difference"
 )
-"""For two normal scores of the same mean the larger one is sd(difference) / sqrt(2 pi) above it."""
+"""The larger of two normal scores with the same mean exceeds it by sd(difference) / sqrt(2 pi) on average."""
 
 
 def best_forms(tasks: Sequence[TaskRecord]) -> tuple[BestForm, ...]:
-    """One record per task of which two forms or more were asked and all of them have a score; ties go to the
-    first."""
+    """One record per task with two or more forms that all have a score; the first form wins ties."""
     rivals: dict[str, list[TaskRecord]] = {}
     for task in tasks:
         if task.best_of:

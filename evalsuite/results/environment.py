@@ -1,4 +1,4 @@
-"""What a run ran on."""
+"""The machine and package versions of a run."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ PACKAGES = (*ANSWERING, *OF_SOME, "datasets", "lm-eval", "math-verify")
 
 
 def environment() -> dict[str, str]:
-    """Versions of what can move a score, and the machine; nothing is imported for it."""
+    """The machine, and versions of the packages that can change a score, without importing them."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -18,15 +18,15 @@ from evalsuite.results.tables import markdown_table
 from evalsuite.types import Sample, sha256_of
 
 UNLOCKED = (
-    "The file system of the run folder has no locks: evalsuite cannot see whether another run uses the folder at the "
-    "same time."
+    "The file system of the run folder does not support locks: evalsuite cannot detect another run that "
+    "uses the folder at the same time."
 )
 
 
 def default_folder(spec: RunSpec, shard: str = "") -> Path:
-    """`results/runs/<model>-<hash of the spec>` below the working folder: the same command, the same folder.
+    """`results/runs/<model>-<hash of the spec>`, so that the same command finds its folder again.
 
-    A shard, for example "0/3", has `-shard-0-of-3` behind it.
+    A shard, for example "0/3", appends `-shard-0-of-3`.
     """
     model = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in spec.model).strip("-.")
     share = f"-shard-{shard.replace('/', '-of-')}" if shard else ""
@@ -34,7 +34,7 @@ def default_folder(spec: RunSpec, shard: str = "") -> Path:
 
 
 class RunFolder:
-    """Reads and writes one run folder; every file is replaced as a whole."""
+    """Reads and writes a run folder; replaces each file as a whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,24 +42,24 @@ class RunFolder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the run log should say about the folder."""
+        """Notes on the folder for the run log."""
         return () if self._is_locked else (UNLOCKED,)
 
     @property
     def store(self) -> Path:
-        """The run's own response store."""
+        """Path of the run's response store."""
         return self.path / "responses.sqlite"
 
     @contextmanager
     def opened(self, spec: RunSpec, shard: str = "") -> Iterator[RunLog | None]:
-        """Hold the folder for one process; gives the log of an earlier session, if there is one.
+        """Lock the folder for this process; yields the log of an earlier session, if there is one.
 
-        A command that fails before anything was answered leaves nothing behind, so that a corrected one can
-        have the folder. A folder that can only be read still shows its run.
+        If the command fails before anything was answered, the folder is removed, so that a corrected command
+        can use it. A read-only folder still shows its run.
 
         Args:
-            spec: what is asked for.
-            shard: which share of it, for example "0/3"; empty for all.
+            spec: the run's spec.
+            shard: the run's shard, for example "0/3"; empty for the whole run.
 
         Raises:
             StorageError: the folder cannot be written, is in use, or holds a run of another spec or shard.
@@ -81,8 +81,7 @@ class RunFolder:
                 raise
 
     def _lock_file(self) -> IO[str] | None:
-        """The file that is locked while the run lasts; None where the folder holds a run and cannot be
-        written."""
+        """The file to lock during the run; None if the folder holds a run but is read-only."""
         with disk_errors(self.path):
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -93,8 +92,7 @@ class RunFolder:
                 raise
 
     def lacks(self, log: RunLog) -> str:
-        """Which file of a finished run is missing or damaged, as a sentence; empty if none is, or none can be
-        written."""
+        """A sentence on a missing or damaged file of a finished run; empty if there is none to write."""
         if not self._is_writable:
             return ""
         try:
@@ -146,32 +144,35 @@ class RunFolder:
         if not self._log_path.exists():
             return None
         log = read_run(self.path)
-        there = log.shard.name if log.shard else ""
-        if (log.spec != spec or there != shard) and self._is_unanswered():
+        earlier_shard = log.shard.name if log.shard else ""
+        if (log.spec != spec or earlier_shard != shard) and self._is_unanswered():
             return None
         differing = [
-            f"{name}: the folder has {_shown(getattr(log.spec, name))}, the command {_shown(getattr(spec, name))}"
+            f"{name}: the folder has {_shown(getattr(log.spec, name))}, "
+            f"the command {_shown(getattr(spec, name))}"
             for name in RunSpec.model_fields
             if getattr(log.spec, name) != getattr(spec, name)
         ]
-        if differing and not (spec.continues(log.spec) and not there):
+        if differing and not (spec.continues(log.spec) and not earlier_shard):
             raise StorageError(
-                f"{self.path} holds a run of another specification ({'; '.join(differing)}); choose another --out folder."
+                f"{self.path} holds a run of another specification ({'; '.join(differing)}); "
+                "choose another --out folder."
             )
-        if there != shard:
+        if earlier_shard != shard:
             raise StorageError(
-                f"{self.path} holds {_share(there)}, not {_share(shard)}; choose another --out folder."
+                f"{self.path} holds {_share(earlier_shard)}, not {_share(shard)}; choose another --out "
+                "folder."
             )
         return log
 
     def write_log(self, log: RunLog) -> None:
-        """Replace `run.json`; what could not be read again is not written (pydantic's ValidationError)."""
+        """Replace `run.json`; raises pydantic's ValidationError if the log could not be read back."""
         text = log.model_dump_json(indent=2) + "\n"
         RunLog.model_validate_json(text)
         self._replace("run.json", text)
 
     def write_results(self, log: RunLog, samples: dict[str, Sequence[Sample]]) -> None:
-        """Samples and table first, the log last: a complete log means that all the rest is there."""
+        """Write samples and table first and the log last, so that a complete log implies all other files."""
         folder = self.path / "samples"
         with disk_errors(folder):
             folder.mkdir(exist_ok=True)
@@ -198,14 +199,14 @@ class RunFolder:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns what a disk can refuse into a sentence."""
+    """Turn an OSError into a StorageError with a sentence that names the path."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StorageError(
-                f"No space is left for {path}; free some and run the same command again: the answers stored so "
-                "far are kept."
+                f"No space is left for {path}; free some space and run the same command again. It continues "
+                "from the stored answers."
             ) from error
         raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
 

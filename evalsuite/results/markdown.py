@@ -1,4 +1,4 @@
-"""Tables and lists of Markdown whose texts are shown as they are, whatever signs they hold.
+"""Markdown tables and lists that show their texts unchanged, whatever characters these contain.
 
 Public names: `markdown_escape`, `markdown_list`, `markdown_table_lines`.
 """
@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Sequence
 from evalsuite.visible import visible
 
 _MEANING = re.compile(r"[\\`*\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])")
-"""Signs that Markdown or HTML may read as its own; an underscore within a word is none."""
+"""Characters with a meaning in Markdown or HTML, except an underscore within a word."""
 _AT_START = re.compile(r"^([#=+-]+(?=\s|$)|\d+(?=[.)](?:\s|$)))")
 
 
 def markdown_escape(text: str) -> str:
-    """The text as Markdown shows it, on one line."""
+    """The text on one line, escaped so that Markdown shows it unchanged."""
     line = _MEANING.sub(lambda found: "\\" + found[0], visible(" ".join(text.split())))
     return _AT_START.sub(lambda found: "\\" + found[0] if not found[0].isdigit() else found[0] + "\\", line)
 
@@ -25,9 +25,9 @@ def markdown_table_lines(
     """The lines of a table.
 
     Args:
-        columns: titles.
-        left: those of them that are not aligned to the right.
-        rows: their cells, as texts.
+        columns: column titles.
+        left: titles of the left-aligned columns; the others are right-aligned.
+        rows: cells of each row, as text.
     """
     return [
         "| " + " | ".join(map(markdown_escape, columns)) + " |",
@@ -37,5 +37,5 @@ def markdown_table_lines(
 
 
 def markdown_list(lines: Iterable[str]) -> list[str]:
-    """One item for each line."""
+    """One list item per line."""
     return [f"- {markdown_escape(line)}" for line in lines]

@@ -1,4 +1,4 @@
-"""Reads finished runs and their samples, for the verbs that judge runs.
+"""Reads finished runs and their samples, for compare, gate, card, trend, report and rescore.
 
 Public names: `RunSide`, `TaskSamples`, `open_run`.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from evalsuite.errors import StorageError
 from evalsuite.registry.addresses import file_stem
@@ -17,20 +18,20 @@ _COLUMNS = ("doc", "subtask", "key", "status", "reason", "metrics", "context_sha
 
 @dataclass(frozen=True)
 class TaskSamples:
-    """The verdicts of one task, in document order; every column has one entry for each document."""
+    """The verdicts of one task as columns, with one entry per document, in document order."""
 
     docs: Sequence[int]
-    """Position in the split."""
+    """Index in the split."""
     subtasks: Sequence[str]
     keys: Sequence[str]
-    """Content key of the document; rows of equal content share it."""
+    """Content key of the document; rows with equal content share it."""
     clusters: Sequence[str | None]
     statuses: Sequence[str]
     reasons: Sequence[str]
     contexts: Sequence[str]
     """SHA-256 of the prompt's (first) context."""
     metrics: Sequence[Mapping[str, float]]
-    """Empty without a verdict."""
+    """Empty if the document has no verdict."""
 
     def __len__(self) -> int:
         return len(self.docs)
@@ -38,48 +39,49 @@ class TaskSamples:
 
 @dataclass(frozen=True)
 class RunSide:
-    """A run that stands on one side of a comparison."""
+    """A finished run: its path, its log, and access to its samples."""
 
     path: Path
     log: RunLog
 
     @property
     def folder(self) -> Path:
-        """Where its files stand."""
+        """The run's folder."""
         return self.path if self.path.is_dir() else self.path.parent
 
     @cached_property
     def tasks(self) -> dict[str, TaskRecord]:
-        """By name, in the run's order."""
+        """Task records by name, in the run's order."""
         return {task.name: task for task in self.log.tasks}
 
     def samples_path(self, task: TaskRecord) -> Path:
-        """Where the samples of a task stand."""
+        """Path of a task's samples."""
         return self.folder / "samples" / f"{file_stem(task.name)}.parquet"
 
     def samples(self, task: TaskRecord) -> TaskSamples:
-        """The samples of a task; raises StorageError where they are missing, damaged or another run's."""
+        """The samples of a task; raises StorageError if they are missing, damaged or of another run."""
         path = self.samples_path(task)
         samples = _read(path)
         if len(samples) != task.counts.documents:
             raise StorageError(
-                f"{path} holds {len(samples)} documents, the run log {task.counts.documents}: they are not of the "
-                "same run; run it again."
+                f"{path} holds {len(samples)} documents, but the run log {task.counts.documents}: they "
+                "belong to different runs; run it again."
             )
         return samples
 
 
 def open_run(path: Path) -> RunSide:
-    """A finished run by its folder or `run.json`; raises StorageError with what is wrong with it."""
+    """Open a finished run by its folder or `run.json`; raises StorageError if it is unfinished or damaged."""
     side = RunSide(path, read_run(path))
     if shard := side.log.shard:
         raise StorageError(
-            f"{path} is shard {shard.name} of a run; `evalsuite merge` of all {shard.count} finishes the run."
+            f"{path} is shard {shard.name} of a run; finish the run with `evalsuite merge` of all "
+            f"{shard.count} shards."
         )
     if side.log.status == "running":
-        raise StorageError(f"{path} has not finished; the command that started it continues it.")
+        raise StorageError(f"{path} has not finished; finish it with the command that started it.")
     if not side.log.tasks:
-        raise StorageError(f"{path} is an empty run: it holds no task.")
+        raise StorageError(f"{path} is an empty run without tasks.")
     return side
 
 
@@ -95,14 +97,15 @@ def _read(path: Path) -> TaskSamples:
                 raise StorageError(
                     f"{path} is not a samples table of this version: it has no column {', '.join(missing)}."
                 )
-            wanted = [*_COLUMNS, *(["cluster"] if "cluster" in known else [])]
-            columns = {name: column.to_pylist() for name, column in _named(file.read(wanted))}
+            table = file.read([*_COLUMNS, *(["cluster"] if "cluster" in known else [])])
+            columns: dict[str, Any] = {name: table[name].to_pylist() for name in table.column_names}
     except FileNotFoundError:
         raise StorageError(
-            f"{path} is missing; a run is compared by its samples, which stand in `samples` beside run.json."
+            f"{path} is missing; this command needs the run's samples, in the folder `samples` beside "
+            "run.json."
         ) from None
     except (pa.ArrowException, OSError) as error:
-        raise StorageError(f"{path} is damaged or cut short; copy or run it again.") from error
+        raise StorageError(f"{path} is damaged or truncated; copy it again or repeat the run.") from error
     count = len(columns["doc"])
     return TaskSamples(
         docs=columns["doc"],
@@ -112,9 +115,5 @@ def _read(path: Path) -> TaskSamples:
         statuses=columns["status"],
         reasons=columns["reason"],
         contexts=columns["context_sha256"],
-        metrics=[{one["metric"]: one["value"] for one in row or ()} for row in columns["metrics"]],
+        metrics=[{entry["metric"]: entry["value"] for entry in row or ()} for row in columns["metrics"]],
     )
-
-
-def _named(table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - pyarrow is imported late
-    return zip(table.column_names, table.columns, strict=True)

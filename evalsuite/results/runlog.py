@@ -1,6 +1,6 @@
-"""The run log (`run.json`): one typed, versioned document that everything downstream reads.
+"""The run log (`run.json`): the typed, versioned document of a run that all other commands read.
 
-Its JSON schema is `run.schema.json` beside this file (`make schema` writes it).
+`make schema` writes its JSON schema to `run.schema.json` beside this file.
 """
 
 import math
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"
-"""In place of a digest that imported results do not hold."""
+"""Stands for a digest that imported results lack."""
 
 
 class _Part(BaseModel):
-    # JSON has no NaN and no infinity: pydantic would write null, which no number can be read from again.
+    # JSON has neither NaN nor infinity: pydantic would write null, which cannot be read back as a number.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RunSpec(_Part):
-    """What was asked for: the same spec in the same folder is the same run."""
+    """The settings that define a run: the same spec in the same folder is the same run."""
 
     tasks: tuple[str, ...]
     """Full addresses."""
@@ -36,7 +36,7 @@ class RunSpec(_Part):
     split: str | None = None
     limit: int | None = None
     sample: int | None = None
-    """Documents drawn at random, by the seed."""
+    """Number of documents drawn at random, with the seed."""
     seed: int = 0
     engine: str = "native"
     dtype: str = "auto"
@@ -45,25 +45,24 @@ class RunSpec(_Part):
     allow_data_drift: bool = False
     logits_dtype: Literal["float32", "model"] = "float32"
     tokenizer: str | None = None
-    """Folder, alias or hub id of another tokenizer than the model's."""
+    """Folder, alias or hub id of a tokenizer in place of the model's."""
     bos: Bos | None = None
-    """Whether a BOS token begins each prompt, in place of what the prompt specs say."""
+    """Whether a BOS token begins each prompt, in place of the prompt specs' choice."""
     prefix_token: str | None = None
-    """What stands before a text that has no context: a token as the vocabulary spells it, or its id."""
+    """Token (as in the vocabulary) or token id that precedes a text without a context."""
     max_length: int | None = None
-    """A shorter context window than the model's, in tokens."""
+    """Context window in tokens, shorter than the model's."""
     engine_args: tuple[str, ...] = ()
-    """The engine's own settings that can change an answer, each `NAME=VALUE`, sorted."""
+    """Engine settings that can change an answer, each `NAME=VALUE`, sorted."""
 
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
         {"sample", "tokenizer", "bos", "prefix_token", "max_length"}
     )
-    """Fields that version 0.1.0 lacks; hashed only where they are set, so that folders of that version keep
-    their name."""
+    """Fields that version 0.1.0 lacks; hashed only if set, so that its folders keep their names."""
 
     @property
     def content(self) -> dict[str, Any]:
-        """What hashes of the spec are made of."""
+        """The fields that hashes of the spec cover."""
         unset = {
             name for name in self.ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default
         }
@@ -71,12 +70,11 @@ class RunSpec(_Part):
 
     @property
     def subset(self) -> Subset:
-        """Which documents of each task are evaluated."""
+        """The documents of each task to evaluate."""
         return Subset(self.limit, self.sample, self.seed)
 
     def continues(self, earlier: "RunSpec") -> bool:
-        """Whether this spec asks for all that `earlier` asked for, and at most for more documents of the same
-        kind."""
+        """Whether this spec differs from `earlier` at most by covering more documents."""
         if self.model_copy(update={"limit": earlier.limit, "sample": earlier.sample}) != earlier:
             return False
         whole = self.limit is None and self.sample is None
@@ -91,7 +89,7 @@ class ModelRecord(_Part):
     """The model that answered."""
 
     id: str
-    """Hub id, or the path as given."""
+    """Hub id, or the path from the command line."""
     revision: str | None
     weights_sha256: str
     tokenizer_sha256: str
@@ -99,7 +97,7 @@ class ModelRecord(_Part):
 
 
 class SplitRecord(_Part):
-    """A split that was read."""
+    """A split that the run read."""
 
     rows: int
     fingerprint: str
@@ -116,19 +114,20 @@ class MetricRecord(_Part):
     high: float | None
     n: int
     clusters: int | None = None
-    """Sources that the documents share, where the standard error counts these."""
+    """Number of clusters, if the standard error is clustered by the documents' shared sources."""
     problem_stderr: float | None = None
-    """Part of the standard error that more answers to each document would not take away."""
+    """Part of the standard error that remains with any number of answers per document."""
     sampling_stderr: float | None = None
-    """Part that is another seed's, where documents have several answers."""
+    """Part of the standard error due to the sampling seed, if documents have several answers."""
 
     @classmethod
     def of_finite(cls, *, value: float, n: int, **others: float | None) -> "MetricRecord | None":
-        """The record with those of its numbers that are finite; None where the value itself is not."""
+        """The record without its non-finite numbers; None if the value itself is not finite."""
         if not math.isfinite(value):
             return None
         finite = {
-            name: one if one is not None and math.isfinite(one) else None for name, one in others.items()
+            name: number if number is not None and math.isfinite(number) else None
+            for name, number in others.items()
         }
         return cls.model_validate(
             {"stderr": None, "low": None, "high": None, **finite, "value": value, "n": n}
@@ -143,38 +142,38 @@ class SubtaskRecord(_Part):
 
 
 class Counts(_Part):
-    """Documents and what became of them."""
+    """Numbers of documents by what happened to them."""
 
     documents: int
     scored: int
     failed: int = 0
-    """Left without an answer or verdict by the infrastructure."""
+    """Without an answer or verdict because of an infrastructure failure."""
     too_long: int = 0
     """Longer than the context window."""
     shots_dropped: int = 0
     """Scored with fewer shots, to fit the context window."""
     fewer_shots: int = 0
-    """Shown fewer shots than the spec has: among them was the document itself, and too few rows were left."""
+    """Prompted with fewer shots than the spec has, since the document itself is among the rows of shots."""
     among_shots: int = 0
-    """Shown themselves, solved, among their shots."""
+    """Prompted with the document itself, with its answer, among the shots."""
     joined: int = 0
-    """Scored although a token spans the join of context and continuation."""
+    """Scored although a token spans the boundary between context and continuation."""
     realigned: int = 0
     """Of these: scored from the last token boundary that all choices share."""
     scored_bos: int = 0
-    """Scored with a BOS token among the scored ones."""
+    """Scored with a BOS token among the scored tokens."""
     cut: int = 0
     """Generated texts that ended at the token limit or the context window."""
     at_window: int = 0
-    """Those of them that ended at the context window, before their limit."""
+    """Of these: ended at the context window, before their limit."""
     shortened: int = 0
-    """Prompts that lost their beginning, to leave room for the answer."""
+    """Prompts whose beginning was cut, to leave space for the answer."""
     near_ties: int = 0
     """Scored although the two best choices are closer than the rounding of the numerics class."""
 
 
 class TaskRecord(_Part):
-    """One task: how it was asked, on what data, and the scores."""
+    """One task: its prompt spec, its data and its scores."""
 
     name: str
     """Shortest address; names the samples file."""
@@ -183,52 +182,52 @@ class TaskRecord(_Part):
     recipe: str
     format: str
     variant: str = ""
-    """Named alternative to the recipe's main spec of the task."""
+    """Name of an alternative to the recipe's main spec of the task."""
     shots: int
     split: str
     prompt_version: int
     prompt_sha256: str
     comparability: int
     best_of: str = ""
-    """Name of the score that is the better form's, where the recipe scores a task by that (OLMES)."""
+    """Name of the best-form score to which this record belongs, if the recipe has them (OLMES)."""
     averaged: bool = False
-    """It counts in its recipe's averages."""
+    """Whether the task counts in its recipe's averages."""
     source: dict[str, str]
-    """What the prompt spec reproduces, and how well that is known."""
+    """The publication that the prompt spec reproduces, and how well its protocol is known."""
     chance: float | None
     data: dict[str, SplitRecord]
     counts: Counts
     headline: str
     """Name of the first metric."""
     aggregation: Literal["micro", "macro"] = "micro"
-    """Mean over documents, or plain mean over member tasks."""
+    """micro: mean over documents; macro: unweighted mean over member tasks."""
     metrics: dict[str, MetricRecord]
-    """Empty while documents are missing, unless failures were allowed."""
+    """Empty if documents are missing, unless failures were allowed."""
     subtasks: dict[str, SubtaskRecord] = Field(default_factory=dict)
     requests: int
     tokens: int
-    """Tokens computed for it in this run's last session."""
+    """Tokens computed for the task in the run's last session."""
     seconds: float
-    """Its share of the engine's time in the last session, by tokens."""
+    """The task's share of the engine's time in the last session, by tokens."""
     notes: tuple[str, ...] = ()
     answer_notes: tuple[str, ...] = ()
-    """Those of the notes that tell of the task's tokens and texts, whoever scores them."""
+    """The notes on the task's tokens and texts, which do not depend on the scorer."""
     problem: str = ""
-    """Why there is no score, or which documents a score leaves out."""
+    """Why there is no score, or which documents the score excludes."""
 
 
 class BestForm(_Part):
-    """A task's score by its better form. The better of two noisy scores is too high on average."""
+    """The score of a task's better form. The better of two noisy scores is too high on average."""
 
     name: str
-    """The task without a form."""
+    """Name of the task without a form."""
     chosen: str
-    """Name of the form's record."""
+    """Name of the chosen form's record."""
     metric: str
     score: MetricRecord
-    """The chosen form's, and its error: that of the choice is not in it."""
+    """Score and error of the chosen form; the error does not cover the choice itself."""
     forms: dict[str, float]
-    """Headline scores of all its forms."""
+    """Headline scores of all forms."""
 
 
 class Average(_Part):
@@ -236,43 +235,42 @@ class Average(_Part):
 
     recipe: str
     metric: Literal["centred", "bits_per_byte"]
-    """centred: of (score - chance) / (1 - chance), 0 where blind guessing is and 1 where all is right."""
+    """centred: mean of (score - chance) / (1 - chance), which is 0 at chance and 1 if all is correct."""
     score: MetricRecord
     tasks: tuple[str, ...]
-    """Names of the tasks, which weigh alike."""
+    """Names of the tasks, which have equal weights."""
 
 
 class ShardRecord(_Part):
-    """One share of a run, answered by a process of its own (`run --shard`); `merge` finishes the run."""
+    """A share of a run that a separate process answers (`run --shard`); `merge` finishes the run."""
 
     index: int
-    """From 0."""
+    """Index of the shard, from 0."""
     count: int
-    """Shards of the run."""
+    """Number of shards of the run."""
     requests: int = 0
-    """Distinct requests of its share; 0 until they are found."""
+    """Number of distinct requests of this shard; 0 until they are built."""
     failures: dict[str, str] = Field(default_factory=dict)
-    """By key of the request (hexadecimal): why the infrastructure left it without an answer."""
+    """Reason for each missing answer, by the hexadecimal key of its request."""
     costs: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """By task name: tokens computed, and seconds, in the last session."""
+    """Tokens computed and seconds in the last session, by task name."""
 
     @property
     def name(self) -> str:
-        """As in `--shard`."""
+        """The shard as `--shard` takes it."""
         return f"{self.index}/{self.count}"
 
 
 class RunLog(_Part):
-    """The whole run."""
+    """The log of a run."""
 
     schema_version: Literal[1] = 1
     evalsuite_version: str
     status: Literal["running", "complete", "incomplete", "shard"]
-    """incomplete: at least one task has no score, or requests of a shard have no answer; shard: a share of a
-    run is answered."""
+    """incomplete: a task has no score, or a shard's request has no answer; shard: the shard is answered."""
     spec: RunSpec
     inputs_sha256: str
-    """Over spec, prompts, data, model and package version: equal inputs, equal answers."""
+    """Digest of spec, prompts, data, model and package version: equal inputs give equal answers."""
     model: ModelRecord
     environment: dict[str, str]
     started: str
@@ -281,12 +279,12 @@ class RunLog(_Part):
     """Wall time of the last session."""
     tasks: tuple[TaskRecord, ...] = ()
     best_forms: tuple[BestForm, ...] = ()
-    """Of tasks that are scored by their better form."""
+    """Scores of tasks that are scored by their better form."""
     averages: tuple[Average, ...] = ()
-    """Of recipes that have them."""
+    """Averages of the recipes that define them."""
     notes: tuple[str, ...] = ()
     shard: ShardRecord | None = None
-    """Which share of a run this is; None for a whole one."""
+    """The shard that this log describes; None for a whole run."""
 
     def to_pandas(self) -> "pd.DataFrame":
         """One row per task and metric."""
@@ -308,7 +306,7 @@ class RunLog(_Part):
 
 
 def read_run(path: str | Path) -> RunLog:
-    """The run log of a run folder or of a `run.json`; raises StorageError with what is wrong with it."""
+    """The run log of a run folder or a `run.json`; raises StorageError if it cannot be read."""
     file = Path(path, "run.json") if Path(path).is_dir() else Path(path)
     try:
         return RunLog.model_validate_json(file.read_text(encoding="utf-8"))
@@ -316,5 +314,6 @@ def read_run(path: str | Path) -> RunLog:
         raise StorageError(f"{file} cannot be read: {error.strerror}.") from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise StorageError(
-            f"{file} is not a run log of schema version {SCHEMA_VERSION}; it is damaged or of another version."
+            f"{file} is not a run log of schema version {SCHEMA_VERSION}; it is damaged or has another "
+            "version."
         ) from error

@@ -10,8 +10,8 @@ from evalsuite.visible import writable
 
 def sample_row(sample: Sample, task: str) -> dict[str, Any]:
     """The columns of one sample."""
-    scores = [one for one in sample.responses if isinstance(one, Score)]
-    texts = [one for one in sample.responses if isinstance(one, Generated)]
+    scores = [score for score in sample.responses if isinstance(score, Score)]
+    texts = [text for text in sample.responses if isinstance(text, Generated)]
     document = sample.document
     return {
         "task": task,
@@ -29,14 +29,14 @@ def sample_row(sample: Sample, task: str) -> dict[str, Any]:
         "contexts": list(sample.prompt.contexts),
         "context_sha256": sha256_of(sample.prompt.contexts[0]),
         "continuations": list(sample.prompt.continuations),
-        "log_likelihoods": [one.log_likelihood for one in scores],
-        "is_greedy": [one.is_greedy for one in scores],
-        "texts": [one.text for one in texts],
+        "log_likelihoods": [score.log_likelihood for score in scores],
+        "is_greedy": [score.is_greedy for score in scores],
+        "texts": [text.text for text in texts],
         "extracted": list(sample.extracted),
         "correct": list(sample.correct),
         "deciders": list(sample.deciders),
-        "finishes": [one.finish for one in texts],
-        "generated_tokens": [one.tokens for one in texts],
+        "finishes": [text.finish for text in texts],
+        "generated_tokens": [text.tokens for text in texts],
         "context_tokens": list(sample.context_tokens),
         "continuation_tokens": list(sample.continuation_tokens),
     }
@@ -82,7 +82,8 @@ def write_samples(samples: Sequence[Sample], task: str, path: Path) -> None:
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:
-    """The rows of such a table, as `sample_row` makes them."""
+    """The rows of such a table, with the columns of `sample_row`."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(path).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows

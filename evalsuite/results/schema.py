@@ -9,7 +9,7 @@ FILE = Path(__file__).with_name("run.schema.json")
 
 
 def schema_text() -> str:
-    """The schema as it is stored."""
+    """The text of the schema file."""
     return json.dumps(RunLog.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""Answers on disk, keyed by the content of their request: the same work is never done twice.
+"""Stores answers on disk by the content of their request, so that no request is computed twice.
 
-One SQLite file, in WAL mode where the file system can. A block of answers is one transaction, so a killed run
-loses at most the block in flight, and a changed template, row, weight or parameter has another key.
+The store is one SQLite file, in WAL mode if the file system supports it. Each block of answers is one
+transaction, so that a killed run loses at most one block. A change of template, row, weights or parameters
+changes the key.
 """
 
 import hashlib
@@ -30,8 +31,7 @@ from evalsuite.types import (
 SCHEMA = 1
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS responses (key BLOB PRIMARY KEY, response TEXT NOT NULL) WITHOUT ROWID",
-    # Tables of their own: older versions of evalsuite, with which a store may be shared, go on reading and
-    # writing.
+    # Separate tables, so that older versions of evalsuite can still read and write a shared store.
     "CREATE TABLE IF NOT EXISTS sessions (id INTEGER PRIMARY KEY, versions TEXT NOT NULL UNIQUE)",
     "CREATE TABLE IF NOT EXISTS origins (key BLOB PRIMARY KEY, session INTEGER NOT NULL) WITHOUT ROWID",
 )
@@ -42,8 +42,8 @@ _TAKE = (
     "WHERE NOT EXISTS (SELECT 1 FROM main.responses WHERE key = theirs.key)",
     "INSERT OR IGNORE INTO responses SELECT * FROM other.responses",
 )
-_LITTLE_SPACE = 1 << 20  # bytes; SQLite calls a disk that cannot hold its shared memory an I/O error
-_LOOKUP = 500  # keys per query; SQLite's default limit of variables is 999 in old builds
+_LITTLE_SPACE = 1 << 20  # bytes; with less space than its shared memory needs, SQLite reports an I/O error
+_LOOKUP = 500  # keys per query; old builds of SQLite allow 999 variables by default
 
 
 def request_key(request: Request, model: ModelIdentity) -> bytes:
@@ -63,7 +63,7 @@ def request_key(request: Request, model: ModelIdentity) -> bytes:
                 request.sample,
                 request.backend,
             ]
-            # "generate" were texts without the blanks that decoders take from their beginnings.
+            # Not "generate": older stores have texts without leading blanks under that word.
             digest.update(f"text\0{canonical_json(parameters)}\0".encode())
             digest.update(_bytes_of(context))
     return digest.digest()
@@ -74,14 +74,14 @@ def _bytes_of(ids: Sequence[int]) -> bytes:
 
 
 class ResponseStore:
-    """The answers of a run. Failures are never stored: the next run tries them again."""
+    """The answers of a run. Failures are never stored, so that the next run retries them."""
 
     def __init__(self, path: Path, versions: Mapping[str, str] | None = None) -> None:
-        """Open or create the store; raises StorageError when it is damaged or cannot be written.
+        """Open or create the store; raises StorageError if it is damaged or cannot be written.
 
         Args:
-            path: its file.
-            versions: of the packages with which this session answers, kept beside its answers.
+            path: the store's file.
+            versions: package versions of this session, stored with its answers.
         """
         self._path = path
         self._versions = canonical_json(dict(versions)) if versions else ""
@@ -112,7 +112,7 @@ class ResponseStore:
         return found
 
     def put(self, answers: Iterable[tuple[bytes, Response]]) -> None:
-        """Store answers in one transaction, failures left out; an answer that is there stays."""
+        """Store answers, except failures, in one transaction; existing answers are not replaced."""
         rows = [(key, _encoded(answer)) for key, answer in answers if not isinstance(answer, Failure)]
         with self._readable(), self._connection:
             if self._versions:
@@ -125,9 +125,9 @@ class ResponseStore:
             self._connection.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?)", rows)
 
     def origins(self, keys: Sequence[bytes]) -> list[tuple[dict[str, str], int]]:
-        """With which versions the stored answers among `keys` were made, and how many with each.
+        """Package versions that computed the stored answers among `keys`, with the number of answers of each.
 
-        Answers of which that is not known have no versions.
+        The versions are empty for answers whose origin is unknown.
         """
         counts: Counter[str] = Counter()
         with self._readable():
@@ -139,16 +139,16 @@ class ResponseStore:
             return [(json.loads(versions), count) for versions, count in counts.most_common()]
 
     def take(self, other: Path, named: str = "") -> None:
-        """Take over the answers of another store, all or none.
+        """Copy all answers of another store, or none of them.
 
         Args:
             other: the other store's file.
-            named: what an error calls it; its path if empty.
+            named: the other store's name in errors; its path if empty.
 
         Raises:
-            StorageError: it is damaged, or has another answer to a request that is answered here.
+            StorageError: the other store is damaged, or has a different answer to the same request.
         """
-        ResponseStore(other).close()  # finds out what is wrong with it
+        ResponseStore(other).close()  # raises if it is damaged
         with self._readable():
             self._connection.execute("ATTACH DATABASE ? AS other", (str(other),))
             try:
@@ -157,8 +157,8 @@ class ResponseStore:
                 common, differing = self._connection.execute(query).fetchone()
                 if differing:
                     raise StorageError(
-                        f"{named or other} has other answers than the rest to {differing:,} of the {common:,} requests "
-                        "that both answered; they were computed under different conditions; recompute one."
+                        f"{named or other} and the other stores differ in {differing:,} of their {common:,} "
+                        "common answers: they were computed under different conditions; recompute one."
                     )
                 with self._connection:
                     for statement in _TAKE:
@@ -168,16 +168,16 @@ class ResponseStore:
 
     def __len__(self) -> int:
         with self._readable():
-            return self._connection.execute("SELECT COUNT(*) FROM responses").fetchone()[0]
+            return int(self._connection.execute("SELECT COUNT(*) FROM responses").fetchone()[0])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def _has_little_space(self) -> bool:
         try:
             return shutil.disk_usage(self._path.parent).free < _LITTLE_SPACE
-        except OSError:  # there is no such folder
+        except OSError:  # the folder does not exist
             return False
 
     @contextmanager
@@ -187,28 +187,28 @@ class ResponseStore:
         except sqlite3.OperationalError as error:
             if "full" in str(error) or self._has_little_space():
                 raise StorageError(
-                    f"No space is left for {self._path}; free some and run the same command again: the answers "
-                    "stored so far are kept."
+                    f"No space is left for {self._path}; free some space and run the same command again. It "
+                    "continues from the stored answers."
                 ) from error
             hint = "" if "locked" in str(error) else "; put --out (and --store) on a local disk"
             raise StorageError(f"{self._path} cannot be used: {error}{hint}.") from error
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
             raise StorageError(
-                f"{self._path} is damaged ({error}); move it away to compute its answers again, or restore a copy."
+                f"{self._path} is damaged ({error}); restore a copy, or move it away to compute its answers "
+                "again."
             ) from error
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    """A connection in WAL mode; where its shared memory cannot be had, with a rollback journal.
+    """A connection in WAL mode, or with a rollback journal if the file system cannot share memory.
 
-    WAL maps a file into memory, which GPFS, Lustre, 9p, exFAT and some FUSE mounts refuse. A store that
-    another file system left in WAL mode is converted: with exclusive locking SQLite reads it without shared
-    memory.
+    WAL maps a file into memory, which GPFS, Lustre, 9p, exFAT and some FUSE mounts refuse. A store in WAL
+    mode from another file system is converted: with exclusive locking, SQLite reads it without shared memory.
     """
     connection = sqlite3.connect(path, timeout=30)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("BEGIN IMMEDIATE")  # needs all that writing needs
+        connection.execute("BEGIN IMMEDIATE")  # tests everything that writing needs
         connection.commit()
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
@@ -220,7 +220,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     connection.execute("PRAGMA journal_mode=DELETE")
     connection.execute("PRAGMA locking_mode=NORMAL")
-    connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # lets go of the exclusive lock
+    connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # releases the exclusive lock
     connection.execute("PRAGMA synchronous=FULL")
     return connection
 

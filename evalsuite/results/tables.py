@@ -1,4 +1,4 @@
-"""The scores of a run as a table: for the terminal and as Markdown."""
+"""The scores of a run as a table for the terminal or in Markdown."""
 
 from rich.table import Table
 
@@ -17,20 +17,20 @@ def table_rows(log: RunLog) -> list[tuple[str, ...]]:
     rows = []
     for task in log.tasks:
         metrics: dict[str, MetricRecord | None] = dict(task.metrics) or {task.headline: None}
-        for place, (name, metric) in enumerate(metrics.items()):
-            first = place == 0
+        for index, (name, metric) in enumerate(metrics.items()):
+            first = index == 0
             rows.append((*_task_cells(task, first), name, *_metric_cells(task, name, metric, first)))
     rows += [_best_form_row(log, best) for best in log.best_forms]
     return rows + [_average_row(average) for average in log.averages]
 
 
 def terminal_table(log: RunLog) -> Table:
-    """For `cli.console`."""
+    """The table for `cli.console`."""
     table = Table(
         title=f"{log.spec.model} · {log.model.numerics}", title_justify="left", caption_justify="left"
     )
     for column in COLUMNS:
-        # Folded, never cut: on a narrow terminal half a task's name would name another task.
+        # Folded, not truncated: on a narrow terminal, a truncated name could be that of another task.
         table.add_column(column, justify="left" if column in ("task", "metric") else "right", overflow="fold")
     for row in table_rows(log):
         table.add_row(*row)
@@ -56,73 +56,78 @@ def markdown_table(log: RunLog) -> str:
 
 
 def remarks(log: RunLog) -> list[str]:
-    """What must stand beside the scores: problems, notes, and how well a protocol is known."""
+    """Remarks that belong to the scores: problems, notes, and how well a protocol is known."""
     lines = []
     for task in log.tasks:
-        told = [task.problem + ("" if task.metrics else "; no score")] if task.problem else []
-        told += task.notes
+        remarks = [task.problem + ("" if task.metrics else "; no score")] if task.problem else []
+        remarks += task.notes
         if task.source.get("status") == "inferred":
-            told.append(f"the protocol is inferred: {task.source.get('notes', '')}")
-        told += token_remarks(task.counts)
+            remarks.append(f"the protocol is inferred: {task.source.get('notes', '')}")
+        remarks += token_remarks(task.counts)
         if at_limit := task.counts.cut - task.counts.at_window:
-            told.append(f"{at_limit} generated texts ended at the token limit")
+            remarks.append(f"{at_limit} generated texts ended at the token limit")
         if task.counts.at_window:
-            told.append(
-                f"{task.counts.at_window} generated texts ended at the end of the context window, before their limit"
+            remarks.append(
+                f"{task.counts.at_window} generated texts ended at the context window, before their token "
+                "limit"
             )
         if task.counts.near_ties:
-            told.append(
-                f"the two best choices of {task.counts.near_ties} of {task.counts.scored} documents are closer than "
-                f"{rounding_of(log.model.numerics):.2g} nats{_and_a_step(log)}, the rounding of these numerics"
+            remarks.append(
+                f"the two best choices of {task.counts.near_ties} of {task.counts.scored} documents are "
+                f"closer than {rounding_of(log.model.numerics):.2g} nats{_and_a_step(log)}, the rounding of "
+                "these numerics"
             )
-        lines += [f"{task.name}: {line.rstrip('.')}." for line in told]
+        lines += [f"{task.name}: {line.rstrip('.')}." for line in remarks]
     if log.best_forms:
         lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")
     return lines + list(log.notes)
 
 
 def token_remarks(counts: Counts) -> list[str]:
-    """What happened to prompts on their way to tokens."""
-    told = []
+    """Remarks on what encoding changed in the prompts."""
+    lines = []
     if counts.shots_dropped:
-        told.append(f"shots were dropped for {counts.shots_dropped} documents to fit the context window")
+        lines.append(f"{counts.shots_dropped} documents have fewer shots, to fit the context window")
     if counts.shortened:
-        told.append(
-            f"{counts.shortened} prompts lost their beginning, to leave room for the answer in the context window"
+        lines.append(
+            f"the beginning of {counts.shortened} prompts was cut, to leave space for the answer in the "
+            "context window"
         )
     if counts.fewer_shots:
-        told.append(f"{counts.fewer_shots} documents, which are among the shots, were shown fewer of them")
+        lines.append(
+            f"{counts.fewer_shots} documents have fewer shots, since they are among the shots themselves"
+        )
     if counts.among_shots:
-        told.append(
-            f"{counts.among_shots} of {counts.documents} documents were shown themselves, with their answer, among their "
-            "shots"
+        lines.append(
+            f"the prompts of {counts.among_shots} of {counts.documents} documents contain the document "
+            "itself, with its answer, among the shots"
         )
     spans = "a token spans the end of the prompt and the beginning of the scored text"
     if counts.realigned:
-        told.append(
-            f"in {counts.realigned} of {counts.documents} documents {spans}; there all choices are scored from the last "
-            "token boundary that they share"
+        lines.append(
+            f"in {counts.realigned} of {counts.documents} documents {spans}; all choices are scored from the "
+            "last token boundary that they share"
         )
     if sliced := counts.joined - counts.realigned:
-        told.append(
-            f"in {sliced} of {counts.documents} documents {spans}; they are sliced as lm-eval does, so that the scored "
-            "texts are not quite those of the choices"
+        lines.append(
+            f"in {sliced} of {counts.documents} documents {spans}; they are sliced as in lm-eval, so that "
+            "the scored texts differ slightly from the choices"
         )
     if counts.scored_bos:
-        told.append(
-            f"the BOS token is among the scored tokens of {counts.scored_bos} of {counts.documents} texts, as in lm-eval, which makes short "
-            "texts look worse"
+        lines.append(
+            f"the BOS token is among the scored tokens of {counts.scored_bos} of {counts.documents} texts, "
+            "as in lm-eval, which makes short texts look worse"
         )
-    return told
+    return lines
 
 
 def _and_a_step(log: RunLog) -> str:
     rounded = ROUNDED_SCORES in log.model.numerics.split()
-    return " and a step of their data type" if rounded else ""
+    return " and a rounding step of their data type" if rounded else ""
 
 
 def best_form_metric(log: RunLog, best: BestForm) -> str:
-    """Which form and metric gave the score."""
+    """The metric and form that gave the score."""
     task = log.task(best.chosen)
     return f"{best.metric}, better form: {task.variant or task.format}"
 
@@ -152,7 +157,7 @@ def _metric_cells(task: TaskRecord, name: str, metric: MetricRecord | None, firs
 
 
 def score_cells(name: str, metric: MetricRecord) -> tuple[str, str, str]:
-    """Score, standard error and interval in points of 100, or in the unit of a metric that counts loss."""
+    """Score, standard error and interval in points of 100, or in the metric's own unit if lower is better."""
     scale, more = (1, 2) if lower_is_better(name) else (100, 0)
     stderr = "—" if metric.stderr is None else f"{scale * metric.stderr:.{2 + more}f}"
     interval = (

@@ -1,1 +1,1 @@
-"""A run: documents asked, answers kept, verdicts given, the record written."""
+"""A run: builds requests, stores the model's answers, scores them and writes the results."""

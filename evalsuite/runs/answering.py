@@ -1,4 +1,4 @@
-"""Gets every request answered: from the store, else from the engine, and then stored at once."""
+"""Answers every request from the store, or else from the engine, whose answers it stores at once."""
 
 import math
 import time
@@ -21,10 +21,10 @@ class Answers:
     costs: dict[Request, tuple[float, float]] = field(default_factory=dict)
     """(tokens, seconds) of each request that this session answered."""
     stored: list[bytes] = field(default_factory=list)
-    """Keys of the answers that were there before."""
+    """Keys of the answers that the store held before."""
 
     def cost(self, requests: Iterable[Request]) -> tuple[float, float]:
-        """Tokens and seconds of `requests` together."""
+        """Total tokens and seconds of `requests`."""
         costs = [self.costs[request] for request in dict.fromkeys(requests) if request in self.costs]
         return sum(tokens for tokens, _ in costs), sum(seconds for _, seconds in costs)
 
@@ -37,12 +37,12 @@ def answer(
     progress: Progress,
     others: frozenset[Request] = frozenset(),
 ) -> Answers:
-    """Answer distinct requests; scoring first. The engine is not touched where nothing is missing.
+    """Answer distinct requests, scoring first. The engine is used only if an answer is missing.
 
-    Requests in `others` are another process's to answer; they only shape the plan.
+    Another process answers the requests in `others`; they only affect the plan.
 
     Raises:
-        StorageError: the disk is full or the store damaged; answers stored before are kept.
+        StorageError: the disk is full or the store is damaged; earlier answers are kept.
     """
     answers = Answers()
     _answer_kind("scoring", scores, engine.score, engine, store, progress, answers, others)
@@ -53,17 +53,17 @@ def answer(
 def _answer_kind(
     name: str,
     requests: Sequence[Request],
-    work: Callable[..., Iterator[EngineEvent]],
+    work: Callable[..., Iterator[EngineEvent[Request]]],
     engine: Engine,
     store: ResponseStore,
     progress: Progress,
     answers: Answers,
     others: frozenset[Request],
 ) -> None:
-    strange = _outside_vocabulary(requests, engine)
-    answers.by_request.update((one, failure) for one, failure in strange.items() if one not in others)
-    # They have no place in the plan, either: every process leaves out the same ones.
-    requests = [request for request in requests if request not in strange]
+    refused = _outside_vocabulary(requests, engine)
+    answers.by_request.update((request, why) for request, why in refused.items() if request not in others)
+    # The plan omits them, too; every process omits the same requests.
+    requests = [request for request in requests if request not in refused]
     keys = {request: request_key(request, engine.identity) for request in requests if request not in others}
     stored = store.get(list(keys.values()))
     known = {request: stored[key] for request, key in keys.items() if _is_finite(stored.get(key))}
@@ -86,12 +86,14 @@ def _answer_kind(
                 _keep(event, keys, store, answers)
                 tokens.update(tokens_by_request(event))
                 progress.advance(event.tokens, planned)
-    a_token = (time.monotonic() - began) / (sum(tokens.values()) or 1)
-    answers.costs.update((request, (count, count * a_token)) for request, count in tokens.items())
+    per_token = (time.monotonic() - began) / (sum(tokens.values()) or 1)
+    answers.costs.update((request, (count, count * per_token)) for request, count in tokens.items())
 
 
-def _keep(answered: Answered, keys: Mapping[Request, bytes], store: ResponseStore, answers: Answers) -> None:
-    """Store what was asked for; an engine may answer others beside it."""
+def _keep(
+    answered: Answered[Request], keys: Mapping[Request, bytes], store: ResponseStore, answers: Answers
+) -> None:
+    """Store the answers to requests in `keys`; an engine may answer other requests, too."""
     received = [
         (request, _refused_unless_finite(response))
         for request, response in answered.answers
@@ -99,19 +101,18 @@ def _keep(answered: Answered, keys: Mapping[Request, bytes], store: ResponseStor
     ]
     store.put((keys[request], response) for request, response in received)
     for request, response in received:
-        # An answer from before the interruption stays: it is what the store keeps.
+        # An answer from before an interruption wins, since the store keeps that one.
         answers.by_request.setdefault(request, response)
 
 
 def _events(
     name: str,
     requests: Sequence[Request],
-    work: Callable[..., Iterator[EngineEvent]],
+    work: Callable[..., Iterator[EngineEvent[Request]]],
     engine: Engine,
     answered: Collection[Request],
-) -> Iterator[EngineEvent]:
-    """What the engine yields. A model that is loaded and cannot generate costs the tasks that generate, not
-    the others."""
+) -> Iterator[EngineEvent[Request]]:
+    """The engine's events. If a loaded model cannot generate, only the requests to generate fail."""
     begun, done = False, set(answered)
     try:
         for event in work(requests, answered=answered):
@@ -127,29 +128,28 @@ def _events(
 
 
 def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Request, Failure]:
-    """Requests with token ids for which the model has no row; on a GPU they would end the process's use of
-    it."""
+    """Requests with token ids outside the model's vocabulary, which would crash a CUDA context."""
     rows = engine.vocabulary
     if rows is None:
         return {}
     largest: dict[int, int] = {}
-    found: dict[Request, Failure] = {}
+    refused: dict[Request, Failure] = {}
     for request in requests:
         ids = request.context
         if id(ids) not in largest:  # requests of one document share the object
             largest[id(ids)] = max(ids, default=0)
         token = max(largest[id(ids)], max(getattr(request, "continuation", ()), default=0))
         if token >= rows:
-            found[request] = Failure(
-                f"the model has {rows} rows in its vocabulary, and the tokenizer gave {token} for "
-                f"{engine.tokenizer.token_text(token)!r}: the tokenizer is another model's, or tokens were added without "
-                "room for them"
+            refused[request] = Failure(
+                f"the tokenizer gave token id {token} for {engine.tokenizer.token_text(token)!r}, but the "
+                f"model's vocabulary has {rows} rows: the tokenizer belongs to another model, or tokens were "
+                "added to it without resizing the embedding"
             )
-    return found
+    return refused
 
 
-def tokens_by_request(answered: Answered) -> dict[Request, float]:
-    """The tokens of each answer, by the size of the model inputs; requests of one input share its tokens."""
+def tokens_by_request(answered: Answered[Request]) -> dict[Request, float]:
+    """Each answer's part of the tokens, by the size of its model input; requests with one input share it."""
     inputs = [_model_input(request) for request, _ in answered.answers]
     sharing = Counter(inputs)
     sizes = [len(ids) / sharing[ids] for ids in inputs]
@@ -164,20 +164,23 @@ def _model_input(request: Request) -> TokenIds:
 
 
 def _is_finite(response: Response | None) -> bool:
-    """Whether there is an answer, with numbers alone; stores of earlier versions may hold others."""
+    """Whether there is an answer with finite numbers only; stores of earlier versions may hold others."""
     return response is not None and not isinstance(_refused_unless_finite(response), Failure)
 
 
 def _refused_unless_finite(response: Response) -> Response:
-    """NaN compares as neither more nor less, so that the first choice would win every question; infinity ends
-    means."""
+    """A Failure if a number is NaN, with which the first choice would always win, or is infinite."""
     if not isinstance(response, Score):
         return response
-    strange = [one for one in (*response.log_probs, response.log_likelihood) if not math.isfinite(one)]
-    if not strange:
+    values = (*response.log_probs, response.log_likelihood)
+    not_finite = [value for value in values if not math.isfinite(value)]
+    if not not_finite:
         return response
-    if any(map(math.isnan, strange)):
-        return Failure("the model gave NaN as a log-probability; its data type may be too narrow (--dtype)")
+    if any(map(math.isnan, not_finite)):
+        return Failure(
+            "the model returned a log-probability of NaN; its data type may be too narrow (--dtype)"
+        )
     return Failure(
-        f"the model gave {strange[0]:+} as a log-probability; a token may be masked, or the data type too narrow (--dtype)"
+        f"the model returned a log-probability of {not_finite[0]:+}; a token may be masked, or the data type "
+        "may be too narrow (--dtype)"
     )

@@ -1,4 +1,4 @@
-"""Dumps the requests of tasks without a model: as text, or as hashes that golden files compare with."""
+"""Writes the requests of tasks without a model: as text, or as hashes to compare with golden files."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _KINDS = {True: "generate_until", False: "loglikelihood"}
 
 
 def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
-    """One row per document: its texts in clear."""
+    """One row per document, with its texts."""
     return [
         {
             "task": prepared.selected.name,
@@ -34,7 +34,7 @@ def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
 
 
 def hash_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
-    """One row per document: SHA-256 of its texts, in the columns of the golden files."""
+    """One row per document, with SHA-256 digests of its texts, in the columns of the golden files."""
     return [
         hash_row(prepared, document, prompt)
         for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
@@ -60,7 +60,7 @@ def hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict
 
 
 def _gold(prepared: PreparedTask, document: Document) -> str:
-    """The right answer as the golden files have it: of listed questions, a letter where text is generated."""
+    """The gold answer as golden files write it: for generated answers to multiple choice, the letter."""
     spec, question = prepared.selected.spec, document.question
     if isinstance(question, MultipleChoice) and spec.format == "generate":
         return spec.letters[question.answer]
@@ -79,7 +79,7 @@ def _target_sha256(prepared: PreparedTask, document: Document) -> str | None:
 
 
 def _arguments(prepared: PreparedTask, document: Document) -> str:
-    """Generation arguments in canonical JSON, as the reference harness spells them."""
+    """Generation arguments in canonical JSON, with the reference harness's names."""
     generation = prepared.selected.spec.generation
     return canonical_json(generation.reference_arguments(document.member)) if generation else ""
 
@@ -87,8 +87,7 @@ def _arguments(prepared: PreparedTask, document: Document) -> str:
 def write_requests(
     prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[DocumentRequests] | None = None
 ) -> Path:
-    """Write `<folder>/<task>.parquet` and return its path; with what each document asks, its token ids
-    too."""
+    """Write `<folder>/<task>.parquet` and return its path; adds token ids if `asked` is given."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -106,7 +105,7 @@ def write_requests(
     }
     rows = hash_rows(prepared) if hashes else request_rows(prepared)
     if asked is not None:
-        rows = [row | _ids(one) for row, one in zip(rows, asked, strict=True)]
+        rows = [row | _ids(requests) for row, requests in zip(rows, asked, strict=True)]
     schema = pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file_stem(prepared.selected.name)}.parquet"
@@ -115,7 +114,7 @@ def write_requests(
 
 
 def _ids(asked: DocumentRequests) -> dict[str, Any]:
-    """Token ids of each request, and why there are none."""
+    """Token ids of each request, or the reason why there are none."""
     return {
         "context_ids": [list(request.context) for request in asked.requests],
         "continuation_ids": [list(getattr(request, "continuation", ())) for request in asked.requests],

@@ -1,4 +1,4 @@
-"""Grades texts that were generated elsewhere, with a task's own scorer; no model and no run folder."""
+"""Grades texts that another program generated with a task's scorer, without a model or a run folder."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,20 +25,19 @@ class Grade:
     line: ResponseLine
     found: Extracted
     metrics: dict[str, float]
-    """The recipe's metrics that so many texts allow; empty where a text has no verdict."""
+    """The recipe's metrics that this number of texts allows; empty if a text has no verdict."""
 
     def record(self) -> dict[str, Any]:
-        """As a JSON object: `correct`, `extracted` and `grader` are lists where the line has `texts`.
+        """As a JSON object: `correct`, `extracted` and `grader` are lists if the line has `texts`.
 
-        A text that the scorer failed on is neither right nor wrong: its `correct` is null, and `problem` says
-        why.
+        If the scorer failed on a text, its `correct` is null and `problem` gives the reason.
         """
-        verdicts = [one if isinstance(one, TextVerdict) else None for one in self.found]
-        problems = [None if isinstance(one, TextVerdict) else str(one) for one in self.found]
+        verdicts = [verdict if isinstance(verdict, TextVerdict) else None for verdict in self.found]
+        problems = [None if isinstance(verdict, TextVerdict) else str(verdict) for verdict in self.found]
         columns: dict[str, list[Any]] = {
-            "correct": [one and one.correct for one in verdicts],
-            "extracted": [one and one.extracted for one in verdicts],
-            "grader": [one and one.decider for one in verdicts],
+            "correct": [verdict and verdict.correct for verdict in verdicts],
+            "extracted": [verdict and verdict.extracted for verdict in verdicts],
+            "grader": [verdict and verdict.decider for verdict in verdicts],
         }
         if any(problems):
             columns["problem"] = problems
@@ -47,7 +46,7 @@ class Grade:
 
 
 class Graded(NamedTuple):
-    """A grade for every line, in order, and what a reader of them must know."""
+    """A grade for every line, in order, and notes on them."""
 
     grades: list[Grade]
     notes: tuple[str, ...] = ()
@@ -62,26 +61,26 @@ def grade(
     allow_drift: bool = False,
     options: Options | None = None,
 ) -> Graded:
-    """Verdicts on each line by itself, in order, exactly as a run of the same task would give them.
+    """Grade each line by itself, in order, exactly as a run of the same task would.
 
-    The data set is read only where a line needs it: where it has no gold answer of its own, or its verdict
-    depends on the document in another way (the language of TyDiQA, the words of MGSM).
+    The dataset is read only if a line needs it: if it has no gold answer, or if its verdict also depends on
+    the document (the language of TyDiQA, the words of MGSM).
 
     Raises:
-        UserError: the task generates no text, a document is not there, a gold answer does not fit the task,
-            or nothing here can score it (no sandbox for code).
+        UserError: the task generates no text, a document does not exist, a gold answer does not fit the task,
+            or this machine cannot score it (no sandbox for code).
     """
     spec = selected.spec
     if spec.format not in GENERATED:
         raise UserError(
-            f"{selected.name} compares log-likelihoods of given answers; `grade` is for tasks in which a model "
-            "writes text. See `evalsuite list tasks` for those."
+            f"{selected.name} compares the log-likelihoods of choices; `grade` works for tasks that generate "
+            "text. `evalsuite list tasks` shows each task's format."
         )
     prepared = None
     if any(_needs_document(line, spec) for line in lines):
-        # Shots stand in prompts alone: their split need not be there.
-        unshot = replace(selected, spec=spec.model_copy(update={"shots": Shots()}))
-        prepared = prepare(unshot, data_dir=data_dir, split=split, allow_drift=allow_drift)
+        # Only prompts use shots, so that their split need not exist.
+        zero_shot = replace(selected, spec=spec.model_copy(update={"shots": Shots()}))
+        prepared = prepare(zero_shot, data_dir=data_dir, split=split, allow_drift=allow_drift)
     samples = [_sample(line, spec, prepared) for line in lines]
     scored = TEXT_SCORERS[spec.scorer](samples, spec, options or Options())
     grades = [
@@ -92,7 +91,7 @@ def grade(
 
 def _needs_document(line: ResponseLine, spec: PromptSpec) -> bool:
     extractions = [spec.extraction, *spec.extractions.values()]
-    by_member = any(one is not None and one.member_patterns for one in extractions)
+    by_member = any(extraction is not None and extraction.member_patterns for extraction in extractions)
     return not line.gold or spec.scorer == "squad" or by_member
 
 
@@ -115,7 +114,8 @@ def _sample(line: ResponseLine, spec: PromptSpec, prepared: PreparedTask | None)
 def _document(line: ResponseLine, prepared: PreparedTask) -> Document:
     if line.doc is None:
         raise UserError(
-            f"Line {line.number}: {prepared.selected.name} is judged by its document; say which with 'doc'."
+            f"Line {line.number}: the verdict of {prepared.selected.name} depends on the document; name it "
+            "with 'doc'."
         )
     if line.doc >= len(prepared.documents):
         raise UserError(
@@ -126,32 +126,32 @@ def _document(line: ResponseLine, prepared: PreparedTask) -> Document:
 
 
 def _overridden(line: ResponseLine, spec: PromptSpec) -> OpenAnswer:
-    """The question with the line's own gold answer."""
+    """The question with the line's gold answer in place of the document's."""
     if spec.scorer == "code":
-        raise UserError(f"Line {line.number}: a program is judged by the document's tests; leave out 'gold'.")
+        raise UserError(f"Line {line.number}: the document's tests judge a program; omit 'gold'.")
     asks_for_letters = "letters[" in spec.question
-    if asks_for_letters and not all(len(one) == 1 and one in spec.letters for one in line.gold):
+    if asks_for_letters and not all(len(gold) == 1 and gold in spec.letters for gold in line.gold):
         raise UserError(
-            f"Line {line.number}: the gold answer of {spec.task} is a letter, not '{line.gold[0]}'."
+            f"Line {line.number}: the gold answer of {spec.task} must be a letter, got '{line.gold[0]}'."
         )
     if spec.scorer == "number":
         for form in line.gold:
             if number(form) is None:
                 raise UserError(
-                    f"Line {line.number}: the gold answer of {spec.task} is a number, not '{form}'."
+                    f"Line {line.number}: the gold answer of {spec.task} must be a number, got '{form}'."
                 )
     return OpenAnswer("", line.gold, line.gold[0])
 
 
 def _metrics(found: Extracted, spec: PromptSpec) -> dict[str, float]:
-    verdicts = [one for one in found if isinstance(one, TextVerdict)]
+    verdicts = [verdict for verdict in found if isinstance(verdict, TextVerdict)]
     if len(verdicts) < len(found):
         return {}
     return {name: metric_of_texts(name, verdicts) for name in _computable(spec, len(found))}
 
 
 def _computable(spec: PromptSpec, texts: int) -> Iterator[str]:
-    """The spec's metrics that need no more than so many texts."""
+    """The spec's metrics that need at most `texts` texts."""
     for name in spec.metrics:
         k = name.partition("@")[2]
         if not k or int(k) <= texts:
@@ -160,20 +160,19 @@ def _computable(spec: PromptSpec, texts: int) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What all lines together say."""
+    """Counts and scores over all lines."""
 
     lines: int
     texts: int
     without_verdict: int
     """Texts that the scorer failed on."""
     scores: dict[str, Estimate]
-    """Means over lines of the metrics that every line has; none while a text has no verdict, unless
-    allowed."""
+    """Means of the metrics that every line has; empty if a text has no verdict, unless allowed."""
 
 
 def summary(grades: Sequence[Grade], allow_failures: bool = False) -> Summary:
-    """Scores over lines; lines that repeat a document are clustered by it in the standard error."""
-    failed = sum(not isinstance(one, TextVerdict) for grade in grades for one in grade.found)
+    """Scores over lines; standard errors cluster the lines that belong to one document."""
+    failed = sum(not isinstance(verdict, TextVerdict) for grade in grades for verdict in grade.found)
     judged = [grade for grade in grades if grade.metrics]
     scores = {}
     if judged and (allow_failures or not failed):

@@ -1,4 +1,4 @@
-"""Unites the shards of a run and finishes it as one process would have; no model is loaded."""
+"""Merges the shards of a run into the run that one process would have written; loads no model."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreReques
 
 @dataclass(frozen=True)
 class ShardFolder:
-    """What a shard left behind."""
+    """The folder that a shard wrote."""
 
     path: Path
     log: RunLog
@@ -32,32 +32,32 @@ class ShardFolder:
 
     @classmethod
     def read(cls, path: Path) -> "ShardFolder":
-        """By the folder or its run.json; raises StorageError where it holds no shard."""
+        """Read a shard's folder or run.json; raises StorageError if it holds no shard."""
         folder = path if path.is_dir() else path.parent
         log = read_run(path)
         if log.shard is None:
-            raise StorageError(f"{path} holds a whole run, not a shard of one; there is nothing to merge.")
+            raise StorageError(f"{path} holds a whole run, not a shard; there is nothing to merge.")
         return cls(folder, log, log.shard)
 
     @property
     def store(self) -> Path:
-        """Its answers."""
+        """Path of the shard's response store."""
         return RunFolder(self.path).store
 
 
 @dataclass(frozen=True)
 class AnsweredEngine(EngineDefaults):
-    """An engine whose work is done: it has the model's tokenizer, and the failures of the shards."""
+    """An engine that computes nothing: it has the model's tokenizer and reports the shards' failures."""
 
     engine: Engine
     identity: ModelIdentity
     failures: dict[str, str]
-    """By key of the request (hexadecimal): why it has no answer."""
+    """Reason for each missing answer, by the hexadecimal key of its request."""
     notes: tuple[str, ...] = field(default=())
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The model's."""
+        """The model's tokenizer."""
         return self.engine.tokenizer
 
     @property
@@ -67,33 +67,34 @@ class AnsweredEngine(EngineDefaults):
 
     @property
     def vocabulary(self) -> int | None:
-        """As the model's engine knows it."""
+        """Rows of the model's vocabulary, as its engine knows them."""
         return self.engine.vocabulary
 
     def score(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
     ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """The failures of the shards; raises StorageError where a request has neither answer nor failure."""
+        """The shards' failures; raises StorageError if a request has neither an answer nor a failure."""
         yield self._failed(requests, answered)
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
     ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """As `score`."""
+        """The shards' failures, as in `score`."""
         yield self._failed(requests, answered)
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """As the model's engine cuts them."""
+        """The partition of the model's engine."""
         return self.engine.partition(requests)
 
     def _failed(self, requests: Sequence[R], answered: Collection[R]) -> Answered[R]:
-        keys = {one: request_key(one, self.identity).hex() for one in requests if one not in answered}
+        open_requests = [request for request in requests if request not in answered]
+        keys = {request: request_key(request, self.identity).hex() for request in open_requests}
         if lost := sum(key not in self.failures for key in keys.values()):
             raise StorageError(
-                f"{lost:,} of {len(requests):,} requests have no answer in the shards although these are finished; "
-                "their stores are not the ones that belong to them."
+                f"{lost:,} of {len(requests):,} requests have no answer although all shards are finished; "
+                "the response stores in these folders belong to other shards."
             )
-        return Answered(tuple((one, Failure(self.failures[key])) for one, key in keys.items()), 0)
+        return Answered(tuple((request, Failure(self.failures[key])) for request, key in keys.items()), 0)
 
 
 def merge(
@@ -106,20 +107,20 @@ def merge(
     allow_unsafe_code: bool = False,
     progress: Progress | None = None,
 ) -> tuple[RunLog, Path]:
-    """Write the run folder that one process would have written; gives its log and where it is.
+    """Write the run folder that one process would have written; returns its log and path.
 
     Args:
-        folders: of all shards of one run, in any order.
-        out: run folder; None for the one that `run` takes without a shard.
+        folders: the folders of all shards of a run, in any order.
+        out: run folder; None for the default folder of `run`.
         registry: finds the run's tasks.
-        data_dir: folder with data sets in Hugging Face layout.
-        allow_failures: score a task although documents failed.
-        allow_unsafe_code: run model-written code under resource limits alone, where no sandbox works.
-        progress: is told what happens.
+        data_dir: folder with datasets in Hugging Face layout.
+        allow_failures: score a task even if documents failed.
+        allow_unsafe_code: run model-written code under resource limits alone if no sandbox works.
+        progress: receives progress.
 
     Raises:
-        UserError: the shards are not those of one run, or not all; answers differ; data or prompts are no
-            longer those that were answered; the folder is taken.
+        UserError: shards are missing or belong to different runs; answers differ; data or prompts have
+            changed since the shards answered them; the folder is in use.
     """
     shards = [ShardFolder.read(path) for path in folders]
     check_complete(shards)
@@ -128,7 +129,7 @@ def merge(
     target = out or default_folder(first.spec)
     selected = registry.select(list(first.spec.tasks))
     with RunFolder(target).opened(first.spec), _staging(target) as staging:
-        unite([one.store for one in shards], RunFolder(staging).store)
+        unite([shard.store for shard in shards], RunFolder(staging).store)
         execution = Execution(
             folder=staging,
             data_dir=data_dir,
@@ -140,82 +141,81 @@ def merge(
             identity=ModelIdentity(
                 first.model.weights_sha256, first.model.tokenizer_sha256, first.model.numerics
             ),
-            failures={key: reason for one in shards for key, reason in one.shard.failures.items()},
+            failures={key: reason for shard in shards for key, reason in shard.shard.failures.items()},
             notes=_notes(shards),
         )
-        elsewhere = _elsewhere(shards)
+        work = _remote_work(shards)
         log = execute(
-            first.spec, selected, files, execution, engine=engine, progress=progress, elsewhere=elsewhere
+            first.spec, selected, files, execution, engine=engine, progress=progress, elsewhere=work
         )
     return log, target
 
 
 @contextmanager
 def _staging(target: Path) -> Iterator[Path]:
-    """A folder with what stands in `target`; it takes the place of that once all is done, and never
-    before."""
+    """A copy of `target` to work in; its files replace those of `target` only after the work succeeds."""
     with TemporaryDirectory(dir=target, prefix=".merging-") as folder:
         staging = Path(folder)
-        present = [one for one in target.iterdir() if one != staging and one.name != ".lock"]
+        present = [path for path in target.iterdir() if path != staging and path.name != ".lock"]
         with disk_errors(staging):
-            for one in present:
-                (shutil.copytree if one.is_dir() else shutil.copy2)(one, staging / one.name)
+            for path in present:
+                (shutil.copytree if path.is_dir() else shutil.copy2)(path, staging / path.name)
         yield staging
         finished = sorted(
-            (one for one in staging.rglob("*") if one.is_file()), key=lambda one: one.name == "run.json"
+            (path for path in staging.rglob("*") if path.is_file()), key=lambda path: path.name == "run.json"
         )
         with disk_errors(target):
-            for one in finished:
-                place = target / one.relative_to(staging)
-                place.parent.mkdir(exist_ok=True)
-                if one.name != ".lock":
-                    os.replace(one, place)
+            for path in finished:
+                destination = target / path.relative_to(staging)
+                destination.parent.mkdir(exist_ok=True)
+                if path.name != ".lock":
+                    os.replace(path, destination)
 
 
 def check_complete(shards: Sequence[ShardFolder]) -> None:
-    """Raises StorageError unless these are all shards of one run, each of them once and finished."""
+    """Raises StorageError unless `shards` are all shards of one run, each given once and finished."""
     first = shards[0]
     for other in shards[1:]:
         if differing := _differing(first, other):
             raise StorageError(f"{first.path} and {other.path} are not shards of one run: {differing}.")
     by_index: dict[int, ShardFolder] = {}
-    for one in shards:
-        if earlier := by_index.get(one.shard.index):
-            again = "" if earlier.path == one.path else f": {earlier.path} and {one.path}"
-            raise StorageError(f"Shard {one.shard.name} is given twice{again}.")
-        by_index[one.shard.index] = one
+    for folder in shards:
+        if earlier := by_index.get(folder.shard.index):
+            paths = "" if earlier.path == folder.path else f": {earlier.path} and {folder.path}"
+            raise StorageError(f"Shard {folder.shard.name} is given twice{paths}.")
+        by_index[folder.shard.index] = folder
     count = first.shard.count
     missing = [f"{index}/{count}" for index in range(count) if index not in by_index]
     if missing:
         raise StorageError(
-            f"Shard {', '.join(missing)} is missing; nothing is lost: run it with --shard, or name its folder too, "
-            "and merge again."
+            f"Shard {', '.join(missing)} is missing; the other shards are kept. Run it with --shard or add "
+            "its folder, and merge again."
         )
-    unfinished = [one for one in shards if one.log.status == "running"]
+    unfinished = [folder for folder in shards if folder.log.status == "running"]
     if unfinished:
-        names = ", ".join(f"{one.shard.name} ({one.path})" for one in unfinished)
-        raise StorageError(f"Shard {names} has not finished; its command continues it, and then merge again.")
+        names = ", ".join(f"{folder.shard.name} ({folder.path})" for folder in unfinished)
+        raise StorageError(
+            f"Shard {names} has not finished; finish it with the same command, then merge again."
+        )
 
 
-def _differing(one: ShardFolder, other: ShardFolder) -> str:
-    """How two shards differ that shards of one run do not; empty if they belong to one run."""
-    for name in type(one.log.spec).model_fields:
-        values = [getattr(shard.log.spec, name) for shard in (one, other)]
+def _differing(first: ShardFolder, second: ShardFolder) -> str:
+    """The difference that shows that two shards belong to different runs; empty if they belong to one."""
+    for name in type(first.log.spec).model_fields:
+        values = [getattr(shard.log.spec, name) for shard in (first, second)]
         if values[0] != values[1]:
             return f"{name} is {_shown(values[0])} in the first, {_shown(values[1])} in the second"
-    for name in type(one.log.model).model_fields:
-        values = [getattr(shard.log.model, name) for shard in (one, other)]
+    for name in type(first.log.model).model_fields:
+        values = [getattr(shard.log.model, name) for shard in (first, second)]
         if values[0] != values[1]:
             return f"the model's {name} is {values[0]} in the first, {values[1]} in the second"
-    if one.log.evalsuite_version != other.log.evalsuite_version:
-        return (
-            f"evalsuite {one.log.evalsuite_version} wrote the first, {other.log.evalsuite_version} the second"
-        )
-    if one.shard.count != other.shard.count:
-        return f"the first is one of {one.shard.count} shards, the second one of {other.shard.count}"
-    return (
-        "" if one.log.inputs_sha256 == other.log.inputs_sha256 else "their data, prompts or task files differ"
-    )
+    versions = first.log.evalsuite_version, second.log.evalsuite_version
+    if versions[0] != versions[1]:
+        return f"evalsuite {versions[0]} wrote the first, {versions[1]} the second"
+    if first.shard.count != second.shard.count:
+        return f"the first is one of {first.shard.count} shards, the second one of {second.shard.count}"
+    same_inputs = first.log.inputs_sha256 == second.log.inputs_sha256
+    return "" if same_inputs else "their data, prompts or task files differ"
 
 
 def _shown(value: object) -> str:
@@ -223,14 +223,14 @@ def _shown(value: object) -> str:
 
 
 def unite(stores: Sequence[Path], target: Path) -> None:
-    """Put the answers of all stores into one; nothing is changed unless all of them agree.
+    """Merge the answers of all stores into `target`, which is unchanged unless all of them agree.
 
     Raises:
         StorageError: a store is missing or damaged, or two have different answers to the same request.
     """
     for path in stores:
         if not path.is_file():
-            raise StorageError(f"{path} is missing; copy the shard's whole folder, or run the shard again.")
+            raise StorageError(f"{path} is missing; copy the shard's whole folder or run the shard again.")
     with TemporaryDirectory(dir=target.parent, prefix=".merging-") as folder:
         together = Path(folder, "responses.sqlite")
         united = ResponseStore(together)
@@ -247,22 +247,22 @@ def unite(stores: Sequence[Path], target: Path) -> None:
 
 
 def _files(log: RunLog) -> ModelFiles:
-    """The model's files, of which only the tokenizer is needed."""
+    """The model's files; merging reads only the tokenizer."""
     if not engine_kind(log.spec.engine).needs_files:
         return ModelFiles.elsewhere(log.spec.model, log.spec.revision)
     files = resolve(log.spec.model, revision=log.spec.revision)
     if tokenizer_digest(token_options_of(log.spec).files(files), verify=False) != log.model.tokenizer_sha256:
         raise StorageError(
-            f"The tokenizer of '{log.spec.model}' is not the one that the shards answered with; merge where the "
-            "model is the same."
+            f"The tokenizer of '{log.spec.model}' differs from the one that the shards used; merge on a "
+            "machine that has the same model."
         )
     return files
 
 
-def _elsewhere(shards: Sequence[ShardFolder]) -> RemoteWork:
+def _remote_work(shards: Sequence[ShardFolder]) -> RemoteWork:
     costs: dict[str, tuple[float, float]] = {}
-    for one in shards:
-        for task, (tokens, seconds) in one.shard.costs.items():
+    for folder in shards:
+        for task, (tokens, seconds) in folder.shard.costs.items():
             before = costs.get(task, (0.0, 0.0))
             costs[task] = (before[0] + tokens, before[1] + seconds)
     answered_on = {
@@ -276,14 +276,14 @@ def _elsewhere(shards: Sequence[ShardFolder]) -> RemoteWork:
 
 
 def _notes(shards: Sequence[ShardFolder]) -> tuple[str, ...]:
-    """What the shards' engines say, and that there were several."""
-    said = dict.fromkeys(note for one in shards for note in one.log.notes)
+    """The notes of the shards' engines, and notes on the merge."""
+    engine_notes = dict.fromkeys(note for folder in shards for note in folder.log.notes)
     first = shards[0].log.environment
     differing = sorted(
         name
         for name in first
         if name not in ("platform", "cpus")
-        and any(one.log.environment.get(name) != first[name] for one in shards)
+        and any(folder.log.environment.get(name) != first[name] for folder in shards)
     )
     mixed = (f"Shards ran with different versions of {', '.join(differing)}.",) if differing else ()
-    return (*said, f"Merged from {len(shards)} shards.", *mixed)
+    return (*engine_notes, f"Merged from {len(shards)} shards.", *mixed)

@@ -25,12 +25,12 @@ from evalsuite.types import Document, Generated, Prompt, Sample, Score, gold_tex
 from evalsuite.visible import writable
 
 SCORING_PACKAGES = ("evalsuite", "lm-eval", "math-verify")
-"""Versions in the run log that are this machine's afterwards; the others are those of the answers."""
+"""Packages whose versions rescoring updates in the run log; the others describe the original run."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """What scoring a task again did."""
+    """The change that rescoring made to a task."""
 
     before: TaskRecord
     after: TaskRecord
@@ -48,37 +48,37 @@ def rescore(
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> tuple[RunLog, list[TaskChange]]:
-    """Write a run folder with new verdicts on the same answers; gives its log and what changed.
+    """Write a run folder with new verdicts on the same answers; returns its log and the changes.
 
     Args:
         run: a finished run's folder, or its run.json.
-        out: a folder that is not there yet, or empty.
+        out: a folder that does not exist yet, or is empty.
         registry: finds the run's tasks.
-        data_dir: folder with data sets in Hugging Face layout.
-        allow_failures: score a task although documents have no verdict.
-        options: what scorers may do.
-        progress: is told of the verdicts.
+        data_dir: folder with datasets in Hugging Face layout.
+        allow_failures: score a task even if documents have no verdict.
+        options: options of the scorers.
+        progress: receives the progress of scoring.
 
     Raises:
-        UserError: the run is not finished or damaged; its prompts or rows are no longer those that were
-            answered; the folder is taken.
+        UserError: the run is unfinished or damaged; its prompts or rows have changed since; the folder is in
+            use.
     """
     side = open_run(run)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"{out} is there already; choose another --out folder.")
+        raise StorageError(f"{out} exists already; choose another --out folder.")
     spec = side.log.spec
-    selected = [one.with_bos(spec.bos) for one in registry.select(list(spec.tasks))]
+    selected = [task.with_bos(spec.bos) for task in registry.select(list(spec.tasks))]
     refuse_unsafe_code(selected, bool(options and options.allow_unsafe_code))
     prepared: list[PreparedTask] = []
     changes: list[TaskChange] = []
     samples: dict[str, Sequence[Sample]] = {}
-    for one, before in zip(selected, side.log.tasks, strict=True):
+    for task, before in zip(selected, side.log.tasks, strict=True):
         ready = prepare(
-            one, data_dir=data_dir, split=spec.split, subset=spec.subset, allow_drift=spec.allow_data_drift
+            task, data_dir=data_dir, split=spec.split, subset=spec.subset, allow_drift=spec.allow_data_drift
         )
         rows = _rows(side, before)
-        told = replace(options or Options(), on_verdicts=verdicts_of(progress or Silent(), one.name))
-        judged = judge_samples(_samples(ready, rows), one.spec, told, ready.foreign)
+        reporting = replace(options or Options(), on_verdicts=verdicts_of(progress or Silent(), task.name))
+        judged = judge_samples(_samples(ready, rows), task.spec, reporting, ready.foreign)
         after = _record(ready, before, judged.samples, allow_failures, judged.notes)
         prepared.append(ready)
         samples[after.name] = judged.samples
@@ -91,23 +91,23 @@ def rescore(
 
 
 def _rows(side: RunSide, task: TaskRecord) -> list[dict[str, Any]]:
-    side.samples(task)  # finds out what is wrong with the table
+    side.samples(task)  # raises if the table is damaged
     return read_samples(side.samples_path(task))
 
 
 def _samples(prepared: PreparedTask, rows: Sequence[Mapping[str, Any]]) -> list[Sample]:
     if len(rows) != len(prepared.documents):
         raise StorageError(
-            f"{prepared.selected.name} has {len(prepared.documents)} documents now, the run has {len(rows)}; run it "
-            "again."
+            f"{prepared.selected.name} has {len(prepared.documents)} documents now, but the run has "
+            f"{len(rows)}; run it again."
         )
-    return [_sample(prepared, place, row) for place, row in enumerate(rows)]
+    return [_sample(prepared, index, row) for index, row in enumerate(rows)]
 
 
-def _sample(prepared: PreparedTask, place: int, row: Mapping[str, Any]) -> Sample:
-    """The document with the answers of `row`, before a verdict."""
-    selected, document = prepared.selected, prepared.documents[place]
-    prompt = prepared.prompt(place, row["shots"])
+def _sample(prepared: PreparedTask, index: int, row: Mapping[str, Any]) -> Sample:
+    """The document with the answers of `row`, not scored yet."""
+    selected, document = prepared.selected, prepared.documents[index]
+    prompt = prepared.prompt(index, row["shots"])
     _check_same_question(selected, document, prompt, row)
     responses = _responses(row)
     asked = prompt.generation.samples if prompt.generation else len(row["continuation_tokens"])
@@ -132,15 +132,15 @@ def _check_same_question(
     same_row = (document.index, document.key(selected.spec.task)) == (row["doc"], row["key"])
     asked = writable(list(prompt.contexts)), writable(list(prompt.continuations))
     if not same_row or asked != (row["contexts"], row["continuations"]):
-        what = "prompt" if same_row else "row"
+        changed = "prompt" if same_row else "row"
         raise StorageError(
-            f"{selected.name}: the {what} of document {row['doc']} is no longer the one that the run answered; run "
-            "it again."
+            f"{selected.name}: the {changed} of document {row['doc']} has changed since the run; run it "
+            "again."
         )
 
 
 def _responses(row: Mapping[str, Any]) -> tuple[Score | Generated, ...]:
-    """The table holds the sum over a continuation's tokens: it stands on the first of them here."""
+    """The row's answers; its first token gets a continuation's total, which is all that the table holds."""
     scores = zip(row["log_likelihoods"], row["is_greedy"], row["continuation_tokens"], strict=False)
     texts = zip(row["texts"], row["generated_tokens"], row["finishes"], strict=True)
     return (
@@ -156,7 +156,7 @@ def _record(
     allow_failures: bool,
     notes: Sequence[str],
 ) -> TaskRecord:
-    """The new record; what the engine did stays as it was."""
+    """The new record; counts and costs of the engine are kept."""
     after = task_record(
         prepared,
         [],
@@ -184,7 +184,7 @@ def _changed(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample]) -> tu
         row["doc"]
         for row, sample in zip(rows, samples, strict=True)
         if row["status"] != sample.status
-        or {one["metric"]: one["value"] for one in row["metrics"]} != dict(sample.metrics)
+        or {metric["metric"]: metric["value"] for metric in row["metrics"]} != dict(sample.metrics)
     )
 
 

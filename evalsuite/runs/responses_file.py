@@ -1,7 +1,7 @@
-"""A responses file: generated texts to be graded, one JSON object a line.
+"""Reads a responses file: generated texts to grade, one JSON object per line.
 
-`{"doc": 0, "text": "..."}` or `{"doc": 0, "texts": ["...", "..."]}`, and `"gold"` where the line brings its
-own right answer. Lines may come in any order and repeat a document.
+A line is `{"doc": 0, "text": "..."}` or `{"doc": 0, "texts": ["...", "..."]}`, with `"gold"` if it has its
+own gold answer. Lines may come in any order, and several lines may answer one document.
 """
 
 import json
@@ -19,23 +19,22 @@ class ResponseLine:
     """One line of a responses file: the texts that answer one document."""
 
     number: int
-    """Of the line, from 1."""
+    """Line number in the file, from 1."""
     doc: int | None
-    """Index of the document in the evaluated split, all member tasks counted through; None where gold is
-    given."""
+    """Index of the document in the evaluated split, over all member tasks; None if gold is given."""
     texts: tuple[str, ...]
     several: bool
-    """It says `texts`: verdicts are lists, however many there are."""
+    """Whether the line has `texts`, so that its verdicts are lists of any length."""
     gold: tuple[str, ...] = ()
-    """Accepted answers in place of the document's; of MATH the text of the gold solution."""
+    """Accepted answers in place of the document's; for MATH the text of the gold solution."""
 
 
 def read_responses(path: Path) -> list[ResponseLine]:
-    """The lines of a JSON Lines file, empty ones left out.
+    """The lines of a JSON Lines file, without empty lines.
 
     Raises:
-        UserError: the file cannot be read, or a line is none of `{"doc": 0, "text": "..."}`,
-            `{"doc": 0, "texts": ["...", ...]}`, with `"gold"` if one likes.
+        UserError: the file cannot be read, or a line is neither `{"doc": 0, "text": "..."}` nor
+            `{"doc": 0, "texts": ["...", ...]}`, optionally with `"gold"`.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -43,16 +42,16 @@ def read_responses(path: Path) -> list[ResponseLine]:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-    found = []
+    responses = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                found.append(_response(number, line))
+                responses.append(_response(number, line))
             except ValueError as error:
                 raise UserError(f"{path}, line {number}: {error}.") from error
-    if not found:
+    if not responses:
         raise UserError(f"{path} holds no responses.")
-    return found
+    return responses
 
 
 def _response(number: int, line: str) -> ResponseLine:
@@ -61,26 +60,30 @@ def _response(number: int, line: str) -> ResponseLine:
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"this is not JSON ({error})") from error
     if not isinstance(fields, dict):
-        raise ValueError('a line is an object such as {"doc": 0, "text": "..."}')
-    if strange := [key for key in fields if key not in KEYS]:
-        raise ValueError(f"unknown key '{strange[0]}'; the keys are {', '.join(KEYS)}")
+        raise ValueError('a line must be an object such as {"doc": 0, "text": "..."}')
+    if unknown := [key for key in fields if key not in KEYS]:
+        raise ValueError(f"unknown key '{unknown[0]}'; the keys are {', '.join(KEYS)}")
     if ("text" in fields) == ("texts" in fields):
         raise ValueError("give either 'text' or 'texts'")
     texts = fields["texts"] if "texts" in fields else [fields["text"]]
     if not (isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)):
-        raise ValueError("'text' is a string, 'texts' a list of at least one string")
+        raise ValueError("'text' must be a string, 'texts' a list of at least one string")
     doc, gold = fields.get("doc"), _gold(fields)
     if not (doc is None or (isinstance(doc, int) and not isinstance(doc, bool) and doc >= 0)):
-        raise ValueError("'doc' is the index of a document, a whole number from 0")
+        raise ValueError("'doc' must be the index of a document, a whole number from 0")
     if doc is None and not gold:
-        raise ValueError("'doc' is missing; it says which document the text answers (or give 'gold')")
+        raise ValueError(
+            "'doc' is missing; give the index of the document that the text answers, or give 'gold'"
+        )
     return ResponseLine(number, doc, tuple(texts), "texts" in fields, gold)
 
 
 def _gold(fields: dict[str, Any]) -> tuple[str, ...]:
     if "gold" not in fields:
         return ()
-    given = fields["gold"] if isinstance(fields["gold"], list) else [fields["gold"]]
-    if not given or any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in given):
-        raise ValueError("'gold' is the right answer as a string or number, or a list of accepted ones")
-    return tuple(map(str, given))
+    golds = fields["gold"] if isinstance(fields["gold"], list) else [fields["gold"]]
+    if not golds or any(isinstance(gold, bool) or not isinstance(gold, str | int | float) for gold in golds):
+        raise ValueError(
+            "'gold' must be the gold answer as a string or number, or a list of accepted answers"
+        )
+    return tuple(map(str, golds))

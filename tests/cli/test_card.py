@@ -17,7 +17,7 @@ def test_each_number_has_a_verdict_with_its_reason(evalsuite, run):
     done = evalsuite("card", run, "--card", "nemotron-h-56b", "--markdown")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("not comparable, because the run has no task") == 14
-    assert "The run is of run, the published numbers are of nvidia/Nemotron-H-56B-Base-8K." in done.stdout
+    assert "The run evaluates run; the published numbers are of nvidia/Nemotron-H-56B-Base-8K." in done.stdout
     table = evalsuite("card", run, "--card", "nemotron-h-56b")
     assert "verdict" in table.stdout
 
@@ -35,7 +35,7 @@ def test_malformed_input_is_one_sentence_and_exit_code_3(evalsuite, run, tmp_pat
         ((tmp_path / "nowhere", "--card", "nemotron-h-56b"), "cannot be read"),
         ((run, "--card", "nemotron-h-65b"), "Did you mean nemotron-h-"),
         ((run, "--card", "mine.yaml"), "mine.yaml, line 1: 'title' is 1: "),
-        ((run, "--card", "olmo-2-7b"), "say with --model"),
+        ((run, "--card", "olmo-2-7b"), "choose a model with --model"),
     ):
         done = evalsuite("card", *arguments)
         assert (done.returncode, done.stdout) == (3, "")

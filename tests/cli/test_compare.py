@@ -43,7 +43,7 @@ def test_malformed_input_is_one_sentence_and_exit_code_3(evalsuite, runs, tmp_pa
     samples = second / "samples" / "quiz.parquet"
     samples.write_bytes(samples.read_bytes()[:-100])
     for path, said in (
-        (second, "damaged or cut short"),
+        (second, "damaged or truncated"),
         (other, "--allow-protocol-drift"),
         (newer, "not a run log of schema version 1"),
         (strangers, "no common documents"),

@@ -42,8 +42,8 @@ def test_a_fault_of_our_own_is_a_sentence_an_exit_code_and_a_file_to_send(tmp_pa
     out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (70, "")
     [line] = err.splitlines()
-    assert "an unexpected error (IndexError: index 7 is out of bounds)" in line
-    text = Path(re.search(r"please send (\S+) ", line)[1]).read_text("utf-8")
+    assert "unexpected error (IndexError: index 7 is out of bounds)" in line
+    text = Path(re.search(r"attach (\S+)\. ", line)[1]).read_text("utf-8")
     assert "Traceback" in text
     assert "evalsuite 0." in text
     assert "command: evalsuite run --engine-arg api_key=***" in text
@@ -102,7 +102,7 @@ def test_a_second_interrupt_ends_the_process_quietly():
 def test_an_empty_value_is_refused_by_every_verb(evalsuite, arguments, code):
     done = evalsuite(*arguments)
     assert done.returncode == code
-    assert "is empty; give a value or leave the option out." in done.stderr
+    assert "is empty; give a value or omit the option." in done.stderr
 
 
 def test_the_shell_completes_tasks_recipes_and_models():

@@ -89,7 +89,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(grade, tmp_path
 def test_a_task_that_generates_nothing_says_so(grade):
     done = grade("quiz")
     assert done.code == 2
-    assert "`grade` is for tasks in which a model writes text" in done.err
+    assert "`grade` works for tasks that generate text" in done.err
 
 
 def test_a_text_without_a_verdict_is_exit_code_1(grade, monkeypatch, responses):

@@ -36,8 +36,8 @@ def test_shards_and_their_merge_print_and_leave_what_one_run_does(run, cli, benc
 @pytest.mark.parametrize(
     ("shard", "said"),
     [
-        ("3/3", "--shard 3/3: shards are counted from 0; use 0/3 to 2/3."),
-        ("a/b", "--shard takes i/n, for example 0/3, not 'a/b'."),
+        ("3/3", "--shard 3/3: shards are numbered from 0; use 0/3 to 2/3."),
+        ("a/b", "--shard must be i/n, for example 0/3, got 'a/b'."),
     ],
 )
 def test_what_is_no_shard_is_one_sentence(run, shard, said):
@@ -51,7 +51,8 @@ def test_a_missing_shard_is_one_sentence_and_exit_code_2(run, cli, tmp_path, ben
     done = cli("merge", tmp_path / "s0", "--out", tmp_path / "merged")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "evalsuite: Shard 1/2 is missing; nothing is lost: run it with --shard, or name its folder too, and merge again.\n"
+        "evalsuite: Shard 1/2 is missing; the other shards are kept. "
+        "Run it with --shard or add its folder, and merge again.\n"
     )
 
 

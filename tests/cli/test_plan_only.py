@@ -10,7 +10,7 @@ from tests.runs.bench import ADDRESSES
 def test_it_counts_by_task_and_in_all_and_leaves_nothing_behind(run, bench):
     done = run(plan_only=True)
     assert done.code == 0
-    for words in (*ADDRESSES, "all together", "planned", "peak memory about", "tokens"):
+    for words in (*ADDRESSES, "total", "planned", "peak memory about", "tokens"):
         assert words in done.out
     assert not bench.out.exists()
 
@@ -63,7 +63,7 @@ def test_a_model_that_is_scored_in_batches_says_why(run, monkeypatch):
 
 def test_it_says_that_packed_trees_were_not_tried_on_this_model_until_a_run_has(run):
     untried = run("quiz", plan_only=True)
-    assert "no run has tried it here yet. Where packed trees fail their trial" in untried.out
+    assert "no run has tested the model here yet. If packed trees fail their test" in untried.out
     assert json.loads(run("quiz", plan_only=True, json=True).out)["tried"] is False
     assert run("quiz").code == 0
     tried = run("quiz", plan_only=True)

@@ -78,8 +78,8 @@ def _without_samples(run):
     ("damage", "sentence"),
     [
         (_other_version, "is not a run log of schema version 1"),
-        (_truncated, "is damaged or cut short"),
-        (_damaged_inside, "is damaged or cut short"),
+        (_truncated, "is damaged or truncated"),
+        (_damaged_inside, "is damaged or truncated"),
         (_empty, "is an empty run"),
         (_unfinished, "has not finished"),
         (_without_samples, "is missing"),

@@ -83,7 +83,7 @@ def test_a_task_without_data_does_not_cost_the_others_theirs(evalsuite, tmp_path
         "tiny_sums.parquet",
     ]
     assert "evalsuite: tiny_lost: Split 'test' of nobody/has-it was found nowhere" in done.stderr
-    assert done.stderr.endswith("1 of 3 tasks were left out: tiny_lost.\n")
+    assert done.stderr.endswith("1 of 3 tasks were skipped: tiny_lost.\n")
 
 
 def lost(folder):

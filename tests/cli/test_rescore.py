@@ -50,4 +50,4 @@ def test_a_folder_that_is_taken_is_one_sentence(rescore):
     assert rescore().code == 0
     done = rescore()
     assert (done.code, done.out) == (2, "")
-    assert "is there already; choose another --out folder" in done.err
+    assert "exists already; choose another --out folder" in done.err

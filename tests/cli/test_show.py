@@ -19,7 +19,7 @@ def test_a_letters_task_shows_white_space_and_marks_the_right_answer(shown):
         "A.·two⏎",
         "B.·three⏎",
         "Answer:",
-        "--- continuation 0: ·A   <- right",
+        "--- continuation 0: ·A   <- correct",
         "--- continuation 1: ·B",
     ]
 
@@ -37,7 +37,9 @@ def test_a_cloze_pair_shows_both_contexts_and_the_shared_ending(shown):
     output = shown("show", "tiny_gaps", "--doc", 1)
     assert "--- context 0 of document 1: 27 characters\nAnn·thanked·Eve·because·Ann\n" in output
     assert "--- context 1 of document 1: 27 characters\nAnn·thanked·Eve·because·Eve\n" in output
-    assert output.endswith("--- continuation 0: ·had·helped.\n--- continuation 1: ·had·helped.   <- right\n")
+    assert output.endswith(
+        "--- continuation 0: ·had·helped.\n--- continuation 1: ·had·helped.   <- correct\n"
+    )
 
 
 def test_a_generate_task_shows_its_settings_and_the_gold_answer(shown):

@@ -29,7 +29,7 @@ def test_scores_noise_and_verdicts_are_shown_and_plotted(evalsuite, runs, tmp_pa
         "5000",
         "70.00 ±4.0",
         "signal/noise",
-        "a gain shows from one checkpoint to the next",
+        "a gain is detectable from one checkpoint to the next",
     ):
         assert shown in done.stdout
     assert (tmp_path / "trend.svg").read_text("utf-8").startswith("<?xml")
@@ -48,7 +48,7 @@ def test_malformed_input_is_one_sentence_and_exit_code_3(evalsuite, runs, tmp_pa
     (damaged / "run.json").write_text("{", "utf-8")
     for arguments, said in (
         ((runs[0], damaged, "--plot", "a.svg"), "not a run log of schema version 1"),
-        ((runs[0], "--plot", "a.svg"), "Name two runs or more"),
+        ((runs[0], "--plot", "a.svg"), "Give two or more runs"),
         ((*runs, "--plot", "a.gif"), "must be .svg, .png, .pdf"),
         ((*runs, "--plot", "no/where/a.svg"), "there is no folder"),
         ((*runs, "--steps", "1,b"), "not a comma-separated list"),

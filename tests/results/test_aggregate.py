@@ -47,7 +47,7 @@ def test_metrics_are_the_means_over_documents(bench):
 def test_a_failure_takes_the_score_away_unless_it_is_allowed(bench, allow_failures):
     found = record(bench.prepared("quiz"), right=range(8), failed=[3, 12], allow_failures=allow_failures)
     assert (found.counts.documents, found.counts.scored, found.counts.failed) == (16, 14, 2)
-    assert found.problem == "2 of 16 documents were left without a verdict (document 3: no room for 3)"
+    assert found.problem == "2 of 16 documents have no verdict (document 3: no room for 3)"
     if allow_failures:
         assert (found.metrics["acc"].value, found.metrics["acc"].n) == (7 / 14, 14)
     else:
@@ -61,7 +61,7 @@ def test_documents_beyond_the_window_take_the_score_away_too(bench):
     assert found.metrics == {}
     assert (found.counts.too_long, found.counts.failed, found.counts.scored) == (7, 1, 8)
     assert "7 of 16 documents do not fit the context window (document 9: 22 tokens" in found.problem
-    assert "; 1 of 16 documents were left without a verdict" in found.problem
+    assert "; 1 of 16 documents have no verdict" in found.problem
 
 
 def test_all_documents_failed_is_no_score_even_where_failures_are_allowed(bench):
@@ -145,7 +145,7 @@ def bench_spec(prepared):
 def test_a_metric_that_no_float_holds_is_left_out_and_said(bench, nats):
     found = with_losses(bench.prepared("quiz"), [nats + place for place in range(16)])
     assert "perplexity" not in found.metrics
-    assert "perplexity is no finite number over these documents" in found.problem
+    assert "perplexity is not finite over these documents" in found.problem
     TaskRecord.model_validate_json(found.model_dump_json())
 
 

@@ -94,7 +94,7 @@ def test_the_table_shows_both_forms_and_the_better_one_with_a_warning(tmp_path):
     assert [row[0] for row in rows] == ["quiz:cloze", "quiz:letters", "other", "quiz"]
     assert rows[-1][2:5] == ("acc, better form: letters", "90.00", rows[1][4])
     assert remarks(log)[-1].startswith(
-        "quiz: the score is the better of two forms, which is too high on average"
+        "quiz: the score is the better of two forms; if they are close, it is too high on average"
     )
 
 

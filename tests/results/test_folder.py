@@ -129,7 +129,7 @@ def test_a_disk_that_fills_while_results_are_written_keeps_the_answers(tmp_path,
     with pytest.raises(StorageError) as error:
         bench.execute(oracle(tasks), "quiz")
     assert "No space is left for" in str(error.value)
-    assert "the answers stored so far are kept" in str(error.value)
+    assert "It continues from the stored answers" in str(error.value)
     blocked.unlink(missing_ok=True)
     again = oracle(tasks)
     assert bench.execute(again, "quiz").task("quiz").metrics["acc"].value == 1.0
@@ -233,7 +233,7 @@ def test_a_file_system_without_locks_is_a_note(tmp_path, monkeypatch, number):
     folder = RunFolder(tmp_path / "run")
     with folder.opened(SPEC):
         [note] = folder.notes
-        assert "no locks" in note
+        assert "does not support locks" in note
 
 
 def test_locks_that_work_are_no_note(tmp_path):

@@ -228,7 +228,7 @@ def test_a_full_database_names_the_remedy_and_keeps_what_is_there(store, tmp_pat
     store._connection.execute("PRAGMA max_page_count=60")
     with pytest.raises(StorageError) as error:
         fill(store)
-    assert "free some and run the same command again" in one_sentence(error)
+    assert "free some space and run the same command again" in one_sentence(error)
     kept = len(store)
     assert kept > 0
     assert kept % 100 == 0, "a block is stored as a whole or not at all"

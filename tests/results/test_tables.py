@@ -35,20 +35,20 @@ def changed(log, **fields):
 def test_a_task_without_a_score_shows_a_dash_and_the_count(finished):
     _, log = finished
     counts = Counts(documents=16, scored=14, failed=2)
-    log = changed(log, metrics={}, counts=counts, problem="2 of 16 documents were left without a verdict")
+    log = changed(log, metrics={}, counts=counts, problem="2 of 16 documents have no verdict")
     [row] = table_rows(log)
     assert row[:-1] == ("quiz", "0", "acc_norm", "—", "—", "—", "14/16")
-    assert remarks(log) == ["quiz: 2 of 16 documents were left without a verdict; no score."]
+    assert remarks(log) == ["quiz: 2 of 16 documents have no verdict; no score."]
 
 
 def test_a_score_that_leaves_documents_out_shows_the_count_beside_it(finished):
     _, log = finished
     counts = Counts(documents=16, scored=14, failed=2)
     metrics = {name: one.model_copy(update={"n": 14}) for name, one in log.tasks[0].metrics.items()}
-    problem = "2 of 16 documents were left without a verdict"
+    problem = "2 of 16 documents have no verdict"
     log = changed(log, counts=counts, problem=problem, metrics=metrics)
     assert [row[6] for row in table_rows(log)] == ["14/16", "14/16"]
-    assert remarks(log) == ["quiz: 2 of 16 documents were left without a verdict."]
+    assert remarks(log) == ["quiz: 2 of 16 documents have no verdict."]
 
 
 def test_one_document_has_a_score_without_an_error(finished):
@@ -80,10 +80,10 @@ def test_what_must_be_known_stands_below(finished):
     assert remarks(log.model_copy(update={"notes": ("slow kernels",)})) == [
         "quiz: Rows drifted.",
         "quiz: the protocol is inferred: From the number of shots.",
-        "quiz: shots were dropped for 3 documents to fit the context window.",
-        "quiz: 4 prompts lost their beginning, to leave room for the answer in the context window.",
+        "quiz: 3 documents have fewer shots, to fit the context window.",
+        "quiz: the beginning of 4 prompts was cut, to leave space for the answer in the context window.",
         "quiz: 2 generated texts ended at the token limit.",
-        "quiz: 3 generated texts ended at the end of the context window, before their limit.",
+        "quiz: 3 generated texts ended at the context window, before their token limit.",
         "slow kernels",
     ]
 
@@ -114,7 +114,7 @@ def test_near_ties_are_told_beside_the_score(finished):
     log = changed(log, counts=Counts(documents=16, scored=16, near_ties=3))
     for numerics, threshold in (
         ("transformers bfloat16 cuda", "0.25 nats"),
-        ("transformers bfloat16 cuda rounded-scores", "0.25 nats and a step of their data type"),
+        ("transformers bfloat16 cuda rounded-scores", "0.25 nats and a rounding step of their data type"),
     ):
         of_these = log.model_copy(update={"model": log.model.model_copy(update={"numerics": numerics})})
         assert (
@@ -137,9 +137,9 @@ def test_what_happened_to_prompts_on_their_way_to_tokens_is_told(finished):
     )
     told = "\n".join(remarks(changed(log, counts=counts)))
     for words in (
-        "dropped for 1 ",
-        "2 documents, which are among the shots",
-        "3 of 16 documents were shown themselves",
+        "1 documents have fewer shots, to fit",
+        "2 documents have fewer shots, since they are among the shots themselves",
+        "the prompts of 3 of 16 documents contain the document itself",
         "in 4 of 16 documents a token spans",
         "in 5 of 16 documents a token spans",
         "of 5 of 16 texts",

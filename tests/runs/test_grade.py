@@ -138,7 +138,7 @@ def test_a_document_that_is_not_there_is_named_with_its_line(bench):
 
 def test_log_likelihood_tasks_are_not_graded(bench):
     [selected] = bench.select("quiz")
-    with pytest.raises(UserError, match="quiz compares log-likelihoods"):
+    with pytest.raises(UserError, match="quiz compares the log-likelihoods of choices"):
         grade(selected, [line(0, "2")], data_dir=bench.data)
 
 
@@ -150,7 +150,7 @@ def test_numbers_are_compared_as_numbers_and_the_gold_answer_must_be_one(bench):
         (False, None, "number"),
         (True, "9500", "number"),
     ]
-    with pytest.raises(UserError, match="Line 1: the gold answer of sums is a number, not 'blue'"):
+    with pytest.raises(UserError, match="Line 1: the gold answer of sums must be a number, got 'blue'"):
         sums(bench, line(0, "3", gold=("blue",)), scorer="number", extraction=None)
 
 
@@ -159,7 +159,7 @@ def test_a_letter_is_wanted_where_letters_are_asked_for(bench):
     assert sums(
         bench, line(0, "3 B", gold=("B",)), question=question, extraction=Extraction(patterns=("[A-Z]",))
     )[0].metrics
-    with pytest.raises(UserError, match="Line 1: the gold answer of sums is a letter, not '3'"):
+    with pytest.raises(UserError, match="Line 1: the gold answer of sums must be a letter, got '3'"):
         sums(bench, line(0, "B", gold=("3",)), question=question)
 
 

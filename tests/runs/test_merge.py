@@ -129,7 +129,9 @@ def test_a_shard_that_is_killed_and_resumed_changes_nothing(tmp_path, slow_model
     assert runs.wait() == -signal.SIGKILL, runs.said()
     for index, folder in enumerate(folders[1:], 1):
         finish("--shard", f"{index}/3", "--out", str(folder))
-    with pytest.raises(StorageError, match=r"Shard 0/3 \(.*s0\) has not finished; its command continues it"):
+    with pytest.raises(
+        StorageError, match=r"Shard 0/3 \(.*s0\) has not finished; finish it with the same command"
+    ):
         merged(bench, folders, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
     finish("--shard", "0/3", "--out", str(folders[0]))
@@ -140,7 +142,7 @@ def test_a_shard_that_is_killed_and_resumed_changes_nothing(tmp_path, slow_model
 
 def test_a_missing_shard_is_named_and_nothing_is_written(bench, shards, tmp_path):
     for given, missing in ((shards[:1], "1/3, 2/3"), ([shards[0], shards[2]], "1/3")):
-        with pytest.raises(StorageError, match=f"Shard {missing} is missing; nothing is lost"):
+        with pytest.raises(StorageError, match=f"Shard {missing} is missing; the other shards are kept"):
             merged(bench, given, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -193,7 +195,7 @@ def test_a_tokenizer_that_changed_since_is_found_before_anything_is_written(benc
     moved = Path(shutil.copytree(model, tmp_path / "model"))
     run(bench, moved, tmp_path / "s0", shard="0/1", tasks=["pairs"])
     (moved / "tokenizer_config.json").write_text("{}", "utf-8")
-    with pytest.raises(StorageError, match="is not the one that the shards answered with"):
+    with pytest.raises(StorageError, match="differs from the one that the shards used"):
         merged(bench, [tmp_path / "s0"], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -209,7 +211,7 @@ def test_shards_that_answer_one_request_differently_are_refused_with_the_count(b
         spoil(copies[2], key, '{"log_probs": [-9.0], "is_greedy": false}')
     spoil(copies[2], *taken[3])
     with pytest.raises(
-        StorageError, match=r"s2/responses.sqlite has other answers .* to 3 of the 4 requests"
+        StorageError, match=r"s2/responses.sqlite and the other stores differ in 3 of their 4 common answers"
     ):
         merged(bench, copies, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -234,7 +236,9 @@ def test_a_store_that_is_missing_damaged_or_another_one_is_named(bench, copies, 
         merged(bench, copies, tmp_path / "run")
     store.unlink()
     ResponseStore(store).close()
-    with pytest.raises(StorageError, match=r"of \d+ requests have no answer in the shards"):
+    with pytest.raises(
+        StorageError, match=r"of \d+ requests have no answer although all shards are finished"
+    ):
         merged(bench, copies, tmp_path / "run")
     assert not (tmp_path / "run").exists()  # as docs/shards.md says: a merge that refuses writes nothing
     store.write_bytes(kept)

@@ -77,9 +77,7 @@ def test_what_was_said_of_the_tokens_stays(tmp_path):
 def test_another_prompt_is_refused(bench, was, now):
     assert was in PLUGIN
     bench.plugin.write_text(PLUGIN.replace(was, now), "utf-8")
-    with pytest.raises(
-        UserError, match="the prompt of document 0 is no longer the one that the run answered"
-    ):
+    with pytest.raises(UserError, match="the prompt of document 0 has changed since the run"):
         again(bench)
     assert not (bench.folder / "again").exists()
 
@@ -88,10 +86,10 @@ def test_other_rows_are_refused(bench):
     from tests.runs.bench import sum_rows, write_data
 
     write_data(bench.data, 6).write("tiny/sums", "default/test.parquet", sum_rows(6, first=1))
-    with pytest.raises(UserError, match="sums: the row of document 0 is no longer the one"):
+    with pytest.raises(UserError, match="sums: the row of document 0 has changed since the run"):
         again(bench)
     write_data(bench.data, 5)
-    with pytest.raises(UserError, match="has 5 documents now, the run has 6"):
+    with pytest.raises(UserError, match="has 5 documents now, but the run has 6"):
         again(bench, "more")
 
 
@@ -124,7 +122,7 @@ def test_documents_that_a_scorer_failed_on_get_a_verdict_now(bench):
 
 def test_a_folder_that_is_taken_is_refused(bench):
     again(bench)
-    with pytest.raises(UserError, match="is there already; choose another --out folder"):
+    with pytest.raises(UserError, match="exists already; choose another --out folder"):
         again(bench)
 
 

@@ -37,19 +37,19 @@ def test_gold_may_be_several_forms(read):
     [
         ("{", "this is not JSON"),
         ("[" * 100_000, "this is not JSON"),
-        ('"text"', "a line is an object"),
+        ('"text"', "a line must be an object"),
         ('{"doc": 0, "txt": "a"}', "unknown key 'txt'; the keys are doc, text, texts, gold"),
         ('{"doc": 0}', "give either 'text' or 'texts'"),
         ('{"doc": 0, "text": "a", "texts": ["b"]}', "give either 'text' or 'texts'"),
-        ('{"doc": 0, "text": null}', "'text' is a string"),
+        ('{"doc": 0, "text": null}', "'text' must be a string"),
         ('{"doc": 0, "texts": []}', "a list of at least one"),
         ('{"doc": 0, "texts": "ab"}', "a list of at least one"),
         ('{"doc": -1, "text": "a"}', "whole number from 0"),
         ('{"doc": true, "text": "a"}', "whole number from 0"),
         ('{"doc": "0", "text": "a"}', "whole number from 0"),
         ('{"text": "a"}', "'doc' is missing"),
-        ('{"doc": 0, "text": "a", "gold": null}', "'gold' is the right answer"),
-        ('{"doc": 0, "text": "a", "gold": []}', "'gold' is the right answer"),
+        ('{"doc": 0, "text": "a", "gold": null}', "'gold' must be the gold answer"),
+        ('{"doc": 0, "text": "a", "gold": []}', "'gold' must be the gold answer"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(read, line, said):

@@ -16,15 +16,15 @@ from tests.runs.bench import ADDRESSES, Bench, ScriptedEngine, read_json
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("3/3", "counted from 0; use 0/3 to 2/3"),
-        ("1/1", "counted from 0; use 0/1"),
-        ("0/0", "at least one shard"),
-        ("a/b", "takes i/n"),
-        ("1", "takes i/n"),
-        ("-1/3", "takes i/n"),
-        ("1/3/5", "takes i/n"),
-        ("", "takes i/n"),
-        ("٣/٤", "takes i/n"),
+        ("3/3", "numbered from 0; use 0/3 to 2/3"),
+        ("1/1", "numbered from 0; use 0/1"),
+        ("0/0", "must be at least 1"),
+        ("a/b", "must be i/n"),
+        ("1", "must be i/n"),
+        ("-1/3", "must be i/n"),
+        ("1/3/5", "must be i/n"),
+        ("", "must be i/n"),
+        ("٣/٤", "must be i/n"),
     ],
 )
 def test_what_is_no_shard_is_said_in_a_sentence(text, said):
@@ -90,7 +90,9 @@ def test_a_shard_ends_as_a_shard_and_answers_nothing_again(bench, model, tmp_pat
 
 def test_no_reader_takes_a_shard_for_a_run(bench, model, tmp_path):
     run(bench, model, tmp_path / "one", shard="0/2", tasks="pairs")
-    with pytest.raises(StorageError, match="is shard 0/2 of a run; `evalsuite merge` of all 2 finishes"):
+    with pytest.raises(
+        StorageError, match="is shard 0/2 of a run; finish the run with `evalsuite merge` of all 2 shards"
+    ):
         open_run(tmp_path / "one")
 
 
