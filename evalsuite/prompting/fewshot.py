@@ -1,7 +1,7 @@
-"""Which rows become the shots of which document.
+"""Draws the shots of each document.
 
-A draw depends on the whole split and never on a limit, a worker count or an order: it is made for
-every document, and the wanted documents are picked afterwards.
+Shots depend on the whole split, and never on a limit, a worker count or an order: they are drawn for all
+documents, and the evaluated documents are selected afterwards.
 """
 
 from collections.abc import Sequence
@@ -19,30 +19,30 @@ def draw_shots(
     """Shots of each document, in prompt order.
 
     Args:
-        shots: how they are drawn.
-        documents: every row of the evaluated (member) split, in order.
-        pool: every row that may be shown, in order.
-        same_split: the documents are in the pool (`--split`): no document is shown its own answer.
-        member: the member task that they belong to.
+        shots: the spec of the shots.
+        documents: all rows of the evaluated (member) split, in order.
+        pool: all rows that may become shots, in order.
+        same_split: whether the documents are in the pool (`--split`); a document is never its own shot.
+        member: the documents' member task.
 
     Raises:
         DataError: the pool has too few rows.
     """
     spare = shots.count > 0 and (same_split or (shots.spare and shots.draw == "seeded"))
-    wanted = shots.count + spare
+    needed = shots.count + spare
     if shots.draw == "fixed":
-        wanted = max(shots.fixed_rows(member), default=-1) + 1
-    if wanted > len(pool):
+        needed = max(shots.fixed_rows(member), default=-1) + 1
+    if needed > len(pool):
         raise DataError(
-            f"{shots.count} shots need {wanted} rows of split '{shots.split}'; it has {len(pool)}."
+            f"{shots.count} shots need {needed} rows of split '{shots.split}'; it has {len(pool)}."
         )
     if shots.draw == "seeded":
-        return _seeded(shots, documents, pool, wanted)
-    listed = shots.fixed_rows(member) if shots.draw == "fixed" else range(wanted)
+        return _seeded(shots, documents, pool, needed)
+    listed = shots.fixed_rows(member) if shots.draw == "fixed" else range(needed)
     if not spare:
         return [[pool[row] for row in listed]] * len(documents)
-    # The first rows after the shown ones take the document's place: those that the spec lists, then the
-    # split's.
+    # If the document itself is a shot, the next row replaces it: first from the spec's list, then of the
+    # split.
     ordered = dict.fromkeys([*listed, *shots.spare_rows(member), *range(len(pool))])
     return [
         list(islice((pool[row] for row in ordered if pool[row] != document), shots.count))
@@ -50,16 +50,15 @@ def draw_shots(
     ]
 
 
-def _seeded(shots: Shots, documents: Sequence[Row], pool: Sequence[Row], wanted: int) -> list[list[Row]]:
-    """lm-eval 0.4.13's stream (`api/samplers.py`): `sample` on a list and on a range of its length pick the
-    same rows."""
+def _seeded(shots: Shots, documents: Sequence[Row], pool: Sequence[Row], needed: int) -> list[list[Row]]:
+    """Draw as lm-eval 0.4.13 (`api/samplers.py`); `sample` picks the same rows of a list and of its range."""
     stream = Random(shots.seed)
     drawn = []
     for document in documents:
-        rows = [pool[place] for place in stream.sample(range(len(pool)), wanted)]
-        if wanted > shots.count:
+        rows = [pool[index] for index in stream.sample(range(len(pool)), needed)]
+        if needed > shots.count:
             rows = [row for row in rows if row != document][: shots.count]
-            if len(rows) < shots.count:  # The document is in the pool more than once, and was drawn so.
+            if len(rows) < shots.count:  # The pool contains the document several times, and so did the draw.
                 others = [row for row in pool if row != document]
                 rows = stream.sample(others, min(shots.count, len(others)))
         drawn.append(rows)

@@ -14,37 +14,38 @@ from evalsuite.prompting.spec import FORMATS, PromptSpec
 
 
 class RecipeInfo(Strict):
-    """What a recipe stands for (`recipe.yaml`)."""
+    """The description of a recipe (`recipe.yaml`)."""
 
     title: str
     publication: str = ""
     reference: str = ""
     version: int = 1
     score: Literal["form", "best_form"] = "form"
-    """form: each form of a task has its score. best_form: the task's score is its better form's (OLMES), so
-    an address without a form means all of them."""
+    """form: each form of a task has its own score.
+
+    best_form: the score of a task is that of its better form (OLMES); an address without a form selects all
+        forms.
+    """
     averaged: bool = False
-    """Its tasks have averages, which a run shows below their scores."""
+    """Whether a run shows averages over the recipe's tasks."""
     harness: str = ""
-    """The harness (entry point of `evalsuite.harnesses`) that runs the tasks that the recipe has no spec
-    of."""
+    """Harness (entry point of `evalsuite.harnesses`) for tasks that the recipe has no spec of."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A folder of prompt specs. Specs are read when asked for: listing a recipe parses none of them."""
+    """A folder of prompt specs, which are read on demand: listing a recipe parses none of them."""
 
     name: str
     folder: Traversable
 
     @cached_property
     def info(self) -> RecipeInfo:
-        """Title and origin; raises UserError where `recipe.yaml` is not valid."""
+        """Title and source; raises UserError if `recipe.yaml` is not valid."""
         return read_strict(RecipeInfo, self.folder / "recipe.yaml")
 
     def specs(self) -> dict[tuple[str, str], Traversable]:
-        """Files by (task, form): a format or the name of a variant; empty in the file of a task's default
-        form."""
+        """Files by task and form; the form is a format or a variant, and empty for a task's default form."""
         files = {}
         for file in self.folder.iterdir():
             stem, _, suffix = file.name.rpartition(".")
@@ -54,12 +55,14 @@ class Recipe:
         return files
 
     def load(self, task: str, form: str = "") -> PromptSpec:
-        """The validated spec; raises UserError naming file and field."""
+        """The validated spec; raises UserError that names file and field."""
         file = self.specs()[task, form]
         known = {"recipe": self.name, "task": task}
         spec = read_strict(PromptSpec, file, known if form in ("", *FORMATS) else known | {"variant": form})
         if form in FORMATS and spec.format != form:
-            raise UserError(f"Prompt spec {file} is named for format '{form}' and declares '{spec.format}'.")
+            raise UserError(
+                f"Prompt spec {file} has format '{form}' in its name, but declares '{spec.format}'."
+            )
         return spec
 
 
@@ -69,7 +72,7 @@ def builtin_recipes() -> Iterator[Recipe]:
 
 
 def recipes_in(folder: Traversable | Path) -> Iterator[Recipe]:
-    """Every sub-folder with a `recipe.yaml`, by name."""
+    """All sub-folders with a `recipe.yaml`, sorted by name."""
     for child in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if child.is_dir() and (child / "recipe.yaml").is_file():
             yield Recipe(child.name, child)

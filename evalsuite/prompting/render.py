@@ -1,4 +1,4 @@
-"""From a typed question to the exact text that a model sees."""
+"""Renders a typed question into the exact text that a model sees."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,16 +23,17 @@ _DEFAULT_ANSWERS = {"cloze": "{{ gold }}", "letters": "{{ letters[answer] }}", "
 
 
 class Renderer:
-    """Renders the prompts of one spec; each shot's text is rendered once."""
+    """Renders the prompts of one spec; renders each shot only once."""
 
     def __init__(self, spec: PromptSpec, read: Callable[[Row], Question]) -> None:
-        """
+        """Compile the templates and read the exemplars of a spec.
+
         Args:
-            spec: what to render.
-            read: the task's reader of rows, used for shots.
+            spec: the prompt spec.
+            read: the task's function that reads rows as questions, used for shots.
 
         Raises:
-            UserError: a template does not parse, or exemplars are missing or not the published ones.
+            UserError: a template does not parse, or exemplars are missing or differ from the published ones.
         """
         self._name = where = f"{spec.recipe}/{spec.task}"
         self._spec = spec
@@ -43,7 +44,7 @@ class Renderer:
         self._answer = compile_template(answer, f"{where}: answer")
         self._candidate = compile_template(spec.candidate, f"{where}: candidate")
         self._target = compile_template(spec.target or "", f"{where}: target")
-        # By id of the row, which is kept too: an id is free for another row once its owner is gone.
+        # By id of the row. The row is kept, too, since its id could be reused once it is deleted.
         self._shot_texts: dict[int, tuple[Row, str]] = {}
         self._exemplars = self._checked_exemplars()
 
@@ -51,9 +52,9 @@ class Renderer:
         """The prompt of one document.
 
         Args:
-            document: the question asked.
-            shots: rows shown before it, in prompt order; ignored where the spec has exemplars.
-            most_shots: show only that many of them (the first ones).
+            document: the document with its question.
+            shots: rows of the shots, in prompt order; ignored if the spec has exemplars.
+            most_shots: maximum number of shots, of which the first ones are kept.
         """
         row, member = document.row, document.member
         solved = self._exemplars or [self._shot_of_row(shot, member) for shot in shots]
@@ -73,12 +74,12 @@ class Renderer:
         )
 
     def target(self, document: Document) -> str:
-        """What the reference calls the document's target; empty where the spec does not say."""
+        """The document's target as the reference defines it; empty if the spec has no such template."""
         view = self._views(document.question, document.row, document.member)[0]
         return self._target(**view, **_solved(document.question))
 
     def _candidates(self, document: Document) -> tuple[str, ...]:
-        """The texts whose log-likelihoods are compared; none for generation."""
+        """The texts whose log-likelihoods are compared; empty for generation."""
         texts = self._plain_candidates(document.question)
         if self._spec.candidate == "{{ text }}":
             return texts
@@ -104,11 +105,11 @@ class Renderer:
             case OpenAnswer(answers=answers) if self._spec.format == "gold":
                 return answers
         raise UserError(
-            f"{self._name}: a {type(question).__name__} cannot be asked in the format '{self._spec.format}'."
+            f"{self._name}: the format '{self._spec.format}' does not support a {type(question).__name__}."
         )
 
     def _views(self, question: Question, row: Row, member: str) -> list[dict[str, Any]]:
-        """Template variables of the question: one view, or one per candidate beginning of a cloze pair."""
+        """Template variables of the question; for a cloze pair one set per beginning."""
         shared = {"row": row, "letters": self._spec.letters, "member": member}
         match question:
             case MultipleChoice(stem=stem, choices=choices):
@@ -128,7 +129,7 @@ class Renderer:
         return self._shot_texts[id(row)][1]
 
     def _shot(self, question: Question, row: Row, member: str) -> str:
-        """Question, delimiter, answer, separator."""
+        """A shot: question, delimiter, answer, separator."""
         views = self._views(question, row, member)
         view = views[question.answer] if isinstance(question, ClozePair) and len(views) > 1 else views[0]
         answer = self._answer(**view, **_solved(question))
@@ -145,9 +146,9 @@ class Renderer:
         found = sha256_of("".join(texts))
         if found != exemplars.prefix_sha256:
             raise UserError(
-                f"{self._name}: the shots made from {exemplars.package} are not the published ones (SHA-256 of "
-                f"the prefix {found[:12]}..., expected {exemplars.prefix_sha256[:12]}...); install the version "
-                "that the recipe names."
+                f"{self._name}: the shots from {exemplars.package} differ from the published ones (SHA-256 "
+                f"of the prefix is {found[:12]}..., expected {exemplars.prefix_sha256[:12]}...); install the "
+                "version that the recipe names."
             )
         if len(texts) < self._spec.shots.count:
             raise UserError(
@@ -157,7 +158,7 @@ class Renderer:
 
 
 def _solved(question: Question) -> dict[str, Any]:
-    """Template variables of the right answer."""
+    """Template variables of the gold answer."""
     match question:
         case MultipleChoice(choices=choices, answer=answer):
             return {"answer": answer, "gold": choices[answer]}

@@ -1,7 +1,7 @@
-"""A prompt spec: everything that decides what text a model sees and how its answer is judged.
+"""A prompt spec: all settings that determine the text that a model sees and how its answer is scored.
 
-Specs are data (`prompts/<recipe>/<task>[.<form>].yaml`), validated here; an unknown key is an error.
-The hash of a spec goes into every result: two scores compare only where it is equal.
+Specs are data (`prompts/<recipe>/<task>[.<form>].yaml`), validated here; an unknown key is an error. Every
+result contains the hash of its spec: two scores are comparable only if their hashes are equal.
 """
 
 import re
@@ -14,10 +14,12 @@ from evalsuite.types import Backend, Bos, Encoding, Generation, Join, sha256_of
 
 Format = Literal["cloze", "letters", "gold", "generate", "code"]
 FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code")
-"""cloze: the log-likelihood of each choice's text. letters: options listed, the log-likelihood of each
-letter.
-gold: the log-likelihood of the accepted answers. generate: free text, then extraction. code: a program, then
-its tests."""
+"""cloze: compares the log-likelihoods of the choices' texts.
+
+letters: lists the choices and compares the log-likelihoods of their letters. gold: the log-likelihood of the
+accepted answers. generate: generates text and extracts the answer. code: generates a program and runs its
+tests.
+"""
 GENERATED: tuple[Format, ...] = ("generate", "code")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -35,9 +37,11 @@ Scorer = Literal[
     "code",
     "lm_eval",
 ]
-"""What judges an answer; docs/grading.md says how each does. The text scorers that read answers themselves:
-`number` (the value that a solution's final statement gives) and the judges of mathematics. `exact_match`
-needs an extraction where the answer is not the whole text."""
+"""The scorer of an answer; docs/grading.md describes each.
+
+`number` (the value of a solution's final statement) and the scorers of mathematics find the answer in the
+text. `exact_match` needs an extraction unless the whole text is the answer.
+"""
 
 _CHOICE = r"acc|acc_norm|acc_bytes|acc_tokens|acc_mutual_info|bits_per_byte"
 _VOTED = r"|maj@\d+|pass@\d+"
@@ -55,7 +59,7 @@ METRICS: dict[Scorer, str] = {
     "code": r"pass@\d+|base_pass@\d+",
     "lm_eval": r".+",
 }
-"""Metrics of each scorer, as a regular expression; a spec's named extractions are metrics too."""
+"""Metrics of each scorer, as a regular expression; a spec's named extractions are metrics, too."""
 _SCORERS: dict[Format, tuple[Scorer, ...]] = {
     "cloze": ("choice",),
     "letters": ("choice",),
@@ -75,18 +79,18 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
 
 
 READERS: tuple[Scorer, ...] = ("number", "math_answer")
-"""Scorers of recipe `evalsuite` that find the answer in a text themselves."""
+"""Scorers of recipe `evalsuite` that find the answer in a text, without an extraction."""
 
 
 class Source(Strict):
-    """What a spec reproduces, and how well that is known."""
+    """The source that a spec reproduces, and how well it is known."""
 
     publication: str = ""
-    """The publication whose number the spec stands for."""
+    """The publication whose number the spec reproduces."""
     reference: str = ""
-    """Package, version and task that define it."""
+    """Package, version and task that define the spec."""
     status: Literal["seen", "inferred", "stock", "ours"]
-    """seen: the exact recipe was read. inferred: deduced. stock: a reference's own definition. ours."""
+    """seen: from the exact recipe; inferred: deduced; stock: a reference's own; ours: evalsuite's."""
     notes: str = ""
 
 
@@ -98,25 +102,27 @@ class Replacement(Strict):
 
 
 class Exemplars(Strict):
-    """Worked examples that another installed package publishes; read at run time, never copied."""
+    """Worked examples in another installed package; they are read at run time, never copied."""
 
     package: str
-    """Distribution that carries them (`lm-eval`)."""
+    """Distribution that contains the examples (`lm-eval`)."""
     file: str
-    """A YAML file inside it, a Python file (read, never run), or a dump of OLMES requests (`.jsonl.gz`)."""
+    """A YAML file in it, a Python file (read, never run), or a dump of OLMES requests (`.jsonl.gz`)."""
     at: str = ""
-    """YAML: dotted path to the list. Python: name of the function that returns the list, written out. Of a
-    dump the shots are the common beginning of all contexts."""
+    """YAML: dotted path to the list. Python: name of the function that returns the list as a literal.
+
+    Not used for a dump, whose shots are the common beginning of all contexts.
+    """
     stem: str = "question"
     """Key of an item's question."""
     solution: str = "target"
-    """Key of its answer."""
+    """Key of an item's answer."""
     replace: tuple[Replacement, ...] = ()
-    """Applied to each answer, in order."""
+    """Substitutions in each answer, in order."""
     replace_stem: tuple[Replacement, ...] = ()
-    """Applied to each question."""
+    """Substitutions in each question, in order."""
     prefix_sha256: str
-    """SHA-256 of all rendered shots with their separators: proves that the text is the published one."""
+    """SHA-256 of all rendered shots with their separators, to prove that they are the published text."""
 
 
 class Shots(Strict):
@@ -124,23 +130,30 @@ class Shots(Strict):
 
     count: int = Field(default=0, ge=0)
     split: str | None = None
-    """Split whose rows they are; rows of the same member task where a task has members."""
+    """Split of the shots' rows; if a task has members, rows of the same member task."""
     draw: Literal["first", "fixed", "seeded"] = "first"
-    """first rows; the listed rows; or the reference harness's stream: one `random.Random(seed)` per
-    (member) task, one `sample` per document in document order."""
+    """first: the first rows. fixed: the listed rows.
+
+    seeded: the reference harness's stream, with one `random.Random(seed)` per (member) task and one `sample`
+        per
+    document in document order.
+    """
     rows: tuple[NonNegativeInt, ...] | dict[str, tuple[NonNegativeInt, ...]] = ()
-    """Row numbers for `fixed`, in prompt order; by member task where they differ (numbers among its rows)."""
+    """Row numbers for `fixed`, in prompt order; by member task (counted within it) if they differ."""
     seed: int = 1234
     spare: bool = False
-    """The n+1 rule: draw one more, drop rows equal to the document, keep the first `count`
-    (lm-eval 0.4, api/samplers.py: where evaluated and shot split are the same, None included)."""
+    """Whether to draw one more row, drop rows equal to the document, and keep the first `count`.
+
+    This is the n+1 rule of lm-eval 0.4 (api/samplers.py), which applies if evaluated and shot split are the
+    same, None included.
+    """
     exemplars: Exemplars | None = None
-    """In place of a split."""
+    """Worked examples in place of rows of a split."""
 
     @model_validator(mode="after")
     def _has_a_pool(self) -> "Shots":
         if self.count and not (self.split or self.exemplars):
-            raise ValueError("shots need a split or exemplars to come from")
+            raise ValueError("shots need a split or exemplars")
         if self.draw == "fixed":
             fewest = (
                 min(map(len, self.rows.values()), default=0)
@@ -158,8 +171,7 @@ class Shots(Strict):
         return self._listed(member)[: self.count]
 
     def spare_rows(self, member: str) -> tuple[int, ...]:
-        """Row numbers that are listed beyond `count`: they stand in for a shot that is the document
-        itself."""
+        """Row numbers listed beyond `count`, which replace a shot that is the document itself."""
         return self._listed(member)[self.count :] if self.draw == "fixed" else ()
 
     def _listed(self, member: str) -> tuple[int, ...]:
@@ -167,10 +179,10 @@ class Shots(Strict):
 
 
 class GenerationSpec(Strict):
-    """How the answer is generated. What a spec leaves out takes the reference harness's default."""
+    """How the answer is generated. Missing fields have the reference harness's defaults."""
 
     stop: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
-    """Stop strings; by member task where they differ."""
+    """Stop strings; by member task if they differ."""
     max_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -179,7 +191,7 @@ class GenerationSpec(Strict):
     """lm_eval_hf: as lm-eval's `hf` backend, see `types.Backend`."""
 
     def settings(self, member: str = "") -> Generation:
-        """As the value that requests are made of."""
+        """The generation parameters of requests."""
         return Generation(**self.model_dump(exclude={"stop"}), stop=self.stops(member))
 
     def stops(self, member: str = "") -> tuple[str, ...]:
@@ -187,7 +199,7 @@ class GenerationSpec(Strict):
         return self.stop[member] if isinstance(self.stop, dict) else self.stop
 
     def reference_arguments(self, member: str = "") -> dict[str, Any]:
-        """The arguments as lm-eval spells them; those that the spec leaves out are left out."""
+        """The arguments with lm-eval's names, without those that the spec omits."""
         spelled = {"until": list(self.stops(member)), "do_sample": self.temperature > 0}
         if "max_tokens" in self.model_fields_set:
             spelled["max_gen_toks"] = self.max_tokens
@@ -199,127 +211,144 @@ class GenerationSpec(Strict):
 
 
 class Extraction(Strict):
-    """Finds the answer in a generated text: the first pattern that matches decides."""
+    """Finds the answer in a generated text with the first pattern that matches."""
 
     patterns: tuple[str, ...] = ()
-    """Regular expressions; the first group that matched is the answer, else the whole match."""
+    """Regular expressions; the answer is the first group that matched, or else the whole match."""
     member_patterns: dict[str, tuple[str, ...]] = Field(default={})
-    """By member task, in place of `patterns`."""
+    """Patterns by member task, in place of `patterns`."""
     take: Literal["first", "last"] = "first"
-    """Which match of the pattern."""
+    """Whether the first or the last match of the pattern is the answer."""
     otherwise: str | None = None
-    """The answer where nothing matches; a majority vote counts it. None: no answer, which does not vote."""
+    """The answer if no pattern matches; it votes in a majority vote. None: no answer and no vote."""
 
 
 class Comparison(Strict):
-    """How exact_match reduces both sides before it compares them, in this order (lm-eval 0.4,
-    api/metrics.py)."""
+    """How exact_match normalizes both texts, in this order (lm-eval 0.4, api/metrics.py)."""
 
     ignore: tuple[str, ...] = ()
-    """Regular expressions that are removed."""
+    """Regular expressions whose matches are removed."""
     ignore_case: bool = False
     ignore_punctuation: bool = False
-    """Characters of `string.punctuation` are removed."""
+    """Whether to remove the characters of `string.punctuation`."""
 
 
 class CodeRun(Strict):
-    """How a generated text becomes a program that is tested."""
+    """How a generated text becomes a program to test."""
 
     program: str = "{{ text }}"
-    """Template of the program: sees text, stem, entry_point and row."""
+    """Template of the program, with the variables text, stem, entry_point and row."""
     sanitize: Literal["no", "evalplus", "nvidia", "python"] = "no"
-    """How the program is found in the text: EvalPlus 0.3.1's sanitiser, nvidia-lm-eval 25.5's edit of it, or
-    our own, which keeps what Python would run."""
+    """How to find the program in the text.
+
+    evalplus: EvalPlus 0.3.1's sanitizer. nvidia: its edit in nvidia-lm-eval 25.5. python: evalsuite's, which
+        keeps
+    what Python would run.
+    """
     reachable: bool = False
-    """The sanitiser keeps only what the entry point reaches."""
+    """Whether the sanitizer keeps only code that the entry point reaches."""
     tests: str = "base"
-    """Which of the problem's tests decide pass@k; `base_pass@k` is always the base tests'."""
+    """The problem's tests for pass@k; `base_pass@k` always uses the base tests."""
     base_too: bool = False
-    """pass@k asks for the base tests, too, as EvalPlus's leaderboard does."""
+    """Whether pass@k requires the base tests, too, as EvalPlus's leaderboard does."""
     seconds: float = Field(default=3.0, gt=0)
-    """Least time limit of a program; grows with the time that the reference solution takes here."""
+    """Smallest time limit of a program; it grows with the time of the reference solution on this machine."""
 
 
 class Aggregate(Strict):
-    """A score over some of a task's documents, beside its headline."""
+    """An additional score over a subset of a task's documents."""
 
     subset: str
     """Name of one of the task's subsets."""
     weights: Literal["documents", "members"] = "documents"
-    """documents: the plain mean over the subset. members: the member tasks' means over the subset, weighted
-    by all documents of each member (nvidia-lm-eval 25.5, `weight_by_size`)."""
+    """documents: the mean over the subset.
+
+    members: the mean of the member tasks' means over the subset, weighted by all documents of each member
+    (nvidia-lm-eval 25.5, `weight_by_size`).
+    """
 
 
 class PromptSpec(Strict):
-    """One task asked in one way."""
+    """How a recipe prompts and scores a task."""
 
     recipe: str
     task: str
     """The task's name in the recipe."""
     uses: str = ""
-    """The task plug-in that gives rows and questions, where it has another name."""
+    """The task plug-in that gives rows and questions, if its name differs."""
     variant: str = ""
-    """Name of an alternative to the recipe's main spec of the task; empty for that one."""
+    """Name of an alternative to the recipe's main spec of the task; empty for the main spec."""
     version: int = Field(ge=1)
     source: Source
     format: Format
     split: str | None = None
-    """Evaluated split, where it is not the task's own."""
+    """Evaluated split, if it differs from the task's."""
     members: tuple[str, ...] = ()
-    """Member tasks that are evaluated; empty for all of them."""
+    """Member tasks to evaluate; empty for all of them."""
     description: str = ""
-    """Text before the first shot; a template that sees `row` and `member`."""
+    """Template of the text before the first shot, with the variables `row` and `member`."""
     definition: str = ""
-    """SHA-256 of a definition of lm-eval's own, which renders and scores in place of all templates (scorer
-    `lm_eval`)."""
+    """SHA-256 of a definition of lm-eval, which replaces all templates and the scorer (scorer `lm_eval`)."""
     question: str
-    """Template of a question: sees stem, choices, letters (or beginning, ending), member and row."""
+    """Template of a question, with stem, choices, letters (or beginning, ending), member and row."""
     answer: str | None = None
-    """Template of a shot's answer; sees also answer, gold, answers, solution. Default: what would be scored
-    as right."""
+    """Template of a shot's answer, with answer, gold, answers and solution in addition.
+
+    Default: the text that would be scored as correct.
+    """
     target: str | None = None
-    """Template of what the reference calls a document's target; only dumps show it. Default: what the
-    scorer's reference takes from the solution (scoring/targets.py), else the gold answer."""
+    """Template of a document's target as the reference defines it, which only dumps show.
+
+    Default: the text that the scorer's reference takes from the solution (scoring/targets.py), or else the
+        gold
+    answer.
+    """
     candidate: str = "{{ text }}"
-    """Template of a scored text: sees `text` (a choice, letter or accepted answer), row and member."""
+    """Template of a scored text, with `text` (a choice, letter or accepted answer), row and member."""
     delimiter: str = " "
-    """Between a question and its answer; it belongs to the continuation."""
+    """Text between a question and its answer; it belongs to the continuation."""
     separator: str = "\n\n"
-    """After each shot."""
+    """Text after each shot."""
     letters: str = LETTERS
     order: tuple[NonNegativeInt, ...] | Literal["shuffled"] = ()
-    """Order of a question's choices: their places in the task's own order, or shuffled for each document by
-    `random.Random(its place in the split)` (OLMES's SciQ)."""
+    """Order of a question's choices, as indices in the task's order.
+
+    shuffled: shuffled for each document by `random.Random(its index in the split)` (OLMES's SciQ).
+    """
     unconditional: str | None = None
-    """Context after which every choice is scored once more, for acc_mutual_info."""
+    """Second context after which every choice is scored, for acc_mutual_info."""
     lengths: Literal["text", "continuation"] = "text"
-    """What acc_norm, acc_bytes and bits_per_byte divide by: the length of the scored text, or with its
-    delimiter."""
+    """Length that acc_norm, acc_bytes and bits_per_byte divide by: of the text, or of text and delimiter."""
     shots: Shots = Shots()
     bos: Bos = "never"
     join: Join = "joined"
     encoding: Encoding | None = None
-    """What happens where tokens and texts do not meet; by default lm-eval's way where the spec reproduces
-    another harness's number, else evalsuite's."""
+    """How to encode if a token spans context and continuation.
+
+    Default: as lm-eval if the spec reproduces another harness's number, else as evalsuite.
+    """
     window: int | None = Field(default=None, ge=1)
-    """Most tokens of a prompt, where the publication's program had a limit besides the model's."""
+    """Maximum tokens of a prompt, if the publication's program had a limit besides the model's."""
     overlong: Literal["fail", "drop_shots"] = "fail"
-    """A prompt longer than the context window: the document fails as too long (and is counted), or
-    shots are dropped from the end until it fits."""
+    """What happens to a prompt that is longer than the context window.
+
+    fail: the document fails as too long, and is counted. drop_shots: shots are dropped from the end until it
+        fits.
+    """
     generation: GenerationSpec | None = None
     extraction: Extraction | None = None
-    """Of the metric `exact_match`; without one the whole text, stripped, is the answer."""
+    """Extraction of the metric `exact_match`; without one the whole text, stripped, is the answer."""
     extractions: dict[str, Extraction] = Field(default={})
-    """Further extractions, each a metric by its name."""
+    """Additional extractions, each of which is a metric of that name."""
     comparison: Comparison = Comparison()
     code: CodeRun | None = None
     scorer: Scorer
     metrics: tuple[str, ...]
-    """The first is the headline."""
+    """Names of the metrics; the first is the headline metric."""
     aggregation: Literal["micro", "macro"] = "micro"
-    """Mean over documents, or plain mean over member tasks."""
+    """micro: mean over documents. macro: unweighted mean over member tasks."""
     aggregates: dict[str, Aggregate] = Field(default={})
-    """Scores over subsets, by name: of the headline metric."""
+    """Scores of the headline metric over subsets, by name."""
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> "PromptSpec":
@@ -327,7 +356,7 @@ class PromptSpec(Strict):
         if generated and (self.generation is None or (self.answer is None and self.shots.count)):
             raise ValueError(f"format '{self.format}' needs 'generation', and 'answer' for its shots")
         if not generated and (self.generation or self.extraction or self.extractions):
-            raise ValueError(f"format '{self.format}' generates nothing: leave out generation and extraction")
+            raise ValueError(f"format '{self.format}' generates no text: omit generation and extraction")
         if (self.format == "code") != (self.code is not None):
             raise ValueError("format 'code' and the field 'code' belong together")
         if (self.scorer == "lm_eval") != bool(self.definition):
@@ -336,37 +365,37 @@ class PromptSpec(Strict):
             self.extraction or self.extractions or self.comparison != Comparison()
         ):
             raise ValueError(
-                f"scorer '{self.scorer}' finds and compares the answer itself: leave out extraction and comparison"
+                f"scorer '{self.scorer}' finds and compares the answer itself: omit extraction and comparison"
             )
         if self.scorer not in (*_SCORERS[self.format], "lm_eval"):
-            wanted = " or ".join(sorted(_SCORERS[self.format]))
-            raise ValueError(f"format '{self.format}' is scored by {wanted}, not {self.scorer}")
+            scorers = " or ".join(sorted(_SCORERS[self.format]))
+            raise ValueError(f"the scorer of format '{self.format}' must be {scorers}, got {self.scorer}")
         return self
 
     @model_validator(mode="after")
     def _has_known_metrics(self) -> "PromptSpec":
         known = METRICS[self.scorer]
-        strange = [
+        unknown = [
             name for name in self.metrics if not (re.fullmatch(known, name) or name in self.extractions)
         ]
-        if strange or not self.metrics:
+        if unknown or not self.metrics:
             shown = known.replace(r"\d+", "K").replace("|", ", ")
             raise ValueError(f"metrics of scorer '{self.scorer}' are {shown}; got {list(self.metrics)}")
-        if self.scorer == "lm_eval":  # What its metrics need, lm-eval asks.
+        if self.scorer == "lm_eval":  # lm-eval itself checks what its metrics need.
             return self
         if self.order == "shuffled" and self.shots.split:
-            raise ValueError("order 'shuffled' is of documents; shots from a split have no place among them")
+            raise ValueError("order 'shuffled' depends on a document's index, which shots from a split lack")
         if "acc_mutual_info" in self.metrics and self.unconditional is None:
             raise ValueError("acc_mutual_info needs 'unconditional', the context without the question")
         samples = self.generation.samples if self.generation else 1
         voters = [int(name.rpartition("@")[2]) for name in self.metrics if "@" in name]
         if voters and max(voters) > samples:
-            raise ValueError(f"{max(voters)} samples are needed for {self.metrics}; there are {samples}")
+            raise ValueError(f"the metrics {self.metrics} need {max(voters)} samples; there are {samples}")
         return self
 
     @property
     def how_encoded(self) -> Encoding:
-        """`encoding`, or what is usual for the spec's source."""
+        """`encoding`, or the default for the spec's source."""
         return self.encoding or ("evalsuite" if self.source.status == "ours" else "lm_eval")
 
     @property
@@ -376,8 +405,8 @@ class PromptSpec(Strict):
 
     @property
     def sha256(self) -> str:
-        """Hash of everything that can change a score; where a spec comes from is not part of it.
+        """Hash of all fields that can change a score, without the spec's source.
 
-        Fields at their default are left out, so that a new field changes no hash.
+        Fields with their default value are omitted, so that a new field does not change existing hashes.
         """
         return sha256_of(self.model_dump(mode="json", exclude={"source", "target"}, exclude_defaults=True))

@@ -1,4 +1,4 @@
-"""Jinja2 templates, compiled once; a name that is not there is an error, never an empty string."""
+"""Compiles Jinja2 templates; an undefined variable is an error, never an empty string."""
 
 import re
 from collections.abc import Callable
@@ -16,10 +16,10 @@ _ENVIRONMENT.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern
 
 
 def compile_template(source: str, where: str) -> Template:
-    """A function from variables to text.
+    """Compile a template into a function from variables to text.
 
-    `where` names the spec and field for messages. Raises UserError: at once for a syntax error, at
-    the call for a variable that does not exist or anything else that fails.
+    `where` names spec and field in messages. Raises UserError at once for a syntax error; the function raises
+    UserError for an undefined variable or any other failure.
     """
     try:
         template = _ENVIRONMENT.from_string(source)
@@ -29,7 +29,7 @@ def compile_template(source: str, where: str) -> Template:
     def render(**variables: object) -> str:
         try:
             return template.render(variables)
-        except Exception as error:  # A template may do arithmetic and call filters: anything can fail.
+        except Exception as error:  # Templates can compute and call filters, so that any error is possible.
             raise UserError(f"Template '{where}' cannot be rendered: {error}.") from error
 
     return render

@@ -1,1 +1,1 @@
-"""What can be run: tasks, recipes, and how an address finds them."""
+"""Tasks and recipes, and how a task address finds them."""

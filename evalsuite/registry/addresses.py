@@ -13,7 +13,7 @@ _GRAMMAR = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A task address as written; what is left out is None."""
+    """A parsed task address; missing parts are None."""
 
     task: str
     """A name, or a pattern with `*` and `?`."""
@@ -23,12 +23,12 @@ class Address:
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it may stand for several tasks."""
-        return any(sign in self.task for sign in "*?")
+        """Whether the address can match several tasks."""
+        return any(wildcard in self.task for wildcard in "*?")
 
 
 def parse_address(text: str) -> Address:
-    """Raises UserError with the grammar when `text` is not an address."""
+    """Parse an address; raises UserError that shows the grammar if `text` is not an address."""
     match = _GRAMMAR.fullmatch(text.strip())
     if match is None:
         raise UserError(
@@ -40,11 +40,11 @@ def parse_address(text: str) -> Address:
 
 
 def split_addresses(texts: str | list[str]) -> list[str]:
-    """Comma-separated addresses, one or several strings of them, without blanks."""
+    """Split one or several strings of comma-separated addresses, and strip blanks."""
     joined = texts if isinstance(texts, str) else ",".join(texts)
     return [part.strip() for part in joined.split(",") if part.strip()]
 
 
 def file_stem(name: str) -> str:
-    """File name of a task: its shortest address with the slash as a dot."""
+    """File name of a task: its shortest address with dots in place of slash and colon."""
     return name.replace("/", ".").replace(":", ".")

@@ -1,6 +1,6 @@
-"""What recipes there are and how each of their specs is known: for `list recipes --json` and docs/recipes.md.
+"""Describes all recipes and their specs for `list recipes --json` and docs/recipes.md.
 
-python -m evalsuite.registry.catalog docs/recipes.md     # `make docs`; a test compares
+python -m evalsuite.registry.catalog docs/recipes.md     # `make docs`; a test checks that it is current
 """
 
 import sys
@@ -13,21 +13,21 @@ from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import Selected
 
 STATUSES = {
-    "seen": "the exact recipe of the published number was read",
-    "inferred": "deduced from other sources; what is not known is said, alternatives are variants",
+    "seen": "from the exact recipe of the published number",
+    "inferred": "deduced from other sources; notes name the unknown settings, variants cover alternatives",
     "stock": "a reference harness's own definition",
     "ours": "evalsuite's own",
 }
 
 
 def recipe_specs(registry: Registry, recipe: str) -> list[Selected]:
-    """Every spec of a recipe, each task's main form first."""
+    """All specs of a recipe, with each task's main form first."""
     forms = [(task, form) for name, task, form in registry.forms() if name == recipe]
     return [registry.select([f"{recipe}/{task}" + (f":{form}" if form else "")])[0] for task, form in forms]
 
 
 def spec_row(selected: Selected) -> dict[str, Any]:
-    """What a reader of a score wants to know of its spec."""
+    """The fields of a spec that describe a score."""
     spec = selected.spec
     return {
         "task": selected.name,
@@ -45,7 +45,7 @@ def spec_row(selected: Selected) -> dict[str, Any]:
 
 
 def shots_in_words(shots: Shots) -> str:
-    """Where the shots come from and how they are drawn."""
+    """The source of the shots and how they are drawn."""
     if not shots.count:
         return ""
     if shots.exemplars:
@@ -56,15 +56,15 @@ def shots_in_words(shots: Shots) -> str:
 
 
 def document(registry: Registry) -> str:
-    """docs/recipes.md."""
+    """The text of docs/recipes.md."""
     return "\n".join(_lines(registry)) + "\n"
 
 
 def _lines(registry: Registry) -> Iterator[str]:
     yield "# Recipes"
     yield ""
-    yield "Written from the prompt specs by `make docs`; a test fails when it is stale. Every spec is a file"
-    yield "`prompts/<recipe>/<task>[.<form>].yaml`; `evalsuite show RECIPE/TASK` prints its exact prompt."
+    yield "`make docs` writes this page from the prompt specs; a test fails if it is stale. Every spec is a"
+    yield "file `prompts/<recipe>/<task>[.<form>].yaml`; `evalsuite show RECIPE/TASK` prints its prompt."
     yield ""
     yield from (f"- **{status}**: {meaning}." for status, meaning in STATUSES.items())
     for recipe in registry.recipe_names():
@@ -73,7 +73,7 @@ def _lines(registry: Registry) -> Iterator[str]:
         if info.publication:
             yield f"Publication: {info.publication}."
         yield f"Reference: {info.reference}.\n"
-        yield "| address | shots | how it is scored | metrics | status |"
+        yield "| address | shots | scoring | metrics | status |"
         yield "| --- | --- | --- | --- | --- |"
         specs = recipe_specs(registry, recipe)
         yield from map(_table_row, specs)
@@ -99,15 +99,17 @@ def _scoring(spec: PromptSpec) -> str:
 
 
 def _notes(specs: list[Selected]) -> Iterator[str]:
-    noted = [one for one in specs if one.spec.source.reference or one.spec.source.notes]
-    if noted:
+    with_notes = [
+        selected for selected in specs if selected.spec.source.reference or selected.spec.source.notes
+    ]
+    if with_notes:
         yield ""
-    for one in noted:
-        source = one.spec.source
-        told = [source.publication, source.reference, " ".join(source.notes.split())]
+    for selected in with_notes:
+        source = selected.spec.source
+        parts = [source.publication, source.reference, " ".join(source.notes.split())]
         yield (
-            f"- `{one.address.rpartition('@')[0]}`: "
-            + ". ".join(text.rstrip(".") for text in told if text)
+            f"- `{selected.address.rpartition('@')[0]}`: "
+            + ". ".join(text.rstrip(".") for text in parts if text)
             + "."
         )
 

@@ -1,4 +1,4 @@
-"""Finds task plug-ins: built in, installed (entry-point group `evalsuite.tasks`), or included by path."""
+"""Finds task plug-ins: built in, installed (entry-point group `evalsuite.tasks`) or included by path."""
 
 import importlib
 import importlib.util
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from evalsuite.entry_points import EntryPointGroup
 from evalsuite.errors import UserError
+from evalsuite.files.strict import error_line
 from evalsuite.prompting.recipes import Recipe, recipes_in
 from evalsuite.task import Task
 from evalsuite.types import sha256_of
@@ -25,34 +26,33 @@ GROUP = "evalsuite.tasks"
 
 
 class Harness(Protocol):
-    """Another harness as a source of tasks."""
+    """Another harness that provides tasks."""
 
     @property
     def names(self) -> Mapping[str, object]:
-        """What can be asked for."""
+        """Names of the harness's tasks and groups."""
         ...
 
     def select(self, name: str, form: str | None, shots: int | None) -> Iterator["Selected"]:
-        """The tasks of a known name; raises UserError."""
+        """The tasks of a known name; raises UserError if they cannot be run."""
         ...
 
 
 @dataclass(frozen=True)
 class HarnessKind:
-    """What an entry point of `evalsuite.harnesses` names."""
+    """The object that an entry point of `evalsuite.harnesses` refers to."""
 
     make: Callable[[Sequence[Path]], Harness]
-    """Takes the included paths that hold its definitions."""
+    """Makes the harness from the included paths that contain its definitions."""
     owns: Callable[[Path], bool]
-    """Whether a YAML file, or a folder with some, holds its definitions."""
+    """Whether a YAML file, or a folder of YAML files, contains definitions of this harness."""
 
 
 HARNESSES = EntryPointGroup("evalsuite.harnesses", "harness", "harnesses", HarnessKind)
 
 
 def harness(name: str, include: Sequence[Path] = ()) -> Harness:
-    """The harness called `name`, with the definitions of included paths on top; they are read when one is
-    asked for.
+    """The harness called `name`, with the definitions of included paths, which it reads on demand.
 
     Raises:
         UnknownName: no installed package has it.
@@ -71,12 +71,12 @@ def _with_yaml(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_definition(path: Path) -> bool:
-    """Whether a harness has its definitions there."""
-    return any(kind.owns(one) for one in _with_yaml([path]) for kind in HARNESSES.load_all())
+    """Whether the path contains definitions of another harness."""
+    return any(kind.owns(candidate) for candidate in _with_yaml([path]) for kind in HARNESSES.load_all())
 
 
 def builtin_tasks() -> Iterator[Task]:
-    """Tasks of the modules in `evalsuite.tasks`; those whose names begin with `_` are no plug-ins."""
+    """Tasks of the modules in `evalsuite.tasks`, except modules whose names begin with `_`."""
     package = importlib.import_module("evalsuite.tasks")
     for module in pkgutil.iter_modules(package.__path__):
         if module.name.startswith("_"):
@@ -91,30 +91,30 @@ def installed_tasks() -> Iterator[Task]:
             module = entry.load()
         except Exception as error:
             raise UserError(
-                f"The task plug-in '{entry.name}' ({entry.value}) cannot be imported: {error}."
+                f"The task plug-in '{entry.name}' ({entry.value}) cannot be imported: {error_line(error)}."
             ) from error
         yield from _tasks_of(module, entry.value)
 
 
 def included(paths: Sequence[Path]) -> tuple[list[Task], list[Recipe]]:
-    """Tasks of Python files and recipes of folders: a file, or a folder with both. lm-eval's YAML files are
-    `harness`'s.
+    """Tasks of Python files and recipes of folders; `harness` reads YAML files of lm-eval.
 
     Raises:
-        UserError: a path does not exist, cannot be imported, or defines no task and no recipe.
+        UserError: a path does not exist, cannot be imported, or defines neither a task nor a recipe.
     """
     tasks: list[Task] = []
     recipes: list[Recipe] = []
     for path in paths:
         if not path.exists():
-            raise UserError(f"--include {path}: there is no such file or folder.")
-        if _is_definition(path):  # Beside lm-eval's YAML files stand functions of theirs.
+            raise UserError(f"--include {path}: no such file or folder.")
+        if _is_definition(path):  # Python files beside lm-eval's YAML files are its functions, not tasks.
             continue
         files = sorted(path.glob("[!_]*.py")) if path.is_dir() else [path]
         found = list(recipes_in(path)) if path.is_dir() else []
         if not files and not found:
             raise UserError(
-                f"--include {path}: the folder has no task file (*.py), no recipe and no task of lm-eval (*.yaml)."
+                f"--include {path}: the folder has neither a task file (*.py), nor a recipe, nor a task of "
+                "lm-eval (*.yaml)."
             )
         for file in files:
             tasks.extend(_tasks_of(_import_file(file), str(file)))
@@ -130,8 +130,7 @@ def _tasks_of(module: ModuleType, name: str) -> list[Task]:
 
 
 class _Uncached(SourceFileLoader):
-    """Compiles the file as it is now: cached bytecode knows an edit by its second and the file's size
-    alone."""
+    """Always compiles the file, since cached bytecode misses edits of the same second and size."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -143,9 +142,9 @@ def _import_file(file: Path) -> ModuleType:
     if file.suffix != ".py" or spec is None or spec.loader is None:
         raise UserError(f"--include {file}: not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses, pickle and typing look a class's module up
+    sys.modules[name] = module  # dataclasses, pickle and typing look up a class's module there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UserError(f"--include {file} cannot be imported: {type(error).__name__}: {error}.") from error
+        raise UserError(f"--include {file} cannot be imported: {error_line(error)}.") from error
     return module

@@ -1,12 +1,15 @@
-"""What can be run: tasks, recipes, and how an address finds them."""
+"""Tasks and recipes, and how a task address finds them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
-from evalsuite.errors import UnknownName, UserError
+from pydantic import ValidationError
+
+from evalsuite.errors import UnknownName, UserError, plain_message
 from evalsuite.prompting.recipes import Recipe, builtin_recipes
 from evalsuite.prompting.spec import FORMATS, PromptSpec
 from evalsuite.registry.addresses import Address, parse_address
@@ -15,21 +18,24 @@ from evalsuite.registry.selected import Selected
 from evalsuite.task import Task
 
 DEFAULT_RECIPES = ("nemotron_h", "nemotron_3")
-"""Where a bare task name is looked up, in this order; then any recipe that alone has it."""
+"""Recipes that a task name without a recipe is looked up in, in order; then any recipe that alone has it."""
+
+_Name = TypeVar("_Name", str, tuple[str, str, str])
+_Value = TypeVar("_Value")
 
 
 class Registry:
-    """All tasks and recipes that are known to this process."""
+    """All tasks and recipes of this process."""
 
     def __init__(
         self, tasks: Iterable[Task], recipes: Iterable[Recipe], include: Sequence[Path] = ()
     ) -> None:
-        """Raises UserError where two plug-ins define the same name.
+        """Register tasks and recipes; raises UserError if two plug-ins define the same name.
 
         Args:
             tasks: task plug-ins.
             recipes: folders of prompt specs.
-            include: paths in which other harnesses, too, look for definitions.
+            include: paths that other harnesses search for definitions, too.
         """
         self._include = tuple(include)
         self._harnesses: dict[str, Harness] = {}
@@ -44,16 +50,17 @@ class Registry:
             for position, spec in enumerate(task.prompts):
                 if spec.plugin != task.name:
                     raise UserError(
-                        f"Task '{task.name}' has a prompt spec for '{spec.task}'; name the same task."
+                        f"Task '{task.name}' has a prompt spec for '{spec.task}'; both must name the same "
+                        "task."
                     )
-                # As with files, a task's first spec of a recipe is its default form there.
+                # As with files, a task's first spec in a recipe is its default form.
                 first = all(other.recipe != spec.recipe for other in task.prompts[:position])
                 form = spec.variant or ("" if first else spec.format)
                 _add(self._inline, (spec.recipe, spec.task, form), spec, "prompt spec")
 
     @classmethod
     def load(cls, include: Sequence[Path] = ()) -> "Registry":
-        """Built in, installed, and included by path."""
+        """Load built-in, installed and included tasks and recipes."""
         tasks, recipes = included(include)
         return cls(
             [*builtin_tasks(), *installed_tasks(), *tasks],
@@ -62,11 +69,11 @@ class Registry:
         )
 
     def recipe_names(self) -> list[str]:
-        """Recipes by folder, then those of specs that plug-ins define inline."""
+        """Names of recipes in folders, then of recipes that plug-ins define inline."""
         return list(dict.fromkeys([*self.recipes, *(recipe for recipe, _, _ in self._inline)]))
 
     def forms(self) -> list[tuple[str, str, str]]:
-        """(recipe, task, form) of every spec: a format or a variant; empty for a task's default form."""
+        """(recipe, task, form) of every spec; the form is a format or variant, empty for the default form."""
         return self._forms
 
     @cached_property
@@ -88,15 +95,15 @@ class Registry:
     def select(
         self, texts: Sequence[str], recipe: str | None = None, shots: int | None = None
     ) -> list[Selected]:
-        """Tasks of the addresses, in order, each once.
+        """The tasks of the addresses, in order, without duplicates.
 
         Args:
-            texts: addresses; a pattern stands for every task of a recipe that fits it.
-            recipe: recipe of bare names, in place of the default ones.
-            shots: number of shots where an address gives none, in place of the spec's.
+            texts: addresses; a pattern selects all tasks of a recipe that match it.
+            recipe: recipe of names without one, in place of the default recipes.
+            shots: number of shots for addresses that give none, in place of the spec's.
 
         Raises:
-            UserError: an unknown recipe, task or format, or a pattern that fits nothing.
+            UserError: a recipe, task or format is unknown, or a pattern matches nothing.
         """
         if recipe is not None:
             self._known_recipe(recipe)
@@ -107,7 +114,7 @@ class Registry:
                 for selected in self._selected(address, task, recipe, shots):
                     chosen.setdefault(selected.address, selected)
         if not chosen:
-            raise UserError("No task given; name one or more, for example --tasks mmlu,gsm8k.")
+            raise UserError("No task given; give one or more, for example --tasks mmlu,gsm8k.")
         return list(chosen.values())
 
     def _matching(self, address: Address, recipe: str | None) -> list[str]:
@@ -121,18 +128,19 @@ class Registry:
         self._known_recipe(within)
         names = dict.fromkeys(task for name, task, _ in self.forms() if name == within)
         matching = [name for name in names if fnmatchcase(name, address.task)]
-        if address.form is not None:  # Those that are asked so; where none is, the first says what there is.
-            matching = [name for name in matching if self._has_form(within, name, address.form)] or matching[
-                :1
-            ]
+        if address.form is not None:
+            in_form = [name for name in matching if self._has_form(within, name, address.form)]
+            matching = in_form or matching[:1]  # If none has the form, the first one's error lists its forms.
         if not matching:
-            raise UserError(f"No task of recipe '{within}' fits '{address.task}'; it has {', '.join(names)}.")
+            raise UserError(
+                f"No task of recipe '{within}' matches '{address.task}'; it has {', '.join(names)}."
+            )
         return matching
 
     def _selected(
         self, address: Address, task: str, recipe: str | None, shots: int | None
     ) -> Iterator[Selected]:
-        """One form of the task, or all forms where the better one counts and the address names none."""
+        """One form of the task; all forms if the best one counts and the address names none."""
         within = address.recipe or recipe or self.default_recipe(task)
         count = address.shots if address.shots is not None else shots
         if (other := self._harness_of(within)) and task not in self._tasks_of(within):
@@ -157,7 +165,7 @@ class Registry:
             yield self._in_form(within, task, forms, self._form(address, within, task, forms), count)
 
     def _has_form(self, recipe: str, task: str, form: str) -> bool:
-        specs = (self.spec(recipe, task, one) for one in self._forms_of(recipe, task))
+        specs = (self.spec(recipe, task, name) for name in self._forms_of(recipe, task))
         return any(form == (spec.variant or spec.format) for spec in specs)
 
     def _best_form_counts(self, recipe: str) -> bool:
@@ -166,7 +174,7 @@ class Registry:
     def _in_form(self, within: str, task: str, forms: list[str], form: str, count: int | None) -> Selected:
         spec = self.spec(within, task, form)
         if spec.plugin not in self.tasks:
-            raise UnknownName("task", spec.plugin, self.tasks, f"{within}/{task} asks its documents.")
+            raise UnknownName("task", spec.plugin, self.tasks, f"{within}/{task} uses its documents.")
         _has_subsets(spec, self.tasks[spec.plugin])
         default = self.spec(within, task, "") if "" in forms else None
         is_default_form = default is not None and (spec.format, spec.variant) == (default.format, "")
@@ -181,14 +189,14 @@ class Registry:
         return Selected(name + in_form + with_shots, self.tasks[spec.plugin], spec, best_of, averaged)
 
     def task_names(self) -> list[str]:
-        """Names by which recipes ask tasks, and those of task plug-ins."""
+        """Names of tasks in recipes, and of task plug-ins."""
         return sorted({*self.tasks, *(task for _, task, _ in self.forms())})
 
     def _tasks_of(self, recipe: str) -> list[str]:
         return list(dict.fromkeys(task for name, task, _ in self.forms() if name == recipe))
 
     def _harness_of(self, recipe: str) -> Harness | None:
-        """What runs the tasks that a recipe has no spec of."""
+        """The harness for tasks that a recipe has no spec of."""
         name = self.recipes[recipe].info.harness if recipe in self.recipes else ""
         if name and name not in self._harnesses:
             self._harnesses[name] = harness(name, self._include)
@@ -201,16 +209,16 @@ class Registry:
             raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
         if not forms:
             self._refuse_of_others(recipe, task)
-            raise UserError(f"Recipe '{recipe}' has no task '{task}'; it is in no recipe.")
+            raise UserError(f"Recipe '{recipe}' has no task '{task}', and no other recipe has it.")
         return forms
 
     def _refuse_of_others(self, recipe: str, task: str) -> None:
-        """Raises UserError where other recipes have the task."""
+        """Raises UserError if other recipes have the task."""
         if others := self._recipes_of(task):
             raise UserError(f"Recipe '{recipe}' has no task '{task}'; it is in {', '.join(others)}.")
 
     def _form(self, address: Address, recipe: str, task: str, forms: list[str]) -> str:
-        """The form's file key for the format that an address names."""
+        """The key of the form that an address names."""
         if address.form is None:
             return "" if "" in forms else forms[0]
         specs = {form: self.spec(recipe, task, form) for form in forms}
@@ -221,11 +229,11 @@ class Registry:
             known = sorted({*FORMATS, *by_name})
             raise UnknownName("format", address.form, known, f"Formats are {', '.join(FORMATS)}.")
         raise UserError(
-            f"{recipe}/{task} is not asked in the format '{address.form}'; it has {', '.join(sorted(by_name))}."
+            f"{recipe}/{task} has no format '{address.form}'; it has {', '.join(sorted(by_name))}."
         )
 
     def default_recipe(self, task: str) -> str:
-        """The recipe of a bare task name; raises UserError where several have it and none is a default."""
+        """The recipe of a task name without one; raises UserError if none of several is a default."""
         default = self._default_recipe(task)
         if default is not None:
             return default
@@ -233,13 +241,14 @@ class Registry:
         if not having and task not in self.tasks:
             raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
         raise UserError(
-            f"Task '{task}' is in the recipes {', '.join(having)}; say which, for example {having[0]}/{task}."
+            f"Task '{task}' is in the recipes {', '.join(having)}; choose one, for example "
+            f"{having[0]}/{task}."
             if having
             else f"Task '{task}' has no prompt spec in any recipe."
         )
 
     def _default_recipe(self, task: str) -> str | None:
-        """The same, or None."""
+        """The recipe of a task name without one, or None."""
         having = self._recipes_of(task)
         default = next((name for name in DEFAULT_RECIPES if name in having), None)
         return having[0] if default is None and len(having) == 1 else default
@@ -257,24 +266,22 @@ def _has_subsets(spec: PromptSpec, task: Task) -> None:
         if aggregate.subset not in task.subsets:
             known = ", ".join(task.subsets) or "none"
             raise UserError(
-                f"{spec.recipe}/{spec.task}: aggregate '{name}' is over the subset '{aggregate.subset}'; task "
-                f"'{task.name}' has {known}."
+                f"{spec.recipe}/{spec.task}: aggregate '{name}' uses the subset '{aggregate.subset}'; the "
+                f"subsets of task '{task.name}' are {known}."
             )
 
 
 def _with_shots(spec: PromptSpec, count: int) -> PromptSpec:
-    """The spec with another number of shots, validated again."""
+    """The spec with another number of shots, validated."""
     shots = spec.shots.model_dump(exclude_unset=True) | {"count": count}
     try:
         return PromptSpec.model_validate(spec.model_dump(exclude_unset=True) | {"shots": shots})
-    except ValueError as error:
-        reason = (
-            error.errors()[0]["msg"].removeprefix("Value error, ") if hasattr(error, "errors") else str(error)
-        )
-        raise UserError(f"{spec.recipe}/{spec.task} cannot be asked with {count} shots: {reason}.") from error
+    except ValidationError as error:
+        reason = plain_message(error.errors()[0]["msg"])
+        raise UserError(f"{spec.recipe}/{spec.task} cannot have {count} shots: {reason}.") from error
 
 
-def _add(known: dict, name: object, value: object, kind: str) -> None:
+def _add(known: dict[_Name, _Value], name: _Name, value: _Value, kind: str) -> None:
     if name in known:
         shown = "/".join(filter(None, name)) if isinstance(name, tuple) else name
         raise UserError(f"The {kind} '{shown}' is defined twice; rename one of the plug-ins' definitions.")

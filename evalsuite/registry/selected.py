@@ -1,4 +1,4 @@
-"""A task together with the way it is asked, before its data is read and after."""
+"""A task with its prompt spec, before and after its data is read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,66 +16,65 @@ from evalsuite.types import Bos, Document, Prompt, Row, Sample
 
 
 class ForeignTask(Protocol):
-    """A definition, found but not yet loaded."""
+    """A task definition of another harness that is not loaded yet."""
 
     @property
     def unsafe_code(self) -> bool:
-        """Whether judging runs model-written code outside evalsuite's sandbox."""
+        """Whether scoring runs model-written code outside evalsuite's sandbox."""
         ...
 
     def prepare(self, selected: "Selected", data_dir: Path | None, subset: Subset) -> "PreparedTask":
-        """Its documents and prompts; raises UserError where its data or code is missing."""
+        """The documents and prompts; raises UserError if data or code is missing."""
         ...
 
 
 class ForeignScoring(Protocol):
-    """How the other harness judges answers."""
+    """The scoring of another harness."""
 
     def judge(self, samples: Sequence[Sample]) -> list[Sample]:
-        """The answered samples with their verdicts, or failed where the other harness failed."""
+        """The answered samples with verdicts; failed if the other harness failed."""
         ...
 
     def corpus_score(self, metric: str, samples: Sequence[Sample]) -> float | None:
-        """The score of a metric that is not a mean over documents; None where it is."""
+        """The score of a metric that is not a mean over documents; None for a mean."""
         ...
 
 
 def refuse_unsafe_code(tasks: Sequence["Selected"], allowed: bool) -> None:
-    """Raises UserError where a definition runs model-written code and the user has not allowed it."""
-    for one in tasks:
-        if one.foreign is not None and one.foreign.unsafe_code and not allowed:
+    """Raises UserError if a definition runs model-written code and the user has not allowed it."""
+    for task in tasks:
+        if task.foreign is not None and task.foreign.unsafe_code and not allowed:
             raise UserError(
-                f"{one.name} runs model-written code outside the sandbox, as lm-eval's definition does; allow it with "
-                "--allow-unsafe-code."
+                f"{task.name} runs model-written code outside the sandbox, like lm-eval's definition; allow "
+                "it with --allow-unsafe-code."
             )
 
 
 @dataclass(frozen=True)
 class Selected:
-    """A task together with the way it is asked."""
+    """A task with its prompt spec."""
 
     name: str
-    """The shortest address that means it; names files and table rows."""
+    """The shortest address of the task, which names files and table rows."""
     task: Task
     spec: PromptSpec
     best_of: str = ""
-    """Name under which the better of its task's forms counts (its own without the form); else empty."""
+    """Name of the best-form score to which this form belongs (its name without the form), or empty."""
     averaged: bool = False
-    """It counts in its recipe's averages."""
+    """Whether the task counts in its recipe's averages."""
     foreign: ForeignTask | None = None
     """Another harness's definition, which gives documents, prompts and verdicts in place of task and spec."""
     own_bos: Bos | None = None
-    """What the spec says of a BOS token, where the user says otherwise."""
+    """The spec's original `bos`, if the user chose another."""
 
     @property
     def address(self) -> str:
-        """The address with everything spelled out."""
+        """The full address."""
         form = self.spec.variant or self.spec.format
         return f"{self.spec.recipe}/{self.spec.task}:{form}@{self.spec.shots.count}"
 
     def with_bos(self, bos: Bos | None) -> "Selected":
-        """The same with the user's word on a BOS token, which is part of the spec's hash; None leaves the
-        spec's."""
+        """The task with the user's choice of BOS, which changes the spec's hash; None keeps the spec's."""
         if bos is None or bos == self.spec.bos:
             return self
         spec = self.spec.model_copy(update={"bos": bos})
@@ -83,60 +82,58 @@ class Selected:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How it is asked in another way than its recipe says."""
+        """Notes on differences from the recipe."""
         if self.own_bos is None or self.own_bos == self.spec.bos:
             return ()
         return (
-            f"Asked with --bos {self.spec.bos}, where the recipe says {self.own_bos}: the number is not the recipe's",
+            f"Run with --bos {self.spec.bos}, but the recipe has {self.own_bos}: this is not the recipe's "
+            "number",
         )
 
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """The documents of one task, ready to be rendered."""
+    """The documents of a task, ready for rendering."""
 
     selected: Selected
     split: str
     """The evaluated split."""
     documents: list[Document]
-    """Those that are evaluated, in split order."""
+    """The evaluated documents, in split order."""
     shots: list[list[Row]]
-    """Rows shown before each document."""
+    """Rows of each document's shots."""
     data: dict[str, Rows]
-    """What each split that was read turned out to be."""
+    """Rows of each split that was read, with their source."""
     foreign: ForeignScoring | None = None
-    """Judges in place of the spec's scorer."""
+    """Scores in place of the spec's scorer."""
     subset: Subset = ALL
-    """What was asked for of the documents."""
+    """The subset of documents that was selected."""
     available: int = 0
-    """Documents that the subset was taken from."""
+    """Number of documents before the subset was selected."""
 
     @cached_property
     def renderer(self) -> Renderer:
         """Renders the task's prompts; its templates are compiled once."""
         task = self.selected.task
         order = self.selected.spec.order
-        return Renderer(
-            self.selected.spec, lambda row: question_of(task, row, "a row that is shown as a shot", order)
-        )
+        return Renderer(self.selected.spec, lambda row: question_of(task, row, "a row used as a shot", order))
 
     @cached_property
     def prompts(self) -> list[Prompt]:
-        """The prompt of each document, all shots shown."""
-        return [self.prompt(place) for place in range(len(self.documents))]
+        """The prompt of each document with all shots."""
+        return [self.prompt(index) for index in range(len(self.documents))]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the score must know about its data."""
+        """Notes on the spec and the data that belong to the score."""
         data = (note for rows in self.data.values() for note in rows.notes)
         return tuple(dict.fromkeys([*self.selected.notes, *data]))
 
     @property
     def subset_notes(self) -> tuple[str, ...]:
-        """Of which documents the score is.
+        """A note if the score covers only some of the documents.
 
-        Documents stand in files in no random order: an interval over the first ones says nothing of the
-        others.
+        Documents are not stored in random order: an interval over the first ones does not cover the others.
         """
         count = len(self.documents)
         if count >= self.available:
@@ -144,25 +141,25 @@ class PreparedTask:
         if self.subset.sample is not None:
             return (f"a random sample of {count} of {self.available} documents (seed {self.subset.seed})",)
         return (
-            f"the first {count} of {self.available} documents, which are no random sample: the interval does not "
-            f"cover the other documents (--sample {count} draws documents at random)",
+            f"the first {count} of {self.available} documents, which are not a random sample: the interval "
+            f"does not cover the other documents (--sample {count} draws documents at random)",
         )
 
     @property
     def shots_shown(self) -> list[int]:
-        """Shots before each document: those that were drawn, or the spec's exemplars."""
+        """Number of shots before each document: rows that were drawn, or the spec's exemplars."""
         count = self.selected.spec.shots.count
         drawn = bool(count and self.selected.spec.shots.split and self.selected.spec.shots.exemplars is None)
         return [len(rows) for rows in self.shots] if drawn else [count] * len(self.documents)
 
     @property
     def among_shots(self) -> int:
-        """Documents that are shown themselves, solved, among their shots."""
+        """Number of documents that are among their own shots."""
         return sum(
             any(row == document.row for row in rows)
             for document, rows in zip(self.documents, self.shots, strict=True)
         )
 
-    def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
-        """The prompt of the document at `place`, with at most `most_shots` shots."""
-        return self.renderer.prompt(self.documents[place], self.shots[place], most_shots)
+    def prompt(self, index: int, most_shots: int | None = None) -> Prompt:
+        """The prompt of a document, with at most `most_shots` shots."""
+        return self.renderer.prompt(self.documents[index], self.shots[index], most_shots)

@@ -1,4 +1,4 @@
-"""One self-contained HTML file about one run or several: opens from disk, without a network.
+"""Writes one or several runs as a self-contained HTML page that needs no network.
 
 Public names: `report`.
 """

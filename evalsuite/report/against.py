@@ -1,4 +1,4 @@
-"""The comparison of runs as the template shows it; all statistics are those of `evalsuite compare`.
+"""The comparison of runs for the template; `evalsuite compare` computes all statistics.
 
 Public names: `DeltaLine`, `PairView`, `pair_views`.
 """
@@ -40,7 +40,7 @@ class PairView:
     """One candidate against the baseline."""
 
     number: int
-    """Of the candidate among the runs."""
+    """Index of the candidate among the runs."""
     baseline: str
     candidate: str
     lines: tuple[DeltaLine, ...]
@@ -50,7 +50,7 @@ class PairView:
 
 
 def pair_views(paths: Sequence[Path], allow_protocol_drift: bool) -> list[PairView]:
-    """Each further run against the first; raises UserError as `compare` does."""
+    """Each other run against the first; raises the errors of `compare`."""
     comparison = compare(*paths, allow_protocol_drift=allow_protocol_drift)
     return [
         _pair(number, comparison.baseline.label, pair)
@@ -77,29 +77,30 @@ def _ends(task: TaskComparison) -> Iterator[float]:
 
 
 def _lines(task: TaskComparison, reach: float) -> Iterator[DeltaLine]:
-    for place, (name, one) in enumerate(task.metrics.items()):
+    for index, (name, metric) in enumerate(task.metrics.items()):
         yield DeltaLine(
             task=task.name,
-            first=place == 0,
+            first=index == 0,
             headline=name == task.headline,
             metric=name,
-            n=one.n,
-            baseline=amount(one.baseline, one),
-            candidate=amount(one.candidate, one),
-            delta=amount(one.delta, one, signed=True),
-            interval=interval_text(one),
-            p=f"{one.p:.3g}",
-            p_holm=DASH if one.p_holm is None else f"{one.p_holm:.3g}",
-            verdict=one.verdict,
-            detectable=amount(one.mde, one),
-            lost=one.lost,
-            gained=one.gained,
-            mark=_mark(one, reach),
+            n=metric.n,
+            baseline=amount(metric.baseline, metric),
+            candidate=amount(metric.candidate, metric),
+            delta=amount(metric.delta, metric, signed=True),
+            interval=interval_text(metric),
+            p=f"{metric.p:.3g}",
+            p_holm=DASH if metric.p_holm is None else f"{metric.p_holm:.3g}",
+            verdict=metric.verdict,
+            detectable=amount(metric.mde, metric),
+            lost=metric.lost,
+            gained=metric.gained,
+            mark=_mark(metric, reach),
         )
 
 
-def _mark(one: MetricComparison, reach: float) -> Mark | None:
-    if one.lower_is_better:
+def _mark(metric: MetricComparison, reach: float) -> Mark | None:
+    if metric.lower_is_better:
         return None
-    label = f"{amount(one.delta, one, signed=True)} points, paired 95 % interval {interval_text(one)}"
-    return delta_mark(one.delta, one.low, one.high, reach, label)
+    delta = amount(metric.delta, metric, signed=True)
+    label = f"{delta} points, paired 95 % interval {interval_text(metric)}"
+    return delta_mark(metric.delta, metric.low, metric.high, reach, label)

@@ -1,4 +1,4 @@
-"""Do the probabilities of the choices mean what they say?
+"""Calibration: how well the probabilities of the choices match the accuracy.
 
 Public names: `Bin`, `Calibration`, `calibration`.
 """
@@ -14,7 +14,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Documents whose chosen answer has a probability in one range."""
+    """Documents whose chosen answer has a probability within a range."""
 
     start: float
     end: float
@@ -33,51 +33,53 @@ class Calibration:
 
     n: int
     ece: float
-    """Expected calibration error: mean over documents of |accuracy - confidence| of their bin (Naeini,
-    Cooper and Hauskrecht 2015; 10 equal bins)."""
+    """Expected calibration error (Naeini, Cooper and Hauskrecht 2015) over 10 equal bins.
+
+    It is the mean over documents of |accuracy - confidence| of their bin.
+    """
     confidence: float
     accuracy: float
     bins: tuple[Bin, ...]
-    """Those that hold documents."""
+    """The bins that contain documents."""
 
 
 def calibration(questions: Iterable[tuple[Sequence[float], int]]) -> Calibration | None:
     """Reliability of the softmax over each document's choice log-likelihoods.
 
     Args:
-        questions: summed log-likelihoods of the choices, and the index of the right one. Documents with
-            fewer than two choices or a value that is not finite are left out.
+        questions: summed log-likelihoods of the choices, and the index of the correct choice. Documents with
+            fewer than two choices or a non-finite value are skipped.
 
     Returns:
-        None where no document is left.
+        None if all documents are skipped.
     """
-    held: list[list[tuple[float, float]]] = [[] for _ in range(BINS)]
+    groups: list[list[tuple[float, float]]] = [[] for _ in range(BINS)]
     for scores, answer in questions:
         if len(scores) < 2 or not all(map(math.isfinite, scores)):
             continue
         best = max(scores)
         confidence = 1 / math.fsum(math.exp(score - best) for score in scores)
-        right = float(scores.index(best) == answer)
-        held[min(int(confidence * BINS), BINS - 1)].append((confidence, right))
-    everything = [one for group in held for one in group]
-    if not everything:
+        correct = float(scores.index(best) == answer)
+        groups[min(int(confidence * BINS), BINS - 1)].append((confidence, correct))
+    documents = [document for group in groups for document in group]
+    if not documents:
         return None
-    bins = tuple(_bin(place, group) for place, group in enumerate(held) if group)
-    n = len(everything)
+    bins = tuple(_bin(index, group) for index, group in enumerate(groups) if group)
+    n = len(documents)
     return Calibration(
         n=n,
-        ece=math.fsum(one.n * abs(one.accuracy - one.confidence) for one in bins) / n,
-        confidence=math.fsum(confidence for confidence, _ in everything) / n,
-        accuracy=math.fsum(right for _, right in everything) / n,
+        ece=math.fsum(part.n * abs(part.accuracy - part.confidence) for part in bins) / n,
+        confidence=math.fsum(confidence for confidence, _ in documents) / n,
+        accuracy=math.fsum(correct for _, correct in documents) / n,
         bins=bins,
     )
 
 
-def _bin(place: int, group: Sequence[tuple[float, float]]) -> Bin:
-    estimate = mean_estimate([right for _, right in group])
+def _bin(index: int, group: Sequence[tuple[float, float]]) -> Bin:
+    estimate = mean_estimate([correct for _, correct in group])
     return Bin(
-        start=place / BINS,
-        end=(place + 1) / BINS,
+        start=index / BINS,
+        end=(index + 1) / BINS,
         n=len(group),
         confidence=math.fsum(confidence for confidence, _ in group) / len(group),
         accuracy=estimate.value,

@@ -1,4 +1,4 @@
-"""The score table for other programs: CSV with all digits, LaTeX for a paper.
+"""Exports the score table as CSV with all digits and as LaTeX.
 
 Public names: `csv_text`, `latex_text`, `latex_escape`.
 """
@@ -33,7 +33,7 @@ COLUMNS = (
 )
 
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-"""Beginnings of what spreadsheets compute; full-width ones, too."""
+"""First characters of spreadsheet formulas, including full-width ones."""
 
 _LATEX = {
     "[": "{[}",
@@ -88,13 +88,12 @@ def latex_text(runs: Sequence[tuple[str, RunLog]]) -> str:
 
 
 def latex_escape(text: str) -> str:
-    """The text as LaTeX prints it, on one line."""
-    return "".join(_LATEX.get(sign, sign) for sign in visible(" ".join(text.split())))
+    """The text on one line, escaped for LaTeX."""
+    return "".join(_LATEX.get(character, character) for character in visible(" ".join(text.split())))
 
 
 def _csv_cell(value: object) -> object:
-    """Numbers as they are; a text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV
-    injection)."""
+    """The value; an apostrophe precedes a text that a spreadsheet would compute (OWASP, CSV injection)."""
     if not isinstance(value, str):
         return value
     text = visible(value, keep="\n")
@@ -127,14 +126,14 @@ def _csv_row(
 
 
 def _table_rows(runs: Sequence[tuple[str, RunLog]]) -> list[tuple[TaskRecord, str, bool]]:
-    """Task, metric, and whether it is the task's first row; tasks of all runs in the order they come."""
+    """Task, metric, and whether it is the task's first row, over all runs in order of appearance."""
     tasks: dict[str, tuple[TaskRecord, dict[str, None]]] = {}
     for _, log in runs:
         for task in log.tasks:
             _, metrics = tasks.setdefault(task.name, (task, {}))
             metrics.update(dict.fromkeys(_metrics(task)))
     return [
-        (task, metric, place == 0) for task, metrics in tasks.values() for place, metric in enumerate(metrics)
+        (task, metric, index == 0) for task, metrics in tasks.values() for index, metric in enumerate(metrics)
     ]
 
 
@@ -142,8 +141,8 @@ def _latex_row(runs: Sequence[tuple[str, RunLog]], task: TaskRecord, metric: str
     shots = f" ({task.shots}-shot)" if task.shots else ""
     cells = [latex_escape(task.name + shots) if first else "", latex_escape(metric)]
     for _, log in runs:
-        there = next((one for one in log.tasks if one.name == task.name), None)
-        cells.append(_latex_cell(there.metrics.get(metric) if there else None, metric))
+        own = next((record for record in log.tasks if record.name == task.name), None)
+        cells.append(_latex_cell(own.metrics.get(metric) if own else None, metric))
     return " & ".join(cells) + r" \\"
 
 

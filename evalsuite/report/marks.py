@@ -1,4 +1,4 @@
-"""Scores and deltas as they are printed and drawn.
+"""Formats scores and deltas as text, and as marks on an axis.
 
 Public names: `Mark`, `points`, `span`, `score_mark`, `delta_mark`, `count`, `duration`.
 """
@@ -10,33 +10,33 @@ DASH = "—"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A dot with its interval on a horizontal axis; places in percent of the width."""
+    """A dot with its interval on a horizontal axis; positions in percent of the width."""
 
     dot: float
     start: float
     end: float
     guide: float | None
-    """A line to compare with: chance, or no difference."""
+    """Position of the reference line: chance, or no difference."""
     label: str
-    """What it shows, for those who do not see it."""
+    """Text for screen readers."""
 
 
 def points(value: float | None, *, loss: bool = False, signed: bool = False, digits: int = 2) -> str:
-    """Points of 100, or the unit of a metric that counts loss."""
+    """The value in points of 100, or in the metric's own unit for a loss."""
     if value is None:
         return DASH
     return f"{value if loss else 100 * value:{'+' if signed else ''}.{digits + 2 if loss else digits}f}"
 
 
 def span(low: float | None, high: float | None, *, loss: bool = False, digits: int = 1) -> str:
-    """An interval."""
+    """An interval as text."""
     if low is None or high is None:
         return DASH
     return f"{points(low, loss=loss, digits=digits)} to {points(high, loss=loss, digits=digits)}"
 
 
 def score_mark(value: float, low: float | None, high: float | None, chance: float | None = None) -> Mark:
-    """On an axis from 0 to 100."""
+    """The mark of a score on an axis from 0 to 100."""
     label = f"{points(value, digits=1)}"
     if low is not None and high is not None:
         label += f", 95 % interval {span(low, high)}"
@@ -52,21 +52,21 @@ def score_mark(value: float, low: float | None, high: float | None, chance: floa
 
 
 def delta_mark(delta: float, low: float | None, high: float | None, reach: float, label: str) -> Mark:
-    """On an axis from `-reach` to `+reach`, no difference in the middle."""
+    """The mark of a delta on an axis from `-reach` to `+reach`."""
 
-    def place(value: float | None) -> float:
+    def position(value: float | None) -> float:
         return _percent(0.5 + 0.5 * (delta if value is None else value) / (reach or 1.0))
 
-    return Mark(dot=place(delta), start=place(low), end=place(high), guide=50.0, label=label)
+    return Mark(dot=position(delta), start=position(low), end=position(high), guide=50.0, label=label)
 
 
 def count(number: float) -> str:
-    """A whole number with thin groups of thousands."""
+    """A whole number with separated thousands."""
     return f"{number:,.0f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Seconds as hours, minutes and seconds."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""Puts the page together: view models through the template, styles and scripts inline, samples packed.
+"""Renders the page from the template, with inline styles and scripts and packed samples.
 
 Public names: `render_report`.
 """
@@ -32,13 +32,13 @@ def render_report(
     """One HTML document; equal runs give equal bytes.
 
     Args:
-        sources: opened runs; further ones are compared with the first.
-        card: name of a card of published numbers, for the first run.
-        card_model: whose numbers of the card, where it has several models.
-        allow_protocol_drift: compare although prompt specs differ.
+        sources: opened runs; the others are compared with the first.
+        card: name of a card of published numbers to compare the first run with.
+        card_model: model of the card, needed if the card has several.
+        allow_protocol_drift: compare even if prompt specs differ.
 
     Raises:
-        UserError: runs that cannot be compared, or an unknown card.
+        UserError: the runs cannot be compared, or the card is unknown.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -75,7 +75,7 @@ def _card(path: Path, card: str, model: str | None) -> "CardView":
 
 
 def _script() -> str:
-    """One function around all files: nothing of it is global."""
+    """All scripts in one function, so that nothing is global."""
     return "(() => {\n'use strict';\n" + "\n".join(map(_file, _SCRIPTS)) + "})();\n"
 
 
@@ -84,5 +84,5 @@ def _file(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """For the page's content security policy: no other script or style runs, whatever a sample holds."""
+    """Hash for the content security policy, which blocks scripts and styles that samples may contain."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,8 +1,8 @@
-"""Texts, each stored once: strings, and prompts as paths in a tree of paragraphs.
+"""Stores each text once: strings, and prompts as paths in a tree of paragraphs.
 
-Few-shot prompts share their beginnings (fixed shots) or their paragraphs (drawn shots). A prompt is cut after
-each blank line; a node of the tree is (parent, paragraph), so that a shared beginning costs nothing and a
-paragraph that returns elsewhere costs one number.
+Few-shot prompts share their beginnings (fixed shots) or their paragraphs (drawn shots). Prompts are split
+after each blank line. A node of the tree is (parent, paragraph), so that a shared beginning costs nothing,
+and a repeated paragraph costs one number.
 
 Public names: `Pool`, `paragraphs`.
 """
@@ -16,13 +16,13 @@ _LINE = re.compile(r"(?<=\n)")
 
 
 def paragraphs(text: str) -> list[str]:
-    """Pieces that join to exactly `text`: paragraphs, or lines where there is no blank line."""
+    """Pieces that concatenate to `text`: paragraphs, or lines if there is no blank line."""
     pieces = [piece for piece in (_BLANK_LINE if "\n\n" in text else _LINE).split(text) if piece]
     return pieces or [""]
 
 
 class Pool:
-    """Hands out numbers for texts."""
+    """Assigns numbers to texts."""
 
     def __init__(self) -> None:
         self._strings: dict[str, int] = {}
@@ -45,10 +45,10 @@ class Pool:
         return node, path
 
     def document(self) -> dict[str, list[Any]]:
-        """As JSON; a prompt is read from its node upwards, over `parents`, until -1."""
+        """The pool as JSON; a prompt's paragraphs are found from its node over `parents`, up to -1."""
         return {
             "strings": list(self._strings),
             "parents": [parent for parent, _ in self._nodes],
             "paragraphs": [piece for _, piece in self._nodes],
-            "sets": [list(one) for one in self._sets],
+            "sets": [list(numbers) for numbers in self._sets],
         }

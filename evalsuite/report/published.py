@@ -1,4 +1,4 @@
-"""A run beside published numbers as the template shows it; all verdicts are those of `evalsuite card`.
+"""The comparison with published numbers for the template; `evalsuite card` gives all verdicts.
 
 Public names: `CardLine`, `CardView`, `card_view`.
 """
@@ -30,13 +30,13 @@ class CardLine:
 
     @property
     def measurable(self) -> bool:
-        """Whether the run has a score to hold against it."""
+        """Whether the run has a score to compare with."""
         return self.measured != DASH
 
 
 @dataclass(frozen=True)
 class CardView:
-    """One run and one model's numbers in one publication."""
+    """A run and a model's numbers in a publication."""
 
     title: str
     source: str
@@ -49,7 +49,7 @@ class CardView:
 
 
 def card_view(run: Path, card: str, model: str | None = None) -> CardView:
-    """Hold a run against a card; raises UserError as `compare_with_card` does."""
+    """Compare a run with a card; raises the errors of `compare_with_card`."""
     found = compare_with_card(run, card, model=model)
     shown = [cell for cell in found.cells if cell.verdict != "not comparable"] or found.cells
     ends = [abs(end) for cell in shown for end in (cell.delta_low, cell.delta_high) if end is not None]
@@ -77,7 +77,7 @@ def _line(row: tuple[str, ...], cell: CellComparison, reach: float) -> CardLine:
         interval=interval,
         documents=documents,
         verdict=cell.verdict,
-        reasons=tuple(one.text for one in cell.reasons),
+        reasons=tuple(reason.text for reason in cell.reasons),
         mark=_mark(cell, reach),
     )
 

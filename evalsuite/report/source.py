@@ -1,4 +1,4 @@
-"""What the report reads of a run: the log, the verdicts, and all columns of the samples.
+"""Reads runs for the report: the log, the verdicts, and all columns of the samples.
 
 Public names: `TaskSource`, `RunSource`, `open_source`.
 """
@@ -36,16 +36,16 @@ class TaskSource:
     record: TaskRecord
     samples: TaskSamples
     answers: Mapping[str, Sequence[Any]]
-    """The columns that hold prompts and answers, by name."""
+    """Columns of prompts and answers, by name."""
 
     def values(self, metric: str) -> dict[int, float]:
-        """By row, of the documents with a verdict."""
-        return {row: one[metric] for row, one in enumerate(self.samples.metrics) if metric in one}
+        """The metric's values by row, for documents with a verdict."""
+        return {row: values[metric] for row, values in enumerate(self.samples.metrics) if metric in values}
 
 
 @dataclass(frozen=True)
 class RunSource:
-    """A finished run, read whole."""
+    """A finished run with all its samples."""
 
     side: RunSide
     label: str
@@ -58,27 +58,27 @@ class RunSource:
 
 
 def open_source(paths: Sequence[Path]) -> list[RunSource]:
-    """All runs; raises StorageError with what is wrong with one of them."""
+    """Read all runs; raises StorageError if one is unfinished or damaged."""
     sides = [open_run(path) for path in paths]
     labels = _labels(sides)
     return [
         RunSource(
             side,
             label,
-            tuple(TaskSource(one, side.samples(one), _answers(side, one)) for one in side.log.tasks),
+            tuple(TaskSource(task, side.samples(task), _answers(side, task)) for task in side.log.tasks),
         )
         for side, label in zip(sides, labels, strict=True)
     ]
 
 
 def _labels(sides: Sequence[RunSide]) -> list[str]:
-    """The models' names, else the folders', else the paths: what first tells the runs apart."""
-    ways = (
+    """Names that distinguish the runs: of the models, or else of the folders, or else the paths."""
+    candidates = (
         [side.log.spec.model for side in sides],
         [side.folder.resolve().name for side in sides],
         [str(side.path) for side in sides],
     )
-    return next((way for way in ways if len(set(way)) == len(way)), ways[-1])
+    return next((names for names in candidates if len(set(names)) == len(names)), candidates[-1])
 
 
 def _answers(side: RunSide, record: TaskRecord) -> dict[str, list[Any]]:
@@ -96,4 +96,4 @@ def _answers(side: RunSide, record: TaskRecord) -> dict[str, list[Any]]:
             table = file.read(list(_ANSWER_COLUMNS))
             return {name: table.column(name).to_pylist() for name in _ANSWER_COLUMNS}
     except (pa.ArrowException, OSError) as error:
-        raise StorageError(f"{path} is damaged or cut short; copy or run it again.") from error
+        raise StorageError(f"{path} is damaged or truncated; copy it again or repeat the run.") from error

@@ -1,7 +1,7 @@
-"""Scores of a finished run for experiment trackers: Weights & Biases, MLflow, Trackio.
+"""Sends scores of a finished run to experiment trackers: Weights & Biases, MLflow, Trackio.
 
-Each is an extra of the package (`pip install 'evalsuite[wandb]'`) and keeps its own settings: where the
-server is and who may write there are read by the tracker from its environment, never by evalsuite.
+Each tracker is an extra of the package (`pip install 'evalsuite[wandb]'`). The tracker reads its server and
+credentials from its own environment; evalsuite never reads them.
 
 Public names: `LOGGERS`, `send`, `scores`, `settings`.
 """
@@ -17,9 +17,9 @@ _FIELDS = ("value", "stderr", "low", "high", "n")
 
 
 def scores(log: RunLog) -> dict[str, float]:
-    """By `task/metric`, `task/metric_stderr` and so on; a task without a score is left out.
+    """Scores by `task/metric`, `task/metric_stderr` and so on, without tasks that have no score.
 
-    No name is the beginning of another at a slash: MLflow keeps them as files in folders.
+    No name is a parent of another at a slash, since MLflow stores names as files in folders.
     """
     return {
         f"{task.name}/{name}" + ("" if field == "value" else f"_{field}"): float(value)
@@ -31,7 +31,7 @@ def scores(log: RunLog) -> dict[str, float]:
 
 
 def settings(log: RunLog) -> dict[str, str]:
-    """What the scores depend on: model, numerics, and each task's address and prompt hash."""
+    """The settings behind the scores: model, numerics, and each task's address and prompt hash."""
     return {
         "model": log.spec.model,
         "weights_sha256": log.model.weights_sha256,
@@ -50,10 +50,10 @@ def send(log: RunLog, logger: str, project: str, name: str) -> None:
     """Log a run under a name in a project (MLflow: experiment).
 
     Raises:
-        UserError: no such logger, its package is not installed, or it refuses.
+        UserError: the logger is unknown, its package is not installed, or it rejects the run.
     """
     if logger not in LOGGERS:
-        raise UnknownName("logger", logger, LOGGERS, f"There are {', '.join(LOGGERS)}.")
+        raise UnknownName("logger", logger, LOGGERS, f"The loggers are {', '.join(LOGGERS)}.")
     try:
         LOGGERS[logger](log, project, name)
     except ModuleNotFoundError as error:
@@ -62,8 +62,8 @@ def send(log: RunLog, logger: str, project: str, name: str) -> None:
         raise UserError(
             f"The package {logger} is not installed: pip install 'evalsuite[{logger}]'."
         ) from None
-    except Exception as error:  # whatever a tracker raises concerns its server or settings, not the run
-        raise UserError(f"{logger} did not take the run: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a tracker's error concerns its server or settings, not the run
+        raise UserError(f"{logger} rejected the run: {str(error).splitlines()[0]}") from error
 
 
 def _wandb(log: RunLog, project: str, name: str) -> None:
@@ -91,7 +91,7 @@ def _trackio(log: RunLog, project: str, name: str) -> None:
 
 
 def _plain(key: str) -> str:
-    """MLflow knows letters, digits and `_-.:/` in names; `@`, as in `arc@25`, is not among them."""
+    """The key without characters that MLflow forbids, such as `@`; it allows letters, digits, `_-.:/`."""
     return re.sub(r"[^\w\-.:/ ]", "-", key)
 
 

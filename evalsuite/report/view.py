@@ -1,4 +1,4 @@
-"""What the template shows of one run: scores, member tasks, calibration, facts.
+"""One run for the template: scores, member tasks, calibration, facts.
 
 Public names: `RunView`, `run_view`.
 """
@@ -33,10 +33,10 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class Member:
-    """A member task (subject) by the headline metric."""
+    """A member task (subject) and its headline score."""
 
     key: str
-    """Its full name."""
+    """Full name of the member task."""
     name: str
     n: int
     score: str
@@ -77,7 +77,7 @@ class RunView:
 
 
 def run_view(source: RunSource) -> RunView:
-    """Everything that needs no other run."""
+    """The view of one run."""
     log = source.log
     return RunView(
         label=source.label,
@@ -101,11 +101,11 @@ def run_view(source: RunSource) -> RunView:
 def _score_lines(task: TaskRecord) -> Iterator[ScoreLine]:
     if not task.metrics:
         yield ScoreLine(task.name, True, task, task.headline, DASH, DASH, DASH, None)
-    for place, (name, metric) in enumerate(task.metrics.items()):
+    for index, (name, metric) in enumerate(task.metrics.items()):
         loss = lower_is_better(name)
         yield ScoreLine(
             task=task.name,
-            first=place == 0,
+            first=index == 0,
             record=task,
             metric=name,
             score=points(metric.value, loss=loss),
@@ -116,7 +116,7 @@ def _score_lines(task: TaskRecord) -> Iterator[ScoreLine]:
 
 
 def _best_form_line(log: RunLog, best: BestForm) -> ScoreLine:
-    [line] = [one for one in _score_lines(log.task(best.chosen)) if one.metric == best.metric]
+    [line] = [line for line in _score_lines(log.task(best.chosen)) if line.metric == best.metric]
     return replace(line, task=best.name, first=True, metric=best_form_metric(log, best))
 
 
@@ -128,7 +128,8 @@ def _plot(task: TaskSource) -> TaskPlot | None:
     if len(groups) < 2:
         return None
     members = [_member(name, task, rows, values, metric) for name, rows in groups.items()]
-    members.sort(key=lambda one: (one.value if lower_is_better(metric) else -one.value, one.name))
+    sign = 1 if lower_is_better(metric) else -1
+    members.sort(key=lambda member: (sign * member.value, member.name))
     return TaskPlot(task.record.name, metric, tuple(members))
 
 
@@ -152,7 +153,7 @@ def _member(
 
 
 def _choice_questions(task: TaskSource) -> Iterator[tuple[list[float], int]]:
-    """Log-likelihoods and right index of the documents that were scored by their choices."""
+    """Log-likelihoods and index of the correct choice, for documents that were scored by their choices."""
     columns = zip(
         task.samples.statuses,
         task.answers["log_likelihoods"],
@@ -163,7 +164,7 @@ def _choice_questions(task: TaskSource) -> Iterator[tuple[list[float], int]]:
     for status, scores, choices, gold in columns:
         whole = status == "scored" and len(scores) == len(choices) > 1 and (gold or "").isdecimal()
         if whole and int(gold) < len(choices):
-            yield [math.nan if one is None else one for one in scores], int(gold)
+            yield [math.nan if nats is None else nats for nats in scores], int(gold)
 
 
 def _totals(source: RunSource) -> dict[str, str]:
@@ -191,7 +192,7 @@ def _facts(source: RunSource) -> dict[str, str]:
         "Weights SHA-256": log.model.weights_sha256,
         "Tokenizer SHA-256": log.model.tokenizer_sha256,
         "Numerics": log.model.numerics,
-        "Engine, device, dtype asked": f"{spec.engine}, {spec.device}, {spec.dtype}",
+        "Engine, device, dtype": f"{spec.engine}, {spec.device}, {spec.dtype}",
         "Documents": limit,
         "Seed of sampling": str(spec.seed),
         "Inputs SHA-256": log.inputs_sha256,

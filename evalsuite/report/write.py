@@ -1,4 +1,4 @@
-"""Renders everything that is asked for, then writes it: malformed input leaves nothing behind.
+"""Renders all requested files, then writes them, so that malformed input writes nothing.
 
 Public names: `report`.
 """
@@ -26,31 +26,31 @@ def report(
     log: Sequence[str] = (),
     project: str = "evalsuite",
 ) -> list[Path]:
-    """Write a report on runs; further runs are compared with the first.
+    """Write a report on runs; the others are compared with the first.
 
     Args:
         runs: run folders or `run.json` files.
-        html: the self-contained page; `report.html` in the first run's folder where no file is named at all.
-        latex: the score table for a paper.
-        csv: the score table with all digits.
-        card: name of a card of published numbers to hold the first run against.
-        card_model: whose numbers of the card, where it has several models.
-        allow_protocol_drift: compare although prompt specs differ.
-        log: experiment trackers that are told the scores: `wandb`, `mlflow`, `trackio`.
-        project: where they keep them.
+        html: file of the self-contained page; `report.html` in the first run's folder if no output is named.
+        latex: file of the score table as LaTeX.
+        csv: file of the score table as CSV with all digits.
+        card: name of a card of published numbers to compare the first run with.
+        card_model: model of the card, needed if the card has several.
+        allow_protocol_drift: compare even if prompt specs differ.
+        log: experiment trackers to send the scores to: `wandb`, `mlflow`, `trackio`.
+        project: the trackers' project or experiment.
 
     Returns:
-        The files written.
+        The written files.
 
     Raises:
         UserError: a run cannot be read or compared, the card is unknown, a file cannot be written, or a
-            tracker refuses.
+            tracker rejects the run.
     """
     if not runs:
-        raise UserError("Name the run to report on: evalsuite report RUN --html FILE.")
+        raise UserError("Give a run to report on: evalsuite report RUN --html FILE.")
     sources = open_source([Path(run) for run in runs])
     if card and not html and (latex or csv or log):
-        raise UserError("--card is part of the page; name the page's file with --html.")
+        raise UserError("--card is shown on the page; give the page's file with --html.")
     if not (html or latex or csv or log):
         html = sources[0].side.folder / "report.html"
     logs = [(source.label, source.log) for source in sources]
@@ -64,7 +64,7 @@ def report(
     if csv:
         texts[Path(csv)] = csv_text(logs)
     if len(texts) < sum(1 for path in (html, latex, csv) if path):
-        raise UserError("--html, --latex and --csv name the same file; give each its own.")
+        raise UserError("--html, --latex and --csv must be different files.")
     _write(texts)
     for logger in log:
         for source in sources:
@@ -75,9 +75,9 @@ def report(
 def _write(texts: dict[Path, str]) -> None:
     for path in texts:
         if path.is_dir():
-            raise StorageError(f"{path} is a folder; name a file.")
+            raise StorageError(f"{path} is a folder; give a file.")
         if not path.parent.is_dir():
-            raise StorageError(f"{path} cannot be written: there is no folder {path.parent}.")
+            raise StorageError(f"{path} cannot be written: the folder {path.parent} does not exist.")
     for path, text in texts.items():
         with disk_errors(path):
             unfinished = path.with_name(f".{path.name}.unfinished")

@@ -1,1 +1,1 @@
-"""From a task's documents to token-level requests for an engine."""
+"""Builds token-level requests for an engine from a task's documents."""

@@ -1,5 +1,4 @@
-"""Choices whose join with the prompt lies inside of a token: all are scored from the last boundary that they
-share."""
+"""Scores all choices from their last common token boundary if a token spans prompt and choice."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,16 +8,15 @@ from evalsuite.types import ScoreRequest, TokenIds
 
 @dataclass(slots=True)
 class _Group:
-    """Choices after one context."""
+    """The choices after one context."""
 
     context: str
     wholes: list[TokenIds]
     """Context and continuation encoded together, by choice."""
     start: int
-    """Tokens before the boundary: those that all wholes begin with, as far as they are text of the
-    context."""
+    """Number of tokens before the boundary: the common beginning of all wholes, within the context."""
     tail: str | None
-    """Text of the context behind the boundary; None where it cannot be told."""
+    """Text of the context after the boundary; None if it is unknown."""
 
     @property
     def before(self) -> TokenIds:
@@ -33,18 +31,18 @@ def shared_requests(
     prefix: Callable[[], TokenIds],
     decode: Callable[[TokenIds], str],
 ) -> list[ScoreRequest]:
-    """Requests for the choices of one document that all score the same text before their own.
+    """Requests for a document's choices, all of which score the same text before their own.
 
-    The boundary is the last one, at the end of the prompt or before it, that the encodings of all choices
-    have. Where the contexts differ (the two beginnings of a cloze pair), the text between the boundary and
-    the end of the context has to be the same for all of them.
+    The boundary is the last token boundary, at or before the end of the prompt, that the encodings of all
+    choices have. If the contexts differ (the two beginnings of a cloze pair), the text from the boundary to
+    the end of the context must be the same for all choices.
 
     Args:
-        contexts: by choice.
-        context_ids: of the contexts alone.
-        wholes: ids of each context and its continuation together.
-        prefix: gives what stands before a text without a context.
-        decode: gives the text of ids.
+        contexts: context of each choice.
+        context_ids: token ids of each context alone.
+        wholes: token ids of each context with its continuation.
+        prefix: returns the token ids that precede a text without a context.
+        decode: returns the text of token ids.
 
     Raises:
         ValueError: there is no such boundary, or a choice adds no token to its context.
@@ -70,8 +68,7 @@ def shared_requests(
 
 
 def _last_boundary(group: _Group, certain: int, decode: Callable[[TokenIds], str]) -> int:
-    """`certain` tokens are the context's own; more of them are where the context alone was cut in another
-    way."""
+    """The group's boundary: at least `certain` tokens, or more if the context alone has other tokens."""
     start = min(_common_start(group.wholes), certain + 2)
     start = min(start, *(len(whole) - 1 for whole in group.wholes))
     while start > certain and not group.context.startswith(decode(group.wholes[0][:start])):
@@ -85,15 +82,15 @@ def _measure(group: _Group, decode: Callable[[TokenIds], str]) -> None:
 
 
 def _align(groups: Sequence[_Group], decode: Callable[[TokenIds], str]) -> None:
-    """Move the boundaries back until the same text is behind each."""
+    """Move the boundaries back until the same text follows each."""
     while len({group.tail for group in groups}) > 1:
         tails = [group.tail for group in groups if group.tail is not None]
         longest = max(map(len, tails), default=0)
         short = [group for group in groups if group.tail is not None and len(group.tail) < longest]
         if len(tails) < len(groups) or not short or any(group.tail == group.context for group in short):
             raise ValueError(
-                "A token spans the end of the prompt and the beginning of the scored text, and the prompts of the "
-                "choices differ there, so that no text is common to all of them."
+                "A token spans the end of the prompt and the beginning of the scored text, and the choices' "
+                "prompts differ at that point, so that no text is common to all of them."
             )
         for group in short:
             group.start -= 1
@@ -101,7 +98,7 @@ def _align(groups: Sequence[_Group], decode: Callable[[TokenIds], str]) -> None:
 
 
 def _common_start(rows: Sequence[TokenIds]) -> int:
-    """Tokens that all rows begin with."""
+    """Length of the common beginning of all rows."""
     shortest = min(map(len, rows))
     first = rows[0]
     return next((at for at in range(shortest) if any(row[at] != first[at] for row in rows)), shortest)

@@ -1,4 +1,4 @@
-"""From prompts to token-level requests; what does not fit the context window is found here."""
+"""Builds token-level requests from prompts, and finds documents that do not fit the context window."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -34,29 +34,29 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class DocumentRequests:
-    """What one document asks of the engine."""
+    """The requests of one document."""
 
     prompt: Prompt
     shots: int
-    """Shots shown."""
+    """Number of shots in the prompt."""
     requests: tuple[Request, ...]
-    """In the order of the continuations, or of the samples; empty where it cannot be asked."""
+    """Requests in the order of continuations or samples; empty if there is a problem or it is too long."""
     tokens: int
-    """Tokens of its longest request."""
+    """Number of tokens of the longest request."""
     joined: bool = False
-    """A token spans the join of a context and its continuation."""
+    """Whether a token spans a context and its continuation."""
     realigned: bool = False
-    """Its choices are therefore scored from the last token boundary that they share."""
+    """Whether the choices are therefore scored from their last common token boundary."""
     scores_bos: bool = False
-    """A BOS token is among the scored ones."""
+    """Whether a BOS token is among the scored tokens."""
     shortened: bool = False
-    """The prompt lost its beginning, to leave room for the answer."""
+    """Whether the beginning of the prompt was cut, to leave space for the answer."""
     problem: str = ""
-    """Why there is nothing to ask (an empty choice, say); the document ends as failed."""
+    """Reason why there are no requests (an empty choice, for example); the document fails."""
 
     @property
     def too_long(self) -> bool:
-        """It does not fit the context window."""
+        """Whether the document does not fit the context window."""
         return not (self.requests or self.problem)
 
 
@@ -67,44 +67,44 @@ def build_requests(
 
     Args:
         prepared: the documents and their prompts.
-        tokenizer: the model's.
-        window: context window in tokens, or None. A scored continuation's last token needs no place
-            in it; a generated text needs at least one.
+        tokenizer: the model's tokenizer.
+        window: context window in tokens, or None. It need not hold a scored continuation's last token, but
+            must have space for at least one generated token.
         seed: seed of sampled generation.
     """
     spec = prepared.selected.spec
     window = min(filter(None, (window, spec.window)), default=None)
     asked = _encoded(prepared.prompts, prepared.shots_shown, tokenizer, window, seed)
     if spec.overlong == "drop_shots":
-        for place, first in enumerate(asked):
+        for index, first in enumerate(asked):
             if first.too_long:
-                asked[place] = _with_fewer_shots(prepared, place, first, tokenizer, window, seed)
-    return [_apart(prepared, place, one) for place, one in enumerate(asked)]
+                asked[index] = _with_fewer_shots(prepared, index, first, tokenizer, window, seed)
+    return [_distinct(prepared, index, requests) for index, requests in enumerate(asked)]
 
 
-def _apart(prepared: PreparedTask, place: int, asked: DocumentRequests) -> DocumentRequests:
-    """The same, or without requests where two of its choices cannot be told apart by their tokens."""
-    if not isinstance(prepared.documents[place].question, MultipleChoice | ClozePair):
+def _distinct(prepared: PreparedTask, index: int, asked: DocumentRequests) -> DocumentRequests:
+    """The requests, or a problem if two of the choices have the same tokens."""
+    if not isinstance(prepared.documents[index].question, MultipleChoice | ClozePair):
         return asked  # Accepted answers are not compared with each other.
     texts: dict[Request, tuple[str, str]] = {}
     for request, pair in zip(asked.requests, asked.prompt.pairs, strict=False):
         if texts.setdefault(request, pair) != pair:
-            one, other = texts[request][1], pair[1]
-            problem = f"the choices {one[:60]!r} and {other[:60]!r} become the same tokens"
+            first, second = texts[request][1], pair[1]
+            problem = f"the choices {first[:60]!r} and {second[:60]!r} have the same tokens"
             return replace(asked, requests=(), problem=problem)
     return asked
 
 
 def _with_fewer_shots(
     prepared: PreparedTask,
-    place: int,
+    index: int,
     longest: DocumentRequests,
     tokenizer: Tokenizer,
     window: int | None,
     seed: int,
 ) -> DocumentRequests:
     for shots in reversed(range(longest.shots)):
-        shorter = _encoded([prepared.prompt(place, shots)], [shots], tokenizer, window, seed)[0]
+        shorter = _encoded([prepared.prompt(index, shots)], [shots], tokenizer, window, seed)[0]
         if not shorter.too_long:
             return shorter
     return longest
@@ -113,30 +113,30 @@ def _with_fewer_shots(
 def _encoded(
     prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
 ) -> list[DocumentRequests]:
-    """The requests of each prompt; prompts that are asked in one way are encoded together."""
-    ways: dict[tuple[bool, Bos, Join, Encoding], list[int]] = {}
+    """The requests of each prompt; prompts with the same encoding settings are encoded together."""
+    groups: dict[tuple[bool, Bos, Join, Encoding], list[int]] = {}
     asked: dict[int, DocumentRequests] = {}
-    for place, prompt in enumerate(prompts):
+    for index, prompt in enumerate(prompts):
         if problem := _unreadable(prompt, tokenizer):
-            asked[place] = DocumentRequests(prompt, shots[place], (), 0, problem=problem)
+            asked[index] = DocumentRequests(prompt, shots[index], (), 0, problem=problem)
         else:
-            way = (prompt.generation is not None, prompt.bos, prompt.join, prompt.encoding)
-            ways.setdefault(way, []).append(place)
-    for places in ways.values():
-        some = _encoded_alike(
-            [prompts[place] for place in places], [shots[place] for place in places], tokenizer, window, seed
+            settings = (prompt.generation is not None, prompt.bos, prompt.join, prompt.encoding)
+            groups.setdefault(settings, []).append(index)
+    for group in groups.values():
+        encoded = _encoded_alike(
+            [prompts[index] for index in group], [shots[index] for index in group], tokenizer, window, seed
         )
-        asked.update(zip(places, some, strict=True))
-    return [asked[place] for place in range(len(prompts))]
+        asked.update(zip(group, encoded, strict=True))
+    return [asked[index] for index in range(len(prompts))]
 
 
 def _unreadable(prompt: Prompt, tokenizer: Tokenizer) -> str:
-    """Why no tokenizer can read a prompt; empty if one can."""
+    """The reason why the tokenizer cannot read a prompt; empty if it can."""
     if prompt.bos == "always" and tokenizer.bos_id is None:
-        return "the prompt begins with a BOS token, and the tokenizer has none"
+        return "the prompt begins with a BOS token, but the tokenizer has none"
     for text in (*prompt.contexts, *prompt.continuations):
         if not text.isascii() and (half := SURROGATE.search(text)):
-            return f"its text holds half of a character (the lone surrogate U+{ord(half[0]):04X})"
+            return f"its text contains half of a character (the lone surrogate U+{ord(half[0]):04X})"
     return ""
 
 
@@ -145,19 +145,18 @@ def _encoded_alike(
 ) -> list[DocumentRequests]:
     if prompts[0].generation is not None:
         contexts = _each(
-            lambda some: encode_contexts(tokenizer, [prompt.contexts[0] for prompt in some], prompts[0].bos),
+            lambda part: encode_contexts(tokenizer, [prompt.contexts[0] for prompt in part], prompts[0].bos),
             prompts,
         )
         return [
             _asked_generation(*fields, window, seed) for fields in zip(prompts, shots, contexts, strict=True)
         ]
-    encoded = _each(lambda some: _encoded_pairs(tokenizer, some, window), prompts)
+    encoded = _each(lambda part: _encoded_pairs(tokenizer, part, window), prompts)
     return [_asked_scores(*fields, window) for fields in zip(prompts, shots, encoded, strict=True)]
 
 
 def _each(encode: Callable[[Sequence[Prompt]], list[T | str]], prompts: Sequence[Prompt]) -> list[T | str]:
-    """What `encode` gives for each prompt; a text that the tokenizer cannot read costs only its own
-    document."""
+    """The encoding of each prompt, or the reason why it fails; a failure affects no other prompt."""
     try:
         return encode(prompts)
     except ValueError as error:
@@ -170,7 +169,7 @@ def _each(encode: Callable[[Sequence[Prompt]], list[T | str]], prompts: Sequence
 def _encoded_pairs(
     tokenizer: Tokenizer, prompts: Sequence[Prompt], window: int | None
 ) -> list[list[Encoded] | str]:
-    """The encoded pairs of each prompt, or why they cannot be encoded."""
+    """The encoded pairs of each prompt, or the reason why they cannot be encoded."""
     bos, encoding = prompts[0].bos, prompts[0].encoding
     if prompts[0].join == "rolling":
         texts = [prompt.continuations[0] for prompt in prompts]
@@ -188,7 +187,7 @@ def _asked_scores(
         return DocumentRequests(prompt, shots, (), 0, problem=encoded)
     if not encoded:
         return DocumentRequests(prompt, shots, (), 0, problem="There are no choices.")
-    requests = tuple(one.request for one in encoded)
+    requests = tuple(pair.request for pair in encoded)
     tokens = max(len(request.context) + len(request.continuation) - 1 for request in requests)
     fits = window is None or tokens <= window
     return DocumentRequests(
@@ -196,9 +195,9 @@ def _asked_scores(
         shots,
         requests if fits else (),
         tokens,
-        joined=any(one.joined for one in encoded),
-        realigned=any(one.realigned for one in encoded),
-        scores_bos=any(one.scores_bos for one in encoded),
+        joined=any(pair.joined for pair in encoded),
+        realigned=any(pair.realigned for pair in encoded),
+        scores_bos=any(pair.scores_bos for pair in encoded),
     )
 
 
@@ -213,13 +212,11 @@ def _asked_generation(
         return DocumentRequests(prompt, shots, (), 0, problem="The prompt encodes to no token.")
     tokens, shortened = len(context), False
     if settings.backend == "lm_eval_hf" and window is not None:
-        room = window - settings.max_tokens
-        if room < 1:
-            problem = (
-                f"the answer may have {settings.max_tokens} tokens, and the context window holds {window}"
-            )
+        capacity = window - settings.max_tokens
+        if capacity < 1:
+            problem = f"the answer may have {settings.max_tokens} tokens, but the context window has {window}"
             return DocumentRequests(prompt, shots, (), tokens, problem=problem)
-        context, shortened = context[-room:], tokens > room
+        context, shortened = context[-capacity:], tokens > capacity
     sampled = settings.temperature > 0
     requests = tuple(
         GenerateRequest(
@@ -240,30 +237,30 @@ def _asked_generation(
 
 def score_requests(asked: Sequence[DocumentRequests]) -> list[ScoreRequest]:
     """The distinct scoring requests, in order."""
-    return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, ScoreRequest)))
+    return list(
+        dict.fromkeys(r for document in asked for r in document.requests if isinstance(r, ScoreRequest))
+    )
 
 
 def generate_requests(asked: Sequence[DocumentRequests]) -> list[GenerateRequest]:
     """The distinct generation requests, in order."""
-    return list(dict.fromkeys(r for one in asked for r in one.requests if isinstance(r, GenerateRequest)))
+    requests = (request for document in asked for request in document.requests)
+    return list(dict.fromkeys(request for request in requests if isinstance(request, GenerateRequest)))
 
 
 def token_notes(
     prepared: PreparedTask, asked: Sequence[DocumentRequests], tokenizer: Tokenizer
 ) -> tuple[str, ...]:
-    """What depends on the tokenizer: which tokens stood for letters that are encoded by themselves, what it
-    appends."""
+    """Notes on the tokenizer: the tokens of letters that are encoded alone, and tokens that it appends."""
     notes: list[str] = []
-    first = next((one for one in asked if one.requests), None)
+    first = next((document for document in asked if document.requests), None)
     if first is None:
         return ()
     if prepared.selected.spec.join == "last_token":
         ids = [request.continuation[0] for request in first.requests if isinstance(request, ScoreRequest)]
-        shown = ", ".join(f"{tokenizer.token_text(one)!r} ({one})" for one in ids)
+        shown = ", ".join(f"{tokenizer.token_text(token)!r} ({token})" for token in ids)
         notes.append(f"Letters were scored by the tokens {shown}.")
     if first.prompt.bos == "tokenizer" and (appended := what_is_added(tokenizer).after):
         shown = " ".join(map(tokenizer.token_text, appended))
-        notes.append(
-            f"The tokenizer appends {shown} to every text, which is left out of prompts and answers."
-        )
+        notes.append(f"The tokenizer appends {shown} to every text; prompts and answers omit it.")
     return tuple(notes)

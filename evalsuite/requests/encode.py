@@ -1,10 +1,10 @@
-"""Text to token ids of requests.
+"""Encodes texts as the token ids of requests.
 
-Context and continuation are encoded together and the context alone once more (lm-eval 0.4.13, `api/model.py`,
-`_encode_pair`): what the whole has beyond the context's tokens is the continuation. Trailing whitespace of
-the context moves to the continuation first, because most tokenizers join a blank with the word after it.
-Where a token spans the join of the two, the choices of a document are compared from the last token boundary
-that all of them share; a spec that reproduces lm-eval slices as it does (`Prompt.encoding`).
+The context is encoded alone and together with its continuation (lm-eval 0.4.13, `api/model.py`,
+`_encode_pair`): the tokens of the whole after the context's tokens are the continuation. Before that,
+trailing white space of the context moves to the continuation, because most tokenizers join a blank with the
+next word. If a token spans context and continuation, all choices of a document are scored from their last
+common token boundary; a spec that reproduces lm-eval slices as lm-eval does (`Prompt.encoding`).
 """
 
 from collections.abc import Sequence
@@ -18,32 +18,30 @@ from evalsuite.types import Bos, Encoding, ScoreRequest, TokenIds
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request, and what was unusual about its text; the run log counts the flags."""
+    """A request with flags on its encoding, which the run log counts."""
 
     request: ScoreRequest
     joined: bool = False
-    """A token spans the join in one of the document's pairs: a context's own tokens do not begin the
-    whole's."""
+    """Whether a token spans context and continuation in one of the document's pairs."""
     realigned: bool = False
-    """All choices of the document are scored from the last boundary that they share, before the join."""
+    """Whether all choices of the document are scored from their last common token boundary."""
     scores_bos: bool = False
-    """A BOS token that the tokenizer added is among the scored ones (lm-eval's rolling log-likelihoods)."""
+    """Whether a BOS token that the tokenizer added is scored (lm-eval's rolling log-likelihoods)."""
 
 
 def encode_documents(
     tokenizer: Tokenizer, documents: Sequence[Sequence[Pair]], bos: Bos, encoding: Encoding = "evalsuite"
 ) -> list[list[Encoded] | str]:
-    """Encode each document's (context, continuation) pairs, or say why that cannot be; what texts share is
-    encoded once.
+    """Encode each document's (context, continuation) pairs, or give the reason why they cannot be encoded.
 
-    Requests of one context share one tuple of its ids. An empty context becomes the prefix token: BOS, else
-    EOS (as in lm-eval), or the one that the user named.
+    Pieces that texts share are encoded once. Requests with the same context share one tuple of its ids. An
+    empty context becomes the prefix token: BOS, else EOS (as in lm-eval), or the token that the user chose.
 
     Args:
-        tokenizer: the model's.
-        documents: pairs by document; those of one document are compared with each other.
+        tokenizer: the model's tokenizer.
+        documents: pairs by document; pairs of one document are compared with each other.
         bos: whether a BOS token begins each context.
-        encoding: what happens where a token spans the join.
+        encoding: how to encode if a token spans context and continuation.
 
     Raises:
         ValueError: the tokenizer cannot read one of the texts.
@@ -52,7 +50,7 @@ def encode_documents(
         [_move_trailing_space(*pair) for pair in pairs] if all(text for _, text in pairs) else None
         for pairs in documents
     ]
-    pairs = list(dict.fromkeys(pair for some in moved for pair in some or ()))
+    pairs = list(dict.fromkeys(pair for group in moved for pair in group or ()))
     encoder = TextEncoder(tokenizer, bos)
     after_text = [pair for pair in pairs if pair[0]]
     contexts = encoder.ids(context for context, _ in after_text)
@@ -61,42 +59,41 @@ def encode_documents(
     bare = encoder.plain_ids(continuation for context, continuation in pairs if not context)
     encodings = _Encodings(encoder, contexts, apart, wholes, bare)
     return [
-        _document(encodings, some, encoding) if some is not None else _empty_continuation(given)
-        for some, given in zip(moved, documents, strict=True)
+        _document(encodings, group, encoding) if group is not None else _empty_continuation(original)
+        for group, original in zip(moved, documents, strict=True)
     ]
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair], bos: Bos) -> list[Encoded]:
-    """Encode pairs that are not compared with each other, as `encode_documents` does.
+    """Encode pairs that are not compared with each other, like `encode_documents`.
 
     Raises:
-        ValueError: a continuation is empty or encodes to no token, or the tokenizer lacks a token that is
-            needed.
+        ValueError: a continuation is empty or encodes to no token, or the tokenizer lacks a needed token.
     """
-    found = encode_documents(tokenizer, [[pair] for pair in pairs], bos)
-    if problem := next((one for one in found if isinstance(one, str)), ""):
+    encoded = encode_documents(tokenizer, [[pair] for pair in pairs], bos)
+    if problem := next((result for result in encoded if isinstance(result, str)), ""):
         raise ValueError(problem)
-    return [one[0] for one in found if not isinstance(one, str)]
+    return [result[0] for result in encoded if not isinstance(result, str)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Encodings:
-    """What the texts of a call encode to."""
+    """Token ids of all texts of a call."""
 
     encoder: TextEncoder
     contexts: dict[str, TokenIds]
     apart: dict[Pair, TokenIds]
-    """Continuations that can be encoded by themselves."""
+    """Continuations that can be encoded alone."""
     wholes: dict[str, TokenIds]
     bare: dict[str, TokenIds]
     """Continuations without a context."""
 
     def context(self, pair: Pair) -> TokenIds:
-        """The context alone; of an empty one the prefix token."""
+        """Token ids of the context alone; the prefix token if it is empty."""
         return self.contexts[pair[0]] if pair[0] else self.whole(pair)[:1]
 
     def whole(self, pair: Pair) -> TokenIds:
-        """Context and continuation together."""
+        """Token ids of context and continuation together."""
         if not pair[0]:
             return _after_nothing(self.encoder, self.bare[pair[1]])
         return self.contexts[pair[0]] + self.apart[pair] if pair in self.apart else self.wholes["".join(pair)]
@@ -122,7 +119,7 @@ def _document(encodings: _Encodings, pairs: Sequence[Pair], encoding: Encoding) 
 
 
 def _split(encodings: _Encodings, pair: Pair) -> tuple[ScoreRequest | None, bool]:
-    """The request that lm-eval's slice gives, if there is one, and whether a token spans the join."""
+    """The request by lm-eval's slice, if there is one, and whether a token spans the pair."""
     context, continuation = pair
     if not context:
         ids = encodings.bare[continuation]
@@ -144,20 +141,20 @@ def _split(encodings: _Encodings, pair: Pair) -> tuple[ScoreRequest | None, bool
 def encode_last_tokens(
     tokenizer: Tokenizer, documents: Sequence[Sequence[Pair]], bos: Bos
 ) -> list[list[Encoded] | str]:
-    """Encode each context alone; a continuation is the last token of its own encoding.
+    """Encode each context alone; the continuation is the last token of its text encoded alone.
 
-    The rule of MMLU's first implementation (hendrycks/test, evaluate_hf.py): `tokenizer("A").input_ids[-1]`,
-    which is the letter with a blank before it for SentencePiece tokenizers and without one for byte-level
-    BPE. What a tokenizer appends is not among them.
+    This is the rule of MMLU's first implementation (hendrycks/test, evaluate_hf.py):
+    `tokenizer("A").input_ids[-1]`, which is the letter with a blank before it for SentencePiece tokenizers,
+    and without a blank for byte-level BPE. Tokens that the tokenizer appends are ignored.
 
     Raises:
         ValueError: as in `encode_documents`.
     """
-    pairs = [pair for some in documents for pair in some]
+    pairs = [pair for group in documents for pair in group]
     contexts = encode_contexts(tokenizer, [context for context, _ in pairs], bos)
     ids = TextEncoder(tokenizer, "never").ids(text for _, text in pairs if text)
     by_pair = dict(zip(pairs, contexts, strict=True))
-    return [_last_tokens([(by_pair[pair], pair[1]) for pair in some], ids) for some in documents]
+    return [_last_tokens([(by_pair[pair], pair[1]) for pair in group], ids) for group in documents]
 
 
 def _last_tokens(
@@ -174,9 +171,9 @@ def _last_tokens(
 
 
 def encode_contexts(tokenizer: Tokenizer, texts: Sequence[str], bos: Bos) -> list[TokenIds | str]:
-    """Encode contexts to generate after, or say why one cannot be; equal texts share one tuple.
+    """Encode contexts for generation, or give the reason why one fails; equal texts share one tuple.
 
-    An empty context is the prefix token, as in `encode_documents`.
+    An empty context becomes the prefix token, as in `encode_documents`.
 
     Raises:
         ValueError: as in `encode_documents`.
@@ -200,12 +197,12 @@ def encode_rolling(
     window: int | None,
     encoding: Encoding = "evalsuite",
 ) -> list[list[Encoded] | str]:
-    """Requests that together score every token of each text once, the first after the prefix token.
+    """Requests that score every token of each text exactly once, the first one after the prefix token.
 
-    Windows are lm-eval 0.4.13's (`utils.py`, `get_rolling_token_windows` with a context of one token):
-    `window` tokens one after another, each of which sees one token before it; the last, shorter one sees as
-    many tokens as the window has capacity for. A BOS token that the tokenizer adds is not scored, unless
-    `encoding` is lm-eval's, whose `hf` backend puts the prefix token before it.
+    Windows follow lm-eval 0.4.13 (`utils.py`, `get_rolling_token_windows` with a context of one token): each
+    has `window` tokens after one token of context; the last, shorter window has as much context as fits. A
+    BOS token that the tokenizer adds is not scored, unless `encoding` is lm-eval's, whose `hf` backend puts
+    the prefix token before it.
 
     Raises:
         ValueError: as in `encode_documents`.
@@ -213,31 +210,30 @@ def encode_rolling(
     encoder = TextEncoder(tokenizer, bos)
     ids = encoder.ids(text for text in texts if text)
     plain = encoder.plain_ids(text for text in texts if text)
-    found: list[list[Encoded] | str] = []
+    encoded: list[list[Encoded] | str] = []
     for text in texts:
         own, all_ids = plain.get(text, ()), ids.get(text, ())
         if not own:
-            found.append("A text that is to be scored as a whole encodes to no token.")
+            encoded.append("The text to score encodes to no token.")
             continue
         try:
             whole = (*encoder.prefix, *all_ids) if encoding == "lm_eval" else _after_nothing(encoder, own)
         except ValueError as error:
-            found.append(str(error))
+            encoded.append(str(error))
             continue
         doubled = encoding == "lm_eval" and len(all_ids) > len(own)
-        found.append([Encoded(one, scores_bos=doubled) for one in _windows(whole, window)])
-    return found
+        encoded.append([Encoded(request, scores_bos=doubled) for request in _windows(whole, window)])
+    return encoded
 
 
-def _windows(shown: TokenIds, window: int | None) -> list[ScoreRequest]:
-    """`shown` begins with a token that is not scored; the token at `start` in it stands before the text's
-    own."""
-    ids = shown[1:]
+def _windows(whole: TokenIds, window: int | None) -> list[ScoreRequest]:
+    """Windows over all tokens of `whole` but the first, which is not scored: `whole[i]` precedes `ids[i]`."""
+    ids = whole[1:]
     size = min(window or len(ids), len(ids))
-    requests = [ScoreRequest(shown[:1], ids[:size])]
+    requests = [ScoreRequest(whole[:1], ids[:size])]
     for start in range(size, len(ids), size):
         end = min(start + size, len(ids))
-        requests.append(ScoreRequest(shown[end - size : start + 1], ids[start:end]))
+        requests.append(ScoreRequest(whole[end - size : start + 1], ids[start:end]))
     return requests
 
 
@@ -247,8 +243,7 @@ def _move_trailing_space(context: str, continuation: str) -> Pair:
 
 
 def _after_nothing(encoder: TextEncoder, ids: TokenIds) -> TokenIds:
-    """A text without a context: after the prefix token, which is not doubled where the text spells it (as
-    lm-eval)."""
+    """The ids after the prefix token, which is not repeated if the text begins with it (as in lm-eval)."""
     prefix = encoder.prefix
     return ids if ids[:1] == prefix and len(ids) > 1 else prefix + ids
 

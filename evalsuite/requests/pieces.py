@@ -1,9 +1,9 @@
-"""Encodes many texts that share pieces (descriptions, shots): each distinct piece once.
+"""Encodes many texts that share pieces (descriptions, shots), each distinct piece only once.
 
-A text is cut at its blank lines, and a continuation at its join with the context, but only where this
-tokenizer gives the same ids for the two sides apart as for both together. That is tried on the characters
-around each cut, for each distinct surrounding once: pre-tokenizers look no further. A sample of the results
-is then compared with the encoding of the whole texts; one difference, and all texts are encoded whole.
+Texts are cut at blank lines, and a continuation at the end of its context, but only if the tokenizer gives
+the same ids for both sides separately as together. This is tested on the characters around each cut, once for
+each distinct surrounding, since pre-tokenizers look no further. A sample of the results is then compared with
+the encoding of the whole texts; after a single difference, all texts are encoded whole.
 """
 
 import re
@@ -14,28 +14,28 @@ from evalsuite.engine.protocol import Tokenizer
 from evalsuite.types import TokenIds
 
 AROUND = 24
-"""Characters on each side of a cut that are tried together."""
+"""Number of characters on each side of a cut that are tested together."""
 CHECKED = 24
-"""Texts that are encoded whole as well and compared."""
+"""Number of texts that are also encoded whole and compared."""
 WORTHWHILE = 0.7
-"""Texts are cut if their distinct pieces have at most that share of their characters."""
+"""Texts are cut if their distinct pieces have at most this share of their characters."""
 
 _BLANK_LINES = re.compile(r"\n{2,}")
 Cut = tuple[str, str]
-"""The characters before and after a place in a text."""
+"""The characters before and after a cut."""
 
 
 class PieceEncoder:
-    """Token ids of texts without special tokens; what it learns of a tokenizer's cuts is kept."""
+    """Encodes texts without special tokens, and remembers where the tokenizer allows cuts."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._cuts: dict[Cut, bool] = {}
 
     def encode(self, texts: Iterable[str]) -> dict[str, TokenIds]:
-        """Ids by text."""
+        """Token ids by text."""
         distinct = list(dict.fromkeys(texts))
-        self._learn(chain.from_iterable(_cuts_of(text) for text in distinct))
+        self._test_cuts(chain.from_iterable(_cuts_of(text) for text in distinct))
         pieces = {text: self._pieces(text) for text in distinct}
         shared = sum(map(len, set(chain.from_iterable(pieces.values()))))
         if shared > WORTHWHILE * sum(map(len, distinct)):
@@ -47,9 +47,9 @@ class PieceEncoder:
         return composed if self._agrees(composed) else self._whole(distinct)
 
     def encode_joined(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], TokenIds]:
-        """Ids of the continuations of those (context, continuation) pairs that can be cut at their join."""
+        """Token ids of continuations, for the (context, continuation) pairs that can be cut between both."""
         joins = {pair: _around(pair[0] + pair[1][:AROUND], len(pair[0])) for pair in dict.fromkeys(pairs)}
-        self._learn(joins.values())
+        self._test_cuts(joins.values())
         apart = [pair for pair, cut in joins.items() if self._cuts[cut]]
         ids = self._whole(dict.fromkeys(continuation for _, continuation in apart))
         return {pair: ids[pair[1]] for pair in apart}
@@ -61,11 +61,11 @@ class PieceEncoder:
 
     def _agrees(self, composed: dict[str, TokenIds]) -> bool:
         texts = list(composed)
-        some = texts[:: max(1, len(texts) // CHECKED)]
-        return self._whole(some).items() <= composed.items()
+        sample = texts[:: max(1, len(texts) // CHECKED)]
+        return self._whole(sample).items() <= composed.items()
 
-    def _learn(self, cuts: Iterable[Cut]) -> None:
-        """Try the cuts that were not tried before."""
+    def _test_cuts(self, cuts: Iterable[Cut]) -> None:
+        """Test the cuts that were not tested before."""
         new = [cut for cut in dict.fromkeys(cuts) if cut not in self._cuts]
         ids = self._whole(dict.fromkeys(text for left, right in new for text in (left, right, left + right)))
         for left, right in new:
@@ -74,20 +74,20 @@ class PieceEncoder:
     def _pieces(self, text: str) -> tuple[str, ...]:
         pieces, start = [], 0
         for gap in _BLANK_LINES.finditer(text):
-            for place in gap.span():
-                if start < place < len(text) and self._cuts[_around(text, place)]:
-                    pieces.append(text[start:place])
-                    start = place
+            for index in gap.span():
+                if start < index < len(text) and self._cuts[_around(text, index)]:
+                    pieces.append(text[start:index])
+                    start = index
                     break
         return (*pieces, text[start:])
 
 
 def _cuts_of(text: str) -> Iterable[Cut]:
     for gap in _BLANK_LINES.finditer(text):
-        for place in gap.span():
-            if 0 < place < len(text):
-                yield _around(text, place)
+        for index in gap.span():
+            if 0 < index < len(text):
+                yield _around(text, index)
 
 
-def _around(text: str, place: int) -> Cut:
-    return text[max(0, place - AROUND) : place], text[place : place + AROUND]
+def _around(text: str, index: int) -> Cut:
+    return text[max(0, index - AROUND) : index], text[index : index + AROUND]

@@ -1,4 +1,4 @@
-"""From a selected task to its documents and their prompts; no model is needed."""
+"""Prepares a selected task: loads its documents and draws their shots, without a model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,19 +27,19 @@ def prepare(
 
     Args:
         selected: task and prompt spec.
-        data_dir: folder in Hugging Face layout that is looked at first.
-        split: evaluated split, in place of the spec's.
-        subset: which documents are evaluated.
-        allow_drift: accept rows that are not the pinned ones, with a note.
+        data_dir: folder in Hugging Face layout that is searched first.
+        split: split to evaluate, in place of the spec's.
+        subset: the documents to evaluate.
+        allow_drift: accept rows that differ from the pinned data, with a note.
 
     Raises:
-        DataError: rows are missing, not the pinned ones, or cannot be read as questions.
+        DataError: rows are missing, differ from the pinned data, or cannot be read as questions.
     """
     task, spec = selected.task, selected.spec
     if selected.foreign is not None:
         if split is not None:
             raise UserError(
-                f"--split {split}: {selected.name} is evaluated on '{task.split}', as its definition says."
+                f"--split {split}: the definition of {selected.name} sets its split to '{task.split}'."
             )
         return selected.foreign.prepare(selected, data_dir, subset)
     evaluated = split or spec.split or task.split
@@ -52,7 +52,7 @@ def prepare(
             data[source] = load_split(task.data, source, data_dir=data_dir, allow_drift=allow_drift)
         pool = list(data[source].rows)
     shots = _shots(selected, documents, pool, same_split=spec.shots.split == evaluated)
-    chosen = subset.indices([one.member for one in documents], equally=spec.aggregation == "macro")
+    chosen = subset.indices([document.member for document in documents], equally=spec.aggregation == "macro")
     return PreparedTask(
         selected,
         evaluated,
@@ -65,7 +65,7 @@ def prepare(
 
 
 def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:
-    """The rows as documents; of the member tasks that the spec names, where it names some."""
+    """The rows as documents; if the spec names member tasks, only their rows."""
     task, spec = selected.task, selected.spec
     seen: dict[str, int] = {}
     documents: list[Document] = []
@@ -75,18 +75,18 @@ def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:
             cluster = task.cluster(row) if task.cluster else ""
         if spec.members and member not in spec.members:
             continue
-        place = seen[member] = seen.get(member, -1) + 1
+        member_index = seen[member] = seen.get(member, -1) + 1
         # A single member is the task itself.
         subtask = f"{spec.task}_{member}" if member and len(spec.members) != 1 else ""
         question = question_of(task, row, f"row {index}", spec.order, index)
-        documents.append(Document(len(documents), subtask, place, row, question, cluster, member))
+        documents.append(Document(len(documents), subtask, member_index, row, question, cluster, member))
     return documents
 
 
 def _shots(
     selected: Selected, documents: list[Document], pool: list[Row], same_split: bool
 ) -> list[list[Row]]:
-    """Shots of every document; a member task draws from its own rows, with its own stream."""
+    """Shots of each document; a member task draws from its own rows with its own random stream."""
     if not pool:
         return [[] for _ in documents]
     member = selected.task.subtask or (lambda row: "")

@@ -1,4 +1,4 @@
-"""Texts to token ids, with what the tokenizer puts in front of a text and without what it appends."""
+"""Encodes texts with the tokens that the tokenizer puts before a text, without those that it appends."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,9 @@ from evalsuite.requests.pieces import CHECKED, PieceEncoder
 from evalsuite.types import Bos, TokenIds
 
 PROBES = ("A", "the cat", "0 1", "b")
-"""Texts of different beginnings and ends, on which is seen what a tokenizer adds to any text."""
+"""Texts with different beginnings and ends, to find the tokens that a tokenizer adds to any text."""
 SHORTEST = 3
-"""So many of the texts themselves are looked at as well."""
+"""Number of the texts themselves that are examined, too."""
 
 Pair = tuple[str, str]
 """A context and its continuation."""
@@ -20,19 +20,19 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What a tokenizer adds to a text by default."""
+    """The tokens that a tokenizer adds to a text by default."""
 
     before: TokenIds
     after: TokenIds
     apart: bool = True
-    """The text's own tokens are the same without it."""
+    """Whether the text's own tokens are the same without them."""
 
 
 class TextEncoder:
-    """Token ids of the texts of one call, as a prompt spec says of the BOS token.
+    """Encodes the texts of one call with the prompt spec's choice of BOS.
 
     Raises:
-        LacksToken: (by `ids`) each text is to begin with a BOS token, and the tokenizer has none.
+        LacksToken: (by `ids`) each text must begin with a BOS token, but the tokenizer has none.
         ValueError: (by `ids`) the tokenizer cannot read a text.
     """
 
@@ -44,11 +44,11 @@ class TextEncoder:
 
     @functools.cached_property
     def added(self) -> Added:
-        """What the tokenizer adds by default; nothing where the spec does not leave it to the tokenizer."""
+        """The tokens that the tokenizer adds by default; none if the spec decides about BOS itself."""
         return what_is_added(self.tokenizer, self._texts) if self._bos == "tokenizer" else Added((), ())
 
     def ids(self, texts: Iterable[str]) -> dict[str, TokenIds]:
-        """Ids by text, BOS included where it belongs there; what texts share is encoded once."""
+        """Token ids by text, with BOS if the spec asks for it; shared pieces are encoded once."""
         ordered = list(dict.fromkeys(texts))
         plain = self._pieces.encode(ordered)
         if self._bos == "never":
@@ -56,7 +56,7 @@ class TextEncoder:
         if self._bos == "always":
             begin = self._forced_bos()
             return {text: row if row[:1] == begin else begin + row for text, row in plain.items()}
-        # A text that spells the BOS token gets no second one, as in lm-eval 0.4.13 (`HFLM.tok_encode`).
+        # A text that begins with the BOS token gets no second one, as in lm-eval 0.4.13 (`HFLM.tok_encode`).
         unmarked = [text for text in ordered if not self.spells_bos(text)]
         if not unmarked:
             return plain
@@ -68,64 +68,63 @@ class TextEncoder:
         return plain | {text: tuple(row[: len(row) - end]) for text, row in zip(unmarked, whole, strict=True)}
 
     def plain_ids(self, texts: Iterable[str]) -> dict[str, TokenIds]:
-        """Ids by text, without any token that is not the text's own."""
+        """Token ids by text, without added tokens."""
         return self._pieces.encode(texts)
 
     def apart(self, pairs: Sequence[Pair], contexts: dict[str, TokenIds]) -> dict[Pair, TokenIds]:
-        """Continuations whose ids do not depend on their context; of none if a sample says otherwise."""
+        """Continuations whose ids do not depend on their context; none if a sample contradicts."""
         found = {pair: ids for pair, ids in self._pieces.encode_joined(pairs).items() if ids}
-        some = list(found)[:: max(1, len(found) // CHECKED)]
-        wholes = self.ids("".join(pair) for pair in some)
-        agree = all(wholes["".join(pair)] == contexts[pair[0]] + found[pair] for pair in some)
+        sample = list(found)[:: max(1, len(found) // CHECKED)]
+        wholes = self.ids("".join(pair) for pair in sample)
+        agree = all(wholes["".join(pair)] == contexts[pair[0]] + found[pair] for pair in sample)
         return found if agree else {}
 
     def spells_bos(self, text: str) -> bool:
-        """Whether a text begins with the BOS token, spelled out."""
+        """Whether a text begins with the text of the BOS token."""
         return bool(self.tokenizer.bos_text) and text.startswith(self.tokenizer.bos_text)
 
     @property
     def prefix(self) -> TokenIds:
-        """What stands before a text without a context; raises LacksToken where there is no such token."""
+        """The token that precedes a text without a context; raises LacksToken if there is none."""
         if self.tokenizer.prefix_id is None:
             raise LacksToken(
-                "An empty context needs a BOS or EOS token, and this tokenizer has neither: name a token with "
-                "--prefix-token."
+                "An empty context needs a BOS or EOS token, but this tokenizer has neither; choose a token "
+                "with --prefix-token."
             )
         return (self.tokenizer.prefix_id,)
 
     def _forced_bos(self) -> TokenIds:
         if self.tokenizer.bos_id is None:
-            raise LacksToken("The prompt begins with a BOS token, and this tokenizer has none.")
+            raise LacksToken("The prompt begins with a BOS token, but this tokenizer has none.")
         return (self.tokenizer.bos_id,)
 
 
 def what_is_added(tokenizer: Tokenizer, texts: Sequence[str] = ()) -> Added:
-    """What a tokenizer adds before and after any text by default, seen on a few; `texts` are looked at as
-    well.
+    """The tokens that a tokenizer adds before and after any text, found from a few texts and `texts`.
 
-    Where the text's own tokens are others with these tokens around them (`apart` is False), `after` is as
-    many tokens as all encodings have in common at their ends, and `before` is not known.
+    If the added tokens change the text's own tokens (`apart` is False), `after` is the common end of all
+    encodings, and `before` is unknown.
     """
     probes = list(dict.fromkeys((*PROBES, *texts)))
     plain = [tuple(row) for row in tokenizer.encode(probes, special_tokens=False)]
     whole = [tuple(row) for row in tokenizer.encode(probes, special_tokens=True)]
-    ways = [set(_ways(*rows)) for rows in zip(plain, whole, strict=True) if rows[0]]
-    common = set.intersection(*ways) if ways else set()
+    candidates = [set(_added_around(*rows)) for rows in zip(plain, whole, strict=True) if rows[0]]
+    common = set.intersection(*candidates) if candidates else set()
     if common:
-        return Added(*min(common, key=lambda one: len(one[0])))
+        return Added(*min(common, key=lambda added: len(added[0])))
     shared = _common_end(whole) - _common_end(plain)
     return Added((), whole[0][len(whole[0]) - shared :] if shared > 0 else (), apart=False)
 
 
-def _ways(plain: TokenIds, whole: TokenIds) -> Iterable[tuple[TokenIds, TokenIds]]:
-    """How `plain` may lie in `whole`: the tokens before and after it."""
+def _added_around(plain: TokenIds, whole: TokenIds) -> Iterable[tuple[TokenIds, TokenIds]]:
+    """The tokens before and after each occurrence of `plain` in `whole`."""
     for start in range(len(whole) - len(plain) + 1):
         if whole[start : start + len(plain)] == plain:
             yield whole[:start], whole[start + len(plain) :]
 
 
 def _common_end(rows: Sequence[TokenIds]) -> int:
-    """Tokens that all rows end in."""
+    """Length of the common end of all rows."""
     count = 0
     while all(len(row) > count for row in rows) and len({row[-1 - count] for row in rows}) == 1:
         count += 1

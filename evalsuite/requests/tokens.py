@@ -1,4 +1,4 @@
-"""Documents as a tokenizer's tokens, without a model's weights."""
+"""Encodes documents with a tokenizer, without a model's weights."""
 
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.checkpoints.files import context_window
@@ -12,16 +12,16 @@ from evalsuite.requests.build import DocumentRequests, build_requests
 def encoded_with(
     prepared: PreparedTask, model: str | None, tokens: TokenOptions, trust_remote_code: bool = False
 ) -> tuple[HuggingFaceTokenizer, list[DocumentRequests]]:
-    """The tokenizer of a model, or the one that `tokens` names, and what each document asks by it.
+    """The tokenizer of a model, or of `tokens`, and the requests of each document.
 
     Raises:
-        UserError: neither is given, they cannot be read, or `--bos` asks for a token that there is not.
+        UserError: neither is given, they cannot be read, or `--bos` needs a token that the tokenizer lacks.
     """
     if model is None and tokens.tokenizer is None:
-        raise UserError("Tokens need a tokenizer: --tokenizer FOLDER, or --model.")
+        raise UserError("Showing tokens needs a tokenizer: give --tokenizer FOLDER or --model.")
     files = ModelFiles.elsewhere(tokens.tokenizer or "") if model is None else resolve(model)
     window = tokens.window(None if model is None else context_window(files))
     tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
-    wanted = prepared.selected.spec.bos if prepared.selected.own_bos else None
-    refuse_missing_tokens(tokenizer, wanted, tokens.prefix_token)
+    user_bos = prepared.selected.spec.bos if prepared.selected.own_bos else None
+    refuse_missing_tokens(tokenizer, user_bos, tokens.prefix_token)
     return tokenizer, build_requests(prepared, tokenizer, window if tokens.max_length else None, seed=0)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evalsuite.engine.protocol import Answered, Begun, Engine, EngineEvent, Planned
+from evalsuite.engine.protocol import Answered, Begun, Engine, EngineEvent, Planned, R
 from evalsuite.errors import ModelError
 from evalsuite.progress import Progress, Stage
 from evalsuite.results.store import ResponseStore, request_key
@@ -52,8 +52,8 @@ def answer(
 
 def _answer_kind(
     name: str,
-    requests: Sequence[Request],
-    work: Callable[..., Iterator[EngineEvent[Request]]],
+    requests: Sequence[R],
+    work: Callable[..., Iterator[EngineEvent[R]]],
     engine: Engine,
     store: ResponseStore,
     progress: Progress,
@@ -67,7 +67,7 @@ def _answer_kind(
     keys = {request: request_key(request, engine.identity) for request in requests if request not in others}
     stored = store.get(list(keys.values()))
     known = {request: stored[key] for request, key in keys.items() if _is_finite(stored.get(key))}
-    answers.by_request.update(known)
+    answers.by_request.update(known.items())
     answers.stored += stored
     if len(known) == len(keys):
         return
@@ -90,9 +90,7 @@ def _answer_kind(
     answers.costs.update((request, (count, count * per_token)) for request, count in tokens.items())
 
 
-def _keep(
-    answered: Answered[Request], keys: Mapping[Request, bytes], store: ResponseStore, answers: Answers
-) -> None:
+def _keep(answered: Answered[R], keys: Mapping[R, bytes], store: ResponseStore, answers: Answers) -> None:
     """Store the answers to requests in `keys`; an engine may answer other requests, too."""
     received = [
         (request, _refused_unless_finite(response))
@@ -107,11 +105,11 @@ def _keep(
 
 def _events(
     name: str,
-    requests: Sequence[Request],
-    work: Callable[..., Iterator[EngineEvent[Request]]],
+    requests: Sequence[R],
+    work: Callable[..., Iterator[EngineEvent[R]]],
     engine: Engine,
     answered: Collection[Request],
-) -> Iterator[EngineEvent[Request]]:
+) -> Iterator[EngineEvent[R]]:
     """The engine's events. If a loaded model cannot generate, only the requests to generate fail."""
     begun, done = False, set(answered)
     try:
@@ -148,7 +146,7 @@ def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Req
     return refused
 
 
-def tokens_by_request(answered: Answered[Request]) -> dict[Request, float]:
+def tokens_by_request(answered: Answered[R]) -> dict[Request, float]:
     """Each answer's part of the tokens, by the size of its model input; requests with one input share it."""
     inputs = [_model_input(request) for request, _ in answered.answers]
     sharing = Counter(inputs)

@@ -102,7 +102,7 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
             ["mmlu:leters"],
             "Unknown format 'leters'. Did you mean letters? Formats are cloze, letters, gold, generate, code.",
         ),
-        (["mmlu:cloze"], "nemotron_h/mmlu is not asked in the format 'cloze'; it has letters."),
+        (["mmlu:cloze"], "nemotron_h/mmlu has no format 'cloze'; it has letters."),
         (
             ["nemotron_h/piqa"],
             "Recipe 'nemotron_h' has no task 'piqa'; it is in evalsuite, lm_eval, nemotron_3, olmes.",

@@ -32,9 +32,9 @@ def test_a_cache_without_a_home_is_not_to_be_had_unless_a_folder_is_named(nobody
 
 
 def test_a_tilde_without_a_home_is_a_sentence(nobody):
-    with pytest.raises(UserError, match="give the whole path"):
+    with pytest.raises(UserError, match="give the full path"):
         without_tilde("~/model")
-    with pytest.raises(UserError, match="give the whole path"):
+    with pytest.raises(UserError, match="give the full path"):
         without_tilde("~no-such-user-here/model")
     assert without_tilde("org/model") == Path("org/model")
 

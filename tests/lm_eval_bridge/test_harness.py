@@ -179,4 +179,6 @@ def test_a_document_among_its_own_shots_is_counted_and_said(tmp_path):
     assert shown  # lm-eval compares the names of splits, and this definition names none for shots
     counts = token_counts(prepared, [])
     assert counts.among_shots == len(shown)
-    assert any(f"{len(shown)} of 3 documents were shown themselves" in said for said in token_remarks(counts))
+    assert any(
+        f"{len(shown)} of 3 documents contain the document itself" in said for said in token_remarks(counts)
+    )

@@ -83,7 +83,7 @@ def test_more_shots_than_exemplars_are_an_error():
 
 def test_a_changed_exemplar_is_an_error_that_names_the_package(acme):
     acme.write_text(acme.read_text("utf-8").replace("1+1", "1 + 1"), "utf-8")
-    with pytest.raises(UserError, match="made from acme-prompts are not the published ones"):
+    with pytest.raises(UserError, match="from acme-prompts differ from the published ones"):
         rendered(spec())
 
 
@@ -146,5 +146,5 @@ def test_more_shots_than_a_dump_has_are_an_error():
 
 @pytest.mark.usefixtures("dump")
 def test_shots_of_another_dump_are_an_error():
-    with pytest.raises(UserError, match="the shots made from acme-prompts are not the published ones"):
+    with pytest.raises(UserError, match="the shots from acme-prompts differ from the published ones"):
         rendered(spec(2, **DUMPED | {"prefix_sha256": "0" * 64}))

@@ -22,7 +22,7 @@ def test_without_an_order_or_without_choices_a_question_stays_as_it_is():
 
 @pytest.mark.parametrize("order", [(0, 1), (0, 1, 1), (0, 1, 3)])
 def test_an_order_of_other_places_is_an_error(order):
-    with pytest.raises(ValueError, match="is not one of 3 choices"):
+    with pytest.raises(ValueError, match="is not a permutation of 3 choices"):
         in_order(SKY, order, 0)
 
 

@@ -39,7 +39,7 @@ def test_a_second_form_is_named_after_its_format(folder):
 
 
 def test_a_form_that_declares_another_format_is_an_error(folder):
-    with pytest.raises(UserError, match=r"quiz\.letters\.yaml is named for format 'letters'.*'cloze'"):
+    with pytest.raises(UserError, match=r"quiz\.letters\.yaml has format 'letters' in its name.*'cloze'"):
         written(folder, "quiz.letters.yaml", FIELDS).load("quiz", "letters")
 
 
@@ -70,7 +70,7 @@ def test_a_recipe_file_with_an_unknown_key_is_an_error(folder):
     recipe = written(folder, "recipe.yaml", "title: ours\nauthor: me\n")
     with pytest.raises(
         UserError,
-        match=r"recipe\.yaml, line 2: unknown field 'author'; (did you mean|fields there are title)",
+        match=r"recipe\.yaml, line 2: unknown field 'author'; (did you mean|the fields are title)",
     ):
         _ = recipe.info
 

@@ -127,7 +127,7 @@ def test_letters_may_be_digits():
     ],
 )
 def test_a_question_that_does_not_fit_the_format_is_an_error(fields, question, kind):
-    with pytest.raises(UserError, match=f"a {kind} cannot be asked in the format '{fields['format']}'"):
+    with pytest.raises(UserError, match=f"the format '{fields['format']}' does not support a {kind}"):
         ask(fields, question)
 
 

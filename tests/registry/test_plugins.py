@@ -85,7 +85,7 @@ def test_a_file_that_is_no_plugin_is_an_error_that_names_it(tmp_path, text, comp
 
 
 def test_paths_without_a_plugin_are_errors(tmp_path):
-    with pytest.raises(UserError, match=r"none\.py: there is no such file or folder"):
+    with pytest.raises(UserError, match=r"none\.py: no such file or folder"):
         included([tmp_path / "none.py"])
     with pytest.raises(
         UserError, match=r"the folder has no task file \(\*\.py\), no recipe and no task of lm-eval"

@@ -125,7 +125,7 @@ def record(name: str, samples: Sequence[Sample]) -> TaskRecord:
             "chance": 0.25 if metric == "acc" else None,
             "counts": made.counts.model_copy(update={"scored": len(scored), "failed": failed}),
             "metrics": {} if failed else {metric: MetricRecord(**asdict(mean_estimate(values)))},
-            "problem": f"{failed} of {len(samples)} documents were left without a verdict" if failed else "",
+            "problem": f"{failed} of {len(samples)} documents have no verdict" if failed else "",
             "requests": 4 * len(samples),
             "tokens": 300 * len(samples),
             "seconds": 0.01 * len(samples),

@@ -66,7 +66,7 @@ def test_scores_intervals_and_counts_are_shown(tmp_path):
     page = page_of(write(tmp_path / "run", {"quiz": quiz(60, 3), "sums": sums(6, failed=(1,))}))
     for text in (
         "5 of 6",
-        "documents were left without a verdict; no score",
+        "documents have no verdict; no score",
         "95 % interval",
         "3 member tasks",
         "ECE",
@@ -117,6 +117,6 @@ def test_a_card_stands_in_the_page_with_reasons(tmp_path):
 
 
 def test_the_same_file_for_two_kinds_is_refused(run, tmp_path):
-    with pytest.raises(UserError, match="same file"):
+    with pytest.raises(UserError, match="must be different files"):
         report(run, html=tmp_path / "x", csv=tmp_path / "x")
     assert not (tmp_path / "x").exists()

@@ -81,7 +81,7 @@ def test_a_tracker_that_refuses_is_one_sentence(log, monkeypatch):
         raise RuntimeError("no API key\nand much more")
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    with pytest.raises(UserError, match=r"^wandb did not take the run: no API key$"):
+    with pytest.raises(UserError, match=r"^wandb rejected the run: no API key$"):
         send(log, "wandb", "checkpoints", "step-1000")
 
 

@@ -102,7 +102,7 @@ def test_a_prompt_of_lm_evals_backend_loses_its_beginning_to_leave_room_for_the_
             assert request.context == tuple(whole[-(window - 6) :])
             assert (request.backend, one.tokens) == ("lm_eval_hf", len(whole))
     [first, *_] = build_requests(prepared, TOKENIZER, 6, 0)
-    assert first.problem == "the answer may have 6 tokens, and the context window holds 6"
+    assert first.problem == "the answer may have 6 tokens, but the context window has 6"
     assert not any(one.shortened for one in build_requests(prepared, TOKENIZER, None, 0))
 
 
@@ -246,7 +246,7 @@ class Strict(ByteTokenizer):
 @pytest.mark.parametrize(
     ("tokenizer", "question", "said"),
     [
-        (Lowering(), MultipleChoice("1 + 1?", ("Two", "two"), 0), "' Two' and ' two' become the same tokens"),
+        (Lowering(), MultipleChoice("1 + 1?", ("Two", "two"), 0), "' Two' and ' two' have the same tokens"),
         (Strict(), MultipleChoice("1 ¤ 1?", ("2", "3"), 0), "KeyError"),
         (TOKENIZER, MultipleChoice("1 + 1?", ("\ud83d", "3"), 0), "U+D83D"),
     ],

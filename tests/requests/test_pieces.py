@@ -119,7 +119,7 @@ def test_a_sample_that_differs_sends_all_texts_through_whole(monkeypatch):
     texts = prompts(Random(3))
     # Everything may be cut, says a tokenizer's surroundings that lie: only the sample notices.
     monkeypatch.setattr(
-        PieceEncoder, "_learn", lambda self, cuts: self._cuts.update(dict.fromkeys(cuts, True))
+        PieceEncoder, "_test_cuts", lambda self, cuts: self._cuts.update(dict.fromkeys(cuts, True))
     )
     monkeypatch.setattr(PieceEncoder, "_pieces", lambda self, text: (text[:3], text[3:]))
     monkeypatch.setattr(pieces, "WORTHWHILE", 9.0)

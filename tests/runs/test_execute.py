@@ -185,7 +185,7 @@ def test_documents_beyond_the_window_are_no_score(bench):
     log = bench.execute(ScriptedEngine(max_length=20), "quiz")
     assert log.status == "incomplete"
     assert log.task("quiz").counts.too_long == 7
-    assert "the context window holds 20" in log.task("quiz").problem
+    assert "the context window has 20" in log.task("quiz").problem
 
 
 def test_an_empty_choice_is_no_score_and_no_traceback(tmp_path):

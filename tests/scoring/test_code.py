@@ -68,7 +68,7 @@ def test_a_program_is_right_if_its_tests_pass_and_a_reader_sees_how_it_ended():
     assert samples[1].deciders[0].startswith("plus tests: failed (")
     assert samples[2].deciders == ("plus tests: error (NameError: name 'y' is not defined)",)
     assert samples[3].deciders[0].startswith("plus tests: timeout")
-    assert "1 of 4 runs of programs ended at their time limit, and are wrong." in notes
+    assert "1 of 4 program runs reached their time limit and count as wrong." in notes
     assert notes[0].startswith("Programs ran in the sandbox's tier '")
     assert "a wrong one does not" in notes[0]
 
@@ -140,7 +140,7 @@ def test_the_time_limit_grows_with_what_the_reference_solution_takes_here():
     samples, notes = judged(body.format(0.6), body.format(30.0), spec=spec(seconds=0.2), problem=problem)
     assert [one.metrics["pass@1"] for one in samples] == [1.0, 0.0]
     assert samples[1].deciders[0].startswith("base tests: timeout")
-    assert "1 of 2 runs of programs ended at their time limit, and are wrong." in notes
+    assert "1 of 2 program runs reached their time limit and count as wrong." in notes
 
 
 def test_results_that_cannot_leave_their_process_are_judged_within_it_and_counted():
@@ -149,7 +149,7 @@ def test_results_that_cannot_leave_their_process_are_judged_within_it_and_counte
     problem = CodeProblem(stem, solution, {"base": "assert len(much(70 << 20)) == 70 << 20"}, "much")
     samples, notes = judged("    return 'x' * x\n", "    return 'x'\n", problem=problem)
     assert [one.metrics["pass@1"] for one in samples] == [1.0, 0.0]
-    assert "2 of 2 runs had their tests in the program's own process (mode token)." in notes
+    assert "2 of 2 program runs had their tests in the same process (mode token)." in notes
 
 
 NO_ANSWER = {
@@ -178,7 +178,7 @@ def test_a_program_that_does_not_answer_is_wrong_and_nothing_else(sanitize):
 def test_tests_that_a_problem_does_not_have_are_a_sentence_and_no_verdict():
     [one], _ = judged(RIGHT, spec=spec(tests="hard"))
     assert one.status == "failed"
-    assert one.reason == ("A problem has no tests 'hard', which the prompt spec names; it has base, plus.")
+    assert one.reason == ("The prompt spec names the tests 'hard', but a problem has only base, plus.")
 
 
 def test_a_text_that_the_sanitiser_cannot_finish_is_judged_as_it_stands(monkeypatch):

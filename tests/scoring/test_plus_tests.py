@@ -156,5 +156,5 @@ def test_what_the_hub_compares_with_is_replaced_and_what_it_needs_is_kept():
 
 
 def test_a_plus_test_of_another_form_is_refused_with_a_sentence():
-    with pytest.raises(UserError, match="another form"):
+    with pytest.raises(UserError, match="does not have the form"):
         compared_script("assert f(1) == 2\n", "f")

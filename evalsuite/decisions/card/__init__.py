@@ -1,1 +1,1 @@
-"""A model card beside a run: which published numbers are comparable, and how they differ."""
+"""Compares a run with published numbers: which are comparable, and how they differ."""

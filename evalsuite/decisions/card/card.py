@@ -1,9 +1,10 @@
-"""Published numbers: one YAML file per publication (`evalsuite.cards`), validated when read.
+"""Published numbers: one YAML file per publication (`evalsuite.cards`), validated when it is read.
 
 Public names: `Card`, `Cell`, `CellSetting`, `card_names`, `load_card`, `read_card`.
 
-A cell declares how its number was made, field by field; what the publication leaves open is left out or has
-several candidates. Whether a run may be compared with it is decided from these fields (`card_check`).
+A cell declares how its number was measured, field by field. A field that the publication leaves open is
+missing or has several candidates. `comparable` decides from these fields whether a run may be compared with
+the number.
 """
 
 from importlib import resources
@@ -24,76 +25,86 @@ def _as_tuple(value: Any) -> Any:
 
 
 OneOf = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple)]
-"""One value, or the candidates among which the publication does not decide; empty where it says nothing."""
+"""One value, or several candidates if the publication leaves it open; empty if it does not mention it."""
 
 Form = Literal["letters", "cloze", "generate", "code", "gold"]
 Kind = Literal["card", "report", "blog", "secondary", "third-party"]
 Status = Literal["seen", "stated", "inferred"]
 FIELDS = ("split", "shots", "form", "metric", "aggregation")
-"""Fields of a setting that a run must share."""
+"""Fields of a setting that must be equal in a run."""
 
 
 class CellSetting(Strict):
-    """How a number was made. Compared with a run: `FIELDS`, documents, samples and temperature."""
+    """How a number was measured. Compared with a run: `FIELDS`, documents, samples and temperature."""
 
     split: OneOf[str] = ()
     documents: int | None = Field(default=None, ge=1)
-    """Documents behind the number."""
+    """Number of documents that the score covers."""
     shots: OneOf[Annotated[int, Field(ge=0)]] = ()
     form: OneOf[Form] = ()
-    """letters: options listed, letter scored. cloze: text of each option scored. gold: accepted answers
-    scored.
-    generate, code: text generated."""
+    """letters: lists the options, scores the letter. cloze: scores the text of each option.
+
+    gold: scores the accepted answers. generate, code: generates text.
+    """
     cot: bool | None = None
-    """Reasoning before the answer; told to the reader, not compared: it is part of the recipe."""
+    """Whether the model reasons before the answer; for readers only, since it is part of the recipe."""
     samples: int | None = Field(default=None, ge=1)
-    """Generated texts for each document."""
+    """Generated texts per document."""
     temperature: float | None = Field(default=None, ge=0)
     """0 is greedy."""
     metric: OneOf[str] = ()
-    """Name of the metric here: acc, acc_norm (by characters), exact_match, f1, pass@k, maj@k."""
+    """Name of the metric in evalsuite: acc, acc_norm (by characters), exact_match, f1, pass@k, maj@k."""
     aggregation: Literal["micro", "macro", "full_subject_sizes"] | None = None
-    """Mean over documents; plain mean over member tasks; member tasks weighted by all their documents
-    although only some of these count (MATH level 5 and MATH-500 of nvidia-lm-eval)."""
+    """micro: mean over documents. macro: unweighted mean over member tasks.
+
+    full_subject_sizes: mean over member tasks weighted by all their documents, although only some of them
+        count
+    (MATH level 5 and MATH-500 of nvidia-lm-eval).
+    """
 
 
 class Cell(Strict):
-    """One benchmark of a publication, asked in one way."""
+    """One benchmark of a publication in one setting."""
 
     benchmark: str
-    """As printed."""
+    """Name of the benchmark, as printed."""
     task: OneOf[str] = ()
-    """Name of the task here; empty where there is none."""
+    """Name of the task in evalsuite; empty if there is none."""
     label: str = ""
-    """The publication's word for its metric, where it is another than ours."""
+    """The publication's name of the metric, if it differs from evalsuite's."""
     setting: CellSetting = CellSetting()
     status: Status
-    """seen: the exact recipe was read. stated: the publication states the setting, its prompt is not known.
-    inferred: deduced from sibling publications or from arithmetic."""
+    """How the setting is known.
+
+    seen: from the exact recipe. stated: from the publication, whose prompt is not known. inferred: from
+        sibling
+    publications or from arithmetic.
+    """
     inferred: tuple[str, ...] = ()
-    """Fields of the setting that were deduced."""
+    """Inferred fields of the setting."""
     address: str = ""
     """Task address that reproduces the number."""
     reference: str = ""
     """Package or script that defines the recipe."""
     scale: float = Field(default=100, gt=0)
-    """What a perfect score is printed as."""
+    """Printed value of a perfect score."""
     digits: int | None = Field(default=None, ge=0, le=6)
-    """Printed decimals, where they are not the card's."""
+    """Printed decimals, if they differ from the card's."""
     note: str = ""
     values: dict[str, float] = Field(min_length=1)
     """The printed number by model."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Cell":
-        strange = [name for name in self.inferred if name not in CellSetting.model_fields]
-        if strange:
+        unknown = [name for name in self.inferred if name not in CellSetting.model_fields]
+        if unknown:
             raise ValueError(
-                f"inferred names no field of a setting: {', '.join(strange)}; fields are {', '.join(CellSetting.model_fields)}"
+                f"inferred has unknown fields of a setting: {', '.join(unknown)}; the fields are "
+                f"{', '.join(CellSetting.model_fields)}"
             )
         beyond = [f"{model} {value}" for model, value in self.values.items() if not 0 <= value <= self.scale]
         if beyond:
-            raise ValueError(f"printed numbers lie outside 0 to {self.scale:g}: {', '.join(beyond)}")
+            raise ValueError(f"printed numbers are outside 0 to {self.scale:g}: {', '.join(beyond)}")
         return self
 
 
@@ -101,34 +112,36 @@ class Card(Strict):
     """One publication."""
 
     name: str
-    """File name without its ending."""
+    """File name without its suffix."""
     title: str
     kind: Kind
-    """secondary: figures as somebody quotes them. third-party: measured by somebody else."""
+    """secondary: numbers quoted by another publication. third-party: measured by another party."""
     date: str = Field(default="", pattern=r"^(\d{4}(-\d\d){0,2})?$")
-    """Of publication, ISO 8601; empty where not known."""
+    """Date of publication, ISO 8601; empty if unknown."""
     source: str
-    """Where the numbers and settings were read, in words."""
+    """Description of the source of the numbers and settings."""
     notes: str = ""
     digits: int = Field(ge=0, le=6)
-    """Decimals that it prints."""
+    """Number of printed decimals."""
     models: tuple[str, ...] = Field(min_length=1)
-    """Models it has numbers of, its own subject first."""
+    """Models that the card has numbers of; the publication's own model comes first."""
     cells: tuple[Cell, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _lists_its_models(self) -> "Card":
         unlisted = {model for cell in self.cells for model in cell.values} - set(self.models)
         if unlisted:
-            raise ValueError(f"models must list {', '.join(sorted(unlisted))}, of which a cell has a number")
+            raise ValueError(
+                f"models must list {', '.join(sorted(unlisted))}, since a cell has a number of it"
+            )
         return self
 
     def of_model(self, model: str) -> list[tuple[Cell, float]]:
-        """Cells that have a number of the model, with it."""
+        """Cells that have a number of the model, each with that number."""
         return [(cell, cell.values[model]) for cell in self.cells if model in cell.values]
 
     def digits_of(self, cell: Cell) -> int:
-        """Printed decimals of a cell."""
+        """Number of printed decimals of a cell."""
         return self.digits if cell.digits is None else cell.digits
 
 
@@ -138,10 +151,10 @@ def card_names() -> list[str]:
 
 
 def load_card(name: str) -> Card:
-    """A registered card by name, or a YAML file of your own by path.
+    """Load a registered card by name, or your own YAML file by path.
 
     Raises:
-        UserError: there is no such card (the message lists near names), or its file is not valid.
+        UserError: the card does not exist (the message suggests similar names), or its file is not valid.
     """
     if name.endswith((".yaml", ".yml")):
         return read_card(Path(name))
@@ -152,7 +165,7 @@ def load_card(name: str) -> Card:
 
 
 def read_card(file: Traversable | Path) -> Card:
-    """The card in a YAML file; raises UserError naming file, line and field."""
+    """The card in a YAML file; raises UserError that names file, line and field."""
     return read_strict(Card, file, {"name": file.name.rpartition(".")[0]})
 
 

@@ -1,4 +1,4 @@
-"""May a published number be compared with a task of a run? Decided from declared fields.
+"""Decides from declared fields whether a published number is comparable with a task of a run.
 
 Public names: `reasons_against`, `Installed`.
 """
@@ -17,19 +17,19 @@ from evalsuite.task import Task
 
 
 class Installed:
-    """What this evalsuite knows of tasks and prompt specs, to hold a run log against."""
+    """The tasks and prompt specs of the installed evalsuite, to check a run log against."""
 
     @cached_property
     def _registry(self) -> Registry:
         return Registry.load()
 
     def task(self, record: TaskRecord) -> Task | None:
-        """The task plug-in behind a record, if it is known here."""
+        """The task plug-in of a record, if it is installed."""
         spec = self.spec(record.address)
         return self._registry.tasks.get(spec.plugin if spec else record.task)
 
     def spec(self, address: str) -> PromptSpec | None:
-        """The prompt spec of an address, if it is known here."""
+        """The prompt spec of an address, if it is installed."""
         try:
             return self._registry.select([address])[0].spec
         except UserError:
@@ -39,14 +39,14 @@ class Installed:
 def reasons_against(
     cell: Cell, task: TaskRecord, installed: Installed, accept_inferred: bool = False
 ) -> list[Reason]:
-    """Why the number and the score are not of the same measurement; empty where nothing is known against it.
+    """Reasons why the number and the score cannot be compared; empty if no reason is known.
 
     Args:
         cell: the published number.
         task: the run's record.
-        installed: tasks and specs of this evalsuite: pins of data, and the spec that an address means.
-        accept_inferred: take inferred settings as stated, any candidate of an open one, and any recipe that
-            agrees in all declared fields.
+        installed: tasks and specs of the installed evalsuite, with their data pins.
+        accept_inferred: treat inferred settings as stated, and accept any candidate of an open setting and
+            any recipe that agrees in all declared fields.
     """
     found = [
         *_setting(cell, task),
@@ -57,12 +57,12 @@ def reasons_against(
         *_recipe(cell, task, installed, accept_inferred),
     ]
     if not task.metrics:
-        found.insert(0, _reason("no_score", f"the task has no score here ({task.problem.rstrip('.')})"))
+        found.insert(0, _reason("no_score", f"the task has no score in the run ({task.problem.rstrip('.')})"))
     return found
 
 
 def _setting(cell: Cell, task: TaskRecord) -> list[Reason]:
-    """Fields that both sides declare and that differ, and fields that the publication leaves out."""
+    """Fields that both sides declare and that differ, and fields that the publication does not state."""
     setting = cell.setting
     compared: list[tuple[ReasonKind, Sequence[Any], Any, bool]] = [
         ("shots", setting.shots, task.shots, task.shots in setting.shots),
@@ -76,8 +76,8 @@ def _setting(cell: Cell, task: TaskRecord) -> list[Reason]:
         ("split", setting.split, task.split, task.split in setting.split),
     ]
     found = [
-        _reason(kind, f"other {kind}: {_either(published)} published, {here} here")
-        for kind, published, here, same in compared
+        _reason(kind, f"different {kind}: {_either(published)} published, {measured} in the run")
+        for kind, published, measured, same in compared
         if published and not same
     ]
     by_rows = setting.aggregation in ("micro", "macro") and bool(task.subtasks)
@@ -85,7 +85,7 @@ def _setting(cell: Cell, task: TaskRecord) -> list[Reason]:
         found.append(
             _reason(
                 "aggregation",
-                f"other aggregation: {setting.aggregation} average published, {task.aggregation} here",
+                f"different aggregation: {setting.aggregation} published, {task.aggregation} in the run",
             )
         )
     unstated = [str(kind) for kind, published, _, _ in compared if not published]
@@ -95,21 +95,18 @@ def _setting(cell: Cell, task: TaskRecord) -> list[Reason]:
 
 
 def _knowledge(cell: Cell) -> list[Reason]:
-    """What is open or deduced about the published number."""
+    """Open and inferred settings of the published number."""
     found = []
     for name in ("form", "metric", "split", "shots"):
         candidates = getattr(cell.setting, name)
         if len(candidates) > 1:
-            found.append(_reason("undecided", f"its {name} may be {_either(candidates)}"))
+            found.append(_reason("undecided", f"the published {name} may be {_either(candidates)}"))
     if cell.status == "inferred":
-        found.append(_reason("inferred", "its recipe is inferred"))
+        found.append(_reason("inferred", "the published recipe is inferred"))
     elif cell.inferred:
+        verb = "are" if len(cell.inferred) > 1 else "is"
         found.append(
-            _reason(
-                "inferred",
-                f"its {_listed(cell.inferred, 'and')} {'are' if len(cell.inferred) > 1 else 'is'} inferred, "
-                "not stated",
-            )
+            _reason("inferred", f"the published {_listed(cell.inferred, 'and')} {verb} inferred, not stated")
         )
     return found
 
@@ -118,20 +115,20 @@ def _sampling(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reason
     spec = installed.spec(task.address)
     if spec is None or spec.sha256 != task.prompt_sha256 or spec.generation is None:
         return []
-    setting, here = cell.setting, spec.generation
+    setting, ours = cell.setting, spec.generation
     found = []
-    if setting.samples is not None and setting.samples != here.samples:
+    if setting.samples is not None and setting.samples != ours.samples:
         found.append(
             _reason(
                 "sampling",
-                f"other number of samples for each document: {setting.samples} published, {here.samples} here",
+                f"different samples per document: {setting.samples} published, {ours.samples} in the run",
             )
         )
-    if setting.temperature is not None and setting.temperature != here.temperature:
+    if setting.temperature is not None and setting.temperature != ours.temperature:
         found.append(
             _reason(
                 "sampling",
-                f"other temperature: {setting.temperature:g} published, {here.temperature:g} here",
+                f"different temperature: {setting.temperature:g} published, {ours.temperature:g} in the run",
             )
         )
     return found
@@ -143,26 +140,28 @@ def _documents(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reaso
     found = []
     if split is not None and not some_members and counts.documents < split.rows:
         found.append(
-            _reason(
-                "subset", f"only {counts.documents} of the split's {split.rows} documents were asked here"
-            )
+            _reason("subset", f"the run covers only {counts.documents} of the split's {split.rows} documents")
         )
     elif _counts_all(cell) and counts.documents != cell.setting.documents:
         found.append(
-            _reason("subset", f"other documents: {cell.setting.documents} published, {counts.documents} here")
+            _reason(
+                "subset",
+                f"different documents: {cell.setting.documents} published, {counts.documents} in the run",
+            )
         )
     if counts.scored < counts.documents:
-        found.append(_reason("subset", f"{counts.documents - counts.scored} documents have no verdict here"))
+        without = counts.documents - counts.scored
+        found.append(_reason("subset", f"{without} documents have no verdict in the run"))
     return found
 
 
 def _counts_all(cell: Cell) -> bool:
-    """Whether the number stands for all documents of its task, and how many these are is declared."""
+    """Whether the number covers all documents of its task, and the card declares how many."""
     return cell.setting.documents is not None and cell.setting.aggregation != "full_subject_sizes"
 
 
 def _data(task: TaskRecord, installed: Installed) -> list[Reason]:
-    """Stand-ins and drift, by the pins of the task."""
+    """Stand-ins and changed data, by the task's pins."""
     known = installed.task(task)
     if known is None:
         return []
@@ -172,7 +171,7 @@ def _data(task: TaskRecord, installed: Installed) -> list[Reason]:
         if stand_in is not None and read.fingerprint == stand_in.pin.fingerprint:
             found.append(_reason("data", f"split '{split}' is a stand-in ({stand_in.config})"))
         elif pin is not None and (read.rows != pin.rows or pin.fingerprint not in (None, read.fingerprint)):
-            found.append(_reason("data", f"split '{split}' is not the pinned data"))
+            found.append(_reason("data", f"split '{split}' differs from the pinned data"))
     if known.comparability != task.comparability:
         found.append(
             _reason(
@@ -188,13 +187,13 @@ def _recipe(cell: Cell, task: TaskRecord, installed: Installed, accept_inferred:
     address = cell.address
     found = []
     if task.source.get("status") == "inferred" and not accept_inferred:
-        found.append(_reason("inferred", "the recipe here is inferred"))
+        found.append(_reason("inferred", "the run's recipe is inferred"))
     if not address:
         if not accept_inferred:
             found.append(
                 _reason(
                     "recipe",
-                    "no recipe here reproduces it"
+                    "evalsuite has no recipe that reproduces it"
                     if cell.status == "seen"
                     else "its exact prompt is not known",
                 )
@@ -202,13 +201,15 @@ def _recipe(cell: Cell, task: TaskRecord, installed: Installed, accept_inferred:
         return found
     if task.recipe != address.partition("/")[0]:
         if not accept_inferred:
-            found.append(_reason("recipe", f"recipe {task.recipe} was used; {address} reproduces it"))
+            found.append(_reason("recipe", f"the run used recipe {task.recipe}; {address} reproduces it"))
         return found
-    wanted, spec = installed.spec(address), installed.spec(task.address)
-    if wanted is not None and task.variant != wanted.variant and not accept_inferred:
-        found.append(_reason("recipe", f"variant {task.variant} was used; {address} reproduces it"))
+    published, spec = installed.spec(address), installed.spec(task.address)
+    if published is not None and task.variant != published.variant and not accept_inferred:
+        found.append(_reason("recipe", f"the run used variant {task.variant}; {address} reproduces it"))
     if spec is not None and spec.sha256 != task.prompt_sha256:
-        found.append(_reason("prompt", f"the prompt spec is not that of {task.address} in this evalsuite"))
+        found.append(
+            _reason("prompt", f"the run's prompt spec differs from {task.address} in the installed evalsuite")
+        )
     return found
 
 
@@ -217,7 +218,7 @@ def _reason(kind: ReasonKind, text: str) -> Reason:
 
 
 def _either(candidates: Sequence[Any]) -> str:
-    return _listed([str(one) for one in candidates], "or")
+    return _listed([str(candidate) for candidate in candidates], "or")
 
 
 def _listed(names: Sequence[str], word: str) -> str:

@@ -1,4 +1,4 @@
-"""Does a run agree with published numbers?
+"""Compares a run with published numbers.
 
 Public names: `compare_with_card`, `delta_interval`, `published_interval`.
 """
@@ -22,13 +22,13 @@ Interval = tuple[float, float]
 def compare_with_card(
     run: str | Path, card: str | Card, *, model: str | None = None, accept_inferred: bool = False
 ) -> CardComparison:
-    """Every published number of a model beside the run's, with a verdict.
+    """Compare every published number of a model with the run's score, with a verdict.
 
     Args:
         run: run folder or `run.json`.
         card: name of a registered card, path of a YAML file, or a card.
-        model: whose numbers, where the card has several models and the run's is not among them.
-        accept_inferred: take inferred and open settings as if the publication stated them.
+        model: model of the card, needed if the card has several models and the run's is not among them.
+        accept_inferred: treat inferred and open settings as stated ones.
 
     Raises:
         UserError: the run or card cannot be read, or the model is not on the card.
@@ -57,10 +57,9 @@ def compare_with_card(
 def published_interval(value: float, half_unit: float, documents: int | None) -> Interval:
     """95 % interval of a printed fraction.
 
-    Sampling: Wilson's interval of `value` at `documents` (for means over several samples of each document it
-        is
-    too wide). Rounding: uniform over half a unit to both sides, with variance half_unit^2 / 3. Both are added
-    in squares.
+    The sampling error is Wilson's interval of `value` at `documents`, which is too wide for means over
+    several samples per document. The rounding error is uniform within half a unit on both sides, with
+    variance half_unit^2 / 3. Both errors are added in squares.
     """
     low = high = value
     if documents:
@@ -75,11 +74,11 @@ def published_interval(value: float, half_unit: float, documents: int | None) ->
 
 
 def delta_interval(measured: float, here: Interval, published: float, there: Interval) -> Interval:
-    """95 % interval of measured minus published, from the interval of each.
+    """95 % interval of measured minus published, from the two intervals.
 
-    Squared distances to the limits are added (Newcombe 1998, Statistics in Medicine 17:873, method 10), which
-    takes the two errors as independent. Where both are of one model on the same documents they are not, but
-    how much is not known from a printed number; the interval is then too wide, never too narrow.
+    The squared distances to the limits are added (Newcombe 1998, Statistics in Medicine 17:873, method 10),
+    as if the two errors were independent. For one model on the same documents they are correlated, by an
+    amount that a printed number does not tell; the interval is then too wide, never too narrow.
     """
     delta = measured - published
     low = delta - math.hypot(measured - here[0], there[1] - published)
@@ -107,7 +106,7 @@ def _cell(
         here = (metric.low, metric.high)
         delta = (metric.value - published, *delta_interval(metric.value, here, published, there))
     elif metric is not None:
-        reasons.append(Reason(kind="no_score", text="a single document tells nothing of spread"))
+        reasons.append(Reason(kind="no_score", text="a single document gives no interval"))
     verdict: CellVerdict = "not comparable"
     if delta is not None and not reasons:
         verdict = "agrees" if delta[1] <= 0 <= delta[2] else "differs"
@@ -137,14 +136,14 @@ def _cell(
 def _nearest(
     cell: Cell, tasks: tuple[TaskRecord, ...], installed: Installed, accept_inferred: bool
 ) -> tuple[TaskRecord | None, list[Reason]]:
-    """The run's task with the fewest reasons against it; the first of equals."""
+    """The run's task with the fewest reasons against it, and these reasons; the first task wins ties."""
     found = [
         (task, reasons_against(cell, task, installed, accept_inferred))
         for task in tasks
         if task.task in cell.task
     ]
     if found:
-        return min(found, key=lambda one: len(one[1]))
+        return min(found, key=lambda match: len(match[1]))
     address = cell.address
     hint = f" ({address} reproduces it)" if address and installed.spec(address) else ""
     text = (
@@ -154,7 +153,7 @@ def _nearest(
 
 
 def _metric(cell: Cell, task: TaskRecord | None) -> tuple[str | None, MetricRecord | None]:
-    """The published metric, else the run's headline."""
+    """The published metric, or else the run's headline metric."""
     if task is None:
         return None, None
     name = next((name for name in cell.setting.metric if name in task.metrics), task.headline)
@@ -171,14 +170,14 @@ def _model(card: Card, side: RunSide, asked: str | None) -> str:
     own = by_name.get(here.casefold())
     if own is None and len(card.models) > 1:
         raise UserError(
-            f"Card {card.name} has no numbers of the run's model {here}; say with --model whose numbers to take: "
+            f"Card {card.name} has no numbers of the run's model {here}; choose a model with --model: "
             f"{', '.join(card.models)}."
         )
     return own or card.models[0]
 
 
 def _hub_id(side: RunSide) -> str:
-    """The run's model, by its name on the hub where the run names an alias."""
+    """The hub id of the run's model; aliases are resolved."""
     from evalsuite.checkpoints import aliases
 
     known = aliases().get(side.log.model.id)
@@ -191,19 +190,19 @@ def _notes(
     notes = [card.notes] if card.notes else []
     here = _hub_id(side)
     if here.casefold() != model.casefold():
-        notes.append(f"The run is of {here}, the published numbers are of {model}.")
+        notes.append(f"The run evaluates {here}; the published numbers are of {model}.")
     comparable = sum(cell.verdict != "not comparable" for cell in cells)
     notes.append(
         f"{comparable} of {len(cells)} published numbers are comparable with this run."
-        + (" Of equal scores, one in twenty differs by chance." if comparable > 1 else "")
+        + (" One in twenty equal scores differs by chance." if comparable > 1 else "")
     )
     if comparable:
         notes.append(
-            "The intervals hold the sampling error of both sides as independent, and the rounding: a difference "
-            "smaller than an interval's half-width cannot be seen."
+            "The intervals include the sampling errors of both sides, as independent, and the rounding. "
+            "Differences smaller than half an interval's width cannot be detected."
         )
     if accept_inferred:
-        notes.append("Inferred and open settings of the published numbers were taken as stated.")
+        notes.append("Inferred and open settings of the published numbers were treated as stated.")
     return notes
 
 

@@ -37,28 +37,27 @@ class Reason(Strict):
 
     kind: ReasonKind
     text: str
-    """Part of a sentence, without a full stop."""
+    """Clause of a sentence, without a full stop."""
 
 
 class CellComparison(Strict):
-    """One published number beside the run's."""
+    """A published number and the run's score."""
 
     benchmark: str
-    """As printed."""
+    """Name of the benchmark, as printed."""
     address: str
-    """Task address that reproduces the number; empty where none is known."""
+    """Task address that reproduces the number; empty if none is known."""
     published: float
     printed: str
     """The number with its printed decimals, in the publication's unit."""
     rounding: float
     """Half a unit of the last printed decimal."""
     published_low: float | None
-    """95 % interval of the published number: rounding and, where its number of documents is known,
-    sampling."""
+    """95 % interval of the published number: rounding and, if the documents are known, sampling error."""
     published_high: float | None
     published_documents: int | None
     task: str | None
-    """Name of the run's task that stands beside it; None where the run has none."""
+    """Name of the run's task; None if the run has no such task."""
     metric: str | None
     measured: float | None
     low: float | None
@@ -67,11 +66,11 @@ class CellComparison(Strict):
     documents: int | None
     delta: float | None
     delta_low: float | None
-    """95 % interval of the delta, with the errors of both numbers taken as independent."""
+    """95 % interval of the delta, for independent errors of both numbers."""
     delta_high: float | None
     verdict: CellVerdict
     reasons: tuple[Reason, ...]
-    """Why it is not comparable."""
+    """Reasons why the numbers are not comparable."""
 
     @property
     def verdict_text(self) -> str:
@@ -82,7 +81,7 @@ class CellComparison(Strict):
 
 
 class CardComparison(Strict):
-    """A run beside one model's numbers in one publication."""
+    """A run compared with a model's numbers in a publication."""
 
     schema_version: Literal[1] = 1
     evalsuite_version: str
@@ -90,18 +89,18 @@ class CardComparison(Strict):
     title: str
     source: str
     model: str
-    """Whose published numbers these are."""
+    """Model of the published numbers."""
     run: RunInfo
     accept_inferred: bool
-    """Settings that are inferred or left open were taken as if the publication stated them."""
+    """Whether inferred and open settings were treated as stated."""
     cells: tuple[CellComparison, ...]
     notes: tuple[str, ...]
 
     def cell(self, benchmark: str) -> CellComparison:
-        """The first cell of a benchmark, as printed; KeyError if there is none."""
-        for one in self.cells:
-            if one.benchmark == benchmark:
-                return one
+        """The first cell of a benchmark by its printed name; KeyError if there is none."""
+        for cell in self.cells:
+            if cell.benchmark == benchmark:
+                return cell
         raise KeyError(benchmark)
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -109,7 +108,7 @@ class CardComparison(Strict):
         import pandas as pd
 
         rows: list[dict[str, Any]] = [
-            cell.model_dump(exclude={"reasons"}) | {"reasons": "; ".join(one.text for one in cell.reasons)}
+            cell.model_dump(exclude={"reasons"}) | {"reasons": "; ".join(r.text for r in cell.reasons)}
             for cell in self.cells
         ]
         return pd.DataFrame(rows)

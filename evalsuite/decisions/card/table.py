@@ -31,9 +31,10 @@ def card_rows(comparison: CardComparison) -> list[tuple[str, ...]]:
 
 
 def card_table(comparison: CardComparison) -> Table:
-    """For `cli.console`."""
+    """The table for `cli.console`."""
+    run = comparison.run
     table = Table(
-        title=f"{comparison.run.label} · {comparison.run.numerics} beside {comparison.model} · {comparison.title}",
+        title=f"{run.label} · {run.numerics} against {comparison.model} · {comparison.title}",
         title_justify="left",
         caption_justify="left",
     )
@@ -48,9 +49,9 @@ def card_table(comparison: CardComparison) -> Table:
 
 
 def card_markdown(comparison: CardComparison) -> str:
-    """The same table with its notes."""
+    """The table with its notes in Markdown."""
     lines = [
-        f"# {markdown_escape(f'{comparison.run.label} beside {comparison.model}')}",
+        f"# {markdown_escape(f'{comparison.run.label} against {comparison.model}')}",
         "",
         f"Published: {markdown_escape(f'{comparison.title} ({comparison.source})')}.",
         "",

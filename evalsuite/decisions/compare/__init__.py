@@ -1,1 +1,1 @@
-"""Two runs, document by document."""
+"""Compares two runs document by document."""

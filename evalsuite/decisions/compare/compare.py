@@ -1,4 +1,4 @@
-"""Is the difference between two runs real?
+"""Tests whether runs differ by more than chance.
 
 Public names: `compare`, `compare_sides`, `common_tasks`, `paired_of`, `labels_of`, `run_info`.
 """
@@ -34,18 +34,18 @@ from evalsuite.stats.power import detectable_delta, detectable_mean_delta
 
 
 def compare(baseline: str | Path, *candidates: str | Path, allow_protocol_drift: bool = False) -> Comparison:
-    """Compare runs with the first: documents paired by content, per task delta, interval, test and power.
+    """Compare runs with the first one: per task delta, interval, test and power on paired documents.
 
     Args:
         baseline: run folder or `run.json`.
-        candidates: one or more others.
-        allow_protocol_drift: compare although a task's prompt spec is not the same; the document says so.
+        candidates: one or more other runs.
+        allow_protocol_drift: compare even if a task's prompt specs differ; the result lists the difference.
 
     Raises:
-        UserError: a run cannot be read, nothing is common, or prompt specs differ.
+        UserError: a run cannot be read, the runs have nothing in common, or prompt specs differ.
     """
     if not candidates:
-        raise UserError("Name two runs or more to compare.")
+        raise UserError("Give two or more runs to compare.")
     first, others = open_run(Path(baseline)), [open_run(Path(path)) for path in candidates]
     labels = labels_of([first, *others])
     return Comparison(
@@ -61,7 +61,7 @@ def compare(baseline: str | Path, *candidates: str | Path, allow_protocol_drift:
 def compare_sides(
     first: RunSide, second: RunSide, allow_protocol_drift: bool = False, label: str = ""
 ) -> PairComparison:
-    """The comparison of one pair of opened runs; raises as `compare` does."""
+    """Compare a pair of opened runs; raises the errors of `compare`."""
     common = common_tasks(first, second)
     if not allow_protocol_drift:
         refuse_other_prompts(common)
@@ -84,7 +84,7 @@ def compare_sides(
 
 
 def common_tasks(first: RunSide, second: RunSide) -> list[tuple[TaskRecord, TaskRecord]]:
-    """Tasks of both runs by full address, else by name; raises UserError where there is none."""
+    """Tasks of both runs, matched by full address or else by name; raises UserError if there are none."""
     by_address = {task.address: task for task in second.log.tasks}
     common = []
     for task in first.log.tasks:
@@ -93,8 +93,8 @@ def common_tasks(first: RunSide, second: RunSide) -> list[tuple[TaskRecord, Task
             common.append((task, other))
     if not common:
         raise UserError(
-            f"{first.path} and {second.path} have no task in common: the baseline has {', '.join(first.tasks)}; "
-            f"the candidate has {', '.join(second.tasks)}."
+            f"{first.path} and {second.path} have no task in common: the baseline has "
+            f"{', '.join(first.tasks)}; the candidate has {', '.join(second.tasks)}."
         )
     return common
 
@@ -104,9 +104,9 @@ def _task(
 ) -> tuple[TaskComparison, list[Difference]]:
     pairs = align(before, after)
     unscored = [
-        place
-        for place, (row, there) in enumerate(pairs.common)
-        if before.statuses[row] != "scored" or after.statuses[there] != "scored"
+        pair
+        for pair, (row, other_row) in enumerate(pairs.common)
+        if before.statuses[row] != "scored" or after.statuses[other_row] != "scored"
     ]
     metrics, clusters = {}, None
     for metric in dict.fromkeys([one.headline, *(name for row in before.metrics for name in row)]):
@@ -116,9 +116,7 @@ def _task(
             clusters = len(set(values.clusters)) if values.clusters is not None else None
     problem = ""
     if not pairs.common:
-        problem = (
-            f"none of the {len(before)} documents of the baseline is among the {len(after)} of the candidate"
-        )
+        problem = f"baseline ({len(before)} documents) and candidate ({len(after)}) have no common document"
     elif not metrics:
         problem = "no common document has a verdict in both runs"
     task = TaskComparison(
@@ -137,7 +135,7 @@ def _task(
 
 
 def paired_of(values: Values, macro: bool, confidence: float = 0.95) -> Paired:
-    """The paired estimate of aligned values."""
+    """The paired estimate from aligned values."""
     return paired_estimate(
         values.baseline,
         values.candidate,
@@ -189,20 +187,20 @@ def _flips(values: Values, before: TaskSamples, after: TaskSamples, lower: bool)
     flips = [
         Flip(
             doc=before.docs[row],
-            candidate_doc=after.docs[there],
+            candidate_doc=after.docs[other_row],
             subtask=before.subtasks[row],
             key=before.keys[row],
             baseline=was,
             candidate=now,
         )
-        for (row, there), was, now in zip(values.rows, values.baseline, values.candidate, strict=True)
+        for (row, other_row), was, now in zip(values.rows, values.baseline, values.candidate, strict=True)
         if was != now
     ]
     return tuple(sorted(flips, key=lambda flip: ((flip.candidate > flip.baseline) != lower, flip.doc)))
 
 
 def _with_holm(tasks: list[TaskComparison]) -> list[TaskComparison]:
-    """Adjust the headline's p over the tasks that have one."""
+    """Adjust the headline metrics' p over all tasks that have one (Holm)."""
     tested = [task for task in tasks if task.headline in task.metrics]
     adjusted: Mapping[str, float] = dict(
         zip(
@@ -229,7 +227,7 @@ def _with_holm(tasks: list[TaskComparison]) -> list[TaskComparison]:
 
 
 def labels_of(sides: list[RunSide]) -> list[str]:
-    """Short names that tell the runs apart: their models, else their folders."""
+    """Short names that distinguish the runs: their models, or else their folders."""
     models = [side.log.spec.model for side in sides]
     folders = [side.folder.name for side in sides]
     names = models if len(set(models)) == len(models) else folders
@@ -237,7 +235,7 @@ def labels_of(sides: list[RunSide]) -> list[str]:
 
 
 def run_info(side: RunSide, label: str) -> RunInfo:
-    """Which run it is, for a document that names it."""
+    """The run's identity, for documents that refer to it."""
     log = side.log
     return RunInfo(
         path=str(side.path),

@@ -1,4 +1,4 @@
-"""In what, besides the model, do two runs differ?
+"""Finds the differences between two runs besides the model.
 
 Public names: `run_differences`, `task_differences`, `sample_differences`, `refuse_other_prompts`.
 """
@@ -12,21 +12,22 @@ from evalsuite.results.read import RunSide, TaskSamples
 from evalsuite.results.runlog import UNKNOWN, TaskRecord
 
 _SCORER_PACKAGES = ("lm-eval", "math-verify")
-"""Packages that carry prompts or verdicts; those that compute are part of the numerics class."""
+"""Packages that define prompts or verdicts; packages that compute belong to the numerics class."""
 
 
 def refuse_other_prompts(common: Iterable[tuple[TaskRecord, TaskRecord]]) -> None:
-    """Raises UserError where a task was asked in another way: its delta would not be the model's."""
+    """Raises UserError if a task's prompt specs differ, since its delta would not be due to the model."""
     changed = [one.name for one, other in common if one.prompt_sha256 != other.prompt_sha256]
     if changed:
         raise UserError(
-            f"The prompt spec of {', '.join(changed)} is not the same in both runs, so that the difference would "
-            "not be the model's; run both again with one version, or accept it with --allow-protocol-drift."
+            f"The prompt specs of {', '.join(changed)} differ between the runs, so that a difference in "
+            "scores would not be due to the model alone. Run both with the same version, or accept it with "
+            "--allow-protocol-drift."
         )
 
 
 def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
-    """What concerns the whole run."""
+    """Differences of the whole runs."""
     one, other = first.log, second.log
     compared: list[tuple[DifferenceKind, str, object, object]] = [
         ("numerics", "numerics class", one.model.numerics, other.model.numerics),
@@ -41,7 +42,7 @@ def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
         for name in _SCORER_PACKAGES
     ]
     found = [
-        _differs(kind, "", what, before, after) for kind, what, before, after in compared if before != after
+        _differs(kind, "", name, before, after) for kind, name, before, after in compared if before != after
     ]
     if one.model.weights_sha256 == other.model.weights_sha256 != UNKNOWN:
         found.append(Difference(kind="model", task="", text="The weights are the same in both runs."))
@@ -49,8 +50,8 @@ def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
 
 
 def task_differences(first: TaskRecord, second: TaskRecord) -> list[Difference]:
-    """What the run logs tell of one task."""
-    name = first.name
+    """Differences of one task that the run logs show."""
+    task = first.name
     compared: list[tuple[DifferenceKind, str, object, object]] = [
         ("prompt", "prompt spec", first.prompt_sha256[:12], second.prompt_sha256[:12]),
         ("prompt", "shots", first.shots, second.shots),
@@ -70,14 +71,14 @@ def task_differences(first: TaskRecord, second: TaskRecord) -> list[Difference]:
             )
         )
     return [
-        _differs(kind, name, what, before, after) for kind, what, before, after in compared if before != after
+        _differs(kind, task, name, before, after) for kind, name, before, after in compared if before != after
     ]
 
 
 def sample_differences(
     name: str, first: TaskSamples, second: TaskSamples, pairs: Pairs, unscored: Sequence[int]
 ) -> list[Difference]:
-    """What the samples tell of one task."""
+    """Differences of one task that the samples show."""
     found = []
     if pairs.only_first or pairs.only_second:
         found.append(
@@ -96,7 +97,7 @@ def sample_differences(
                 kind="failures",
                 task=name,
                 text=f"{name}: {len(unscored)} common documents have no verdict in one of the runs "
-                f"(document {first.docs[row]}: {reason}) and are left out.",
+                f"(document {first.docs[row]}: {reason}) and are excluded.",
             )
         )
     changed = sum(first.contexts[one] != second.contexts[other] for one, other in pairs.common)
@@ -105,16 +106,17 @@ def sample_differences(
             Difference(
                 kind="contexts",
                 task=name,
-                text=f"{name}: the text of the prompt differs in {changed} of {len(pairs.common)} common documents "
-                "(other shots, or shots dropped to fit the context window).",
+                text=f"{name}: the prompt text differs in {changed} of {len(pairs.common)} common documents "
+                "(different shots, or shots dropped to fit the context window).",
             )
         )
     return found
 
 
-def _differs(kind: DifferenceKind, task: str, what: str, before: object, after: object) -> Difference:
-    start = f"{task}: the {what}" if task else f"The {what}"
-    return Difference(kind=kind, task=task, text=f"{start} differs: {_shown(before)}, then {_shown(after)}.")
+def _differs(kind: DifferenceKind, task: str, name: str, before: object, after: object) -> Difference:
+    start = f"{task}: the {name}" if task else f"The {name}"
+    values = f"baseline has {_shown(before)}; candidate has {_shown(after)}"
+    return Difference(kind=kind, task=task, text=f"{start} differs: {values}.")
 
 
 def _shown(value: object) -> str:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class RunInfo(Strict):
-    """Which run stands on a side."""
+    """The identity of a compared run."""
 
     path: str
-    """As given."""
+    """Path from the command line."""
     label: str
-    """Short name: the model, or the folder where the models' names do not differ."""
+    """Short name: the model, or the folder if both models have the same name."""
     model: str
     weights_sha256: str
     numerics: str
@@ -47,24 +47,24 @@ DifferenceKind = Literal[
 
 
 class Difference(Strict):
-    """Something besides the model in which the runs differ, so that the pair is not quite comparable."""
+    """A difference besides the model, which makes the runs less comparable."""
 
     kind: DifferenceKind
     task: str
-    """Empty for what concerns the whole run."""
+    """Name of the task; empty for a difference of the whole runs."""
     text: str
     """One sentence."""
 
 
 class Flip(Strict):
-    """A common document whose value differs."""
+    """A common document whose value differs between the runs."""
 
     doc: int
-    """Its position in the baseline's split."""
+    """Index of the document in the baseline's split."""
     candidate_doc: int
     subtask: str
     key: str
-    """Content key, as in the samples."""
+    """Content key of the document, as in the samples."""
     baseline: float
     candidate: float
 
@@ -82,28 +82,28 @@ class MetricComparison(Strict):
     interval: Literal["tango", "bootstrap", "t", "none"]
     test: Literal["mcnemar", "sign_flip"]
     p: float
-    """Two-sided, of no difference."""
+    """Two-sided p-value for no difference."""
     p_holm: float | None
     """Adjusted over the headline metrics of all tasks of the pair; None for other metrics."""
     mde: float | None
-    """Smallest true difference that these documents would show with 80 % power (two-sided 5 %)."""
+    """Smallest true difference that these documents detect with 80 % power (two-sided 5 %)."""
     discordance: float
-    """Mean squared difference of a document: the share with another verdict where verdicts are 0/1."""
+    """Mean squared difference per document; for 0/1 verdicts, the share of changed verdicts."""
     effective_n: float
-    """Independent documents that would tell as much."""
+    """Number of independent documents with the same information."""
     n: int
-    """Common documents with a verdict in both runs."""
+    """Number of common documents with a verdict in both runs."""
     lower_is_better: bool
     gained: int
-    """Documents that became better."""
+    """Number of documents that improved."""
     lost: int
-    """Documents that became worse."""
+    """Number of documents that became worse."""
     flips: tuple[Flip, ...]
-    """All of them, losses first."""
+    """All changed documents, losses first."""
 
     @property
     def verdict(self) -> Literal["better", "worse", "unclear"]:
-        """Whether a difference is shown at 5 %, over all tasks where p was adjusted."""
+        """Whether the difference is significant at 5 %, over all tasks if p was adjusted."""
         if (self.p if self.p_holm is None else self.p_holm) >= 0.05 or not self.delta:
             return "unclear"
         return "better" if (self.delta > 0) != self.lower_is_better else "worse"
@@ -116,17 +116,17 @@ class TaskComparison(Strict):
     address: str
     headline: str
     common: int
-    """Documents in both runs."""
+    """Number of documents in both runs."""
     only_in_baseline: int
     only_in_candidate: int
     unscored: int
-    """Common documents without a verdict in at least one run."""
+    """Number of common documents without a verdict in at least one run."""
     clusters: int | None
-    """Sources that the common documents share, where these are the sampled unit."""
+    """Number of sources that the common documents share, if sources are the sampled unit."""
     metrics: dict[str, MetricComparison]
-    """Empty where nothing can be compared."""
+    """Empty if nothing can be compared."""
     problem: str = ""
-    """Why."""
+    """Reason why nothing can be compared."""
 
 
 class PairComparison(Strict):
@@ -140,15 +140,15 @@ class PairComparison(Strict):
     differences: tuple[Difference, ...]
 
     def task(self, name: str) -> TaskComparison:
-        """By name; KeyError if the pair has no such task."""
-        for one in self.tasks:
-            if one.name == name:
-                return one
+        """The task of that name; KeyError if the pair has no such task."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
         raise KeyError(name)
 
 
 class Comparison(Strict):
-    """Runs, each compared with the first."""
+    """Candidates, each compared with the baseline."""
 
     schema_version: Literal[1] = 1
     evalsuite_version: str

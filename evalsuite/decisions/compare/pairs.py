@@ -1,4 +1,4 @@
-"""Aligns the documents of two runs by their content, never by their position.
+"""Pairs the documents of two runs by content, never by index.
 
 Public names: `Pairs`, `align`, `Values`, `common_values`.
 """
@@ -11,7 +11,7 @@ from evalsuite.results.read import TaskSamples
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rows of two samples tables that are the same document."""
+    """Rows of two samples tables, paired by document."""
 
     common: tuple[tuple[int, int], ...]
     """(row in the baseline, row in the candidate), in the baseline's order."""
@@ -20,16 +20,16 @@ class Pairs:
 
 
 def align(first: TaskSamples, second: TaskSamples) -> Pairs:
-    """Pair equal keys; the n-th document of a content that occurs several times is paired with the n-th."""
-    places = {name: row for row, name in enumerate(_names(second))}
+    """Pair rows with equal keys; if a key occurs several times, its n-th rows are paired."""
+    rows = {name: row for row, name in enumerate(_names(second))}
     common, only_first = [], []
     for row, name in enumerate(_names(first)):
-        other = places.pop(name, None)
+        other = rows.pop(name, None)
         if other is None:
             only_first.append(row)
         else:
             common.append((row, other))
-    return Pairs(tuple(common), tuple(only_first), tuple(sorted(places.values())))
+    return Pairs(tuple(common), tuple(only_first), tuple(sorted(rows.values())))
 
 
 def _names(samples: TaskSamples) -> list[tuple[str, int]]:
@@ -43,18 +43,18 @@ def _names(samples: TaskSamples) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class Values:
-    """One metric on the common documents that both runs have a verdict on."""
+    """One metric's values on the common documents with a verdict in both runs."""
 
     rows: tuple[tuple[int, int], ...]
     baseline: Sequence[float]
     candidate: Sequence[float]
     subtasks: Sequence[str]
     clusters: Sequence[str] | None
-    """None where the task declares none."""
+    """None if the task declares no clusters."""
 
 
 def common_values(first: TaskSamples, second: TaskSamples, pairs: Pairs, metric: str) -> Values:
-    """The values of `metric` on both sides, aligned."""
+    """The paired values of `metric` in both runs."""
     rows = tuple(
         (one, other)
         for one, other in pairs.common

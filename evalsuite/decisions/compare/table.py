@@ -1,4 +1,4 @@
-"""A comparison for the terminal.
+"""Formats a comparison for the terminal.
 
 Public names: `comparison_table`, `flip_lines`, `remark_lines`, `amount`, `interval_text`.
 """
@@ -30,12 +30,12 @@ COLUMNS = (
 
 
 def comparison_table(comparison: Comparison, pair: PairComparison) -> Table:
-    """One pair; scores in points, p adjusted over the tasks' headline metrics."""
+    """The table of one pair; scores in points, p adjusted over the tasks' headline metrics."""
     table = Table(
         title=f"{pair.candidate.label} against {comparison.baseline.label}",
         title_justify="left",
         caption_justify="left",
-        caption="detectable: true difference that would be found with 80 % power. lost, gained: documents.",
+        caption="detectable: smallest true difference found with 80 % power. lost, gained: documents.",
     )
     for column in COLUMNS:
         table.add_column(
@@ -48,12 +48,12 @@ def comparison_table(comparison: Comparison, pair: PairComparison) -> Table:
 
 
 def remark_lines(pair: PairComparison) -> list[str]:
-    """What must stand beside the deltas."""
+    """Remarks that belong to the deltas."""
     lines = [difference.text for difference in pair.differences]
     lines += [f"{task.name}: {task.problem}." for task in pair.tasks if task.problem]
-    for names, where in ((pair.only_in_baseline, "baseline"), (pair.only_in_candidate, "candidate")):
+    for names, run in ((pair.only_in_baseline, "baseline"), (pair.only_in_candidate, "candidate")):
         if names:
-            lines.append(f"Only in the {where}: {', '.join(names)}.")
+            lines.append(f"Only in the {run}: {', '.join(names)}.")
     return lines
 
 
@@ -68,15 +68,15 @@ def flip_lines(task: TaskComparison, most: int) -> list[str]:
         ("gained", metric.flips[metric.lost :]),
     ):
         for flip in flips[:most]:
-            where = f"document {flip.doc}" + (f" ({flip.subtask})" if flip.subtask else "")
-            lines.append(f"{task.name} {name}: {where}  key {flip.key[:16]}")
+            document = f"document {flip.doc}" + (f" ({flip.subtask})" if flip.subtask else "")
+            lines.append(f"{task.name} {name}: {document}  key {flip.key[:16]}")
         if len(flips) > most:
             lines.append(f"{task.name} {name}: {len(flips) - most} more")
     return lines
 
 
 def amount(value: float | None, metric: MetricComparison, *, signed: bool = False, digits: int = 2) -> str:
-    """A score or delta as it is printed: points of 100, or the unit of a metric that counts loss."""
+    """A score or delta as text, in points of 100, or in the metric's own unit if lower is better."""
     if value is None:
         return "—"
     scaled, places = (value, digits + 2) if metric.lower_is_better else (100 * value, digits)
@@ -95,19 +95,19 @@ def _rows(task: TaskComparison) -> list[tuple[str, ...]]:
         return [(task.name, task.headline, "0", *("—",) * (len(COLUMNS) - 3))]
     return [
         (
-            task.name if place == 0 else "",
+            task.name if index == 0 else "",
             name,
-            str(one.n),
-            amount(one.baseline, one),
-            amount(one.candidate, one),
-            amount(one.delta, one, signed=True),
-            interval_text(one),
-            f"{one.p:.3g}",
-            "" if one.p_holm is None else f"{one.p_holm:.3g}",
-            one.verdict,
-            amount(one.mde, one),
-            str(one.lost),
-            str(one.gained),
+            str(metric.n),
+            amount(metric.baseline, metric),
+            amount(metric.candidate, metric),
+            amount(metric.delta, metric, signed=True),
+            interval_text(metric),
+            f"{metric.p:.3g}",
+            "" if metric.p_holm is None else f"{metric.p_holm:.3g}",
+            metric.verdict,
+            amount(metric.mde, metric),
+            str(metric.lost),
+            str(metric.gained),
         )
-        for place, (name, one) in enumerate(task.metrics.items())
+        for index, (name, metric) in enumerate(task.metrics.items())
     ]

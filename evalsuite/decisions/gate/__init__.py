@@ -1,1 +1,1 @@
-"""Whether a candidate may be released: a policy applied to a comparison."""
+"""Decides by a policy whether a candidate may replace a baseline."""

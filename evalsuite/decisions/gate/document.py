@@ -10,20 +10,20 @@ from evalsuite.decisions.gate.policy import Policy, PolicyTier
 from evalsuite.files.strict import Strict
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-"""Shown to be within the margin; shown to be beyond it (or not there at all); neither."""
+"""PASS: shown to be within the margin. FAIL: shown to be beyond it, or missing. INCONCLUSIVE: neither."""
 
 EXIT_CODES: dict[Outcome, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 
 
 class TaskVerdict(Strict):
-    """One task. Damage is how much worse the candidate is, in the metric's own unit."""
+    """The verdict on one task. Damage is how much worse the candidate is, in the metric's own unit."""
 
     name: str
     tier: PolicyTier
     metric: str
     outcome: Outcome
     decides: bool
-    """This outcome keeps the gate from passing."""
+    """Whether this outcome keeps the gate from passing."""
     reason: str
     """One sentence."""
     margin: float
@@ -37,18 +37,18 @@ class TaskVerdict(Strict):
     p_beyond: float | None = None
     """One-sided p of damage within the margin, adjusted over critical and supporting tasks (Holm)."""
     discordance: float | None = None
-    """Observed."""
+    """Observed discordance."""
     assumed_discordance: float
     pass_chance: float
-    """Chance that a candidate without any change passes this task, at the assumed discordance."""
+    """Probability that an unchanged candidate passes this task, at the assumed discordance."""
     documents: int = 0
-    """Common documents with a verdict in both runs."""
+    """Number of common documents with a verdict in both runs."""
     unscored: int = 0
-    """Common documents without one."""
+    """Number of common documents without a verdict in one of the runs."""
 
 
 class PooledVerdict(Strict):
-    """The plain mean over critical and supporting tasks."""
+    """The verdict on the unweighted mean over critical and supporting tasks."""
 
     outcome: Outcome
     reason: str
@@ -71,12 +71,12 @@ class GateReport(Strict):
     candidate: RunInfo
     policy: Policy
     pass_chance: float
-    """Chance that a candidate without any change passes, at the assumed discordances; a lower bound."""
+    """Lower bound of the probability that an unchanged candidate passes, at the assumed discordances."""
     tasks: tuple[TaskVerdict, ...]
     pooled: PooledVerdict | None
     differences: tuple[Difference, ...]
 
     @property
     def exit_code(self) -> int:
-        """0, 1 or 2."""
+        """Exit code of the command: 0, 1 or 2."""
         return EXIT_CODES[self.outcome]

@@ -1,4 +1,4 @@
-"""May this candidate replace the baseline? Non-inferiority by task and over all tasks.
+"""Decides whether a candidate may replace a baseline, by non-inferiority per task and over all tasks.
 
 Public names: `gate`, `gate_sides`.
 """
@@ -39,29 +39,29 @@ def gate(
 
     Args:
         baseline: run folder or `run.json`.
-        candidate: another.
+        candidate: run folder or `run.json`.
         policy: a policy or its YAML file; by default every task is supporting with a margin of 0.02, and
             the mean over all of them must be within 0.02.
-        allow_protocol_drift: judge although a task's prompt spec is not the same.
+        allow_protocol_drift: judge even if a task's prompt specs differ.
 
     Raises:
-        UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, or the
-            policy could not be passed by a candidate without any change.
+        UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, or an
+            unchanged candidate would be unlikely to pass the policy.
     """
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy)) if policy else Policy()
     return gate_sides(rules, open_run(Path(baseline)), open_run(Path(candidate)), allow_protocol_drift)
 
 
 def gate_sides(policy: Policy, baseline: RunSide, candidate: RunSide, drift: bool = False) -> GateReport:
-    """The judgement of opened runs; raises as `gate` does."""
+    """Judge opened runs; raises the errors of `gate`."""
     return _Gate(policy, baseline, candidate, drift).report()
 
 
 class _Gate:
-    """One judgement."""
+    """The judgement of one candidate."""
 
     def __init__(self, policy: Policy, baseline: RunSide, candidate: RunSide, drift: bool) -> None:
-        """Everything that can be refused is refused before the candidate's verdicts are looked at."""
+        """Raise all errors that do not depend on the candidate's verdicts, before reading these."""
         self._policy, self._baseline, self._candidate = policy, baseline, candidate
         self._rules = rules_of(policy, baseline.tasks)
         self._prospects = prospects(policy, self._rules, baseline)
@@ -72,14 +72,14 @@ class _Gate:
         self._differences: list[Difference] = run_differences(baseline, candidate)
 
     def report(self) -> GateReport:
-        """The verdict; raises UserError where the runs have no common documents."""
+        """The verdict; raises UserError if the runs have no common documents."""
         judged = self._adjusted({name: self._judge(name) for name in self._rules})
-        if not any(one.common for one in judged.values()):
+        if not any(decision.common for decision in judged.values()):
             raise UserError(
-                f"{self._baseline.path} and {self._candidate.path} have no common documents: their tasks have the "
-                "same names and other rows."
+                f"{self._baseline.path} and {self._candidate.path} have no common documents: their tasks "
+                "have the same names but different rows."
             )
-        tasks = tuple(self._verdict(name, one) for name, one in judged.items())
+        tasks = tuple(self._verdict(name, decision) for name, decision in judged.items())
         pooled = self._pool(judged)
         outcome = _whole(tasks, pooled)
         labels = labels_of([self._baseline, self._candidate])
@@ -99,7 +99,9 @@ class _Gate:
     def _judge(self, name: str) -> TaskDecision:
         rule, prospect = self._rules[name], self._prospects[name]
         if name not in self._common:
-            return TaskDecision(rule, prospect, missing=True, problem="the candidate has no result for it")
+            return TaskDecision(
+                rule, prospect, missing=True, problem="the candidate has no result for this task"
+            )
         one, other = self._common[name]
         before, after = self._baseline.samples(one), self._candidate.samples(other)
         pairs = align(before, after)
@@ -112,36 +114,40 @@ class _Gate:
         )
 
     def _adjusted(self, judged: Mapping[str, TaskDecision]) -> dict[str, TaskDecision]:
-        """p adjusted over the tasks that can fail the gate (Holm); an advisory task keeps its own."""
+        """Adjust p over the tasks that can fail the gate (Holm); advisory tasks keep theirs."""
         counted = {
-            name: one.p_beyond
-            for name, one in judged.items()
-            if one.p_beyond is not None and one.rule.tier != "advisory"
+            name: decision.p_beyond
+            for name, decision in judged.items()
+            if decision.p_beyond is not None and decision.rule.tier != "advisory"
         }
         adjusted = dict(zip(counted, holm(list(counted.values())), strict=True))
-        return {name: replace(one, p_beyond=adjusted.get(name, one.p_beyond)) for name, one in judged.items()}
+        return {
+            name: replace(decision, p_beyond=adjusted.get(name, decision.p_beyond))
+            for name, decision in judged.items()
+        }
 
-    def _verdict(self, name: str, one: TaskDecision) -> TaskVerdict:
-        outcome, result = one.outcome(self._policy.alpha), one.result
+    def _verdict(self, name: str, decision: TaskDecision) -> TaskVerdict:
+        rule, prospect, result = decision.rule, decision.prospect, decision.result
+        outcome = decision.outcome(self._policy.alpha)
         return TaskVerdict(
             name=name,
-            tier=one.rule.tier,
-            metric=one.rule.metric,
+            tier=rule.tier,
+            metric=rule.metric,
             outcome=outcome,
-            decides=one.decides(outcome),
-            reason=task_reason(one.rule, one.prospect, result, outcome, one.problem, self._policy),
-            margin=one.rule.margin,
+            decides=decision.decides(outcome),
+            reason=task_reason(rule, prospect, result, outcome, decision.problem, self._policy),
+            margin=rule.margin,
             baseline=result.baseline if result else None,
             candidate=result.candidate if result else None,
             damage=result.damage if result else None,
             low=result.low if result else None,
             high=result.high if result else None,
-            p_beyond=one.p_beyond,
+            p_beyond=decision.p_beyond,
             discordance=result.discordance if result else None,
-            assumed_discordance=one.prospect.discordance,
-            pass_chance=one.prospect.pass_chance,
+            assumed_discordance=prospect.discordance,
+            pass_chance=prospect.pass_chance,
             documents=result.n if result else 0,
-            unscored=one.unscored,
+            unscored=decision.unscored,
         )
 
     def _pool(self, judged: Mapping[str, TaskDecision]) -> PooledVerdict | None:
@@ -149,9 +155,9 @@ class _Gate:
             return None
         names, margin = pooled_names(self._rules), self._policy.pooled.margin
         parts = [
-            (one.result.damage, one.result.low, one.result.high)
-            for one in (judged[name] for name in names)
-            if one.result is not None and one.result.low is not None and one.result.high is not None
+            (result.damage, result.low, result.high)
+            for result in (judged[name].result for name in names)
+            if result is not None and result.low is not None and result.high is not None
         ]
         lacking = [name for name in names if judged[name].problem or judged[name].result is None]
         outcome: Outcome = "INCONCLUSIVE"

@@ -1,4 +1,4 @@
-"""One task of a gate: from two samples tables to what can be said of it.
+"""Judges one task of a gate from two samples tables.
 
 Public names: `TaskDecision`, `judge_task`, `without_verdict`.
 """
@@ -16,23 +16,23 @@ from evalsuite.stats.noninferiority import NonInferiority, noninferiority
 
 @dataclass(frozen=True)
 class TaskDecision:
-    """A task on its way to a verdict."""
+    """The evidence on one task, from which its outcome follows."""
 
     rule: Rule
     prospect: Prospect
     common: int = 0
-    """Documents in both runs."""
+    """Number of documents in both runs."""
     problem: str = ""
-    """Why the documents are not complete enough to pass."""
+    """Reason why too many documents are missing to pass; empty if they are complete."""
     missing: bool = False
-    """The candidate has no such task."""
+    """Whether the candidate lacks the task."""
     unscored: int = 0
     result: NonInferiority | None = None
     p_beyond: float | None = None
     """One-sided p of damage within the margin, adjusted over the tasks that can fail the gate."""
 
     def outcome(self, alpha: float) -> Outcome:
-        """PASS asks for complete documents; damage that is shown fails whatever is missing."""
+        """The outcome: PASS needs complete documents; significant damage is a FAIL even with missing ones."""
         if self.missing:
             return "FAIL" if self.rule.tier == "critical" else "INCONCLUSIVE"
         if self.p_beyond is not None and self.p_beyond < alpha:
@@ -41,8 +41,7 @@ class TaskDecision:
         return "PASS" if within and not self.problem else "INCONCLUSIVE"
 
     def decides(self, outcome: Outcome) -> bool:
-        """A supporting task holds the gate back where it fails, or where it was not measured as it should
-        be."""
+        """Whether the outcome keeps the gate from passing; a supporting task must fail or be incomplete."""
         if outcome == "PASS" or self.rule.tier == "advisory":
             return False
         return self.rule.tier == "critical" or outcome == "FAIL" or bool(self.problem)
@@ -57,7 +56,7 @@ def judge_task(
     pairs: Pairs,
     macro: bool,
 ) -> TaskDecision:
-    """Damage and bounds on the common documents, and what keeps these from being enough."""
+    """Damage and its bounds on the common documents, and whether these are complete."""
     unscored = without_verdict(before, after, pairs)
     values, result = common_values(before, after, pairs, rule.metric), None
     if values.rows:
@@ -82,12 +81,12 @@ def judge_task(
 
 
 def without_verdict(before: TaskSamples, after: TaskSamples, pairs: Pairs) -> list[int]:
-    """Common documents that one run could judge or should have; too long for both says nothing of either."""
+    """Indices of common documents without a verdict in a run, except those that are too long for both."""
+    complete = ("scored", "scored"), ("too_long", "too_long")
     return [
-        place
-        for place, (row, there) in enumerate(pairs.common)
-        if (before.statuses[row], after.statuses[there])
-        not in (("scored", "scored"), ("too_long", "too_long"))
+        pair
+        for pair, (row, other_row) in enumerate(pairs.common)
+        if (before.statuses[row], after.statuses[other_row]) not in complete
     ]
 
 
@@ -95,19 +94,19 @@ def _problem(
     policy: Policy, before: TaskSamples, after: TaskSamples, pairs: Pairs, unscored: list[int]
 ) -> str:
     if not pairs.common:
-        return "none of the baseline's documents is in the candidate"
+        return "the candidate has none of the baseline's documents"
     if len(pairs.common) < policy.min_common * len(before):
         return (
             f"the candidate has {len(pairs.common):,} of the baseline's {len(before):,} documents "
-            f"(at least {policy.min_common:.0%} are asked for)"
+            f"(the policy requires {policy.min_common:.0%})"
         )
     if len(unscored) > policy.max_unscored * len(pairs.common):
-        row, there = pairs.common[unscored[0]]
-        side, reason = "candidate", after.reasons[there]
+        row, other_row = pairs.common[unscored[0]]
+        side, reason = "candidate", after.reasons[other_row]
         if before.reasons[row]:
             side, reason = "baseline", before.reasons[row]
         return (
-            f"{len(unscored):,} documents were left without a verdict in one of the runs "
+            f"{len(unscored):,} documents have no verdict in one of the runs "
             f"(document {before.docs[row]} of the {side}: {reason})"
         )
     return ""

@@ -1,23 +1,27 @@
-"""A gate's verdict as JUnit XML, which GitHub's and GitLab's test reports read.
+"""Writes a gate's verdict as JUnit XML for the test reports of GitHub and GitLab.
 
 Public names: `check_junit`, `junit_xml`, `write_junit`. The package junitparser is an extra (`junit`).
 
-A task that passes is a passed test, one that fails a failure; one that leaves the gate undecided is an error;
-what decides nothing (advisory tasks, supporting ones that show nothing) is skipped, with its reason.
+Each task is a test case: PASS is a passed test, FAIL a failure, and INCONCLUSIVE an error. A task whose
+outcome does not decide (advisory, or supporting and inconclusive) is skipped, with its reason.
 """
 
 import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evalsuite.decisions.gate.document import GateReport, Outcome
 from evalsuite.decisions.gate.reasons import points
 from evalsuite.errors import UserError
 from evalsuite.results.folder import disk_errors
 
+if TYPE_CHECKING:
+    from junitparser import TestCase
+
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no XML document may hold, such as the escape of a terminal's colours."""
+"""Characters that XML does not allow, such as terminal escapes."""
 
 
 def check_junit() -> None:
@@ -27,7 +31,7 @@ def check_junit() -> None:
 
 
 def junit_xml(report: GateReport) -> bytes:
-    """The document, in UTF-8."""
+    """The JUnit document in UTF-8."""
     from junitparser import JUnitXml, TestSuite
 
     suite = TestSuite("evalsuite gate")
@@ -41,9 +45,10 @@ def junit_xml(report: GateReport) -> bytes:
     for task in report.tasks:
         lines = [
             task.reason,
-            f"baseline {points(task.baseline, task.metric)}, candidate {points(task.candidate, task.metric)}, "
-            f"damage {points(task.damage, task.metric, signed=True)}, margin {points(task.margin, task.metric)}, "
-            f"{task.documents} documents",
+            f"baseline {points(task.baseline, task.metric)}, "
+            f"candidate {points(task.candidate, task.metric)}, "
+            f"damage {points(task.damage, task.metric, signed=True)}, "
+            f"margin {points(task.margin, task.metric)}, {task.documents} documents",
         ]
         suite.add_testcase(_case(task.tier, f"{task.name} {task.metric}", task.outcome, task.decides, lines))
     if report.pooled is not None:
@@ -51,12 +56,13 @@ def junit_xml(report: GateReport) -> bytes:
         suite.add_testcase(_case("pooled", "mean over tasks", report.pooled.outcome, True, lines))
     xml = JUnitXml("evalsuite gate")
     xml.add_testsuite(suite)
-    xml.update_statistics()
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + xml.tostring()
+    xml.update_statistics()  # type: ignore[no-untyped-call]  # junitparser declares no types here
+    body: bytes = xml.tostring()  # type: ignore[no-untyped-call]  # nor here
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + body
 
 
 def write_junit(report: GateReport, path: Path) -> None:
-    """Write the document, whole or not at all; raises StorageError where the disk refuses."""
+    """Write the document as a whole; raises StorageError if it cannot be written."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(path.name + ".unfinished")
@@ -68,7 +74,7 @@ def _xml(text: str) -> str:
     return _NO_XML.sub("?", text)
 
 
-def _case(group: str, name: str, outcome: Outcome, decides: bool, lines: list[str]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _case(group: str, name: str, outcome: Outcome, decides: bool, lines: list[str]) -> "TestCase":
     from junitparser import Error, Failure, Skipped, TestCase
 
     lines = [_xml(line) for line in lines]

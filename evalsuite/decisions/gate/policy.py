@@ -1,4 +1,4 @@
-"""The policy of a gate: which damage is tolerated on which task.
+"""The policy of a gate: how much damage it tolerates on each task.
 
 Public names: `Policy`, `Rule`, `PolicyTier`, `read_policy`, `rules_of`.
 
@@ -17,57 +17,59 @@ from evalsuite.files.strict import Strict, read_strict
 from evalsuite.results.runlog import TaskRecord
 
 PolicyTier = Literal["critical", "supporting", "advisory"]
-"""Must be shown to be within its margin; must not be shown to be beyond it; reported only."""
+"""critical: must be shown within its margin; supporting: not shown beyond it; advisory: reported only."""
 
 
 class TaskPolicy(Strict):
-    """What one task asks; what is left out is the default's."""
+    """The rules of one task; missing fields come from the default."""
 
     tier: PolicyTier | None = None
     margin: float | None = Field(default=None, gt=0)
     metric: str | None = None
-    """The task's headline metric by default."""
+    """Metric to judge; by default the task's headline metric."""
     discordance: float | None = Field(default=None, gt=0)
 
 
 class DefaultPolicy(Strict):
-    """What tasks ask that the policy does not list, and fields that a listed one leaves out."""
+    """The rules of tasks that the policy does not list, and of fields that a listed task omits."""
 
     tier: PolicyTier = "supporting"
     margin: float = Field(default=0.02, gt=0)
     discordance: float = Field(default=0.1, gt=0)
-    """Assumed share of documents with another verdict although nothing became better or worse (of other
-    metrics, the mean squared difference of a document); never more than two runs of the baseline's score that
-    know nothing of each other would have."""
+    """Share of documents whose verdict changes in an unchanged candidate, as assumed.
+
+    For metrics that are not 0/1, the mean squared difference per document. It is capped at the discordance of
+    two independent runs with the baseline's score.
+    """
 
 
 class PooledPolicy(Strict):
-    """The plain mean over all critical and supporting tasks must be shown to be within this margin."""
+    """The unweighted mean over all critical and supporting tasks must be shown within this margin."""
 
     margin: float = Field(default=0.02, gt=0)
 
 
 class Policy(Strict):
-    """The whole policy."""
+    """The policy of a gate."""
 
     version: Literal[1] = 1
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    """One-sided error of every statement, that a task is within its margin or that it is beyond it."""
+    """One-sided error rate of each statement that a task is within or beyond its margin."""
     power: float = Field(default=0.8, gt=0.5, lt=1)
-    """Chance with which a candidate without any change must pass; a policy with less is refused."""
+    """Minimum probability that an unchanged candidate passes; a policy below it is refused."""
     default: DefaultPolicy = DefaultPolicy()
     tasks: dict[str, TaskPolicy] = Field(default_factory=dict)
-    """By the task's name in the run."""
+    """Rules by the task's name in the run."""
     pooled: PooledPolicy | None = PooledPolicy()
     max_unscored: float = Field(default=0.0, ge=0, lt=1)
-    """Share of common documents that may lack a verdict."""
+    """Largest share of common documents without a verdict."""
     min_common: float = Field(default=0.95, gt=0, le=1)
-    """Share of the baseline's documents that the candidate must have."""
+    """Smallest share of the baseline's documents that the candidate must have."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What the gate asks of one task, with everything filled in."""
+    """The rule of one task with all defaults filled in."""
 
     tier: PolicyTier
     margin: float
@@ -76,7 +78,7 @@ class Rule:
 
 
 def rules_of(policy: Policy, tasks: Mapping[str, TaskRecord]) -> dict[str, Rule]:
-    """The rule of every task of the baseline; raises UserError where policy and baseline do not fit."""
+    """The rule of every task of the baseline; raises UserError if policy and baseline do not match."""
     for name in policy.tasks:
         if name not in tasks:
             raise UnknownName(
@@ -94,10 +96,10 @@ def rules_of(policy: Policy, tasks: Mapping[str, TaskRecord]) -> dict[str, Rule]
     if policy.pooled is None and all(rule.tier != "critical" for rule in rules.values()):
         raise UserError("The policy decides nothing: it has no critical task and no pooled margin.")
     if policy.pooled is not None and all(rule.tier == "advisory" for rule in rules.values()):
-        raise UserError("The policy has a pooled margin and no critical or supporting task to pool.")
+        raise UserError("The policy has a pooled margin, but no critical or supporting task to pool.")
     return rules
 
 
 def read_policy(path: Path) -> Policy:
-    """The validated policy of a YAML file; raises UserError naming line and field."""
+    """The validated policy of a YAML file; raises UserError that names line and field."""
     return read_strict(Policy, path)

@@ -1,4 +1,4 @@
-"""Could a candidate without any change pass? Asked before the candidate is looked at.
+"""The probability that an unchanged candidate passes, computed before reading the candidate's verdicts.
 
 Public names: `Prospect`, `prospects`, `pooled_chance`, `refuse_hopeless`.
 """
@@ -26,19 +26,19 @@ from evalsuite.stats.tango import tango_interval
 
 @dataclass(frozen=True)
 class Prospect:
-    """What the baseline and the policy tell of a task beforehand."""
+    """A task's documents and power, from the baseline and the policy alone."""
 
     documents: int
     effective_n: float
     discordance: float
-    """Assumed, of an unchanged candidate."""
+    """Assumed discordance of an unchanged candidate."""
     binary: bool
     pass_chance: float
-    """Chance that an unchanged candidate passes this task."""
+    """Probability that an unchanged candidate passes this task."""
 
 
 def prospects(policy: Policy, rules: Mapping[str, Rule], baseline: RunSide) -> dict[str, Prospect]:
-    """By task; raises UserError where the baseline has no verdicts under a rule's metric."""
+    """The prospect of each task; raises UserError if the baseline has no values of a rule's metric."""
     return {
         name: _prospect(policy, rule, record := baseline.tasks[name], baseline.samples(record))
         for name, rule in rules.items()
@@ -48,41 +48,40 @@ def prospects(policy: Policy, rules: Mapping[str, Rule], baseline: RunSide) -> d
 def _prospect(policy: Policy, rule: Rule, record: TaskRecord, samples: TaskSamples) -> Prospect:
     import numpy as np
 
-    scored = [place for place, metrics in enumerate(samples.metrics) if rule.metric in metrics]
+    scored = [row for row, metrics in enumerate(samples.metrics) if rule.metric in metrics]
     if not scored:
         known = ", ".join(dict.fromkeys(name for metrics in samples.metrics for name in metrics)) or "none"
         raise UserError(
-            f"The baseline has no verdict under metric '{rule.metric}' of task {record.name}; "
-            f"metrics there are {known}."
+            f"The baseline has no values of metric '{rule.metric}' for task {record.name}; "
+            f"its metrics are {known}."
         )
-    values = np.array([samples.metrics[place][rule.metric] for place in scored])
+    values = np.array([samples.metrics[row][rule.metric] for row in scored])
     binary = bool(np.isin(values, (0, 1)).all())
-    strata = [samples.subtasks[place] for place in scored] if record.aggregation == "macro" else None
-    labels = [samples.clusters[place] for place in scored]
+    strata = [samples.subtasks[row] for row in scored] if record.aggregation == "macro" else None
+    labels = [samples.clusters[row] for row in scored]
     clusters = labels if any(labels) else None
     error = mean_error(values, strata=strata, clusters=clusters)
     design = 1.0 if strata is None and clusters is None else design_effect_of(values, error)
     effective = len(scored) / design
-    # Two runs of this score whose verdicts are independent differ that much; models of one series differ
-    # less.
+    # Two independent runs with this score have this discordance; related models have less.
     discordance = min(rule.discordance, 2 * float(values.var()))
     chance = partial(pass_chance if binary else mean_pass_chance, effective, discordance)
     return Prospect(len(scored), effective, discordance, binary, chance(rule.margin, policy.alpha))
 
 
 def pooled_names(rules: Mapping[str, Rule]) -> tuple[str, ...]:
-    """Tasks of the pooled verdict: all that count, but for metrics of another unit."""
+    """Tasks of the pooled verdict: all critical and supporting tasks whose metric is a score."""
     return tuple(
         name for name, rule in rules.items() if rule.tier != "advisory" and not lower_is_better(rule.metric)
     )
 
 
 def pooled_chance(policy: Policy, tasks: Sequence[Prospect], margin: float) -> float:
-    """Chance that an unchanged candidate passes the pooled verdict (normal approximation)."""
+    """Probability that an unchanged candidate passes the pooled verdict (normal approximation)."""
     from scipy.stats import norm
 
-    deviation = math.sqrt(sum(one.discordance / one.effective_n for one in tasks)) / len(tasks)
-    bound = math.sqrt(sum(_half_width(one, policy.alpha) ** 2 for one in tasks)) / len(tasks)
+    deviation = math.sqrt(sum(task.discordance / task.effective_n for task in tasks)) / len(tasks)
+    bound = math.sqrt(sum(_half_width(task, policy.alpha) ** 2 for task in tasks)) / len(tasks)
     return float(norm.cdf((margin - bound) / deviation)) if deviation else float(bound <= margin)
 
 
@@ -98,49 +97,51 @@ def _half_width(task: Prospect, alpha: float) -> float:
 def refuse_hopeless(
     policy: Policy, rules: Mapping[str, Rule], tasks: Mapping[str, Prospect]
 ) -> tuple[float, float | None]:
-    """Chance that an unchanged candidate passes all, and the pooled part of it.
+    """Probability that an unchanged candidate passes the gate, and that it passes the pooled verdict.
 
-    The parts are taken as independent, which is a lower bound: pooled and single verdicts go together.
-    Raises UserError where the chance is below the policy's power, with what would suffice.
+    The verdicts count as independent, which gives a lower bound, since pooled and single verdicts are
+    correlated. Raises UserError if the probability is below the policy's power; the message says what would
+    suffice.
     """
     critical = {name: tasks[name] for name, rule in rules.items() if rule.tier == "critical"}
     pooled = None
     if policy.pooled is not None:
         members = [tasks[name] for name in pooled_names(rules)]
         if not members:
-            raise UserError("The policy has a pooled margin and no task whose metric is a score to pool.")
+            raise UserError("The policy has a pooled margin, but no task whose metric is a score to pool.")
         pooled = pooled_chance(policy, members, policy.pooled.margin)
-    chances = [one.pass_chance for one in critical.values()] + ([] if pooled is None else [pooled])
+    chances = [task.pass_chance for task in critical.values()] + ([] if pooled is None else [pooled])
     whole = math.prod(chances)
     if whole >= policy.power:
         return whole, pooled
     each = policy.power ** (1 / len(chances))
     advice = [
-        _advice(name, one, rules[name], policy, each)
-        for name, one in critical.items()
-        if one.pass_chance < each
+        _advice(name, task, rules[name], policy, each)
+        for name, task in critical.items()
+        if task.pass_chance < each
     ]
     if pooled is not None and policy.pooled is not None and pooled < each:
         needed = _smallest(partial(pooled_chance, policy, members), each)
         worst = max(pooled_names(rules), key=lambda name: tasks[name].discordance / tasks[name].effective_n)
         advice.append(
-            f"the pooled mean passes with {pooled:.0%} at margin {policy.pooled.margin:g}: margin {round_up(needed)} "
-            f"would suffice"
+            f"the pooled mean passes with probability {pooled:.0%} at margin {policy.pooled.margin:g}; "
+            f"margin {round_up(needed)} would suffice"
             + (
-                f", or {worst}, which brings most of its error, as an advisory task"
+                f", or make {worst}, which has the largest error, an advisory task"
                 if len(members) > 1
                 else ""
             )
         )
     raise UserError(
-        f"A candidate without any change would pass this policy with {whole:.0%} only, below its power of "
-        f"{policy.power:.0%}. {'; '.join(advice)}. A supporting task needs no such power."
+        f"An unchanged candidate would pass this policy with a probability of only {whole:.0%}, below its "
+        f"power of {policy.power:.0%}: {'; '.join(advice)}. Supporting tasks need no power."
     )
 
 
 def _advice(name: str, task: Prospect, rule: Rule, policy: Policy, power: float) -> str:
-    said = (
-        f"{name} passes with {task.pass_chance:.0%} at margin {rule.margin:g} and {task.documents} documents"
+    now = (
+        f"{name} passes with probability {task.pass_chance:.0%} at margin {rule.margin:g} and "
+        f"{task.documents} documents, if {task.discordance:.1%} of them change"
     )
     if task.binary:
         margin = margin_needed(task.effective_n, task.discordance, power, policy.alpha)
@@ -151,7 +152,7 @@ def _advice(name: str, task: Prospect, rule: Rule, policy: Policy, power: float)
             _smallest(partial(_mean_chance, task, policy.alpha), power, 100 * rule.margin),
             "",
         )
-    return f"{said} ({task.discordance:.1%} of them assumed to change): margin {round_up(margin)}{documents} would suffice"
+    return f"{now}; margin {round_up(margin)}{documents} would suffice"
 
 
 def _mean_chance(task: Prospect, alpha: float, margin: float) -> float:
@@ -159,7 +160,7 @@ def _mean_chance(task: Prospect, alpha: float, margin: float) -> float:
 
 
 def _smallest(chance: "partial[float]", power: float, most: float = 1.0) -> float:
-    """The margin from which on the chance is reached, to a ten-thousandth of `most`."""
+    """The smallest margin that reaches the power, to a ten-thousandth of `most`."""
     low, high = 0.0, most
     while high - low > most * 1e-4:
         middle = (low + high) / 2
@@ -168,6 +169,6 @@ def _smallest(chance: "partial[float]", power: float, most: float = 1.0) -> floa
 
 
 def round_up(margin: float) -> str:
-    """Printed with few digits, and never less than it is."""
+    """The margin as text, rounded up to 3 decimals, or to 4 below 0.01."""
     digits = 3 if margin >= 0.01 else 4
     return f"{math.ceil(margin * 10**digits) / 10**digits:g}"

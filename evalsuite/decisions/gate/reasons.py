@@ -1,4 +1,4 @@
-"""The reasons of a gate's verdicts, in sentences.
+"""Writes the reasons of a gate's verdicts as sentences.
 
 Public names: `task_reason`, `pooled_reason`, `overall_reason`, `points`.
 """
@@ -19,7 +19,7 @@ from evalsuite.stats.noninferiority import (
 
 
 def points(value: float | None, metric: str = "", *, signed: bool = False) -> str:
-    """A score or damage as it is printed: points of 100, or the unit of a metric that counts loss."""
+    """A score or damage as text, in points of 100, or in the metric's own unit if lower is better."""
     if value is None:
         return "—"
     scaled, digits = (value, 4) if lower_is_better(metric) else (100 * value, 2)
@@ -34,27 +34,27 @@ def task_reason(
     problem: str,
     policy: Policy,
 ) -> str:
-    """Why a task has its outcome."""
+    """The reason for a task's outcome."""
     if result is None or result.high is None:
-        return _sentence(problem or "a single document or source tells nothing of spread")
-    sure = f"{1 - policy.alpha:.0%}"
+        return _sentence(problem or "a single document or source gives no interval")
+    confidence = f"{1 - policy.alpha:.0%}"
     damage, margin = points(result.damage, rule.metric, signed=True), points(rule.margin, rule.metric)
     if outcome == "FAIL":
         return (
-            f"The damage of {damage} is above {points(result.low, rule.metric)} with {sure} confidence; "
-            f"the margin is {margin}."
+            f"The damage of {damage} is above {points(result.low, rule.metric)} with {confidence} "
+            f"confidence; the margin is {margin}."
         )
-    bound = f"the damage of {damage} is below {points(result.high, rule.metric)} with {sure} confidence"
+    bound = f"the damage of {damage} is below {points(result.high, rule.metric)} with {confidence} confidence"
     if outcome == "PASS":
         return _sentence(f"{bound}; the margin is {margin}")
     if problem:
         return _sentence(f"{problem}; {bound}")
-    needed = _what_would_suffice(rule, prospect, result, policy)
+    needed = _needed(rule, prospect, result, policy)
     return _sentence(f"{bound}, which is more than the margin of {margin}{needed}")
 
 
-def _what_would_suffice(rule: Rule, prospect: Prospect, result: NonInferiority, policy: Policy) -> str:
-    """Whether the documents could have told at all, from the observed discordance."""
+def _needed(rule: Rule, prospect: Prospect, result: NonInferiority, policy: Policy) -> str:
+    """Margin or documents that would suffice, if the observed discordance leaves too little power."""
     if not result.binary or not result.discordance:
         return ""
     discordance = min(1.0, max(result.discordance - result.damage**2, 1 / result.n))
@@ -65,8 +65,9 @@ def _what_would_suffice(rule: Rule, prospect: Prospect, result: NonInferiority, 
     more = documents_for_margin(discordance, rule.margin, policy.power, policy.alpha)
     documents = math.ceil(more * result.n / result.effective_n)
     return (
-        f"; {result.discordance:.1%} of documents changed ({prospect.discordance:.1%} assumed), and without any loss "
-        f"{chance:.0%} would pass: margin {round_up(margin)} or {documents:,} documents would suffice"
+        f"; {result.discordance:.1%} of the documents changed ({prospect.discordance:.1%} assumed), so that "
+        f"an equal candidate passes with probability {chance:.0%}; margin {round_up(margin)} or "
+        f"{documents:,} documents would suffice"
     )
 
 
@@ -78,7 +79,7 @@ def pooled_reason(
     high: float | None,
     lacking: Sequence[str],
 ) -> str:
-    """Why the pooled mean has its outcome."""
+    """The reason for the pooled mean's outcome."""
     if damage is None:
         return f"The mean lacks {', '.join(lacking) or 'an interval of a task'}."
     start = f"The mean damage of {points(damage, signed=True)} is"
@@ -87,7 +88,7 @@ def pooled_reason(
     if outcome == "PASS":
         return f"{start} below {points(high)}; the margin is {points(margin)}."
     if lacking:
-        return f"Not all documents of {', '.join(lacking)} were judged."
+        return f"Documents of {', '.join(lacking)} lack a verdict."
     return f"{start} between {points(low)} and {points(high)}; the margin is {points(margin)}."
 
 
@@ -99,7 +100,7 @@ def overall_reason(outcome: Outcome, tasks: Sequence[TaskVerdict], pooled: Poole
     if outcome == "FAIL":
         return f"The candidate fails on {', '.join(named)}."
     if outcome == "INCONCLUSIVE":
-        return f"Nothing is decided on {', '.join(named)}."
+        return f"The result is inconclusive on {', '.join(named)}."
     critical = [task.name for task in tasks if task.tier == "critical"]
     shown = [*critical, *(["the mean over all tasks"] if pooled is not None else [])]
     return f"Shown to be within the margin: {', '.join(shown)}."

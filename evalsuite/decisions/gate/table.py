@@ -1,4 +1,4 @@
-"""A gate's verdict for the terminal.
+"""Formats a gate's verdict for the terminal.
 
 Public names: `gate_table`, `gate_lines`.
 """
@@ -13,12 +13,12 @@ COLUMNS = ("task", "tier", "baseline", "candidate", "damage", "bounds", "margin"
 
 def gate_table(report: GateReport) -> Table:
     """One row per task and one for the mean; damage is how much worse the candidate is, in points."""
-    confidence = 1 - 2 * report.policy.alpha
+    alpha = report.policy.alpha
     table = Table(
         title=f"{report.candidate.label} against {report.baseline.label}",
         title_justify="left",
         caption_justify="left",
-        caption=f"bounds: {confidence:.0%} interval of the damage, each end at {1 - report.policy.alpha:.0%}.",
+        caption=f"bounds: {1 - 2 * alpha:.0%} interval of the damage, each end at {1 - alpha:.0%}.",
     )
     for column in COLUMNS:
         table.add_column(
@@ -37,23 +37,21 @@ def gate_table(report: GateReport) -> Table:
             task.outcome,
         )
     if report.pooled is not None:
-        one = report.pooled
-        bounds = _bounds(one.low, one.high, "")
-        table.add_row(
-            "mean", "", "", "", points(one.damage, signed=True), bounds, points(one.margin), "", one.outcome
-        )
+        mean = report.pooled
+        damage, bounds = points(mean.damage, signed=True), _bounds(mean.low, mean.high, "")
+        table.add_row("mean", "", "", "", damage, bounds, points(mean.margin), "", mean.outcome)
     return table
 
 
 def gate_lines(report: GateReport) -> list[str]:
-    """Reasons of what did not pass, differences between the runs, and what the gate can tell."""
+    """Reasons of outcomes other than PASS, differences between the runs, and the gate's error rates."""
     lines = [f"{task.name}: {task.reason}" for task in report.tasks if task.outcome != "PASS"]
     if report.pooled is not None and report.pooled.outcome != "PASS":
         lines.append(f"mean: {report.pooled.reason}")
     lines += [difference.text for difference in report.differences]
     lines.append(
-        f"A candidate without any change passes this gate with about {report.pass_chance:.0%}; one whose damage "
-        f"is a whole margin passes that task with {report.policy.alpha:.0%} at most."
+        f"An unchanged candidate passes this gate with a probability of about {report.pass_chance:.0%}. A "
+        f"candidate whose damage equals the margin passes that task with at most {report.policy.alpha:.0%}."
     )
     return lines
 

@@ -1,1 +1,1 @@
-"""Many checkpoints of one training, and what their noise allows to say."""
+"""Scores over the checkpoints of a training run, and which changes exceed their noise."""

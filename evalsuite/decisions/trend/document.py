@@ -18,7 +18,7 @@ class Checkpoint(Strict):
     """One run of the series."""
 
     step: int
-    """Training step, or the position in the series where no step is known."""
+    """Training step, or the number of the run in the series if its step is unknown."""
     label: str
     """Model or folder."""
     path: str
@@ -31,7 +31,7 @@ class Point(Strict):
     step: int
     value: float
     low: float | None
-    """95 % interval of the score, each checkpoint by itself."""
+    """95 % interval of this score alone."""
     high: float | None
     stderr: float | None
 
@@ -44,47 +44,47 @@ class TaskTrend(Strict):
     chance: float | None
     lower_is_better: bool
     points: tuple[Point, ...]
-    """By step; checkpoints without a score are left out."""
+    """Scores by step, without checkpoints that have no score."""
     gain: float | None
     """Last minus first score; None with fewer than two points."""
     gain_low: float | None
-    """95 % interval of the gain over documents; paired where the samples of both runs are there."""
+    """95 % interval of the gain over documents; paired if both runs have samples."""
     gain_high: float | None
     gain_paired: bool
     sampling_error: float | None
     """Root mean square of the points' standard errors."""
     noise: float | None
-    """Standard deviation of a checkpoint about the smooth course; None with fewer than five points."""
+    """Standard deviation of a checkpoint from the smooth curve; None with fewer than five points."""
     signal_to_noise: float | None
-    """Size of the gain over the noise."""
+    """Absolute gain divided by the noise."""
     spacing: int | None
-    """Checkpoints apart at which, at the mean pace of the series, a gain exceeds twice its noise."""
+    """Number of checkpoints over which the mean gain exceeds twice its noise."""
     verdict: TrendVerdict
-    """Whether this benchmark can show progress at this size."""
+    """Whether this benchmark detects progress at this model size."""
     reason: str
-    """Why, in one sentence without a full stop."""
+    """Reason of the verdict, as a sentence without a full stop."""
 
 
 class Trend(Strict):
-    """The series."""
+    """The scores of a series of checkpoints."""
 
     schema_version: Literal[1] = 1
     evalsuite_version: str
     step_source: Literal["names", "given", "order"]
-    """Steps from the numbers in the models' names, from the user, or positions in the order given."""
+    """names: numbers in the models' names. given: from the user. order: numbers of the runs in the series."""
     checkpoints: tuple[Checkpoint, ...]
     tasks: tuple[TaskTrend, ...]
     average: TaskTrend | None
-    """Plain mean of the chance-centred scores of the tasks that every checkpoint has; None without any."""
+    """Unweighted mean of chance-centred scores of the tasks that all checkpoints have; None without any."""
     averaged: tuple[str, ...]
     """Names of these tasks."""
     notes: tuple[str, ...]
 
     def task(self, name: str) -> TaskTrend:
-        """By name; KeyError if the series has no such task."""
-        for one in self.tasks:
-            if one.name == name:
-                return one
+        """The task of that name; KeyError if the series has no such task."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
         raise KeyError(name)
 
     def to_pandas(self) -> "pd.DataFrame":

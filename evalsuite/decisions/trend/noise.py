@@ -1,4 +1,4 @@
-"""Noise of a series of checkpoints, and whether its gain stands out.
+"""Estimates the noise of a series of checkpoints and tests whether its gain exceeds it.
 
 Public names: `step_noise`, `judge`, `Judgement`, `FEWEST`.
 """
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from evalsuite.decisions.trend.document import TrendVerdict
 
 FEWEST = 5
-"""Points below which noise and trend cannot be told apart: fewer than three residuals."""
+"""Minimum number of points: with fewer, there are less than three residuals to estimate noise from."""
 CLEAR = 2.0
-"""Standard deviations of a difference that a gain must exceed."""
+"""Number of standard deviations of a difference that a gain must exceed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a series says of a benchmark; fields as in `TaskTrend`."""
+    """The verdict on a benchmark; fields as in `TaskTrend`."""
 
     noise: float | None
     signal_to_noise: float | None
@@ -27,19 +27,19 @@ class Judgement:
 
 
 def step_noise(steps: Sequence[float], values: Sequence[float]) -> float | None:
-    """Standard deviation of a point about the smooth course, in the unit of `values`; None below five points.
+    """Standard deviation of a point from the smooth curve, in the unit of `values`; None below five points.
 
-    Each point is compared with the straight line between its neighbours, so that a course of any smooth shape
-    drops out; squared residuals are divided by their expectation for unit noise and averaged (Gasser, Sroka
-    and Jennen-Steinmetz 1986, Biometrika 73:625). Steps may be unevenly spaced; they must rise.
+    Each point is compared with the straight line between its neighbours, which cancels a smooth curve of any
+    shape. Squared residuals are divided by their expectation for unit noise and averaged (Gasser, Sroka and
+    Jennen-Steinmetz 1986, Biometrika 73:625). Steps must rise, and may be unevenly spaced.
     """
     if len(values) < FEWEST:
         return None
     squares = []
-    for place in range(1, len(values) - 1):
-        before, here, after = steps[place - 1 : place + 2]
+    for index in range(1, len(values) - 1):
+        before, here, after = steps[index - 1 : index + 2]
         share = (after - here) / (after - before)
-        residual = values[place] - share * values[place - 1] - (1 - share) * values[place + 1]
+        residual = values[index] - share * values[index - 1] - (1 - share) * values[index + 1]
         squares.append(residual**2 / (1 + share**2 + (1 - share) ** 2))
     return math.sqrt(math.fsum(squares) / len(squares))
 
@@ -51,26 +51,26 @@ def judge(
     last_low: float | None,
     chance: float | None,
 ) -> Judgement:
-    """Can the benchmark show progress at this size?
+    """Decide whether the benchmark detects progress at this model size.
 
-    The rule is ours; its idea, signal over noise between training steps, is that of Heineman et al. 2025
-    (Signal and Noise, arXiv:2508.13144), whose signal is the spread of scores across models. Here it is the
-    gain from the first to the last checkpoint of one series, and the answer is yes if all of these hold:
+    The rule follows the idea of Heineman et al. 2025 (Signal and Noise, arXiv:2508.13144): signal over the
+    noise between training steps. Their signal is the spread of scores across models; here it is the gain from
+    the first to the last checkpoint of one series. The answer is yes if all of these hold:
 
-    - the last score is above chance (its 95 % interval does not reach it);
-    - the gain is not an accident of these documents (its 95 % interval is above 0);
+    - the last score is above chance (chance is below its 95 % interval);
+    - the gain is not due to the choice of documents (its 95 % interval is above 0);
     - the gain exceeds twice the noise of a difference of two checkpoints, 2 * sqrt(2) * noise.
 
-    By the last condition alone, a flat noisy series is called progress in 9 % of cases with five checkpoints,
-    5 % with twelve (`tests/decisions/trend/test_trend.py`); curvature within three checkpoints counts as
-    noise. Values and gain must be turned so that more is better.
+    The last condition alone calls a flat noisy series progress in 9 % of cases with five checkpoints, and in
+    5 % with twelve (`tests/decisions/trend/test_trend.py`). Curvature within three checkpoints counts as
+    noise. Values and gain must be signed so that more is better.
 
     Args:
-        steps: of the points, rising.
+        steps: rising steps of the points.
         values: scores.
         gain_interval: 95 % interval of the gain over documents.
         last_low: lower limit of the last score's interval.
-        chance: score of guessing.
+        chance: score of random guessing.
     """
     noise = step_noise(steps, values)
     gain = values[-1] - values[0] if len(values) > 1 else 0.0
@@ -80,24 +80,19 @@ def judge(
     if noise is not None and pace > 0:
         spacing = max(1, math.ceil(CLEAR * math.sqrt(2) * noise / pace))
     if len(values) < 2 or gain_interval is None:
-        return Judgement(noise, ratio, spacing, "unknown", "it has a score at fewer than two checkpoints")
+        return Judgement(noise, ratio, spacing, "unknown", "fewer than two checkpoints have a score")
     if chance is not None and last_low is not None and last_low <= chance:
-        return Judgement(noise, ratio, spacing, "no", "it is still at chance")
+        return Judgement(noise, ratio, spacing, "no", "the score is still at chance")
     if gain_interval[1] < 0:
-        return Judgement(noise, ratio, spacing, "no", "it falls")
+        return Judgement(noise, ratio, spacing, "no", "the score falls")
     if gain_interval[0] <= 0:
         return Judgement(
-            noise, ratio, spacing, "no", "its gain is within the sampling error of its documents"
+            noise, ratio, spacing, "no", "the gain is within the sampling error of the documents"
         )
     if noise is None:
-        return Judgement(
-            None,
-            None,
-            None,
-            "unknown",
-            f"its gain is beyond the sampling error; with fewer than {FEWEST} checkpoints the noise is not known",
-        )
+        reason = f"the gain exceeds the sampling error, but estimating noise takes {FEWEST} checkpoints"
+        return Judgement(None, None, None, "unknown", reason)
     if gain <= CLEAR * math.sqrt(2) * noise:
-        return Judgement(noise, ratio, spacing, "no", "its gain is within the noise between checkpoints")
+        return Judgement(noise, ratio, spacing, "no", "the gain is within the noise between checkpoints")
     apart = "from one checkpoint to the next" if spacing == 1 else f"over {spacing} checkpoints"
-    return Judgement(noise, ratio, spacing, "yes", f"a gain shows {apart}")
+    return Judgement(noise, ratio, spacing, "yes", f"a gain is detectable {apart}")

@@ -1,4 +1,4 @@
-"""Plots through matplotlib, which is an optional extra (`plot`) and imported late.
+"""Plots a trend with matplotlib, an optional extra (`plot`) that is imported only when needed.
 
 Public names: `plot_trend`, `check_plot`.
 """
@@ -14,22 +14,24 @@ from evalsuite.results.folder import disk_errors
 
 SUFFIXES = (".svg", ".png", ".pdf")
 _WIDTH, _HEIGHT = 3.3, 2.5
-"""Of one panel, in inches."""
+"""Size of one panel in inches."""
 _COLORS = {"yes": "#1a7f37", "no": "#57606a", "unknown": "#8250df"}
 
 
 def check_plot(path: Path) -> None:
-    """Raises UserError where no plot can be written there; nothing is computed or written before."""
+    """Raises UserError if a plot cannot be written to `path`; call it before any computation."""
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"--plot {path}: the ending decides the format; it must be {', '.join(SUFFIXES)}.")
+        raise UserError(
+            f"--plot {path}: the suffix sets the format and must be one of {', '.join(SUFFIXES)}."
+        )
     if not path.absolute().parent.is_dir():
-        raise UserError(f"--plot {path}: there is no folder {path.parent}.")
+        raise UserError(f"--plot {path}: the folder {path.parent} does not exist.")
     if find_spec("matplotlib") is None:
         raise UserError("Plots need matplotlib: pip install 'evalsuite[plot]'.")
 
 
 def plot_trend(trend: Trend, path: Path) -> None:
-    """One panel per task, the chance-centred average first: score over steps, its 95 % band, chance dashed.
+    """Draw one panel per task, average first: score over steps, its 95 % band, and chance as a dashed line.
 
     Raises:
         UserError: matplotlib is missing, or the file cannot be written.
@@ -47,12 +49,12 @@ def plot_trend(trend: Trend, path: Path) -> None:
         _panel(axes, task)
     for axes in cells[len(panels) :]:
         axes.set_visible(False)
-    unit = "position in the series" if trend.step_source == "order" else "training step"
+    unit = "number in the series" if trend.step_source == "order" else "training step"
     figure.supxlabel(unit, fontsize=9)
     if not any(task.lower_is_better for task in panels):
         figure.supylabel("score, points of 100", fontsize=9)
     with disk_errors(path):
-        # Without date and with a fixed salt: equal input, equal file.
+        # No date and a fixed salt, so that equal input gives an equal file.
         from matplotlib import rc_context
 
         with rc_context({"svg.hashsalt": "evalsuite", "svg.fonttype": "none"}):
@@ -90,7 +92,7 @@ def _panel(axes: Any, task: TaskTrend) -> None:
         color=color,
     )
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the verdict
+    axes.set_ylim(low, high + 0.15 * (high - low))  # space for the verdict
     axes.tick_params(labelsize=7)
     axes.locator_params(axis="x", nbins=5)
     for side in ("top", "right"):

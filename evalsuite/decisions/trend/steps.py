@@ -1,4 +1,4 @@
-"""Which training step is a run of?
+"""Finds the training step of each run.
 
 Public names: `steps_of`, `StepSource`.
 """
@@ -16,12 +16,14 @@ StepSource = Literal["names", "given", "order"]
 
 
 def steps_of(sides: Sequence[RunSide], given: Sequence[int] | None) -> tuple[list[int], StepSource]:
-    """The step of each run, and where it is from; raises UserError where given steps do not fit."""
+    """The step of each run and its source; raises UserError if given steps do not match the runs."""
     if given is not None:
         if len(given) != len(sides):
-            raise UserError(f"--steps has {len(given)} numbers for {len(sides)} runs; give one for each.")
+            raise UserError(
+                f"--steps has {len(given)} numbers for {len(sides)} runs; give one number per run."
+            )
         if len(set(given)) < len(given):
-            raise UserError("--steps names a step twice; each run is a checkpoint of its own.")
+            raise UserError("--steps has the same step twice; each run must be a different checkpoint.")
         return list(given), "given"
     for names in (
         [side.log.model.revision or side.log.spec.revision or "" for side in sides],

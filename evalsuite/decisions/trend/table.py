@@ -1,4 +1,4 @@
-"""A series of checkpoints for the terminal and as Markdown.
+"""Formats a series of checkpoints for the terminal and as Markdown.
 
 Public names: `score_rows`, `verdict_rows`, `trend_tables`, `trend_markdown`.
 """
@@ -23,13 +23,12 @@ _LEFT = ("task", "metric", "progress?", "why")
 
 
 def score_columns(trend: Trend) -> tuple[str, ...]:
-    """Task, metric, chance, and one column for each step."""
-    return ("task", "metric", "chance", *(str(one.step) for one in trend.checkpoints))
+    """Task, metric, chance, and one column per step."""
+    return ("task", "metric", "chance", *(str(checkpoint.step) for checkpoint in trend.checkpoints))
 
 
 def score_rows(trend: Trend) -> list[tuple[str, ...]]:
-    """One row per task, the chance-centred average last; scores in points with half the width of their
-    interval."""
+    """One row per task, average last; scores in points, each with half the width of its interval."""
     return [
         (
             task.name,
@@ -42,15 +41,13 @@ def score_rows(trend: Trend) -> list[tuple[str, ...]]:
 
 
 def verdict_rows(trend: Trend) -> list[tuple[str, ...]]:
-    """One row per task: gain, noise, and whether it can show progress."""
+    """One row per task: gain, noise, and whether the task detects progress."""
     return [
         (
             task.name,
             task.metric,
             _amount(task.gain, task, signed=True),
-            "—"
-            if task.gain_low is None or task.gain_high is None
-            else f"{_amount(task.gain_low, task, signed=True)} to {_amount(task.gain_high, task, signed=True)}",
+            _gain_interval(task),
             _amount(task.sampling_error, task),
             _amount(task.noise, task),
             "—" if task.signal_to_noise is None else f"{task.signal_to_noise:.1f}",
@@ -62,17 +59,17 @@ def verdict_rows(trend: Trend) -> list[tuple[str, ...]]:
 
 
 def trend_tables(trend: Trend) -> tuple[Table, Table]:
-    """Scores by step, and verdicts, for `cli.console`."""
+    """The tables of scores and of verdicts for `cli.console`."""
     scores = Table(title="scores by step", title_justify="left")
     for column in score_columns(trend):
         scores.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
     for row in score_rows(trend):
         scores.add_row(*row)
     verdicts = Table(
-        title="can it show progress at this size?",
+        title="does the task detect progress at this model size?",
         title_justify="left",
         caption_justify="left",
-        caption="noise: standard deviation of a checkpoint about the smooth course. Points of 100.",
+        caption="noise: standard deviation of a checkpoint from the smooth curve. Points of 100.",
     )
     for column in VERDICT_COLUMNS:
         verdicts.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=column != "why")
@@ -82,7 +79,7 @@ def trend_tables(trend: Trend) -> tuple[Table, Table]:
 
 
 def trend_markdown(trend: Trend) -> str:
-    """Both tables with the notes."""
+    """Both tables with the notes in Markdown."""
     title = f"{trend.checkpoints[0].label} to {trend.checkpoints[-1].label}"
     lines = [f"# {markdown_escape(title)}", ""]
     for columns, rows in (
@@ -95,6 +92,12 @@ def trend_markdown(trend: Trend) -> str:
 
 def _all(trend: Trend) -> list[TaskTrend]:
     return [*trend.tasks, *([trend.average] if trend.average else [])]
+
+
+def _gain_interval(task: TaskTrend) -> str:
+    if task.gain_low is None or task.gain_high is None:
+        return "—"
+    return f"{_amount(task.gain_low, task, signed=True)} to {_amount(task.gain_high, task, signed=True)}"
 
 
 def _scores(task: TaskTrend, trend: Trend) -> list[str]:
@@ -115,7 +118,7 @@ def _scores(task: TaskTrend, trend: Trend) -> list[str]:
 
 
 def _amount(value: float | None, task: TaskTrend, *, signed: bool = False, digits: int = 2) -> str:
-    """Points of 100, or the unit of a metric that counts loss."""
+    """The value in points of 100, or in the metric's own unit if lower is better."""
     if value is None:
         return "—"
     scaled, places = (value, digits + 2) if task.lower_is_better else (100 * value, digits)

@@ -1,4 +1,4 @@
-"""Scores over a series of checkpoints, with the noise between them.
+"""Computes scores over a series of checkpoints, and the noise between them.
 
 Public names: `trend`.
 """
@@ -23,7 +23,7 @@ from evalsuite.stats.metrics import lower_is_better
 
 @dataclass(frozen=True)
 class _Series:
-    """One task with the checkpoints that scored it."""
+    """One task and the checkpoints that have it."""
 
     steps: list[int]
     sides: list[RunSide]
@@ -31,34 +31,34 @@ class _Series:
 
 
 def trend(*runs: str | Path, steps: Sequence[int] | None = None, allow_protocol_drift: bool = False) -> Trend:
-    """Scores of checkpoints of one training, per task and as a chance-centred average, and what they can
-    show.
+    """Scores over the checkpoints of a training run, per task and averaged, and which tasks detect progress.
 
     Args:
-        runs: two run folders or `run.json` files, or more; ordered by step.
+        runs: two or more run folders or `run.json` files, in any order.
         steps: training step of each run; default: the number after step, iter, checkpoint or ckpt in the name
-            of model, revision or folder, where each run has one of its own; else the order given.
-        allow_protocol_drift: go on although a task's prompt spec or data are not the same throughout.
+            of model, revision or folder, if it differs between all runs; else the number of the run.
+        allow_protocol_drift: continue even if a task's prompt spec or data differ between runs.
 
     Raises:
-        UserError: a run cannot be read, steps are not distinct, nothing is common, or the protocol drifts.
+        UserError: a run cannot be read, steps are not distinct, the runs have no task in common, or their
+            protocols differ.
     """
     if len(runs) < 2:
-        raise UserError("Name two runs or more, one for each checkpoint.")
+        raise UserError("Give two or more runs, one per checkpoint.")
     sides = [open_run(Path(run)) for run in runs]
     numbers, source = steps_of(sides, steps)
     order = sorted(range(len(sides)), key=numbers.__getitem__)
-    sides, numbers = [sides[place] for place in order], [numbers[place] for place in order]
+    sides, numbers = [sides[index] for index in order], [numbers[index] for index in order]
     series = _series(sides, numbers)
-    drifted = [name for name, one in series.items() if len({_protocol(task) for task in one.tasks}) > 1]
+    drifted = [name for name, runs in series.items() if len({_protocol(task) for task in runs.tasks}) > 1]
     if drifted and not allow_protocol_drift:
         raise UserError(
-            f"Prompt spec, data or number of documents of {', '.join(drifted)} are not the same in all runs, so that "
-            "a change would not be the model's; run them again with one version, or accept it with "
-            "--allow-protocol-drift."
+            f"Prompt spec, data or number of documents of {', '.join(drifted)} differ between the runs, so "
+            "that a change in scores would not be due to the model alone. Run all with the same version, or "
+            "accept it with --allow-protocol-drift."
         )
-    tasks = [_task(name, one) for name, one in series.items()]
-    averaged = [one for one in tasks if len(one.points) == len(sides) and not one.lower_is_better]
+    tasks = [_task(name, runs) for name, runs in series.items()]
+    averaged = [task for task in tasks if len(task.points) == len(sides) and not task.lower_is_better]
     return Trend(
         evalsuite_version=metadata.version("evalsuite"),
         step_source=source,
@@ -73,27 +73,27 @@ def trend(*runs: str | Path, steps: Sequence[int] | None = None, allow_protocol_
         ),
         tasks=tuple(tasks),
         average=_average(averaged) if averaged else None,
-        averaged=tuple(one.name for one in averaged),
+        averaged=tuple(task.name for task in averaged),
         notes=tuple(_notes(sides, source, drifted)),
     )
 
 
 def _series(sides: Sequence[RunSide], numbers: Sequence[int]) -> dict[str, _Series]:
-    """By task name, in the order of their first run; raises UserError where no task is in two runs."""
-    found: dict[str, _Series] = {}
+    """Series by task name, in order of appearance; raises UserError if no task is in two runs."""
+    by_task: dict[str, _Series] = {}
     for side, step in zip(sides, numbers, strict=True):
         for task in side.log.tasks:
-            one = found.setdefault(task.name, _Series([], [], []))
-            one.steps.append(step)
-            one.sides.append(side)
-            one.tasks.append(task)
-    if all(len(one.steps) < 2 for one in found.values()):
-        raise UserError(f"The runs have no task in common; they have {', '.join(found)}.")
-    return found
+            series = by_task.setdefault(task.name, _Series([], [], []))
+            series.steps.append(step)
+            series.sides.append(side)
+            series.tasks.append(task)
+    if all(len(series.steps) < 2 for series in by_task.values()):
+        raise UserError(f"The runs have no task in common; they have {', '.join(by_task)}.")
+    return by_task
 
 
 def _protocol(task: TaskRecord) -> tuple[object, ...]:
-    """What must be equal for two scores of a task to be of one measurement."""
+    """The settings that must be equal for two scores of a task to be comparable."""
     data = task.data.get(task.split)
     return (
         task.prompt_sha256,
@@ -108,12 +108,12 @@ def _protocol(task: TaskRecord) -> tuple[object, ...]:
 
 def _task(name: str, series: _Series) -> TaskTrend:
     metric, chance = series.tasks[0].headline, series.tasks[0].chance
-    scored = [place for place, task in enumerate(series.tasks) if metric in task.metrics]
+    scored = [index for index, task in enumerate(series.tasks) if metric in task.metrics]
     points = []
-    for place in scored:
-        one = series.tasks[place].metrics[metric]
+    for index in scored:
+        step, score = series.steps[index], series.tasks[index].metrics[metric]
         points.append(
-            Point(step=series.steps[place], value=one.value, low=one.low, high=one.high, stderr=one.stderr)
+            Point(step=step, value=score.value, low=score.low, high=score.high, stderr=score.stderr)
         )
     interval, paired = None, False
     if len(scored) > 1:
@@ -124,7 +124,7 @@ def _task(name: str, series: _Series) -> TaskTrend:
 def _gain_interval(
     series: _Series, first: int, last: int, metric: str
 ) -> tuple[tuple[float, float] | None, bool]:
-    """95 % interval of last minus first, and whether documents were paired."""
+    """95 % interval of last minus first score, and whether documents were paired."""
     before, after = series.tasks[first], series.tasks[last]
     sides = series.sides[first], series.sides[last]
     if all((side.folder / "samples").is_dir() for side in sides):
@@ -208,7 +208,7 @@ def _average(tasks: Sequence[TaskTrend]) -> TaskTrend:
 def _average_gain(
     tasks: Sequence[TaskTrend], scales: Sequence[float], points: Sequence[Point]
 ) -> tuple[float, float] | None:
-    """Squared distances of the tasks' own (paired) limits, added."""
+    """95 % interval of the average's gain, from the squared distances to the tasks' (paired) limits."""
     lows, highs = [], []
     for task, scale in zip(tasks, scales, strict=True):
         if task.gain is None or task.gain_low is None or task.gain_high is None:
@@ -221,19 +221,20 @@ def _average_gain(
 
 def _notes(sides: Sequence[RunSide], source: str, drifted: Sequence[str]) -> list[str]:
     notes = [
-        "Bands are 95 % intervals of each score by itself; checkpoints answer the same documents, so that the "
-        "noise between them may well be smaller.",
+        "Bands are 95 % intervals of each score alone. All checkpoints answer the same documents, so that "
+        "the noise between them may be smaller.",
     ]
     if source == "order":
         notes.append(
-            "Steps are positions in the order given; --steps or names with step-1000 tell the real ones."
+            "Steps are the numbers of the runs; give the training steps with --steps, or by names like "
+            "step-1000."
         )
     if drifted:
-        notes.append(f"The protocol of {', '.join(drifted)} is not the same in all runs.")
+        notes.append(f"The protocol of {', '.join(drifted)} differs between the runs.")
     numerics = dict.fromkeys(side.log.model.numerics for side in sides)
     if len(numerics) > 1:
         notes.append(f"The runs were computed in different numerics classes: {'; '.join(numerics)}.")
     same = len({side.log.model.weights_sha256 for side in sides}) < len(sides)
     if same:
-        notes.append("At least two runs are of the same weights.")
+        notes.append("At least two runs have the same weights.")
     return notes

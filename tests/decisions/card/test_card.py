@@ -98,9 +98,13 @@ def test_a_card_of_ones_own_is_read_by_path(tmp_path):
     ("old", "new", "said"),
     [
         ("shots: 5", "shot: 5", "unknown field 'cells.0.setting.shot'; did you mean 'shots'?"),
-        ("12.3", "112.3", "lie outside 0 to 100"),
+        ("12.3", "112.3", "are outside 0 to 100"),
         ("models: [a/b]", "models: [c/d]", "models must list a/b"),
-        ("status: stated", "status: stated, inferred: [shot]", "inferred names no field of a setting: shot"),
+        (
+            "status: stated",
+            "status: stated, inferred: [shot]",
+            "inferred has unknown fields of a setting: shot",
+        ),
         ("title: A card", "title: [", "is not valid YAML"),
         ("title: A card", "title: A card\ntitle: B", "'title' is given twice"),
         (MINIMAL, "- 1", "must be a mapping"),

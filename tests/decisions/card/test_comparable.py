@@ -48,17 +48,21 @@ def test_the_same_protocol_with_a_far_score_differs(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "kind", "said"),
     [
-        ({"shots": 0}, "shots", "other shots: 25 published, 0 here"),
-        ({"format": "cloze"}, "form", "other form: letters published, cloze here"),
-        ({"split": "validation"}, "split", "other split: test published, validation here"),
-        ({"recipe": "lm_eval"}, "recipe", "recipe lm_eval was used; nemotron_h/arc_challenge reproduces it"),
+        ({"shots": 0}, "shots", "different shots: 25 published, 0 in the run"),
+        ({"format": "cloze"}, "form", "different form: letters published, cloze in the run"),
+        ({"split": "validation"}, "split", "different split: test published, validation in the run"),
+        (
+            {"recipe": "lm_eval"},
+            "recipe",
+            "the run used recipe lm_eval; nemotron_h/arc_challenge reproduces it",
+        ),
         (
             {"prompt_sha256": "0" * 64},
             "prompt",
-            "prompt spec is not that of nemotron_h/arc_challenge:letters@25",
+            "prompt spec differs from nemotron_h/arc_challenge:letters@25",
         ),
         ({"comparability": 0}, "data", "the task has changed since the run"),
-        ({"source": {"status": "inferred"}}, "inferred", "the recipe here is inferred"),
+        ({"source": {"status": "inferred"}}, "inferred", "the run's recipe is inferred"),
     ],
 )
 def test_a_declared_field_that_differs_is_the_reason(tmp_path, changed, kind, said):
@@ -123,22 +127,42 @@ def test_each_cell_of_the_nemotron_cards_is_comparable_with_its_address_and_noth
             "the run has no task math (nemotron_h/math reproduces it)",
         ),
         ("nemotron-h-56b", "MATH", "minerva_math", "the run has no task math"),
-        ("nemotron-h-56b", "MBPP (sanitized)", "lm_eval/mbpp", "other documents: 257 published, 500 here"),
-        ("nemotron-h-56b", "HumanEval", "lm_eval/humaneval", "recipe lm_eval was used"),
-        ("nemotron-h-56b", "MMLU-Pro", "evalsuite/mmlu_pro", "other form: generate published, letters here"),
-        ("nemotron-3-8b", "GSM8K", "nemotron_h/gsm8k", "other metric: maj@8 published, exact_match here"),
-        ("nemotron-3-8b", "TyDiQA-GoldP", "lm_eval/tydiqa_goldp", "other shots: 1 published, 0 here"),
+        (
+            "nemotron-h-56b",
+            "MBPP (sanitized)",
+            "lm_eval/mbpp",
+            "different documents: 257 published, 500 in the run",
+        ),
+        ("nemotron-h-56b", "HumanEval", "lm_eval/humaneval", "the run used recipe lm_eval"),
+        (
+            "nemotron-h-56b",
+            "MMLU-Pro",
+            "evalsuite/mmlu_pro",
+            "different form: generate published, letters in the run",
+        ),
+        (
+            "nemotron-3-8b",
+            "GSM8K",
+            "nemotron_h/gsm8k",
+            "different metric: maj@8 published, exact_match in the run",
+        ),
+        (
+            "nemotron-3-8b",
+            "TyDiQA-GoldP",
+            "lm_eval/tydiqa_goldp",
+            "different shots: 1 published, 0 in the run",
+        ),
         (
             "nemotron-3-8b",
             "WebQS",
             "lm_eval/webqs",
-            "recipe lm_eval was used; nemotron_3/webqs reproduces it",
+            "the run used recipe lm_eval; nemotron_3/webqs reproduces it",
         ),
         (
             "nemotron-3-8b",
             "PiQA",
             "nemotron_3/piqa:nemo",
-            "variant nemo was used; nemotron_3/piqa reproduces it",
+            "the run used variant nemo; nemotron_3/piqa reproduces it",
         ),
     ],
 )
@@ -163,13 +187,13 @@ def test_another_metric_is_named(tmp_path):
     made = scored("nemotron_h/hellaswag", 8900, 10042, metric="acc", headline="acc")
     cell = compared(tmp_path / "run", {"hellaswag": made}).cell("HellaSwag")
     assert kinds(cell) == ["metric", "inferred"]
-    assert "other metric: acc_norm published, acc here" in cell.verdict_text
+    assert "different metric: acc_norm published, acc in the run" in cell.verdict_text
 
 
 def test_a_subset_is_not_the_split(tmp_path):
     cell = compared(tmp_path / "run", {"arc_challenge": scored(ARC, 95, 100)}).cell("ARC-Challenge")
     assert cell.verdict_text == (
-        "not comparable, because only 100 of the split's 1172 documents were asked here"
+        "not comparable, because the run covers only 100 of the split's 1172 documents"
     )
     assert cell.delta == pytest.approx(0.95 - 0.9497)
 
@@ -210,7 +234,7 @@ def test_what_is_inferred_or_open_counts_only_on_request(tmp_path):
     assert kinds(strict.cell("MMLU")) == ["undecided", "undecided"]
     accepted = compare_with_card(folder, "nemotron-h-56b", accept_inferred=True)
     assert {accepted.cell("HellaSwag").verdict, accepted.cell("MMLU").verdict} == {"agrees"}
-    assert "Inferred and open settings of the published numbers were taken as stated." in accepted.notes
+    assert "Inferred and open settings of the published numbers were treated as stated." in accepted.notes
 
 
 def test_what_the_publication_does_not_state_stays_a_reason(tmp_path):
@@ -241,7 +265,7 @@ def test_the_runs_own_model_is_taken_from_a_card_of_several(tmp_path):
     found = compare_with_card(run, "olmo-2-7b")
     assert (found.model, len(found.cells)) == ("Qwen/Qwen2.5-7B", 10)
     other = fabricate(tmp_path / "other", {"arc_challenge": scored(ARC, 800, 1172)})
-    with pytest.raises(UserError, match="say with --model"):
+    with pytest.raises(UserError, match="choose a model with --model"):
         compare_with_card(other, "olmo-2-7b")
     with pytest.raises(UserError, match="Did you mean Qwen/Qwen2"):
         compare_with_card(other, "olmo-2-7b", model="Qwen/Qwen2.5-8B")

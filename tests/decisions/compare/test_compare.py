@@ -113,22 +113,30 @@ def test_macro_tasks_are_compared_by_their_members(compared):
 
 def test_another_prompt_is_refused_unless_it_is_accepted(compared):
     runs = {"quiz": BASE}, {"quiz": Made(BASE, record={"prompt_sha256": "b" * 64})}
-    with pytest.raises(UserError, match="prompt spec of quiz is not the same"):
+    with pytest.raises(UserError, match="prompt specs of quiz differ"):
         compared(*runs)
     assert texts(compared(*runs, drift=True), "prompt") == [
-        "quiz: the prompt spec differs: aaaaaaaaaaaa, then bbbbbbbbbbbb."
+        "quiz: the prompt spec differs: baseline has aaaaaaaaaaaa; candidate has bbbbbbbbbbbb."
     ]
 
 
 @pytest.mark.parametrize(
     ("record", "kind", "said"),
     [
-        ({"comparability": 2}, "comparability", "comparability number differs: 1, then 2"),
-        ({"split": "validation"}, "split", "evaluated split differs: test, then validation"),
+        (
+            {"comparability": 2},
+            "comparability",
+            "comparability number differs: baseline has 1; candidate has 2",
+        ),
+        (
+            {"split": "validation"},
+            "split",
+            "evaluated split differs: baseline has test; candidate has validation",
+        ),
         (
             {"data": {"test": {"rows": 500, "fingerprint": "e" * 64, "source": ""}}},
             "data",
-            "data of split 'test' differs: ffffffffffff, then eeeeeeeeeeee",
+            "data of split 'test' differs: baseline has ffffffffffff; candidate has eeeeeeeeeeee",
         ),
     ],
 )
@@ -185,7 +193,7 @@ def test_a_subset_is_compared_on_what_is_common(compared):
         (
             {"quiz": [1, 0]},
             {"quiz": Made([1, 0], rows=[8, 9])},
-            "no common documents. quiz: none of the 2 documents",
+            "no common documents. quiz: baseline .2 documents. and candidate .2. have no common document",
         ),
         (
             {"quiz": Made([1, 0], failed=[0])},
@@ -215,5 +223,5 @@ def test_several_runs_are_each_compared_with_the_first(tmp_path):
 
 
 def test_one_run_is_not_enough(tmp_path):
-    with pytest.raises(UserError, match="two runs or more"):
+    with pytest.raises(UserError, match="two or more runs"):
         evalsuite.compare(fabricate(tmp_path / "a", {"quiz": BASE}))

@@ -61,7 +61,7 @@ def test_damaged_samples_are_one_sentence(tmp_path, damage):
         )
     else:
         path.write_bytes(path.read_bytes()[:200] if damage == "cut" else b"")
-    said = {"cut": "damaged", "empty": "damaged", "gone": "is missing", "other": "not of the same run"}
+    said = {"cut": "damaged", "empty": "damaged", "gone": "is missing", "other": "belong to different runs"}
     with pytest.raises(StorageError, match=said[damage]) as error:
         side.samples(side.tasks["quiz"])
     assert "\n" not in str(error.value)
@@ -83,5 +83,5 @@ def test_a_run_that_has_not_finished_is_refused(tmp_path):
 
 
 def test_an_empty_run_is_refused(tmp_path):
-    with pytest.raises(StorageError, match="is an empty run: it holds no task"):
+    with pytest.raises(StorageError, match="is an empty run without tasks"):
         open_run(fabricate(tmp_path / "run", {}))

@@ -84,7 +84,7 @@ def test_a_supporting_task_that_shows_nothing_holds_nothing_back(gated):
     found = gated({"mmlu": LARGE, "he": SMALL}, {"mmlu": LARGE, "he": flipped(SMALL, 9, 7)}, rules)
     assert (found.outcome, found.tasks[1].outcome) == ("PASS", "INCONCLUSIVE")
     assert re.search(
-        r"9\.8% of documents changed .* margin 0\.06\d? or 1,5\d\d documents would suffice",
+        r"9\.8% of the documents changed .* margin 0\.06\d? or 1,5\d\d documents would suffice",
         found.tasks[1].reason,
     )
 
@@ -119,7 +119,7 @@ def test_a_task_that_the_candidate_lacks(gated, tier, outcome):
     rules = policy(mmlu=("critical", 0.03), arc=(tier, 0.03))
     found = gated({"mmlu": LARGE, "arc": LARGE}, {"mmlu": LARGE}, rules)
     assert found.outcome == outcome
-    assert found.tasks[1].reason == "The candidate has no result for it."
+    assert found.tasks[1].reason == "The candidate has no result for this task."
 
 
 @pytest.mark.parametrize("tier", ["critical", "supporting"])
@@ -128,7 +128,7 @@ def test_documents_without_a_verdict_keep_a_task_from_passing(gated, tier):
     found = gated({"mmlu": LARGE, "arc": LARGE}, {"mmlu": LARGE, "arc": Made(LARGE, failed=[1, 2, 3])}, rules)
     assert found.outcome == "INCONCLUSIVE"
     assert found.tasks[1].reason.startswith(
-        "3 documents were left without a verdict in one of the runs (document 1 of the candidate: the engine died); "
+        "3 documents have no verdict in one of the runs (document 1 of the candidate: the engine died); "
     )
 
 
@@ -152,7 +152,7 @@ def test_a_policy_that_no_unchanged_candidate_could_pass_is_refused_with_what_wo
     with pytest.raises(UserError) as error:
         gated({"he": SMALL}, {"he": SMALL}, policy(he=("critical", 0.015)))
     said = str(error.value)
-    assert "would pass this policy with 15% only, below its power of 80%" in said
+    assert "would pass this policy with a probability of only 15%, below its power of 80%" in said
     margin, documents = re.search(r"margin ([\d.]+) or ([\d,]+) documents would suffice", said).groups()
     assert gated({"he": SMALL}, {"he": SMALL}, policy(he=("critical", float(margin)))).outcome == "PASS"
     many = verdicts(1, 1) * (int(documents.replace(",", "")) // 2 + 1)
@@ -165,14 +165,14 @@ def test_many_critical_tasks_need_more_power_each(gated):
     base = verdicts(500, 500)
     assert gated({"t0": base}, {"t0": base}, policy(t0=("critical", 0.026))).outcome == "PASS"
     rules = policy(**dict.fromkeys(names, ("critical", 0.026)))
-    with pytest.raises(UserError, match=r"would pass this policy with 1[0-9]% only"):
+    with pytest.raises(UserError, match=r"would pass this policy with a probability of only 1[0-9]%"):
         gated(dict.fromkeys(names, base), dict.fromkeys(names, base), rules)
 
 
 def test_a_pooled_mean_without_power_names_the_task_that_blurs_it(gated):
     rules = policy(0.005, mmlu=("supporting", 0.02), he=("supporting", 0.1))
     with pytest.raises(
-        UserError, match=r"margin 0\.0\d+ would suffice, or he, which brings most of its error"
+        UserError, match=r"margin 0\.0\d+ would suffice, or make he, which has the largest error"
     ):
         gated({"mmlu": LARGE, "he": SMALL}, {"mmlu": LARGE, "he": SMALL}, rules)
 
@@ -191,7 +191,7 @@ def test_the_assumed_discordance_is_never_more_than_chance_would_bring(gated):
         (policy(0.02, mmlu=("advisory", 0.02)), "no critical or supporting task to pool"),
         (
             Policy.model_validate({"tasks": {"mmlu": {"metric": "f1"}}}),
-            "no verdict under metric 'f1' of task mmlu; metrics there are acc",
+            "no values of metric 'f1' for task mmlu; its metrics are acc",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def test_a_policy_says_tier_and_margin_by_task(read):
     [
         (
             "default:\n  tier: critical\n  max_drop: 0.1\n",
-            "line 3: unknown field 'default.max_drop'; fields there are tier, margin, discordance",
+            "line 3: unknown field 'default.max_drop'; the fields are tier, margin, discordance",
         ),
         (
             "tasks:\n  mmlu:\n    margn: 0.1\n",

@@ -54,20 +54,20 @@ def test_a_straight_line_has_no_noise_even_with_uneven_steps():
             (0.2, 0.3),
             0.5,
             "yes",
-            "a gain shows from one checkpoint to the next",
+            "a gain is detectable from one checkpoint to the next",
         ),
         (
             [0.30, 0.42, 0.33, 0.45, 0.36, 0.41],
             (0.05, 0.2),
             0.3,
             "no",
-            "its gain is within the noise between",
+            "the gain is within the noise between",
         ),
         ([0.30, 0.31, 0.32, 0.33, 0.34, 0.35], (-0.01, 0.1), 0.3, "no", "within the sampling error"),
-        ([0.25, 0.26, 0.25, 0.26, 0.25, 0.27], (0.01, 0.1), 0.24, "no", "it is still at chance"),
-        ([0.50, 0.48, 0.46, 0.44, 0.42, 0.40], (-0.2, -0.05), 0.35, "no", "it falls"),
-        ([0.30, 0.50], (0.1, 0.3), 0.45, "unknown", "fewer than 5 checkpoints"),
-        ([0.30], None, 0.25, "unknown", "at fewer than two checkpoints"),
+        ([0.25, 0.26, 0.25, 0.26, 0.25, 0.27], (0.01, 0.1), 0.24, "no", "the score is still at chance"),
+        ([0.50, 0.48, 0.46, 0.44, 0.42, 0.40], (-0.2, -0.05), 0.35, "no", "the score falls"),
+        ([0.30, 0.50], (0.1, 0.3), 0.45, "unknown", "estimating noise takes 5 checkpoints"),
+        ([0.30], None, 0.25, "unknown", "fewer than two checkpoints"),
     ],
 )
 def test_the_rule_of_progress(values, interval, low, verdict, reason):
@@ -100,7 +100,7 @@ def test_without_steps_the_order_given_counts(tmp_path):
     runs = series(tmp_path, {"quiz": [100, 300]}, ["a", "b"])
     found = trend(runs[1], runs[0])
     assert (found.step_source, found.task("quiz").gain) == ("order", -0.5)
-    assert any(note.startswith("Steps are positions") for note in found.notes)
+    assert any(note.startswith("Steps are the numbers of the runs") for note in found.notes)
 
 
 def test_the_average_is_chance_centred_and_leaves_out_gaps(tmp_path):
@@ -152,9 +152,9 @@ def test_tables_have_each_step_and_the_average(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda runs: (runs[:1], {}), "Name two runs or more"),
+        (lambda runs: (runs[:1], {}), "Give two or more runs"),
         (lambda runs: (runs, {"steps": [1]}), "1 numbers for 2 runs"),
-        (lambda runs: (runs, {"steps": [1, 1]}), "names a step twice"),
+        (lambda runs: (runs, {"steps": [1, 1]}), "has the same step twice"),
     ],
 )
 def test_a_series_that_makes_no_sense_is_refused(tmp_path, change, said):
@@ -166,10 +166,10 @@ def test_a_series_that_makes_no_sense_is_refused(tmp_path, change, said):
 def test_another_protocol_in_between_is_refused_unless_accepted(tmp_path):
     runs = series(tmp_path, {"quiz": [100, 200]})
     runs.append(fabricate(tmp_path / "x", {"quiz": Made(verdicts(3, 3), record={"prompt_sha256": "b" * 64})}))
-    with pytest.raises(UserError, match="of quiz are not the same in all runs"):
+    with pytest.raises(UserError, match="of quiz differ between the runs"):
         trend(*runs)
     assert (
-        "The protocol of quiz is not the same in all runs." in trend(*runs, allow_protocol_drift=True).notes
+        "The protocol of quiz differs between the runs." in trend(*runs, allow_protocol_drift=True).notes
     )
 
 
@@ -191,7 +191,7 @@ def test_the_plot_has_a_panel_per_task_and_is_reproducible(tmp_path, suffix):
     assert files[0].read_bytes() == files[1].read_bytes()
     if suffix == "svg":
         text = files[0].read_text("utf-8")
-        for shown in ("chance-centred average", "quiz · acc", "sums · acc", "position in the series"):
+        for shown in ("chance-centred average", "quiz · acc", "sums · acc", "number in the series"):
             assert shown in text
 
 

@@ -254,7 +254,7 @@ def test_a_damaged_cache_is_as_none(content, tmp_path, monkeypatch):
     assert remembered("key") is None
     remember("key", PACKS)
     assert remembered("key") == PACKS
-    unknown = {**json.loads(path.read_text())["key"], "texts": "another form"}
+    unknown = {**json.loads(path.read_text())["key"], "texts": "does not have the form"}
     path.write_text(json.dumps({"key": unknown}))
     assert remembered("key") is None
 
