@@ -1,5 +1,4 @@
-"""Runs model-written Python, and says of each program whether it passed its tests, so that it cannot say so
-itself."""
+"""Runs model-written Python against its tests, so that the program itself cannot decide the verdict."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -50,7 +49,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Public names load when they are used: workers, which are in this package too, need few of them."""
+    """Load public names on first use, since workers, which import this package, need few of them."""
     if name not in _HOMES:
         raise AttributeError(f"module 'evalsuite.sandbox' has no attribute '{name}'")
     return getattr(import_module(f"evalsuite.sandbox.{_HOMES[name]}"), name)

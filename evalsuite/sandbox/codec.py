@@ -1,10 +1,10 @@
-"""Values as text between a candidate's process and its tests': builtin and common library types, exactly.
+"""Encodes values exactly, as text between the candidate's process and the tests' process.
 
-JSON, since a decoder of JSON can be trusted with hostile text. None, bool, int, float and str stand for
-themselves and an array is a list; everything else is an object with its type `t` and its content `v`. An
-instance of a subclass travels as the builtin that it is made of, so that an overridden `__eq__` stays behind.
-Lists, dicts and other containers that can change are numbered in the order in which they are met: a second
-mention is a reference, and the receiver can send back what became of them.
+The format is JSON, since a JSON decoder is safe with hostile text. None, bool, int, float and str are encoded
+as themselves, a list as an array, and all other values as an object with type `t` and content `v`. An
+instance of a subclass is encoded as its builtin base, so that an overridden `__eq__` is lost. Mutable
+containers are numbered in order of appearance: a second occurrence is a reference, and the receiver can send
+back their changed contents.
 """
 
 import json
@@ -15,25 +15,24 @@ from typing import Any
 from evalsuite.sandbox import plain
 
 LARGEST = 64 << 20
-"""Bytes of one message; what is larger is an error of the program that sends it."""
+"""Largest message in bytes; a larger one is an error of the program that sends it."""
 
 _LONG = 10**1000
-"""From here on integers are written in hexadecimal: decimal takes quadratic time, and Python limits its
-length."""
+"""Integers from here on are hexadecimal: decimal takes quadratic time, and Python limits its length."""
 
 Json = Any
 
 
 class Unplain(Exception):
-    """A value that cannot leave its process as data; the message is its type."""
+    """A value that cannot be encoded as data; the message is its type."""
 
 
 class Malformed(Exception):
-    """A message that no honest sender writes."""
+    """A message that the encoder cannot have written."""
 
 
 def dump(message: Json) -> bytes:
-    """A message as bytes. NaN, infinities and lone surrogates included."""
+    """A message as bytes, also with NaN, infinities and lone surrogates."""
     return json.dumps(message, separators=(",", ":")).encode()
 
 
@@ -46,18 +45,17 @@ def load(data: bytes) -> Json:
 
 
 class Encoder:
-    """Turns values into JSON; remembers the containers that it has met.
+    """Encodes values as JSON, and numbers the containers in them.
 
-    `opaque` is asked for the JSON of a value of no known type. `containers` are those numbered so far. What
-    is certain to be too large for a message raises ValueError as soon as that is known, before it has taken
-    its minute of CPU time.
+    `opaque` gives the JSON of a value of unknown type. `containers` are already numbered. A value that is too
+    large for a message raises ValueError as soon as this is certain, before it uses a minute of CPU time.
     """
 
     def __init__(self, opaque: Callable[[Any], Json], containers: Iterable[Any] = ()) -> None:
         self._opaque = opaque
         self._room = LARGEST
         self.containers = list(containers)
-        """In the order of their numbers; kept, so that no other value takes over an identity."""
+        """Containers in the order of their numbers; kept, so that no other value can get their id."""
         self._numbers = {id(container): number for number, container in enumerate(self.containers)}
 
     def __call__(self, value: Any) -> Json:
@@ -76,7 +74,7 @@ class Encoder:
         return self._unusual(value)
 
     def contents(self) -> Json:
-        """What each container numbered so far holds now, for a decoder's `refill`."""
+        """The current contents of each numbered container, for a decoder's `refill`."""
         return [
             self._items(value) if type(value) is list else self._written(type(value), value)
             for value in tuple(self.containers)
@@ -136,9 +134,9 @@ class Encoder:
 
 
 class Decoder:
-    """Turns JSON back into values; raises Malformed.
+    """Decodes JSON into values; raises Malformed.
 
-    `opaque` is given what an encoder's `opaque` wrote. `containers` are those numbered so far.
+    `opaque` decodes the output of an encoder's `opaque`. `containers` are already numbered.
     """
 
     def __init__(self, opaque: Callable[[Json], Any], containers: Iterable[Any] = ()) -> None:
@@ -164,7 +162,7 @@ class Decoder:
             raise Malformed(f"{type(error).__name__}: {error}") from None
 
     def refill(self, contents: Json) -> None:
-        """Make the containers numbered so far hold `contents`, in place; raises Malformed."""
+        """Replace the contents of the numbered containers in place; raises Malformed."""
         try:
             for container, content in zip(tuple(self.containers), contents, strict=True):
                 plain.REFILL[type(container)](container, self._items(content))
@@ -206,8 +204,7 @@ class Decoder:
 
 
 def _stand_for_themselves(values: list[Any]) -> bool:
-    """Whether all are scalars, and no integer among them is long; may say no where it is not known at
-    once."""
+    """Whether all values are scalars without a long integer; may be False if that takes longer to check."""
     kinds = set(map(type, values))
     if int not in kinds:
         return kinds <= plain.SCALARS

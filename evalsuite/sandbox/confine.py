@@ -1,4 +1,4 @@
-"""What a process gives up, for good, before it runs a program."""
+"""Confines a process permanently before it runs a program."""
 
 import fcntl
 import math
@@ -20,16 +20,16 @@ _SPARE_CPU_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What all programs of a worker have in common."""
+    """The confinement of all programs of a worker."""
 
     rules: int | None
-    """Landlock's rules for a candidate; None on a kernel without it."""
+    """Landlock rules for a candidate; None on a kernel without Landlock."""
     rules_of_tests: int | None
-    """The same without the folder for files."""
+    """Landlock rules for the tests, without the folder for files."""
     uid: int | None
-    """The user to become; None to stay who we are."""
+    """User id to switch to; None to keep the current user."""
     folder: str
-    """Where a candidate may write files."""
+    """Folder in which a candidate may write files."""
     own_users: bool
     """Whether the user's processes are counted for this worker alone, so that they can be limited."""
 
@@ -42,12 +42,12 @@ def confine(
     address_space: int,
     descriptors: Sequence[int],
 ) -> None:
-    """Give up everything that a program does not need; `descriptors` become 3, 4, ... and the only ones.
+    """Drop all rights that a program does not need; keep only `descriptors`, as 3, 4, ...
 
     Args:
-        candidate: whether it may write files.
-        cpu_seconds: the watcher's limit; the kernel's own end comes a little later, should the watcher fail.
-        address_space: bytes, with those of the idle interpreter.
+        candidate: whether the process may write files.
+        cpu_seconds: the watcher's limit; the kernel's limit is a little higher, in case the watcher fails.
+        address_space: bytes, including the idle interpreter's.
     """
     os.setsid()
     os.chdir(confinement.folder if candidate else "/")
@@ -66,7 +66,7 @@ def confine(
 
 
 def _keep_only(descriptors: Sequence[int]) -> None:
-    """Standard input and output are the null device already."""
+    """Close all descriptors except these and the standard streams, which are the null device."""
     last = _FIRST + len(descriptors)
     for place, descriptor in enumerate([_moved_beyond(last, descriptor) for descriptor in descriptors]):
         os.dup2(descriptor, _FIRST + place, inheritable=False)

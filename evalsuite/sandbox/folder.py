@@ -1,4 +1,4 @@
-"""The one folder in which programs may write, empty for each of them."""
+"""The only folder that programs may write to; it is empty for each of them."""
 
 import os
 import stat
@@ -11,24 +11,23 @@ _MODE = 0o700
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A small file system of its own (`mounted`), or a folder of a larger one."""
+    """A small separate file system (`mounted`), or a folder in a larger one."""
 
     path: str
     mounted: bool
 
     def open_to_programs(self) -> None:
-        """Let programs write. Raises OSError."""
+        """Allow programs to write; raises OSError."""
         if not self.mounted:
             os.chmod(self.path, _MODE)
 
     def used(self) -> bool:
-        """Whether the last program has left something in it, or has closed it to others."""
+        """Whether the last program left files in the folder or changed its mode."""
         mode = stat.S_IMODE(os.stat(self.path).st_mode)
         return mode != (namespaces.FOLDER_MODE if self.mounted else _MODE) or bool(os.listdir(self.path))
 
     def clean(self) -> None:
-        """Leave nothing in it; a mounted one is another then, which Landlock's rules do not know. Raises
-        OSError."""
+        """Empty the folder; a mounted one is replaced and needs new Landlock rules. Raises OSError."""
         if self.mounted:
             namespaces.renew_folder()
             return
@@ -37,7 +36,7 @@ class Folder:
 
 
 def empty(path: str) -> None:
-    """Remove everything in a folder, however deep and however closed. Raises OSError."""
+    """Remove everything in a folder, at any depth and with any mode; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _empty(descriptor)
@@ -46,9 +45,9 @@ def empty(path: str) -> None:
 
 
 def _empty(folder: int) -> None:
-    """Remove everything below an open folder, and follow no link.
+    """Remove everything below an open folder, without following links.
 
-    Folders move up before they are emptied, so that no depth that a program builds ends the recursion.
+    Nested folders are moved up before they are emptied, so that deep nesting cannot exceed a recursion limit.
     """
     number = 0
     while entries := list(os.scandir(folder)):

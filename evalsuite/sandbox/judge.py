@@ -1,7 +1,7 @@
-"""The tests' process of mode `compare`: assertions are evaluated here, on plain data that the candidate sent.
+"""The tests' process in mode `compare`: evaluates assertions on plain data that the candidate sent.
 
-Nothing is imported, called or executed here because the candidate says so. Its names are plain data, or
-handles whose calls are messages; modules and builtins are the tests' own, by the names that the tests use.
+The candidate cannot make this process import, call or execute anything. Its names are plain data, or handles
+whose calls are messages; modules and builtins are the tests' own, by the names that the tests use.
 """
 
 import importlib
@@ -36,7 +36,7 @@ _REACH_INTO_THE_PROCESS = {
     "stdout",
 }
 _MODULES = {name: name for name in sys.stdlib_module_names} | {"numpy": "numpy", "np": "numpy"}
-"""What the tests may mean by a name that they use as a module and do not import themselves."""
+"""Modules by the names that tests may use without importing them."""
 
 
 def judge(
@@ -49,10 +49,12 @@ def judge(
 ) -> NoReturn:
     """Run `tests` against a candidate's process, and `stop` with the outcome.
 
-    Besides an Outcome it may be `gone` (the candidate's process ended), `inseparable` (the tests need to be
-    in the candidate's process) or `broken` (the tests do not compile). `started` is called before the
-    candidate is heard: from there on, its answers are what can end this process. Where all tests pass, the
-    detail is the text in their variable `keeps`.
+    Besides a ProgramOutcome it may be `gone` (the candidate's process ended), `inseparable` (the tests must
+    run in the candidate's process) or `broken` (the tests do not compile). `started` is called before the
+    first message from the candidate: from then on, the candidate's answers can end this process. If all tests
+    pass, the detail is
+        the text in
+    their variable `keeps`.
     """
     ask = Asker(candidate, stop)
     try:
@@ -78,21 +80,21 @@ def judge(
         error = raised
     try:
         told = report(error, tests)
-    except BaseException:  # Without memory for a sentence.
+    except BaseException:  # Not enough memory for a message.
         told = {"outcome": ProgramOutcome.MEMORY.value, "detail": "MemoryError"}
     kept = vars(module).get(keeps)
     stop(told["outcome"], kept if error is None and type(kept) is str else told["detail"])
 
 
 def _candidates_names(ask: Asker, used: set[str], tests: str) -> dict[str, Any]:
-    """What the candidate calls by a name that the tests use: plain data, or a handle."""
-    wanted = used | _public(ask) if used & _LOOK_UP_BY_TEXT else used
-    # No name of the interpreter's own: `__builtins__` would change what the tests mean.
-    wanted = {name for name in wanted if not name.startswith("__")}
-    told = ask.plainly({"do": "names", "of": sorted(wanted)})["value"]
-    if type(told) is not dict:
+    """The candidate's values of the names that the tests use: plain data, or handles."""
+    needed = used | _public(ask) if used & _LOOK_UP_BY_TEXT else used
+    # No names of the interpreter: `__builtins__` would change the meaning of the tests.
+    needed = {name for name in needed if not name.startswith("__")}
+    values = ask.plainly({"do": "names", "of": sorted(needed)})["value"]
+    if type(values) is not dict:
         ask.stop("violation", "no values for names")
-    return {name: _value(ask, name, told[name], tests) for name in sorted(wanted) if name in told}
+    return {name: _value(ask, name, values[name], tests) for name in sorted(needed) if name in values}
 
 
 def _public(ask: Asker) -> set[str]:
@@ -103,10 +105,10 @@ def _public(ask: Asker) -> set[str]:
 
 
 def _value(ask: Asker, name: str, told: codec.Json, tests: str) -> Any:
-    """What stands for one of the candidate's names.
+    """The value of one of the candidate's names in the tests.
 
-    What the candidate has in the place of a module that the tests use is ignored, and the tests get their
-    own: otherwise `math.isclose(result, expected)` would ask the candidate.
+    If the tests use the name as a module, they get their own module, not the candidate's value: otherwise
+    `math.isclose(result, expected)` would ask the candidate.
     """
     value = ask.decoded(told)
     if isinstance(value, Proxy) and name in _MODULES and _used_as_module(name, tests):
@@ -121,7 +123,7 @@ def _used_as_module(name: str, tests: str) -> bool:
 
 
 def _testable(known: dict[str, Any]) -> set[str]:
-    """The names that could be what the tests are about."""
+    """The names that the tests could be testing."""
     return {
         name
         for name, value in known.items()

@@ -1,4 +1,4 @@
-"""Landlock: what the kernel lets a process do with files, and with processes outside.
+"""Landlock: kernel rules on a process's access to files, and to processes outside.
 
 Source: the kernel's Documentation/userspace-api/landlock.rst; rights by ABI version.
 """
@@ -28,7 +28,7 @@ _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 3
 
 
 def abi() -> int:
-    """The kernel's version of Landlock; 0 where it has none or it is switched off."""
+    """The kernel's ABI version of Landlock; 0 if it has none or it is disabled."""
     try:
         return linux.syscall("landlock_create_ruleset", _CREATE_RULESET, None, 0, _VERSION)
     except OSError:
@@ -36,11 +36,10 @@ def abi() -> int:
 
 
 def ruleset(read: Iterable[str], listed: Iterable[str], write: Iterable[str]) -> int:
-    """A descriptor of rules: `read` may be read, `listed` listed, `write` read and written, nothing else
-    touched.
+    """A descriptor of rules: `read` is readable, `listed` listable, `write` writable; all else is forbidden.
 
-    Paths that do not exist are left out. TCP is closed from ABI 4, and signals and abstract sockets of
-    processes outside from ABI 6. Raises OSError where the kernel has no Landlock.
+    Paths that do not exist are skipped. From ABI 4 on TCP is forbidden, from ABI 6 on also signals to and
+    abstract sockets of processes outside. Raises OSError if the kernel has no Landlock.
     """
     version = abi()
     handled = _RIGHTS.get(version, _ALL_RIGHTS)
@@ -70,5 +69,5 @@ def _allow(rules: int, path: str, rights: int) -> None:
 
 
 def restrict(rules: int) -> None:
-    """Put this process under the rules for good. It must have given up new privileges before."""
+    """Apply the rules to this process permanently; it must have dropped new privileges before."""
     linux.syscall("landlock_restrict_self", _RESTRICT_SELF, rules, 0)

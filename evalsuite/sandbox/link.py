@@ -10,11 +10,11 @@ _LENGTH = struct.Struct("<Q")
 
 
 class Closed(Exception):
-    """The other side is gone, or wrote what is no message."""
+    """The other side closed the connection."""
 
 
 def send(link: socket.socket, message: Any) -> None:
-    """Raises Closed; ValueError for a message that is too large."""
+    """Send a message; raises Closed, or ValueError if it is too large."""
     data = codec.dump(message)
     if len(data) > codec.LARGEST:
         raise ValueError(f"a message of {len(data) >> 20} MiB")
@@ -25,8 +25,7 @@ def send(link: socket.socket, message: Any) -> None:
 
 
 def receive(link: socket.socket, largest: int = codec.LARGEST) -> Any:
-    """The next message; raises Closed, codec.Malformed, and TimeoutError where the socket has a time
-    limit."""
+    """The next message; raises Closed, codec.Malformed, and TimeoutError if the socket has a timeout."""
     (length,) = _LENGTH.unpack(_exactly(link, _LENGTH.size))
     if length > largest:
         raise codec.Malformed(f"a message of {length >> 20} MiB")

@@ -1,4 +1,4 @@
-"""The system calls that Python 3.11 does not offer, through the C library."""
+"""System calls that Python 3.11 lacks, through the C library."""
 
 import ctypes
 import os
@@ -46,15 +46,15 @@ def syscall(name: str, number: int, *arguments: object) -> int:
 
 
 def machine_number(numbers: dict[str, int]) -> int:
-    """The entry of this processor; raises OSError where the sandbox does not know the processor."""
+    """The entry for this processor; raises OSError if the sandbox does not support it."""
     machine = platform.machine()
     if machine not in numbers:
-        raise OSError(f"the sandbox knows x86_64 and aarch64, not {machine}")
+        raise OSError(f"the sandbox supports x86_64 and aarch64, not {machine}")
     return numbers[machine]
 
 
 def unshare(flags: int) -> None:
-    """New namespaces for this process (a PID namespace: for its next child)."""
+    """Create new namespaces for this process (a PID namespace: for its next child)."""
     call("unshare", _libc.unshare(flags))
 
 
@@ -64,7 +64,7 @@ def setns(descriptor: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    """mount(2)."""
+    """Mount a file system, as mount(2)."""
     call(
         f"mount of {target}",
         _libc.mount(
@@ -74,19 +74,19 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str =
 
 
 def unmount(target: str) -> None:
-    """Detach whatever is mounted on `target`, also where it is in use."""
+    """Detach the mount on `target`, even if it is in use."""
     call(f"umount of {target}", _libc.umount2(target.encode(), MNT_DETACH))
 
 
 def restrict_mount(target: str, attributes: int, *, recursive: bool) -> None:
-    """Read-only and the like, for a mount and, if `recursive`, all below it. Linux 5.12."""
+    """Set attributes such as read-only on a mount and, if `recursive`, on all below it (Linux 5.12)."""
     setting = struct.pack("QQQQ", attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if recursive else 0
     syscall("mount_setattr", _MOUNT_SETATTR, _AT_FDCWD, target.encode(), flags, setting, len(setting))
 
 
 def pivot_root(folder: str) -> None:
-    """`folder`, a mount, becomes the root; the old one is gone."""
+    """Make `folder`, a mount, the root and detach the old root."""
     os.chdir(folder)
     syscall("pivot_root", machine_number(_PIVOT_ROOT), b".", b".")
     unmount(".")
@@ -94,17 +94,17 @@ def pivot_root(folder: str) -> None:
 
 
 def die_with_parent(signal: int) -> None:
-    """Have the kernel send `signal` when the thread that started this process ends."""
+    """Make the kernel send `signal` when the thread that started this process ends."""
     call("prctl", _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0))
 
 
 def hide_memory() -> None:
-    """No process without privileges may trace this one or read its memory."""
+    """Forbid unprivileged processes to trace this one or read its memory."""
     call("prctl", _libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0))
 
 
 def drop_privileges() -> None:
-    """No capability in any set, and none to be had by starting another program."""
+    """Drop all capabilities, and forbid getting new ones by starting another program."""
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     syscall("capset", machine_number(_CAPSET), header, bytes(24))
     call("prctl", _libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0))

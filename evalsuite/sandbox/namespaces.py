@@ -1,7 +1,6 @@
-"""A machine of its own for a worker: no network, no other process, and a root folder that holds Python and no
-more.
+"""Isolates a worker in namespaces: no network, no other processes, and a root with Python only.
 
-Works without root wherever the kernel lets users make user namespaces.
+Works without root if the kernel allows users to create user namespaces.
 """
 
 import os
@@ -12,8 +11,7 @@ from dataclasses import dataclass
 from evalsuite.sandbox import linux
 
 FOLDER, TEMPORARY = "/scratch", "/tmp"
-"""The one place for files, in the new root, and its usual name: a link, as Python itself may be installed
-below it."""
+"""The writable folder in the new root, and its usual name, a link, since Python may be installed below it."""
 FOLDER_MODE = 0o1777
 
 _INNER_ID, _NOBODY = 1000, 65534
@@ -34,38 +32,37 @@ _ALL = (
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Where a worker finds itself."""
+    """The environment of a worker."""
 
     size: int
-    """A descriptor of the worker's own `/proc/self/statm`, which a new root no longer shows."""
+    """Descriptor of the worker's `/proc/self/statm`, which a new root does not show."""
     uid: int | None = None
-    """The user that programs should become: nobody for root, None for any other user, who stays who he is."""
+    """User id for programs: nobody if the worker is root, None for any other user, who is kept."""
     processes: int | None = None
-    """A descriptor of the worker's own PID namespace; None where its children get none of their own."""
+    """Descriptor of the worker's PID namespace; None if its children get no namespace of their own."""
 
     def address_space(self) -> int:
         """Bytes of address space that the worker uses."""
         return int(os.pread(self.size, 64, 0).split()[0]) * os.sysconf("SC_PAGESIZE")
 
     def give_next_child_its_own_processes(self) -> None:
-        """The next child will be process 1 of a new PID namespace: it sees no other, and takes all its own
-        with it."""
+        """Make the next child process 1 of a new PID namespace, whose processes end with it."""
         if self.processes is not None:
-            # The kernel makes a new namespace only for a process whose children would share its own.
+            # The kernel creates a new namespace only for a process whose children would share its own.
             linux.setns(self.processes, linux.CLONE_NEWPID)
             linux.unshare(linux.CLONE_NEWPID)
 
 
 def stay() -> Inside:
-    """For a worker that makes no namespaces: others have confined it, or nobody does."""
+    """The environment of a worker without own namespaces, confined by another program or not at all."""
     return Inside(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC))
 
 
 def enter(readable: Sequence[str], hidden: Sequence[str]) -> Inside:
-    """Move into new namespaces and a root that holds only `readable`, without the folders `hidden` in it.
+    """Enter new namespaces and a root that contains only `readable`, without the folders `hidden` in it.
 
-    Returns in a child; the parent waits for it and ends as it does. Raises OSError, which names the call that
-    the kernel refused.
+    Returns in a child; the parent waits for it and exits with its code. Raises an OSError that names the call
+    that the kernel refused.
     """
     uid = _new_namespaces()
     pid = os.fork()
@@ -80,7 +77,7 @@ def enter(readable: Sequence[str], hidden: Sequence[str]) -> Inside:
 
 
 def renew_folder() -> None:
-    """An empty folder for files, in place of the one that a program has used."""
+    """Replace the folder that a program used by an empty one."""
     linux.unmount(FOLDER)
     _mount_folder(FOLDER)
 
@@ -91,13 +88,13 @@ def _mount_folder(target: str) -> None:
 
 
 def _new_namespaces() -> int | None:
-    """Leaves this process with all rights inside and none outside."""
+    """Create namespaces in which this process has all rights; returns the user id for programs."""
     worker = os.getpid()
     ready, tell = os.pipe()
     helper = os.fork()
     if helper == 0:
         os.close(tell)
-        # Only from outside can more than one user be mapped, and only after the namespace is there.
+        # Several users can be mapped only from outside, and only after the namespace exists.
         os._exit(_map_users(worker) if os.read(ready, 1) else 0)
     os.close(ready)
     try:
@@ -124,7 +121,7 @@ def _map_users(worker: int) -> int:
         except OSError:
             pass
     try:
-        # The kernel's condition for users who map themselves: nobody may then drop a group.
+        # The kernel requires this of users who map themselves, so that nobody can drop a group.
         with open(f"/proc/{worker}/setgroups", "w") as groups:
             groups.write("deny")
         _write_maps(worker, f"{_INNER_ID} {uid} 1\n", f"{_INNER_ID} {gid} 1\n")
@@ -144,7 +141,7 @@ def _write_maps(worker: int, users: str, groups: str) -> None:
 
 def _new_root(readable: Sequence[str], hidden: Sequence[str]) -> None:
     linux.mount("none", "/", None, linux.MS_REC_PRIVATE)
-    free = (place for place in _MOUNT_POINTS if os.path.isdir(place) and not _holds_any(place, readable))
+    free = (point for point in _MOUNT_POINTS if os.path.isdir(point) and not _holds_any(point, readable))
     root = next(free, None)
     if root is None:
         raise OSError(f"none of {', '.join(_MOUNT_POINTS)} is free to build a root folder on")
@@ -172,7 +169,7 @@ def _new_root(readable: Sequence[str], hidden: Sequence[str]) -> None:
 
 
 def _show(root: str, path: str, attributes: int = _SEALED | linux.ATTR_NODEV) -> None:
-    """Make `path` appear under `root`, a symbolic link as such; one that does not exist is left out."""
+    """Make `path` visible under `root`, a symbolic link as a link; a missing path is skipped."""
     target = root + path
     if os.path.lexists(target) or not os.path.exists(path):
         return

@@ -1,4 +1,4 @@
-"""What a program may read: the standard library, a list of common libraries, and what the C library needs."""
+"""Paths that a program may read: the standard library, common libraries, and files of the C library."""
 
 import glob
 import importlib.util
@@ -20,9 +20,9 @@ LIBRARIES = (
     "networkx",
     "more_itertools",
 )
-"""What programs may import besides the standard library, where it is installed.
+"""Libraries that programs may import besides the standard library, if they are installed.
 
-A list, and not all that is installed: packages that carry benchmarks carry their answers.
+This is a fixed list, since other installed packages may contain benchmarks with their answers.
 """
 
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
@@ -31,18 +31,18 @@ _FILES = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """Absolute paths."""
+    """Absolute paths that programs may read."""
 
     shown: tuple[str, ...]
     """Folders and files that may be read."""
     hidden: tuple[str, ...]
-    """Folders of installed packages among them, which may not be read except for what `shown` names."""
+    """Folders of installed packages in `shown`, of which only paths in `shown` may be read."""
     sites: tuple[str, ...]
     """Folders of the shown libraries, for the module search path."""
 
 
 def readable() -> Readable:
-    """For the running interpreter; no library is imported."""
+    """The paths for the running interpreter, found without importing a library."""
     libraries = [path for name in LIBRARIES for path in _installed(name)]
     sites = dict.fromkeys(os.path.dirname(path) for path in libraries)
     roots = dict.fromkeys(
@@ -58,8 +58,7 @@ def readable() -> Readable:
 
 
 def _installed(name: str) -> list[str]:
-    """The files of a library: its package or module, and the shared objects that its wheel carries beside
-    it."""
+    """The files of a library: its package or module, and the shared objects of its wheel."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):

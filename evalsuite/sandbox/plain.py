@@ -1,4 +1,4 @@
-"""The types that travel between processes as plain data, and what each is made of."""
+"""The types that are sent between processes as plain data, and their parts."""
 
 import datetime
 import operator
@@ -11,22 +11,22 @@ from functools import cache
 from typing import Any
 
 SCALARS = frozenset({type(None), bool, int, float, str})
-"""What JSON has itself."""
+"""Types that JSON has."""
 _TYPES = (
     *(type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, range),
     *(object, Counter, OrderedDict, deque, Decimal),
 )
 TYPES_BY_NAME: dict[str, Any] = {kind.__name__: kind for kind in _TYPES}
-"""Types that are values themselves."""
+"""Types that can be values."""
 TYPE_NAMES = {kind: name for name, kind in TYPES_BY_NAME.items()}
 SINGLETONS = {"Ellipsis": ..., "NotImplemented": NotImplemented}
 
 
 @cache
 def named_tuple(name: str, fields: tuple[str, ...]) -> type:
-    """A type like the candidate's; raises ValueError for what cannot be a field.
+    """A named tuple like the candidate's; raises ValueError for an invalid field name.
 
-    Made without `collections.namedtuple`, which compiles a text that it makes of the fields.
+    It does not use `collections.namedtuple`, which compiles code from the field names.
     """
     if not all(field.isidentifier() and not field.startswith("_") for field in fields):
         raise ValueError("no field's name")
@@ -74,7 +74,7 @@ def _fill_deque(target: deque[Any], items: list[Any]) -> None:
 
 
 def travels(value: Any) -> bool:
-    """Whether a value of a known type is told in full by its parts."""
+    """Whether the parts of a value of a known type describe it completely."""
     return getattr(value, "maxlen", None) is None and getattr(value, "tzinfo", None) in (None, datetime.UTC)
 
 
@@ -121,7 +121,7 @@ READERS: dict[type, Callable[[list[Any]], Any]] = {
     type({}.values()): lambda parts: dict(enumerate(parts)).values(),
     type({}.items()): lambda parts: dict(parts).items(),
 }
-"""The value of parts, for types that cannot change."""
+"""The value from its parts, for immutable types."""
 REFILL: dict[type, Callable[[Any, list[Any]], None]] = {
     list: _fill_list,
     dict: _fill_dict,
@@ -132,7 +132,7 @@ REFILL: dict[type, Callable[[Any, list[Any]], None]] = {
     deque: _fill_deque,
     bytearray: _fill_bytearray,
 }
-"""Makes an existing container hold the parts, for types that can change."""
+"""Fills an existing container with the parts, for mutable types."""
 TAGS = {kind: kind.__name__ for kind in WRITERS}
 KINDS = {tag: kind for kind, tag in TAGS.items()}
 
@@ -149,15 +149,15 @@ BASES: list[tuple[type, Callable[[Any], Any]]] = [
     (set, lambda value: set(set.__iter__(value))),
     (deque, lambda value: deque(deque.__iter__(value))),
 ]
-"""The content of an instance of a subclass, past any method that it overrides."""
+"""The content of a subclass's instance, without calling methods that it overrides."""
 
 
 _NUMBERS_OR_TEXT = re.compile(r"[<>|=][biufcSU]\d+")
-"""How numpy spells the data types of numbers, truth values and text."""
+"""numpy's names of data types of numbers, booleans and text."""
 
 
 def numpy_parts(value: Any) -> dict[str, Any] | None:
-    """An array or scalar of numbers, truth values or text; None for other objects of numpy."""
+    """An array or scalar of numbers, booleans or text as JSON; None for other objects of numpy."""
     import numpy as np
 
     scalar = issubclass(type(value), np.generic)
@@ -170,11 +170,11 @@ def numpy_parts(value: Any) -> dict[str, Any] | None:
 
 
 def numpy_value(dtype: str, shape: list[int], content: str, scalar: bool) -> Any:
-    """What `numpy_parts` took apart; raises ValueError or TypeError."""
+    """The inverse of `numpy_parts`; raises ValueError or TypeError."""
     import numpy as np
 
     if not _NUMBERS_OR_TEXT.fullmatch(dtype):
-        raise ValueError("an array of something else than numbers or text")
+        raise ValueError("not an array of numbers or text")
     kind = np.dtype(dtype)
     array = np.frombuffer(bytes.fromhex(content), dtype=kind).reshape(shape).copy()
     return array[()] if scalar else array

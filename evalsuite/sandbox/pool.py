@@ -1,4 +1,4 @@
-"""The sandbox as its users see it: programs in, verdicts out."""
+"""The public interface of the sandbox: takes programs, returns verdicts."""
 
 import os
 import tempfile
@@ -27,11 +27,11 @@ OnDone = Callable[[int], None]
 
 
 class Sandbox:
-    """Workers of one tier. Safe to use from one thread at a time."""
+    """Workers of one tier; use it from one thread at a time."""
 
     def __init__(self, tier: SandboxTier, workers: Sequence[SandboxWorker]) -> None:
         self.tier = tier
-        """What confines the programs, and what showed it."""
+        """The tier that confines the programs, with the result of its self-test."""
         self._workers = workers
         self._idle: SimpleQueue[SandboxWorker] = SimpleQueue()
         for worker in workers:
@@ -40,20 +40,22 @@ class Sandbox:
     def run(
         self, programs: Sequence[Program], on_done: OnDone | None = None
     ) -> list[ProgramVerdict | SandboxFailed]:
-        """Verdicts in the programs' order; a program that got none, twice, is a SandboxFailed in its place
-        (Inseparable at once, as no other try would help).
+        """Verdicts in the programs' order, with a SandboxFailed for each program that got none twice.
+
+        Inseparable is not retried, since another attempt cannot help.
 
         Args:
-            on_done: told how many programs are done each time that one more is.
+            programs: the programs to run.
+            on_done: called with the number of finished programs after each one.
         """
         counted = _Counter(on_done)
 
         def verdict(program: Program) -> ProgramVerdict | SandboxFailed:
-            told = self._verdict(program)
-            if isinstance(told, SandboxFailed) and not isinstance(told, Inseparable):
-                told = self._verdict(program)
+            result = self._verdict(program)
+            if isinstance(result, SandboxFailed) and not isinstance(result, Inseparable):
+                result = self._verdict(program)
             counted()
-            return told
+            return result
 
         with ThreadPoolExecutor(len(self._workers)) as threads:
             return list(threads.map(verdict, programs))
@@ -65,11 +67,14 @@ class Sandbox:
         factor: float = limits.FACTOR,
         most: float = 60.0,
     ) -> list[Program | SandboxFailed]:
-        """The references as they passed, to put others' code into: with their mode, and with a limit of CPU
-        time of max(floor, factor x what the reference uses here).
+        """The references with their mode and CPU limit, as templates for other programs.
+
+        The limit is max(floor, factor x the reference's CPU time on this machine).
 
         Args:
             references: solutions that pass, each with the tests of its problem; their own limits are ignored.
+            floor: smallest limit in seconds.
+            factor: multiple of the reference's CPU time.
             most: CPU seconds that a reference may use; one that needs more, or does not pass, is a
                 SandboxFailed.
         """
@@ -92,9 +97,9 @@ def with_limit(
     floor: float = limits.FLOOR_SECONDS,
     factor: float = limits.FACTOR,
 ) -> Program | SandboxFailed:
-    """A reference as it passed, with the limit of `Sandbox.calibrate`: in its mode, so that no other program
-    chooses to share a process with these tests. A SandboxFailed where it did not pass, TooSlow where that was
-    for time.
+    """A passed reference with the limit of `Sandbox.calibrate`; else a SandboxFailed or TooSlow.
+
+    It has a fixed mode, so that no other program can choose to share a process with these tests.
     """
     if isinstance(verdict, SandboxFailed):
         return verdict
@@ -124,12 +129,12 @@ class _Counter:
 def open_sandbox(
     workers: int | None = None, tier: str | None = None, allow_unsafe: bool = False
 ) -> Iterator[Sandbox]:
-    """The strongest tier that passes its self-test here, or `tier`; raises SandboxUnavailable.
+    """Open the strongest tier that passes its self-test, or `tier`; raises SandboxUnavailable.
 
     Args:
-        workers: programs at a time; as many as there are processors by default.
+        workers: number of programs to run at the same time; by default the number of processors.
         tier: `namespaces`, `bubblewrap` or `rlimits`.
-        allow_unsafe: whether tier `rlimits` may be used, which hides neither files nor processes.
+        allow_unsafe: whether to allow tier `rlimits`, which hides neither files nor processes.
     """
     try:
         folder = tempfile.mkdtemp(prefix="evalsuite-")

@@ -1,4 +1,4 @@
-"""What goes into the sandbox and what comes out: programs, verdicts, tiers."""
+"""The types of the sandbox's interface: programs, verdicts, tiers."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,76 +10,78 @@ Mode = Literal["auto", "compare", "token"]
 
 
 class ProgramOutcome(StrEnum):
-    """How a program ended. Only `passed` is a right answer; each of the others is a wrong one."""
+    """How a program ended. Only `passed` is a correct answer."""
 
     PASSED = "passed"
     FAILED = "failed"
-    """An assertion of the tests did not hold."""
+    """An assertion of the tests failed."""
     ERROR = "error"
     """An exception, or a crash of the interpreter."""
     TIMEOUT = "timeout"
-    """More CPU time than its limit, or it slept."""
+    """It exceeded its limit of CPU time, or slept."""
     MEMORY = "memory"
     EXITED = "exited"
-    """It ended the process before its tests had run."""
+    """It ended the process before its tests finished."""
     VIOLATION = "violation"
-    """It asked the kernel for something that no answer to a problem needs, or forged its verdict."""
+    """It used a system call that no solution needs, or forged its verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Model-written code and the tests that judge it."""
+    """Model-written code and its tests."""
 
     code: str
-    """The candidate. It runs as a module of its own, and not as `__main__`."""
+    """The candidate's code, which runs as a separate module, not as `__main__`."""
     tests: str
-    """A script that runs against the candidate's top-level names. A name that the tests define themselves,
-    and every builtin but the entry point, is theirs; any other comes from the candidate."""
+    """A script that runs with the candidate's top-level names.
+
+    Names that the tests define, and all builtins except the entry point, are the tests' own; all others come
+    from the candidate.
+    """
     mode: Mode = "auto"
-    """`compare`: the tests run in another process than the candidate and see its values as plain data.
-    `token`: both in one process. `auto`: compare, unless what the tests do with the candidate cannot cross
-    processes."""
+    """compare: the tests run in another process and see the candidate's values as plain data.
+
+    token: both run in one process. auto: compare, unless the tests need values that cannot cross processes.
+    """
     cpu_seconds: float = 3.0
-    """CPU time that the candidate's process may use; see `evalsuite.sandbox.limits`."""
+    """CPU limit of the candidate's process; see `evalsuite.sandbox.limits`."""
     memory_mb: int = 1024
-    """Address space beyond that of an idle interpreter, in MiB."""
+    """Address space in MiB, in addition to that of an idle interpreter."""
     entry_point: str = ""
-    """The function that the tests call, where that is known: the one name of a builtin that may be the
-    candidate's."""
+    """The function that the tests call, if known; the only builtin's name that can be the candidate's."""
     keeps: str = ""
-    """A variable of the tests, with text, that the verdict hands back in mode `compare` where the program
-    passes."""
+    """Variable of the tests whose text the verdict returns, in mode `compare`, if the program passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramVerdict:
-    """How a program ended, and who decided."""
+    """How a program ended."""
 
     outcome: ProgramOutcome
     detail: str = ""
     """One line for people: the failed assertion, or the exception with its message."""
     mode: str = "compare"
     cpu_seconds: float = 0.0
-    """CPU time of the candidate's process: with its tests in mode `token`, without them in `compare`."""
+    """CPU time of the candidate's process, which includes the tests in mode `token`, but not in `compare`."""
     kept: str = ""
-    """What the tests' variable `keeps` holds; empty where there is none, or other than text."""
+    """Text of the tests' variable `keeps`; empty if there is none, or it is not text."""
 
     @property
     def passed(self) -> bool:
-        """Whether the answer is right."""
+        """Whether the program is correct."""
         return self.outcome is ProgramOutcome.PASSED
 
 
 class SandboxFailed(Exception):
-    """A program that got no verdict, through no fault of its own. Counted, never scored."""
+    """A program without a verdict that is not at fault. It is counted, never scored."""
 
 
 class Inseparable(SandboxFailed):
-    """Tests that hand over what cannot leave their process, in mode `compare`."""
+    """Tests in mode `compare` that pass a value which cannot leave their process."""
 
 
 class TooSlow(SandboxFailed):
-    """A reference solution that needs more time than any may have."""
+    """A reference solution that exceeds the time limit of references."""
 
 
 class SandboxUnavailable(UserError):
@@ -88,11 +90,11 @@ class SandboxUnavailable(UserError):
 
 @dataclass(frozen=True, slots=True)
 class SandboxTier:
-    """How strongly programs are confined here, and what showed it."""
+    """The level of confinement, with the result of its self-test."""
 
     name: str
     """`namespaces`, `bubblewrap` or `rlimits`."""
     proofs: tuple[str, ...]
-    """What was tried by hostile programs when the sandbox opened, and did not succeed."""
+    """The self-test attacks that were blocked when the sandbox was opened."""
     note: str = ""
-    """The layers in force, and those that this kernel lacks."""
+    """The active layers, and those that this kernel lacks."""

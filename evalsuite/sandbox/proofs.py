@@ -1,4 +1,4 @@
-"""The self-test: hostile programs that a sandbox must hold before it is trusted with others."""
+"""The self-test: hostile programs that a sandbox must block before it runs others."""
 
 import os
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ from evalsuite.sandbox.program import Program, ProgramOutcome
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A program, and how it must end."""
+    """A program with its required outcome."""
 
     what: str
-    """What is shown, in a few words."""
+    """What the program proves, in a few words."""
     program: Program
     outcomes: tuple[ProgramOutcome, ...] = (ProgramOutcome.PASSED,)
 
 
 def hostile(folder: str) -> Iterator[Proof]:
-    """The programs; `folder` is one of the caller's, which they must not reach."""
+    """The self-test's programs; they must not reach `folder`, which belongs to the caller."""
     secret = Path(folder, "secret")
     secret.touch()
     yield Proof("a right answer passes", _program("def attempt(): return 4", "assert attempt() == 4"))

@@ -1,9 +1,9 @@
-"""What the tests hold in place of a candidate's object that is not plain data."""
+"""The proxy that the tests have for a candidate's object that is not plain data."""
 
 import builtins
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from evalsuite.sandbox import codec, link
 
@@ -17,19 +17,21 @@ _EXCEPTIONS = {
 
 
 class Asker:
-    """Asks the candidate's process; ends the tests, past any `except` of theirs, where no answer comes."""
+    """Sends requests to the candidate's process; without an answer, ends the tests despite any `except`."""
 
     def __init__(self, candidate: socket.socket, stop: Stop) -> None:
-        """`stop` is given an outcome and a detail, and does not return."""
+        """`stop` takes an outcome and a detail, and does not return."""
         self._candidate = candidate
         self.stop = stop
         self.candidate_names_modules = False
-        """Whether a name of the tests means a module because the candidate has one by that name: then what
-        cannot be handed over may be the candidate's doing, and is no reason to believe that the tests need
-        its process."""
+        """Whether a name in the tests is a module only because the candidate has such a name.
+
+        Then the candidate may cause a value that cannot be sent, so that it does not prove that the tests
+        need its process.
+        """
 
     def __call__(self, verb: str, target: Any, *arguments: Any, **keywords: Any) -> Any:
-        """The value of a verb on one of the candidate's objects, or the exception that it raises there."""
+        """Perform a verb on one of the candidate's objects; returns its value or raises its exception."""
         encode = codec.Encoder(_identify)
         try:
             question = {"do": verb, "of": encode(target), "with": encode([arguments, keywords])}
@@ -40,7 +42,7 @@ class Asker:
         return self.decoded(answer["value"], encode.containers, answer.get("changed"))
 
     def plainly(self, question: codec.Json) -> dict[str, Any]:
-        """The candidate's answer, as JSON, to a question as JSON; raises what the answer says was raised."""
+        """The candidate's answer to a question, both as JSON; raises the exception of the answer."""
         try:
             link.send(self._candidate, question)
         except link.Closed:
@@ -48,7 +50,7 @@ class Asker:
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
-        """The next answer, which has a `value`; raises what it says was raised."""
+        """The next answer, which has a `value`; raises the exception of the answer."""
         try:
             answer = link.receive(self._candidate)
         except link.Closed:
@@ -64,7 +66,7 @@ class Asker:
         return answer
 
     def decoded(self, value: codec.Json, containers: Sequence[Any] = (), changed: codec.Json = None) -> Any:
-        """The value of an answer; `containers`, which were sent, become what is said to have `changed`."""
+        """The value of an answer; the sent `containers` get the contents in `changed`."""
         decode = codec.Decoder(self._proxy, containers)
         try:
             if changed is not None:
@@ -76,7 +78,7 @@ class Asker:
             self._too_large()
 
     def _tampered(self, what: object) -> NoReturn:
-        self.stop("violation", f"the program's process sent what is no message: {what}")
+        self.stop("violation", f"the program's process sent an invalid message: {what}")
 
     def _too_large(self) -> NoReturn:
         self.stop("memory", "an answer is too large for the tests' process")
@@ -88,10 +90,9 @@ class Asker:
 
 
 class Proxy:
-    """A candidate's object. It equals nothing but the candidate's own, and no expected value is ever sent to
-    it.
+    """A candidate's object. It equals only objects of the candidate, and never receives an expected value.
 
-    There is no order and no arithmetic, since both would tell the candidate what it is compared with.
+    It has no order and no arithmetic, since both would reveal to the candidate what it is compared with.
     """
 
     __slots__ = ("_ask", "_number")
@@ -105,7 +106,7 @@ class Proxy:
         return self._ask("call", self, *arguments, **keywords)
 
     def __getattr__(self, name: str) -> Any:
-        # Libraries look for protocols behind these names, some of which hold addresses of memory.
+        # Libraries look up protocols under these names, some of which contain memory addresses.
         if name.startswith("__") and name not in ("__name__", "__doc__"):
             raise AttributeError(name)
         return self._ask("attribute", self, name)
@@ -123,7 +124,7 @@ class Proxy:
         self._ask("delete_item", self, key)
 
     def __len__(self) -> int:
-        return self._ask("length", self)
+        return cast(int, self._ask("length", self))
 
     def __iter__(self) -> Any:
         items = self._ask("iterate", self)
@@ -133,24 +134,24 @@ class Proxy:
         return self._ask("next", self)
 
     def __bool__(self) -> bool:
-        return self._ask("truth", self)
+        return cast(bool, self._ask("truth", self))
 
     def __str__(self) -> str:
-        return self._ask("text", self)
+        return cast(str, self._ask("text", self))
 
     def __repr__(self) -> str:
-        return self._ask("repr", self)
+        return cast(str, self._ask("repr", self))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Proxy):
             return NotImplemented
-        return self._number == other._number or self._ask("equal", self, other)
+        return cast(bool, self._number == other._number or self._ask("equal", self, other))
 
     def __hash__(self) -> int:
         return hash(self._number)
 
     def __instancecheck__(self, value: object) -> bool:
-        return self._ask("is_instance", self, value)
+        return cast(bool, self._ask("is_instance", self, value))
 
 
 def _identify(value: Any) -> codec.Json:
@@ -160,7 +161,7 @@ def _identify(value: Any) -> codec.Json:
 
 
 def _exception(answer: codec.Json) -> BaseException:
-    """The builtin exception of an answer, with what the candidate's process `told`: its name and its text."""
+    """The builtin exception of an answer; its attribute `told` has the original name and text."""
     kind = _EXCEPTIONS.get(str(answer["raised"]), Exception)
     arguments = answer.get("args")
     try:

@@ -1,4 +1,4 @@
-"""How the end of a script is told: an outcome, and a line for people."""
+"""Reports how a script ended: an outcome, and a line for people."""
 
 import os
 import traceback
@@ -7,12 +7,12 @@ from typing import Any
 from evalsuite.sandbox.program import ProgramOutcome
 
 TESTS = "<tests>"
-"""File name of the compiled tests, by which their lines are found in a traceback."""
+"""File name of the compiled tests, which identifies their lines in a traceback."""
 _LONGEST = 500
 
 
 def report(error: BaseException | None, tests: str) -> dict[str, Any]:
-    """Of tests that ended by `error`, or without one."""
+    """The report of tests that ended with `error`, or without one."""
     if error is None:
         return {"outcome": ProgramOutcome.PASSED.value, "detail": ""}
     if isinstance(error, MemoryError):
@@ -28,18 +28,18 @@ def report(error: BaseException | None, tests: str) -> dict[str, Any]:
 
 
 def one_line(text: str) -> str:
-    """Short, and without line breaks or half characters."""
+    """The text on one short line, without lone surrogates."""
     line = " ".join(text.encode("utf-8", "replace").decode().split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 
 def ended(status: int) -> tuple[ProgramOutcome, str]:
-    """What the wait status of a process that ended before its time says."""
+    """The outcome of a process that ended early, from its wait status."""
     if os.WIFEXITED(status):
         return ProgramOutcome.EXITED, f"it ended the process with code {os.WEXITSTATUS(status)}"
     signal = os.WTERMSIG(status)
     if signal == 31:
-        return ProgramOutcome.VIOLATION, "a system call that no program here may use"
+        return ProgramOutcome.VIOLATION, "a forbidden system call"
     if signal == 9:
         return ProgramOutcome.MEMORY, "the kernel killed it: out of memory"
     return ProgramOutcome.ERROR, f"the interpreter crashed with signal {signal}"
@@ -53,7 +53,7 @@ def _text(error: BaseException) -> str:
 
 
 def _line(error: BaseException, tests: str) -> str:
-    """The line of the tests that `error` passed last."""
+    """The last line of the tests in the traceback of `error`."""
     numbers = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TESTS]
     lines = tests.splitlines()
     return lines[numbers[-1] - 1].strip() if numbers and numbers[-1] and numbers[-1] <= len(lines) else ""

@@ -1,4 +1,4 @@
-"""The tests as a script: which names they use, and which builtin's name means the candidate's function."""
+"""Analyzes a test script: the names it uses, and a builtin's name that means the candidate's function."""
 
 import ast
 import builtins
@@ -14,12 +14,12 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 def compiled(tests: str | ast.Module) -> CodeType:
-    """Raises SyntaxError, ValueError, RecursionError or MemoryError for what is no script."""
+    """Compile a script; raises SyntaxError, ValueError, RecursionError or MemoryError if it is not valid."""
     return compile(tests, TESTS, "exec", dont_inherit=True, optimize=0)
 
 
 def names_used(script: CodeType) -> Iterator[str]:
-    """Names of globals and attributes in a script and in its functions."""
+    """Names of globals and attributes in a script and its functions."""
     yield from script.co_names
     for constant in script.co_consts:
         if isinstance(constant, CodeType):
@@ -29,13 +29,13 @@ def names_used(script: CodeType) -> Iterator[str]:
 def tested_builtin(
     script: CodeType, entry_point: str, known: Collection[str], others: Collection[str]
 ) -> str:
-    """The one builtin's name that means the candidate's function; empty where there is none.
+    """The builtin's name that means the candidate's function; empty if there is none.
 
     Args:
         script: the tests.
-        entry_point: the function that they are about; empty where nobody has said so.
-        known: the names in use that the candidate defines.
-        others: those of them that are no builtin's and no module's.
+        entry_point: the tested function; empty if unknown.
+        known: names in the script that the candidate defines.
+        others: those of them that are neither builtins nor modules.
     """
     shadowing = BUILTINS.intersection(known)
     if entry_point or not shadowing:
@@ -44,19 +44,19 @@ def tested_builtin(
 
 
 def _bound(script: CodeType) -> set[str]:
-    """Names that the script itself gives a value at top level."""
+    """Names that the script itself assigns at top level."""
     return {step.argval for step in dis.get_instructions(script) if step.opname == "STORE_NAME"}
 
 
 def compiled_for(tests: str, builtin: str) -> tuple[CodeType, str]:
-    """The script with the candidate's function in place of `builtin`, and the name by which it asks for it.
+    """The script with the candidate's function in place of `builtin`, and that function's name in it.
 
-    Only uses outside of functions mean the candidate's, so that helpers of the tests go on calling the
-    builtin; where there are no such uses, all do.
+    Only uses outside functions are replaced, so that helpers of the tests still call the builtin; if there
+    are none, all uses are replaced.
     """
     tree = ast.parse(tests, TESTS)
     uses = list(_uses(_outside_functions(tree), builtin)) or list(_uses(ast.walk(tree), builtin))
-    name = f"{builtin} of the candidate"  # No identifier, so that no other code of the tests means it.
+    name = f"{builtin} of the candidate"  # Not an identifier, so that no other code of the tests can use it.
     for use in uses:
         use.id = name
     return compiled(tree), name

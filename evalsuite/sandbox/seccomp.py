@@ -1,7 +1,7 @@
-"""The filter of system calls: what a program may ask of the kernel.
+"""The filter of system calls that a program may use.
 
-Everything unknown is refused (EPERM), so that a program gets an ordinary PermissionError; what only an attack
-asks for kills it. Forking and starting programs are refused: threads are the only concurrency.
+Unknown calls are refused (EPERM), so that a program gets an ordinary PermissionError; calls that only an
+attack needs kill it. Forking and starting programs are refused, so that threads are the only concurrency.
 Source: the kernel's Documentation/userspace-api/seccomp_filter.rst and include/uapi/linux/{seccomp,filter}.h.
 """
 
@@ -22,11 +22,10 @@ _LOAD, _AND, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NEWEST = 450
-"""Above it are system calls that the table does not know: they look unimplemented, so that the C library
-copes."""
+"""Newest system call in the table; later ones look unimplemented, which the C library handles."""
 
 _ANYONE = 0x7FFFABCD
-"""Stands for the process in the filter that is made once; no process has such a number."""
+"""Placeholder of the process id in the cached filter; no process has this id."""
 
 _CLONE_THREAD = 0x10000
 _AF_UNIX, _SOCK_STREAM, _SOCK_TYPE_MASK = 1, 1, 0xF
@@ -39,13 +38,12 @@ Instruction = tuple[int, int, int, int]
 @dataclass(frozen=True, slots=True)
 class _Piece:
     first: int
-    """The first system call number of a stretch that is treated alike."""
+    """First number of a range of system calls with the same treatment."""
     code: list[Instruction]
 
 
 def filter_program(pid: int) -> bytes:
-    """The filter for the process `pid`, which may send signals to itself only: an array of
-    `struct sock_filter`."""
+    """The filter for process `pid`, which may signal only itself, as an array of `struct sock_filter`."""
     return _filter_of_anyone().replace(struct.pack("=I", _ANYONE), struct.pack("=I", pid))
 
 
@@ -62,14 +60,14 @@ def _filter_of_anyone() -> bytes:
 
 
 def install(program: bytes) -> None:
-    """Put this process under the filter for good. It must have given up new privileges before."""
+    """Apply the filter to this process permanently; it must have dropped new privileges before."""
     buffer = ctypes.create_string_buffer(program, len(program))
     pointer = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
     linux.syscall("seccomp", linux.machine_number(_SECCOMP), _SET_MODE_FILTER, _FLAG_SPEC_ALLOW, pointer)
 
 
 def _treatment(pid: int) -> dict[int, list[Instruction]]:
-    """What happens to each known system call, by its number."""
+    """The treatment of each known system call, by number."""
     checked = syscalls.numbers(syscalls.CHECKED)
     special = {
         "clone": [_argument(0), (_IF_ANY_BIT, 0, 1, _CLONE_THREAD), _end(_ALLOW), _refuse()],
@@ -78,7 +76,7 @@ def _treatment(pid: int) -> dict[int, list[Instruction]]:
         "ioctl": _unless(1, _FAKE_INPUT_OR_SET_SIGNAL_RECEIVER),
         "kill": _only(0, (pid,)),
         "prlimit64": _only(0, (0, pid)),
-        # A stream pair has no address, so nothing can be sent elsewhere through it.
+        # A stream pair has no address, so that nothing can be sent elsewhere through it.
         "socketpair": [
             _argument(0),
             (_IF_EQUAL, 0, 3, _AF_UNIX),
@@ -107,7 +105,7 @@ def _pieces(treatment: dict[int, list[Instruction]]) -> list[_Piece]:
 
 
 def _search(pieces: list[_Piece]) -> list[Instruction]:
-    """A binary search for the piece that holds the loaded number."""
+    """A binary search for the range that contains the loaded number."""
     if len(pieces) == 1:
         return pieces[0].code
     middle = len(pieces) // 2
@@ -126,7 +124,7 @@ def _unless(place: int, values: tuple[int, ...]) -> list[Instruction]:
 
 
 def _argument(place: int) -> Instruction:
-    """Load the low half of an argument; both processors are little-endian."""
+    """Load the low half of an argument; both supported processors are little-endian."""
     return _load(_ARGUMENTS_AT + 8 * place)
 
 

@@ -1,10 +1,10 @@
 """The worker: confines itself, then forks the processes of one program after another.
 
-It sees neither a program nor its tests nor its verdict: those pass over descriptors between the caller and
-the forked processes, so that no later program finds them in the memory that it inherits.
+It never sees a program, its tests or its verdict: the caller and the forked processes exchange these over
+descriptors, so that no later program can find them in inherited memory.
 
-The caller starts it as a program of its own, `python -m evalsuite.sandbox.supervisor DESCRIPTOR`. The
-descriptor is a socket, over which come one message of settings and then jobs.
+The caller starts it as `python -m evalsuite.sandbox.supervisor DESCRIPTOR`. The descriptor is a socket that
+carries one message with settings, and then jobs.
 """
 
 import contextlib
@@ -50,16 +50,16 @@ _COMMON_MODULES = [
     "traceback",
     "typing",
 ]
-"""Imported before the first program, as most programs ask for some of them."""
+"""Modules to import before the first program, since most programs use some of them."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _FIRST, _SECOND, _CONFINED = 3, 4, 5
-"""Descriptors of a forked process; over the third it says that it is confined."""
+"""Descriptors of a forked process; over the third one it reports that it is confined."""
 
 Json = dict[str, Any]
 
 
 def main(descriptor: int) -> None:
-    """Confine this process, say so, and do jobs until the caller hangs up."""
+    """Confine this process, report it, and do jobs until the caller closes the connection."""
     caller = socket.socket(fileno=descriptor)
     settings = json.loads(caller.recv(LONGEST_MESSAGE))
     sys.path[:] = [path for path in sys.path if path != os.environ.get("PYTHONPATH")] + settings["sites"]
@@ -78,7 +78,7 @@ def main(descriptor: int) -> None:
 
 
 def _offer_exit() -> None:
-    """`exit` and `quit`, which an interpreter started without its site module lacks."""
+    """Define `exit` and `quit`, which an interpreter without its site module lacks."""
     import site
 
     site.setquit()
@@ -106,7 +106,7 @@ class _Worker:
         gc.freeze()
 
     def _confined(self) -> Confinement:
-        """The confinement of programs that write to the folder that is there now."""
+        """The confinement of programs that write to the current folder."""
         folder = self._folder.path
 
         def rules(*written: str) -> int | None:
@@ -115,7 +115,7 @@ class _Worker:
         return Confinement(rules(folder), rules(), self._inside.uid, folder, self._own_users)
 
     def _clean(self) -> None:
-        """Leave nothing of a program for the next. Raises OSError."""
+        """Remove everything that a program left; raises OSError."""
         if not self._folder.used():
             return
         self._folder.clean()
@@ -125,7 +125,7 @@ class _Worker:
         self._confinement = self._confined()
 
     def next_job(self) -> bool:
-        """Do one; False when the caller has hung up."""
+        """Do the next job; False if the caller has closed the connection."""
         data, descriptors, _, _ = socket.recv_fds(self._caller, LONGEST_MESSAGE, 2)
         if not data:
             return False
@@ -189,7 +189,7 @@ class _Worker:
         space: int,
         descriptors: Sequence[int],
     ) -> NoReturn:
-        """What a forked process does; it never returns into the worker's code."""
+        """Confine and run a forked process; never returns into the worker's code."""
         try:
             confine(
                 self._confinement,
@@ -200,7 +200,7 @@ class _Worker:
             )
             os.write(_CONFINED, b"1")
             os.close(_CONFINED)
-            random.seed(0)  # Some published tests draw their inputs: the same for every program, every time.
+            random.seed(0)  # Some published tests draw random inputs; all programs get the same.
             run()
         finally:
             os._exit(0)

@@ -1,7 +1,8 @@
-"""Numbers of the system calls that the filter names, as `name/x86_64/aarch64` (`-`: the processor has none).
+"""Numbers of the system calls that the filter names, as `name/x86_64/aarch64` (`-`: not on this processor).
 
-Source: Linux 6.1, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h; they never
-    change.
+Source: Linux 6.1, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h; the numbers
+    never
+change.
 """
 
 import platform
@@ -31,8 +32,7 @@ copy_file_range/326/285  sendfile/40/71  fadvise64/221/223  fallocate/285/47  se
 recvfrom/45/207  sendmsg/46/211  recvmsg/47/212  shutdown/48/210  getsockopt/55/209  setsockopt/54/208
 getsockname/51/204  getpeername/52/205  restart_syscall/219/128  getcpu/309/168  close_range/436/436
 """
-"""What Python and numpy need to compute, to use files that the other layers leave to them, and to run
-threads."""
+"""Calls that Python and numpy need to compute, to use the files that other layers allow, and for threads."""
 
 FATAL = """
 ptrace/101/117  process_vm_readv/310/270  process_vm_writev/311/271  mount/165/40  umount2/166/39
@@ -46,18 +46,19 @@ ioperm/173/-  quotactl/179/60  syslog/103/116  sethostname/170/161  setdomainnam
 pidfd_getfd/438/438  process_madvise/440/440  move_mount/429/429  fsopen/430/430  fsconfig/431/431
 fsmount/432/432  fspick/433/433  open_tree/428/428  mount_setattr/442/442
 """
-"""What only an attack asks for: the program is killed, and its outcome is a violation."""
+"""Calls that only an attack needs: the program is killed, and its outcome is a violation."""
 
 CHECKED = """
-prlimit64/302/261  fcntl/72/25  ioctl/16/29  clone/56/220  clone3/435/435  socketpair/53/199  kill/62/129  tgkill/234/131
+prlimit64/302/261  fcntl/72/25  ioctl/16/29  clone/56/220  clone3/435/435  socketpair/53/199  kill/62/129
+tgkill/234/131
 """
-"""What is allowed with some arguments only."""
+"""Calls that are allowed only with some arguments."""
 
 _COLUMN = {"x86_64": 1, "aarch64": 2}
 
 
 def numbers(table: str) -> dict[str, int]:
-    """The numbers of a table on this processor, by name; KeyError where it is neither x86_64 nor aarch64."""
+    """Numbers by name on this processor; KeyError if it is neither x86_64 nor aarch64."""
     column = _COLUMN[platform.machine()]
     entries = [entry.split("/") for entry in table.split()]
     return {entry[0]: int(entry[column]) for entry in entries if entry[column] != "-"}

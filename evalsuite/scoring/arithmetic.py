@@ -1,4 +1,4 @@
-"""The quantities in a part of a sentence: its arithmetic is worked out, exactly."""
+"""Finds the quantities in a part of a sentence, and evaluates its arithmetic exactly."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,44 +7,44 @@ from fractions import Fraction
 from evalsuite.scoring.numerals import Token
 
 LARGEST_BITS = 20_000
-"""Size of a power's value; a larger one is no answer of a word problem."""
+"""Largest size of a power's value; a larger value cannot be the answer of a word problem."""
 _DEEPEST = 30
-"""Brackets within brackets."""
+"""Deepest nesting of brackets."""
 _QUALIFYING = frozenset(
     ["for", "per", "in", "of", "after", "every", "each", "at", "within", "during", "among", "on", "outside"]
 )
-"""Words that make the number after them a circumstance: "18 dollars for 2 weeks"."""
+"""Words that mark the next number as a circumstance: "18 dollars for 2 weeks"."""
 _DENYING = frozenset(["not", "isn't", "aren't", "never", "cannot"])
 
 
 class NoReading(ValueError):
-    """A part of a sentence that could mean several numbers, or none."""
+    """A part of a sentence that is ambiguous or has no number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number of a sentence, worked out."""
+    """A number in a sentence, with its arithmetic evaluated."""
 
     value: Fraction
     before: tuple[str, ...]
     """The last words before it, at most three."""
     computed: bool = False
-    """It is the value of several numbers."""
+    """Whether the value is computed from several numbers."""
 
     @property
     def qualified(self) -> bool:
-        """It is a circumstance of what is stated."""
+        """Whether the number is a circumstance of the statement."""
         nearest = self.before[-1:] if self.before[-1:] not in (("the",), ("all",)) else self.before[-2:-1]
         return bool(_QUALIFYING.intersection(nearest))
 
     @property
     def compared(self) -> bool:
-        """It is what something is compared with: "than 18"."""
+        """Whether something is compared with the number: "than 18"."""
         return "than" in self.before[-2:]
 
     @property
     def denied(self) -> bool:
-        """It is what the answer is not."""
+        """Whether the sentence says that the answer is not this number."""
         return bool(_DENYING.intersection(self.before[-2:]))
 
 
@@ -74,7 +74,7 @@ def quantities(side: list[Token]) -> list[Quantity]:
 
 
 def _without_units(side: list[Token]) -> Iterator[Token]:
-    """Without the words between a number and the operator after it: "16 eggs - 3 eggs"."""
+    """The tokens without words between a number and the next operator: "16 eggs - 3 eggs"."""
     held: list[Token] = []
     after_value = False
     for place, token in enumerate(side):
@@ -91,7 +91,7 @@ def _without_units(side: list[Token]) -> Iterator[Token]:
 
 
 def _opens(side: list[Token], place: int) -> bool:
-    """An expression begins at `place`: a number, a bracket or a sign of one."""
+    """Whether an expression begins at index `place`: a number, a bracket or a sign."""
     while place < len(side) and side[place].kind == "operator" and side[place].text in "+-(":
         place += 1
     return place < len(side) and side[place].kind == "number"
@@ -143,7 +143,7 @@ def _power(side: list[Token], place: int, depth: int) -> tuple[Fraction, int]:
 def _raised(value: Fraction, exponent: Fraction) -> Fraction:
     bits = max(value.numerator.bit_length(), value.denominator.bit_length())
     if exponent.denominator != 1 or bits * abs(exponent) > LARGEST_BITS or (value == 0 and exponent <= 0):
-        raise NoReading("a power that is no number of a word problem")
+        raise NoReading("a power that is too large for a word problem")
     return value ** int(exponent)
 
 

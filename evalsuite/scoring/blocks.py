@@ -1,11 +1,9 @@
-"""Finds the longest run of lines that Python parses, in time that grows with the text and not with its
-square.
+"""Finds the longest run of lines that Python parses, in linear time.
 
-A run parses if and only if it is a sequence of whole statements. So every line that can begin a statement is
-looked at
-once: where does its statement end (quotes, brackets and indentation tell), and does it parse? The run from
-    there on ends
-where the run from the next statement does. Only of a statement that does not parse, a beginning may.
+A run parses if and only if it is a sequence of whole statements. So each line that can begin a statement is
+examined once: where its statement ends (from quotes, brackets and indentation), and whether it parses. The
+run from there ends where the run from the next statement ends. If a statement does not parse, its beginning
+may.
 """
 
 import ast
@@ -16,13 +14,12 @@ from itertools import accumulate
 from typing import Any
 
 Unparsable = SyntaxError | ValueError | MemoryError | RecursionError | OverflowError
-"""What Python raises on a text: null bytes and nesting without end have errors of their own."""
+"""Errors of Python's parser; null bytes and deep nesting raise other errors than SyntaxError."""
 
 _STEPS_PER_LINE, _FREE_STEPS = 20, 10_000
-"""Lines that Python may be given before the search is content with a long beginning in place of the
-longest."""
+"""Lines that the search may parse before it settles for a long beginning in place of the longest."""
 _DEEPEST = 200
-"""Open brackets that CPython allows."""
+"""Number of open brackets that CPython allows."""
 _PART = re.compile(
     r"[^'\"#()\[\]{}\\\r]+|'''|\"\"\"|['\"]|#[^\r]*|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<joins>\\$)|(?s:.)"
 )
@@ -33,24 +30,24 @@ _REST_OF_STRING = {
     '"""': re.compile(r'(?s:\\.|[^\\])*?"""'),
 }
 _JOINS = re.compile(r"(?:\\.|[^\\])*\\$")
-"""A line that goes on in the next one, inside of a string."""
+"""A line that continues in the next one, inside a string."""
 _SKIPPED = re.compile(r"[ \t\f]*(?:#[^\r]*)?$")
-"""A line that is no statement and no part of one."""
+"""A blank line or a comment, which belongs to no statement."""
 _GOES_ON = re.compile(r"[ \t\f]*[ \t](?=[^ \t\f])|\f*(?:elif|else|except|finally)\b")
-"""A line that belongs to the statement before it: it is indented, or a clause."""
+"""A line that belongs to the statement before it, since it is indented or a clause."""
 
 
 class Blocks:
     """The lines of a text, and which runs of them parse."""
 
     def __init__(self, text: str, compiles: bool = False) -> None:
-        """`compiles` asks for more than parsing: no `return` outside of functions, and the like."""
+        """`compiles` requires more than parsing: no `return` outside functions, for example."""
         self._flags = 0 if compiles else ast.PyCF_ONLY_AST
         self.lines = text.split("\n")
         self.filled = list(accumulate((bool(line.strip()) for line in self.lines), initial=0))
-        """Lines with text before each line."""
+        """Number of lines with text before each line."""
         self.steps = 0
-        """Lines that were scanned, and lines that Python was given: what the search has cost."""
+        """Cost of the search so far: lines scanned plus lines parsed."""
         self._allowed = _FREE_STEPS + _STEPS_PER_LINE * len(self.lines)
         self._reach: dict[int, int] = {}
         self._logical_ends: dict[Any, Any] = {}
@@ -59,11 +56,9 @@ class Blocks:
         self._joins: dict[Any, Any] = {}
 
     def longest(self, fewest: int, prefer: re.Pattern[str] | None = None) -> str:
-        """The run of at least `fewest` lines that parses and has the most lines with text; of equal ones the
-        first.
+        """The first run of at least `fewest` lines that parses and has the most lines with text.
 
-        Where nothing parses, the first line. A run with a line that matches `prefer` comes before one
-        without.
+        If nothing parses, the first line. A run with a line that matches `prefer` wins over one without.
         """
         preferred = list(accumulate((bool(prefer and prefer.match(line)) for line in self.lines), initial=0))
         most, best = (False, 0), (0, 1)
@@ -77,11 +72,11 @@ class Blocks:
         return "\n".join(self.lines[slice(*best)])
 
     def reach(self, start: int) -> int:
-        """End (exclusive) of the longest run from `start` that parses; `start` where none does."""
+        """End (exclusive) of the longest run from `start` that parses; `start` if none does."""
         return _followed(start, self._next_in_run, self._reach)
 
     def _next_in_run(self, line: int) -> int | None:
-        """The line after a statement, or after a line that is none; None where nothing more parses."""
+        """The line after a statement, blank line or comment; None if nothing more parses."""
         if line >= len(self.lines):
             return None
         if _SKIPPED.match(self.lines[line]):
@@ -98,18 +93,17 @@ class Blocks:
         return None
 
     def _past_nothing(self, line: int) -> int | None:
-        """Past an indented line that has nothing but a backslash and joins with a blank one, which Python
-        reads as such."""
+        """The end of an indented line with only a backslash that joins a blank line, which Python accepts."""
         end = self._logical_end(line)
         nothing = self.lines[line].strip() == "\\" and self._error(line, end) is None
         return end if nothing else None
 
     def _longest_beginning(self, start: int, end: int) -> int:
-        """End of the longest beginning of a statement that parses; `start` where none does."""
+        """End of the longest beginning of a statement that parses; `start` if none does."""
         error = self._error(start, end)
         if error is None:
             return end
-        if self._logical_end(start) >= end:  # What has one logical line has no beginning that is one.
+        if self._logical_end(start) >= end:  # One logical line has no shorter beginning that parses.
             return start
         while error is not None:
             end = start + self._lines_before(error, start, end)
@@ -121,7 +115,7 @@ class Blocks:
         return end
 
     def _error(self, start: int, end: int) -> Unparsable | None:
-        """What Python says against a run; None where it parses."""
+        """The error of parsing a run; None if it parses."""
         self.steps += end - start
         try:
             with warnings.catch_warnings():
@@ -133,8 +127,7 @@ class Blocks:
         return None
 
     def _lines_before(self, error: Unparsable, start: int, end: int) -> int:
-        """Most lines from `start` on that may parse although those up to `end` gave this error; fewer than
-        those."""
+        """Upper bound of the lines from `start` that can parse if those up to `end` gave this error."""
         count = end - start
         if isinstance(error, SyntaxError):
             most = _lines_before(error, count)
@@ -146,7 +139,7 @@ class Blocks:
         return first - 1
 
     def _first_with(self, error: Unparsable, start: int, end: int) -> int:
-        """The fewest lines from `start` on that give this error, which no further line takes away."""
+        """The fewest lines from `start` that give this error, which more lines cannot remove."""
         low = min(max((error.lineno or 1) if isinstance(error, SyntaxError) else 1, 1), end - start) - 1
         high, stride = low + 1, 1
         while high < end - start and not _alike(self._error(start, start + high), error):
@@ -160,18 +153,20 @@ class Blocks:
         return high
 
     def _without_blank_end(self, start: int, end: int, fewest: int) -> int:
-        """The first end that has as many lines of text as `end` and parses too."""
+        """The first end that parses and has as many lines of text as `end`."""
         first = end
         while first > start + fewest and self.filled[first - 1] == self.filled[end]:
             first -= 1
-        return next(one for one in range(first, end + 1) if one == end or self._error(start, one) is None)
+        candidates = range(first, end + 1)
+        return next(line for line in candidates if line == end or self._error(start, line) is None)
 
     def _statement_end(self, line: int) -> int:
-        """The next line that can begin another statement than the one that begins at `line`."""
-        return _followed(line, self._beyond, self._statement_ends)[0]
+        """The next line that can begin a statement other than the one at `line`."""
+        end: int = _followed(line, self._beyond, self._statement_ends)[0]
+        return end
 
     def _beyond(self, line: Any) -> Any:
-        """The statement that a decorator belongs to; of any other, the end in a tuple."""
+        """For a decorator, the statement that it belongs to; for any other, its end in a tuple."""
         if isinstance(line, tuple):
             return None
         end = _followed(self._logical_end(line), self._further, self._beginnings)
@@ -189,22 +184,23 @@ class Blocks:
         return line < len(self.lines) and bool(_GOES_ON.match(self.lines[line]))
 
     def _joined(self, line: int) -> int | None:
-        """The next line where this one has nothing but a backslash: CPython takes that one's indentation."""
+        """The next line if this one is only a backslash: CPython then uses the next line's indentation."""
         return line + 1 if line < len(self.lines) and self.lines[line] == "\\" else None
 
     def _logical_end(self, line: int) -> int:
         """The line after the logical line that begins at `line`."""
-        end = _followed((line, 0, ""), self._scanned, self._logical_ends)
+        end: int = _followed((line, 0, ""), self._scanned, self._logical_ends)
         return end if end >= 0 else ~end
 
     def _stays_open(self, line: int) -> bool:
-        """Whether brackets or a string of this line are open to the end of the text, or nested too deeply."""
-        return _followed((line, 0, ""), self._scanned, self._logical_ends) < 0
+        """Whether brackets or a string of this line stay open to the end of the text, or are too deep."""
+        end: int = _followed((line, 0, ""), self._scanned, self._logical_ends)
+        return end < 0
 
     def _scanned(self, place: Any) -> Any:
-        """From a line and how it begins (open brackets, what else is open) to the next.
+        """The state of the next line, from a line and its state (open brackets; open string or backslash).
 
-        At the end, the number of the line after; its complement where something stays open.
+        At the end of a logical line, the next line's number, or its complement if something stays open.
         """
         if isinstance(place, int):
             return None
@@ -217,8 +213,7 @@ class Blocks:
 
 
 def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> Any:
-    """Where steps lead to until there is none (None); the way is remembered, so that no step is taken
-    twice."""
+    """The last state that steps from `start` reach; `known` remembers it, so that no step is repeated."""
     passed = []
     while start not in known and (following := step(start)) is not None:
         passed.append(start)
@@ -229,8 +224,7 @@ def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> 
 
 
 def _after(line: str, depth: int, opened: str) -> tuple[int, str]:
-    """Brackets, and a quote or a backslash, that are open after a line; (0, "") where the logical line has
-    ended."""
+    """Open brackets, and an open quote or backslash, after a line; (0, "") if the logical line ended."""
     place = 0
     if opened in _REST_OF_STRING:
         place = _string_end(line, 0, opened)
@@ -263,8 +257,7 @@ def _string_end(line: str, start: int, quote: str) -> int:
 
 
 def _open_string(line: str, start: int, depth: int, quote: str) -> tuple[int, str]:
-    """Of a string that its line does not end: a short one must be joined with the next line, or it is an
-    error."""
+    """The state after an unclosed string; unless triple-quoted, a backslash must join the next line."""
     return (depth, quote) if len(quote) == 3 or _JOINS.match(line, start) else (0, "")
 
 
@@ -275,19 +268,19 @@ def _alike(error: Unparsable | None, other: Unparsable) -> bool:
 
 
 _WHEREVER_IT_STANDS = re.compile(
-    r"invalid syntax$|expected |unexpected indent$|unmatched |invalid character |invalid non-printable character "
-    r"|invalid decimal literal$|too many nested parentheses$"
+    r"invalid syntax$|expected |unexpected indent$|unmatched |invalid character "
+    r"|invalid non-printable character |invalid decimal literal$|too many nested parentheses$"
 )
-"""Messages of CPython that it gives at the last token it has read: what follows cannot make it right."""
+"""CPython's messages about the last token that it read, which no further text can correct."""
 _STRING = re.compile(r"unterminated string literal \(detected at line (\d+)\)")
 _OPEN = re.compile(r"'.' was never closed$|unterminated triple-quoted string literal")
-"""What was opened stays open to the end of the text, and so to every earlier end after the opening."""
+"""Messages about something that stays open to the end of the text, and so to every earlier end."""
 _OPEN_BLOCK = re.compile("expected |unexpected EOF")
-"""What the end of the text gives: a shorter text ends elsewhere."""
+"""Messages about the end of the text, which is elsewhere in a shorter text."""
 
 
 def _lines_before(error: SyntaxError, lines: int) -> int:
-    """Most lines, from the first on, that may parse although all of them gave this error."""
+    """Upper bound of the first lines that can parse if all of them gave this error."""
     line, message = error.lineno or 0, error.msg
     if line < 1:
         return lines

@@ -1,4 +1,4 @@
-"""Verdicts on multiple choice from log-likelihoods."""
+"""Scores multiple choice by log-likelihoods."""
 
 import math
 from collections.abc import Sequence
@@ -9,22 +9,24 @@ from evalsuite.types import ClozePair, MultipleChoice, Score
 
 @dataclass(frozen=True, slots=True)
 class ChoiceVerdict:
-    """What the log-likelihoods choose."""
+    """The choices with the highest log-likelihoods."""
 
     predictions: dict[str, int]
-    """By metric: index of the choice with the highest value; ties go to the first."""
+    """Index of the choice with the highest value, by metric; the first choice wins ties."""
     metrics: dict[str, float]
-    """1 for the right choice, by metric; and `bits_per_byte`."""
+    """1 for the correct choice, by metric; and `bits_per_byte`."""
     margins: dict[str, float]
-    """By metric: what the log-likelihoods of the two best choices would have to change by, together and in
-    nats, for the second to be the best; infinite if there is one choice."""
+    """Total change, in nats, of the two best log-likelihoods that makes the second the best, by metric.
+
+    Infinite if there is only one choice.
+    """
 
     def margin(self, metric: str) -> float:
         """The margin of `prediction(metric)`."""
         return self.margins.get(metric, self.margins["acc"])
 
     def prediction(self, metric: str) -> int:
-        """The choice that `metric` judges; of a metric that judges none, the likeliest."""
+        """The choice that `metric` scores; for a metric that scores none, the likeliest."""
         return self.predictions.get(metric, self.predictions["acc"])
 
 
@@ -39,15 +41,15 @@ def choose(
     `acc`: the highest summed log-likelihood. `acc_norm`, `acc_bytes`, `acc_tokens`: after division by the
     length in Unicode characters (the paper of acc_norm says bytes, the reference divides by characters),
     UTF-8 bytes or tokens (lm-eval 0.4.13, api/task.py, process_results; OLMES, Gu et al. 2024,
-    arXiv:2406.08446). `acc_mutual_info`: less the log-likelihood without the question. `bits_per_byte`: of
-    the right text.
+    arXiv:2406.08446). `acc_mutual_info`: minus the log-likelihood without the question. `bits_per_byte`: of
+    the correct text.
 
     Args:
-        question: holds the right answer.
+        question: the question with its gold answer.
         texts: the scored texts without delimiter.
-        scores: log-likelihoods in the same order.
-        unconditional: the same texts' after a context without the question; without them there is no
-            acc_mutual_info.
+        scores: log-likelihoods of the texts.
+        unconditional: log-likelihoods of the texts after a context without the question; empty if the
+            spec does not ask for acc_mutual_info.
     """
     sums = [score.log_likelihood for score in scores]
     lengths = {
@@ -64,25 +66,24 @@ def choose(
         prior = [score.log_likelihood for score in unconditional]
         values["acc_mutual_info"] = [total - alone for total, alone in zip(sums, prior, strict=True)]
         margins["acc_mutual_info"] = _margin(values["acc_mutual_info"], [1] * len(sums))
-    predictions = {metric: _first_best(ones) for metric, ones in values.items()}
-    metrics = {metric: float(place == question.answer) for metric, place in predictions.items()}
+    predictions = {metric: _first_best(by_choice) for metric, by_choice in values.items()}
+    metrics = {metric: float(choice == question.answer) for metric, choice in predictions.items()}
     metrics["bits_per_byte"] = bits_per_byte(texts[question.answer], scores[question.answer])
     return ChoiceVerdict(predictions, metrics, margins)
 
 
 def bits_per_byte(text: str, score: Score) -> float:
-    """Bits that the model needs for each UTF-8 byte of `text`, which is given without its delimiter."""
+    """Bits per UTF-8 byte of `text`, which has no delimiter."""
     return -score.log_likelihood / math.log(2) / max(len(text.encode()), 1)
 
 
 def _margin(values: Sequence[float], sizes: Sequence[int]) -> float:
-    """A change of x nats moves a value by x / size, so two values meet after gap / (1/a + 1/b) nats at
-    each."""
+    """Total nats at which the two best values meet: x nats move a value by x / size."""
     if len(values) < 2:
         return math.inf
     second, best = sorted(range(len(values)), key=values.__getitem__)[-2:]
-    return 2 * (values[best] - values[second]) / sum(1 / max(sizes[place], 1) for place in (best, second))
+    return 2 * (values[best] - values[second]) / sum(1 / max(sizes[choice], 1) for choice in (best, second))
 
 
 def _first_best(values: Sequence[float]) -> int:
-    return max(range(len(values)), key=lambda place: (values[place], -place))
+    return max(range(len(values)), key=lambda choice: (values[choice], -choice))

@@ -1,4 +1,4 @@
-"""Verdicts on generated programs: text to program, program into the sandbox, its tests decide."""
+"""Scores generated programs: extracts the program from a text and runs its tests in the sandbox."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,29 +27,27 @@ from evalsuite.scoring.workers import ScorerFailed, call_all
 from evalsuite.types import CodeProblem, Sample
 
 FACTOR = 4.0
-"""Time limit of a program as a multiple of what the reference solution takes (evalplus 0.3.1, config.py)."""
+"""Time limit of a program as a multiple of the reference solution's time (evalplus 0.3.1, config.py)."""
 MEMORY_MB = 4096
-"""Memory of a program (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than one
-GiB."""
+"""Memory limit (evalplus 0.3.1, `query_maximum_memory_bytes`); some tests of MBPP+ need more than 1 GiB."""
 REFERENCE_SECONDS = 120.0
-"""CPU time that a reference solution may use. One of MBPP+ uses 37 s on a core of 2026 and more on a shared
-one."""
+"""CPU limit of a reference solution; one of MBPP+ uses 37 s on a core of 2026, more on a shared core."""
 SANITIZER_SECONDS = 20.0
-"""CPU time for one text; a megabyte takes a few seconds. A text that takes longer is run as it stands."""
+"""CPU limit per text; a megabyte takes a few seconds. A text that takes longer is run unchanged."""
 _SANITIZER_HUNG = 600.0
-"""Seconds on the clock after which the process that sanitises counts as hung, however busy the machine is."""
+"""Wall-clock seconds after which the sanitizer's process counts as hung, even on a busy machine."""
 
 Attempt = tuple[Sample, str]
-"""A document and one of the texts that it was answered with."""
+"""A document and one of its generated texts."""
 Ended = ProgramVerdict | SandboxFailed
 
 
 def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
-    """Runs all programs of a task; raises UserError where no sandbox works.
+    """Run all programs of a task; raises UserError if no sandbox works.
 
-    `pass@k` is decided by the tests that the spec names (and by the base tests where it says so),
-    `base_pass@k` by the base tests. A reference solution that does not pass its tests here (a library is
-    missing, say) leaves its document without a verdict.
+    The tests that the spec names (and the base tests, if it says so) decide `pass@k`; the base tests decide
+    `base_pass@k`. If a reference solution does not pass its tests on this machine (because a library is
+    missing, for example), its document gets no verdict.
     """
     assert spec.code is not None
     names = _tests_that_run(spec.code, spec.metrics)
@@ -69,13 +67,13 @@ def code_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options)
 
 
 def _tests_that_run(code: CodeRun, metrics: Sequence[str]) -> tuple[str, ...]:
-    """Names of the tests, the deciding ones first."""
+    """Names of the tests to run, those that decide pass@k first."""
     asks_for_base = code.base_too or any(name.startswith("base_pass") for name in metrics)
     return (code.tests, "base") if asks_for_base and code.tests != "base" else (code.tests,)
 
 
 def _programs(attempts: Sequence[Attempt], spec: PromptSpec, workers: int | None) -> list[str]:
-    """The program of each text: the text as it stands, where it is the text that ends the sanitiser."""
+    """The program of each text; the unchanged text if it makes the sanitizer fail."""
     assert spec.code is not None
     template = compile_template(spec.code.program, f"{spec.recipe}/{spec.task}: program")
     problems = [_problem(sample) for sample, _ in attempts]
@@ -102,7 +100,7 @@ def _programs(attempts: Sequence[Attempt], spec: PromptSpec, workers: int | None
 
 
 def _sanitized(calls: Sequence[Sequence[Any]], workers: int | None) -> list[str | ScorerFailed]:
-    """The programs; of calls that gave none, in two processes, what a text did to the second one."""
+    """The programs; failed calls are repeated once, and the second result counts."""
     target = "evalsuite.scoring.sanitize:sanitized_within"
     programs = call_all(target, calls, limit=_SANITIZER_HUNG, workers=workers)
     again = [number for number, program in enumerate(programs) if isinstance(program, ScorerFailed)]
@@ -128,17 +126,17 @@ def _key(sample: Sample, name: str) -> Key:
     problem = _problem(sample)
     if name not in problem.tests:
         known = ", ".join(problem.tests)
-        raise UserError(f"A problem has no tests '{name}', which the prompt spec names; it has {known}.")
+        raise UserError(f"The prompt spec names the tests '{name}', but a problem has only {known}.")
     return problem.solution, problem.tests[name], problem.entry_point
 
 
 def _references(
     samples: Sequence[Sample], names: Sequence[str], sandbox: Sandbox, seconds: float
 ) -> dict[Key, Program | SandboxFailed]:
-    """The reference solution's run of each problem with each of its tests, with the time limit found here.
+    """Each problem's reference solution with each of its tests, and with the measured time limit.
 
-    Published tests that no answer passes have the least limit. Where the solution does not pass, there is no
-    run.
+    Published tests that no answer passes have the smallest limit. A solution that does not pass gives a
+    SandboxFailed.
     """
     unpassable: dict[Key, bool] = {}
     for sample in samples:
@@ -154,53 +152,54 @@ def _references(
 def _limited(
     solutions: Sequence[Program], sandbox: Sandbox, seconds: float
 ) -> dict[Program, Program | SandboxFailed]:
-    """The solutions with their time limits and modes; in mode `token` where they pass in no other.
+    """The solutions with their time limits and modes; mode `token` if they pass in no other.
 
-    A result can be too large to leave its process: one of MBPP+ has 900 MB. A solution that is too slow would
-    be no quicker in one process with its tests.
+    A result can be too large to send to another process: one of MBPP+ has 900 MB. A solution that is too slow
+    would not be faster in the same process as its tests.
     """
 
-    def limited(mode: Mode, most: float, some: Sequence[Program]) -> dict[Program, Program | SandboxFailed]:
-        measured = [replace(_keeping(solution), mode=mode, cpu_seconds=most) for solution in some]
+    def limited(mode: Mode, most: float, part: Sequence[Program]) -> dict[Program, Program | SandboxFailed]:
+        measured = [replace(_keeping(solution), mode=mode, cpu_seconds=most) for solution in part]
         return {
             solution: with_limit(_with_kept(solution, verdict), verdict, seconds, FACTOR)
-            for solution, verdict in zip(some, sandbox.run(measured), strict=True)
+            for solution, verdict in zip(part, sandbox.run(measured), strict=True)
         }
 
-    found = limited("auto", REFERENCE_SECONDS, solutions)
+    automatic = limited("auto", REFERENCE_SECONDS, solutions)
     failed = [
         solution
-        for solution, program in found.items()
+        for solution, program in automatic.items()
         if isinstance(program, SandboxFailed) and not isinstance(program, TooSlow)
     ]
-    return found | limited("token", 2 * REFERENCE_SECONDS, failed)
+    return automatic | limited("token", 2 * REFERENCE_SECONDS, failed)
 
 
 def _keeping(solution: Program) -> Program:
-    """The solution with tests that keep its results, where they ask a function for the right ones."""
+    """The solution with tests that keep its results, if they compute the expected ones with a function."""
     script = keeping_script(solution.tests)
     return replace(solution, tests=script, keeps=KEPT) if script else solution
 
 
 def _with_kept(solution: Program, verdict: ProgramVerdict | SandboxFailed) -> Program:
-    """The solution with the results that its run has kept in its tests, so that other programs' runs need not
-    ask for them again.
-    """
+    """The solution with the kept results in its tests, so that other programs' runs need not compute them."""
     if isinstance(verdict, SandboxFailed) or not verdict.kept:
         return solution
     return replace(solution, tests=script_with(solution.tests, verdict.kept))
 
 
 def _runs(program: str, references: Sequence[Program | SandboxFailed]) -> list[Program | SandboxFailed]:
-    """The references' runs with `program` in their place."""
-    return [one if isinstance(one, SandboxFailed) else replace(one, code=program) for one in references]
+    """The references' runs with `program` in place of the solution."""
+    return [
+        reference if isinstance(reference, SandboxFailed) else replace(reference, code=program)
+        for reference in references
+    ]
 
 
 def _ended(
     runs: Sequence[Sequence[Program | SandboxFailed]], sandbox: Sandbox, options: Options
 ) -> dict[Program, Ended]:
-    """How each program ended; one that several texts gave runs once."""
-    programs = list(dict.fromkeys(run for some in runs for run in some if isinstance(run, Program)))
+    """The result of each program; a program of several texts runs once."""
+    programs = list(dict.fromkeys(run for group in runs for run in group if isinstance(run, Program)))
 
     def on_done(_: int) -> None:
         options.on_verdicts(1, len(programs))
@@ -209,8 +208,7 @@ def _ended(
 
 
 def _by_the_program(ended: Ended) -> Ended:
-    """Tests that could hand over everything to the reference solution are kept from it by what the program
-    gave."""
+    """The result; a program is wrong if the sandbox can separate only the reference from the tests."""
     return ProgramVerdict(ProgramOutcome.ERROR, str(ended)) if isinstance(ended, Inseparable) else ended
 
 
@@ -241,18 +239,18 @@ def _in_words(name: str, verdict: ProgramVerdict) -> str:
 
 def _notes(tier: SandboxTier, ended: Mapping[Program, Ended]) -> tuple[str, ...]:
     return (
-        f"Programs ran in the sandbox's tier '{tier.name}' ({tier.note}); self-test attacks blocked at start: "
-        f"{', '.join(tier.proofs)}.",
+        f"Programs ran in the sandbox's tier '{tier.name}' ({tier.note}); self-test attacks blocked at "
+        f"start: {', '.join(tier.proofs)}.",
         *_counts(ended),
     )
 
 
 def _counts(ended: Mapping[Program, Ended]) -> Iterator[str]:
-    verdicts = [one for one in ended.values() if isinstance(one, ProgramVerdict)]
+    verdicts = [verdict for verdict in ended.values() if isinstance(verdict, ProgramVerdict)]
     outcomes = Counter(verdict.outcome for verdict in verdicts)
     if count := outcomes[ProgramOutcome.TIMEOUT]:
-        yield f"{count} of {len(verdicts)} runs of programs ended at their time limit, and are wrong."
+        yield f"{count} of {len(verdicts)} program runs reached their time limit and count as wrong."
     if count := outcomes[ProgramOutcome.MEMORY]:
-        yield f"{count} of {len(verdicts)} runs of programs ended at their memory limit, and are wrong."
+        yield f"{count} of {len(verdicts)} program runs reached their memory limit and count as wrong."
     if count := sum(verdict.mode == "token" for verdict in verdicts):
-        yield f"{count} of {len(verdicts)} runs had their tests in the program's own process (mode token)."
+        yield f"{count} of {len(verdicts)} program runs had their tests in the same process (mode token)."

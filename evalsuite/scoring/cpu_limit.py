@@ -1,5 +1,4 @@
-"""A limit on CPU time inside a process: unlike wall-clock time, a busy machine does not change what it lets
-pass."""
+"""Limits CPU time inside a process; unlike wall-clock time, it does not depend on how busy the machine is."""
 
 import signal
 from collections.abc import Iterator
@@ -8,15 +7,14 @@ from types import FrameType
 
 
 class OutOfTime(BaseException):
-    """The limit was reached. Not an Exception: libraries catch those within."""
+    """The limit was reached. Not an Exception, since libraries inside the block catch these."""
 
 
 @contextmanager
 def cpu_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block once it has used `seconds` of CPU time; in a main thread only.
+    """Raise OutOfTime inside the block once it has used `seconds` of CPU time; main thread only.
 
-    And again every 0.1 s: raised where Python ignores exceptions (a destructor, a cache's comparison) one is
-    lost.
+    It is raised again every 0.1 s, since Python ignores exceptions in a destructor or a cache's comparison.
     """
     inside = True
 
@@ -36,8 +34,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def alarms_of_cpu_time() -> Iterator[None]:
-    """Inside the block `signal.alarm` counts CPU time: for libraries whose limits use it; in a main thread
-    only."""
+    """Make `signal.alarm` count CPU time inside the block, for libraries that use it; main thread only."""
 
     def alarm(seconds: int) -> int:
         if seconds:

@@ -1,4 +1,4 @@
-"""From answers to samples: the verdict on each document of a task."""
+"""Scores the answers of a task: gives a sample with a verdict for each document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from evalsuite.requests.build import DocumentRequests
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
 from evalsuite.scoring.texts import TEXT_SCORERS, text_sample
 from evalsuite.scoring.verdict import Options
-from evalsuite.types import Document, Failure, Request, Response, Sample, gold_text
+from evalsuite.types import Document, Failure, Request, Response, Sample, Status, gold_text
 
 
 class JudgedTask(NamedTuple):
-    """A sample for every document, in order, and what a reader of their score must know."""
+    """A sample for every document, in order, and notes on their score."""
 
     samples: list[Sample]
     notes: tuple[str, ...] = ()
@@ -28,18 +28,18 @@ def judge(
     window: int | None,
     options: Options | None = None,
 ) -> JudgedTask:
-    """The verdicts; only answered documents get one.
+    """Score all documents; only answered ones get a verdict.
 
     Args:
-        prepared: the documents and how they are asked.
-        asked: what each asked of the engine.
-        answers: what came back.
+        prepared: the documents and their prompt spec.
+        asked: the requests of each document.
+        answers: the engine's answers.
         window: the model's context window in tokens.
-        options: what scorers may do.
+        options: options of the scorers.
     """
     samples = [
-        _unscored(document, one, answers, window)
-        for document, one in zip(prepared.documents, asked, strict=True)
+        _unscored(document, requests, answers, window)
+        for document, requests in zip(prepared.documents, asked, strict=True)
     ]
     return judge_samples(samples, prepared.selected.spec, options, prepared.foreign)
 
@@ -50,31 +50,31 @@ def judge_samples(
     options: Options | None = None,
     foreign: ForeignScoring | None = None,
 ) -> JudgedTask:
-    """The samples that have all their answers (status `scored`) with verdicts, the others as they are.
+    """The samples with verdicts on those that have all answers (status `scored`).
 
-    `foreign` judges in place of the spec's scorer.
+    `foreign` scores in place of the spec's scorer.
     """
     judged = list(samples)
-    places = [place for place, sample in enumerate(samples) if sample.status == "scored"]
-    ready = [samples[place] for place in places]
+    indices = [index for index, sample in enumerate(samples) if sample.status == "scored"]
+    ready = [samples[index] for index in indices]
     if foreign is not None:
         verdicts, notes = JudgedTask(foreign.judge(ready) if ready else [])
     else:
         verdicts, notes = _verdicts(ready, spec, options or Options())
-    for place, sample in zip(places, verdicts, strict=True):
-        judged[place] = sample
+    for index, sample in zip(indices, verdicts, strict=True):
+        judged[index] = sample
     return JudgedTask(judged, notes)
 
 
 def _verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> JudgedTask:
     if spec.format not in GENERATED:
-        one = gold_sample if spec.scorer == "gold" else choice_sample
-        return JudgedTask([one(sample, spec) for sample in samples])
+        score = gold_sample if spec.scorer == "gold" else choice_sample
+        return JudgedTask([score(sample, spec) for sample in samples])
     if not samples:
         return JudgedTask([])
     try:
         found, notes = TEXT_SCORERS[spec.scorer](samples, spec, options)
-    except UserError as error:  # Nothing can score here (no sandbox): no document is right or wrong for it.
+    except UserError as error:  # This machine cannot score the task (no sandbox): no verdict.
         return JudgedTask([replace(sample, status="failed", reason=str(error)) for sample in samples])
     return JudgedTask([text_sample(*pair, spec) for pair in zip(samples, found, strict=True)], notes)
 
@@ -82,14 +82,15 @@ def _verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> 
 def _unscored(
     document: Document, asked: DocumentRequests, answers: Mapping[Request, Response], window: int | None
 ) -> Sample:
-    """The sample with its answers, before a verdict."""
+    """The sample with its answers, not scored yet."""
     responses = tuple(answers.get(request, Failure("no answer")) for request in asked.requests)
     failures = [answer for answer in responses if isinstance(answer, Failure)]
-    status, reason = "scored", ""
+    status: Status = "scored"
+    reason = ""
     if asked.problem:
         status, reason = "failed", asked.problem
     elif asked.too_long:
-        status, reason = "too_long", f"{asked.tokens} tokens; the context window holds {window}"
+        status, reason = "too_long", f"{asked.tokens} tokens; the context window has {window}"
     elif failures:
         longest = next((failure for failure in failures if failure.too_long), None)
         status, reason = ("too_long", longest.reason) if longest else ("failed", failures[0].reason)
@@ -97,7 +98,7 @@ def _unscored(
         document=document,
         prompt=asked.prompt,
         shots=asked.shots,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         reason=reason,
         gold=gold_text(document),
         responses=responses,

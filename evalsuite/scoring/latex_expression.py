@@ -1,7 +1,8 @@
-r"""Expressions in LaTeX, as answers of mathematics write them, read into sympy with exact numbers.
+r"""Reads LaTeX expressions in mathematical answers into sympy, with exact numbers.
 
-A small grammar of our own in place of latex2sympy's: it keeps decimals exact, never drops a subscript, and refuses
-(Unreadable) what it does not know. Powers and factorials beyond a size are refused before they are worked out.
+evalsuite has its own small grammar in place of latex2sympy's: it keeps decimals exact, never drops a
+subscript, and raises Unreadable for anything unknown. Powers and factorials that are too large are refused
+before they are computed.
 """
 
 import re
@@ -16,7 +17,7 @@ _DEEPEST = 40
 
 
 class Unreadable(ValueError):
-    """Text that is no expression of this grammar."""
+    """Text that is not an expression of this grammar."""
 
 
 _TOKEN = re.compile(r"\s*(\d*\.\d+|\d+\.?|\\[A-Za-z]+|\\.|[A-Za-z]|[-+*/^_!|(){}\[\]]|\S)")
@@ -68,7 +69,7 @@ _STARTS = re.compile(r"\d|\.\d|\\[A-Za-z]|[A-Za-zπ∞({\[]")
 
 
 def expression(text: str) -> Any:
-    """The sympy expression that `text` writes; raises Unreadable."""
+    """The sympy expression of `text`; raises Unreadable."""
     return _Reader(text).whole()
 
 
@@ -133,7 +134,7 @@ class _Reader:
         return bool(token) and bool(_STARTS.match(token)) and not self._digits_after_digits(token)
 
     def _digits_after_digits(self, token: str) -> bool:
-        """ "3 5" is no product."""
+        """False, or Unreadable for two numbers side by side, since "3 5" is not a product."""
         if token[0].isdigit() and self._place and self._tokens[self._place - 1][-1].isdigit():
             raise Unreadable("two numbers side by side")
         return False
@@ -166,7 +167,7 @@ class _Reader:
         return value
 
     def _argument(self) -> Any:
-        r"""What a command or `^` applies to: a group, or a single digit, letter or command."""
+        r"""The argument of a command or `^`: a group, or a single digit, letter or command."""
         token = self._next()
         if token and token[0].isdigit() and len(token) > 1:  # \frac12 is 1/2
             self._tokens[self._place : self._place + 1] = list(token)
@@ -208,12 +209,12 @@ class _Reader:
         return value
 
     def _is_proper_fraction(self) -> bool:
-        """A mixed number: integers alone above and below."""
+        """Whether a mixed number follows: numerator and denominator are integers."""
         rest = "".join(self._tokens[self._place + 1 : self._place + 12])
         return bool(re.match(r"\{\d+\}\{\d+\}|\{\d+\}\d|\d\{\d+\}|\d\d", rest))
 
     def _repeating(self, places: int) -> Any:
-        """The digits under a line, after so many decimal places: 0.1\\overline{6}."""
+        """The value of repeating digits after `places` decimal places: 0.1\\overline{6}."""
         self._expect("{")
         digits = self._take()
         self._expect("}")

@@ -1,4 +1,4 @@
-"""Verdicts on documents that were answered with log-likelihoods."""
+"""Scores documents that were answered with log-likelihoods."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from evalsuite.types import ClozePair, MultipleChoice, Sample, Score
 
 
 def choice_sample(sample: Sample, spec: PromptSpec) -> Sample:
-    """Which choice is the likeliest, by the spec's metrics."""
+    """The sample with the likeliest choice and the spec's metrics."""
     question = sample.document.question
     assert isinstance(question, MultipleChoice | ClozePair)
-    scores = [one for one in sample.responses if isinstance(one, Score)]
+    scores = [score for score in sample.responses if isinstance(score, Score)]
     count = len(scores) // (1 if spec.unconditional is None else 2)
     texts = [_measured(text, spec) for text in sample.prompt.continuations[:count]]
     verdict = choose(question, texts, scores[:count], scores[count:])
@@ -26,14 +26,14 @@ def choice_sample(sample: Sample, spec: PromptSpec) -> Sample:
 
 
 def gold_sample(sample: Sample, spec: PromptSpec) -> Sample:
-    """How likely the accepted answers are.
+    """The sample with metrics of its accepted answers.
 
-    `acc`: one of them is what the model would have generated, token by token (lm-eval's LAMBADA and WebQS).
-    `bits_per_byte`: of the first one. `perplexity`: its negative log-likelihood in nats, which becomes a
-    perplexity when it is averaged over documents.
+    `acc`: greedy decoding would give one of them, token by token (lm-eval's LAMBADA and WebQS).
+    `bits_per_byte`: of the first answer. `perplexity`: the first answer's negative log-likelihood in nats,
+    which becomes a perplexity when it is averaged over documents.
     """
-    scores = [one for one in sample.responses if isinstance(one, Score)]
-    greedy = [place for place, score in enumerate(scores) if score.is_greedy]
+    scores = [score for score in sample.responses if isinstance(score, Score)]
+    greedy = [index for index, score in enumerate(scores) if score.is_greedy]
     values = {
         "acc": float(bool(greedy)),
         "perplexity": -scores[0].log_likelihood,
@@ -44,5 +44,5 @@ def gold_sample(sample: Sample, spec: PromptSpec) -> Sample:
 
 
 def _measured(continuation: str, spec: PromptSpec) -> str:
-    """The text whose length counts."""
+    """The text whose length normalizes the metrics."""
     return continuation if spec.lengths == "continuation" else continuation.removeprefix(spec.delimiter)

@@ -1,8 +1,8 @@
-"""lm-eval 0.4.13's own verdicts on MATH: its functions are called, as `math.py`'s are, in worker processes.
+"""Scores MATH with the functions of lm-eval 0.4.13, which worker processes call like those of `math.py`.
 
-Their limits of wall-clock time (`signal.alarm`: 5 s, also math-verify's) count CPU time here, so that a busy
-machine gives the same verdicts. Only workers import this module: its libraries take seconds, which are no
-call's.
+Their wall-clock limits (`signal.alarm`: 5 s, also math-verify's) count CPU time here, so that a busy machine
+gives the same verdicts. Only workers import this module: importing its libraries takes seconds, which no
+call's limit should include.
 """
 
 from types import ModuleType
@@ -15,8 +15,7 @@ from evalsuite.scoring.math import SHOWN, MathVerdict
 
 
 def minerva_math_verdict(gold_solution: str, text: str) -> MathVerdict:
-    """`minerva_math`: exact match on the "Final Answer" sentence (sympy, within 5 s), and math-verify in
-    `values`."""
+    """`minerva_math`: exact match of the "Final Answer" sentence (sympy, 5 s); `values` has math-verify."""
     answer = minerva.normalize_final_answer(_boxed(minerva, gold_solution))
     with alarms_of_cpu_time():
         found = minerva.process_results({"solution": gold_solution, "answer": answer}, [text])
@@ -30,7 +29,7 @@ def minerva_math_verdict(gold_solution: str, text: str) -> MathVerdict:
 
 
 def hendrycks_math_verdict(gold_solution: str, text: str) -> MathVerdict:
-    """`hendrycks_math`: what stands between the first and the last `$` equals the boxed answer."""
+    """`hendrycks_math`: whether the text between the first and last `$` equals the boxed answer."""
     _boxed(hendrycks, gold_solution)
     found = hendrycks.process_results({"solution": gold_solution}, [text])
     enclosed = text[text.find("$") + 1 : text.rfind("$")] if text.count("$") > 1 else text
@@ -45,9 +44,8 @@ def _boxed(utils: ModuleType, gold_solution: str) -> str:
     boxed = utils.last_boxed_only_string(gold_solution)
     if boxed is None:
         raise ValueError(r"the gold solution has no \boxed{} answer")
-    return utils.remove_boxed(boxed)
+    return str(utils.remove_boxed(boxed))
 
 
-# The first call builds the parsers' tables: on a busy machine it could exceed lm-eval's limits of wall-clock
-# time.
+# The first call builds the parsers' tables; on a busy machine it could exceed lm-eval's wall-clock limits.
 minerva_math_verdict(r"\boxed{1}", "Final Answer: The final answer is $1$. I hope it is correct.")

@@ -1,11 +1,12 @@
-r"""Verdicts on mathematics, as functions that worker processes call (`workers.py`).
+r"""Scores mathematics with functions that worker processes call (`workers.py`).
 
-Each takes the gold answer or solution and a whole completion, and returns JSON values: `correct`, `extracted` (what
-was judged, for people to read), `decided_by`, and `values`, further metrics by name. A step that exceeds its limit of
-CPU time (math-verify: MATH_VERIFY_SECONDS, the older grader: 10 s) means "not equal", as in the references. The limits
-use a signal: call these functions in a main thread only. What exceeds the worker's hard limit gets no verdict at all.
+Each function takes the gold answer or solution and a whole completion, and returns JSON values: `correct`,
+`extracted` (the judged answer, for people to read), `decided_by`, and `values`, additional metrics by name. A
+step that exceeds its limit of CPU time (math-verify: MATH_VERIFY_SECONDS, the older grader: 10 s) means "not
+equal", as in the references. The limits use a signal, so that these functions work only in a main thread. A
+call that exceeds the worker's hard limit gets no verdict.
 
-Only workers import this module: its libraries take seconds, which are no call's.
+Only workers import this module: importing its libraries takes seconds, which no call's limit should include.
 """
 
 from itertools import product
@@ -20,18 +21,17 @@ from evalsuite.scoring.math_grader import math_equal
 MathVerdict = dict[str, Any]
 
 SHOWN = 1000
-"""Characters of an extracted answer that are kept for people to read; all of it is judged."""
+"""Characters of an extracted answer to keep for people to read; the whole answer is judged."""
 MATH_VERIFY_SECONDS = 5.0
-"""CPU time for each parse and each comparison (math-verify's default, of wall-clock time)."""
+"""CPU limit of each parse and each comparison (math-verify's default, which counts wall-clock time)."""
 NOTHING = ["[invalid]"]
-"""What a text becomes in which math-verify finds nothing: equal to another such text (nvidia-lm-eval
-25.5)."""
+"""Stands for a text in which math-verify finds nothing; two such texts are equal (nvidia-lm-eval 25.5)."""
 
 
 def math_verdict(gold: str, text: str) -> MathVerdict:
     """Whether math-verify finds the gold answer in a whole completion.
 
-    The rule of nvidia-lm-eval 25.5 for GSM8K: `verify(parse(gold), parse(text))` with defaults (LaTeX
+    This is the rule of nvidia-lm-eval 25.5 for GSM8K: `verify(parse(gold), parse(text))` with defaults (LaTeX
     and plain expressions, boxed first).
     """
     parsed = _parsed(text)
@@ -41,9 +41,9 @@ def math_verdict(gold: str, text: str) -> MathVerdict:
 def nvidia_math_verdict(gold_solution: str, text: str) -> MathVerdict:
     r"""Either of two judges: math-verify on both whole texts, or the older grader on both last `\boxed{}`.
 
-    The rule of nvidia-lm-eval 25.5 for MATH (`adlr_minerva_math_nemo/nemo_utils.py`), with its quirk: a gold
-    solution and a completion in neither of which math-verify finds anything are equal. `decided_by` says which
-    judge called the completion right: math_verify, math_grader, both or neither.
+    This is the rule of nvidia-lm-eval 25.5 for MATH (`adlr_minerva_math_nemo/nemo_utils.py`), with its quirk:
+    if math-verify finds nothing in the gold solution and nothing in the completion, they are equal.
+    `decided_by` names the judge that accepted the completion: math_verify, math_grader, both or neither.
     """
     parsed = _parsed(text)
     boxed = extract_boxed(text)
@@ -58,17 +58,17 @@ def nvidia_math_verdict(gold_solution: str, text: str) -> MathVerdict:
 
 
 def _parsed(text: str) -> list[Any]:
-    """math-verify's readings of `text`; none where it takes too long. Its own limit, of wall-clock time, is
-    off (0)."""
+    """math-verify's readings of `text`, or none after too long; its own wall-clock limit is off (0)."""
     try:
         with cpu_limit(MATH_VERIFY_SECONDS):
-            return parse(text, parsing_timeout=0)
+            readings: list[Any] = parse(text, parsing_timeout=0)
+            return readings
     except OutOfTime:
         return []
 
 
 def _same(gold: list[Any], answer: list[Any]) -> bool:
-    """Whether a reading of one equals a reading of the other by math-verify, whose limit is for each pair."""
+    """Whether math-verify finds a reading of each that are equal; its limit applies to each pair."""
     return any(_same_reading(*pair) for pair in product(gold, answer))
 
 
@@ -80,8 +80,8 @@ def _same_reading(gold: Any, answer: Any) -> bool:
         return False
 
 
-def _shown(parsed: list) -> str | None:
-    """The last reading: the text as found, where math-verify keeps it."""
+def _shown(parsed: list[Any]) -> str | None:
+    """The last reading, which is the matched text if math-verify keeps it."""
     try:
         return str(parsed[-1])[:SHOWN] if parsed else None
     except Exception:  # sympy cannot print it: an integer beyond Python's limit of digits

@@ -1,6 +1,7 @@
-r"""Verdicts of recipe `evalsuite` on mathematics: the last box decides, as a careful person would.
+r"""Scores mathematics in recipe `evalsuite`: the last box decides, as for a careful reader.
 
-A function that worker processes call (`workers.py`). Only workers import this module: sympy takes seconds.
+Worker processes call this function (`workers.py`). Only workers import this module: importing sympy takes
+seconds.
 """
 
 import re
@@ -14,22 +15,21 @@ from evalsuite.scoring.math_values import same
 from evalsuite.scoring.statement import stated_answers
 
 SHOWN = 1000
-"""Characters of an extracted answer that are kept for people to read; all of it is judged."""
+"""Characters of an extracted answer to keep for people to read; the whole answer is judged."""
 STEP_SECONDS = 10.0
-"""CPU time for a comparison; one that exceeds it is not equal."""
+"""CPU limit of a comparison; answers are not equal if it is exceeded."""
 _INTRODUCTION = re.compile(
     r"[\s:*_]*(?:(?:therefore|thus|hence|then|so|simply|just|indeed|clearly|given by|equal to)\b[\s,:]*)*",
     re.IGNORECASE,
 )
 """Words between "the answer is" and the answer."""
 _REASON = re.compile(r"(?:,\s*|\s+)(?:since|because|as|so|which|where|when|for|by)\b|\s*[*_]+\s*\Z")
-"""Behind an answer: what is no part of it."""
+"""Text after an answer that is not part of it: a reason, or the end of bold or italic text."""
 _FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 
 
 def math_answer_verdict(gold: str, text: str) -> dict[str, Any]:
-    """Whether the answer of a completion is the gold answer: the same text once cleaned, or the same
-    value."""
+    """Whether a completion's answer equals the gold answer, as cleaned text or as a value."""
     answer = final_answer(text)
     if answer is None:
         return {"correct": False, "extracted": None, "decided_by": "no answer"}
@@ -41,7 +41,7 @@ def math_answer_verdict(gold: str, text: str) -> dict[str, Any]:
 
 
 def final_answer(text: str) -> str | None:
-    r"""The content of the last box that closes; without a box, what the last "the answer is" states."""
+    r"""The content of the last closed box, or else the answer that the last "the answer is" states."""
     found = boxes(text)
     if found:
         return found[-1].content
@@ -50,7 +50,7 @@ def final_answer(text: str) -> str | None:
 
 
 def _answer_in(text: str, start: int, end: int) -> str:
-    """The answer within the statement at `text[start:end]`: without introduction, reason and markup."""
+    """The answer in the statement `text[start:end]`, without introduction, reason and markup."""
     start = _INTRODUCTION.match(text, start, end).end()  # type: ignore[union-attr]  # it matches nothing, too
     behind = start
     if formula := _FORMULA.match(text, start):  # a sentence ends behind a formula, and so does a reason begin

@@ -1,8 +1,8 @@
 r"""The older NeMo grader: one of the two judges behind the MATH numbers of the Nemotron-H cards.
 
-Reproduces nvidia-lm-eval 25.5, `adlr_minerva_math_nemo/math_grader.py`, as it is called there: the gold answer first.
-It is lenient: numbers agree within 1e-4 and also at 1/100 and 100 times the value (percentages), and an interval may
-end with the wrong bracket.
+Reproduces nvidia-lm-eval 25.5, `adlr_minerva_math_nemo/math_grader.py`, as it is called there, with the gold
+answer first. It is lenient: numbers agree within 1e-4 and also at 1/100 and 100 times the value
+(percentages), and an interval may end with the wrong bracket.
 """
 
 import re
@@ -15,7 +15,7 @@ from evalsuite.scoring.math_symbols import same_expression
 TOLERANCE = 1e-4
 """Relative difference within which two numbers are equal."""
 LONGEST_GOLD = 1000
-"""Characters of the gold answer that are looked at."""
+"""Characters of the gold answer that are compared."""
 
 _NO_BRACKETS = str.maketrans("", "", "{}()")
 _INTERVALS = {
@@ -24,23 +24,22 @@ _INTERVALS = {
     "Interval.Lopen": ("(", "]"),
     "Interval.open": ("(", ")"),
 }
-"""sympy's spelling of an interval, and its brackets."""
+"""Brackets of an interval by its name in sympy."""
 
 
 def math_equal(gold: str | None, answer: str | None) -> bool:
-    r"""Whether two answers are the same; the first rule that applies decides.
+    r"""Whether two answers are equal; the first rule that applies decides.
 
-    1. equal text after normalisation, in any case of letters;
+    1. equal text after normalization, ignoring case;
     2. two numbers: gold within TOLERANCE of the answer, of a hundredth or of a hundred times it;
     3. equal text without brackets and braces;
     4. the same outer brackets and equal element by element (if not, the rules go on);
     5. comma lists of equal length: equal element by element, in order;
     6. sympy: the difference simplifies to 0, or the values agree within TOLERANCE (`math_symbols`).
 
-    A missing gold answer equals nothing, an empty one only an empty one; a missing answer reads "None". The
-    reference's rule for sympy's `Matrix` can never decide, that for `Point` only on a point of one coordinate; both
-    are left out. Call it in a main
-    thread: rule 6 is limited by a signal.
+    A missing gold answer equals nothing, an empty one only an empty answer; a missing answer reads "None".
+    The reference's rule for sympy's `Matrix` can never apply, that for `Point` only to a point of one
+    coordinate; both are omitted. Works only in a main thread, since a signal limits rule 6.
     """
     try:
         return gold is not None and _equal(gold, answer)
@@ -90,14 +89,13 @@ def _equal_forms(gold: str, answer: str) -> bool:
         if _equal_elements(elements, others):
             return True
     if "," in gold and gold.count(",") == answer.count(","):
-        elements, others = ([one.strip() for one in text.split(",")] for text in (gold, answer))
+        elements, others = ([part.strip() for part in text.split(",")] for text in (gold, answer))
         return _equal_elements(elements, others)
     return same_expression(gold, answer, TOLERANCE)
 
 
 def _equal_without_brackets(gold: str, answer: str) -> bool:
-    """Square brackets go only where gold stands in brackets and the answer does not open with the other
-    kind."""
+    """Rule 3; square brackets go only if gold has brackets and the answer opens with no other kind."""
     for brackets, other in (("[]", "("), ("()", "[")):
         if gold.startswith(brackets[0]) and gold.endswith(brackets[1]) and not answer.startswith(other):
             gold, answer = gold.strip("[]()"), answer.strip("[]()")

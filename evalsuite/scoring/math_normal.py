@@ -1,11 +1,12 @@
-r"""How the older NeMo grader rewrites an answer before it is compared.
+r"""Normalizes an answer as the older NeMo grader does before it compares.
 
-The rules, their order and their word lists are those of nvidia-lm-eval 25.5
+The rules, their order and their word lists come from nvidia-lm-eval 25.5
 (`adlr_minerva_math_nemo/math_grader.py`), which has them from the graders of MATH (Hendrycks et al. 2021,
-arXiv:2103.03874), PRM800K and ToRA. Their oddities are kept, since published scores depend on them: "hours" goes but
-"30 min" stays, "2 1/2" becomes "2+1/2", and a fraction of an integer below its next one is cut, not rounded.
+arXiv:2103.03874), PRM800K and ToRA. Their quirks are kept, since published scores depend on them: "hours" is
+removed but "30 min" is not, "2 1/2" becomes "2+1/2", and a number just below an integer is truncated, not
+rounded.
 
-Every pattern takes time in proportion to the text: hence the lookbehinds, which change no match.
+Every pattern takes linear time, hence the lookbehinds, which do not change the matches.
 """
 
 import re
@@ -15,8 +16,7 @@ _UNITS = (
     *("degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "week", "month", "year"),
     *("foot", "feet", "inch", "yard", "p.m.", "PM"),
 )
-"""Removed in this order with a plural ending and an exponent; regular expressions, as the reference reads
-them."""
+"""Units to remove, in this order, with plural and exponent; regular expressions, as in the reference."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TEXT_COMMANDS = ("text", "mathrm", "mathcal", "textbf", "textit")
 _REPLACED = (
@@ -36,15 +36,15 @@ _THOUSANDS = re.compile(r"(\d),(\d\d\d)(?!\d)")
 
 
 class Ambiguous(ValueError):
-    r"""An answer of which the reference does not know what to keep: it has several `\mbox`."""
+    r"""An answer with several `\mbox`, of which the reference does not know which to keep."""
 
 
 def normalized(answer: str) -> str:
     r"""The form in which two answers are compared; raises Ambiguous.
 
-    In order: a leading `$` or trailing `%` of a number, `\left` and `\right`, "or" and "and" to commas, units after
-    `\text`, the interval after `\in`, enclosing text commands, signs, number words, units, days, degrees, an
-    enclosing brace, `\sqrt` and `\frac` without braces, mixed numbers, blanks, integers.
+    In order: a leading `$` or trailing `%` of a number, `\left` and `\right`, "or" and "and" to commas, units
+    after `\text`, the interval after `\in`, enclosing text commands, signs, number words, units, days,
+    degrees, an enclosing brace, `\sqrt` and `\frac` without braces, mixed numbers, blanks, integers.
     """
     steps: tuple[Callable[[str], str], ...] = (
         _without_sign_of_money_or_percent,
@@ -84,7 +84,7 @@ def _words_to_commas(text: str) -> str:
 
 
 def _without_units_in_text(text: str) -> str:
-    r"""What stands before a single `\text{...}`: that is a unit; several of them lose their command only."""
+    r"""The text before a single `\text{...}`, which is a unit; several of them lose only the command."""
     if r"\text" in text:
         before, *rest = re.split(r"\\text\s*{\s*", text)
         if len(rest) == 1 and before not in ("", "("):
@@ -125,7 +125,7 @@ def _without_units(text: str) -> str:
 
 
 def _without_days(text: str) -> str:
-    """Days are a unit unless one of them has a name."""
+    """The text without "day", unless it names a weekday."""
     return text if any(day in text for day in _WEEKDAYS) else re.sub("days?", "", text)
 
 
@@ -135,7 +135,7 @@ def _without_degrees_and_brace(text: str) -> str:
 
 
 def _with_braces(text: str) -> str:
-    r"""`\sqrt2` and `\frac12` with the braces that LaTeX lets one leave out."""
+    r"""`\sqrt2` and `\frac12` with the braces that LaTeX allows to omit."""
     text = re.sub(r"\\sqrt(\s*\w+)", r"\\sqrt{\1}", text)
     text = re.sub(r"\\frac +", r"\\frac", text)
     before, *parts = text.split(r"\frac")
@@ -170,11 +170,11 @@ def _is_integer(text: str) -> bool:
     try:
         value = float(_without_thousands_commas(text))
         return abs(value - round(value)) <= 1e-7
-    except (ValueError, OverflowError):  # no number; infinite
+    except (ValueError, OverflowError):  # not a number; infinite
         return False
 
 
 def _without_thousands_commas(text: str) -> str:
-    """Commas before exactly three digits, again and again; those of a tuple stay."""
+    """The text without commas before exactly three digits; commas of a tuple are kept."""
     shorter = _THOUSANDS.sub(r"\1\2", text)
     return text if shorter == text else _without_thousands_commas(shorter)

@@ -1,4 +1,4 @@
-r"""From the text of a boxed answer to its value: clean LaTeX first, then structure, then expressions."""
+r"""Reads the text of a boxed answer into a value: cleans LaTeX, then reads structure, then expressions."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from evalsuite.scoring.math_units import measure
 from evalsuite.scoring.math_values import Value
 
 LONGEST = 2000
-"""Characters of an answer that is read; of a longer one only the text counts."""
+"""Longest answer that is read, in characters; a longer one is compared only as text."""
 
 _COMMANDS = (
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt|cal|bb)|mbox|hbox|boldsymbol|bm|boxed|fbox|emph|"
@@ -68,7 +68,7 @@ _OPEN, _CLOSE = "([{⦃", ")]}⦄"
 
 
 def cleaned(text: str) -> str:
-    """The answer without markup and without what ends its sentence."""
+    """The answer without markup and without punctuation at its end."""
     text = text.replace(r"\$", "")
     for _ in range(5):  # from the inside out
         shorter = _WRAPPER.sub(r" \1 ", text)
@@ -88,7 +88,7 @@ def cleaned(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Value:
-    """The value of an answer; of what is no mathematics the words."""
+    """The value of an answer; its words if it is not mathematics."""
     text = cleaned(text)
     if len(text) > LONGEST:
         return _words(text)
@@ -121,7 +121,7 @@ def _list_parts(text: str) -> list[str]:
 
 
 def _split(text: str, signs: str) -> list[str]:
-    """At those signs that stand outside all brackets."""
+    """Split at signs outside all brackets."""
     parts, depth, start = [], 0, 0
     for place, sign in enumerate(text):
         depth += (sign in _OPEN) - (sign in _CLOSE)
@@ -132,7 +132,7 @@ def _split(text: str, signs: str) -> list[str]:
 
 
 def _closes_at_end(text: str) -> bool:
-    """The first bracket is closed by the last sign."""
+    """Whether the last character closes the first bracket."""
     depth = 0
     for place, sign in enumerate(text):
         depth += (sign in _OPEN) - (sign in _CLOSE)
@@ -205,7 +205,7 @@ def _collection(text: str) -> Value:
     if text[:1] == "⦃" and _closes_at_end(text):
         inside = text[1:-1].strip()
         items = _list_parts(inside) if inside else []
-        return Value("set", tuple(one for part in items for one in _signs(_whole(part))), "⦃⦄")
+        return Value("set", tuple(value for part in items for value in _signs(_whole(part))), "⦃⦄")
     if text[:1] in "([" and text[-1:] in ")]" and _closes_at_end(text):
         parts = _split(text[1:-1], ",;")
         if len(parts) > 1:

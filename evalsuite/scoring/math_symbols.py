@@ -1,7 +1,7 @@
-"""Whether two answers are the same expression, by sympy, without running what they say.
+"""Compares two answers as expressions with sympy, without running the code that they may contain.
 
-sympy reads plain text with Python's `eval`. An answer is written by a model, so only what is arithmetic over
-sympy's mathematics is evaluated here; anything else counts as text that sympy cannot read.
+sympy reads plain text with Python's `eval`. Since a model wrote the answer, only arithmetic over sympy's
+mathematics is evaluated here; anything else counts as text that sympy cannot read.
 """
 
 import ast
@@ -16,7 +16,7 @@ from typing import Any
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 
 STEP_SECONDS = 10.0
-"""CPU time that one step may take (nvidia-lm-eval 25.5: as much wall-clock time)."""
+"""CPU limit of a step (nvidia-lm-eval 25.5 has the same limit in wall-clock time)."""
 
 _ARITHMETIC = (
     *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Call),
@@ -27,29 +27,29 @@ _NO_MATHEMATICS = ("interactive", "parsing", "plotting", "printing", "testing", 
 """Packages of sympy whose functions read, write or run text."""
 _ACTIONS = ("doctest", "test", "var")
 _NAME_OR_NUMBER = re.compile(r"[\w.+-]*")
-"""The strings that sympy's reader writes: arguments of Symbol, Function, Float, Integer and Rational."""
+"""Strings in the output of sympy's reader: arguments of Symbol, Function, Float, Integer and Rational."""
 
 
 _FAILED = object()
 
 
 class Unreadable(ValueError):
-    """Text that is no arithmetic."""
+    """Text that is not arithmetic."""
 
 
 def same_expression(gold: str, answer: str, tolerance: float) -> bool:
-    """The difference of the two simplifies to 0, or their values agree within the relative `tolerance`.
+    """Whether the difference simplifies to 0, or the values agree within the relative `tolerance`.
 
-    The last rule of the older NeMo grader (nvidia-lm-eval 25.5, math_grader.py, `symbolic_equal`): each text
-    is read as Python arithmetic, else as LaTeX; every step that fails or exceeds STEP_SECONDS is passed over.
-    Uses a signal of the CPU clock: call it in a main thread only.
+    This is the last rule of the older NeMo grader (nvidia-lm-eval 25.5, math_grader.py, `symbolic_equal`):
+    each text is read as Python arithmetic, or else as LaTeX; steps that fail or exceed STEP_SECONDS are
+    skipped. Uses a signal of the CPU clock, so that it works only in a main thread.
     """
     import sympy
 
-    one, other = _read(gold), _read(answer)
+    first, second = _read(gold), _read(answer)
     return (
-        _tried(lambda: sympy.simplify(one - other) == 0) is True
-        or _tried(lambda: isclose(_value(one), _value(other), rel_tol=tolerance)) is True
+        _tried(lambda: sympy.simplify(first - second) == 0) is True
+        or _tried(lambda: isclose(_value(first), _value(second), rel_tol=tolerance)) is True
     )
 
 
@@ -61,7 +61,7 @@ def _read_arithmetic(text: str) -> Any:
 
 
 def _read(text: str) -> Any:
-    """An expression, or the text itself where neither reading works."""
+    """An expression, or the text itself if it can be read neither way."""
     from sympy.parsing.latex import parse_latex
 
     for reading in (_read_arithmetic, parse_latex):
@@ -71,7 +71,7 @@ def _read(text: str) -> Any:
 
 
 def _value(expression: Any) -> Any:
-    """Its number to 15 digits; text gets sympy's other reading, in which ^ is a power."""
+    """The value to 15 digits; text is read by sympy's other rules, in which ^ is a power."""
     import sympy
     from sympy.parsing import sympy_parser
 
@@ -82,7 +82,7 @@ def _value(expression: Any) -> Any:
 
 
 def _tried(step: Callable[..., Any], *arguments: Any) -> Any:
-    """What `step` gives; _FAILED if it raises or takes too long."""
+    """The result of `step`; _FAILED if it raises or takes too long."""
     try:
         with cpu_limit(STEP_SECONDS):
             return step(*arguments)
@@ -90,7 +90,7 @@ def _tried(step: Callable[..., Any], *arguments: Any) -> Any:
         return _FAILED
 
 
-def _evaluated(text: str, rules: tuple[Callable, ...]) -> Any:
+def _evaluated(text: str, rules: tuple[Callable[..., Any], ...]) -> Any:
     from sympy.parsing.sympy_parser import stringify_expr
 
     names = dict(_namespace())
@@ -99,7 +99,7 @@ def _evaluated(text: str, rules: tuple[Callable, ...]) -> Any:
         return names.get(tree.body.id)
     for node in ast.walk(tree):
         if not _is_arithmetic(node, names):
-            raise Unreadable(f"{type(node).__name__} is no arithmetic")
+            raise Unreadable(f"{type(node).__name__} is not arithmetic")
     return eval(compile(tree, "<answer>", "eval"), names)
 
 
@@ -112,10 +112,10 @@ def _is_arithmetic(node: ast.AST, names: dict[str, Any]) -> bool:
 
 
 def _is_mathematics(value: Any) -> bool:
-    package, _, room = (getattr(value, "__module__", None) or "").partition(".")
+    package, _, module = (getattr(value, "__module__", None) or "").partition(".")
     if package == "builtins":
         return value.__name__ in _BUILTINS
-    return package == "sympy" and room.partition(".")[0] not in _NO_MATHEMATICS
+    return package == "sympy" and module.partition(".")[0] not in _NO_MATHEMATICS
 
 
 @lru_cache(maxsize=1)
@@ -124,5 +124,6 @@ def _namespace() -> dict[str, Any]:
     import sympy
 
     names = {name: getattr(sympy, name) for name in sympy.__all__}
-    names.update({name: one for name, one in vars(builtins).items() if isinstance(one, BuiltinFunctionType)})
+    functions = vars(builtins).items()
+    names.update({name: value for name, value in functions if isinstance(value, BuiltinFunctionType)})
     return {**names, "max": sympy.Max, "min": sympy.Min}

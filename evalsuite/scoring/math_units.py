@@ -1,4 +1,4 @@
-r"""The unit behind an answer of mathematics: "864 \mbox{ inches}^2", "13 cm", "90^\circ", "50\%"."""
+r"""Separates a mathematical answer from its unit: "864 \mbox{ inches}^2", "13 cm", "90^\circ", "50\%"."""
 
 import re
 from typing import NamedTuple
@@ -46,12 +46,11 @@ class Measure(NamedTuple):
 
     value: str
     unit: str
-    """Its name with its power ("in^2"); empty where there is none."""
+    """Name of the unit with its power ("in^2"); empty if there is none."""
 
 
 def measure(text: str) -> Measure:
-    """The answer apart from its unit. A single letter is a variable, words are a unit where a number precedes
-    them."""
+    """Separate an answer from its unit; words after a number are a unit, a single letter is a variable."""
     if text.endswith("%"):
         return Measure(text[:-1].strip(), "percent")
     if degree := _last_degree(text):
@@ -84,7 +83,6 @@ def _canonical(words: list[str], power: str | None) -> str:
         power, words = {"squared": "2", "cubed": "3"}[words[-1]], words[:-1]
     whole = " ".join(words)
     single = whole if whole in _CANONICAL else whole.rstrip("s")
-    name = _CANONICAL.get(single) or " ".join(
-        _CANONICAL.get(one.rstrip("s"), one.rstrip("s")) for one in words
-    )
+    singular = [word.rstrip("s") for word in words]
+    name = _CANONICAL.get(single) or " ".join(_CANONICAL.get(word, word) for word in singular)
     return f"{name}^{power}" if power and power != "1" else name

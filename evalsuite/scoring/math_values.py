@@ -1,5 +1,4 @@
-"""What an answer of mathematics is: a number, an equation, an interval, a list, a matrix, a word; and
-equality.
+"""Values of mathematical answers (number, equation, interval, list, matrix, word), and their equality.
 
 Numbers are compared exactly, other constants to 40 digits, expressions with variables at several points.
 """
@@ -13,28 +12,26 @@ import sympy
 from evalsuite.scoring.latex_expression import Unreadable
 
 DIGITS = 50
-"""Decimal digits to which constants are computed."""
+"""Decimal digits of computed constants."""
 _CLOSE = sympy.Float("1e-35", DIGITS)
 _POINTS = ((2, 3, 5, 7, 11, 13, 17, 19), (-3, 7, 11, -5, 13, 2, 23, 29), (5, -2, 17, 3, -19, 31, 7, 11))
-"""Values of the variables, in alphabetical order; taken as fractions of 7 and 13, so that no step function
-hides them."""
+"""Values of the variables in alphabetical order, divided by 7 and 13, so that no step function hides them."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """An answer, read."""
+    """The value of an answer."""
 
     kind: Literal["expression", "equation", "interval", "tuple", "set", "union", "matrix", "based", "text"]
     items: tuple[Any, ...] = ()
-    """An expression; both sides of an equation; the values of a collection; the rows of a matrix; digits and
-    base."""
+    """An expression, an equation's sides, a collection's values, a matrix's rows, or digits and base."""
     brackets: str = ""
-    """Of a tuple or interval; of an expression that is a plain numeral its digits."""
+    """Brackets of a tuple or interval; for an expression that is a plain numeral, its digits."""
     unit: str = ""
 
 
 def same(gold: Value, answer: Value) -> bool:
-    """Whether a person would say that they are the same answer."""
+    """Whether a person would consider both the same answer."""
     if not _same_unit(gold.unit, answer.unit):
         return False
     gold, answer = _alike(gold, answer)
@@ -58,7 +55,7 @@ def same(gold: Value, answer: Value) -> bool:
 
 
 def _same_unit(gold: str, answer: str) -> bool:
-    """A unit that is left out is passed over; "units" are any, of the same power."""
+    """Whether the units agree; a missing unit agrees with any, "units" with any of the same power."""
     if not (gold and answer) or gold == answer:
         return True
     (first, _, power), (second, _, other) = gold.partition("^"), answer.partition("^")
@@ -66,7 +63,7 @@ def _same_unit(gold: str, answer: str) -> bool:
 
 
 def _alike(gold: Value, answer: Value) -> tuple[Value, Value]:
-    """Both in one form, where they may differ in what a person passes over."""
+    """Both in a common form, without differences that a person would ignore."""
     if gold.kind == "based" and answer.kind == "expression" and answer.brackets == gold.items[0]:
         return gold, gold  # the question names the base
     if answer.kind == "based" and answer.items[1] == "10" and gold.kind == "expression":
@@ -77,13 +74,13 @@ def _alike(gold: Value, answer: Value) -> tuple[Value, Value]:
         answer = answer.items[1]
     if "interval" in (gold.kind, answer.kind) and "tuple" in (gold.kind, answer.kind):
         pair = [
-            one if one.kind == "interval" else Value("interval", one.items, one.brackets)
-            for one in (gold, answer)
+            value if value.kind == "interval" else Value("interval", value.items, value.brackets)
+            for value in (gold, answer)
         ]
         return (pair[0], pair[1]) if len(gold.items) == len(answer.items) == 2 else (gold, answer)
     if gold.kind == "tuple" and answer.kind == "set" and not answer.brackets:
-        named = [one for one in answer.items if one.kind == "equation"]
-        items = tuple(one.items[1] for one in named) if len(named) == len(answer.items) else answer.items
+        named = [item for item in answer.items if item.kind == "equation"]
+        items = tuple(item.items[1] for item in named) if len(named) == len(answer.items) else answer.items
         return gold, Value("tuple", items, gold.brackets)
     if "tuple" in (gold.kind, answer.kind) and "matrix" in (gold.kind, answer.kind):
         return _as_tuple(gold), _as_tuple(answer)
@@ -95,7 +92,7 @@ def _alike(gold: Value, answer: Value) -> tuple[Value, Value]:
 
 
 def _names(side: Value) -> bool:
-    """The left side names what is asked: a variable, f(x)."""
+    """Whether the left side names the unknown: a variable, f(x)."""
     return side.kind == "text" or (side.kind == "expression" and not side.items[0].is_number)
 
 
@@ -119,8 +116,8 @@ def _in_any_order(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
     if len(gold) != len(answer):
         return False
     left = list(answer)
-    for one in gold:
-        match = next((place for place, other in enumerate(left) if same(one, other)), None)
+    for value in gold:
+        match = next((index for index, other in enumerate(left) if same(value, other)), None)
         if match is None:
             return False
         del left[match]
@@ -129,9 +126,9 @@ def _in_any_order(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
 
 def _distinct(values: Sequence[Value]) -> list[Value]:
     kept: list[Value] = []
-    for one in values:
-        if not any(same(one, other) for other in kept):
-            kept.append(one)
+    for value in values:
+        if not any(same(value, other) for other in kept):
+            kept.append(value)
     return kept
 
 
@@ -147,12 +144,12 @@ def _same_number(gold: Value, answer: Value) -> bool:
 
 
 def _same_equation(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
-    """The same sides, or both say that the same expression is zero, up to a factor."""
+    """Whether the sides are equal, or both equations set the same expression to zero, up to a factor."""
     if all(same(*pair) for pair in zip(gold, answer, strict=True)):
         return True
-    if any(one.kind != "expression" for one in (*gold, *answer)):
+    if any(side.kind != "expression" for side in (*gold, *answer)):
         return False
-    first, second = (one[0].items[0] - one[1].items[0] for one in (gold, answer))
+    first, second = (sides[0].items[0] - sides[1].items[0] for sides in (gold, answer))
     if first.free_symbols != second.free_symbols or not first.free_symbols:
         return False
     ratio = first / second
@@ -161,7 +158,7 @@ def _same_equation(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
 
 
 def same_expression(first: Any, second: Any) -> bool:
-    """Equal numbers, or expressions that agree wherever they are tried."""
+    """Whether two numbers are equal, or two expressions agree at all test points."""
     if first == second:
         return True
     if first.is_Rational and second.is_Rational:
@@ -195,7 +192,7 @@ def _values_at_points(value: Any) -> list[Any]:
 
 
 def _number_at(value: Any, symbols: Sequence[Any], point: Sequence[int]) -> Any:
-    """The value at one point to DIGITS digits; None where it has none."""
+    """The value at one point to DIGITS digits; None if it is undefined."""
     at = {
         symbol: sympy.Rational(number, 7 if place % 2 else 13)
         for place, (symbol, number) in enumerate(zip(symbols, point, strict=False))

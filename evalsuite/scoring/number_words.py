@@ -1,4 +1,4 @@
-"""Numbers that a sentence spells out: "twenty-five" as 25."""
+"""Converts number words of a sentence to digits: "twenty-five" to 25."""
 
 import re
 
@@ -34,13 +34,12 @@ _SPELLED = re.compile(rf"\b(?:{_WORD})(?:(?:[ -]|,? and )(?:{_WORD}))*\b", re.IG
 
 
 def as_digits(sentence: str) -> str:
-    """The sentence with its spelled numbers in digits. For sentences without digits: "one egg" is a number
-    here."""
+    """The sentence with number words as digits; use it only without digits, since "one" becomes a number."""
     return _SPELLED.sub(_digits, sentence)
 
 
 def _digits(match: re.Match[str]) -> str:
-    """Words that make no number ("two three") stay as they are."""
+    """The digits of number words; words that form no number ("two three") are kept."""
     words = [word for word in re.findall(r"[a-z]+", match.group().lower()) if word != "and"]
     total, group, last = 0, 0, 10**12
     for word in words:

@@ -1,30 +1,33 @@
-r"""Numbers, operators and words of one sentence that states a number, as tokens.
+r"""Splits a sentence into tokens: numbers, operators and words.
 
-Prose, Markdown and LaTeX are read alike: "$9,500", "**9 500**", `\boxed{9{,}500}` and "9.5 thousand" are one number.
-A numeral of which a person could not say what it is ("3:30", "1,5", "1.2.3") becomes a `bad` token, never its
-beginning. Every pattern takes time in proportion to the sentence.
+Prose, Markdown and LaTeX are treated alike: "$9,500", "**9 500**", `\boxed{9{,}500}` and "9.5 thousand" are
+the same number. An ambiguous numeral ("3:30", "1,5", "1.2.3") becomes a `bad` token, never only its
+beginning. Every pattern takes linear time.
 """
 
 import re
 import unicodedata
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 LONGEST_NUMERAL = 400
-"""Characters of a numeral; a longer one is no answer of a word problem."""
+"""Longest numeral, in characters; a longer one cannot be the answer of a word problem."""
+
+
+Kind = Literal["number", "bad", "operator", "equals", "break", "percent", "word"]
 
 
 class Token(NamedTuple):
-    """A part of a sentence."""
+    """A token of a sentence."""
 
-    kind: Literal["number", "bad", "operator", "equals", "break", "percent", "word"]
-    """bad: a numeral or sign without a single meaning. break: what separates clauses."""
+    kind: Kind
+    """bad: an ambiguous numeral or sign. break: a separator of clauses."""
     text: str = ""
     """The operator (`+ - * / ^ ( )`), or the word in lower case."""
     value: Fraction = Fraction(0)
-    """Of a number."""
+    """Value of a number."""
     tight: bool = False
-    """No blank stands before it."""
+    """Whether no blank precedes it."""
 
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -92,7 +95,7 @@ _SUBSTITUTIONS = tuple(
 
 
 def plain(sentence: str) -> str:
-    """The sentence without markup: one sign for each operator, fractions as a/b, plain blanks and digits."""
+    """The sentence without markup: one character per operator, fractions as a/b, plain blanks and digits."""
     if not sentence.isascii():
         sentence = "".join(map(_one_character, sentence)).translate(_CHARACTERS)
     sentence = _COMMA.sub(",", sentence)
@@ -155,12 +158,12 @@ _SCALES = {
     **dict.fromkeys(("crore", "crores"), 10**7),
 }
 _ATTACHED = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}
-"""Letters that scale a number when they touch it."""
+"""Letters that scale the number directly before them."""
 _VARIABLES = frozenset("xyzn")
 
 
 def tokens(sentence: str) -> list[Token]:
-    """The tokens of a plain sentence. Signs of currency are left out: the unit is the question's business."""
+    """The tokens of a plain sentence, without currency signs, since the question sets the unit."""
     found: list[Token] = []
     end = 0
     sentence = _CURRENCY.sub("", sentence)
@@ -184,8 +187,10 @@ def _append(found: list[Token], kind: str, text: str, tight: bool) -> None:
         _append_word(found, text, tight, after_number)
     elif kind == "operator":
         found.append(Token("operator", "/" if text == "⁄" else text, tight=tight))
-    elif kind in ("equals", "percent", "break", "bad") and (kind != "bad" or text not in "!:"):
-        found.append(Token(kind, text, tight=tight))  # type: ignore[arg-type]
+    elif kind in ("equals", "percent", "break"):
+        found.append(Token(cast(Kind, kind), text, tight=tight))
+    elif kind == "bad" and text not in "!:":
+        found.append(Token("bad", text, tight=tight))
 
 
 def _append_word(found: list[Token], text: str, tight: bool, after_number: bool) -> None:
@@ -218,12 +223,11 @@ _NUMERALS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?", ",", "."),
     )
 )
-"""Ways to group digits: pattern, the grouping sign, the decimal sign. "1.000" is the decimal number 1."""
+"""Ways to group digits: pattern, grouping character, decimal character. "1.000" is the decimal number 1."""
 
 
 def numeral(text: str) -> Fraction | None:
-    """The value of unsigned digits with their grouping and decimal signs; None where they have no single
-    reading."""
+    """The value of unsigned digits with grouping and decimal characters; None if they are ambiguous."""
     if len(text) > LONGEST_NUMERAL:
         return None
     for pattern, group, point in _NUMERALS:
@@ -234,6 +238,6 @@ def numeral(text: str) -> Fraction | None:
 
 
 def _mixed(text: str) -> Fraction | None:
-    """ "1 1/2"; None unless the second part is a proper fraction."""
+    """The value of a mixed number, "1 1/2"; None unless the second part is a proper fraction."""
     whole, above, below = map(int, re.split(r"[ ]+|[⁄/]", text))
     return whole + Fraction(above, below) if above < below else None

@@ -1,4 +1,4 @@
-"""Test scripts that compare a candidate's results with what is right by our own rules (`plus_check.py`)."""
+"""Makes test scripts that compare results with expected ones by evalsuite's rules (`plus_check.py`)."""
 
 import re
 from functools import cache
@@ -14,29 +14,28 @@ RULES = {
     **dict.fromkeys(("similar_elements", "find_char_long", "common_in_nested_lists"), "equal_sets"),
     **dict.fromkeys(("extract_singly", "larg_nnum", "find_dissimilar", "Diff"), "equal_sets"),
 }
-"""Entry points of which another result than an equal one is right (evalplus 0.3.1,
-eval/_special_oracle.py)."""
+"""Rules of entry points that accept other than equal results (evalplus 0.3.1, eval/_special_oracle.py)."""
 
 KEPT = "kept_results"
-"""The variable of `keeping_script` that holds the results of the solution as text."""
+"""Variable in `keeping_script` for the solution's results as text."""
 _CALL = re.compile(r"^agrees_on_all\((?P<candidate>\w+), (?P<right>[^\W\d]\w*), ", re.MULTILINE)
-"""The end of a script that asks a function what is right."""
+"""The end of a script that computes expected results with a function."""
 _INPUTS = re.compile(r"^ *inputs = (.*)$", re.MULTILINE)
 _RESULTS = re.compile(r"^ *results = (.*)$", re.MULTILINE)
 _ASSERTION = re.compile(
     r"^ *assertion\((\w+)\(\*inp\), .*, (\S+)\)$|^ *assert (\w+)\(.* <= (\S+)$", re.MULTILINE
 )
-"""The function under test and the tolerance, in a plus test as it stands on the hub."""
+"""The function under test and the tolerance, in a published plus test."""
 _OWN_CHECK = re.compile(r"^def (?:is_floats|assertion|check)\b.*\n(?:[ \t].*\n|[ \t]*\n)*", re.MULTILINE)
-"""What it compares with, in place of which our own rules stand."""
+"""The published comparison, which evalsuite's rules replace."""
 
 
 def comparing_script(before: str, entry_point: str, right: str, inputs: str, atol: float) -> str:
-    """Tests that compare the candidate with what is right, on all inputs, by our own rules.
+    """A script that compares the candidate's results with expected ones on all inputs, by evalsuite's rules.
 
     Args:
         before: statements that `right` and `inputs` need.
-        right: expression of a function that is right, or of its results.
+        right: expression of the reference function, or of its results.
         inputs: expression of the arguments of each call.
         atol: the problem's absolute tolerance.
     """
@@ -46,13 +45,14 @@ def comparing_script(before: str, entry_point: str, right: str, inputs: str, ato
 
 @cache
 def _check() -> str:
-    """Read as text: it is not run here, and imports numpy."""
+    """The text of `plus_check.py`, which is not run in this process, since it imports numpy."""
     return Path(__file__).with_name("plus_check.py").read_text("utf-8")
 
 
 def keeping_script(script: str) -> str | None:
-    """As `script`, for a program that is the right function itself, which then runs once on each input and
-    not twice; None where there is no such function. The results are in the variable KEPT.
+    """`script` for the reference function itself, run once per input; None if there is no such function.
+
+    The script stores the results in the variable KEPT.
     """
     call = _CALL.search(script)
     if call is None:
@@ -62,7 +62,7 @@ def keeping_script(script: str) -> str | None:
 
 
 def script_with(script: str, results: str) -> str:
-    """`script` with results, as text, in place of the function that is right."""
+    """`script` with results, as text, in place of the reference function."""
     call = _CALL.search(script)
     assert call is not None
     return script[: call.start("right")] + results + script[call.end("right") :]
@@ -70,14 +70,13 @@ def script_with(script: str, results: str) -> str:
 
 @cache
 def _keeping() -> str:
-    """Without the import of what the script has already."""
+    """The text of `plus_kept.py` without its import, which the script already contains."""
     text = Path(__file__).with_name("plus_kept.py").read_text("utf-8")
     return re.sub(r"^from evalsuite.*\n", "", text, flags=re.MULTILINE)
 
 
 def compared_script(published: str, entry_point: str) -> str:
-    """The inputs and results of a plus test as it stands on the hub, compared by our own rules; raises
-    UserError."""
+    """A script with a published plus test's inputs and results and evalsuite's rules; raises UserError."""
     inputs, assertion = _found(_INPUTS, published), _found(_ASSERTION, published)
     results = _RESULTS.search(published)
     before = _OWN_CHECK.sub("", published[: inputs.start()])
@@ -93,5 +92,5 @@ def published_entry_point(published: str) -> str:
 def _found(pattern: re.Pattern[str], test: str) -> re.Match[str]:
     found = pattern.search(test)
     if found is None:
-        raise UserError("A plus test has another form than those that EvalPlus has on the hub.")
+        raise UserError("A plus test does not have the form of EvalPlus's published tests.")
     return found

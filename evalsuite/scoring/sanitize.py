@@ -1,11 +1,11 @@
-"""Finds the program in a generated text: EvalPlus's sanitiser, NVIDIA's edit of it, and our own.
+"""Finds the program in a generated text with EvalPlus's sanitizer, NVIDIA's edit of it, or evalsuite's own.
 
-The longest run of lines that Python can parse is the program. The references' go further: of its top level
-only imports, classes, functions that return something and assignments stay, in this order: imports first. The
+The program is the longest run of lines that Python can parse. The reference sanitizers go further: they keep
+only imports, classes, functions that return a value and assignments of its top level, with imports first. The
 rules are those of evalplus 0.3.1 (`sanitize.py`) and nvidia-lm-eval 25.5 (`filters/sanitize.py`), compared
-with both on generated programs (`tests/scoring/test_sanitize.py`). They are restated here because evalplus
-parses every run of lines of a text, which takes minutes on a long one, and because its package depends on
-four providers' API clients.
+with both on generated programs (`tests/scoring/test_sanitize.py`). evalsuite implements them itself, because
+evalplus parses every run of lines of a text, which takes minutes for a long text, and because its package
+depends on the API clients of four providers.
 """
 
 import ast
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Dialect = Literal["evalplus", "nvidia", "python"]
 
 _FEWEST_LINES: dict[str, int] = {"evalplus": 2, "nvidia": 1}
-"""Lines of the shortest run that is looked at."""
+"""Number of lines of the shortest run."""
 _KEEPS_UNNAMED: dict[str, bool] = {"evalplus": True, "nvidia": False}
-"""Whether the first assignment that binds no plain name (`a, b = 1, 2`, `x.y = 1`) is kept."""
+"""Whether to keep the first assignment that binds no plain name (`a, b = 1, 2`, `x.y = 1`)."""
 
 _IMPORTS = ("import_statement", "import_from_statement")
 
@@ -35,10 +35,10 @@ def sanitized(text: str, entry_point: str | None, dialect: Dialect) -> str:
     """The program in `text`.
 
     Args:
-        text: what was generated, with what it continues.
+        text: the generated text with the prompt that it continues.
         entry_point: keep only definitions that this function reaches through the names it uses; None keeps
-            all. Of dialect `python`: the function that the program should define.
-        dialect: whose rules.
+            all. For dialect `python`: the function that the program should define.
+        dialect: the sanitizer.
     """
     if dialect == "python":
         return as_python_runs_it(text, entry_point)
@@ -48,8 +48,7 @@ def sanitized(text: str, entry_point: str | None, dialect: Dialect) -> str:
 
 
 def sanitized_within(seconds: float, text: str, entry_point: str | None, dialect: Dialect) -> str:
-    """`sanitized` in so many seconds of CPU time; the text as it stands where that takes longer or more
-    memory."""
+    """`sanitized` within a limit of CPU time; the unchanged text if it needs more time or memory."""
     try:
         with cpu_limit(seconds):
             return sanitized(text, entry_point, dialect)
@@ -58,10 +57,10 @@ def sanitized_within(seconds: float, text: str, entry_point: str | None, dialect
 
 
 def as_python_runs_it(text: str, entry_point: str | None = None) -> str:
-    """The longest run of lines that Python can run, of those that define the entry point if there are any.
+    """The longest run of lines that Python can run, preferably one that defines the entry point.
 
-    Nothing of it is left out. But what shows or tries out the program (an expression, an `assert`, whatever
-    follows the last definition) takes no definition with it when it fails: it stands in a `try`.
+    It is kept completely. But code that demonstrates or tests the program (an expression, an `assert`, code
+    after the last definition) is put into a `try`, so that its failure does not affect the definitions.
     """
     name = re.escape(entry_point) if entry_point else "(?!)"
     defines = re.compile(
@@ -75,7 +74,7 @@ def as_python_runs_it(text: str, entry_point: str | None = None) -> str:
 
 
 def _newlines(text: str) -> str:
-    """With line ends as Python reads them."""
+    """The text with Python's line ends."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -86,17 +85,17 @@ def _with_tries(block: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         statements = ast.parse(block).body
-    last = max((n for n, one in enumerate(statements) if isinstance(one, _DEFINITIONS)), default=-1)
+    last = max((n for n, node in enumerate(statements) if isinstance(node, _DEFINITIONS)), default=-1)
     lines, alone = block.split("\n"), _alone_on_their_lines(statements)
     for number in reversed(range(len(statements))):
-        one = statements[number]
-        tries_out = isinstance(one, ast.Assert) or (
-            isinstance(one, ast.Expr) and not isinstance(one.value, ast.Constant)
+        node = statements[number]
+        tests = isinstance(node, ast.Assert) or (
+            isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant)
         )
-        if (tries_out or number > last >= 0) and alone[number]:
-            assert one.end_lineno is not None
-            tried = ast.Try([one], [ast.ExceptHandler(_FAILURES, None, [ast.Pass()])], [], [])
-            lines[one.lineno - 1 : one.end_lineno] = [ast.unparse(ast.fix_missing_locations(tried))]
+        if (tests or number > last >= 0) and alone[number]:
+            assert node.end_lineno is not None
+            tried = ast.Try([node], [ast.ExceptHandler(_FAILURES, None, [ast.Pass()])], [], [])
+            lines[node.lineno - 1 : node.end_lineno] = [ast.unparse(ast.fix_missing_locations(tried))]
     return "\n".join(lines)
 
 
@@ -105,30 +104,29 @@ _FAILURES = ast.Tuple([ast.Name("Exception", ast.Load()), ast.Name("SystemExit",
 
 def _alone_on_their_lines(statements: Sequence[ast.stmt]) -> list[bool]:
     """Whether each statement shares no line with another."""
-    ends = [0, *(one.end_lineno or 0 for one in statements)]
-    begins = [*(one.lineno for one in statements), math.inf]
+    ends = [0, *(node.end_lineno or 0 for node in statements)]
+    begins = [*(node.lineno for node in statements), math.inf]
     return [
-        ends[n] < one.lineno and (one.end_lineno or 0) < begins[n + 1] for n, one in enumerate(statements)
+        ends[n] < node.lineno and (node.end_lineno or 0) < begins[n + 1] for n, node in enumerate(statements)
     ]
 
 
 def longest_parsing_block(text: str, fewest_lines: int = 1) -> str:
-    """The run of at least `fewest_lines` lines that Python parses and that has the most lines with text.
+    """The first run of at least `fewest_lines` lines that parses and has the most lines with text.
 
-    Of equally long ones the first. Where nothing parses: the first line.
+    If nothing parses, the first line.
     """
     return Blocks(text).longest(fewest_lines)
 
 
 def _kept(code: str, entry_point: str | None, keeps_unnamed: bool) -> Iterator[str]:
-    """Imports, then the wanted definitions, as they stand in the code; the first of a name is its
-    definition."""
+    """Imports, then the definitions to keep, as in the code; the first one of a name counts."""
     source = code.encode("utf-8", errors="replace")
     imports, definitions = _top_level(source)
     if not keeps_unnamed:
         definitions.pop(None, None)
-    wanted = _reachable(entry_point, definitions) if entry_point else definitions.keys()
-    kept = [*imports, *(node for name, node in definitions.items() if name in wanted)]
+    needed = _reachable(entry_point, definitions) if entry_point else definitions.keys()
+    kept = [*imports, *(node for name, node in definitions.items() if name in needed)]
     return (source[node.start_byte : node.end_byte].decode("utf-8") for node in kept)
 
 
@@ -148,26 +146,26 @@ def _top_level(source: bytes) -> "tuple[list[Node], dict[str | None, Node]]":
 
 
 def _definition(node: "Node") -> "Node | None":
-    """The class, the function that returns something, or the assignment that a statement is."""
+    """The statement's class, function that returns a value, or assignment; None if it is none of these."""
     match node.type:
         case "class_definition":
             return node
         case "function_definition":
-            return node if any(one.type == "return_statement" for one in _descendants(node)) else None
+            return node if any(n.type == "return_statement" for n in _descendants(node)) else None
         case "expression_statement" if node.children and node.children[0].type == "assignment":
             return node.children[0]
     return None
 
 
 def _name(definition: "Node") -> str | None:
-    """The first plain name among its parts: of `x.y = z` that is `z`, as the references have it."""
+    """The first plain name among the definition's parts; for `x.y = z` that is `z`, as in the references."""
     names = (child.text for child in definition.children if child.type == "identifier")
     name = next(names, None)
     return name.decode("utf-8") if name is not None else None
 
 
 def _reachable(entry_point: str, definitions: "dict[str | None, Node]") -> set[str | None]:
-    """The names that the entry point's definition leads to, itself included."""
+    """The names that the entry point's definition reaches, with the entry point."""
     reached: set[str | None] = {entry_point}
     waiting = [entry_point]
     while waiting:
@@ -179,13 +177,13 @@ def _reachable(entry_point: str, definitions: "dict[str | None, Node]") -> set[s
 
 
 def _identifiers(node: "Node") -> Iterable[str]:
-    return (one.text.decode("utf-8") for one in _descendants(node) if one.type == "identifier" and one.text)
+    return (n.text.decode("utf-8") for n in _descendants(node) if n.type == "identifier" and n.text)
 
 
 def _descendants(node: "Node") -> "Iterator[Node]":
-    """The node and all below it, without recursion: model-written code can be nested deeply."""
+    """The node and all nodes below it, without recursion, since model-written code can be nested deeply."""
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        yield one
-        waiting += one.children
+        current = waiting.pop()
+        yield current
+        waiting += current.children

@@ -1,8 +1,8 @@
-r"""The number that a worked solution of a word problem gives as its answer, as a careful person reads it.
+r"""Finds the number that a solution of a word problem gives as its answer, as a careful reader would.
 
-The last finished statement decides ("The answer is ...", `\boxed{...}`, "#### ..."; without any, the last sentence
-that holds a number), and in it the value that it states: the right side of an equation, not its first number. A
-statement that could mean several numbers has no answer.
+The last complete statement decides ("The answer is ...", `\boxed{...}`, "#### ..."; without any, the last
+sentence with a number). Its value is the one that it states: the right side of an equation, not its first
+number. A statement that could mean several numbers has no answer.
 """
 
 import re
@@ -17,10 +17,10 @@ from evalsuite.scoring.number_words import as_digits
 from evalsuite.scoring.numerals import Token, plain, tokens
 
 LONGEST_STATEMENT = 2000
-"""Characters of a sentence; a longer one states nothing."""
+"""Longest sentence, in characters; a longer one states nothing."""
 
 MOST_STATEMENTS = 20
-"""Of those that a text marks as its answer, from the last."""
+"""Maximum number of marked answers that are examined, counted from the last."""
 
 _NEXT_QUESTION = re.compile(r"^[ \t#*]*(?:Question|Problem|Q)[ \t]*\d*[*]*[ \t]*:", re.MULTILINE)
 _MARK = re.compile(
@@ -28,24 +28,24 @@ _MARK = re.compile(
     r"(?::|=|\b(?:is|IS|are|was|equals|will be|would be|should be|must be)\b)",
 )
 _SIGNS = ("####", "answer", "Answer", "ANSWER")
-"""A mark begins with one of them: the search for it does too."""
+"""Beginnings of all marks, from which the search starts."""
 _END = re.compile(r"\n|[!?](?=\W|$)|\.(?=[\s\"'”’)*_}$\]]|$)|(?<=\d)\.(?=[A-Z])|;(?=\s|$)")
 _ABBREVIATION = re.compile(r"(?:\b(?:approx|Rs|No|Mr|Mrs|Ms|Dr|St|vs)|\b[ie]\.[eg])\Z", re.IGNORECASE)
 _NUMERAL = re.compile(r"\s*(-?)\$?(\d{1,9}|\d{1,3}(?:,\d{3}){1,4})\s*", re.ASCII)
-"""What most sentences are: they need no reading."""
+"""A plain number, which most sentences are, and which needs no further parsing."""
 _ACCOUNTING = re.compile(r"[^\w(]*\(\s*\\?[$€£]\s*[\d.,]+\s*\)\W*")
 """($10): ten dollars in brackets, or a loss of ten dollars."""
 
 
 class Statement(NamedTuple):
-    """What a sentence says about its number."""
+    """The statement that a sentence makes about its number."""
 
     value: Fraction | None
-    """None where it could mean several numbers, or something that is no number."""
+    """None if the statement is ambiguous or states no number."""
 
 
 def final_number(text: str) -> Fraction | None:
-    """The answer that `text` gives, before it goes on to another question; None where it gives none."""
+    """The answer in `text`, before it continues with another question; None if it has no answer."""
     own = _before_next_question(text)
     marked = list(_marked_statements(own))
     for start, end in reversed(marked or list(_sentences(own))):
@@ -56,11 +56,11 @@ def final_number(text: str) -> Fraction | None:
 
 
 def read_statement(sentence: str, concludes: bool = False) -> Statement | None:
-    """What one sentence states; None where it holds no number or breaks off before it.
+    """The statement of one sentence; None if it has no number or breaks off before it.
 
     Args:
-        sentence: what stands after the mark of an answer, or a whole sentence.
-        concludes: a whole sentence: its last equation follows from the numbers before it.
+        sentence: the text after the mark of an answer, or a whole sentence.
+        concludes: whether this is a whole sentence, whose last equation follows from the numbers before it.
     """
     if numeral := _NUMERAL.fullmatch(sentence):
         return Statement(Fraction(numeral[1] + numeral[2].replace(",", "")))
@@ -77,13 +77,13 @@ def read_statement(sentence: str, concludes: bool = False) -> Statement | None:
 
 
 def number(sentence: str) -> Fraction | None:
-    """The value of an answer that stands alone, as gold answers do; None where it is no number."""
+    """The value of an answer without context, such as a gold answer; None if it is not a number."""
     statement = read_statement(sentence)
     return None if statement is None else statement.value
 
 
 def spelled(value: Fraction) -> str:
-    """An integer or finite decimal number in digits, any other as a fraction: one spelling for each value."""
+    """A unique text for each value: digits for an integer or finite decimal number, else a fraction."""
     denominator, places = value.denominator, 0
     while denominator % 10 == 0 or denominator % 2 == 0 or denominator % 5 == 0:
         denominator //= 10 if denominator % 10 == 0 else 2 if denominator % 2 == 0 else 5
@@ -103,14 +103,14 @@ def _before_next_question(text: str) -> str:
 
 
 def stated_answers(text: str) -> list[tuple[int, int]]:
-    """Spans of the sentences behind "the answer is", "Answer:" and "####", in order; at most the last 20."""
+    """Start and end of the sentences after "the answer is", "Answer:" or "####", in order; the last 20."""
     first = min((place for sign in _SIGNS if (place := text.find(sign)) >= 0), default=len(text))
     starts = [match.end() for match in _MARK.finditer(text, first)][-MOST_STATEMENTS:]
     return [(start, _sentence_end(text, start)) for start in starts]
 
 
 def _marked_statements(text: str) -> list[tuple[int, int]]:
-    """Spans of the statements that a text marks as its answer, boxes included, in order."""
+    """Start and end of the statements that a text marks as its answer, boxes included, in order."""
     marks = stated_answers(text)
     if "boxed" not in text and "fbox" not in text:
         return marks
@@ -118,13 +118,13 @@ def _marked_statements(text: str) -> list[tuple[int, int]]:
     for start, end, of_box in sorted(
         [*((*mark, False) for mark in marks), *((box.start, box.end, True) for box in boxes(text))]
     ):
-        if not (of_box and found and start < found[-1][1]):  # a box within a statement is a part of it
+        if not (of_box and found and start < found[-1][1]):  # a box within a statement belongs to it
             found.append((start, end))
     return found
 
 
 def _sentence_end(text: str, start: int) -> int:
-    """Where the sentence ends that goes on at `start`, on that line or the next that is not blank."""
+    """End of the sentence that continues at `start`, on that line or the next non-blank line."""
     position = start
     while position < len(text) and (
         text[position] in " \t\r\n:*_" or text.startswith((r"\[", "$$"), position)
@@ -147,7 +147,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _breaks_off(found: list[Token]) -> bool:
-    """ "18 / 2 =" """
+    """Whether the tokens end in an operator or equals sign: "18 / 2 ="."""
     last = found[-1]
     return (last.kind == "operator" and last.text in "*/^+") or (
         last.kind == "equals" and last.text[0] == "="
@@ -155,7 +155,7 @@ def _breaks_off(found: list[Token]) -> bool:
 
 
 def _without_remarks(found: list[Token]) -> list[Token]:
-    """Without what stands in brackets after a number: "18 (9 each)"."""
+    """The tokens without brackets after a number: "18 (9 each)"."""
     kept: list[Token] = []
     depth = 0
     for token in found:
@@ -170,7 +170,7 @@ def _without_remarks(found: list[Token]) -> list[Token]:
 
 
 def _follows_a_value(kept: list[Token]) -> bool:
-    return any(one.kind == "number" for one in kept) and kept[-1].kind in ("number", "word", "percent")
+    return any(token.kind == "number" for token in kept) and kept[-1].kind in ("number", "word", "percent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +179,19 @@ class Clause:
 
     value: Fraction | None
     asserted: bool
-    """The number stands on the right side of an equation."""
+    """Whether the number is on the right side of an equation."""
     operands: frozenset[Fraction]
     """All numbers of the clause."""
     restates: bool
-    """It begins with "which is": it says anew what was said before it."""
+    """Whether it begins with "which is" and restates the text before it."""
     compares: bool
-    """It compares ("2 more than")."""
+    """Whether it compares ("2 more than")."""
     denied: bool
-    """It says what the answer is not."""
+    """Whether it says what the answer is not."""
     circumstance: bool
-    """It holds circumstances alone ("in 5 days")."""
+    """Whether it has only circumstances ("in 5 days")."""
     open_end: bool
-    """Its last number is a circumstance, so that a number after "and" is one too ("for 2 adults and 3
-    children")."""
+    """Whether its last number is a circumstance, and so a number after "and" ("for 2 men and 3 women")."""
 
 
 _RESTATING = frozenset({"namely", "meaning"})
@@ -214,11 +213,11 @@ _COMPUTING = frozenset(
     }
     | {"root", "sum", "difference", "product", "quotient", "average", "squared", "cubed", "factorial"}
 )
-"""Words that make another number of the number beside them."""
+"""Words that change the number beside them."""
 
 
 def _clauses(found: list[Token]) -> Iterator[Clause]:
-    """The clauses that hold a number, in order."""
+    """The clauses with a number, in order."""
     clause: Clause | None = None
     for part, restates in _parts(found):
         if any(token.kind in ("number", "bad") for token in part):
@@ -227,7 +226,7 @@ def _clauses(found: list[Token]) -> Iterator[Clause]:
 
 
 def _parts(found: list[Token]) -> Iterator[tuple[list[Token], bool]]:
-    """What stands between breaks, each with whether it restates what stands before it."""
+    """The parts between breaks, and whether each restates the text before it."""
     part: list[Token] = []
     restates = False
     for place, token in enumerate(found):
@@ -269,8 +268,7 @@ def _clause(part: list[Token], restates: bool, after_circumstance: bool) -> Clau
 
 
 def _worked_out(sides: list[Sequence[Quantity | None]], place: int) -> Fraction | None:
-    """The first number of the side at `place`, where the arithmetic before the equals sign gives just
-    that."""
+    """The first number of the side at `place`, if it is the result of the arithmetic before it."""
     if place == 0 or not sides[place] or not sides[place - 1]:
         return None
     result, sum_before = sides[place][0], sides[place - 1][-1]
@@ -280,7 +278,7 @@ def _worked_out(sides: list[Sequence[Quantity | None]], place: int) -> Fraction 
 
 
 def _quantities(side: list[Token]) -> Sequence[Quantity | None]:
-    """Those of one side of an equation; None in place of all where they have no reading."""
+    """The quantities of one side of an equation; only None if they are ambiguous."""
     try:
         return quantities(side)
     except NoReading:
@@ -299,17 +297,17 @@ def _sides(part: list[Token]) -> Iterator[list[Token]]:
 
 
 def _one_value(side: list[Quantity]) -> Fraction | None:
-    """The value that one side of an equation has; None where it has several."""
-    if any(one.compared for one in side):
+    """The value of one side of an equation; None if it has several."""
+    if any(quantity.compared for quantity in side):
         return None
-    stated = [one for one in side if not one.qualified] or side
-    kept = [one for one in stated if not one.denied]
-    values = {one.value for one in kept}
+    stated = [quantity for quantity in side if not quantity.qualified] or side
+    kept = [quantity for quantity in stated if not quantity.denied]
+    values = {quantity.value for quantity in kept}
     return values.pop() if len(values) == 1 else None
 
 
 def _value_of(clauses: list[Clause], concludes: bool) -> Fraction | None:
-    """The one value of all clauses, or of the last where the others lead up to it."""
+    """The common value of all clauses, or the last one's if the others lead up to it."""
     clauses = [clause for clause in clauses if not clause.denied]
     clauses = [clause for clause in clauses if not clause.circumstance] or clauses
     if not clauses:

@@ -1,6 +1,6 @@
-"""What the reference harnesses call the target of a mathematical problem; dumps show its hash.
+"""The targets of mathematical problems as the reference harnesses define them; dumps show their hashes.
 
-The functions are those of the packages, imported when called: lm-eval's take a second or two.
+The functions come from the harnesses' packages and are imported when called: lm-eval's take a second or two.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,23 +9,24 @@ from evalsuite.prompting.spec import Scorer
 
 
 def minerva_target(solution: str) -> str:
-    """lm-eval 0.4.13, tasks/minerva_math/utils.py: the boxed answer, normalised."""
+    """lm-eval 0.4.13, tasks/minerva_math/utils.py: the normalized boxed answer."""
     from lm_eval.tasks.minerva_math import utils
 
-    return utils.normalize_final_answer(utils.remove_boxed(utils.last_boxed_only_string(solution)))
+    boxed = utils.remove_boxed(utils.last_boxed_only_string(solution))
+    return str(utils.normalize_final_answer(boxed))
 
 
 def hendrycks_target(solution: str) -> str:
-    """lm-eval 0.4.13, tasks/hendrycks_math/utils.py: the boxed answer as it is."""
+    """lm-eval 0.4.13, tasks/hendrycks_math/utils.py: the boxed answer, unchanged."""
     from lm_eval.tasks.hendrycks_math import utils
 
-    return utils.remove_boxed(utils.last_boxed_only_string(solution))
+    return str(utils.remove_boxed(utils.last_boxed_only_string(solution)))
 
 
 def nvidia_target(solution: str) -> str:
     """nvidia-lm-eval 25.5, adlr_minerva_math_nemo: the text that math-verify found in the solution.
 
-    It depends on the version of math-verify; the golden files were made with 0.7.0.
+    The text depends on the version of math-verify; the golden files come from version 0.7.0.
     """
     from math_verify import parse
 

@@ -1,4 +1,4 @@
-"""Verdicts on generated text: extraction and exact match."""
+"""Extracts answers from generated text, and compares them by exact match."""
 
 import re
 import string
@@ -10,7 +10,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def extract(text: str, extraction: Extraction | None, member: str = "") -> str | None:
-    """The answer in `text`: the whole text stripped without an extraction, None where nothing matches."""
+    """The answer in `text`; without an extraction the whole text, stripped; None if nothing matches."""
     if extraction is None:
         return text.strip()
     for pattern in extraction.member_patterns.get(member, extraction.patterns):
@@ -23,7 +23,7 @@ def extract(text: str, extraction: Extraction | None, member: str = "") -> str |
 
 
 def exact_match(answer: str | None, gold: Sequence[str], comparison: Comparison) -> bool:
-    """`answer` equals one of the gold forms once both are reduced."""
+    """Whether `answer` equals one of the gold forms after normalization."""
     if answer is None:
         return False
     return any(_reduced(answer, comparison) == _reduced(form, comparison) for form in gold)

@@ -1,4 +1,4 @@
-"""Verdicts on generated texts, and a document's metrics from them."""
+"""Scores generated texts, and computes a document's metrics from their verdicts."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,46 +18,50 @@ from evalsuite.stats.vote import majority
 from evalsuite.types import MultipleChoice, OpenAnswer, Sample
 
 NVIDIA_MATH_LIMIT = 120.0
-"""Seconds of CPU time for a call of math-verify (its own limits: 5 s for each of two parses and of up to four
-comparisons) and the older grader (10 s for each of six steps)."""
+"""CPU limit in seconds for math-verify and the older grader together.
+
+math-verify's own limits are 5 s for each of two parses and up to four comparisons, the older grader's are 10
+s for each of six steps.
+"""
 
 
 def text_sample(sample: Sample, found: Extracted, spec: PromptSpec) -> Sample:
-    """The document's metrics; a scorer that failed on one of its texts leaves it unscored."""
-    failures = [one for one in found if isinstance(one, ScorerFailed)]
+    """The sample with its metrics; failed if the scorer failed on one of its texts."""
+    failures = [verdict for verdict in found if isinstance(verdict, ScorerFailed)]
     if failures:
         return replace(sample, status="failed", reason=str(failures[0]))
-    verdicts = [one for one in found if isinstance(one, TextVerdict)]
+    verdicts = [verdict for verdict in found if isinstance(verdict, TextVerdict)]
     return replace(
         sample,
         prediction=verdicts[0].extracted,
         metrics={name: metric_of_texts(name, verdicts) for name in spec.metrics},
-        extracted=tuple(one.extracted for one in verdicts),
-        correct=tuple(one.correct for one in verdicts),
-        deciders=tuple(one.decider for one in verdicts),
+        extracted=tuple(verdict.extracted for verdict in verdicts),
+        correct=tuple(verdict.correct for verdict in verdicts),
+        deciders=tuple(verdict.decider for verdict in verdicts),
     )
 
 
 def metric_of_texts(name: str, verdicts: Sequence[TextVerdict]) -> float:
-    """`maj@k` votes over the first k texts, `pass@k` is the unbiased estimate from all, others are means."""
+    """`maj@k`: vote over the first k texts. `pass@k`: unbiased estimate from all texts. Others: means."""
     kind, _, k = name.partition("@")
     if kind == "maj":
-        winner = majority([one.extracted for one in verdicts[: int(k)]])
+        winner = majority([verdict.extracted for verdict in verdicts[: int(k)]])
         return float(winner is not None and verdicts[winner].correct)
     if k:
-        right = [one.values.get(kind, one.correct) for one in verdicts]
-        return pass_at_k(sum(map(bool, right)), len(right), int(k))
-    return sum(one.values.get(name, one.correct) for one in verdicts) / len(verdicts)
+        correct = [verdict.values.get(kind, verdict.correct) for verdict in verdicts]
+        return pass_at_k(sum(map(bool, correct)), len(correct), int(k))
+    return sum(verdict.values.get(name, verdict.correct) for verdict in verdicts) / len(verdicts)
 
 
 def exact_match_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
-    """Extraction, then comparison with the accepted answers; each named extraction is a metric of its own."""
+    """Extract and compare with the accepted answers; each named extraction is a separate metric."""
     return Scored([[_exact(text, sample, spec) for text in generated_texts(sample)] for sample in samples])
 
 
 def _exact(text: str, sample: Sample, spec: PromptSpec) -> TextVerdict:
     gold, member = _gold_forms(sample, spec), sample.document.member
-    answers = {name: extract(text, one, member) for name, one in spec.extractions.items()}
+    extractions = spec.extractions.items()
+    answers = {name: extract(text, extraction, member) for name, extraction in extractions}
     values = {name: float(exact_match(answer, gold, spec.comparison)) for name, answer in answers.items()}
     headline = spec.metrics[0]
     if headline in answers:
@@ -67,10 +71,10 @@ def _exact(text: str, sample: Sample, spec: PromptSpec) -> TextVerdict:
 
 
 def number_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
-    """The value of the final statement equals the gold answer's, as exact numbers.
+    """Compare the value of the final statement with the gold answer's, as exact numbers.
 
     Raises:
-        UserError: a gold answer is no number.
+        UserError: a gold answer is not a number.
     """
     return Scored([_numbers(sample, spec) for sample in samples])
 
@@ -78,7 +82,9 @@ def number_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Option
 def _numbers(sample: Sample, spec: PromptSpec) -> Extracted:
     gold = {number(form) for form in _gold_forms(sample, spec)}
     if None in gold:
-        raise UserError(f"The gold answer of document {sample.document.index} is no number: '{sample.gold}'.")
+        raise UserError(
+            f"The gold answer of document {sample.document.index} is not a number: '{sample.gold}'."
+        )
     answers = [final_number(text) for text in generated_texts(sample)]
     return [
         TextVerdict(answer in gold, None if answer is None else spelled(answer), "number")
@@ -87,7 +93,7 @@ def _numbers(sample: Sample, spec: PromptSpec) -> Extracted:
 
 
 def squad_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
-    """Exact match and F1 with the accepted answers, normalised by the member task's language."""
+    """Exact match and F1 with the accepted answers, normalized for the member task's language."""
     return Scored([[_squad(text.strip(), sample) for text in generated_texts(sample)] for sample in samples])
 
 
@@ -102,7 +108,7 @@ def _squad(text: str, sample: Sample) -> TextVerdict:
 
 
 def _gold_forms(sample: Sample, spec: PromptSpec) -> tuple[str, ...]:
-    """Accepted answers; of a listed question that is answered in free text, its letter."""
+    """The accepted answers; for multiple choice answered in free text, the letter."""
     question = sample.document.question
     if isinstance(question, MultipleChoice):
         return (spec.letters[question.answer],)
@@ -117,19 +123,18 @@ def _gold_solution(sample: Sample) -> str:
 
 
 def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0) -> TextScorer:
-    """A scorer that calls `target(gold, text)` in worker processes, each call within `limit` seconds of CPU
-    time."""
+    """A scorer that calls `target(gold, text)` in worker processes, with `limit` seconds of CPU time each."""
 
     def verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
         texts = [generated_texts(sample) for sample in samples]
-        calls = [(gold(sample), text) for sample, some in zip(samples, texts, strict=True) for text in some]
+        calls = [(gold(sample), text) for sample, own in zip(samples, texts, strict=True) for text in own]
 
         def on_verdict() -> None:
             options.on_verdicts(1, len(calls))
 
         answers = _answers(target, calls, limit, options.workers, on_verdict) if calls else []
         each = map(_from_worker, answers)
-        return Scored([[next(each) for _ in some] for some in texts], _notes(answers))
+        return Scored([[next(each) for _ in own] for own in texts], _notes(answers))
 
     return verdicts
 
@@ -141,33 +146,33 @@ def _answers(
     workers: int | None,
     on_verdict: Callable[[], None],
 ) -> list[Any | ScorerFailed]:
-    """The verdicts; a text that fails twice where an empty text has a verdict is at fault itself."""
+    """The verdicts; a text is at fault if it fails twice, but an empty text gets a verdict."""
     answers = call_all(target, calls, limit=limit, workers=workers, on_verdict=on_verdict)
     failed = [
-        place
-        for place, one in enumerate(answers)
-        if isinstance(one, ScorerFailed) and not isinstance(one, TextAtFault)
+        index
+        for index, answer in enumerate(answers)
+        if isinstance(answer, ScorerFailed) and not isinstance(answer, TextAtFault)
     ]
     if failed:
-        again = call_all(target, [calls[place] for place in failed], limit=limit, workers=workers)
-        empty = call_all(target, [(calls[place][0], "") for place in failed], limit=limit, workers=workers)
-        for place, second, control in zip(failed, again, empty, strict=True):
+        again = call_all(target, [calls[index] for index in failed], limit=limit, workers=workers)
+        empty = call_all(target, [(calls[index][0], "") for index in failed], limit=limit, workers=workers)
+        for index, second, control in zip(failed, again, empty, strict=True):
             broken = isinstance(second, ScorerFailed) and second.repeatable
-            answers[place] = (
+            answers[index] = (
                 TextAtFault(str(second)) if broken and not isinstance(control, ScorerFailed) else second
             )
     return answers
 
 
 def _notes(answers: Sequence[Any | ScorerFailed]) -> tuple[str, ...]:
-    reasons = Counter(str(one) for one in answers if isinstance(one, TextAtFault))
+    reasons = Counter(str(answer) for answer in answers if isinstance(answer, TextAtFault))
     return tuple(
         f"{count} {'text counts' if count == 1 else 'texts count'} as wrong: {reason}."
         for reason, count in sorted(reasons.items())
     )
 
 
-def _from_worker(answer: dict | ScorerFailed) -> TextVerdict | ScorerFailed:
+def _from_worker(answer: dict[str, Any] | ScorerFailed) -> TextVerdict | ScorerFailed:
     if isinstance(answer, TextAtFault):
         return TextVerdict(False, None, str(answer))
     if isinstance(answer, ScorerFailed):

@@ -1,4 +1,4 @@
-"""What a scorer says of one generated text."""
+"""The verdict of a scorer on a generated text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,27 +15,27 @@ class TextVerdict:
 
     correct: bool
     extracted: str | None
-    """The answer found in it; None where there is none."""
+    """The answer found in the text; None if there is none."""
     decider: str = ""
-    """Which grader, pattern or test decided."""
+    """The grader, pattern or test that decided."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Further metrics of this text by name (`f1`, a named extraction)."""
+    """Additional metrics of this text by name (`f1`, a named extraction)."""
 
 
-def _unheard(count: int, total: int) -> None:
-    """Nobody listens."""
+def _ignore(count: int, total: int) -> None:
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a user allows scorers; none of it changes a verdict."""
+    """Options of the scorers; none of them changes a verdict."""
 
     allow_unsafe_code: bool = False
-    """Run model-written code under resource limits alone, where no sandbox works."""
+    """Whether to run model-written code under resource limits alone if no sandbox works."""
     workers: int | None = None
-    """Processes; None for one per core."""
-    on_verdicts: Callable[[int, int], None] = _unheard
-    """Is told how many further texts have a verdict, out of how many of a task."""
+    """Number of processes; None for one per core."""
+    on_verdicts: Callable[[int, int], None] = _ignore
+    """Called with the number of new verdicts and the task's total number of texts."""
 
 
 Extracted = list[TextVerdict | ScorerFailed]
@@ -43,7 +43,7 @@ Extracted = list[TextVerdict | ScorerFailed]
 
 
 class Scored(NamedTuple):
-    """Verdicts of a scorer in the order of the samples, and what a reader of the score must know."""
+    """Verdicts of a scorer in the order of the samples, and notes on the score."""
 
     found: list[Extracted]
     notes: tuple[str, ...] = ()
@@ -53,5 +53,5 @@ TextScorer = Callable[[Sequence[Sample], PromptSpec, Options], Scored]
 
 
 def generated_texts(sample: Sample) -> list[str]:
-    """The texts that a document was answered with."""
+    """The generated texts of a document."""
     return [answer.text for answer in sample.responses if isinstance(answer, Generated)]

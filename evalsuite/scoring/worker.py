@@ -1,9 +1,9 @@
-"""A scoring process: reads one call a line, writes one verdict a line. Started by `workers.py`.
+"""A scoring process: reads one call per line, writes one verdict per line. `workers.py` starts it.
 
 python -m evalsuite.scoring.worker package.module:function SECONDS
 
-A call that uses more CPU time than SECONDS ends the process by SIGXCPU: the kernel stops what Python cannot
-(a power of huge integers is one instruction to it).
+A call that uses more CPU time than SECONDS ends the process by SIGXCPU: the kernel can interrupt what Python
+cannot, such as a power of huge integers, which is a single instruction for Python.
 """
 
 import importlib
@@ -15,14 +15,14 @@ import sys
 import time
 
 MEMORY_BYTES = 4 << 30
-"""Address space of one scorer: a symbolic expression that explodes ends its call, not the machine."""
+"""Address space of a scorer, so that an exploding symbolic expression ends its call, not the machine."""
 
 
 def main(target: str, seconds: float) -> None:
     """Serve calls of `target` until standard input ends, each within `seconds` of CPU time."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not be read as a verdict
+    os.dup2(2, 1)  # output of a library must not be read as a verdict
     module, _, name = target.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
@@ -46,10 +46,10 @@ def _described(error: BaseException) -> str:
 
 
 def _limit_cpu_time(seconds: float) -> None:
-    """From now on; in whole seconds of the process's total, as the kernel counts."""
+    """Limit CPU time from now on; the kernel counts whole seconds of the process's total."""
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    wanted = math.ceil(time.process_time() + seconds)
-    soft = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    limit = math.ceil(time.process_time() + seconds)
+    soft = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_CPU, (soft, most))
 
 

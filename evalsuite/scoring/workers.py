@@ -1,8 +1,8 @@
-"""Scorers that can hang or blow up run in processes of their own, each call under hard limits.
+"""Runs scorers that can hang or use too much memory in separate processes, with hard limits for each call.
 
-The limits are of the process's own CPU time and memory, so that a text gets the same verdict on a busy
-machine. What exceeds them is the text's doing (TextAtFault); the clock only ends a call that no text could
-make so slow.
+The limits apply to the process's CPU time and memory, so that a text gets the same verdict on a busy machine.
+A call that exceeds them is the text's fault (TextAtFault). The wall-clock limit is so long that only the
+machine can exceed it.
 """
 
 import contextlib
@@ -18,36 +18,36 @@ from queue import SimpleQueue
 from typing import Any
 
 START_LIMIT = 600.0
-"""Seconds a worker may take to import its library."""
+"""Seconds that a worker may take to import its library."""
 PATIENCE = 20.0
-"""Seconds by the clock for each second of a call's limit of CPU time: a machine so busy gives no verdict."""
+"""Wall-clock seconds per second of a call's CPU limit; a machine that is busier gives no verdict."""
 START_ATTEMPTS = 3
-"""Starts in a row that may fail before the remaining calls fail without another attempt."""
+"""Consecutive failed starts after which the remaining calls fail without another attempt."""
 
 
 class ScorerFailed(Exception):
-    """A call that gave no verdict: it hung, crashed or raised. Counted, never scored."""
+    """A call without a verdict, because it hung, crashed or raised. It is counted, never scored."""
 
     def __init__(self, reason: str, repeatable: bool = False) -> None:
-        """`repeatable`: the scorer itself ended the call (it raised or crashed), not the machine."""
+        """`repeatable`: whether the scorer itself ended the call (it raised or crashed), not the machine."""
         super().__init__(reason)
         self.repeatable = repeatable
 
 
 class TextAtFault(ScorerFailed):
-    """A call that would end so on any machine, because of its text: it used up its CPU time or memory,
-    say."""
+    """A call that fails on any machine because of its text, which uses up CPU time or memory, for example."""
 
 
 class ScorerProcess:
-    """One scoring process; it is replaced after a call that failed."""
+    """A scoring process, which is replaced after a failed call."""
 
     def __init__(self, target: str, limit: float, patience: float = PATIENCE) -> None:
-        """
+        """Prepare the process; the first call starts it.
+
         Args:
             target: `package.module:function` whose arguments and verdict are JSON values.
-            limit: seconds of CPU time per call (rounded up to whole ones: they are the kernel's).
-            patience: seconds by the clock for each of them.
+            limit: seconds of CPU time per call, rounded up, since the kernel counts whole seconds.
+            patience: wall-clock seconds for each second of the limit.
         """
         self._target = target
         self._limit = limit
@@ -57,7 +57,7 @@ class ScorerProcess:
         self._failed_starts = 0
 
     def call(self, arguments: Sequence[Any]) -> Any:
-        """The function's verdict; raises ScorerFailed, TextAtFault where a limit was reached."""
+        """The function's verdict; raises ScorerFailed, or TextAtFault if a limit was reached."""
         try:
             process = self._alive() or self._started()
             assert process.stdin is not None
@@ -84,14 +84,14 @@ class ScorerProcess:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
-                    # A dead process's pipe may still hold the call that could not be delivered.
+                    # The pipe of a dead process may still contain the undelivered call.
                     with contextlib.suppress(OSError):
                         pipe.close()
         self._process = None
         self._unread = b""
 
     def _alive(self) -> subprocess.Popen[bytes] | None:
-        """The process, unless it died after its last verdict: the next call is not to blame for that."""
+        """The process, unless it died after its last verdict, which is not the next call's fault."""
         if self._process is not None and self._process.poll() is not None:
             self.close()
         return self._process
@@ -100,7 +100,7 @@ class ScorerProcess:
         if self._failed_starts == START_ATTEMPTS:
             raise ScorerFailed(f"the scorer's process failed to start {START_ATTEMPTS} times")
         self._failed_starts += 1
-        # -P: the modules are those of this installation, whatever files the working folder holds.
+        # -P: import this installation's modules, never files of the working folder.
         command = [sys.executable, "-P", "-m", "evalsuite.scoring.worker", self._target, str(self._limit)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -112,7 +112,7 @@ class ScorerProcess:
         return self._process
 
     def _died(self, process: subprocess.Popen[bytes]) -> ScorerFailed:
-        """Why a process ended that was to give a verdict."""
+        """The reason why the process died during a call."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)
         if process.returncode == -signal.SIGXCPU:
@@ -131,7 +131,8 @@ class ScorerProcess:
                     raise self._died(process)
                 self._unread += part
         line, _, self._unread = self._unread.partition(b"\n")
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 def call_all(
@@ -143,15 +144,15 @@ def call_all(
     on_verdict: Callable[[], None] | None = None,
     patience: float = PATIENCE,
 ) -> list[Any | ScorerFailed]:
-    """Verdicts of `calls` in their order; a call that gave none is a ScorerFailed in its place.
+    """Verdicts of `calls` in order, with a ScorerFailed for each call without a verdict.
 
     Args:
-        target: as for Worker.
+        target: as for ScorerProcess.
         calls: the arguments of each call.
         limit: seconds of CPU time per call.
-        workers: processes; None for one per core.
+        workers: number of processes; None for one per core.
         on_verdict: called after each call.
-        patience: seconds by the clock for each second of the limit.
+        patience: wall-clock seconds for each second of the limit.
     """
     count = max(1, min(workers or os.cpu_count() or 1, len(calls)))
     idle: SimpleQueue[ScorerProcess] = SimpleQueue()
@@ -171,8 +172,8 @@ def call_all(
     try:
         with ThreadPoolExecutor(count) as threads:
             verdicts = []
-            for one in threads.map(verdict, calls):
-                verdicts.append(one)
+            for answer in threads.map(verdict, calls):
+                verdicts.append(answer)
                 if on_verdict:
                     on_verdict()
             return verdicts
