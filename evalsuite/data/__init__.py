@@ -1,7 +1,7 @@
-"""Rows of a pinned data set split, from the first source that has it.
+"""Loads the rows of a pinned dataset split from the first source that has it.
 
-Importing this package stays light: pyarrow, pandas, datasets and huggingface_hub are imported
-by the functions that need them.
+Importing this package is fast: the functions that need pyarrow, pandas, datasets and huggingface_hub import
+them.
 """
 
 from evalsuite.data.fingerprint import fingerprint

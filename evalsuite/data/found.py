@@ -1,4 +1,4 @@
-"""What a source answers: the rows, or why it does not have them."""
+"""The answer of a data source: the rows, or the reason why it does not have them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FoundSplit:
-    """Rows as one source has them, not yet checked against a pin."""
+    """Rows from one source, not yet checked against a pin."""
 
     rows: list[dict[str, Any]]
     source: str
-    """Where they came from, in human words."""
+    """Description of the source."""
     notes: tuple[str, ...] = ()
 
 
 class NotHere(Exception):
-    """This source does not have the split, so the next one is asked; the message is the reason."""
+    """The source does not have the split, so that the next one is tried; the message is the reason."""

@@ -1,8 +1,8 @@
-"""The Hugging Face hub and its local cache, through `datasets.load_dataset`.
+"""Loads splits from the Hugging Face hub and its local cache with `datasets.load_dataset`.
 
-`datasets` retries for minutes when nothing answers, so the hub is probed first, once per process.
-Offline, `datasets` (5.2: `load.py`, `CachedDatasetModuleFactory`) takes the newest cached copy of a
-configuration, whatever the revision.
+`datasets` retries for minutes if the hub does not answer, so that the hub is probed first, once per process.
+Offline, `datasets` (5.2: `load.py`, `CachedDatasetModuleFactory`) uses the newest cached copy of a
+configuration of any revision.
 """
 
 import logging
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def from_hub(ref: DatasetRef, split: str) -> FoundSplit:
-    """Rows of a split from the hub; from its local cache where the hub cannot be reached.
+    """Rows of a split from the hub, or from its local cache if the hub is unreachable.
 
     Raises:
-        NotHere: neither has it, or `datasets` cannot be imported.
+        NotHere: neither has the split, or `datasets` cannot be imported.
         DataError: a column is missing.
     """
     away = why_unreachable("HF_DATASETS_OFFLINE")
@@ -33,7 +33,7 @@ def from_hub(ref: DatasetRef, split: str) -> FoundSplit:
             dataset = _load(ref, split)
     except ImportError as error:
         raise NotHere(f"the package datasets cannot be imported ({error})") from error
-    # Boundary: `datasets` raises whatever its transport, parsers and builders raise.
+    # `datasets` raises any error of its transport, parsers and builders.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise NotHere(f"{away}, and its local cache does not have it" if away else reason) from error
@@ -51,10 +51,10 @@ def _load(ref: DatasetRef, split: str) -> "datasets.Dataset":
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Within it, `datasets` and `huggingface_hub` answer from their caches at once, and quietly.
+    """Make `datasets` and `huggingface_hub` use only their caches, without delay or log messages.
 
-    Both copy the environment variables into module flags when they are imported, so the flags are
-    what counts. They are put back: a model may still be fetched from elsewhere.
+    Both copy the environment variables into module flags at import, so that the flags must be set. They are
+    restored afterwards, since a model may still be downloaded.
     """
     import datasets
     import huggingface_hub
@@ -81,7 +81,7 @@ def offline() -> Iterator[None]:
 
 
 def _revision(dataset: "datasets.Dataset") -> str | None:
-    """Commit of a loaded data set: `datasets` names the cache folder of a hub data set after it."""
+    """Commit of a loaded dataset, which is the name of its cache folder."""
     files = dataset.cache_files
     folder = Path(files[0]["filename"]).parent.name if files else ""
     return folder if len(folder) == 40 else None
@@ -90,4 +90,4 @@ def _revision(dataset: "datasets.Dataset") -> str | None:
 def _notes(ref: DatasetRef, revision: str) -> tuple[str, ...]:
     if ref.revision is None or revision.startswith(ref.revision):
         return ()
-    return (f"{ref.id} is at revision {revision}, not at {ref.revision} as its reference names it.",)
+    return (f"{ref.id} has revision {revision}, but the task's reference names {ref.revision}.",)

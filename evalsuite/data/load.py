@@ -1,8 +1,8 @@
-"""A split as a task needs it: found, checked, and named in the results.
+"""Loads a split for a task from the first source that has it, and checks it against its pin.
 
-Sources are asked in order: the task's own file, the user's mirror, the hub and its cache, installed
-packages, and at last a stand-in. The first that has the split decides; what it has is then checked,
-and a check that fails is an error, never a reason to try the next source.
+The sources, in order: the task's own file, the user's mirror, the hub and its cache, installed packages, and
+finally a stand-in. The first source that has the split is used; if its rows fail a check, that is an error,
+never a reason to try the next source.
 """
 
 from collections.abc import Callable
@@ -23,16 +23,16 @@ from evalsuite.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a split turned out to be."""
+    """The rows of a split, with their source."""
 
     rows: list[dict[str, Any]]
-    """Each with exactly the reference's columns, as plain Python values."""
+    """Rows with exactly the reference's columns, as plain Python values."""
     fingerprint: str
     """`fingerprint(rows)`."""
     source: str
-    """Where they came from, in human words: `mirror DIR`, `hub openai/gsm8k@COMMIT`."""
+    """Description of the source: `mirror DIR`, `hub openai/gsm8k@COMMIT`."""
     notes: tuple[str, ...] = ()
-    """What a reader of the results must know (a stand-in, data that drifted), one sentence each."""
+    """Notes for readers of the results (a stand-in, changed data), one sentence each."""
 
 
 def load_split(
@@ -40,12 +40,12 @@ def load_split(
 ) -> Rows:
     """Rows of a split from the first source that has it, checked against its pin.
 
-    `data_dir` is a mirror in the hub's layout that is asked first. With `allow_drift`, rows that
-    differ from the pin come with a note instead of an error.
+    `data_dir` is a mirror in the hub's layout that is tried first. With `allow_drift`, rows that differ from
+    the pin give a note in place of an error.
 
     Raises:
-        DataError: no source has the split; or what was found is empty, damaged, lacks a column or
-            differs from its pin.
+        DataError: no source has the split; or the rows are empty, damaged, lack a column or differ from their
+            pin.
     """
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"The data folder {data_dir} does not exist; give --data an existing folder.")
@@ -60,7 +60,7 @@ def load_split(
 
 
 def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> FoundSplit:
-    """The rows of all configurations, each with its configuration's name."""
+    """The rows of all configurations, each with the name of its configuration."""
     parts = {
         config: load_split(replace(ref, config=config, configs=(), splits={}), split, data_dir=data_dir)
         for config in ref.configs
@@ -74,12 +74,12 @@ Source = Callable[[DatasetRef, str], FoundSplit]
 
 
 def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Source]:
-    """Sources by the name under which an error lists them, in the order in which they are asked."""
+    """Sources in order, by their name in error messages."""
     if split in ref.files:
         return {"its own file": _from_file}
     if split in ref.releases:
         return releases.sources(ref.releases[split], data_dir)
-    from evalsuite.data.hub import from_hub  # brings TLS along, which listing tasks does without
+    from evalsuite.data.hub import from_hub  # imports TLS, which listing tasks does not need
 
     mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
     return {**mirror, "hub": from_hub, "installed packages": from_packages}
@@ -93,7 +93,7 @@ def _from_file(ref: DatasetRef, split: str) -> FoundSplit:
 def _first_found(
     ref: DatasetRef, split: str, sources: dict[str, Source], tried: list[str]
 ) -> FoundSplit | None:
-    """What the first source has; the reasons of those without it are added to `tried`."""
+    """The rows of the first source that has them; adds the reasons of the others to `tried`."""
     for name, source in sources.items():
         try:
             return source(ref, split)
@@ -105,11 +105,11 @@ def _first_found(
 def _stand_in(
     ref: DatasetRef, split: str, data_dir: Path | None, allow_drift: bool, tried: list[str]
 ) -> Rows | None:
-    """Rows of the split's stand-in, with its difference as a note."""
+    """Rows of the split's stand-in, with a note on the difference."""
     stand_in = ref.stand_ins[split]
     other = replace(ref, config=stand_in.config, splits={split: stand_in.pin}, stand_ins={})
     sources = _sources(other, split, data_dir)
-    # Asked last: it rarely has a stand-in, and would have had the split itself.
+    # The hub is last: it rarely has a stand-in, since it would have had the split itself.
     sources["hub"] = sources.pop("hub")
     reasons: list[str] = []
     found = _first_found(other, split, sources, reasons)
@@ -123,7 +123,7 @@ def _stand_in(
 
 def _checked(ref: DatasetRef, split: str, found: FoundSplit, allow_drift: bool) -> Rows:
     if not found.rows:
-        raise DataError(f"Split '{split}' of {ref} is empty in {found.source}; look at that source.")
+        raise DataError(f"Split '{split}' of {ref} is empty in {found.source}; check that source.")
     try:
         digest = fingerprint(found.rows)
     except DataError as error:
@@ -134,28 +134,28 @@ def _checked(ref: DatasetRef, split: str, found: FoundSplit, allow_drift: bool) 
         message = f"Split '{split}' of {ref} from {found.source} {drift}"
         if not allow_drift:
             raise DataError(
-                f"{message}: this is not the data that the task means. Use another source, or "
-                "--allow-data-drift to go on with a note in the results."
+                f"{message}: this is not the task's pinned data. Use another source, or continue with "
+                "--allow-data-drift, which adds a note to the results."
             )
         notes = (*notes, f"{message}; allowed by --allow-data-drift.")
     return Rows(found.rows, digest, found.source, notes)
 
 
 def _drift(pin: Pin | None, count: int, digest: str) -> str | None:
-    """How rows differ from their pin, as the end of a sentence; None if they do not."""
+    """The difference of rows from their pin, as the end of a sentence; None if there is none."""
     if pin is None:
         return None
     if count != pin.rows:
-        return f"has {count} rows where {pin.rows} are pinned"
+        return f"has {count} rows, but {pin.rows} are pinned"
     if pin.fingerprint not in (None, digest):
-        return f"has fingerprint {digest[:12]} where {pin.fingerprint[:12]} is pinned"
+        return f"has fingerprint {digest[:12]}, but {pin.fingerprint[:12]} is pinned"
     return None
 
 
 def _nowhere(ref: DatasetRef, split: str, tried: list[str], data_dir: Path | None) -> str:
-    """The error of a split that no source has: the places with their reasons, and what to do."""
-    places = "".join(f"\n  - {reason}" for reason in tried)
-    return f"Split '{split}' of {ref} was found nowhere:{places}\n{_advice(ref, split, data_dir)}"
+    """The error for a split that no source has: all sources with their reasons, and advice."""
+    reasons = "".join(f"\n  - {reason}" for reason in tried)
+    return f"Split '{split}' of {ref} was not found:{reasons}\n{_advice(ref, split, data_dir)}"
 
 
 def _advice(ref: DatasetRef, split: str, data_dir: Path | None) -> str:
@@ -164,6 +164,6 @@ def _advice(ref: DatasetRef, split: str, data_dir: Path | None) -> str:
     package = missing_package(ref, split)
     return (
         f"{'Add it to the folder of' if data_dir else 'Give'} --data DIR "
-        f"(laid out as on the Hugging Face hub: DIR/{ref.id}/README.md and the files it names), "
+        f"(with the layout of the Hugging Face hub: DIR/{ref.id}/README.md and the files that it names), "
         f"{f'install the package {package}, ' if package else ''}or connect to the hub."
     )

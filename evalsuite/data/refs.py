@@ -1,4 +1,4 @@
-"""References to pinned data: which rows a task means, and how to know that they are the right ones."""
+"""References to pinned data: the rows of a task, and pins that verify them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,59 +7,59 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What one split must contain."""
+    """The required content of a split."""
 
     rows: int
     """Expected number of rows."""
     fingerprint: str | None = None
-    """`fingerprint()` of the rows' used columns; None where no authoritative copy was at hand."""
+    """`fingerprint()` of the rows' used columns; None if no authoritative copy was available."""
 
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """Rows to use where a split cannot be had; always named in the results."""
+    """Rows that replace an unavailable split; the results always mention them."""
 
     config: str
-    """Configuration of the same data set that holds them."""
+    """Configuration of the same dataset with these rows."""
     pin: Pin
     difference: str
-    """How they differ from the real split, in one sentence."""
+    """The difference from the real split, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A file that EvalPlus publishes beside its hub data set."""
+    """A file that EvalPlus publishes in addition to its hub dataset."""
 
     file: str
-    """Below the data set's folder in a mirror."""
+    """Path in the dataset's folder of a mirror."""
     override: str
     """EvalPlus's environment variable with the path of a file to use in its place."""
     cached: str
-    """The file's name in EvalPlus's cache."""
+    """Name of the file in EvalPlus's cache."""
     fetch: str
-    """The function of `evalplus.data` that fetches it."""
+    """Function of `evalplus.data` that downloads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetRef:
-    """A data set as the Hugging Face hub names it, with the pins of the splits a task uses."""
+    """A dataset by its name on the Hugging Face hub, with pins of the splits that a task uses."""
 
     id: str
-    """Hub id (`openai/gsm8k`), or a name of your own when `files` are given."""
+    """Hub id (`openai/gsm8k`), or any name if `files` are given."""
     columns: tuple[str, ...]
-    """Columns the task reads; only they are loaded, checked and fingerprinted."""
+    """Columns that the task reads; only these are loaded, checked and fingerprinted."""
     config: str = "default"
     revision: str | None = None
-    """Hub commit, where a source names one."""
+    """Hub commit, if the task's source names one."""
     splits: Mapping[str, Pin] = field(default_factory=dict)
     stand_ins: Mapping[str, StandIn] = field(default_factory=dict)
-    """By split: what to use where no source has it."""
+    """Replacements of splits that no source has, by split."""
     files: Mapping[str, Path] = field(default_factory=dict)
-    """By split: a local .jsonl, .csv or .parquet file in place of the hub (for tasks of your own)."""
+    """Local .jsonl, .csv or .parquet files in place of the hub, by split (for your own tasks)."""
     releases: Mapping[str, Release] = field(default_factory=dict)
-    """By split: a file of EvalPlus in place of the hub."""
+    """Files of EvalPlus in place of the hub, by split."""
     configs: tuple[str, ...] = ()
-    """Several configurations read one after another as one split; each row has its own as column `config`."""
+    """Configurations to concatenate into one split; each row has its own in column `config`."""
 
     def __str__(self) -> str:
         config = ",".join(self.configs) or self.config

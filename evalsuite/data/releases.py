@@ -1,7 +1,6 @@
-"""EvalPlus's release files: in a mirror, where EvalPlus's own variables point, or where it caches what it
-fetched.
+"""Finds EvalPlus's release files in a mirror, by EvalPlus's own variables, or in EvalPlus's cache.
 
-Source of the places: evalplus 0.3.1, data/humaneval.py, data/mbpp.py and data/utils.py.
+Source of the paths: evalplus 0.3.1, data/humaneval.py, data/mbpp.py and data/utils.py.
 """
 
 import os
@@ -16,7 +15,7 @@ from evalsuite.files.caches import cache_folder
 
 
 def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[DatasetRef, str], FoundSplit]]:
-    """Where the file is looked for, by the name under which an error lists the place, in this order."""
+    """Sources of the file in order, by their name in error messages."""
     override = os.environ.get(release.override)
     try:
         cached = cache_folder("evalplus") / release.cached
@@ -31,10 +30,11 @@ def sources(release: Release, data_dir: Path | None) -> dict[str, Callable[[Data
 
 
 def advice(release: Release, ref: DatasetRef) -> str:
-    """What a user can do who has the file nowhere."""
+    """Advice for a user who does not have the file."""
+    command = f"from evalplus.data import {release.fetch}; {release.fetch}()"
     return (
-        f"Give --data DIR with the file DIR/{ref.id}/{release.file}, set {release.override} to its path, or let "
-        f"the package evalplus fetch it: python -c 'from evalplus.data import {release.fetch}; {release.fetch}()'."
+        f"Give --data DIR with the file DIR/{ref.id}/{release.file}, set {release.override} to its path, or "
+        f"download it with the package evalplus: python -c '{command}'."
     )
 
 

@@ -1,4 +1,4 @@
-"""Which documents of a split are evaluated: all, the first ones, or a random sample."""
+"""Selects the documents of a split to evaluate: all, the first ones, or a random sample."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """All documents, `limit` of them from the beginning, or `sample` of them drawn at random.
+    """All documents, the first `limit` ones, or `sample` random ones.
 
-    A larger subset of the same kind (and seed) holds every document of a smaller one.
+    A larger subset of the same kind (and seed) contains every document of a smaller one.
     """
 
     limit: int | None = None
-    """Take the first documents, from the member tasks in turn."""
+    """Number of first documents, taken from the member tasks in turn."""
     sample: int | None = None
-    """Draw documents, spread over the member tasks."""
+    """Number of random documents, spread over the member tasks."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the random sample."""
 
     def indices(self, members: Sequence[Hashable], *, equally: bool = False) -> list[int]:
-        """The chosen documents, in split order.
+        """Indices of the selected documents, in split order.
 
         Args:
             members: the member task of each document of the split, in split order.
-            equally: draw about as many documents from each member task, for a score that is a plain mean over
-                member tasks; else from each in proportion to its size, so that the mean over the sample
-                estimates that over all documents.
+            equally: draw about the same number from each member task, for a score that is an unweighted mean
+                over member tasks; else in proportion to its size, so that the mean over the sample estimates
+                the mean over all documents.
         """
         count = self.limit if self.sample is None else self.sample
         if count is None or count >= len(members):
@@ -38,14 +38,13 @@ class Subset:
         return sorted(sorted(turns, key=lambda index: (turns[index], index))[:count])
 
     def _turns(self, groups: dict[Hashable, list[int]], equally: bool) -> dict[int, float]:
-        """When each document is taken: smaller is earlier."""
+        """Sort key of each document; documents with the smallest keys are selected."""
         if self.sample is None:
             return {index: turn for group in groups.values() for turn, index in enumerate(group)}
         turns: dict[int, float] = {}
         for member, group in groups.items():
             random = Random(f"{self.seed} {member}")
-            # One random start per member task and equal steps: a systematic sample, each document equally
-            # likely.
+            # A systematic sample: one random start per member task, equal steps, equal probabilities.
             start, step = random.random(), 1 if equally else 1 / len(group)
             for turn, index in enumerate(random.sample(group, len(group))):
                 turns[index] = (turn + start) * step

@@ -1,1 +1,1 @@
-"""How sure a number is."""
+"""Statistics: standard errors, intervals, tests and power."""

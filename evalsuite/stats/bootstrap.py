@@ -1,4 +1,4 @@
-"""Percentile and bias-corrected bootstrap intervals, for statistics that no formula fits.
+"""Percentile and bias-corrected bootstrap intervals, for statistics without a formula.
 
 Public names: `bootstrap_interval`.
 """
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_FOR_BCA = 3_000
-"""Above it the acceleration takes n^2 work and changes nothing that can be seen."""
+"""Largest n for BCa: above it the acceleration needs n^2 work and changes nothing visible."""
 _CELLS = 4_000_000
-"""Resampled values held at a time."""
+"""Number of resampled values in memory at the same time."""
 
 
 def bootstrap_interval(
@@ -31,12 +31,12 @@ def bootstrap_interval(
     Bias-corrected and accelerated up to 3,000 units, percentile above.
 
     Args:
-        values: one for each document.
-        clusters: source of each document; whole clusters are drawn then, for the mean over documents.
+        values: one value per document.
+        clusters: source of each document; if given, whole clusters are drawn, for the mean over documents.
         statistic: `statistic(values, axis)` in place of the mean; not with clusters.
         confidence: two-sided level.
         resamples: number of resamples.
-        seed: of the random stream; equal input, equal result.
+        seed: seed of the random stream; equal input gives an equal result.
     """
     import numpy as np
     from scipy.stats import bootstrap
@@ -48,9 +48,9 @@ def bootstrap_interval(
     taken = statistic or np.mean
     if clusters is not None:
         if statistic is not None:
-            raise ValueError("a statistic of its own cannot be drawn by cluster")
-        _, place = np.unique(np.asarray([str(one) for one in clusters]), return_inverse=True)
-        data = (np.bincount(place, weights=x), np.bincount(place).astype(float))
+            raise ValueError("clusters support only the mean")
+        _, codes = np.unique(np.asarray([str(label) for label in clusters]), return_inverse=True)
+        data = (np.bincount(codes, weights=x), np.bincount(codes).astype(float))
         taken = _ratio
     units = len(data[0])
     found = bootstrap(
@@ -68,4 +68,5 @@ def bootstrap_interval(
 
 
 def _ratio(totals: "np.ndarray", sizes: "np.ndarray", axis: int) -> "np.ndarray":
-    return totals.sum(axis) / sizes.sum(axis)
+    ratio: np.ndarray = totals.sum(axis) / sizes.sum(axis)
+    return ratio

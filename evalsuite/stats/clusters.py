@@ -1,10 +1,10 @@
-"""How alike are the documents of a cluster, and how far does a score lie from a hypothesis in that light?
+"""Tests scores of clustered documents by integrating out the correlation within clusters.
 
 Public names: `Clusters`, `clusters_of`, `clustered_tail`.
 
-A cluster-robust error takes that from the spread of the cluster totals alone. With few right (or few wrong)
-documents it is hardly known, and it is low just where the score is. Here the correlation is integrated out of
-the test instead, at the hypothesis that is tested.
+A cluster-robust error estimates the correlation from the spread of the cluster totals alone. With few correct
+(or few wrong) documents that estimate is very uncertain, and it is low just where the score is low. Here the
+correlation is integrated out of the test instead, at the tested hypothesis.
 """
 
 from collections.abc import Hashable, Sequence
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     import numpy as np
 
 _PRIOR = (0.5, 2.0)
-"""Beta distribution of the correlation of two documents of a cluster: mean 0.2, and most of it near 0."""
+"""Beta prior of the correlation of two documents in a cluster: mean 0.2, most of its mass near 0."""
 _NODES = 200
 _MODEL_EVENTS = 30.0
-"""Effective events (about the number of the rarer verdict) with which the observed design effect counts as
-much as the model's."""
+"""Effective events (about the count of the rarer verdict) at which observed and model effect weigh the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """0/1 verdicts in clusters, as far as their correlation is concerned."""
+    """Counts of clustered 0/1 verdicts that determine the likelihood of their correlation."""
 
     ones_beyond: "np.ndarray"
-    """How many clusters have more than 0, 1, 2, ... ones."""
+    """Number of clusters with more than 0, 1, 2, ... ones."""
     zeros_beyond: "np.ndarray"
+    """Number of clusters with more than 0, 1, 2, ... zeros."""
     sizes_beyond: "np.ndarray"
-    """The same of all documents."""
+    """Number of clusters with more than 0, 1, 2, ... documents."""
     size: float
-    """Mean size of a document's cluster."""
+    """Mean over documents of the size of their cluster."""
 
     def design_effects(self, chance: float) -> "tuple[np.ndarray, np.ndarray]":
-        """Design effects 1 + (size - 1) correlation, with their posterior chances if ones have this `chance`.
+        """Posterior weights and design effects 1 + (size - 1) correlation, if ones have this `chance`.
 
         The likelihood is that of Polya's urn, the beta-binomial distribution (Skellam 1948, Journal of the
-        Royal Statistical Society B 10:257), the prior `_PRIOR`.
+        Royal Statistical Society B 10:257), the prior is `_PRIOR`.
         """
         import numpy as np
 
@@ -57,26 +57,25 @@ class Clusters:
 def clusters_of(verdicts: "np.ndarray", labels: Sequence[Hashable]) -> Clusters:
     """The clusters of 0/1 verdicts with these labels."""
     ones, sizes = cluster_totals(verdicts, labels)
-    right = ones.astype(int)
+    correct = ones.astype(int)
     size = max(1.0, float((sizes**2).sum()) / max(1, len(labels)))
-    return Clusters(_beyond(right), _beyond(sizes - right), _beyond(sizes), size)
+    return Clusters(_beyond(correct), _beyond(sizes - correct), _beyond(sizes), size)
 
 
 def clustered_tail(
     score: float, weights: "np.ndarray", effects: "np.ndarray", observed: float | None, variance: float
 ) -> float:
-    """Chance of a larger score, which has variance 1 for independent documents and the design effect for
-    clustered.
+    """Probability of a larger score; its variance is 1 for independent documents, else the design effect.
 
-    So that clusters unlike the model's are not misjudged for ever, the effects are scaled by how much more is
-    observed than the model has, the more the more events there are.
+    Since clusters may differ from the model, the effects are scaled by the ratio of observed to model effect,
+    with more weight on the observed effect for more events.
 
     Args:
         score: 0 or more.
-        weights: chances of the design effects.
+        weights: posterior weights of the design effects.
         effects: design effects by the model.
-        observed: design effect by the cluster-robust error (`stderr.mean_error`); None where nothing varies.
-        variance: of the sum of as many independent documents under the hypothesis: their events.
+        observed: design effect by the cluster-robust error (`stderr.mean_error`); None if nothing varies.
+        variance: variance of the sum over as many independent documents under the hypothesis (the events).
     """
     import numpy as np
     from scipy.special import ndtr
@@ -97,8 +96,9 @@ def _beyond(counts: "np.ndarray") -> "np.ndarray":
 
 @cache
 def _correlations() -> "np.ndarray":
-    """Equally likely values of the prior."""
+    """Quantiles of the prior at equal probabilities."""
     import numpy as np
     from scipy.stats import beta
 
-    return beta.ppf((np.arange(_NODES) + 0.5) / _NODES, *_PRIOR)
+    quantiles: np.ndarray = beta.ppf((np.arange(_NODES) + 0.5) / _NODES, *_PRIOR)
+    return quantiles

@@ -15,31 +15,31 @@ Z = 1.959963984540054
 """Standard normal quantile of a two-sided 95 % interval."""
 _PRIOR_EVENTS = 0.5
 _PLAIN_CORRELATION = 0.2
-"""Of the documents of a cluster, before anything is seen."""
+"""Assumed correlation of documents in a cluster, before any data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A score and how sure it is."""
+    """A score with its standard error and interval."""
 
     value: float
     stderr: float | None
-    """None where one value gives no estimate of spread."""
+    """None if a single value gives no estimate of spread."""
     low: float | None
     high: float | None
     n: int
     clusters: int | None = None
-    """Groups of documents that share a source, where these are the sampled unit."""
+    """Number of groups of documents with a common source, if these are the sampled unit."""
 
 
 def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Estimate:
     """Mean with its standard error; values that share a cluster are not independent (`mean_error`).
 
-    The interval is Wilson's where every value is 0 or 1 (it stays inside [0, 1] and holds its level
-    near the ends: Brown, Cai and DasGupta 2001), with clusters by the score test that integrates their
-    correlation out (`stats/clusters.py`). Of shares (values inside [0, 1]: repeated samples, pass@k) it is
-    Wilson's at the effective number of documents (`_of_shares`), of other values the normal one, with
-    clusters Student's t.
+    If every value is 0 or 1, the interval is Wilson's, which stays inside [0, 1] and keeps its level near the
+    ends (Brown, Cai and DasGupta 2001), or with clusters that of the score test which integrates out their
+    correlation (`stats/clusters.py`). For shares (values inside [0, 1]: repeated samples, pass@k) it is
+    Wilson's at the effective number of documents (`_of_shares`). For other values it is the normal interval,
+    or with clusters Student's t.
     """
     error = mean_error(values, clusters=clusters)
     n, groups = len(values), None if clusters is None else error.units
@@ -58,7 +58,7 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
 def macro_estimate(
     groups: Mapping[str, Sequence[float]], clusters: Mapping[str, Sequence[Hashable]] | None = None
 ) -> Estimate:
-    """Plain mean of the groups' means; groups are independent samples, so their variances add."""
+    """Unweighted mean of the groups' means; groups are independent samples, so that their variances add."""
     estimates = [
         mean_estimate(values, clusters[name] if clusters is not None else None)
         for name, values in groups.items()
@@ -70,17 +70,17 @@ def weighted_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | 
     """Average of independent scores, with the normal interval of its error.
 
     Args:
-        estimates: one for each task or member task.
-        weights: any positive scale. None weighs the scores alike (macro); their numbers of documents give
+        estimates: one estimate per task or member task.
+        weights: weights of any positive scale. None gives equal weights (macro); numbers of documents give
             the mean over all documents (micro).
     """
     scale = [1.0] * len(estimates) if weights is None else list(weights)
     shares = [weight / math.fsum(scale) for weight in scale]
-    value = math.fsum(share * one.value for share, one in zip(shares, estimates, strict=True))
-    n = sum(one.n for one in estimates)
-    counted = [one.clusters for one in estimates if one.clusters is not None]
+    value = math.fsum(share * part.value for share, part in zip(shares, estimates, strict=True))
+    n = sum(part.n for part in estimates)
+    counted = [part.clusters for part in estimates if part.clusters is not None]
     clusters = sum(counted) if counted else None
-    errors = [one.stderr for one in estimates if one.stderr is not None]
+    errors = [part.stderr for part in estimates if part.stderr is not None]
     if len(errors) < len(estimates):
         return Estimate(value, None, None, None, n, clusters)
     if len(estimates) == 1:
@@ -111,9 +111,9 @@ def _of_verdicts(
 def verdicts_tail(
     values: Sequence[float], clusters: Sequence[Hashable], error: MeanError | None = None
 ) -> Callable[[float], float]:
-    """Chance that a score of clustered 0/1 verdicts lies as far to the side where it does, by the true score.
+    """A function of the true score: the probability that the score of clustered 0/1 verdicts deviates as far.
 
-    The 95 % interval of `mean_estimate` is where this is 0.025 or more.
+    The 95 % interval of `mean_estimate` contains the true scores at which it is 0.025 or more.
     """
     import numpy as np
 
@@ -133,15 +133,15 @@ def verdicts_tail(
 def _of_shares(
     values: Sequence[float], clusters: Sequence[Hashable] | None, error: MeanError
 ) -> tuple[float, float]:
-    """Wilson's at the effective number of documents, with Student's quantile (Franco, Little, Louis and Slud
-    2019, Journal of Survey Statistics and Methodology 7:334).
+    """Wilson's interval at the effective number of documents, with Student's quantile.
 
-    That number is n over the design effect: the variance of the mean over that of as many 0/1 verdicts of
-    that mean. Where a handful of documents holds all that differs from 0 or 1, it is estimated from these
-    few, and near saturation they often are not among the sampled ones. Half an event (Jeffreys's share of a
-    0/1 verdict) is therefore added with the design effect of plain verdicts: 1, or 0.2 (size - 1) more with
-    clusters of that size. The quantile has the degrees of freedom of the design effect's logarithm, by its
-    influence function.
+    This follows Franco, Little, Louis and Slud 2019 (Journal of Survey Statistics and Methodology 7:334). The
+    effective number is n over the design effect: the variance of the mean over that of as many 0/1 verdicts
+    with the same mean. If only a few documents differ from 0 or 1, the design effect is estimated from these
+    few, and near saturation the sample often contains none of them. Therefore half an event (Jeffreys's share
+    of a 0/1 verdict) is added with the design effect of plain verdicts: 1, plus 0.2 (size - 1) for clusters
+    of that size. The quantile has the degrees of freedom of the design effect's logarithm, by its influence
+    function.
     """
     import numpy as np
     from scipy.stats import t

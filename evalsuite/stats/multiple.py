@@ -1,4 +1,4 @@
-"""Several tests at once.
+"""Adjusts p-values for multiple tests.
 
 Public names: `holm`.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p adjusted so that the chance of any false finding stays at the level (Holm 1979; statsmodels)."""
+    """Adjusted p-values that control the probability of any false positive (Holm 1979; statsmodels)."""
     if not p_values:
         return []
     from statsmodels.stats.multitest import multipletests

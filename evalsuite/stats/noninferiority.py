@@ -1,47 +1,50 @@
-"""Is a candidate worse by less than a margin, and could one without any change show it?
+"""Tests whether a candidate is worse by less than a margin, and the power of that test.
 
 Public names: `NonInferiority`, `noninferiority`, `mover_bounds`, `pass_chance`, `mean_pass_chance`,
 `margin_needed`, `documents_for_margin`.
 
-*Damage* is how much worse the candidate is, in the unit of the metric; a margin is the damage that is
-tolerated. `alpha` is one-sided throughout. *Discordance* is the mean squared difference of a document between
-the runs: for 0/1 verdicts the share of documents that only one run gets right.
+*Damage* is how much worse the candidate is, in the unit of the metric; a margin is the tolerated damage.
+`alpha` is always one-sided. *Discordance* is the mean squared difference per document between the runs: for
+0/1 verdicts the share of documents that only one run answers correctly.
 """
 
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from evalsuite.stats.paired import design_effect_of, document_weights
 from evalsuite.stats.stderr import mean_error
 from evalsuite.stats.tango import paired_tail, tango_interval, tango_p, tango_score
 
+if TYPE_CHECKING:
+    import numpy as np
+
 _MOST_ENUMERATED = 1_000
-"""Expected discordant documents up to which outcomes are enumerated; beyond, the normal distribution is exact
-enough (differences below 0.002)."""
+"""Most expected discordant documents to enumerate; above, the normal approximation is within 0.002."""
 
 
 @dataclass(frozen=True, slots=True)
 class NonInferiority:
-    """Damage on common documents with its one-sided bounds."""
+    """Damage on the common documents with its one-sided bounds."""
 
     baseline: float
     candidate: float
     damage: float
     low: float | None
-    """Damage is above it, at level 1 - alpha; None where a single unit tells nothing of spread."""
+    """Lower bound of the damage at level 1 - alpha; None if a single unit gives no estimate of spread."""
     high: float | None
-    """Damage is below it, at level 1 - alpha."""
+    """Upper bound of the damage at level 1 - alpha."""
     p_beyond: float
-    """One-sided p of damage within the margin; small where the margin is shown to be exceeded."""
+    """One-sided p of damage within the margin; small if the damage exceeds the margin."""
     discordance: float
     effective_n: float
-    """Independent documents that would tell as much."""
+    """Number of independent documents with the same information."""
     n: int
     binary: bool
 
     def within(self, margin: float) -> bool:
-        """The whole interval lies within the margin."""
+        """Whether the whole interval is within the margin."""
         return self.high is not None and self.high <= margin
 
 
@@ -55,9 +58,9 @@ def noninferiority(
     strata: Sequence[Hashable] | None = None,
     clusters: Sequence[Hashable] | None = None,
 ) -> NonInferiority:
-    """Bounds of the damage: by the score of paired proportions for 0/1 verdicts, else by Student's t.
+    """Bounds of the damage: by the score test of paired proportions for 0/1 verdicts, else by Student's t.
 
-    The score test of a non-zero difference is Nam's (1997, Biometrics 53:1422), whose interval is Tango's.
+    The score test of a non-zero difference is Nam's (1997, Biometrics 53:1422); its interval is Tango's.
     """
     import numpy as np
     from scipy.stats import t
@@ -98,22 +101,22 @@ def noninferiority(
 
 
 def mover_bounds(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Plain mean of independent quantities, each given as (value, low, high), with its bounds.
+    """Unweighted mean of independent quantities, each given as (value, low, high), with its bounds.
 
-    The method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine 27:1693) keeps what
-    each interval knows about skewed or scarce outcomes.
+    The method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine 27:1693) preserves
+    the asymmetry of each interval for skewed or rare outcomes.
     """
     count = len(parts)
-    value = math.fsum(one for one, _, _ in parts) / count
-    below = math.sqrt(math.fsum((one - low) ** 2 for one, low, _ in parts)) / count
-    above = math.sqrt(math.fsum((high - one) ** 2 for one, _, high in parts)) / count
-    return value, value - below, value + above
+    mean = math.fsum(value for value, _, _ in parts) / count
+    below = math.sqrt(math.fsum((value - low) ** 2 for value, low, _ in parts)) / count
+    above = math.sqrt(math.fsum((high - value) ** 2 for value, _, high in parts)) / count
+    return mean, mean - below, mean + above
 
 
 def pass_chance(n: float, discordance: float, margin: float, alpha: float, damage: float = 0.0) -> float:
-    """Chance that 0/1 verdicts with a true `damage` are found within the margin.
+    """Probability that 0/1 verdicts with a true `damage` are shown within the margin.
 
-    Exact over all numbers of lost and gained documents where these are few, else normal.
+    Exact over all numbers of lost and gained documents if these are few, else by the normal approximation.
     """
     import numpy as np
     from scipy.stats import binom, norm
@@ -133,7 +136,7 @@ def pass_chance(n: float, discordance: float, margin: float, alpha: float, damag
 
 
 def mean_pass_chance(n: float, discordance: float, margin: float, alpha: float) -> float:
-    """The same for other metrics and no change, by the normal approximation."""
+    """`pass_chance` for other metrics and an unchanged candidate, by the normal approximation."""
     from scipy.stats import norm
 
     if not discordance:
@@ -142,7 +145,7 @@ def mean_pass_chance(n: float, discordance: float, margin: float, alpha: float) 
 
 
 def margin_needed(n: float, discordance: float, power: float, alpha: float) -> float:
-    """Margin within which a candidate without any change is found with chance `power` (0/1 verdicts)."""
+    """Margin within which an unchanged candidate is shown with probability `power` (0/1 verdicts)."""
     low, high = 0.0, 1.0
     while high - low > 1e-4:
         middle = (low + high) / 2
@@ -154,7 +157,7 @@ def margin_needed(n: float, discordance: float, power: float, alpha: float) -> f
 
 
 def documents_for_margin(discordance: float, margin: float, power: float, alpha: float) -> int:
-    """Documents with which a candidate without any change is found within `margin` (0/1 verdicts)."""
+    """Number of documents with which an unchanged candidate is shown within `margin` (0/1 verdicts)."""
     low, high = 1.0, 2.0
     while pass_chance(high, discordance, margin, alpha) < power and high < 1e9:
         low, high = high, 2 * high
@@ -167,8 +170,8 @@ def documents_for_margin(discordance: float, margin: float, power: float, alpha:
     return math.ceil(high)
 
 
-def _likely(n: int, p: float):  # type: ignore[no-untyped-def]  # noqa: ANN202 - numpy is imported late
-    """Counts of which all but a part in 10^12 is made."""
+def _likely(n: int, p: float) -> "np.ndarray":
+    """Counts with all but 10^-12 of the binomial probability."""
     import numpy as np
     from scipy.stats import binom
 

@@ -1,4 +1,4 @@
-"""Two runs on the same documents: is the difference real, and how big is it?
+"""Estimates and tests the difference between two runs on the same documents.
 
 Public names: `Paired`, `paired_estimate`, `mcnemar_exact`, `sign_flip`, `document_weights`,
 `design_effect_of`.
@@ -32,22 +32,21 @@ class Paired:
     low: float | None
     high: float | None
     interval: IntervalMethod
-    """Where the interval comes from; none where a single unit tells nothing of spread."""
+    """Method of the interval; none if a single unit gives no estimate of spread."""
     test: Test
     p: float
-    """Two-sided, of no difference."""
+    """Two-sided p-value for no difference."""
     discordance: float
-    """Mean squared difference of a document; the share of documents with another verdict where these are
-    0/1."""
+    """Mean squared difference per document; for 0/1 verdicts, the share of changed verdicts."""
     design_effect: float
-    """Variance of the delta over that of as many independent, equally weighted documents."""
+    """Variance of the delta divided by that of as many independent, equally weighted documents."""
     binary: bool
-    """Every value of both runs is 0 or 1."""
+    """Whether every value of both runs is 0 or 1."""
     n: int
 
     @property
     def effective_n(self) -> float:
-        """Independent documents that would tell as much."""
+        """Number of independent documents with the same information."""
         return self.n / self.design_effect
 
 
@@ -63,19 +62,19 @@ def paired_estimate(
 ) -> Paired:
     """Delta of two runs with its paired interval and a test of no difference.
 
-    0/1 verdicts: Tango's score interval, McNemar's exact test. Otherwise a bootstrap interval over documents
-    and a sign-flip permutation test. Clusters and strata (macro average) go into both: the score interval
-    integrates the clusters' correlation out (`stats/tango.py`), with strata it is taken at the effective
-    number of documents; the permutation flips whole clusters.
+    0/1 verdicts have Tango's score interval and McNemar's exact test, other values a bootstrap interval over
+    documents and a sign-flip permutation test. Both take clusters and strata (macro average) into account:
+    the score interval integrates out the clusters' correlation (`stats/tango.py`), and with strata uses the
+    effective number of documents; the permutation flips whole clusters.
 
     Args:
         baseline: value of each common document.
-        candidate: the same documents, in the same order.
-        strata: member task of each document where the score is the plain mean of member tasks.
-        clusters: source of each document where documents share one.
+        candidate: values of the same documents, in the same order.
+        strata: member task of each document, if the score is the unweighted mean of member tasks.
+        clusters: source of each document, if documents share sources.
         confidence: level of the two-sided interval.
-        resamples: of bootstrap and permutation.
-        seed: of their random stream; equal input, equal result.
+        resamples: number of resamples of bootstrap and permutation.
+        seed: seed of their random stream; equal input gives an equal result.
     """
     import numpy as np
     from scipy.stats import t
@@ -126,7 +125,7 @@ def paired_estimate(
 
 
 def mcnemar_exact(lost: int, gained: int) -> float:
-    """Two-sided exact p that losses and gains are equally likely (McNemar 1947); 1 where there are none."""
+    """Two-sided exact p that losses and gains are equally likely (McNemar 1947); 1 if there are none."""
     from scipy.stats import binomtest
 
     flips = lost + gained
@@ -134,10 +133,10 @@ def mcnemar_exact(lost: int, gained: int) -> float:
 
 
 def sign_flip(contributions: "Sequence[float] | np.ndarray", resamples: int = 9_999, seed: int = 0) -> float:
-    """Two-sided p that the sum of contributions is as far from 0 as it is when their signs are arbitrary.
+    """Two-sided p that the sum of contributions is as far from 0 with random signs.
 
-    A permutation test that swaps the runs' labels unit by unit; contributions of equal size share one
-    binomial draw. The observed labelling counts as one of the permutations (Phipson and Smyth 2010).
+    The permutation test swaps the runs' labels for each unit; contributions of equal size share a binomial
+    draw. The observed labels count as one of the permutations (Phipson and Smyth 2010).
     """
     import numpy as np
 
@@ -149,15 +148,15 @@ def sign_flip(contributions: "Sequence[float] | np.ndarray", resamples: int = 9_
     draw = np.random.default_rng(seed)
     hits, left, chunk = 0, resamples, max(1, 2_000_000 // len(sizes))
     while left:
-        some = min(left, chunk)
+        size = min(left, chunk)
         if len(sizes) == counts.sum():
-            bits = np.unpackbits(draw.integers(0, 256, (some, len(sizes) // 8 + 1), np.uint8), axis=1)
+            bits = np.unpackbits(draw.integers(0, 256, (size, len(sizes) // 8 + 1), np.uint8), axis=1)
             positive: np.ndarray = bits[:, : len(sizes)].astype(float)
         else:
-            positive = draw.binomial(counts, 0.5, size=(some, len(sizes)))
+            positive = draw.binomial(counts, 0.5, size=(size, len(sizes)))
         sums = (2.0 * positive - counts) @ sizes
         hits += int((np.abs(sums) >= observed).sum())
-        left -= some
+        left -= size
     return (hits + 1) / (resamples + 1)
 
 
@@ -178,7 +177,7 @@ def _totals(contributions: "np.ndarray", clusters: Sequence[Hashable] | None) ->
 
 
 def design_effect_of(differences: "np.ndarray", error: MeanError) -> float:
-    """At least 1; where nothing differs, each cluster counts once."""
+    """Design effect of the differences, at least 1; if nothing differs, each cluster counts once."""
     n = len(differences)
     if not error.stderr:
         return n / max(error.units, 1)

@@ -1,13 +1,13 @@
-"""pass@k over several generated programs or answers to one document."""
+"""pass@k over several generated programs or answers for one document."""
 
 
 def pass_at_k(correct: int, answers: int, k: int) -> float:
-    """Chance that at least one of k answers, drawn without replacement, is right.
+    """Probability that at least one of k answers, drawn without replacement, is correct.
 
-    The unbiased estimator 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv:2107.03374, eq. 1).
+    This is the unbiased estimator 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, arXiv:2107.03374, eq. 1).
     """
     from scipy.stats import hypergeom
 
     if not 1 <= k <= answers or not 0 <= correct <= answers:
-        raise ValueError(f"pass@{k} cannot be told from {correct} right of {answers} answers")
+        raise ValueError(f"pass@{k} cannot be computed from {correct} correct of {answers} answers")
     return float(hypergeom.sf(0, answers, correct, k))

@@ -1,9 +1,9 @@
-"""What a paired comparison can see: detectable effects, and documents needed.
+"""Power of a paired comparison: detectable differences, and documents needed.
 
 Public names: `detectable_delta`, `detectable_mean_delta`, `documents_needed`.
 
-All are two-sided unless `alpha` is doubled by the caller. *Discordance* is the share of documents that only
-one of the two runs gets right; of other metrics, the mean squared difference of a document.
+All are two-sided, unless the caller doubles `alpha`. *Discordance* is the share of documents that only one of
+the two runs answers correctly; for other metrics, the mean squared difference per document.
 """
 
 import math
@@ -16,7 +16,7 @@ def detectable_delta(n: float, discordance: float, power: float = POWER, alpha: 
     """Smallest true difference of 0/1 scores that a paired test of n documents finds with `power`.
 
     Inverts `documents_needed` (Connor 1987, Biometrics 43:207). A difference cannot exceed the discordance;
-    where it has to, the discordance grows with it, all of it in one direction.
+    if it must, the discordance grows with it, all in one direction.
     """
     from scipy.optimize import brentq
 
@@ -29,7 +29,7 @@ def detectable_delta(n: float, discordance: float, power: float = POWER, alpha: 
 
 
 def detectable_mean_delta(n: float, deviation: float, power: float = POWER, alpha: float = ALPHA) -> float:
-    """The same for other metrics, from the standard deviation of a document's difference (paired t test)."""
+    """`detectable_delta` for other metrics, from the differences' standard deviation (paired t test)."""
     from statsmodels.stats.power import TTestPower
 
     if n < 3 or deviation == 0:
@@ -39,7 +39,7 @@ def detectable_mean_delta(n: float, deviation: float, power: float = POWER, alph
 
 
 def documents_needed(delta: float, discordance: float, power: float = POWER, alpha: float = ALPHA) -> float:
-    """Documents with which a paired test finds a true difference `delta` (Connor 1987, eq. 3)."""
+    """Number of documents with which a paired test detects a true `delta` (Connor 1987, eq. 3)."""
     from scipy.stats import norm
 
     under_null = norm.isf(alpha / 2) * math.sqrt(discordance)

@@ -1,10 +1,10 @@
-"""Repeated sampling: several generated answers to each document.
+"""Statistics of repeated sampling: several generated answers for each document.
 
 Public names: `VarianceSplit`, `variance_split`, `metric_split`, `pass_at_k`, `pass_at_k_estimate`,
 `majority_at_k`, `majority_at_k_estimate`.
 
-The documents are the sampled unit throughout: more answers to a document make its own value surer and never
-the number of documents larger.
+The documents are always the sampled unit: more answers make the value of a document more precise, but never
+increase the number of documents.
 """
 
 import math
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     import numpy as np
 
 _VOTES = 200
-"""Votes drawn for each document: their noise averages out over documents."""
+"""Number of random votes per document; their noise averages out over documents."""
 _MOST_SUBSETS = 5_000
-"""Up to here every subset of answers is voted on, above it that many drawn ones."""
+"""Largest number of subsets of answers that all vote; above it, this many random subsets vote."""
 
 
 @dataclass(frozen=True, slots=True)
 class VarianceSplit:
-    """Where the standard error of a mean over documents and answers comes from."""
+    """The parts of the standard error of a mean over documents and answers."""
 
     stderr: float
-    """Of the score, for another set of documents and other answers."""
+    """Standard error of the score for other documents and other answers."""
     problems: float
-    """The part that more answers would not take away."""
+    """The part that remains with any number of answers."""
     sampling: float
-    """The part that is another seed's: what a re-run on the same documents would show."""
+    """The part due to the sampling seed, which a re-run on the same documents would show."""
 
 
 def variance_split(values: Sequence[Sequence[float]]) -> VarianceSplit:
@@ -47,12 +47,13 @@ def variance_split(values: Sequence[Sequence[float]]) -> VarianceSplit:
 
     Miller 2024 (arXiv:2411.00640, section 3.1): Var = (Var of document means + mean within-document
     variance / answers) / documents. The within part is unbiased (n - 1); the problem part, a difference, is
-    cut at 0. Raises ValueError where a document has fewer than two answers: nothing tells them apart then.
+    cut at 0. Raises ValueError if a document has fewer than two answers, from which the parts cannot be
+    estimated.
     """
     import numpy as np
 
     if len(values) < 2 or any(len(answers) < 2 for answers in values):
-        raise ValueError("a split needs two documents and two answers to each")
+        raise ValueError("a split needs two documents with two answers each")
     means = np.array([math.fsum(answers) / len(answers) for answers in values])
     within = np.array([np.var(answers, ddof=1) / len(answers) for answers in values])
     return _split(means, within)
@@ -64,35 +65,35 @@ def metric_split(
     right: Sequence[Sequence[bool]],
     answers: Sequence[Sequence[str | None]],
 ) -> VarianceSplit | None:
-    """The same for a metric of a run: `pass@k`, `maj@k`, or a mean over answers.
+    """`variance_split` for a metric of a run: `pass@k`, `maj@k`, or a mean over answers.
 
-    What another seed would change of pass@k and maj@k is taken from answers that are drawn from the given
-    ones with
-    replacement (the bootstrap): exactly for pass@k, from `_VOTES` votes for maj@k. None where documents
-    have a single answer, or where the metric is not made of these verdicts.
+    The sampling variance of pass@k and maj@k is that of answers drawn with replacement (the bootstrap): exact
+    for pass@k, from `_VOTES` votes for maj@k. None if documents have a single answer, or if the metric is not
+    computed from these verdicts.
 
     Args:
         name: the metric.
-        values: of each document.
-        right: verdict on each answer of each document.
-        answers: the extracted answers; None has no vote.
+        values: the metric's value of each document.
+        right: verdicts on the answers of each document.
+        answers: the extracted answers of each document; None has no vote.
     """
-    if len(values) < 2 or any(len(one) < 2 for one in right):
+    if len(values) < 2 or any(len(verdicts) < 2 for verdicts in right):
         return None
     kind, _, k = name.partition("@")
     if kind == "maj":
         draw = random.Random(0)
         return _split(
-            values, [_vote_variance(*one, int(k), draw) for one in zip(answers, right, strict=True)]
+            values, [_vote_variance(*pair, int(k), draw) for pair in zip(answers, right, strict=True)]
         )
     if kind == "pass" and int(k) > 1:
-        return _split(values, [_pass_variance(sum(one), len(one), int(k)) for one in right])
-    made_of = all(math.isclose(value, sum(one) / len(one)) for value, one in zip(values, right, strict=True))
-    return variance_split(right) if made_of else None
+        return _split(values, [_pass_variance(sum(verdicts), len(verdicts), int(k)) for verdicts in right])
+    means = [sum(verdicts) / len(verdicts) for verdicts in right]
+    is_mean = all(math.isclose(value, mean) for value, mean in zip(values, means, strict=True))
+    return variance_split(right) if is_mean else None
 
 
 def _split(values: "Sequence[float] | np.ndarray", within: "Sequence[float] | np.ndarray") -> VarianceSplit:
-    """From the documents' values and the variance that another seed gives each."""
+    """The split from the documents' values and the sampling variance of each."""
     import numpy as np
 
     total = float(np.var(values, ddof=1)) / len(values)
@@ -102,7 +103,7 @@ def _split(values: "Sequence[float] | np.ndarray", within: "Sequence[float] | np
 
 @cache
 def _pass_variance(correct: int, answers: int, k: int) -> float:
-    """Of the pass@k of as many answers, each right with chance correct / answers."""
+    """Variance of pass@k over as many answers, each correct with probability correct / answers."""
     import numpy as np
     from scipy.stats import binom
 
@@ -114,36 +115,36 @@ def _pass_variance(correct: int, answers: int, k: int) -> float:
 def _vote_variance(
     answers: Sequence[str | None], right: Sequence[bool], k: int, draw: random.Random
 ) -> float:
-    """Of the verdict on the vote of k answers that are drawn from the given ones."""
+    """Variance of the verdict on a vote of k answers, which are drawn with replacement."""
     if len(set(right)) == 1:
         return 0.0
     hits = 0
     for _ in range(_VOTES):
-        places = draw.choices(range(len(answers)), k=k)
-        winner = majority([answers[place] for place in places])
-        hits += winner is not None and right[places[winner]]
+        drawn = draw.choices(range(len(answers)), k=k)
+        winner = majority([answers[index] for index in drawn])
+        hits += winner is not None and right[drawn[winner]]
     return hits / _VOTES * (1 - hits / _VOTES)
 
 
 def pass_at_k_estimate(
     correct: Sequence[int], answers: Sequence[int], k: int, clusters: Sequence[Hashable] | None = None
 ) -> Estimate:
-    """Mean pass@k over documents; its standard error covers documents and answers alike."""
+    """Mean pass@k over documents; its standard error covers documents and answers."""
     known = {pair: pass_at_k(*pair, k) for pair in set(zip(correct, answers, strict=True))}
     return mean_estimate([known[pair] for pair in zip(correct, answers, strict=True)], clusters)
 
 
 def majority_at_k(answers: Sequence[Hashable | None], right: Sequence[bool], k: int, seed: int = 0) -> float:
-    """Chance that the most frequent of k answers, drawn without replacement, is right (Wang et al. 2022).
+    """Probability that the majority of k answers, drawn without replacement, is right (Wang et al. 2022).
 
-    Answers tied for most votes share them; None, an answer that could not be extracted, has no vote and a
-    vote of Nones alone is wrong. Exact over all subsets where these are few, else over drawn ones.
+    Answers tied for most votes share the vote. None, an answer that could not be extracted, has no vote; a
+    vote of Nones alone is wrong. Exact over all subsets if these are few, else over random ones.
 
     Args:
         answers: extracted answers of one document; equal answers vote together.
-        right: verdict on each.
-        k: voters.
-        seed: of the drawn subsets.
+        right: verdict on each answer.
+        k: number of voters.
+        seed: seed of the random subsets.
     """
     import numpy as np
 
@@ -156,14 +157,14 @@ def majority_at_k(answers: Sequence[Hashable | None], right: Sequence[bool], k: 
     else:
         draw = np.random.default_rng(seed)
         subsets = np.argsort(draw.random((_MOST_SUBSETS, n)), axis=1)[:, :k].tolist()
-    return math.fsum(_vote([answers[place] for place in subset], good) for subset in subsets) / len(subsets)
+    return math.fsum(_vote([answers[index] for index in subset], good) for subset in subsets) / len(subsets)
 
 
 def majority_at_k_estimate(
     answers: Sequence[Sequence[Hashable | None]], right: Sequence[Sequence[bool]], k: int, seed: int = 0
 ) -> Estimate:
-    """Mean maj@k over documents with a bootstrap interval over documents: votes have no formula."""
-    values = [majority_at_k(given, verdicts, k, seed) for given, verdicts in zip(answers, right, strict=True)]
+    """Mean maj@k over documents with a bootstrap interval over documents, since votes have no formula."""
+    values = [majority_at_k(own, verdicts, k, seed) for own, verdicts in zip(answers, right, strict=True)]
     plain = mean_estimate(values)
     if plain.stderr is None or all(value in (0, 1) for value in values):
         return plain

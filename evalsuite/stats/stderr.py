@@ -1,10 +1,10 @@
-"""Standard error of a mean whose documents may come in strata and clusters.
+"""Standard error of a mean over documents with optional strata and clusters.
 
 Public names: `MeanError`, `mean_error`, `cluster_totals`.
 
-A *cluster* is a group of documents that share a source (a passage, a template), so that their verdicts go
-together; clusters are the sampled unit then. A *stratum* is a member task with a weight of its own: the
-value is the plain mean of the strata's means ("macro").
+A *cluster* is a group of documents that share a source (a passage, a template), so that their verdicts are
+correlated; clusters are then the sampled unit. A *stratum* is a member task: the value is the unweighted mean
+of the strata's means ("macro").
 """
 
 import math
@@ -22,11 +22,11 @@ class MeanError:
 
     value: float
     stderr: float | None
-    """None where a stratum has a single unit: nothing tells its spread."""
+    """None if a stratum has a single unit, which gives no estimate of spread."""
     dof: float
     """Degrees of freedom of the standard error."""
     units: int
-    """Independent units: clusters, or documents."""
+    """Number of independent units: clusters, or documents."""
 
 
 def mean_error(
@@ -35,13 +35,13 @@ def mean_error(
     strata: Sequence[Hashable] | None = None,
     clusters: Sequence[Hashable] | None = None,
 ) -> MeanError:
-    """Mean over documents, or plain mean over strata, with the standard error of its sampling design.
+    """Mean over documents, or unweighted mean over strata, with the standard error of its sampling design.
 
     Without clusters: sample standard deviation over the root of n (Miller 2024, arXiv:2411.00640, eq. 1).
     With clusters: the cluster-robust error of that mean (Miller 2024, eq. 4) in its bias-reduced form CR2
-    with Bell-McCaffrey degrees of freedom, which holds its level with few or unequal clusters where the plain
-    form does not (Bell and McCaffrey 2002; Imbens and Kolesar 2016, Review of Economics and Statistics
-    98:701). Strata are independent samples: variances add, degrees of freedom follow Welch and Satterthwaite.
+    with Bell-McCaffrey degrees of freedom, which keeps its level with few or unequal clusters, unlike the
+    plain form (Bell and McCaffrey 2002; Imbens and Kolesar 2016, Review of Economics and Statistics 98:701).
+    Strata are independent samples: variances add, degrees of freedom follow Welch and Satterthwaite.
     """
     import numpy as np
 
@@ -74,7 +74,7 @@ def cluster_totals(values: "np.ndarray", labels: Sequence[Hashable]) -> "tuple[n
 
 
 def _groups(labels: Sequence[Hashable] | None, n: int) -> "list[np.ndarray]":
-    """Places of each group, in order of first appearance."""
+    """Indices of each group, in order of first appearance."""
     import numpy as np
 
     if labels is None:
@@ -108,10 +108,10 @@ def _one_stratum(x: "np.ndarray", clusters: Sequence[Hashable] | None) -> MeanEr
 def _dof_of_skewed_totals(totals: "np.ndarray") -> float:
     """2 G / (kurtosis - 1): degrees of freedom of a variance estimated from G totals.
 
-    A variance estimate has that many by its own variance, sigma^4 (kurtosis - 1) / G (Welch and
-    Satterthwaite's matching of moments). Where a few of the clusters hold nearly all that differs (rare
-    verdicts), the error is known less well than the number of clusters says; without this the interval is too
-    short there.
+    This number follows from the variance of a variance estimate, sigma^4 (kurtosis - 1) / G (Welch and
+    Satterthwaite's matching of moments). If a few clusters have nearly all the differences (rare verdicts),
+    the error is more uncertain than the number of clusters suggests; without this correction the interval is
+    too short.
     """
     count = len(totals)
     totals = totals / abs(totals).max()  # the ratio is the same, and no tiny total's square is rounded to 0

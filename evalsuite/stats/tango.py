@@ -1,4 +1,4 @@
-"""Tango's score interval of the difference of paired proportions, also where documents come in clusters.
+"""Tango's score interval of the difference of paired proportions, also for clustered documents.
 
 Public names: `tango_interval`, `tango_score`, `tango_p`, `paired_tail`, `Tail`.
 """
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Tail = Callable[[float, float, float], float]
-"""Chance of a larger score than this one (0 or more), where a document is lost and gained with these
-chances."""
+"""Probability of a larger score than this one (0 or more), given the probabilities of a loss and a gain."""
 
 
 def tango_interval(
@@ -23,15 +22,15 @@ def tango_interval(
 ) -> tuple[float, float]:
     """Score interval of the difference of paired proportions (Tango 1998, Statistics in Medicine 17:891).
 
-    It holds its level with few discordant documents, where the normal interval is far too short (none at all
-    without discordance). Counts may be fractions: effective numbers of a weighted design.
+    It keeps its level with few discordant documents, for which the normal interval is far too short (and
+    empty without discordance). Counts may be fractions: effective numbers of a weighted design.
 
     Args:
-        lost: documents right in the baseline only.
-        gained: documents right in the candidate only.
-        n: all common documents.
+        lost: number of documents that only the baseline answers correctly.
+        gained: number of documents that only the candidate answers correctly.
+        n: number of common documents.
         confidence: two-sided level.
-        tail: distribution of the score (`paired_tail`); by default the standard normal one.
+        tail: distribution of the score (`paired_tail`); by default the standard normal distribution.
     """
     from scipy.optimize import brentq
 
@@ -59,14 +58,15 @@ def tango_p(lost: float, gained: float, n: float, delta: float, tail: Tail | Non
 def tango_score(
     lost: "np.ndarray | float", gained: "np.ndarray | float", n: float, delta: float
 ) -> "np.ndarray":
-    """Score statistic of the hypothesis that the true difference is `delta`; vectorised over the counts.
+    """Score statistic of the hypothesis that the true difference is `delta`; vectorized over the counts.
 
     The variance is taken at the most likely probabilities under that hypothesis (Tango 1998, eq. 8 to 10).
     """
     import numpy as np
 
     variance = np.maximum(n * (2 * _chance_of_loss(lost, gained, n, delta) + delta * (1 - delta)), 1e-300)
-    return (np.asarray(gained, float) - np.asarray(lost, float) - n * delta) / np.sqrt(variance)
+    score: np.ndarray = (np.asarray(gained, float) - np.asarray(lost, float) - n * delta) / np.sqrt(variance)
+    return score
 
 
 def paired_tail(
@@ -76,16 +76,16 @@ def paired_tail(
     strata: Sequence[Hashable] | None = None,
     clusters: Sequence[Hashable] | None = None,
 ) -> Tail | None:
-    """Distribution of Tango's score for documents that are not independent; None where they are.
+    """Distribution of Tango's score for documents that are not independent; None if they are.
 
-    With clusters, the correlation is integrated out. Given which documents change, the variance of a
-    difference is that of their directions; what is left of it is that of their number. Each has a design
-    effect of its own, and without a true difference only the first counts, as in McNemar's test. With strata
-    it is Student's t.
+    With clusters, the correlation is integrated out. The variance of a difference has two parts: the
+    directions of the changes, given which documents change, and the number of changes. Each has its own
+    design effect, and without a true difference only the first part counts, as in McNemar's test. With strata
+    the distribution is Student's t.
 
     Args:
         differences: -1, 0 or 1 for each document.
-        error: of their mean.
+        error: the error of their mean.
         strata: member task of each document.
         clusters: source of each document.
     """
@@ -122,4 +122,5 @@ def _chance_of_loss(
     b, c = np.asarray(gained, float), np.asarray(lost, float)
     linear = (2 * n - b + c) * delta - b - c
     root = np.sqrt(np.maximum(linear**2 + 8 * n * c * delta * (1 - delta), 0))
-    return (root - linear) / (4 * n)
+    chance: np.ndarray = (root - linear) / (4 * n)
+    return chance
