@@ -25,7 +25,8 @@ def visible(text: str, keep: str = "") -> str:
 def visible_in_json(document: str) -> str:
     r"""A JSON document in which every control character is an escape of JSON's own; it means the same.
 
-    `json` escapes those of ASCII; a terminal obeys others too, such as U+009B and the bidirectional overrides.
+    `json` escapes those of ASCII; a terminal obeys others too, such as U+009B and the bidirectional
+    overrides.
     """
     if document.isprintable():
         return document
@@ -60,7 +61,8 @@ def refuse_undecodable(what: str, path: str | Path) -> None:
         whole.encode("utf-8")
     except UnicodeEncodeError:
         raise UserError(
-            f"{what} {visible(whole)}: the path has a byte that is no UTF-8; give the file or folder another name."
+            f"{what} {visible(whole)}: the path has a byte that is no UTF-8; give the file or folder another "
+            "name."
         ) from None
 
 

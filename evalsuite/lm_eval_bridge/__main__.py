@@ -1,5 +1,7 @@
-"""lm-eval's own command, with `evalsuite` among its models:
-`python -m evalsuite.lm_eval_bridge run --model evalsuite`."""
+"""lm-eval's command with the model `evalsuite`.
+
+python -m evalsuite.lm_eval_bridge run --model evalsuite
+"""
 
 from lm_eval.__main__ import cli_evaluate
 

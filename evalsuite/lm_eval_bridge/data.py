@@ -1,8 +1,7 @@
-"""Data for lm-eval's definitions: `datasets.load_dataset` asks the user's mirror first, then the hub or its
-cache.
+"""Loads data for lm-eval's tasks from the user's mirror first, then from the hub or its cache.
 
-lm-eval's tasks load data while they are built, each in its own way (`ConfigurableTask.download`, Python
-classes, `custom_dataset` functions), and all through `datasets.load_dataset`.
+lm-eval's tasks load data when they are built, in several ways (`ConfigurableTask.download`, Python classes,
+`custom_dataset` functions), but all through `datasets.load_dataset`.
 """
 
 from collections.abc import Collection, Iterator
@@ -19,7 +18,7 @@ from evalsuite.offline import why_unreachable
 
 @dataclass
 class Loaded:
-    """Where the data of the tasks came from."""
+    """The sources of the tasks' data."""
 
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -27,14 +26,14 @@ class Loaded:
 
 @contextmanager
 def data_from(data_dir: Path | None, spare_splits: Collection[str] = ()) -> Iterator[Loaded]:
-    """Within it `datasets.load_dataset` looks into `data_dir` first and says what it did.
+    """Make `datasets.load_dataset` search `data_dir` first; yields the sources that it used.
 
     Args:
-        data_dir: folder laid out as on the hub.
-        spare_splits: splits that may be missing, since nothing is drawn from them; they are empty then.
+        data_dir: folder with the layout of the hub.
+        spare_splits: splits that may be missing, since nothing is drawn from them; they are then empty.
 
     Raises:
-        DataError: no place has the data set.
+        DataError: no source has the dataset.
     """
     import datasets
 
@@ -58,10 +57,10 @@ def data_from(data_dir: Path | None, spare_splits: Collection[str] = ()) -> Iter
 _FILE_FORMATS = ("json", "csv", "parquet", "text", "arrow")
 
 
-class Splits(dict):
-    """The splits of a data set; one that is missing gives a sentence, or no rows where none are needed."""
+class Splits(dict[str, Any]):
+    """The splits of a dataset; a missing one raises DataError, or is empty if it is not needed."""
 
-    def __init__(self, found: dict, path: str, spare: Collection[str], notes: list[str]) -> None:
+    def __init__(self, found: dict[str, Any], path: str, spare: Collection[str], notes: list[str]) -> None:
         super().__init__(found)
         self._path, self._spare, self._notes = path, spare, notes
 
@@ -69,17 +68,16 @@ class Splits(dict):
         if split in self._spare and self:
             self._notes.append(f"Split '{split}' of {self._path} was not found; no shot is drawn from it.")
             return next(iter(self.values())).select([])
-        raise DataError(f"{self._path} has no split '{split}' where it was found, only {', '.join(self)}.")
+        raise DataError(f"{self._path} has no split '{split}'; it has {', '.join(self)}.")
 
 
 def _from_mirror(original: Any, path: str, folder: Path, name: str | None, options: dict[str, Any]) -> Any:
     try:
         with offline():
             return original(str(folder), name, **options)
-    # Boundary: `datasets` raises whatever its builders raise.
-    except Exception as error:
+    except Exception as error:  # `datasets` raises any error of its builders.
         raise DataError(
-            f"{path}{f':{name}' if name else ''} cannot be read from {folder}: {_told(error)}."
+            f"{path}{f':{name}' if name else ''} cannot be read from {folder}: {_first_line(error)}."
         ) from error
 
 
@@ -93,13 +91,13 @@ def _from_hub(
             return original(path, name, **options)
     except Exception as error:
         tried = [f"mirror {data_dir}: no folder {path}"] if data_dir and not local else []
-        tried.append(f"hub: {away}, and its local cache does not have it" if away else _told(error))
-        places = "".join(f"\n  - {one}" for one in tried)
+        tried.append(f"hub: {away}, and its local cache does not have it" if away else _first_line(error))
+        reasons = "".join(f"\n  - {reason}" for reason in tried)
         raise DataError(
-            f"The data set {path}{f':{name}' if name else ''} was found nowhere:{places}\n"
-            "Give --data DIR (laid out as on the Hugging Face hub), or connect to the hub."
+            f"The dataset {path}{f':{name}' if name else ''} was not found:{reasons}\n"
+            "Give --data DIR (with the layout of the Hugging Face hub), or connect to the hub."
         ) from error
 
 
-def _told(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""From a definition to its documents and prompts: lm-eval renders, evalsuite asks."""
+"""Prepares the documents of a definition; lm-eval renders their prompts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,29 +32,28 @@ class PreparedHarnessTask(PreparedTask):
     """Documents whose prompts lm-eval rendered."""
 
     texts: Mapping[int, Prompt] = field(default_factory=dict)
-    """By index of the document."""
+    """Prompts by index of the document."""
     shown_themselves: frozenset[int] = frozenset()
-    """Indices of documents that lm-eval shows among their own shots: its exclusion compares the names of
-    splits."""
+    """Indices of documents among their own shots, since lm-eval excludes a document only by split names."""
 
     @property
     def among_shots(self) -> int:
-        """Documents that are shown themselves, solved, among their shots."""
+        """Number of documents that are among their own shots."""
         return sum(document.index in self.shown_themselves for document in self.documents)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the score must know; first, whose definition it is."""
+        """Notes that belong to the score; the first one names the definition."""
         return (f"{self.selected.spec.source.notes} ({self.selected.spec.source.reference})", *super().notes)
 
     @property
     def shots_shown(self) -> list[int]:
-        """As the definition says: its shots are in its prompts."""
+        """Number of shots, which the definition sets, since they are part of its prompts."""
         return [self.selected.spec.shots.count] * len(self.documents)
 
-    def prompt(self, place: int, most_shots: int | None = None) -> Prompt:
-        """The prompt of the document at `place`; its shots cannot be taken away."""
-        return self.texts[self.documents[place].index]
+    def prompt(self, index: int, most_shots: int | None = None) -> Prompt:
+        """The prompt of a document; its shots cannot be removed."""
+        return self.texts[self.documents[index].index]
 
 
 @dataclass(frozen=True)
@@ -63,19 +62,19 @@ class HarnessMember:
 
     name: str
     task: Any
-    """An `lm_eval.api.task.Task`."""
+    """The `lm_eval.api.task.Task`."""
     docs: Sequence[Any]
     rows: list[Row]
-    """The documents as JSON has them."""
+    """The documents as JSON values."""
 
 
 def prepare_harness_task(
     task: "HarnessTask", selected: "Selected", data_dir: Path | None, subset: Subset
 ) -> PreparedHarnessTask:
-    """Load the data, build lm-eval's task objects and render the prompts of the documents that are asked.
+    """Load the data, build lm-eval's task objects and render the prompts of the selected documents.
 
     Raises:
-        UserError: data or code is missing, or the definition asks what evalsuite cannot answer.
+        UserError: data or code is missing, or the definition needs requests that evalsuite does not support.
     """
     import lm_eval.utils
 
@@ -84,25 +83,25 @@ def prepare_harness_task(
         stack.enter_context(seeded())
         if task.unsafe_code:
             stack.enter_context(code_metric_allowed())
-        # lm-eval compiles its templates anew for every document (0.4.13, `utils.apply_template`).
+        # lm-eval compiles its templates again for every document (0.4.13, `utils.apply_template`).
         stack.enter_context(
             patch.object(lm_eval.utils.env, "from_string", lru_cache(256)(lm_eval.utils.env.from_string))
         )
         loaded = stack.enter_context(data_from(data_dir, _spare_splits(task.members)))
-        members = [_member(one) for one in task.members]
-        wanted = _wanted([len(one.docs) for one in members], subset)
+        members = [_member(definition) for definition in task.members]
+        chosen = _chosen([len(member.docs) for member in members], subset)
         documents: list[Document] = []
         texts: dict[int, Prompt] = {}
         instances: dict[int, list[Any]] = {}
         shown_themselves: set[int] = set()
         start = 0
-        for member, places in zip(members, wanted, strict=True):
+        for member, doc_ids in zip(members, chosen, strict=True):
             subtask = member.name if task.is_group else ""
-            for place, (prompt, asked, among_shots) in _rendered(member, places):
-                index = start + place
+            for doc_id, (prompt, asked, among_shots) in _rendered(member, doc_ids):
+                index = start + doc_id
                 prompt = replace(prompt, bos=selected.spec.bos, encoding=selected.spec.how_encoded)
-                question = question_of(member.task, member.docs[place])
-                documents.append(Document(index, subtask, place, member.rows[place], question))
+                question = question_of(member.task, member.docs[doc_id])
+                documents.append(Document(index, subtask, doc_id, member.rows[doc_id], question))
                 texts[index], instances[index] = prompt, asked
                 shown_themselves |= {index} if among_shots else set()
             start += len(member.docs)
@@ -112,25 +111,30 @@ def prepare_harness_task(
         documents,
         [[] for _ in documents],
         {selected.task.split: _rows(selected, members, loaded)},
-        Scoring({one.name: one.task for one in members}, instances, selected.spec.aggregation, task.is_group),
+        Scoring(
+            {member.name: member.task for member in members},
+            instances,
+            selected.spec.aggregation,
+            task.is_group,
+        ),
         subset=subset,
-        available=sum(len(one.docs) for one in members),
+        available=sum(len(member.docs) for member in members),
         texts=texts,
         shown_themselves=frozenset(shown_themselves),
     )
 
 
 def _spare_splits(members: Sequence[Definition]) -> set[str]:
-    """Splits that only shots come from, where none are shown."""
+    """Splits that only provide shots, for definitions without shots."""
     spare: set[str] = set()
-    for one in members:
+    for member in members:
         named = {
-            str(one.raw.get(key))
+            str(member.raw.get(key))
             for key in ("training_split", "fewshot_split", "validation_split")
-            if one.raw.get(key)
+            if member.raw.get(key)
         }
-        evaluated = one.raw.get("test_split") or one.raw.get("validation_split")
-        spare |= named - {evaluated} if not one.shots else set()
+        evaluated = member.raw.get("test_split") or member.raw.get("validation_split")
+        spare |= named - {evaluated} if not member.shots else set()
     return spare
 
 
@@ -143,47 +147,46 @@ def _member(definition: Definition) -> HarnessMember:
         docs = list(task.eval_docs)
     except UserError:
         raise
-    except Exception as error:  # Boundary: `process_docs` is the definition's own code.
+    except Exception as error:  # `process_docs` is the definition's code.
         raise cannot("read its documents", definition.task_name, error) from error
     if not docs:
         raise DataError(f"lm-eval's definition '{definition.task_name}' has no documents.")
     return HarnessMember(definition.task_name, task, docs, [plain_row(doc) for doc in docs])
 
 
-def _wanted(counts: Sequence[int], subset: Subset) -> list[list[int]]:
-    """The chosen documents of each member, counted within the member."""
+def _chosen(counts: Sequence[int], subset: Subset) -> list[list[int]]:
+    """Indices of the selected documents of each member, within the member."""
     starts = [*accumulate(counts, initial=0)]
     members = [member for member, count in enumerate(counts) for _ in range(count)]
-    wanted: list[list[int]] = [[] for _ in counts]
+    chosen: list[list[int]] = [[] for _ in counts]
     for index in subset.indices(members):
-        wanted[members[index]].append(index - starts[members[index]])
-    return wanted
+        chosen[members[index]].append(index - starts[members[index]])
+    return chosen
 
 
 def _rendered(
-    member: HarnessMember, places: Sequence[int]
+    member: HarnessMember, doc_ids: Sequence[int]
 ) -> Iterator[tuple[int, tuple[Prompt, list[Any], bool]]]:
-    """Prompts of the documents at `places`, ascending.
+    """Prompts of the documents `doc_ids`, ascending.
 
-    lm-eval draws the shots of all documents from one stream, so the documents before them are rendered, too.
+    lm-eval draws the shots of all documents from one stream, so that earlier documents are rendered, too.
     """
-    wanted = set(places)
-    draws = member.task.config.num_fewshot and places
-    for place in range(places[-1] + 1) if draws else places:
+    selected = set(doc_ids)
+    draws = member.task.config.num_fewshot and doc_ids
+    for doc_id in range(doc_ids[-1] + 1) if draws else doc_ids:
         try:
-            asked = _asked(member, place)
-            if place in wanted:
-                yield place, asked
+            asked = _asked(member, doc_id)
+            if doc_id in selected:
+                yield doc_id, asked
         except UserError:
             raise
-        except Exception as error:  # Boundary: templates and functions of the definition.
-            raise cannot(f"render document {place}", member.name, error) from error
+        except Exception as error:  # Templates and functions of the definition can raise any error.
+            raise cannot(f"render document {doc_id}", member.name, error) from error
 
 
-def _asked(member: HarnessMember, place: int) -> tuple[Prompt, list[Any], bool]:
-    """The prompt, lm-eval's own requests (0.4.13, `api/task.py`, `build_all_requests`), and whether its shots
-    hold it."""
-    task, doc = member.task, member.docs[place]
+def _asked(member: HarnessMember, doc_id: int) -> tuple[Prompt, list[Any], bool]:
+    """Prompt, lm-eval's requests (0.4.13, `Task.build_all_requests`), and whether the document is a shot."""
+    task, doc = member.task, member.docs[doc_id]
     with _drawn_shots(task) as shots:
         context = task.fewshot_context(
             doc,
@@ -197,21 +200,21 @@ def _asked(member: HarnessMember, place: int) -> tuple[Prompt, list[Any], bool]:
     made = task.construct_requests(
         doc=doc,
         ctx=context,
-        metadata=(member.name, place, task.config.repeats),
+        metadata=(member.name, doc_id, task.config.repeats),
         apply_chat_template=False,
         chat_template=None,
     )
-    instances = sorted(made if isinstance(made, list) else [made], key=lambda one: one.idx)
-    among_shots = any(plain_row(shot) == member.rows[place] for shot in shots)
+    instances = sorted(made if isinstance(made, list) else [made], key=lambda instance: instance.idx)
+    among_shots = any(plain_row(shot) == member.rows[doc_id] for shot in shots)
     return _prompt(member.name, instances), instances, among_shots
 
 
 @contextmanager
 def _drawn_shots(task: Any) -> Iterator[list[Any]]:
-    """The documents that lm-eval's sampler gives while the context is open."""
+    """The documents that lm-eval's sampler draws inside the block."""
     drawn: list[Any] = []
     sampler = getattr(task, "sampler", None)
-    if sampler is None:  # Nothing is drawn for whole texts.
+    if sampler is None:  # Tasks on whole texts draw no shots.
         yield drawn
         return
     sample = sampler.sample
@@ -226,13 +229,13 @@ def _drawn_shots(task: Any) -> Iterator[list[Any]]:
 
 
 def _prompt(name: str, instances: Sequence[Any]) -> Prompt:
-    kinds = {one.request_type for one in instances}
+    kinds = {instance.request_type for instance in instances}
     if len(kinds) > 1 or (kinds != {"loglikelihood"} and len(instances) > 1):
         raise UserError(
-            f"lm-eval's definition '{name}' asks several texts or kinds of request of one document, which evalsuite "
-            "cannot: lm-eval run --model evalsuite."
+            f"lm-eval's definition '{name}' needs several texts or kinds of request per document, which "
+            "evalsuite does not support: lm-eval run --model evalsuite."
         )
-    arguments = [one.args for one in instances]
+    arguments = [instance.args for instance in instances]
     match kinds.pop():
         case "loglikelihood":
             contexts = tuple(context for context, _ in arguments)

@@ -1,5 +1,4 @@
-"""lm-eval as a source of tasks for the registry: any of its names, where recipe `lm_eval` has no spec of
-ours."""
+"""lm-eval as a harness of the registry: provides all its tasks that recipe `lm_eval` has no spec of."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HarnessTask:
-    """A task, or a group with a score of its own (`evalsuite.registry.selected.ForeignTask`)."""
+    """A task, or a group with its own score (`evalsuite.registry.selected.ForeignTask`)."""
 
     name: str
     members: tuple[Definition, ...]
@@ -32,7 +31,7 @@ class HarnessTask:
 
     @property
     def unsafe_code(self) -> bool:
-        """Whether judging it runs model-written code."""
+        """Whether scoring runs model-written code."""
         return any(member.unsafe_code for member in self.members)
 
     def prepare(self, selected: Selected, data_dir: Path | None, subset: Subset) -> "PreparedTask":
@@ -43,28 +42,28 @@ class HarnessTask:
 
 
 class Harness:
-    """Finds lm-eval's definitions; nothing is read before a name is asked for."""
+    """Finds lm-eval's definitions, and reads them on demand."""
 
     def __init__(self, include: Sequence[Path] = ()) -> None:
         self._include = tuple(include)
 
     @cached_property
     def names(self) -> dict[str, Entry]:
-        """What can be asked for."""
+        """Entries of all tasks, groups and tags, by name."""
         return names(self._include)
 
     def select(self, name: str, form: str | None, shots: int | None) -> Iterator[Selected]:
-        """The task of a known name; the tasks of a tag, or of a group that has no score of its own.
+        """The task of a known name, or the tasks of a tag or of a group without its own score.
 
         Raises:
-            UserError: the definition cannot be read, or not be asked in this form or with so many shots.
+            UserError: the definition cannot be read, or does not support this form or number of shots.
         """
         for part, members, rule in find(name, self.names):
             try:
                 selected = _selected(part, members, rule, form, shots)
             except UserError:
                 raise
-            except Exception as error:  # Boundary: the values of a YAML file may be of any kind.
+            except Exception as error:  # The values in a YAML file can have any type.
                 raise cannot("be understood", part, error) from error
             yield selected
 
@@ -74,20 +73,18 @@ def _selected(
 ) -> Selected:
     members = own
     if shots is not None:
-        members = tuple(one if one.fixed_shots else one.with_shots(shots) for one in own)
-        if shots and all(one.fixed_shots for one in own):
-            raise UserError(f"{RECIPE}/{name} is asked with 0 shots only, as lm-eval defines it.")
-    count = max(one.shots for one in members)
+        members = tuple(member if member.fixed_shots else member.with_shots(shots) for member in own)
+        if shots and all(member.fixed_shots for member in own):
+            raise UserError(f"{RECIPE}/{name} supports only 0 shots, as lm-eval defines it.")
+    count = max(member.shots for member in members)
     spec = (
-        group_spec(name, {one.task_name: one.config for one in members}, count, rule)
+        group_spec(name, {member.task_name: member.config for member in members}, count, rule)
         if rule
         else task_spec(name, members[0].config, count)
     )
     if form not in (None, spec.format):
-        raise UserError(
-            f"{RECIPE}/{name} is asked in the format '{spec.format}' only, as lm-eval defines it."
-        )
-    changed = count != max(one.shots for one in own)
+        raise UserError(f"{RECIPE}/{name} supports only the format '{spec.format}', as lm-eval defines it.")
+    changed = count != max(member.shots for member in own)
     task = HarnessTask(name, members, rule is not None)
     return Selected(f"{RECIPE}/{name}" + (f"@{count}" if changed else ""), _task(task), spec, foreign=task)
 

@@ -1,5 +1,4 @@
-"""lm-eval's samples as evalsuite's, under the content keys that our own run of the task would give its
-documents."""
+"""Converts lm-eval's samples to evalsuite's, with the content keys of an evalsuite run of the task."""
 
 import json
 import re
@@ -17,7 +16,7 @@ from evalsuite.types import Document, Generated, Generation, Prompt, Question, R
 
 
 def our_row(doc: Any, task: Task, config: Mapping[str, Any]) -> Row | None:
-    """The row as our task plug-in reads it; None where the document does not hold all of it."""
+    """The row for our task plug-in; None if the document lacks a part of it."""
     fields = {**plain_row(doc), **({"config": config.get("dataset_name")} if task.data.configs else {})}
     columns = (*task.data.columns, *(("config",) if task.data.configs else ()))
     if not all(column in fields for column in columns):
@@ -31,7 +30,7 @@ def our_row(doc: Any, task: Task, config: Mapping[str, Any]) -> Row | None:
 
 
 def our_document(row: Row, index: int, place: int, spec: PromptSpec, task: Task) -> Document:
-    """The document as `evalsuite.requests.prepare` makes it of the row."""
+    """The document that `evalsuite.requests.prepare` makes from the row."""
     member = task.subtask(row) if task.subtask else ""
     subtask = f"{spec.task}_{member}" if member and len(spec.members) != 1 else ""
     cluster = task.cluster(row) if task.cluster else ""
@@ -39,7 +38,7 @@ def our_document(row: Row, index: int, place: int, spec: PromptSpec, task: Task)
 
 
 def their_document(sample: TheirSample, index: int, subtask: str, config: Mapping[str, Any]) -> Document:
-    """The document as our run of lm-eval's own definition makes it."""
+    """The document that an evalsuite run of lm-eval's definition makes."""
     return Document(index, subtask, sample.doc_id, plain_row(sample.doc), _question(sample, config))
 
 
@@ -53,7 +52,7 @@ def _question(sample: TheirSample, config: Mapping[str, Any]) -> Question:
 
 
 def _value(text: str) -> Any:
-    """A target that was written as text: an index or a list of them, else the text."""
+    """A target from its text: an index, a list of indices, or else the text."""
     return json.loads(text) if re.fullmatch(r"\d{1,6}|\[\d[\d, ]*\]", text) else text
 
 
@@ -63,16 +62,16 @@ def imported_sample(
     """The sample with lm-eval's verdict.
 
     Args:
-        document: which document it is.
-        sample: as lm-eval logged it.
-        spec: names the metrics.
-        aggregation: lm-eval's aggregation functions by metric; of an unknown one, any other object.
-        gold: the right answer.
+        document: the sample's document.
+        sample: the sample that lm-eval logged.
+        spec: the spec, which names the metrics.
+        aggregation: lm-eval's aggregation functions by metric; any other object for an unknown function.
+        gold: the gold answer.
     """
-    values = {our_metric(metric, one, spec): value for (metric, one), value in sample.values.items()}
+    values = {our_metric(metric, name, spec): value for (metric, name), value in sample.values.items()}
     prompt = _prompt(sample)
     extracted = (
-        [one if isinstance(one, str) else None for one in sample.filtered] if prompt.generation else []
+        [text if isinstance(text, str) else None for text in sample.filtered] if prompt.generation else []
     )
     bare = Sample(document, prompt, spec.shots.count, "scored", gold=gold, responses=_responses(sample))
     judged = with_values(bare, _normal(values), aggregation, extracted)
@@ -80,8 +79,7 @@ def imported_sample(
 
 
 def our_metric(metric: str, filter_name: str, spec: PromptSpec) -> str:
-    """Our name of a metric: of one of our specs, its extraction's or its only one, else lm-eval's with the
-    filter."""
+    """evalsuite's name of a metric: from our spec if it has one, else lm-eval's name with the filter."""
     if spec.definition:
         return metric_name(metric, filter_name)
     by_filter = filter_name.replace("-", "_")
@@ -93,7 +91,7 @@ def our_metric(metric: str, filter_name: str, spec: PromptSpec) -> str:
 
 
 def _normal(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Truth values are numbers; what JSON turned from pairs into lists stays so."""
+    """The values with booleans as numbers; lists, which JSON makes from pairs, are kept."""
     return {
         name: float(value) if isinstance(value, bool) else value
         for name, value in values.items()
@@ -109,9 +107,9 @@ def _prompt(sample: TheirSample) -> Prompt:
         return Prompt(
             (str(first[0]),), generation=_generation(first[1], len(sample.resps[0])), bos="tokenizer"
         )
-    contexts = tuple(str(one[0]) for one in sample.arguments)
+    contexts = tuple(str(arguments[0]) for arguments in sample.arguments)
     same = len(set(contexts)) == 1
-    texts = tuple(str(one[1]) for one in sample.arguments)
+    texts = tuple(str(arguments[1]) for arguments in sample.arguments)
     return Prompt(contexts[:1] if same else contexts, texts, bos="tokenizer")
 
 
@@ -120,7 +118,7 @@ def _generation(arguments: Mapping[str, Any], samples: int) -> Generation:
 
 
 def _responses(sample: TheirSample) -> tuple[Response, ...]:
-    """Log-likelihoods stand on one token each and texts have no token count: lm-eval logs neither."""
+    """The answers; lm-eval logs no token counts: log-likelihoods get one token each, texts no count."""
     found: list[Response] = []
     for arguments, answers in zip(sample.arguments, sample.resps, strict=True):
         if len(arguments) > 1 and isinstance(arguments[1], Mapping):
@@ -134,13 +132,13 @@ def _responses(sample: TheirSample) -> tuple[Response, ...]:
 
 
 def rules(config: Mapping[str, Any]) -> dict[str, Any]:
-    """lm-eval's aggregation functions by metric; the source text of one that a definition brings along."""
+    """lm-eval's aggregation functions by metric; for a definition's own function, its source text."""
     from lm_eval.api import metrics  # noqa: F401 - fills the registries that are read next
     from lm_eval.api.registry import aggregation_registry, metric_agg_registry
 
     found: dict[str, Any] = {}
-    for one in config.get("metric_list") or ():
-        name, stated = str(one.get("metric")), one.get("aggregation")
+    for entry in config.get("metric_list") or ():
+        name, stated = str(entry.get("metric")), entry.get("aggregation")
         if stated is None:
             found[name] = metric_agg_registry.get(name, None) or "unknown"
         else:
@@ -152,9 +150,9 @@ def rules(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same_texts(samples: Sequence[Sample], prompts: Mapping[str, Prompt], task: str) -> bool:
-    """Whether every sample was asked with the texts that `prompts` has for its document's key."""
+    """Whether every sample has the texts in `prompts` for its document's key."""
     return all(
-        (found := prompts.get(one.document.key(task))) is not None
-        and (found.contexts, found.continuations) == (one.prompt.contexts, one.prompt.continuations)
-        for one in samples
+        (found := prompts.get(sample.document.key(task))) is not None
+        and (found.contexts, found.continuations) == (sample.prompt.contexts, sample.prompt.continuations)
+        for sample in samples
     )

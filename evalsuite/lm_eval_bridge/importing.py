@@ -1,7 +1,8 @@
-"""lm-eval's results as a run folder: run log, samples, table.
+"""Imports lm-eval's results as a run folder: run log, samples, table.
 
-What lm-eval does not write is not made up: the digests of weights and tokenizer are `unknown` (unless our
-engine answered), token counts are 0, and a task's prompt spec is ours only where the prompts are seen to be.
+Values that lm-eval does not write are not invented: the digests of weights and tokenizer are `unknown`
+(unless evalsuite's engine answered), token counts are 0, and a task has evalsuite's prompt spec only if its
+prompts were verified.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ class Imported:
 
     record: TaskRecord
     samples: list[Sample] | None
-    """None where lm-eval logged none."""
+    """None if lm-eval logged no samples."""
 
 
 def import_results(
@@ -48,19 +49,19 @@ def import_results(
 
     Args:
         path: `results_*.json`, or a folder with one.
-        out: a folder that is not there yet, or empty.
-        data_dir: data sets, to see whether a task was asked as our spec of it asks.
-        include: YAML files that lm-eval had by `--include_path`, or folders of them.
+        out: a folder that does not exist yet, or is empty.
+        data_dir: datasets, to verify that a task's prompts are those of evalsuite's spec.
+        include: YAML files of lm-eval's `--include_path`, or folders of them.
 
     Raises:
-        UserError: the files are damaged or not lm-eval's, or the folder is taken.
+        UserError: the files are damaged or not lm-eval's, or the folder is in use.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"{out} is there already; choose another --out folder.")
+        raise StorageError(f"{out} exists already; choose another --out folder.")
     file = read_results(path)
     try:
         tasks = list(_tasks(file, Registry.load(include), Harness(include), data_dir))
-        log = run_log_of(file, [one.record for one in tasks])
+        log = run_log_of(file, [task.record for task in tasks])
     except (
         KeyError,
         TypeError,
@@ -72,11 +73,12 @@ def import_results(
     ) as error:
         reason = " ".join(str(error).split())
         raise StorageError(
-            f"{file.path} is not as lm-eval writes it: {type(error).__name__}: {reason}."
+            f"{file.path} does not have lm-eval's format: {type(error).__name__}: {reason}."
         ) from error
     folder = RunFolder(out)
     with folder.opened(log.spec):
-        folder.write_results(log, {one.record.name: one.samples for one in tasks if one.samples is not None})
+        logged = {task.record.name: task.samples for task in tasks if task.samples is not None}
+        folder.write_results(log, logged)
     return log
 
 
@@ -85,7 +87,7 @@ def _tasks(
 ) -> Iterator[Imported]:
     for name, members in file.groups.items():
         rule = _rule(harness, name, members)
-        if rule is None:  # A group that the installed lm-eval scores in another way, or does not know.
+        if rule is None:  # The installed lm-eval scores the group differently, or does not know it.
             for member in members:
                 yield _task(file, registry, member, [member], None, data_dir)
         else:
@@ -101,7 +103,7 @@ def _rule(harness: Harness, name: str, members: Sequence[str]) -> GroupRule | No
         found = list(find(name, harness.names))
     except UserError:
         return None
-    same = len(found) == 1 and {one.task_name for one in found[0][1]} == set(members)
+    same = len(found) == 1 and {definition.task_name for definition in found[0][1]} == set(members)
     return found[0][2] if same else None
 
 
@@ -113,17 +115,17 @@ def _task(
     rule: GroupRule | None,
     data_dir: Path | None,
 ) -> Imported:
-    configs = {one: file.content["configs"][one] for one in members}
-    shots = max(int(file.content["n-shot"].get(one) or 0) for one in members)
-    logged = {one: file.samples(one) for one in members}
+    configs = {member: file.content["configs"][member] for member in members}
+    shots = max(int(file.content["n-shot"].get(member) or 0) for member in members)
+    logged = {member: file.samples(member) for member in members}
     theirs = (
         group_spec(name, configs, shots, rule, file.version)
         if rule
         else task_spec(name, configs[name], shots, file.version)
     )
-    if any(one is None for one in logged.values()):
+    if any(samples is None for samples in logged.values()):
         return Imported(task_record_of(file, _selected_as(theirs, registry), configs, None), None)
-    known = {one: samples for one, samples in logged.items() if samples is not None}
+    known = {member: samples for member, samples in logged.items() if samples is not None}
     ours = _our_spec(registry, name, shots)
     if ours is not None and (samples := _as_ours(ours, known, configs)) is not None:
         if _asked_alike(ours, samples, data_dir):
@@ -135,8 +137,8 @@ def _task(
 
 
 _UNSEEN = (
-    "the prompts were not seen to be those of evalsuite's own spec (give --data to have them compared), so that a "
-    "comparison with it needs --allow-protocol-drift"
+    "the prompts were not compared with those of evalsuite's spec (give --data to compare them), so that a "
+    "comparison with a run of evalsuite needs --allow-protocol-drift"
 )
 
 
@@ -150,11 +152,11 @@ def _our_spec(registry: Registry, name: str, shots: int) -> Selected | None:
 
 
 def _selected_as(spec: PromptSpec, registry: Registry) -> Selected:
-    """The name under which a run of ours has the same task."""
+    """The task as an evalsuite run selects it."""
     address = f"{RECIPE}/{spec.task}@{spec.shots.count}"
     try:
         return replace(registry.select([address])[0], spec=spec)
-    except UserError:  # Not in the installed lm-eval, or of a user's own YAML file.
+    except UserError:  # Not in the installed lm-eval, or from a user's YAML file.
         task = registry.tasks[next(iter(registry.tasks))]
         return Selected(
             f"{RECIPE}/{spec.task}", replace(task, name=spec.task, chance=None, comparability=1), spec
@@ -164,7 +166,7 @@ def _selected_as(spec: PromptSpec, registry: Registry) -> Selected:
 def _as_ours(
     selected: Selected, logged: Mapping[str, Sequence[TheirSample]], configs: Mapping[str, Any]
 ) -> list[Sample] | None:
-    """Samples on the documents that our task plug-in has; None where one cannot be read from lm-eval's."""
+    """Samples with the documents of our task plug-in; None if one cannot be read from lm-eval's."""
     found: list[Sample] = []
     for member, samples in logged.items():
         rule = rules(configs[member])
@@ -190,13 +192,13 @@ def _as_theirs(
 
 
 def _asked_alike(selected: Selected, samples: Sequence[Sample], data_dir: Path | None) -> bool:
-    """Whether our spec, rendered here, gives the very prompts that lm-eval logged."""
+    """Whether our spec renders exactly the prompts that lm-eval logged."""
     try:
         prepared = prepare(selected, data_dir=data_dir)
     except UserError:
         return False
     task = selected.spec.task
     keys = [document.key(task) for document in prepared.documents]
-    wanted = {sample.document.key(task) for sample in samples}
-    prompts = {key: prepared.prompt(place) for place, key in enumerate(keys) if key in wanted}
+    needed = {sample.document.key(task) for sample in samples}
+    prompts = {key: prepared.prompt(index) for index, key in enumerate(keys) if key in needed}
     return same_texts(samples, prompts, task)

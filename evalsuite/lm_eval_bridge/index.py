@@ -1,8 +1,8 @@
-"""The names of lm-eval's tasks, groups and tags, without its own index.
+"""Finds the names of lm-eval's tasks, groups and tags without lm-eval's index.
 
 lm-eval 0.4.13 parses 14,000 YAML files with their includes for any task (`tasks/_index.py`, 13 s). Names,
-includes and tags stand on top-level lines of their own, so that a scan of the text finds them in about a
-second; the user's cache folder keeps what it found, by version and place of the package.
+includes and tags are on separate top-level lines, so that a text scan finds them in about a second. The
+user's cache folder keeps the result, by version and path of the package.
 """
 
 import json
@@ -32,11 +32,11 @@ _PLAIN = re.compile(r"\w[\w./-]*")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a name means."""
+    """The definition of a name."""
 
     kind: Kind
     path: str = ""
-    """Its YAML file; empty for a tag."""
+    """The YAML file; empty for a tag."""
     members: tuple[str, ...] = ()
     """Tasks of a tag."""
 
@@ -47,21 +47,19 @@ def harness_version() -> str:
 
 
 def tasks_folder() -> Path:
-    """Where lm-eval keeps its definitions; found, not imported.
+    """lm-eval's folder of task definitions, found without importing lm-eval.
 
     Raises:
         UserError: lm-eval is not installed.
     """
     spec = find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            "lm-eval's own definitions need the package lm-eval: pip install 'lm-eval>=0.4.13,<0.5'."
-        )
+        raise UserError("lm-eval's definitions need the package lm-eval: pip install 'lm-eval>=0.4.13,<0.5'.")
     return Path(spec.submodule_search_locations[0], "tasks")
 
 
 def names(include: Sequence[Path] = ()) -> dict[str, Entry]:
-    """Every name that lm-eval knows, and those of further YAML files, which replace its own.
+    """All names of lm-eval, and of additional YAML files, which replace lm-eval's.
 
     Args:
         include: YAML files or folders of them.
@@ -73,8 +71,7 @@ def names(include: Sequence[Path] = ()) -> dict[str, Entry]:
 
 
 def scan(path: Path) -> dict[str, Entry]:
-    """Names that a YAML file, or the YAML files of a folder, define; the first definition of a name
-    counts."""
+    """Names that a YAML file, or a folder's YAML files, define; the first definition of a name counts."""
     read: dict[Path, dict[str, list[str]]] = {}
     entries: dict[str, Entry] = {}
     tags: dict[str, list[str]] = {}
@@ -104,10 +101,9 @@ def _yaml_files(path: Path) -> Iterator[Path]:
 
 
 def _fields(path: Path, read: dict[Path, dict[str, list[str]]]) -> dict[str, list[str]]:
-    """The scanned keys of a file with those of what it includes; a key of its own replaces an included
-    one."""
+    """The scanned keys of a file and of its includes; the file's own keys replace included ones."""
     if path not in read:
-        read[path] = {}  # A file that includes itself is lm-eval's to complain about.
+        read[path] = {}  # lm-eval itself reports a file that includes itself.
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -129,7 +125,7 @@ def _fragments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(text: str) -> list[str]:
-    """A scalar or a list as strings; nothing where it is neither."""
+    """A scalar or a list as strings; empty if it is neither."""
     plain = text.strip()
     if _PLAIN.fullmatch(plain):
         return [plain]
@@ -138,7 +134,7 @@ def _values(text: str) -> list[str]:
     except BadYaml:
         return []
     values = value if isinstance(value, list) else [value]
-    return [one for one in values if isinstance(one, str) and one]
+    return [value for value in values if isinstance(value, str) and value]
 
 
 def _remembered(folder: Path) -> dict[str, Entry]:
@@ -150,7 +146,7 @@ def _remembered(folder: Path) -> dict[str, Entry]:
         return {name: Entry(*fields) for name, fields in json.loads(file.read_text("utf-8")).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         found = scan(folder)
-        _remember(file, {name: [one.kind, one.path, one.members] for name, one in found.items()})
+        _remember(file, {name: [entry.kind, entry.path, entry.members] for name, entry in found.items()})
         return found
 
 
@@ -160,6 +156,6 @@ def _cache_file(folder: Path) -> Path:
 
 
 def _remember(file: Path, content: Mapping[str, object]) -> None:
-    """A cache that cannot be written costs time, not correctness, and is let be."""
+    """Write the cache; errors are ignored, since a missing cache costs only time."""
     with suppress(OSError):
         replace_json(file, content)

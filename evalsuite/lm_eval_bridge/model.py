@@ -1,7 +1,7 @@
 """evalsuite's engine as a model of lm-eval: `lm-eval run --model evalsuite --model_args pretrained=NAME`.
 
-Encoding, windows and truncation are those of lm-eval 0.4.13's own `HFLM` (`models/huggingface.py`); all
-requests of a kind are planned together, whatever `--batch_size` says.
+Encoding, windows and truncation are those of lm-eval 0.4.13's `HFLM` (`models/huggingface.py`). All requests
+of a kind are planned together; `--batch_size` is ignored.
 """
 
 import logging
@@ -32,27 +32,26 @@ from evalsuite.types import Bos, Failure, Generated, GenerateRequest, Request, R
 T = TypeVar("T")
 log = logging.getLogger("lm_eval.models.evalsuite")
 MAX_GEN_TOKS = 256
-"""Where a task does not say (`HFLM.max_gen_toks`)."""
+"""Default of tasks that do not set it (`HFLM.max_gen_toks`)."""
 SHORTEST_WINDOW = 2048
-"""Of a model whose configuration states none (`DEFAULT_MAX_LENGTH`)."""
+"""Context window of a model whose configuration states none (`DEFAULT_MAX_LENGTH`)."""
 
 
-class EvalsuiteLM(LM):
+class EvalsuiteLM(LM):  # type: ignore[misc]  # lm-eval has no types
     """Answers lm-eval's requests with the native engine.
 
     Args:
         pretrained: alias, hub id, folder, GGUF file or NeMo archive.
-        revision: on the hub.
+        revision: revision on the hub.
         dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.
         device: auto, cpu, cuda, cuda:1 or mps.
         logits_dtype: float32, or model: rounded to the model's data type as HFLM's are.
-        trust_remote_code: run Python code that comes with the model.
-        max_length: context window, where it is to be shorter than the model's.
-        add_bos_token: True or False forces it; else the tokenizer decides.
-        tokenizer: folder or hub id of another tokenizer than the model's.
-        prefix_token_id: what stands before a text without a context, in place of the BOS token, else the EOS
-            token.
-        store: file with answers of earlier runs, so that a killed run goes on; none is kept without it.
+        trust_remote_code: run Python code from the model's repository.
+        max_length: context window, shorter than the model's.
+        add_bos_token: True or False forces it; by default the tokenizer decides.
+        tokenizer: folder or hub id of a tokenizer in place of the model's.
+        prefix_token_id: token that precedes a text without a context; by default BOS, else EOS.
+        store: file that keeps answers, so that a killed run can continue; without it no answers are kept.
         batch_size: ignored.
         max_batch_size: ignored.
     """
@@ -86,55 +85,58 @@ class EvalsuiteLM(LM):
             )
         )
         self.max_length = min(filter(None, (max_length, self.engine.max_length)), default=SHORTEST_WINDOW)
-        self._bos: Bos = {None: "tokenizer", True: "always", False: "never"}[add_bos_token]  # type: ignore[assignment]
+        bos: dict[bool | None, Bos] = {None: "tokenizer", True: "always", False: "never"}
+        self._bos = bos[add_bos_token]
         self._store = Path(store) if store else None
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """(log-likelihood, is greedy) of each continuation; the context loses its beginning where it is too
-        long."""
-        asked = [self._fitting(one) for one in self._encoded(requests)]
-        scores = self._answered(asked, disable_tqdm)
-        found = [(_score(scores[one]).log_likelihood, _score(scores[one]).is_greedy) for one in asked]
+        """(log-likelihood, is greedy) of each continuation; the beginning of a too long context is cut."""
+        asked = [self._fitting(request) for request in self._encoded(requests)]
+        answers = self._answered(asked, disable_tqdm)
+        scores = [_score(answers[request]) for request in asked]
+        found = [(score.log_likelihood, score.is_greedy) for score in scores]
         for request, result in zip(requests, found, strict=True):
             self.cache_hook.add_partial("loglikelihood", request.args, result)
         return found
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        """Log-likelihood of each whole text, in windows where it is longer than the model's."""
-        texts = [one.args[0] for one in requests]
+        """Log-likelihood of each whole text, in windows if it is longer than the model's window."""
+        texts = [request.args[0] for request in requests]
         windows = dict.fromkeys(text for text in texts if text)
         encoded = encode_rolling(self.engine.tokenizer, list(windows), self._bos, self.max_length, "lm_eval")
         asked = {
-            text: [one.request for one in encodable(some)]
-            for text, some in zip(windows, encoded, strict=True)
+            text: [window.request for window in encodable(parts)]
+            for text, parts in zip(windows, encoded, strict=True)
         }
-        if any(one.scores_bos for some in encoded for one in encodable(some)):
-            log.warning("The BOS token that the tokenizer adds is among the scored ones, as in lm-eval's hf.")
-        scores = self._answered([one for some in asked.values() for one in some], disable_tqdm)
-        found = [sum(_score(scores[one]).log_likelihood for one in asked.get(text, ())) for text in texts]
+        if any(window.scores_bos for parts in encoded for window in encodable(parts)):
+            log.warning("The BOS token that the tokenizer adds is scored, too, as in lm-eval's hf backend.")
+        scores = self._answered([request for parts in asked.values() for request in parts], disable_tqdm)
+        found = [sum(_score(scores[part]).log_likelihood for part in asked.get(text, ())) for text in texts]
         for text, result in zip(texts, found, strict=True):
             self.cache_hook.add_partial("loglikelihood_rolling", (text,), result)
         return found
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """The text generated after each context; equal requests of sampled text give different samples."""
-        contexts = encode_contexts(self.engine.tokenizer, [one.args[0] for one in requests], self._bos)
+        """The generated text after each context; equal requests for sampled text give different samples."""
+        texts_before = [request.args[0] for request in requests]
+        contexts = encode_contexts(self.engine.tokenizer, texts_before, self._bos)
         seen: Counter[GenerateRequest] = Counter()
         asked = []
         for request, context in zip(requests, map(encodable, contexts), strict=True):
             settings = generation_settings(request.args[1], "The task", MAX_GEN_TOKS)
-            room = self.max_length - settings.max_tokens
-            if room < 1:
+            capacity = self.max_length - settings.max_tokens
+            if capacity < 1:
                 raise UserError(
-                    f"{settings.max_tokens} tokens are to be generated, and the context window has {self.max_length}: "
-                    "lower max_gen_toks or raise max_length."
+                    f"The task generates {settings.max_tokens} tokens, but the context window has "
+                    f"{self.max_length}: lower max_gen_toks or raise max_length."
                 )
-            if len(context) > room:
+            if len(context) > capacity:
                 log.warning(
-                    "A context of %d tokens loses its beginning to leave room for the answer.", len(context)
+                    "The beginning of a context of %d tokens was cut, to leave space for the answer.",
+                    len(context),
                 )
             first = GenerateRequest(
-                context[-room:],
+                context[-capacity:],
                 settings.stops(),
                 settings.max_tokens,
                 settings.temperature,
@@ -145,13 +147,13 @@ class EvalsuiteLM(LM):
             seen[first] += 1
             asked.append(replace(first, sample=sample))
         texts = self._answered(asked, disable_tqdm)
-        found = [_text(texts[one]) for one in asked]
+        found = [_text(texts[generated]) for generated in asked]
         for request, result in zip(requests, found, strict=True):
             self.cache_hook.add_partial("generate_until", request.args, result)
         return found
 
     def get_model_info(self) -> dict[str, str]:
-        """What lm-eval writes beside its results."""
+        """Digests and numerics class of the model, which lm-eval writes to its results."""
         identity = self.engine.identity
         return {
             "model_weights_sha256": identity.weights,
@@ -160,23 +162,22 @@ class EvalsuiteLM(LM):
         }
 
     def _encoded(self, requests: Sequence[Any]) -> list[ScoreRequest]:
-        """Sliced as lm-eval does; where it would stop, a document's choices are scored from a boundary that
-        all share."""
+        """The requests, sliced as in lm-eval, or from a common token boundary where lm-eval would fail."""
         documents: dict[Hashable, list[int]] = {}
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             known = request.task_name is not None and request.doc_id is not None
-            key = (request.task_name, request.doc_id) if known else place
-            documents.setdefault(key, []).append(place)
-        pairs = [[requests[place].args for place in places] for places in documents.values()]
+            key = (request.task_name, request.doc_id) if known else index
+            documents.setdefault(key, []).append(index)
+        pairs = [[requests[index].args for index in indices] for indices in documents.values()]
         encoded = encode_documents(self.engine.tokenizer, pairs, self._bos, "lm_eval")
-        by_place = {
-            place: one
-            for places, some in zip(documents.values(), encoded, strict=True)
-            for place, one in zip(places, encodable(some), strict=True)
+        by_index = {
+            index: choice
+            for indices, choices in zip(documents.values(), encoded, strict=True)
+            for index, choice in zip(indices, encodable(choices), strict=True)
         }
-        if joined := sum(one.joined for one in by_place.values()):
+        if joined := sum(choice.joined for choice in by_index.values()):
             log.warning("A token spans the end of the context and its continuation in %d requests.", joined)
-        return [by_place[place].request for place in range(len(requests))]
+        return [by_index[index].request for index in range(len(requests))]
 
     def _fitting(self, request: ScoreRequest) -> ScoreRequest:
         excess = len(request.context) + len(request.continuation) - (self.max_length + 1)
@@ -184,48 +185,48 @@ class EvalsuiteLM(LM):
             return request
         if excess >= len(request.context):
             raise UserError(
-                f"A continuation of {len(request.continuation)} tokens does not fit the context window of {self.max_length}."
+                f"A continuation of {len(request.continuation)} tokens does not fit the context window of "
+                f"{self.max_length} tokens."
             )
         log.warning(
-            "A context of %d tokens loses its first %d to fit the window.", len(request.context), excess
+            "The first %d of a context's %d tokens were cut to fit the window.", excess, len(request.context)
         )
         return ScoreRequest(request.context[excess:], request.continuation)
 
     def _answered(self, requests: Sequence[Request], quiet: bool) -> dict[Request, Response]:
         distinct = list(dict.fromkeys(requests))
-        scores = [one for one in distinct if isinstance(one, ScoreRequest)]
-        texts = [one for one in distinct if isinstance(one, GenerateRequest)]
+        scores = [request for request in distinct if isinstance(request, ScoreRequest)]
+        texts = [request for request in distinct if isinstance(request, GenerateRequest)]
         with tempfile.TemporaryDirectory() as folder:
             store = ResponseStore(self._store or Path(folder) / "responses.sqlite", installed(ANSWERING))
             try:
                 with TokenBar(quiet) as bar:
                     answers = answer(scores, texts, self.engine, store, bar)
-                for told in told_of_origins(store.origins(answers.stored), installed(ANSWERING)):
-                    log.warning("%s", told)
+                for note in told_of_origins(store.origins(answers.stored), installed(ANSWERING)):
+                    log.warning("%s", note)
                 return answers.by_request
             finally:
                 store.close()
 
 
 def encodable(found: T | str) -> T:
-    """What was found; raises UserError with the reason where it is a sentence."""
+    """The encoding; raises UserError if it is a reason why there is none."""
     if isinstance(found, str):
         raise UserError(f"A request cannot be encoded: {found.rstrip('.')}.")
     return found
 
 
-def _device(asked: str | None) -> str:
-    """lm-eval's command asks for `cuda:0` where the user asks for nothing; its own backend then takes what
-    there is."""
+def _device(requested: str | None) -> str:
+    """The device; an unavailable one becomes `auto`, since lm-eval's command defaults to `cuda:0`."""
     try:
-        return resolve_device(asked or "auto")
+        return resolve_device(requested or "auto")
     except ModelError as error:
-        log.warning("%s Taking what there is.", error)
+        log.warning("%s Using device auto.", error)
         return "auto"
 
 
 class TokenBar(Silent):
-    """Progress in tokens, in the manner of lm-eval's own bars."""
+    """Progress in tokens, like lm-eval's bars."""
 
     def __init__(self, quiet: bool) -> None:
         self._bar = tqdm(disable=quiet, unit=" tokens")
@@ -237,11 +238,11 @@ class TokenBar(Silent):
         self._bar.close()
 
     def stage(self, stage: Stage) -> None:
-        """A stage begins."""
+        """Begin a stage."""
         self._bar.set_description(f"evalsuite: {stage.name}")
 
     def advance(self, count: int, planned: int) -> None:
-        """So many more tokens of so many."""
+        """Add `count` tokens of `planned`."""
         self._bar.total = planned
         self._bar.update(count)
 
@@ -259,6 +260,6 @@ def _text(response: Response) -> str:
 
 
 def _lost(response: Response) -> UserError:
-    """lm-eval has no word for a document without an answer: rather no score than a wrong one."""
+    """The error for an unanswered request, which lm-eval cannot represent; a score would be wrong."""
     reason = response.reason if isinstance(response, Failure) else "no answer"
     return UserError(f"A request was not answered: {reason}. Run it by evalsuite, which counts failures.")

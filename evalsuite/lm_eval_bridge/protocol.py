@@ -1,5 +1,4 @@
-"""A definition of lm-eval as a prompt spec: what is asked in which form, and a hash of what can change a
-score."""
+"""Describes a definition of lm-eval as a prompt spec, with a hash of everything that can change a score."""
 
 import json
 import re
@@ -21,14 +20,14 @@ FORMATS: dict[str, Format] = {
     "generate_until": "generate",
 }
 _NOT_THE_PROTOCOL = ("metadata", "num_fewshot", "task", "task_alias", "tag", "dataset_kwargs")
-"""Keys of a configuration that change no score, or that a result states elsewhere."""
+"""Keys of a configuration that do not change a score, or that a result records elsewhere."""
 _IGNORED_ARGUMENTS = ("until", "do_sample", "max_gen_toks", "temperature", "top_p")
 _NEUTRAL = {"num_beams": 1, "repetition_penalty": 1.0, "num_return_sequences": 1, "use_cache": True}
 _OF_SAMPLING = ("top_k", "min_p", "typical_p", "seed")
 
 
 def metric_name(metric: str, filter_name: str) -> str:
-    """`acc`, or `exact_match,strict-match` where a named filter made it."""
+    """`acc`, or `exact_match,strict-match` for a named filter."""
     return metric if filter_name == "none" else f"{metric},{filter_name}"
 
 
@@ -36,13 +35,13 @@ def task_spec(name: str, config: Mapping[str, Any], shots: int, version: str | N
     """The spec of one task.
 
     Args:
-        name: the task's.
-        config: as lm-eval writes it into results.
-        shots: shots that are shown.
-        version: of lm-eval, where it is not the installed one.
+        name: name of the task.
+        config: the configuration as lm-eval writes it to results.
+        shots: number of shots.
+        version: version of lm-eval, if it differs from the installed one.
 
     Raises:
-        UserError: the task needs what evalsuite's engine cannot do.
+        UserError: evalsuite's engine does not support the task.
     """
     return _spec(name, [config], shots, _metrics(config), "micro", digest(config), version)
 
@@ -54,22 +53,22 @@ def group_spec(
     rule: GroupRule,
     version: str | None = None,
 ) -> PromptSpec:
-    """The spec of a group with a score of its own; `members` are the configurations by task name."""
+    """The spec of a group with its own score; `members` are the configurations by task name."""
     known = list(dict.fromkeys(metric for config in members.values() for metric in _metrics(config)))
-    wanted = [
-        one
+    aggregated = [
+        name
         for metric, filters, _ in rule.metrics
-        for one in known
-        if one.partition(",")[0] == metric
-        and (filters is None or (one.partition(",")[2] or "none") in filters)
+        for name in known
+        if name.partition(",")[0] == metric
+        and (filters is None or (name.partition(",")[2] or "none") in filters)
     ]
     weighted = rule.metrics[0][2]
-    definition = sha256_of([{one: digest(config) for one, config in members.items()}, rule.metrics])
+    definition = sha256_of([{member: digest(config) for member, config in members.items()}, rule.metrics])
     return _spec(
         name,
         list(members.values()),
         shots,
-        wanted or known,
+        aggregated or known,
         "micro" if weighted else "macro",
         definition,
         version,
@@ -89,7 +88,7 @@ def _spec(
     output = str(config.get("output_type", "generate_until"))
     for key in ("doc_to_image", "doc_to_audio"):
         if any(one.get(key) for one in configs):
-            raise UserError(f"{RECIPE}/{name} shows images or sounds; evalsuite evaluates models of text.")
+            raise UserError(f"{RECIPE}/{name} uses images or audio; evalsuite evaluates text models only.")
     split = config.get("fewshot_split") or config.get("training_split") or config.get("validation_split")
     return PromptSpec.model_validate(
         {
@@ -114,8 +113,7 @@ def _spec(
 
 
 def digest(config: Mapping[str, Any]) -> str:
-    """SHA-256 of what a definition states, the same for an installed definition and for one in a results
-    file."""
+    """SHA-256 of a definition, which is equal for an installed definition and for one in a results file."""
     from lm_eval.utils import handle_non_serializable
 
     kept = {key: value for key, value in config.items() if key not in _NOT_THE_PROTOCOL and value is not None}
@@ -126,7 +124,7 @@ def digest(config: Mapping[str, Any]) -> str:
 
 
 def _metrics(config: Mapping[str, Any]) -> list[str]:
-    """Names of the scores that the configuration announces; `process_results` may give others."""
+    """Names of the scores in the configuration; `process_results` may give others."""
     from lm_eval.api import metrics  # noqa: F401 - fills the registry that is read next
     from lm_eval.api.registry import DEFAULT_METRIC_REGISTRY
 
@@ -141,9 +139,9 @@ def _metrics(config: Mapping[str, Any]) -> list[str]:
 
 
 def _function_name(metric: Any) -> str:
-    """A metric's name; of a function that the results file holds as source, the function's."""
+    """Name of a metric; for a function, also as source text in a results file, the function's name."""
     if callable(metric):
-        return metric.__name__
+        return str(metric.__name__)
     found = re.search(r"def (\w+)\(", str(metric))
     return found[1] if found else str(metric)
 
@@ -157,11 +155,10 @@ def _generation(name: str, config: Mapping[str, Any]) -> GenerationSpec:
 def generation_settings(
     arguments: Mapping[str, Any], who: str, default_max_tokens: int = 256
 ) -> GenerationSpec:
-    """lm-eval's `generation_kwargs` as evalsuite's (lm-eval 0.4.13, `models/utils.py`,
-    `normalize_gen_kwargs`).
+    """The generation spec of lm-eval's `generation_kwargs` (0.4.13, `normalize_gen_kwargs`).
 
     Raises:
-        UserError: an argument that would change the text and that evalsuite's engine does not have.
+        UserError: an argument would change the text, but evalsuite's engine does not support it.
     """
     from lm_eval.models.utils import normalize_gen_kwargs
 
@@ -170,10 +167,12 @@ def generation_settings(
     for key, value in plain.items():
         moot = key in _IGNORED_ARGUMENTS or value is None or (not sampled and key in _OF_SAMPLING)
         if not moot and _NEUTRAL.get(key) != value:
-            raise UserError(f"{who} generates with {key}={value!r}, which evalsuite's engine does not have.")
+            raise UserError(
+                f"{who} generates with {key}={value!r}, which evalsuite's engine does not support."
+            )
     return GenerationSpec(
         backend="lm_eval_hf",
-        stop=tuple(dict.fromkeys(one for one in plain["until"] if one)),
+        stop=tuple(dict.fromkeys(text for text in plain["until"] if text)),
         max_tokens=plain["max_gen_toks"],
         temperature=float(plain["temperature"]) if sampled else 0.0,
         top_p=float(plain.get("top_p") or 1.0) if sampled else 1.0,

@@ -1,4 +1,4 @@
-"""Keeps what lm-eval tells its own users out of evalsuite's output."""
+"""Keeps lm-eval's messages out of evalsuite's output, and sets its random seeds."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ FEWSHOT_SEED = 1234
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within it the loggers of lm-eval and `datasets` tell errors only, and no progress bars are drawn."""
+    """Limit the loggers of lm-eval and `datasets` to errors, and disable progress bars."""
     import datasets
 
     loggers = [logging.getLogger(name) for name in ("lm_eval", "lm-eval", "datasets")]
@@ -33,8 +33,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """Within it the global random streams are those of a fresh run of lm-eval, since some tasks shuffle with
-    them."""
+    """Seed the global random streams as a new run of lm-eval does, since some tasks shuffle with them."""
     import numpy as np
 
     before = random.getstate(), np.random.get_state()
@@ -49,7 +48,7 @@ def seeded() -> Iterator[None]:
 
 @contextmanager
 def code_metric_allowed() -> Iterator[None]:
-    """Within it the hub's `code_eval` metric runs programs; the user has said so."""
+    """Allow the hub's `code_eval` metric to run programs, which the user has permitted."""
     before = os.environ.get("HF_ALLOW_CODE_EVAL")
     os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     try:

@@ -1,5 +1,4 @@
-"""Run log and task records of imported results: what the file states, with our errors and intervals where
-they apply."""
+"""Run log and task records of imported results, with evalsuite's errors and intervals where they apply."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from evalsuite.results.runlog import (
 from evalsuite.types import Sample, sha256_of
 
 CLOSE = 1e-6
-"""Two spellings of one score."""
+"""Tolerance within which two roundings of a score are equal."""
 
 
 def task_record_of(
@@ -38,7 +37,7 @@ def task_record_of(
     samples: Sequence[Sample] | None,
     *notes: str,
 ) -> TaskRecord:
-    """The record of an imported task; `samples` is None where lm-eval logged none."""
+    """The record of an imported task; `samples` is None if lm-eval logged none."""
     spec = selected.spec
     first = next(iter(configs.values()))
     split = str(first.get("test_split") or first.get("validation_split") or "unknown")
@@ -46,7 +45,7 @@ def task_record_of(
     found = stated if samples is None else _metrics(samples, spec, stated)
     metrics = {name: one for name, one in found.items() if one is not None}
     differing = [
-        f"{name} is {metrics[name].value:.6g} by its samples and {one.value:.6g} in the results file"
+        f"{name} is {metrics[name].value:.6g} by its samples, but {one.value:.6g} in the results file"
         for name, one in stated.items()
         if one
         and name in metrics
@@ -84,17 +83,17 @@ def task_record_of(
 
 
 def _problem(metrics: Mapping[str, MetricRecord | None]) -> str:
-    """What is wrong with the scores, as `results.aggregate` says it; empty if nothing is."""
-    endless = [name for name, one in metrics.items() if one is None]
-    if endless:
-        return f"{', '.join(endless)}: no finite number (NaN or infinity) in lm-eval's results"
-    return "" if metrics else "lm-eval's results hold no number of it"
+    """The problem with the scores, as in `results.aggregate`; empty if there is none."""
+    not_finite = [name for name, metric in metrics.items() if metric is None]
+    if not_finite:
+        return f"{', '.join(not_finite)}: not finite (NaN or infinity) in lm-eval's results"
+    return "" if metrics else "lm-eval's results have no score of this task"
 
 
 def _stated(
     file: ResultsFile, name: str, members: Sequence[str], spec: PromptSpec
 ) -> dict[str, MetricRecord | None]:
-    """The scores as the results file has them, by our name; None where one is no finite number."""
+    """The scores in the results file, by our name; None for a score that is not finite."""
     results = {**file.content["results"], **(file.content.get("groups") or {})}
     fields = results.get(name) or (results.get(members[0], {}) if len(members) == 1 else {})
     count = sum(file.documents(one) or 0 for one in members)
@@ -114,9 +113,9 @@ def _stated(
 def _metrics(
     samples: Sequence[Sample], spec: PromptSpec, stated: Mapping[str, MetricRecord | None]
 ) -> dict[str, MetricRecord | None]:
-    """With our errors and intervals where the score is a mean over documents, else as the file has them.
+    """The scores, with our errors and intervals for means over documents, else as in the file.
 
-    A score that is no number in the file stays none, whatever its samples hold.
+    A score that is not a number in the file remains None, also if its samples have values.
     """
     found = {}
     for name in dict.fromkeys([*(one for one in spec.metrics if one in stated), *stated]):
@@ -149,7 +148,7 @@ def _subtasks(samples: Sequence[Sample], metrics: Mapping[str, MetricRecord]) ->
 def _data(
     file: ResultsFile, configs: Mapping[str, Any], samples: Sequence[Sample] | None, split: str
 ) -> dict[str, SplitRecord]:
-    """The evaluated split, where all of it was logged."""
+    """The evaluated split, if all of it was logged."""
     if not samples or not all(file.is_whole(one) for one in configs):
         return {}
     rows = [sample.document.row for sample in samples]
@@ -157,7 +156,7 @@ def _data(
 
 
 def _date(seconds: Any) -> str:
-    """UTC, ISO 8601; the epoch where the file holds no date."""
+    """The date in UTC, ISO 8601; the epoch if the file has no date."""
     try:
         return datetime.fromtimestamp(float(seconds or 0), UTC).isoformat(timespec="seconds")
     except (ValueError, TypeError, OverflowError, OSError):
@@ -181,7 +180,7 @@ def run_log_of(file: ResultsFile, tasks: Sequence[TaskRecord]) -> RunLog:
     }
     notes = [f"Evaluated by lm-eval {file.version} and imported from {file.path.name}."]
     if digests["weights_sha256"] == UNKNOWN:
-        notes.append("The digests of weights and tokenizer are not known: lm-eval does not write them.")
+        notes.append("The digests of weights and tokenizer are unknown, since lm-eval does not write them.")
     environment = {
         "lm-eval": file.version,
         "transformers": str(file.content.get("transformers_version") or ""),

@@ -1,10 +1,10 @@
-"""Makes `evalsuite` a model name of lm-eval.
+"""Registers `evalsuite` as a model of lm-eval.
 
-lm-eval 0.4.13 scans no entry points: a model is known once something has put it into `model_registry` (its
-name and place are enough, the class is imported when it is asked for). lm-eval imports torch before it looks
-a model up, and torch calls the entry points of `torch.backends` as it is imported; that is where
-`register_if_wanted` is called. Where torch was there first, `import evalsuite.lm_eval_bridge.register` does
-it, and `python -m evalsuite.lm_eval_bridge` is lm-eval's command with the name known.
+lm-eval 0.4.13 has no entry points for models: a model must be added to `model_registry` (by name and path;
+the class is imported on demand). lm-eval imports torch before it looks up a model, and torch calls the entry
+points of `torch.backends` during its import, which calls `register_if_wanted`. If torch was imported earlier,
+`import evalsuite.lm_eval_bridge.register` registers the model, and `python -m evalsuite.lm_eval_bridge` is
+lm-eval's command with the model registered.
 """
 
 import sys
@@ -15,7 +15,7 @@ CLASS = "evalsuite.lm_eval_bridge.model:EvalsuiteLM"
 
 
 def register() -> None:
-    """Add the name to lm-eval's models, once."""
+    """Add `evalsuite` to lm-eval's models, unless it is registered already."""
     import lm_eval.models  # noqa: F401 - lm-eval fills an empty registry only, so its own models come first
     from lm_eval.api.registry import model_registry
 
@@ -24,11 +24,11 @@ def register() -> None:
 
 
 def register_if_wanted() -> None:
-    """The same where lm-eval is in use; in every other program that imports torch it does nothing."""
+    """`register` if lm-eval is imported; nothing in other programs that import torch."""
     if "lm_eval" in sys.modules:
         with suppress(
             ImportError
-        ):  # A version of lm-eval without this registry must not keep torch from loading.
+        ):  # A version of lm-eval without this registry must not prevent the import of torch.
             register()
 
 

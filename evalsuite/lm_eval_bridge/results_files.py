@@ -1,5 +1,4 @@
-"""lm-eval's results on disk: `results_<time>.json` and, where samples were logged,
-`samples_<task>_<time>.jsonl`."""
+"""Reads lm-eval's result files: `results_<time>.json`, and `samples_<task>_<time>.jsonl` if they exist."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,54 +11,55 @@ from evalsuite.files.foreign_json import read_json
 
 _NEEDED = ("results", "configs", "n-shot", "config")
 _OF_A_SAMPLE = ("doc_id", "doc", "target", "arguments", "resps")
-"""Besides, lm-eval 0.4.6 and later name the filter and its metrics."""
+"""Required keys of a sample; lm-eval 0.4.6 and later also write the filter and its metrics."""
 
 
 @dataclass(frozen=True)
 class TheirSample:
-    """One document as lm-eval logged it, the lines of all its filters together."""
+    """A document that lm-eval logged, with the lines of all its filters."""
 
     doc_id: int
     doc: Any
     target: str
     arguments: tuple[tuple[Any, ...], ...]
     resps: tuple[list[Any], ...]
-    """By request: numbers and truth values spelled as text."""
+    """Answers by request; numbers and booleans are text."""
     filtered: tuple[Any, ...]
-    """By request, of the first filter."""
+    """Results of the first filter, by request."""
     values: Mapping[tuple[str, str], Any]
-    """By (metric, filter)."""
+    """Values by (metric, filter)."""
 
 
 @dataclass(frozen=True)
 class ResultsFile:
-    """One evaluation of lm-eval."""
+    """The results of an lm-eval evaluation."""
 
     path: Path
     content: Mapping[str, Any]
 
     @property
     def version(self) -> str:
-        """Of lm-eval."""
-        return str(self.content.get("lm_eval_version") or "of a version that the file does not state")
+        """Version of lm-eval."""
+        return str(self.content.get("lm_eval_version") or "of unknown version")
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Model and execution settings."""
-        return self.content["config"]
+        config: Mapping[str, Any] = self.content["config"]
+        return config
 
     @property
     def model_arguments(self) -> dict[str, str]:
         """`--model_args` by name."""
-        given = self.settings.get("model_args") or {}
-        if isinstance(given, Mapping):
-            return {str(name): str(value) for name, value in given.items()}
-        pairs = (part.partition("=") for part in str(given).split(",") if "=" in part)
+        arguments = self.settings.get("model_args") or {}
+        if isinstance(arguments, Mapping):
+            return {str(name): str(value) for name, value in arguments.items()}
+        pairs = (part.partition("=") for part in str(arguments).split(",") if "=" in part)
         return {name.strip(): value.strip() for name, _, value in pairs}
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """Tasks of each outermost group that has a score, however deep they stand in it."""
+        """Tasks of each outermost group with a score, at any depth."""
         children = self.content.get("group_subtasks") or {}
         scored = self.content.get("groups") or {}
         inner = {child for members in children.values() for child in members}
@@ -76,18 +76,18 @@ class ResultsFile:
             return [name]
         if name in above:
             raise StorageError(
-                f"{self.path} has a group '{name}' that holds itself; it is not as lm-eval writes it."
+                f"{self.path} has a group '{name}' that contains itself, which lm-eval never writes."
             )
         return [leaf for child in children[name] for leaf in self._leaves(child, children, (*above, name))]
 
     @property
     def single_tasks(self) -> list[str]:
-        """Tasks outside these groups."""
+        """Tasks outside the groups."""
         grouped = {leaf for members in self.groups.values() for leaf in members}
         return [name for name in self.content["configs"] if name not in grouped]
 
     def documents(self, task: str) -> int | None:
-        """How many were evaluated, where the file says."""
+        """Number of evaluated documents, if the file states it."""
         counts = (self.content.get("n-samples") or {}).get(task) or {}
         return counts.get("effective")
 
@@ -97,7 +97,7 @@ class ResultsFile:
         return counts.get("effective") is not None and counts.get("effective") == counts.get("original")
 
     def _measured(self, task: str) -> dict[str, list[str]]:
-        """Metrics of a task by filter, as its scores name them."""
+        """Metrics of a task's scores, by filter."""
         found: dict[str, list[str]] = {}
         for key in self.content["results"].get(task) or {}:
             metric, _, filter_name = str(key).partition(",")
@@ -106,10 +106,10 @@ class ResultsFile:
         return found
 
     def samples(self, task: str) -> list[TheirSample] | None:
-        """Documents in order; None where none were logged.
+        """Documents in order; None if none were logged.
 
         Raises:
-            StorageError: the file is damaged or cut short.
+            StorageError: the file is damaged or truncated.
         """
         stamp = self.path.stem.rpartition("_")[2]
         path = self.path.with_name(f"samples_{task}_{stamp}.jsonl")
@@ -123,8 +123,8 @@ class ResultsFile:
         expected = self.documents(task)
         if expected is not None and len(by_document) != expected:
             raise StorageError(
-                f"{path} holds {len(by_document)} documents, the results file {expected}: it is cut short or of another "
-                "evaluation; copy it again."
+                f"{path} has {len(by_document)} documents, but the results file {expected}: it is truncated "
+                "or belongs to another evaluation; copy it again."
             )
         return [_sample(by_document[doc_id]) for doc_id in sorted(by_document)]
 
@@ -133,7 +133,7 @@ def read_results(path: Path) -> ResultsFile:
     """The results file, or the one in a folder.
 
     Raises:
-        StorageError: there is none, there are several, or it is not lm-eval's.
+        StorageError: there is no results file, there are several, or it is not lm-eval's.
     """
     file = _only_results_file(path) if path.is_dir() else path
     try:
@@ -142,25 +142,27 @@ def read_results(path: Path) -> ResultsFile:
         raise StorageError(f"{file} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise StorageError(
-            f"{file} is not JSON ({error}); it is cut short, or no results file of lm-eval."
+            f"{file} is not JSON ({error}); it is truncated, or not a results file of lm-eval."
         ) from error
     missing = [
         key for key in _NEEDED if not (isinstance(content, dict) and isinstance(content.get(key), dict))
     ]
     if missing:
-        raise StorageError(f"{file} is no results file of lm-eval 0.4.9 or later: it has no '{missing[0]}'.")
+        raise StorageError(
+            f"{file} is not a results file of lm-eval 0.4.9 or later: it has no '{missing[0]}'."
+        )
     if not content["configs"]:
-        raise StorageError(f"{file} holds no task.")
+        raise StorageError(f"{file} has no tasks.")
     return ResultsFile(file, content)
 
 
 def _only_results_file(folder: Path) -> Path:
     found = sorted(folder.rglob("results_*.json"))
     if not found:
-        raise StorageError(f"{folder} holds no results_*.json, as lm-eval writes it with --output_path.")
+        raise StorageError(f"{folder} has no results_*.json, which lm-eval writes with --output_path.")
     if len(found) > 1:
-        shown = ", ".join(str(one.relative_to(folder)) for one in found[:4])
-        raise StorageError(f"{folder} holds {len(found)} results of lm-eval ({shown}); name one of them.")
+        shown = ", ".join(str(path.relative_to(folder)) for path in found[:4])
+        raise StorageError(f"{folder} has {len(found)} results of lm-eval ({shown}); choose one of them.")
     return found[0]
 
 
@@ -169,28 +171,28 @@ def _sample_fields(path: Path, number: int, line: str) -> Mapping[str, Any]:
         fields = read_json(line)
     except (ValueError, RecursionError) as error:
         raise StorageError(
-            f"{path}, line {number}, is not JSON: the file is cut short or damaged."
+            f"{path}, line {number}, is not JSON: the file is truncated or damaged."
         ) from error
     missing = [key for key in _OF_A_SAMPLE if not isinstance(fields, dict) or key not in fields]
     if missing:
-        raise StorageError(f"{path}, line {number}, is no sample of lm-eval: it has no '{missing[0]}'.")
-    return fields
+        raise StorageError(f"{path}, line {number}, is not a sample of lm-eval: it has no '{missing[0]}'.")
+    sample: Mapping[str, Any] = fields
+    return sample
 
 
 def _with_filter(
     path: Path, fields: Mapping[str, Any], measured: Mapping[str, list[str]]
 ) -> Mapping[str, Any]:
-    """The sample with its filter and metrics, which lm-eval before 0.4.6 does not write: there must be one
-    filter."""
+    """The sample with filter and metrics; lm-eval before 0.4.6 omits them, so only one filter may exist."""
     if "filter" in fields and "metrics" in fields:
         return fields
     if len(measured) != 1:
         raise StorageError(
-            f"{path} does not say which of the filters {', '.join(measured) or '(none)'} its samples went through; the "
+            f"{path} does not state which of the filters {', '.join(measured) or '(none)'} its samples used; "
             "samples of lm-eval 0.4.6 and later do."
         )
     [(name, metrics)] = measured.items()
-    return {**fields, "filter": name, "metrics": [one for one in metrics if one in fields]}
+    return {**fields, "filter": name, "metrics": [metric for metric in metrics if metric in fields]}
 
 
 def _sample(lines: list[Mapping[str, Any]]) -> TheirSample:

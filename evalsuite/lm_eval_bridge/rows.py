@@ -1,5 +1,4 @@
-"""lm-eval's documents as evalsuite's rows and questions; the same from a loaded data set and from a samples
-file."""
+"""Converts lm-eval's documents, from a dataset or a samples file, to evalsuite's rows and questions."""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +8,7 @@ from evalsuite.types import MultipleChoice, OpenAnswer, Question, Row
 
 
 def plain_row(doc: Any) -> Row:
-    """A document as its JSON has it (lm-eval writes samples with the same rule for what JSON does not
-    know)."""
+    """A document as JSON values, with lm-eval's rule for values that JSON cannot represent."""
     from lm_eval.utils import handle_non_serializable
 
     plain = json.loads(json.dumps(doc, default=handle_non_serializable))
@@ -18,7 +16,7 @@ def plain_row(doc: Any) -> Row:
 
 
 def question_of(task: Any, doc: Any) -> Question:
-    """What is known of a document's right answer: the index of a choice, or the target as text."""
+    """The question with the gold answer: the index of a choice, or the target as text."""
     target = task.doc_to_target(doc)
     if task.OUTPUT_TYPE == "multiple_choice" and hasattr(task, "doc_to_choice"):
         gold = task.doc_to_text(doc) if getattr(task, "multiple_input", 0) else target
@@ -27,13 +25,13 @@ def question_of(task: Any, doc: Any) -> Question:
 
 
 def question_from(choices: list[str] | None, target: Any) -> Question:
-    """The same from the parts that a results file holds."""
+    """The question from choices and target, as a results file has them."""
     if choices is not None:
-        place = choices.index(target) if isinstance(target, str) and target in choices else target
-        if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(choices):
-            return MultipleChoice("", tuple(choices), place)
+        index = choices.index(target) if isinstance(target, str) and target in choices else target
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(choices):
+            return MultipleChoice("", tuple(choices), index)
     answers = target if isinstance(target, list | tuple) and target else [target]
-    return OpenAnswer("", tuple(_text(one) for one in answers))
+    return OpenAnswer("", tuple(map(_text, answers)))
 
 
 def _text(value: Any) -> str:
@@ -41,8 +39,7 @@ def _text(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a metric's value of one document is a number (numpy's included), not a part of a corpus-level
-    score."""
+    """Whether a document's metric value is a number (also of numpy), not a part of a corpus-level score."""
     return (
         not isinstance(value, str | Mapping | list | tuple)
         and hasattr(value, "__float__")

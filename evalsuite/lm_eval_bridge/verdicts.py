@@ -1,4 +1,4 @@
-"""Verdicts and scores by lm-eval's own filters, `process_results` and aggregations."""
+"""Verdicts and scores by lm-eval's filters, `process_results` and aggregations."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from evalsuite.scoring.choice import choose
 from evalsuite.types import Generated, MultipleChoice, Sample, Score
 
 _OF_A_TEXT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
-"""Metrics whose value of one document is (log-likelihood, units) in lm-eval."""
+"""Metrics whose value for a document is (log-likelihood, units) in lm-eval."""
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a prepared definition is judged (`evalsuite.registry.selected.ForeignScoring`)."""
+    """The scoring of a prepared definition (`evalsuite.registry.selected.ForeignScoring`)."""
 
     tasks: Mapping[str, Any]
     """lm-eval's task objects by name."""
@@ -27,10 +27,10 @@ class Scoring:
     is_group: bool
 
     def judge(self, samples: Sequence[Sample]) -> list[Sample]:
-        """The answered samples with verdicts; failed where lm-eval's own code raised."""
+        """The answered samples with verdicts; failed if lm-eval's code raised."""
         judged: dict[int, Sample] = {}
         for name in self.tasks:
-            own = [one for one in samples if not self.is_group or one.document.subtask == name]
+            own = [sample for sample in samples if not self.is_group or sample.document.subtask == name]
             with quiet():
                 judged.update(self._judge_task(self.tasks[name], own) if own else {})
         return [judged[sample.document.index] for sample in samples]
@@ -47,36 +47,36 @@ class Scoring:
         task._instances = [one for sample in samples for one in self.instances[sample.document.index]]
         try:
             task.apply_filters()
-        except Exception as error:  # Boundary: a definition may bring filters of its own.
-            return {one.document.index: _failed(one, "filters", error) for one in samples}
-        return {one.document.index: self._judged(task, one) for one in samples}
+        except Exception as error:  # A definition can have its own filters.
+            return {sample.document.index: _failed(sample, "filters", error) for sample in samples}
+        return {sample.document.index: self._judged(task, sample) for sample in samples}
 
     def _judged(self, task: Any, sample: Sample) -> Sample:
         instances = self.instances[sample.document.index]
         values: dict[str, Any] = {}
         for filter_name in instances[0].filtered_resps:
-            answers = [one.filtered_resps[filter_name] for one in instances]
+            answers = [instance.filtered_resps[filter_name] for instance in instances]
             try:
                 found = task.process_results(instances[0].doc, answers)
-            except Exception as error:  # Boundary: the definition's own code.
+            except Exception as error:  # The definition's code can raise any error.
                 return _failed(sample, "process_results", error)
             values |= {metric_name(metric, filter_name): value for metric, value in found.items()}
         return with_values(sample, values, self._aggregator(task), _extracted(sample, instances))
 
     def _aggregator(self, task: Any) -> Mapping[str, Any]:
-        return task.aggregation()
+        functions: Mapping[str, Any] = task.aggregation()
+        return functions
 
     def corpus_score(self, metric: str, samples: Sequence[Sample]) -> float | None:
-        """lm-eval's own aggregation where it is not the mean of numbers; of a group, the mean of its tasks'
-        scores."""
-        if not any(metric in one.parts for one in samples):
+        """lm-eval's aggregation unless it is a mean of numbers; for a group, the mean of its tasks' scores."""
+        if not any(metric in sample.parts for sample in samples):
             return None
         scores, sizes = [], []
         for name, task in self.tasks.items():
-            own = [one for one in samples if not self.is_group or one.document.subtask == name]
+            own = [sample for sample in samples if not self.is_group or sample.document.subtask == name]
             if own:
                 aggregate = task.aggregation().get(metric.partition(",")[0])
-                scores.append(float(aggregate([one.parts[metric] for one in own])))
+                scores.append(float(aggregate([sample.parts[metric] for sample in own])))
                 sizes.append(len(own) if self.aggregation == "micro" else 1)
         return math.fsum(score * size for score, size in zip(scores, sizes, strict=True)) / sum(sizes)
 
@@ -87,12 +87,12 @@ def with_values(
     aggregation: Mapping[str, Any],
     extracted: Sequence[str | None] = (),
 ) -> Sample:
-    """A sample with what lm-eval found on it.
+    """A sample with lm-eval's values.
 
     Numbers whose score is their mean become metrics. lm-eval's `perplexity` is a log-likelihood, which
-    evalsuite keeps as its negative. Other values are parts of a score over all documents; of a text's
-    perplexities the document's own is kept beside, in nats per word or byte, of which the perplexity is the
-    exponential.
+    evalsuite stores as its negative. Other values are parts of a score over all documents; for a text's
+    perplexities, the document's own value is also stored, in nats per word or byte, whose exponential is the
+    perplexity.
     """
     from lm_eval.api.metrics import mean, perplexity
 
@@ -127,7 +127,7 @@ def _of_a_text(metric: str, log_likelihood: float, units: float) -> float:
 
 
 def _choice(sample: Sample, metrics: Mapping[str, float]) -> tuple[str | None, float | None]:
-    """The chosen index and the lead, by the first metric that judges a choice."""
+    """The chosen index and its margin, by the first metric that scores a choice."""
     question = sample.document.question
     scores = [one for one in sample.responses if isinstance(one, Score)]
     if not isinstance(question, MultipleChoice) or len(scores) < len(question.choices):
@@ -141,22 +141,22 @@ def _choice(sample: Sample, metrics: Mapping[str, float]) -> tuple[str | None, f
 
 def _answers(sample: Sample) -> list[list[Any]]:
     """lm-eval's `resps` of each of the document's requests."""
-    texts = [one.text for one in sample.responses if isinstance(one, Generated)]
+    texts = [response.text for response in sample.responses if isinstance(response, Generated)]
     if texts:
         return [texts]
-    scores = [one for one in sample.responses if isinstance(one, Score)]
+    scores = [response for response in sample.responses if isinstance(response, Score)]
     if sample.prompt.join == "rolling":
-        return [[math.fsum(one.log_likelihood for one in scores)]]
-    return [[(one.log_likelihood, one.is_greedy)] for one in scores]
+        return [[math.fsum(score.log_likelihood for score in scores)]]
+    return [[(score.log_likelihood, score.is_greedy)] for score in scores]
 
 
 def _extracted(sample: Sample, instances: Sequence[Any]) -> list[str | None]:
-    """What the first filter made of each generated text, where that is a text."""
+    """The first filter's result for each generated text; None if it is not a text."""
     if sample.prompt.generation is None:
         return []
     first = next(iter(instances[0].filtered_resps.values()))
     found = first if isinstance(first, list) else [first]
-    return [one if isinstance(one, str) else None for one in found]
+    return [text if isinstance(text, str) else None for text in found]
 
 
 def _failed(sample: Sample, where: str, error: Exception) -> Sample:

@@ -21,7 +21,7 @@ _PRIOR = (0.5, 2.0)
 """Beta prior of the correlation of two documents in a cluster: mean 0.2, most of its mass near 0."""
 _NODES = 200
 _MODEL_EVENTS = 30.0
-"""Effective events (about the count of the rarer verdict) at which observed and model effect weigh the same."""
+"""Effective events (about the rarer verdict's count) at which observed and model effect weigh the same."""
 
 
 @dataclass(frozen=True, slots=True)

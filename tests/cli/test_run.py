@@ -67,7 +67,7 @@ def test_prompts_beyond_the_context_window_are_named_and_leave_no_score(run, ben
     assert done.code == 1
     told = " ".join(done.out.split())
     assert "1 of 6 documents do not fit the context window (document 5: " in told
-    assert "the context window holds 128); no score." in told
+    assert "the context window has 128); no score." in told
     assert "5/6" in done.out
     assert "Traceback" not in done.err
 

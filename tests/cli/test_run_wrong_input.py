@@ -22,13 +22,13 @@ from tests.runs.bench import PLUGIN, pair_rows, quiz_rows, read_json, sum_rows, 
         (["quiz:letterz"], {}, "Unknown format 'letterz'. Did you mean letters?"),
         (["quiz:generate"], {}, "tiny/quiz has no format 'generate'; it has cloze, letters."),
         (["quiz@five"], {}, "'quiz@five' is not a task address"),
-        (["tiny/nothing*"], {}, "No task of recipe 'tiny' fits 'nothing*'"),
+        (["tiny/nothing*"], {}, "No task of recipe 'tiny' matches 'nothing*'"),
         ([" , "], {}, "No task given"),
         (["quiz:letters@99"], {}, "99 shots need 99 rows of split 'train'; it has 6."),
-        (["quiz"], {"shots": 3}, "cannot be asked with 3 shots"),
+        (["quiz"], {"shots": 3}, "cannot have 3 shots"),
         (["quiz"], {"split": "validation"}, None),
         (["quiz"], {"data": "nowhere"}, "--data nowhere"),
-        (["quiz"], {"include": "nowhere.py"}, "--include nowhere.py: there is no such file or folder."),
+        (["quiz"], {"include": "nowhere.py"}, "--include nowhere.py: no such file or folder."),
         (["quiz"], {"engine": "nativ"}, "Unknown engine 'nativ'. Did you mean native?"),
         (["quiz"], {"dtype": "float23"}, "Unknown data type 'float23'"),
         (["quiz"], {"device": "tpu"}, "Unknown device 'tpu'"),
@@ -183,7 +183,7 @@ def test_rows_that_are_not_the_tasks_are_one_sentence(run, bench, task, rows, sa
 def test_a_shot_without_an_answer_is_one_sentence(run, bench):
     rows = [{**row, "answer": -1} for row in quiz_rows(6)]
     write_data(bench.data).write("tiny/quiz", "default/train.parquet", rows)
-    assert "in a row that is shown as a shot of tiny/quiz" in sentence(run("quiz:letters"))
+    assert "in a row used as a shot of tiny/quiz" in sentence(run("quiz:letters"))
 
 
 def test_an_empty_split_is_one_sentence(run, bench):

@@ -109,9 +109,9 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
         ),
         (["tiny_sums", "--doc", "2"], "--doc 2: split 'test' of tiny_sums has documents 0 to 1."),
         (["tiny_quiz@3"], "tiny_quiz@3 (sums): 3 shots need 3 rows of split 'train'; it has 2."),
-        (["tiny_gaps@1"], "tiny/tiny_gaps cannot be asked with 1 shots: shots need a split"),
+        (["tiny_gaps@1"], "tiny/tiny_gaps cannot have 1 shots: shots need a split"),
         (["tiny_gaps", "--data", "none"], "--data none: there is no such folder."),
-        (["tiny_gaps", "--include", "none.py"], "--include none.py: there is no such file or folder."),
+        (["tiny_gaps", "--include", "none.py"], "--include none.py: no such file or folder."),
         (["tiny_gaps", "--model", "./none"], "Model folder or file"),
     ],
 )

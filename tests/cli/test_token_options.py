@@ -117,7 +117,7 @@ def test_a_prefix_token_that_is_none_is_one_sentence_even_where_none_is_needed(r
 def test_a_shorter_window_leaves_out_what_does_not_fit(run, bench):
     done = run("quiz", max_length=16)
     assert done.code == 1
-    assert "the context window holds 16" in " ".join(done.out.split())
+    assert "the context window has 16" in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize(

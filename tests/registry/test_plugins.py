@@ -88,7 +88,7 @@ def test_paths_without_a_plugin_are_errors(tmp_path):
     with pytest.raises(UserError, match=r"none\.py: no such file or folder"):
         included([tmp_path / "none.py"])
     with pytest.raises(
-        UserError, match=r"the folder has no task file \(\*\.py\), no recipe and no task of lm-eval"
+        UserError, match=r"the folder has neither a task file \(\*\.py\), nor a recipe, nor a task of lm-eval"
     ):
         included([tmp_path])
     with pytest.raises(UserError, match="not a Python file"):

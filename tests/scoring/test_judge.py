@@ -191,7 +191,7 @@ def test_a_document_beyond_the_window_says_by_how_much(bench):
     samples = judge(prepared, asked, {}, 10)
     assert {sample.status for sample in samples} == {"too_long"}
     size = len(prepared.prompts[0].contexts[0])
-    assert samples[0].reason == f"{size} tokens; the context window holds 10"
+    assert samples[0].reason == f"{size} tokens; the context window has 10"
 
 
 def test_a_document_that_cannot_be_asked_failed_with_its_problem(bench):
