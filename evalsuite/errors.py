@@ -1,4 +1,4 @@
-"""Errors that a user can act on: one sentence each, shown without a traceback."""
+"""Errors that a user can act on: each is one sentence and is shown without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ def plain_message(message: str) -> str:
 
 
 class UnknownName(UserError):
-    """A name that no registry knows; suggests the nearest ones."""
+    """A name that no registry knows; the message suggests the nearest names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         near = _nearest(name, known)
@@ -23,14 +23,14 @@ class UnknownName(UserError):
 
 
 def _nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that are like it; only those about as like it as the one that is most so."""
-    likeness = {one: difflib.SequenceMatcher(None, name, one).ratio() for one in sorted(known)}
-    near = difflib.get_close_matches(name, likeness, n=3, cutoff=0.5)
-    return [one for one in near if likeness[one] > likeness[near[0]] - 0.1]
+    """At most three similar known names, each about as similar as the most similar one."""
+    similarity = {other: difflib.SequenceMatcher(None, name, other).ratio() for other in sorted(known)}
+    near = difflib.get_close_matches(name, similarity, n=3, cutoff=0.5)
+    return [other for other in near if similarity[other] > similarity[near[0]] - 0.1]
 
 
 class DataError(UserError):
-    """A data set that is missing, renamed, empty or not the pinned one."""
+    """A data set that is missing, renamed, empty or different from its pin."""
 
 
 class ModelError(UserError):
@@ -38,11 +38,11 @@ class ModelError(UserError):
 
 
 class LacksToken(ModelError, ValueError):
-    """A prompt needs a token that the tokenizer does not have; a failure of that prompt."""
+    """A prompt needs a token that the tokenizer does not have; only that prompt fails."""
 
 
 class ProcessError(ModelError):
-    """What one of several processes that hold a model together met by itself."""
+    """An error in a single one of the processes that share a model."""
 
 
 class StorageError(UserError):

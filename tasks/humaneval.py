@@ -1,6 +1,6 @@
 """HumanEval (Chen et al. 2021, arXiv:2107.03374) and HumanEval+ (Liu et al. 2023, arXiv:2305.01210).
 
-Finish a function from its signature and docstring. HumanEval+ asks the same with many more tests.
+The model completes a function from its signature and docstring. HumanEval+ has many more tests.
 """
 
 import re
@@ -13,12 +13,14 @@ from evalsuite.types import CodeProblem, Row
 _COLUMNS = ("task_id", "prompt", "canonical_solution", "entry_point", "test")
 
 _SWAPPED = "_poly(*candidate(*inp), inp)"
-"""What the plus test of HumanEval/32 checks: a root is taken for a polynomial, so no right answer passes."""
+"""The mistake in HumanEval/32's plus test: it takes a root for a polynomial, so no right answer passes."""
 
 
 def humaneval(row: Row) -> CodeProblem:
-    """`base` are the tests as published, `own_helpers` the same with the prompt's other functions in them:
-    otherwise a candidate that changes these changes the tests.
+    """The problem with its published tests (`base`) and the same tests with helpers (`own_helpers`).
+
+    `own_helpers` contains the prompt's other functions. Without them, a candidate that changes these
+    functions changes the tests.
     """
     published = _script(row)
     tests = {"base": published, "own_helpers": f"{_helpers(row, published)}{published}"}
@@ -26,8 +28,7 @@ def humaneval(row: Row) -> CodeProblem:
 
 
 def humaneval_plus(row: Row) -> CodeProblem:
-    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own
-    rules."""
+    """The problem with its published tests (`plus`) and the same inputs under our rules (`plus_compared`)."""
     published = _script(row)
     compared = compared_script(row["test"], row["entry_point"])
     unpassable = ("plus",) if _SWAPPED in published else ()
@@ -36,7 +37,7 @@ def humaneval_plus(row: Row) -> CodeProblem:
 
 
 def _helpers(row: Row, tests: str) -> str:
-    """The functions of the prompt that the tests use besides the entry point, with what they need."""
+    """The prompt's functions, other than the entry point, that the tests call, with their imports."""
     parts = re.split(r"^(?=def )", row["prompt"], flags=re.MULTILINE)
     used = [
         part
@@ -47,7 +48,7 @@ def _helpers(row: Row, tests: str) -> str:
 
 
 def _solution(row: Row) -> str:
-    return row["prompt"] + row["canonical_solution"]
+    return str(row["prompt"]) + str(row["canonical_solution"])
 
 
 def _script(row: Row) -> str:

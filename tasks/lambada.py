@@ -1,6 +1,6 @@
 """LAMBADA (Paperno et al. 2016, arXiv:1606.06031): the last word of a passage.
 
-Two texts are in use: OpenAI's (raw, with its punctuation) and the authors' (lower-case, tokenised).
+There are two versions: OpenAI's (raw text with punctuation) and the authors' (lower-case, tokenised).
 """
 
 from evalsuite.data.refs import DatasetRef, Pin
@@ -32,7 +32,7 @@ TASKS = [
     lambada(
         "lambada_standard",
         "the last word of a passage, the authors' text",
-        # Not pinned: no copy was at hand.
+        # Not pinned: no copy was available.
         DatasetRef("cimec/lambada", ("text",), "plain_text"),
     ),
 ]

@@ -1,5 +1,4 @@
-"""MATH (Hendrycks et al. 2021, arXiv:2103.03874): competition problems in seven subjects, solved in free
-text."""
+"""MATH (Hendrycks et al. 2021, arXiv:2103.03874): competition problems in seven subjects, in free text."""
 
 from functools import cache
 from hashlib import md5
@@ -19,7 +18,7 @@ MEMBERS = {
     "prealgebra": "prealgebra",
     "precalculus": "precalc",
 }
-"""Configurations of the data set, and what the field calls the member tasks."""
+"""The usual name of the member task, by configuration of the data set."""
 
 
 def question(row: Row) -> OpenAnswer:
@@ -34,13 +33,13 @@ def is_level_5(row: Row) -> bool:
 
 
 def is_in_math_500(row: Row) -> bool:
-    """By the MD5 of the problem's text, as nvidia-lm-eval 25.5 decides (`math_500_md5.csv`)."""
+    """Decides by the MD5 of the problem's text, as nvidia-lm-eval 25.5 does (`math_500_md5.csv`)."""
     return md5(row["problem"].encode(), usedforsecurity=False).hexdigest()[:12] in math_500()
 
 
 @cache
 def math_500() -> frozenset[str]:
-    """First twelve digits of the MD5 of each problem of HuggingFaceH4/MATH-500."""
+    """The first twelve digits of the MD5 of each problem in HuggingFaceH4/MATH-500."""
     return frozenset((resources.files(__package__) / "math_500.txt").read_text("utf-8").split())
 
 

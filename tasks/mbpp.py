@@ -1,7 +1,6 @@
-"""MBPP (Austin et al. 2021, arXiv:2108.07732), its sanitized half, and MBPP+ (Liu et al. 2023,
-arXiv:2305.01210).
+"""MBPP (Austin et al. 2021, arXiv:2108.07732), sanitized MBPP, and MBPP+ (Liu et al. 2023, arXiv:2305.01210).
 
-Write a function from one sentence and an example of its use. MBPP+ has many more tests.
+The model writes a function from one sentence and an example call. MBPP+ has many more tests.
 """
 
 import re
@@ -22,8 +21,7 @@ def mbpp_sanitized(row: Row) -> CodeProblem:
 
 
 def mbpp_plus(row: Row) -> CodeProblem:
-    """`plus` are the tests as published, `plus_compared` their inputs and results, compared by our own
-    rules."""
+    """The problem with its published tests (`plus`) and the same inputs under our rules (`plus_compared`)."""
     published = row["test"]
     entry_point = published_entry_point(published)
     tests = _tests(row, *row["test_imports"]) | {
@@ -34,22 +32,24 @@ def mbpp_plus(row: Row) -> CodeProblem:
 
 
 def _entry_point(row: Row) -> str:
-    """The last function of the solution that every assert calls; empty where there is none."""
+    """The solution's last function that every assert calls; empty if there is none."""
     defined = re.findall(r"^(?:def|class) +(\w+)", row["code"], re.MULTILINE)
     asserts = row["test_list"]
-    called = [name for name in defined if all(re.search(rf"\b{name} *\(", one) for one in asserts)]
+    called = [name for name in defined if all(re.search(rf"\b{name} *\(", line) for line in asserts)]
     return called[-1] if called else ""
 
 
 def _solution(row: Row) -> str:
-    """With the imports of the tests, so that it passes also those that leave them out."""
+    """The solution with the tests' imports, so that it also passes tests without them."""
     return "\n".join((*row["test_imports"], row["code"]))
 
 
 def _tests(row: Row, *before: str) -> dict[str, str]:
-    """`base`: the asserts with what they need before them. References leave that out, so that some can never
-    hold unless the answer happens to define it: `asserts` are all of them by themselves (nvidia-lm-eval
-    25.5), `first_three` as many as lm-eval 0.4.13 runs.
+    """The asserts in three forms.
+
+    `base` puts the set-up code before them. The references leave it out, so that some asserts hold only if
+    the answer defines the same names: `asserts` has all asserts alone (nvidia-lm-eval 25.5), `first_three`
+    the asserts that lm-eval 0.4.13 runs.
     """
     asserts = row["test_list"]
     return {

@@ -8,8 +8,10 @@ LANGUAGES = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
 
 
 def question(row: Row) -> OpenAnswer:
-    """Only rows of `train` have a worked answer; their question and answer begin with the language's
-    words."""
+    """The row as a question.
+
+    Only `train` has worked answers; its questions and answers start with the language's words for these.
+    """
     return OpenAnswer(row["question"], (str(row["answer_number"]),), row["answer"] or "")
 
 

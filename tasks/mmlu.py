@@ -10,7 +10,7 @@ def question(row: Row) -> MultipleChoice:
 
 
 def subtask(row: Row) -> str:
-    return row["subject"]
+    return str(row["subject"])
 
 
 TASKS = [

@@ -1,5 +1,4 @@
-"""MMLU-Pro (Wang et al. 2024, arXiv:2406.01574): ten-way exam questions in 14 categories, with worked
-shots."""
+"""MMLU-Pro (Wang et al. 2024, arXiv:2406.01574): ten-way exam questions, 14 categories, worked shots."""
 
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task
@@ -7,7 +6,7 @@ from evalsuite.types import MultipleChoice, Row
 
 
 def question(row: Row) -> MultipleChoice:
-    # The letter, as the references read it; in one row of the data `answer_index` says otherwise.
+    # The references read the letter; in one row of the data, `answer_index` differs from it.
     return MultipleChoice(row["question"], tuple(row["options"]), ord(row["answer"]) - ord("A"))
 
 

@@ -17,7 +17,7 @@ TASKS = [
             "google-research-datasets/nq_open",
             ("question", "answer"),
             "nq_open",
-            # Train is not pinned: no copy was at hand.
+            # Train is not pinned: no copy was available.
             splits={
                 "validation": Pin(3610, "5c3ec9464a64bf0f542f092873d2f464d1ab783fa2594134a745acaf8f227a74"),
             },

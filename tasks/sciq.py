@@ -17,7 +17,7 @@ TASKS = [
         data=DatasetRef(
             "allenai/sciq",
             ("question", "distractor1", "distractor2", "distractor3", "correct_answer", "support"),
-            # Train and test are not pinned: no copy was at hand.
+            # Train and test are not pinned: no copy was available.
             splits={
                 "validation": Pin(1000, "4e291b5c9fdd9a0b01f1389aef0b025decf90f2612f9194d8b3f24b29f553b46"),
             },

@@ -17,7 +17,7 @@ TASKS = [
             "mandarjoshi/trivia_qa",
             ("question", "answer"),
             "rc.nocontext",
-            # Not pinned: no copy was at hand.
+            # Not pinned: no copy was available.
             stand_ins={
                 "validation": StandIn(
                     "rc.wikipedia.nocontext",

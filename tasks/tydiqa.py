@@ -31,7 +31,7 @@ TASKS = [
             "google-research-datasets/tydiqa",
             ("id", "context", "question", "answers"),
             "secondary_task",
-            # Train is not pinned: no whole copy of it was at hand.
+            # Train is not pinned: no complete copy was available.
             splits={
                 "validation": Pin(5077, "788555280bad2061452495e979b6922baf23ec185e11b8a5c0cb7af38bebf85f")
             },

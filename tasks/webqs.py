@@ -8,7 +8,7 @@ from evalsuite.types import OpenAnswer, Row
 
 
 def without_extensions(aliases: Iterable[str]) -> tuple[str, ...]:
-    """Sorted aliases less those that begin with another one: whoever says the longer one says the shorter."""
+    """The sorted aliases without those that start with another: a text with the longer has the shorter."""
     kept: list[str] = []
     for alias in sorted(aliases):
         if not kept or not alias.startswith(kept[-1]):

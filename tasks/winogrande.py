@@ -1,7 +1,7 @@
 """WinoGrande (Sakaguchi et al. 2019, arXiv:1907.10641): which of two names fits the gap in a sentence.
 
-Scored by partial evaluation (Trinh and Le 2018): the text after the gap is the same for both names, so
-the name that makes it likelier is the answer.
+Scored by partial evaluation (Trinh and Le 2018): the text after the gap is the same for both names; the
+answer is the name under which it is more likely.
 """
 
 from evalsuite.data.refs import DatasetRef, Pin

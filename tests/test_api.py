@@ -118,7 +118,7 @@ def test_drifted_data_is_refused_unless_it_is_allowed(tmp_path, model):
     plugin = PLUGIN.replace('DatasetRef("tiny/" + name, columns)', pinned)
     plugin = plugin.replace("import ClozePair,", "import ClozePair, Pin,")
     bench = Bench.make(tmp_path, documents=4, plugin=plugin)
-    with pytest.raises(evalsuite.UserError, match="has 4 rows where 3 are pinned"):
+    with pytest.raises(evalsuite.UserError, match="has 4 rows, but 3 are pinned"):
         run(bench, model)
     log = run(bench, model, allow_data_drift=True)
     assert any("allowed by --allow-data-drift" in note for note in log.task("pairs").notes)

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
@@ -171,7 +171,7 @@ class RunFolder:
         RunLog.model_validate_json(text)
         self._replace("run.json", text)
 
-    def write_results(self, log: RunLog, samples: dict[str, Sequence[Sample]]) -> None:
+    def write_results(self, log: RunLog, samples: Mapping[str, Sequence[Sample]]) -> None:
         """Write samples and table first and the log last, so that a complete log implies all other files."""
         folder = self.path / "samples"
         with disk_errors(folder):

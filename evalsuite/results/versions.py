@@ -1,4 +1,4 @@
-"""Versions of the packages that answers depend on; nothing is imported to find them."""
+"""Versions of the packages that answers depend on, found without importing them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
@@ -15,13 +15,13 @@ ANSWERING = (
     "flash-linear-attention",
     "kernels",
 )
-"""Of every model; kernels among them are used where they are installed."""
+"""Packages for every model; the kernels among them are used if installed."""
 OF_SOME = ("gguf", "peft", "sentencepiece", "tiktoken", "vllm")
-"""Of models in some formats, and of some engines."""
+"""Packages for certain model formats and engines."""
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:
-    """Version by package, of those that are installed."""
+    """The versions of the installed ones of `packages`."""
     versions = {}
     for package in packages:
         try:
@@ -32,7 +32,7 @@ def installed(packages: Iterable[str]) -> dict[str, str]:
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """By package both versions, where they differ; "none" where it is not installed."""
+    """The packages whose versions differ, with both versions; "none" for a package that is not installed."""
     pairs = {name: (one.get(name, "none"), other.get(name, "none")) for name in sorted({*one, *other})}
     return {name: (here, there) for name, (here, there) in pairs.items() if here != there}
 
@@ -40,10 +40,10 @@ def differing(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tup
 def told_of_origins(
     origins: Sequence[tuple[Mapping[str, str], int]], ours: Mapping[str, str]
 ) -> Iterator[str]:
-    """What to say of stored answers that sessions with other versions of packages made."""
+    """Notes on stored answers from sessions with other package versions."""
     for versions, count in origins:
         if not versions:
-            yield f"{count:,} answers come from sessions whose versions of packages were not recorded."
+            yield f"{count:,} answers come from sessions whose package versions were not recorded."
         elif others := differing(
             versions, {name: ours[name] for name in (*versions, *ANSWERING) if name in ours}
         ):

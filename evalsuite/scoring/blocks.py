@@ -212,9 +212,9 @@ class Blocks:
         return ~(line + 1) if depth > _DEEPEST or line + 1 >= len(self.lines) else (line + 1, depth, opened)
 
 
-def _followed(start: Any, step: Callable[[Any], Any], known: dict[Any, Any]) -> Any:
+def _followed(start: S, step: Callable[[S], S | None], known: dict[S, S]) -> S:
     """The last state that steps from `start` reach; `known` remembers it, so that no step is repeated."""
-    passed = []
+    passed: list[S] = []
     while start not in known and (following := step(start)) is not None:
         passed.append(start)
         start = following

@@ -67,7 +67,7 @@ def test_a_note_about_the_data_is_said_on_stderr(evalsuite, tmp_path):
     arguments = ["requests", "--tasks", "kitchen", "--include", "mine.py", "--out", "."]
     refused = evalsuite(*arguments)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "has 5 rows where 6 are pinned" in refused.stderr
+    assert "has 5 rows, but 6 are pinned" in refused.stderr
     allowed = evalsuite(*arguments, "--allow-data-drift")
     assert allowed.returncode == 0
     assert allowed.stderr.startswith("- Split 'test' of kitchen")
@@ -82,7 +82,7 @@ def test_a_task_without_data_does_not_cost_the_others_theirs(evalsuite, tmp_path
         "tiny_quiz.parquet",
         "tiny_sums.parquet",
     ]
-    assert "evalsuite: tiny_lost: Split 'test' of nobody/has-it was found nowhere" in done.stderr
+    assert "evalsuite: tiny_lost: Split 'test' of nobody/has-it was not found" in done.stderr
     assert done.stderr.endswith("1 of 3 tasks were skipped: tiny_lost.\n")
 
 

@@ -43,7 +43,7 @@ from tests.runs.bench import PLUGIN, pair_rows, quiz_rows, read_json, sum_rows, 
 def test_a_wrong_argument_is_one_sentence(run, tasks, options, said):
     done = run(*tasks, **options)
     if said is None:  # the places tried stand in lines of their own
-        assert "Split 'validation' of tiny/quiz was found nowhere" in done.err
+        assert "Split 'validation' of tiny/quiz was not found" in done.err
         assert "Traceback" not in done.err
         assert done.code == 2
     else:

@@ -110,7 +110,7 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
         (["tiny_sums", "--doc", "2"], "--doc 2: split 'test' of tiny_sums has documents 0 to 1."),
         (["tiny_quiz@3"], "tiny_quiz@3 (sums): 3 shots need 3 rows of split 'train'; it has 2."),
         (["tiny_gaps@1"], "tiny/tiny_gaps cannot have 1 shots: shots need a split"),
-        (["tiny_gaps", "--data", "none"], "--data none: there is no such folder."),
+        (["tiny_gaps", "--data", "none"], "--data none: no such folder."),
         (["tiny_gaps", "--include", "none.py"], "--include none.py: no such file or folder."),
         (["tiny_gaps", "--model", "./none"], "Model folder or file"),
     ],
@@ -123,13 +123,13 @@ def test_bad_input_is_one_sentence(complaint, arguments, sentence):
 
 def test_a_split_that_is_nowhere_lists_the_places_tried_and_what_to_do(complaint):
     said = complaint("show", "mmlu", "--split", "nowhere")
-    assert said.startswith("Split 'nowhere' of cais/mmlu:all was found nowhere:")
+    assert said.startswith("Split 'nowhere' of cais/mmlu:all was not found:")
     assert "--data DIR" in said.splitlines()[-1]
 
 
 def test_a_data_folder_in_the_environment_that_is_none_is_named(complaint):
     assert complaint("show", "tiny_gaps", EVALSUITE_DATA="none") == (
-        "EVALSUITE_DATA none: there is no such folder."
+        "EVALSUITE_DATA none: no such folder."
     )
 
 

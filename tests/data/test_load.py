@@ -49,7 +49,7 @@ def test_rows_that_match_their_pin_have_no_notes(mirror, pin):
 
 @pytest.mark.parametrize(
     ("pin", "difference"),
-    [(Pin(3), "has 2 rows where 3 are pinned"), (WRONG, "has fingerprint .* where 000000000000 is pinned")],
+    [(Pin(3), "has 2 rows, but 3 are pinned"), (WRONG, "has fingerprint .* but 000000000000 is pinned")],
 )
 def test_drift_is_an_error_or_when_allowed_a_note(mirror, pin, difference):
     mirror.add(REF.id, "test", QUESTIONS)
@@ -140,10 +140,10 @@ def test_a_split_that_is_nowhere_lists_every_place_with_its_reason_and_what_to_d
     with pytest.raises(DataError) as error:
         load_split(ref, "train", data_dir=mirror.folder)
     message = str(error.value)
-    assert "Split 'train' of acme/quiz was found nowhere" in message
+    assert "Split 'train' of acme/quiz was not found" in message
     assert f"mirror {mirror.folder}: its README.md has no split 'train' of default, only test" in message
     assert "hub: HF_HUB_OFFLINE is set, and its local cache does not have it" in message
-    assert "installed packages: none is known that carries it" in message
+    assert "installed packages: no known package contains it" in message
     assert "stand-in rebuilt in mirror" in message
     assert "--data DIR" in message
 

@@ -92,7 +92,7 @@ def test_a_readme_of_any_shape_names_files_or_is_a_sentence(tmp_path, header):
 
 def test_a_readme_that_is_no_utf8_is_a_sentence(tmp_path):
     (tmp_path / "README.md").write_bytes(b"---\n\xff\xfe\n---")
-    with pytest.raises(UserError, match="cannot be understood"):
+    with pytest.raises(UserError, match="is not valid"):
         split_files(tmp_path, "plain", "test")
 
 

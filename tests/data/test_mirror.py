@@ -64,7 +64,7 @@ def test_what_is_not_there_is_a_reason_and_no_error(mirror):
     mirror.add(REF.id, "test", QUESTIONS)
     with pytest.raises(NotHere, match="no folder acme/other"):
         from_mirror(DatasetRef("acme/other", ("q",)), "test", mirror.folder)
-    with pytest.raises(NotHere, match="no config 'main', only default"):
+    with pytest.raises(NotHere, match="no config 'main'; it has default"):
         from_mirror(DatasetRef(REF.id, ("q",), "main"), "test", mirror.folder)
     with pytest.raises(NotHere, match="no split 'train' of default, only test"):
         from_mirror(REF, "train", mirror.folder)
@@ -76,7 +76,7 @@ def test_half_of_a_split_is_not_the_split(mirror):
         from_mirror(REF, "test", mirror.folder)
     declared = [{"split": "test", "path": ["data/test-00000-of-00002.parquet", "gone.parquet"]}]
     mirror.declare(REF.id, {"config_name": "default", "data_files": declared})
-    with pytest.raises(NotHere, match=r"names gone\.parquet, which is not there"):
+    with pytest.raises(NotHere, match=r"names gone\.parquet, which does not exist"):
         from_mirror(REF, "test", mirror.folder)
 
 
@@ -87,7 +87,7 @@ def test_a_header_that_cannot_be_understood_is_an_error_that_names_the_readme(mi
     readme = mirror.folder / REF.id / "README.md"
     readme.parent.mkdir(parents=True)
     readme.write_text(f"---\n{header}\n---\n", "utf-8")
-    with pytest.raises(DataError, match=r"header of .*README\.md cannot be understood"):
+    with pytest.raises(DataError, match=r"header of .*README\.md is not valid"):
         from_mirror(REF, "test", mirror.folder)
 
 

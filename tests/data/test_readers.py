@@ -53,7 +53,7 @@ def test_a_truncated_file_is_named(tmp_path, name):
     path = tmp_path / name
     WRITERS[name](path)
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(DataError, match=f"{name} cannot be read and is probably cut short"):
+    with pytest.raises(DataError, match=f"{name} cannot be read and is probably truncated or damaged"):
         read_file(path, COLUMNS)
 
 
@@ -95,5 +95,5 @@ def test_csv_cells_may_hold_line_breaks_and_dates_stay_text(tmp_path):
 def test_a_missing_file_and_an_unknown_kind_are_errors(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         read_file(tmp_path / "none.jsonl", ("q",))
-    with pytest.raises(DataError, match=r"rows\.xlsx is no kind of file"):
+    with pytest.raises(DataError, match=r"rows\.xlsx has an unknown format"):
         read_file(tmp_path / "rows.xlsx", ("q",))

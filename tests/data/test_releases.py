@@ -69,5 +69,5 @@ def test_a_release_file_that_is_nowhere_is_told_with_its_three_places_and_the_wa
 def test_a_release_file_with_other_rows_is_an_error(places, tmp_path):
     path = write(places["cache"], "one")
     path.write_bytes(path.read_bytes() * 2)
-    with pytest.raises(DataError, match="has 2 rows where 1 are pinned"):
+    with pytest.raises(DataError, match="has 2 rows, but 1 are pinned"):
         load_split(REF, "test")

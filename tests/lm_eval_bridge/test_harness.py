@@ -109,7 +109,7 @@ def test_unsafe_code_is_refused_before_anything_is_loaded(registry, tmp_path):
 def test_a_missing_data_set_says_where_it_was_sought(registry, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     [selected] = registry.select(["lm_eval/wikitext"])
-    with pytest.raises(DataError, match="found nowhere") as told:
+    with pytest.raises(DataError, match="was not found") as told:
         prepare(selected, data_dir=tmp_path)
     assert f"mirror {tmp_path}: no folder EleutherAI/wikitext_document_level" in str(told.value)
     assert "hub: HF_HUB_OFFLINE is set" in str(told.value)

@@ -26,7 +26,7 @@ def test_answers_of_the_same_versions_need_no_word():
 def test_answers_of_other_versions_are_counted_by_session_and_the_packages_named():
     assert told(({"torch": "2.13.0", "transformers": "5.17.0"}, 1200), ({}, 3)) == [
         "1,200 answers come from a session with transformers 5.17.0 (here 5.23.0).",
-        "3 answers come from sessions whose versions of packages were not recorded.",
+        "3 answers come from sessions whose package versions were not recorded.",
     ]
 
 
