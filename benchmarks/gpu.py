@@ -327,7 +327,8 @@ def main() -> None:
             _print_row(row)
         if engine.generator.graphing:
             print(
-                f"\n{engine.generator.graphing.recorded} steps recorded, {engine.generator.graphing.replayed:,} replayed\n"
+                f"\n{engine.generator.graphing.recorded} steps recorded, "
+                f"{engine.generator.graphing.replayed:,} replayed\n"
             )
         for note in engine.notes:
             print(f"- {note}")

@@ -86,7 +86,8 @@ def main() -> None:
     engine = TransformersEngine(resolve(options.model), dtype="float32", device="cpu")
     torch.set_num_threads(options.threads)
     print(
-        "| work | documents | total s | forward s | tree s | added |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+        "| work | documents | total s | forward s | tree s | added |\n| --- | ---: | ---: | ---: | ---: | "
+        "---: |"
     )
     for name in options.works:
         workload = WORKLOADS[name]

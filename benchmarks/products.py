@@ -36,7 +36,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(
-        "| rows | inputs | outputs | default | oneDNN | laid out |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+        "| rows | inputs | outputs | default | oneDNN | laid out |\n| ---: | ---: | ---: | ---: | ---: | "
+        "---: |"
     )
     for rows in options.rows:
         for inputs, outputs in SIZES:

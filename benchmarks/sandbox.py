@@ -56,8 +56,8 @@ def measure(tier: str | None, workers: int, programs: int, mode: str) -> str:
     cpu = "not known" if name == "bubblewrap" else f"{1000 * total / programs:.1f}"
     load = os.getloadavg()[0]
     return (
-        f"| {name} | {mode} | {workers} | {60 * programs / wall:,.0f} | {1000 * wall * workers / programs:.1f} "
-        f"| {cpu} | {load:.1f} |"
+        f"| {name} | {mode} | {workers} | {60 * programs / wall:,.0f} | "
+        f"{1000 * wall * workers / programs:.1f} | {cpu} | {load:.1f} |"
     )
 
 

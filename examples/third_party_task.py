@@ -36,7 +36,9 @@ LETTERS = PromptSpec(
     version=1,  # raise it with every change
     source={"status": "ours"},
     format="letters",
-    question="{{ stem }}{% for choice in choices %}\n{{ letters[loop.index0] }}. {{ choice }}{% endfor %}\nAnswer:",
+    question=(
+        "{{ stem }}{% for choice in choices %}\n{{ letters[loop.index0] }}. {{ choice }}{% endfor %}\nAnswer:"
+    ),
     shots={"count": 2, "split": "test", "draw": "first"},
     scorer="choice",
     metrics=["acc"],

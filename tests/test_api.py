@@ -126,8 +126,8 @@ def test_drifted_data_is_refused_unless_it_is_allowed(tmp_path, model):
 
 def test_importing_evalsuite_imports_nothing_heavy():
     code = (
-        "import sys, evalsuite, evalsuite.api; heavy = {'torch', 'transformers', 'datasets', 'pandas', 'pyarrow', 'scipy'}; "
-        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+        "import sys, evalsuite, evalsuite.api; heavy = {'torch', 'transformers', 'datasets', 'pandas', "
+        "'pyarrow', 'scipy'}; sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert (done.returncode, done.stderr) == (0, "")

@@ -148,7 +148,10 @@ def test_importing_evalsuite_or_the_native_engine_imports_nothing_that_is_not_ne
     import subprocess
     import sys
 
-    code = "import sys, evalsuite; assert 'torch' not in sys.modules; import evalsuite.engine.native.engine; print(*sys.modules)"
+    code = (
+        "import sys, evalsuite; assert 'torch' not in sys.modules; import "
+        "evalsuite.engine.native.engine; print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )

@@ -9,9 +9,15 @@ may.
 import ast
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from itertools import accumulate
-from typing import Any
+from typing import TypeVar
+
+S = TypeVar("S", bound=Hashable)
+_Line = int | tuple[int]
+"""A line, or in a tuple the line where its statement ends."""
+_Scan = int | tuple[int, int, str]
+"""The line after a logical line, or a line with its open brackets and its open string or backslash."""
 
 Unparsable = SyntaxError | ValueError | MemoryError | RecursionError | OverflowError
 """Errors of Python's parser; null bytes and deep nesting raise other errors than SyntaxError."""
@@ -50,10 +56,10 @@ class Blocks:
         """Cost of the search so far: lines scanned plus lines parsed."""
         self._allowed = _FREE_STEPS + _STEPS_PER_LINE * len(self.lines)
         self._reach: dict[int, int] = {}
-        self._logical_ends: dict[Any, Any] = {}
-        self._beginnings: dict[Any, Any] = {}
-        self._statement_ends: dict[Any, Any] = {}
-        self._joins: dict[Any, Any] = {}
+        self._logical_ends: dict[_Scan, _Scan] = {}
+        self._beginnings: dict[int, int] = {}
+        self._statement_ends: dict[_Line, _Line] = {}
+        self._joins: dict[int, int] = {}
 
     def longest(self, fewest: int, prefer: re.Pattern[str] | None = None) -> str:
         """The first run of at least `fewest` lines that parses and has the most lines with text.
@@ -162,10 +168,11 @@ class Blocks:
 
     def _statement_end(self, line: int) -> int:
         """The next line that can begin a statement other than the one at `line`."""
-        end: int = _followed(line, self._beyond, self._statement_ends)[0]
-        return end
+        end = _followed(line, self._beyond, self._statement_ends)
+        assert isinstance(end, tuple)
+        return end[0]
 
-    def _beyond(self, line: Any) -> Any:
+    def _beyond(self, line: _Line) -> _Line | None:
         """For a decorator, the statement that it belongs to; for any other, its end in a tuple."""
         if isinstance(line, tuple):
             return None
@@ -189,23 +196,28 @@ class Blocks:
 
     def _logical_end(self, line: int) -> int:
         """The line after the logical line that begins at `line`."""
-        end: int = _followed((line, 0, ""), self._scanned, self._logical_ends)
+        end = self._scan(line)
         return end if end >= 0 else ~end
 
     def _stays_open(self, line: int) -> bool:
         """Whether brackets or a string of this line stay open to the end of the text, or are too deep."""
-        end: int = _followed((line, 0, ""), self._scanned, self._logical_ends)
-        return end < 0
+        return self._scan(line) < 0
 
-    def _scanned(self, place: Any) -> Any:
+    def _scan(self, line: int) -> int:
+        """The line after the logical line, or its complement if something stays open."""
+        end = _followed((line, 0, ""), self._scanned, self._logical_ends)
+        assert isinstance(end, int)
+        return end
+
+    def _scanned(self, state: _Scan) -> _Scan | None:
         """The state of the next line, from a line and its state (open brackets; open string or backslash).
 
         At the end of a logical line, the next line's number, or its complement if something stays open.
         """
-        if isinstance(place, int):
+        if isinstance(state, int):
             return None
         self.steps += 1
-        line, depth, opened = place
+        line, depth, opened = state
         depth, opened = _after(self.lines[line], depth, opened)
         if depth == 0 and not opened:
             return line + 1

@@ -14,9 +14,9 @@ def test_shards_and_their_merge_print_and_leave_what_one_run_does(run, cli, benc
         assert done.code == 0
         first, last = done.out.splitlines()
         answered = read_json(tmp_path / f"s{index}" / "run.json")["shard"]["requests"]
-        assert (
-            first
-            == f"shard {index}/2: {answered:,} of its {answered:,} requests are answered, in {tmp_path / f's{index}'}"
+        assert first == (
+            f"shard {index}/2: {answered:,} of its {answered:,} requests are answered, in "
+            f"{tmp_path / f's{index}'}"
         )
         assert last == "`evalsuite merge` of the folders of all 2 shards finishes the run."
     shared = ["--data", bench.data, "--include", bench.plugin, "--out", tmp_path / "merged"]

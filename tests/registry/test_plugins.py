@@ -101,7 +101,10 @@ def test_a_name_that_a_plugin_and_evalsuite_share_is_an_error(tmp_path):
 
 
 def test_a_plugin_may_define_dataclasses_and_two_may_have_one_file_name(tmp_path):
-    head = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    n: int\n"
+    head = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\n"
+        "class P:\n    n: int\n"
+    )
     files = [
         write(tmp_path / folder / "task.py", head + TASK.format(name=folder)) for folder in ("left", "right")
     ]

@@ -149,9 +149,7 @@ def test_shots_are_the_address_s_then_the_option_s_then_the_spec_s(registry):
 def test_another_number_of_shots_is_another_spec_and_validated_like_one(registry, folder):
     assert registry.select(["mmlu@2"])[0].spec.sha256 != registry.select(["mmlu"])[0].spec.sha256
     lone = inline("lone", shots={"count": 0})
-    with pytest.raises(
-        UserError, match=r"mine/lone cannot have 2 shots: shots need a split or exemplars"
-    ):
+    with pytest.raises(UserError, match=r"mine/lone cannot have 2 shots: shots need a split or exemplars"):
         Registry([task("lone", lone)], []).select(["lone@2"])
 
 

@@ -190,7 +190,8 @@ def test_the_right_choice_is_marked_with_probabilities_that_sum_to_one(page, two
     sample = quiz(300, 6)[0]
     rows = page.js(
         "return [...document.querySelectorAll('#detail .choices')][0].tBodies[0].rows.length && "
-        "[...document.querySelector('#detail .choices').tBodies[0].rows].map((r) => [...r.cells].map((c) => c.textContent))"
+        "[...document.querySelector('#detail .choices').tBodies[0].rows].map((r) => [...r.cells].map((c) => "
+        "c.textContent))"
     )
     assert [row[0] for row in rows] == [" A", " B", " C", " D"]
     assert [float(row[1]) for row in rows] == pytest.approx(

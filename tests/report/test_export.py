@@ -48,7 +48,8 @@ def test_latex_has_one_column_for_each_run(runs):
 
 def test_latex_escapes_every_sign_with_a_meaning():
     assert latex_escape("a_b & 5% of $x^2 {~#\\<>") == (
-        r"a\_b \& 5\% of \$x\textasciicircum{}2 \{\textasciitilde{}\#\textbackslash{}\textless{}\textgreater{}"
+        r"a\_b \& 5\% of \$x\textasciicircum{}2 "
+        r"\{\textasciitilde{}\#\textbackslash{}\textless{}\textgreater{}"
     )
 
 

@@ -118,8 +118,8 @@ def test_near_ties_are_told_beside_the_score(finished):
     ):
         of_these = log.model_copy(update={"model": log.model.model_copy(update={"numerics": numerics})})
         assert (
-            f"quiz: the two best choices of 3 of 16 documents are closer than {threshold}, the rounding of these "
-            "numerics."
+            f"quiz: the two best choices of 3 of 16 documents are closer than {threshold}, the rounding of "
+            "these numerics."
         ) in remarks(of_these)
 
 

@@ -58,7 +58,8 @@ def spec(task, form, **fields):
 CHOICE = dict(scorer="choice", question="Q: {{ stem }}\\nA:")
 QUIZ = (
     spec("quiz", "cloze", metrics=("acc_norm", "acc"), **CHOICE),
-    spec("quiz", "letters", metrics=("acc",), scorer="choice", shots=Shots(count=1, split="train", draw="seeded"),
+    spec("quiz", "letters", metrics=("acc",), scorer="choice",
+         shots=Shots(count=1, split="train", draw="seeded"),
          question="{{ stem }}{% for c in choices %}\\n{{ letters[loop.index0] }}. {{ c }}{% endfor %}\\n:"),
 )
 PAIRS = (spec("pairs", "cloze", scorer="choice", question="{{ beginning }}", metrics=("acc",)),)
@@ -70,8 +71,8 @@ SUMS = (
 
 
 def task(name, columns, question, prompts, subtask=None):
-    return Task(name=name, title="", data=DatasetRef("tiny/" + name, columns), split="test", question=question,
-                chance=None, comparability=1, prompts=prompts, subtask=subtask)
+    return Task(name=name, title="", data=DatasetRef("tiny/" + name, columns), split="test",
+                question=question, chance=None, comparability=1, prompts=prompts, subtask=subtask)
 
 
 TASKS = [

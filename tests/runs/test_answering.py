@@ -139,8 +139,8 @@ def test_a_token_without_a_row_costs_its_own_requests_and_is_not_asked(store):
     assert failed == {*SCORES}
     assert engine.asked == TEXTS
     assert {one.reason for one in map(answers.get, failed)} == {
-        "the tokenizer gave token id 60 for ':', but the model's vocabulary has 60 rows: the tokenizer belongs to "
-        "another model, or tokens were added to it without resizing the embedding"
+        "the tokenizer gave token id 60 for ':', but the model's vocabulary has 60 rows: the tokenizer "
+        "belongs to another model, or tokens were added to it without resizing the embedding"
     }
     assert len(store) == len(TEXTS)
     again = texts_engine(vocabulary=61)

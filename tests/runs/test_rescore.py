@@ -139,10 +139,10 @@ def test_a_rescored_run_is_a_run(bench):
 
 def test_no_model_library_is_imported(bench):
     code = (
-        "import sys; from pathlib import Path; from evalsuite.registry.registry import Registry;"
-        "from evalsuite.runs.rescore import rescore;"
-        f"rescore(Path({str(bench.out)!r}), Path({str(bench.folder / 'x')!r}), Registry.load([Path({str(bench.plugin)!r})]), data_dir=Path({str(bench.data)!r}));"
-        "print({'torch', 'transformers'} & set(sys.modules))"
+        "import sys; from pathlib import Path; from evalsuite.registry.registry import Registry;from "
+        f"evalsuite.runs.rescore import rescore;rescore(Path({str(bench.out)!r}), "
+        f"Path({str(bench.folder / 'x')!r}), Registry.load([Path({str(bench.plugin)!r})]), "
+        f"data_dir=Path({str(bench.data)!r}));print({{'torch', 'transformers'}} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True

@@ -44,7 +44,8 @@ def _any(expressions: list[str], imports: str = "import os") -> str:
     return (
         f"{imports}\nerrors = []\n"
         + "".join(
-            f"try:\n    {expression}\n    return 'succeeded'\nexcept OSError as error:\n    errors.append(error)\n"
+            f"try:\n    {expression}\n    return 'succeeded'\nexcept OSError as error:\n    "
+            "errors.append(error)\n"
             for expression in expressions
         )
         + "raise errors[-1]\n"
@@ -117,7 +118,10 @@ FILES = [
     ),
     Hostile(
         "climbs out of its folder",
-        "import os\nfor _ in range(40):\n    os.chdir('..')\nos.listdir('etc')\nopen('etc/passwd')\nreturn 'succeeded'\n",
+        (
+            "import os\nfor _ in range(40):\n    os.chdir('..')\nos.listdir('etc')\n"
+            "open('etc/passwd')\nreturn 'succeeded'\n"
+        ),
     ),
     Hostile(
         "opens devices",
@@ -149,7 +153,10 @@ FILES = [
     ),
     Hostile(
         "builds a deep folder",
-        "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nos.chmod('.', 0)\nreturn 'deep'\n",
+        (
+            "import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+            "os.chmod('.', 0)\nreturn 'deep'\n"
+        ),
         (_FAILED,),
     ),
 ]
@@ -201,13 +208,13 @@ PROCESSES = [
     ),
     Hostile(
         "bombs with forks",
-        "import os\nfor _ in range(10000):\n    try:\n        os.fork()\n    except OSError as error:\n        last = error\n"
-        "raise last\n",
+        "import os\nfor _ in range(10000):\n    try:\n        os.fork()\n    except OSError as error:\n    "
+        "    last = error\nraise last\n",
     ),
     Hostile(
         "leaves a daemon",
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(3600)\n"
-        "return 'succeeded'\n",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        "
+        "time.sleep(3600)\nreturn 'succeeded'\n",
     ),
     Hostile("forks in the raw", _system_call(57), (_ERROR,)),
     Hostile("clones in the raw", _system_call(56, 0x11 | 0x8000, 0, 0, 0, 0)),
@@ -218,8 +225,8 @@ PROCESSES = [
     ),
     Hostile(
         "bombs with threads",
-        "import threading, time\nfor _ in range(5000):\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "return 'succeeded'\n",
+        "import threading, time\nfor _ in range(5000):\n    threading.Thread(target=time.sleep, "
+        "args=(60,), daemon=True).start()\nreturn 'succeeded'\n",
         (_ERROR, _MEMORY),
     ),
 ]
@@ -230,8 +237,9 @@ SIGNALS = [
     Hostile("kills its group", _any(["os.killpg(0, 9)", "os.kill(0, 9)"])),
     Hostile(
         "kills by number",
-        "import os\nfor pid in range(2, 300):\n    try:\n        if pid != os.getpid():\n            os.kill(pid, 9)\n"
-        "            return 'succeeded'\n    except OSError as error:\n        last = error\nraise last\n",
+        "import os\nfor pid in range(2, 300):\n    try:\n        if pid != os.getpid():\n            "
+        "os.kill(pid, 9)\n            return 'succeeded'\n    except OSError as error:\n        last = "
+        "error\nraise last\n",
     ),
     Hostile("kills a thread of another", _system_call(234, 2, 2, 9)),
     Hostile("kills with tkill", _system_call(200, 2, 9)),
@@ -286,8 +294,8 @@ KERNEL = [
     Hostile("calls in 32 bits", _system_call(0x40000000 + 39)),
     Hostile(
         "shares memory by name",
-        "from multiprocessing import shared_memory\nshared_memory.SharedMemory('hostile', create=True, size=4096)\n"
-        "return 'succeeded'\n",
+        "from multiprocessing import shared_memory\nshared_memory.SharedMemory('hostile', create=True, "
+        "size=4096)\nreturn 'succeeded'\n",
     ),
 ]
 
@@ -330,8 +338,8 @@ DESCRIPTORS = [
     ),
     Hostile(
         "finds open descriptors",
-        "import os\nfound = []\nfor number in range(5, 1024):\n    try:\n        os.fstat(number)\n        found.append(number)\n"
-        "    except OSError:\n        pass\nreturn 'succeeded' if found else 'none'\n",
+        "import os\nfound = []\nfor number in range(5, 1024):\n    try:\n        os.fstat(number)\n        "
+        "found.append(number)\n    except OSError:\n        pass\nreturn 'succeeded' if found else 'none'\n",
         (_FAILED,),
     ),
     Hostile("reads its input", "input()\nreturn 'succeeded'\n", (_ERROR,)),

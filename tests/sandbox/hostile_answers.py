@@ -24,20 +24,20 @@ def _is(
 def _lie(answer: str) -> str:
     """A program whose process answers the question for its names with `answer`, an expression."""
     return (
-        "#\nimport sys\nobjects = sys.modules['evalsuite.sandbox.candidate']._Objects\nhonest = objects.answer\n"
-        "def answer(self, question):\n"
-        f"    if question['do'] == 'names':\n        return {answer}\n    return honest(self, question)\n"
-        "objects.answer = answer\ndef attempt(*_):\n    return 'x'\n"
+        "#\nimport sys\nobjects = sys.modules['evalsuite.sandbox.candidate']._Objects\nhonest = "
+        "objects.answer\ndef answer(self, question):\n    if question['do'] == 'names':\n        return "
+        f"{answer}\n    return honest(self, question)\nobjects.answer = answer\ndef attempt(*_):\n    return "
+        "'x'\n"
     )
 
 
 def _reply(value: str) -> str:
     """A program whose process answers every call with `value`, an expression of JSON."""
     return (
-        "#\nimport sys\nobjects = sys.modules['evalsuite.sandbox.candidate']._Objects\nhonest = objects.answer\n"
-        "def answer(self, question):\n"
-        f"    if question['do'] == 'call':\n        return {value}\n    return honest(self, question)\n"
-        "objects.answer = answer\ndef attempt(*_):\n    return 'x'\n"
+        "#\nimport sys\nobjects = sys.modules['evalsuite.sandbox.candidate']._Objects\nhonest = "
+        "objects.answer\ndef answer(self, question):\n    if question['do'] == 'call':\n        return "
+        f"{value}\n    return honest(self, question)\nobjects.answer = answer\ndef attempt(*_):\n    return "
+        "'x'\n"
     )
 
 
@@ -81,7 +81,10 @@ NAMES = [
     _is("says it is a dotted module", "import types\nattempt = types.ModuleType('os.path')"),
     _is(
         "is a module that can be called",
-        "import sys, types\nclass M(types.ModuleType):\n    def __call__(self, *_): return 'x'\nattempt = M('math')",
+        (
+            "import sys, types\nclass M(types.ModuleType):\n    def __call__(self, *_): return 'x'\n"
+            "attempt = M('math')"
+        ),
     ),
     Hostile(
         "says that its names are modules",
@@ -111,14 +114,20 @@ NAMES = [
     ),
     Hostile(
         "shadows the tests' loop",
-        "#\ndef sum(*_): return 0\ndef zip(*_): return []\ndef enumerate(*_): return []\ndef range(*_): return []\n",
+        (
+            "#\ndef sum(*_): return 0\ndef zip(*_): return []\ndef enumerate(*_): return []\ndef range(*_): "
+            "return []\n"
+        ),
         _WRONG,
         tests="for n, (x, y) in enumerate(zip([1], [2])):\n    assert sum([x]) == y",
         only_compare=True,
     ),
     Hostile(
         "shadows every builtin",
-        "#\nimport builtins\nfor name in dir(builtins):\n    if not name.startswith('_'):\n        globals()[name] = lambda *_, **__: True\ndef attempt(): return 5\n",
+        (
+            "#\nimport builtins\nfor name in dir(builtins):\n    if not name.startswith('_'):\n        "
+            "globals()[name] = lambda *_, **__: True\ndef attempt(): return 5\n"
+        ),
         _WRONG,
         tests="assert all([abs(attempt() - 4) < 1, isinstance(attempt(), str), len([attempt()]) == 2])",
     ),
@@ -133,14 +142,20 @@ ARGUMENTS = [
     ),
     Hostile(
         "puts what equals everything into its argument",
-        "#\nclass Liar:\n    def __eq__(self, other): return True\ndef attempt(items):\n    items[:] = [Liar(), Liar()]\n",
+        (
+            "#\nclass Liar:\n    def __eq__(self, other): return True\ndef attempt(items):\n    items[:] = "
+            "[Liar(), Liar()]\n"
+        ),
         (_FAILED,),
         tests="items = [2, 1]\nattempt(items)\nassert items == [1, 2]",
         only_compare=True,
     ),
     Hostile(
         "patches a helper of the tests",
-        "#\ndef helper(x): return x\ndef attempt(x):\n    helper.__code__ = (lambda x: 'x').__code__\n    return 'x'\n",
+        (
+            "#\ndef helper(x): return x\ndef attempt(x):\n"
+            "    helper.__code__ = (lambda x: 'x').__code__\n    return 'x'\n"
+        ),
         (_FAILED,),
         tests="def helper(x): return x + 1\nassert attempt(helper(1)) == helper(1)",
     ),
@@ -149,7 +164,10 @@ ARGUMENTS = [
         "#\nimport copy, numpy\ncopy.deepcopy = lambda x: x\nnumpy.allclose = lambda *_, **__: True\n"
         "def attempt(items):\n    items.clear()\n    return [9.0]\n",
         (_FAILED,),
-        tests="import copy\nimport numpy\nitems = [1.0]\nassert numpy.allclose(attempt(copy.deepcopy(items)), items) and items",
+        tests=(
+            "import copy\nimport numpy\nitems = [1.0]\n"
+            "assert numpy.allclose(attempt(copy.deepcopy(items)), items) and items"
+        ),
         only_compare=True,
     ),
 ]
@@ -349,7 +367,10 @@ ANSWERS = [
         "raises an error that equals everything",
         "1 / 0",
         "try:\n    attempt()\nexcept Exception as error:\n    assert type(error) is KeyError or error == 3",
-        "class Liar(ZeroDivisionError):\n    def __eq__(self, other): return True\ndef raises(): raise Liar\n",
+        (
+            "class Liar(ZeroDivisionError):\n    def __eq__(self, other): return True\ndef raises(): raise "
+            "Liar\n"
+        ),
     ),
     Hostile(
         "raises the tests' own end", "raise __import__('sys').modules['builtins'].SystemExit(0)\n", (_EXITED,)
@@ -422,13 +443,19 @@ NAPS = [
     ),
     Hostile(
         "naps between forks",
-        "import os, time\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        time.sleep(0.01)\n",
+        (
+            "import os, time\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        "
+            "time.sleep(0.01)\n"
+        ),
         (_TIMEOUT,),
         cpu_seconds=0.2,
     ),
     Hostile(
         "naps for every item",
-        "import time\ndef items():\n    while True:\n        time.sleep(0.005)\n        yield 1\nreturn items()\n",
+        (
+            "import time\ndef items():\n    while True:\n        time.sleep(0.005)\n        yield 1\nreturn "
+            "items()\n"
+        ),
         (_TIMEOUT,),
         tests="for _ in attempt():\n    pass",
         cpu_seconds=0.2,

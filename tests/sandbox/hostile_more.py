@@ -25,8 +25,8 @@ RESOURCES = [
     ),
     Hostile(
         "ignores every signal",
-        "import signal\nfor number in range(1, 65):\n    try:\n        signal.signal(number, signal.SIG_IGN)\n"
-        "    except (OSError, ValueError):\n        pass\nwhile True:\n    pass\n",
+        "import signal\nfor number in range(1, 65):\n    try:\n        signal.signal(number, "
+        "signal.SIG_IGN)\n    except (OSError, ValueError):\n        pass\nwhile True:\n    pass\n",
         (_TIMEOUT,),
         cpu_seconds=0.3,
     ),
@@ -59,7 +59,10 @@ RESOURCES = [
     Hostile("returns too much", "return 'x' * (100 << 20)\n", (_ERROR, _MEMORY), only_compare=True),
     Hostile(
         "floods the output",
-        "import os, sys\nfor _ in range(200):\n    print('x' * (1 << 20))\n    os.write(2, bytes(1 << 20))\nreturn 'flooded'\n",
+        (
+            "import os, sys\nfor _ in range(200):\n    print('x' * (1 << 20))\n    os.write(2, bytes(1 << "
+            "20))\nreturn 'flooded'\n"
+        ),
         (_FAILED,),
         cpu_seconds=3.0,
     ),
@@ -72,7 +75,10 @@ RESOURCES = [
     ),
     Hostile(
         "recurses in C",
-        "import sys\nsys.setrecursionlimit(1 << 30)\nwhole = []\nfor _ in range(10**6):\n    whole = [whole]\nrepr(whole)\n",
+        (
+            "import sys\nsys.setrecursionlimit(1 << 30)\nwhole = []\nfor _ in range(10**6):\n    whole = "
+            "[whole]\nrepr(whole)\n"
+        ),
         (_ERROR, _MEMORY, _TIMEOUT),
         cpu_seconds=1.0,
     ),
@@ -116,7 +122,10 @@ EARLY_ENDS = [
     ),
     Hostile(
         "exits when it is forgotten",
-        "#\nimport os\nclass Last:\n    def __del__(self):\n        os._exit(0)\nlast = Last()\ndef attempt():\n    return 'x'\n",
+        (
+            "#\nimport os\nclass Last:\n    def __del__(self):\n        os._exit(0)\nlast = Last()\ndef "
+            "attempt():\n    return 'x'\n"
+        ),
         (_FAILED,),
     ),
     Hostile("interrupts", "raise KeyboardInterrupt\n", (_ERROR,)),
@@ -134,9 +143,8 @@ EARLY_ENDS = [
 
 def _liar(base: str, value: str, extra: str = "") -> str:
     return (
-        f"#\nclass Liar({base}):\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n"
-        f"    def __hash__(self): return 0\n{extra}"
-        f"def attempt(*_):\n    return {value}\n"
+        f"#\nclass Liar({base}):\n    def __eq__(self, other): return True\n    def __ne__(self, other): "
+        f"return False\n    def __hash__(self): return 0\n{extra}def attempt(*_):\n    return {value}\n"
     )
 
 
@@ -231,8 +239,9 @@ LIES = [
         _liar(
             "object",
             "Liar()",
-            "    def __array__(self, *_, **__):\n        import numpy\n        return numpy.array([1.0])\n"
-            "    __array_interface__ = {'data': (1 << 20, True), 'shape': (1,), 'typestr': '<f8', 'version': 3}\n",
+            "    def __array__(self, *_, **__):\n        import numpy\n        return numpy.array([1.0])\n "
+            "   __array_interface__ = {'data': (1 << 20, True), 'shape': (1,), 'typestr': '<f8', "
+            "'version': 3}\n",
         ),
         (_ERROR, _FAILED),
         tests="import numpy as np\nassert np.allclose(attempt(), [1.0])",
@@ -248,23 +257,28 @@ LIES = [
     ),
     Hostile(
         "has a type that equals every type",
-        "#\nclass Meta(type):\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n"
-        "    def __instancecheck__(self, other): return True\nclass Liar(metaclass=Meta):\n    pass\ndef attempt():\n    return Liar()\n",
+        "#\nclass Meta(type):\n    def __eq__(self, other): return True\n    def __hash__(self): return "
+        "0\n    def __instancecheck__(self, other): return True\nclass Liar(metaclass=Meta):\n    "
+        "pass\ndef attempt():\n    return Liar()\n",
         (_FAILED,),
         tests="assert type(attempt()) is int and attempt() == 3",
         only_compare=True,
     ),
     Hostile(
         "says it is another class",
-        "#\nclass Liar:\n    __class__ = int\n    def __eq__(self, other): return True\ndef attempt():\n    return Liar()\n",
+        (
+            "#\nclass Liar:\n    __class__ = int\n    def __eq__(self, other): return True\n"
+            "def attempt():\n    return Liar()\n"
+        ),
         (_FAILED,),
         tests="assert isinstance(attempt(), int) and attempt() == 3",
         only_compare=True,
     ),
     Hostile(
         "patches builtins",
-        "#\nimport builtins\nbuiltins.all = builtins.any = builtins.isinstance = lambda *_: True\nbuiltins.abs = builtins.len = lambda _: 0\n"
-        "builtins.AssertionError = type('Nothing', (BaseException,), {})\ndef attempt():\n    return 5\n",
+        "#\nimport builtins\nbuiltins.all = builtins.any = builtins.isinstance = lambda *_: "
+        "True\nbuiltins.abs = builtins.len = lambda _: 0\nbuiltins.AssertionError = type('Nothing', "
+        "(BaseException,), {})\ndef attempt():\n    return 5\n",
         # It may break its own process before an assertion does.
         (_FAILED, _ERROR, _TIMEOUT, _EXITED),
         tests="assert all([attempt() == 4]) and abs(attempt() - 4) == 0",
@@ -278,49 +292,62 @@ LIES = [
     ),
     Hostile(
         "replaces a module that the tests use",
-        "#\nclass math:\n    fabs = staticmethod(lambda _: 0)\n    isclose = staticmethod(lambda *_: True)\ndef attempt(): return 5\n",
+        (
+            "#\nclass math:\n    fabs = staticmethod(lambda _: 0)\n    isclose = staticmethod(lambda *_: "
+            "True)\ndef attempt(): return 5\n"
+        ),
         (_FAILED,),
         tests="assert math.isclose(attempt(), 4) and math.fabs(attempt() - 4) < 1",
         only_compare=True,
     ),
     Hostile(
         "poisons modules",
-        "#\nimport sys, types\nfake = types.ModuleType('numpy')\nfake.allclose = lambda *_, **__: True\nsys.modules['numpy'] = fake\n"
-        "sys.modules['math'].isclose = lambda *_: True\ndef attempt(): return [1.0]\n",
+        "#\nimport sys, types\nfake = types.ModuleType('numpy')\nfake.allclose = lambda *_, **__: "
+        "True\nsys.modules['numpy'] = fake\nsys.modules['math'].isclose = lambda *_: True\ndef attempt(): "
+        "return [1.0]\n",
         (_FAILED,),
-        tests="import math\nimport numpy as np\nassert np.allclose(attempt(), [2.0]) and math.isclose(attempt()[0], 2)",
+        tests=(
+            "import math\nimport numpy as np\n"
+            "assert np.allclose(attempt(), [2.0]) and math.isclose(attempt()[0], 2)"
+        ),
         only_compare=True,
     ),
     Hostile(
         "patches the harness",
-        "#\nimport sys\nfor name, module in list(sys.modules.items()):\n    if name.startswith('evalsuite'):\n"
-        "        for key, value in list(vars(module).items()):\n            if callable(value) and key in ('report', 'one_line', 'ended', '_compiled'):\n"
-        "                setattr(module, key, lambda *_, **__: {'outcome': 'passed', 'detail': ''})\ndef attempt(): return 'x'\n",
+        "#\nimport sys\nfor name, module in list(sys.modules.items()):\n    if "
+        "name.startswith('evalsuite'):\n        for key, value in list(vars(module).items()):\n            "
+        "if callable(value) and key in ('report', 'one_line', 'ended', '_compiled'):\n                "
+        "setattr(module, key, lambda *_, **__: {'outcome': 'passed', 'detail': ''})\ndef attempt(): "
+        "return 'x'\n",
         (_FAILED, _VIOLATION),
     ),
     Hostile(
         "speaks for its process",
-        "#\nimport json, socket\ntry:\n    judge = socket.socket(fileno=4)\nexcept OSError:\n    raise SystemExit\n"
-        "def send(message):\n    data = json.dumps(message).encode()\n    judge.sendall(len(data).to_bytes(8, 'little') + data)\n"
-        "def receive():\n    return json.loads(judge.recv(int.from_bytes(judge.recv(8), 'little')))\n"
-        "send({'value': None})\nreceive()\nhandle = {'value': {'t': 'handle', 'v': 0}}\n"
-        "names = ['attempt', 'all', 'abs', '__builtins__', '__name__', 'AssertionError']\n"
-        "send({'value': {name: handle for name in names}})\nwhile True:\n    receive()\n    send({'value': True})\n",
+        "#\nimport json, socket\ntry:\n    judge = socket.socket(fileno=4)\nexcept OSError:\n    raise "
+        "SystemExit\ndef send(message):\n    data = json.dumps(message).encode()\n    "
+        "judge.sendall(len(data).to_bytes(8, 'little') + data)\ndef receive():\n    return "
+        "json.loads(judge.recv(int.from_bytes(judge.recv(8), 'little')))\nsend({'value': "
+        "None})\nreceive()\nhandle = {'value': {'t': 'handle', 'v': 0}}\nnames = ['attempt', 'all', "
+        "'abs', '__builtins__', '__name__', 'AssertionError']\nsend({'value': {name: handle for name in "
+        "names}})\nwhile True:\n    receive()\n    send({'value': True})\n",
         (_FAILED, _VIOLATION, _EXITED),
         tests="assert all([attempt() == 4, abs(attempt() - 4) < 1])",
     ),
     Hostile(
         "walks frames",
-        "#\nimport sys\ndef attempt():\n    frame, found = sys._getframe(), []\n    while frame:\n        found += [str(frame.f_locals), str(frame.f_code.co_consts)]\n"
-        "        frame = frame.f_back\n    wanted = ' '.join(['the', 'answer'])\n    return wanted if wanted in ' '.join(found) else 'x'\n",
+        "#\nimport sys\ndef attempt():\n    frame, found = sys._getframe(), []\n    while frame:\n        "
+        "found += [str(frame.f_locals), str(frame.f_code.co_consts)]\n        frame = frame.f_back\n    "
+        "wanted = ' '.join(['the', 'answer'])\n    return wanted if wanted in ' '.join(found) else 'x'\n",
         (_FAILED,),
         tests="assert attempt() == 'the answer'",
         only_compare=True,
     ),
     Hostile(
         "walks the heap",
-        "#\nimport gc\ndef attempt():\n    for thing in gc.get_objects():\n        try:\n            text = str(thing)\n        except Exception:\n            continue\n"
-        "        wanted = ' '.join(['wanted', 'answer'])\n        if wanted in text:\n            return wanted\n    return 'x'\n",
+        "#\nimport gc\ndef attempt():\n    for thing in gc.get_objects():\n        try:\n            text "
+        "= str(thing)\n        except Exception:\n            continue\n        wanted = ' "
+        "'.join(['wanted', 'answer'])\n        if wanted in text:\n            return wanted\n    return "
+        "'x'\n",
         (_FAILED, _TIMEOUT, _MEMORY),
         tests="assert attempt() == 'wanted answer'",
         only_compare=True,
@@ -328,10 +355,11 @@ LIES = [
     ),
     Hostile(
         "looks for a token before its tests",
-        "#\nimport gc, os, sys\nfound = [str(thing) for thing in gc.get_objects() if isinstance(thing, dict) and 'token' in thing]\n"
-        "frame = sys._getframe()\nwhile frame:\n    token = frame.f_locals.get('token')\n    if token:\n"
-        "        os.write(4, b'')\n        found.append(token)\n    frame = frame.f_back\n"
-        "def attempt(): return 'succeeded' if any(len(each) >= 32 for each in found if '{' not in each) else 'x'\n",
+        "#\nimport gc, os, sys\nfound = [str(thing) for thing in gc.get_objects() if isinstance(thing, "
+        "dict) and 'token' in thing]\nframe = sys._getframe()\nwhile frame:\n    token = "
+        "frame.f_locals.get('token')\n    if token:\n        os.write(4, b'')\n        "
+        "found.append(token)\n    frame = frame.f_back\ndef attempt(): return 'succeeded' if any(len(each) "
+        ">= 32 for each in found if '{' not in each) else 'x'\n",
         (_FAILED,),
     ),
     Hostile(
@@ -346,17 +374,26 @@ LIES = [
     ),
     Hostile(
         "traces the tests",
-        "#\nimport sys\nsys.settrace(lambda *_: None)\nsys.setprofile(lambda *_: None)\ndef attempt(): return 'x'\n",
+        (
+            "#\nimport sys\nsys.settrace(lambda *_: None)\nsys.setprofile(lambda *_: None)\ndef attempt(): "
+            "return 'x'\n"
+        ),
         (_FAILED,),
     ),
     Hostile(
         "raises what looks like success",
-        "#\nclass Passed(BaseException):\n    def __str__(self): return 'passed'\ndef attempt(): raise Passed\n",
+        (
+            "#\nclass Passed(BaseException):\n    def __str__(self): return 'passed'\ndef attempt(): raise "
+            "Passed\n"
+        ),
         (_ERROR,),
     ),
     Hostile(
         "raises an error without a text",
-        "#\nclass Mute(Exception):\n    def __str__(self): raise ValueError\n    __repr__ = __str__\ndef attempt(): raise Mute\n",
+        (
+            "#\nclass Mute(Exception):\n    def __str__(self): raise ValueError\n    __repr__ = __str__\ndef "
+            "attempt(): raise Mute\n"
+        ),
         (_ERROR,),
     ),
     Hostile(
@@ -367,8 +404,9 @@ LIES = [
     ),
     Hostile(
         "leaves threads that change things",
-        "#\nimport threading, time\nvalue = ['x']\ndef later():\n    while True:\n        value[0] = 'succeeded'\n        time.sleep(0.01)\n"
-        "threading.Thread(target=later, daemon=True).start()\ndef attempt():\n    return 'x'\n",
+        "#\nimport threading, time\nvalue = ['x']\ndef later():\n    while True:\n        value[0] = "
+        "'succeeded'\n        time.sleep(0.01)\nthreading.Thread(target=later, daemon=True).start()\ndef "
+        "attempt():\n    return 'x'\n",
         (_FAILED,),
     ),
     Hostile(

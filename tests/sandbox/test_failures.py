@@ -138,12 +138,10 @@ def run_elsewhere(tmp_path, shell="{command}", prelude="", tier=None):
     told = tmp_path / "told"
     script = tmp_path / "script.py"
     script.write_text(
-        f"{prelude}\nfrom pathlib import Path\nfrom evalsuite.sandbox import Program, SandboxUnavailable, open_sandbox\n"
-        "try:\n"
-        f"    with open_sandbox(workers=1, tier={tier!r}) as sandbox:\n"
-        "        told = sandbox.run([Program('def f(x): return x', 'assert f(3) == 3')])[0].outcome\n"
-        "except SandboxUnavailable as error:\n    told = str(error)\n"
-        f"Path({str(told)!r}).write_text(told)\n"
+        f"{prelude}\nfrom pathlib import Path\nfrom evalsuite.sandbox import Program, SandboxUnavailable, "
+        f"open_sandbox\ntry:\n    with open_sandbox(workers=1, tier={tier!r}) as sandbox:\n        told = "
+        "sandbox.run([Program('def f(x): return x', 'assert f(3) == 3')])[0].outcome\nexcept "
+        f"SandboxUnavailable as error:\n    told = str(error)\nPath({str(told)!r}).write_text(told)\n"
     )
     command = shell.format(command=f"{sys.executable} {script}")
     subprocess.run(["sh", "-c", command], check=True, timeout=120)

@@ -21,11 +21,14 @@ from evalsuite.sandbox import Program, open_sandbox
 programs = [
     Program("import os\\ndef who(): return os.getuid()", "assert who() == 1000"),
     Program("import os\\ndef close(): os.chmod('.', 0)", "close()"),
-    Program("import os\\ndef deep():\\n    for _ in range(1500):\\n        os.mkdir('d')\\n        os.chdir('d')\\n    os.chmod('.', 0)", "deep()"),
+    Program("import os\\ndef deep():\\n    for _ in range(1500):\\n"
+            "        os.mkdir('d')\\n        os.chdir('d')\\n    os.chmod('.', 0)", "deep()"),
     Program("import numpy_is_not_needed\\n", "assert True"),
-    Program("def write():\\n    open('file', 'w').write('x')\\n    return open('file').read()", "assert write() == 'x'"),
+    Program("def write():\\n    open('file', 'w').write('x')\\n    return open('file').read()",
+            "assert write() == 'x'"),
     Program("from concurrent.futures import ThreadPoolExecutor\\n"
-            "def both():\\n    with ThreadPoolExecutor(2) as pool:\\n        return list(pool.map(abs, [-1, 2]))",
+            "def both():\\n    with ThreadPoolExecutor(2) as pool:\\n"
+            "        return list(pool.map(abs, [-1, 2]))",
             "assert both() == [1, 2]"),
     Program("def read(): return open('/etc/passwd').read()", "assert read()"),
 ]
@@ -48,7 +51,10 @@ def as_user(*command):
 
 def usable(python):
     """Whether the user can start this Python, it is new enough, and it can read the package."""
-    check = f"import sys; sys.path.insert(0, {PACKAGE!r}); assert sys.version_info >= (3, 11); import evalsuite.sandbox"
+    check = (
+        f"import sys; sys.path.insert(0, {PACKAGE!r}); assert sys.version_info >= (3, 11); import "
+        "evalsuite.sandbox"
+    )
     try:
         return as_user(python, "-c", check).returncode == 0
     except OSError:

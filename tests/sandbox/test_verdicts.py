@@ -34,20 +34,36 @@ def judged(sandbox, code, tests, mode="compare", **limits):
         ("def same(items): return items", "items = [1]\nassert same(items) is items"),
         (
             "def fail(): raise KeyError('no')",
-            "try:\n    fail()\nexcept KeyError as error:\n    assert error.args == ('no',)\nelse:\n    assert False",
+            (
+                "try:\n    fail()\nexcept KeyError as error:\n    assert error.args == ('no',)\nelse:\n    "
+                "assert False"
+            ),
         ),
         ("def count():\n    yield 1\n    yield 2", "assert list(count()) == [1, 2] and sum(count()) == 3"),
         ("def pairs(): return zip([1], [2])", "assert dict(pairs()) == {1: 2}"),
         (
-            "class Stack:\n    size = 3\n    def __init__(self): self.items = []\n    def push(self, x): self.items.append(x)\n    def __len__(self): return len(self.items)",
-            "stack = Stack()\nstack.push(4)\nassert stack.items == [4] and len(stack) == 1 and stack.size == 3\nassert isinstance(stack, Stack)",
+            (
+                "class Stack:\n    size = 3\n    def __init__(self): self.items = []\n    def push(self, x): "
+                "self.items.append(x)\n    def __len__(self): return len(self.items)"
+            ),
+            (
+                "stack = Stack()\nstack.push(4)\n"
+                "assert stack.items == [4] and len(stack) == 1 and stack.size == 3\n"
+                "assert isinstance(stack, Stack)"
+            ),
         ),
         (
-            "class Node:\n    def __init__(self, v): self.v, self.next = v, None\ndef total(n):\n    return n.v + total(n.next) if n else 0",
+            (
+                "class Node:\n    def __init__(self, v): self.v, self.next = v, None\ndef total(n):\n    "
+                "return n.v + total(n.next) if n else 0"
+            ),
             "a, b = Node(1), Node(2)\na.next = b\nassert total(a) == 3",
         ),
         (
-            "class Point:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return self.x == other.x\ndef right(p): return Point(p.x + 1)",
+            (
+                "class Point:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return "
+                "self.x == other.x\ndef right(p): return Point(p.x + 1)"
+            ),
             "assert right(Point(1)) == Point(2)\nassert right(Point(1)) != Point(5)",
         ),
         (
@@ -83,11 +99,17 @@ def judged(sandbox, code, tests, mode="compare", **limits):
             "assert run() == 1",
         ),
         (
-            "import tempfile\ndef write():\n    with tempfile.TemporaryFile() as f:\n        return f.write(b'abc')",
+            (
+                "import tempfile\ndef write():\n    with tempfile.TemporaryFile() as f:\n        return "
+                "f.write(b'abc')"
+            ),
             "assert write() == 3",
         ),
         (
-            "from concurrent.futures import ThreadPoolExecutor\ndef par():\n    with ThreadPoolExecutor(4) as p:\n        return list(p.map(abs, [-1, 2]))",
+            (
+                "from concurrent.futures import ThreadPoolExecutor\ndef par():\n"
+                "    with ThreadPoolExecutor(4) as p:\n        return list(p.map(abs, [-1, 2]))"
+            ),
             "assert par() == [1, 2]",
         ),
         ("if __name__ == '__main__':\n    raise SystemExit\ndef f(): return 1", "assert f() == 1"),
@@ -96,7 +118,10 @@ def judged(sandbox, code, tests, mode="compare", **limits):
         ("def double(x): return 2 * x", "assert eval('double(2)') == 4"),
         (
             "def f(n): return (n for n in range(n))",
-            "it = iter(f(2))\nassert next(it) == 0 and next(it) == 1\ntry:\n    next(it)\nexcept StopIteration:\n    pass\nelse:\n    assert False",
+            (
+                "it = iter(f(2))\nassert next(it) == 0 and next(it) == 1\ntry:\n    next(it)\nexcept "
+                "StopIteration:\n    pass\nelse:\n    assert False"
+            ),
         ),
     ],
 )
@@ -179,7 +204,10 @@ def test_whatever_of_the_library_a_program_says_its_function_is_there_is_a_verdi
     modules = sorted(name for name in sys.stdlib_module_names - left_out if not name.startswith("_"))
     programs = []
     for module in rng.sample(modules, 60):
-        pick = f"names = [n for n in dir(module) if callable(getattr(module, n))] or ['__doc__']\nattempt = getattr(module, names[{rng.randrange(999)} % len(names)])"
+        pick = (
+            "names = [n for n in dir(module) if callable(getattr(module, n))] or ['__doc__']\n"
+            f"attempt = getattr(module, names[{rng.randrange(999)} % len(names)])"
+        )
         programs.append(Program(f"import {module} as module\n{pick}", "assert attempt(1) == 'succeeded'"))
         lie = f"def attempt(*_): return 'x'\nattempt.__module__, attempt.__name__ = {module!r}, {pick!r}"
         programs.append(Program(lie, "assert attempt(1) == 'succeeded'"))
@@ -190,7 +218,10 @@ def test_whatever_of_the_library_a_program_says_its_function_is_there_is_a_verdi
 
 def test_types_of_the_library_that_the_tests_do_not_import_are_asked_for(sandbox):
     code = "from collections import Counter, OrderedDict\nfrom math import sqrt\ndef f(s): return Counter(s)"
-    tests = "assert f('aab') == Counter('aab') and isinstance(f('a'), Counter) and sqrt(4) == 2\nassert OrderedDict(a=1) == {'a': 1}"
+    tests = (
+        "assert f('aab') == Counter('aab') and isinstance(f('a'), Counter) and sqrt(4) == 2\n"
+        "assert OrderedDict(a=1) == {'a': 1}"
+    )
     assert judged(sandbox, code, tests).passed
 
 
@@ -209,7 +240,10 @@ def test_a_name_that_the_tests_define_is_theirs(sandbox):
     "tests",
     [
         "assert apply(lambda x: x + 1, 2) == 3",
-        "import io, contextlib\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    apply(print, 5)\nassert out.getvalue() == '5\\n'",
+        (
+            "import io, contextlib\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    "
+            "apply(print, 5)\nassert out.getvalue() == '5\\n'"
+        ),
     ],
 )
 def test_tests_that_cannot_leave_the_candidates_process_are_judged_in_it(sandbox, tests):

@@ -140,9 +140,9 @@ def test_rules_of_single_problems(rule, arguments, right, wrong):
 
 def test_what_the_hub_compares_with_is_replaced_and_what_it_needs_is_kept():
     published = (
-        "import numpy as np\n\ndef is_floats(x) -> bool:\n    return True\n\n\ndef assertion(out, exp, atol):\n    pass\n\n\n"
-        "from math import pi\ndef ref_func(x):\n    return x * pi\n\n"
-        "inputs = [[1], [2]]\nfor i, inp in enumerate(inputs):\n    assertion(circle(*inp), ref_func(*inp), 0.0001)\n"
+        "import numpy as np\n\ndef is_floats(x) -> bool:\n    return True\n\n\ndef assertion(out, exp, "
+        "atol):\n    pass\n\n\nfrom math import pi\ndef ref_func(x):\n    return x * pi\n\ninputs = [[1], "
+        "[2]]\nfor i, inp in enumerate(inputs):\n    assertion(circle(*inp), ref_func(*inp), 0.0001)\n"
     )
     assert published_entry_point(published) == "circle"
     script = compared_script(published, "circle")

@@ -168,9 +168,7 @@ def test_another_protocol_in_between_is_refused_unless_accepted(tmp_path):
     runs.append(fabricate(tmp_path / "x", {"quiz": Made(verdicts(3, 3), record={"prompt_sha256": "b" * 64})}))
     with pytest.raises(UserError, match="of quiz differ between the runs"):
         trend(*runs)
-    assert (
-        "The protocol of quiz differs between the runs." in trend(*runs, allow_protocol_drift=True).notes
-    )
+    assert "The protocol of quiz differs between the runs." in trend(*runs, allow_protocol_drift=True).notes
 
 
 def test_runs_without_a_common_task_are_refused(tmp_path):

@@ -59,7 +59,8 @@ def test_what_was_yielded_before_memory_ran_out_is_kept():
     [
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+            "tried"
         ),
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
         MemoryError(),

@@ -149,7 +149,10 @@ class CompletionsServer:
         if isinstance(prompt, str) and habits.adds_bos:
             ids = [self.tokenizer.bos_token_id, *ids]
         if habits.window and len(ids) + body["max_tokens"] > habits.window:
-            message = f"This model's maximum context length is {habits.window} tokens; {len(ids)} are in the prompt."
+            message = (
+                f"This model's maximum context length is {habits.window} tokens; {len(ids)} are in the "
+                "prompt."
+            )
             return 400, {"error": {"message": message, "code": "context_length_exceeded"}}
         with self._lock:
             return 200, self._completion(body, ids)
