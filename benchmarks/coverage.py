@@ -1,11 +1,11 @@
-"""How often do the intervals hold the truth, and the gate its word?
+"""Measures how often the intervals contain the true value, and how often the gate decides correctly.
 
     python benchmarks/coverage.py [mean clustered others known paired paired-clustered repeats gate]
     [--simulations 2000]
 
-Prints Markdown tables, which docs/statistics.md keeps. Everything runs through the functions that the verbs
-use. Coverage of single proportions and of paired differences is exact, summed over every outcome that
-matters; the rest is simulated, with a standard error of 0.5 points at 2,000 simulations (0.7 at 1,000).
+Prints the Markdown tables in docs/statistics.md, with the functions that the commands use. Coverage of single
+proportions and of paired differences is exact, a sum over all outcomes of relevant probability; the rest is
+simulated, with a standard error of 0.5 points at 2,000 simulations (0.7 at 1,000).
 """
 
 import argparse
@@ -67,7 +67,7 @@ def mean() -> Rows:
 
 
 CLUSTERS = ((4, 0.1), (4, 0.3), (10, 0.1), (10, 0.3))
-"""Mean documents a passage, and their correlation."""
+"""Mean number of documents per passage, and their correlation."""
 
 
 def clustered(simulations: int) -> Rows:
@@ -83,7 +83,7 @@ def clustered(simulations: int) -> Rows:
 
 
 def others(simulations: int) -> Rows:
-    """The same for other kinds of clusters; the other half of the columns is the mirror image."""
+    """The same for other kinds of passages; the other half of the columns is the mirror image."""
     draw = np.random.default_rng(4)
     kinds: tuple[tuple[str, Passages, Chances], ...] = (
         ("logit-normal, geometric sizes", geometric, logit_normal_chances),
@@ -106,7 +106,7 @@ def others(simulations: int) -> Rows:
 
 
 def known(simulations: int) -> Rows:
-    """What could be had if the correlation were known: Wilson's interval at the true effective number."""
+    """Coverage if the correlation were known: Wilson's interval at the true effective number."""
     draw = np.random.default_rng(5)
     for n in SIZES[:2]:
         for size, correlation in CLUSTERS:
@@ -123,12 +123,12 @@ def known(simulations: int) -> Rows:
 
 
 def fewer(simulations: int, n: int) -> int:
-    """Half of them for the largest size."""
+    """The number of simulations; half for the largest size."""
     return simulations if n < 10_000 else simulations // 2
 
 
 def covered(simulations: int, draw_one: Callable[[], tuple[np.ndarray, list[int]]], truth: float) -> float:
-    """Share of the draws whose interval holds the truth; as `mean_estimate` inverts it, without its ends."""
+    """Share of the draws whose interval contains the truth; inverts as `mean_estimate`, without its ends."""
     return sum(verdicts_tail(*draw_one())(truth) >= 0.025 for _ in range(simulations)) / simulations
 
 
@@ -152,12 +152,12 @@ def paired() -> Rows:
 
 
 def outcomes(n: int, p: float) -> np.ndarray:
-    """Counts of which all but a part in 10^10 is made."""
+    """The counts that have all but 10^-10 of the probability."""
     return np.arange(binom.ppf(1e-10, n, p), binom.isf(1e-10, n, p) + 1)
 
 
 def paired_clustered(simulations: int) -> Rows:
-    """The same where flips come in passages; columns are the share that changes."""
+    """The same with correlated flips within passages; columns are the share that changes."""
     draw = np.random.default_rng(1)
     for n in SIZES:
         for size in (4, 10):
@@ -170,8 +170,7 @@ def paired_clustered(simulations: int) -> Rows:
 
 
 def flips_covered(draw: np.random.Generator, n: int, size: int, discordance: float, share: float) -> bool:
-    """Whether the interval of one draw holds the true delta; flips and their directions have correlation
-    0.2."""
+    """Whether one draw's interval contains the true delta; flips and directions have correlation 0.2."""
     places = passages(draw, n, size)
     flips = draw.random(n) < cluster_chances(draw, discordance, 0.2, places)
     gain = draw.random(n) < cluster_chances(draw, (1 + share) / 2, 0.2, places)
@@ -199,14 +198,14 @@ def repeats(simulations: int) -> Rows:
 
 
 def pass_at_k_interval(right: Sequence[int], k: int) -> tuple[float, float]:
-    """Of problems with so many right among 10 answers."""
+    """The interval for problems with these numbers of right answers among 10."""
     found = pass_at_k_estimate(right, [10] * len(right), k)
     return found.low or 0.0, found.high or 0.0
 
 
 @dataclass
 class Side:
-    """A run in memory, in place of a folder."""
+    """A run in memory instead of a folder."""
 
     values: dict[str, np.ndarray]
     path: Path = Path("memory")
@@ -217,12 +216,12 @@ class Side:
 
     @property
     def folder(self) -> Path:
-        """Nowhere."""
+        """The placeholder path."""
         return self.path
 
     @property
     def log(self) -> RunLog:
-        """As short as the type allows."""
+        """A minimal run log."""
         return RunLog(
             evalsuite_version="",
             status="complete",
@@ -243,7 +242,7 @@ class Side:
 
 
 def record(name: str, n: int) -> TaskRecord:
-    """A task's record, as short as the type allows."""
+    """A minimal task record."""
     fields: dict[str, Any] = dict.fromkeys(("task", "recipe", "format", "split", "prompt_sha256"), "")
     numbers: dict[str, Any] = dict.fromkeys(
         ("shots", "prompt_version", "comparability", "requests", "tokens"), 0
@@ -277,8 +276,7 @@ GATE_POLICY = Policy.model_validate(
 
 
 def gate(simulations: int) -> Rows:
-    """Verdicts on a candidate of known damage (10 % of documents change); margins 1.5, 3 and pooled 2.5
-    points."""
+    """Verdicts on a candidate of known damage (10 % of documents change); margins 1.5, 3, pooled 2.5."""
     draw = np.random.default_rng(3)
     scenarios: tuple[tuple[str, dict[str, float]], ...] = (
         ("no change", {}),
@@ -310,7 +308,7 @@ def change(
 
 
 def show(title: str, head: Sequence[object], rows: Rows, bar: bool = True) -> None:
-    """Print a table; cells outside the bar are starred."""
+    """Print a table with a star on each cell outside the bar."""
     print(f"\n{title}\n\n| | {' | '.join(map(str, head))} |\n|---{'|---:' * len(head)}|")
     started, outside, total = time.monotonic(), 0, 0
     for name, cells in rows:
@@ -326,7 +324,7 @@ def show(title: str, head: Sequence[object], rows: Rows, bar: bool = True) -> No
 
 
 def main() -> None:
-    """Print the tables that were asked for."""
+    """Print the requested tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("parts", nargs="*", help="default: all")
     parser.add_argument("--simulations", type=int, default=2000)

@@ -1,4 +1,4 @@
-"""Verdicts of known chances, in passages and in repeated samples, for benchmarks/coverage.py."""
+"""Random verdicts with known chances, in passages and in repeated samples, for benchmarks/coverage.py."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from scipy.optimize import root
 from scipy.special import expit, logit
 
 Passages = Callable[[np.random.Generator, int, int], np.ndarray]
-"""Draws the passage of each of n documents, of a mean size."""
+"""Draws the passage of each of n documents, for a given mean size."""
 Chances = Callable[[np.random.Generator, float, float, np.ndarray], np.ndarray]
-"""Draws the chance of each document to be right: of a mean and correlation, by passage."""
+"""Draws each document's chance of being right, for a given mean, correlation and passages."""
 
 
 def cluster_draw(
@@ -23,32 +23,32 @@ def cluster_draw(
     sizes: Passages | None = None,
     chances: Chances | None = None,
 ) -> tuple[np.ndarray, list[int]]:
-    """Verdicts and the passage of each."""
+    """The verdicts and their passages."""
     labels = (sizes or passages)(draw, n, size)
     right = draw.random(n) < (chances or cluster_chances)(draw, p, correlation, labels)
     return right.astype(float), labels.tolist()
 
 
 def passages(draw: np.random.Generator, n: int, size: int) -> np.ndarray:
-    """Cluster of each document: sizes 1 + Poisson, of mean `size`."""
+    """The passage of each document; sizes are 1 + Poisson with mean `size`."""
     sizes = 1 + draw.poisson(size - 1, n)
     return np.repeat(np.arange(n), sizes)[:n]
 
 
 def geometric(draw: np.random.Generator, n: int, size: int) -> np.ndarray:
-    """The same with geometric sizes: many small passages and a few large ones."""
+    """Passages of geometric sizes: many small passages and a few large ones."""
     return np.repeat(np.arange(n), draw.geometric(1 / size, n))[:n]
 
 
 def equal(draw: np.random.Generator, n: int, size: int) -> np.ndarray:
-    """The same with one size."""
+    """Passages of equal size."""
     return np.arange(n) // size
 
 
 def cluster_chances(
     draw: np.random.Generator, p: float, correlation: float, labels: np.ndarray
 ) -> np.ndarray:
-    """Chance of each document to be right: beta distributed over clusters, of mean p."""
+    """Each document's chance of being right, beta distributed over passages, with mean p."""
     scale = (1 - correlation) / correlation
     return draw.beta(p * scale, (1 - p) * scale, labels.max() + 1)[labels]
 
@@ -56,7 +56,7 @@ def cluster_chances(
 def logit_normal_chances(
     draw: np.random.Generator, p: float, correlation: float, labels: np.ndarray
 ) -> np.ndarray:
-    """The same with normal logits."""
+    """Chances with normally distributed logits."""
     middle, spread = logit_normal(p, correlation)
     return expit(middle + spread * draw.standard_normal(labels.max() + 1))[labels]
 
@@ -64,8 +64,7 @@ def logit_normal_chances(
 def all_or_nothing_chances(
     draw: np.random.Generator, p: float, correlation: float, labels: np.ndarray
 ) -> np.ndarray:
-    """The same where some passages are right or wrong as a whole and the documents of the others
-    independent."""
+    """Chances where some passages are wholly right or wrong and the other documents are independent."""
     count = labels.max() + 1
     whole = draw.random(count) < correlation
     return np.where(whole, draw.random(count) < p, p)[labels]
@@ -73,7 +72,7 @@ def all_or_nothing_chances(
 
 @cache
 def logit_normal(p: float, correlation: float) -> tuple[float, float]:
-    """Mean and standard deviation of the logit of a chance with mean p and variance p (1 - p) correlation."""
+    """Mean and standard deviation of the logit, for chances of mean p and variance p (1 - p) correlation."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     weights = weights / weights.sum()
 
@@ -90,11 +89,11 @@ def logit_normal(p: float, correlation: float) -> tuple[float, float]:
 
 
 def beta_chances(draw: np.random.Generator, p: float, count: int) -> np.ndarray:
-    """Chances to solve a problem, beta distributed."""
+    """Beta distributed chances of solving a problem."""
     return draw.beta(p * 2, (1 - p) * 2, count)
 
 
 def three_kinds(draw: np.random.Generator, p: float, count: int) -> np.ndarray:
-    """Problems that are always solved, never, or by half of the answers."""
+    """Chances of problems that all, no or half of the answers solve."""
     coins, kind = min(p, 1 - p), draw.random(count)
     return np.where(kind < p - coins / 2, 1.0, np.where(kind < p + coins / 2, 0.5, 0.0))

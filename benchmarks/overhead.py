@@ -1,12 +1,12 @@
-"""What the engine adds to the model's own time, by workload.
+"""Measures the time that the engine adds to the model's own time, by workload.
 
     python benchmarks/overhead.py mmlu gsm8k --data DIR [--documents 24] [--threads 1]
 
-total: seconds of answering the requests, weights loaded. forward: those within the model, its head included.
-    tree:
-those of the forward that attention over a tree takes beside its attention kernel (gathering blocks, writing
-them back, merging parts); slots have attention of their own, and no such part is told apart. added: what is
-left of the total when the forward, less the tree's part, is taken away, as a share of that.
+total: seconds for answering the requests, with the weights loaded.
+forward: seconds of these in the model, its head included.
+tree: seconds of forward that tree attention spends outside its attention kernel (gathering blocks, writing
+them back, merging parts); not measured for slots, which have their own attention.
+added: total minus (forward minus tree), as a share of (forward minus tree).
 """
 
 import argparse
@@ -31,14 +31,14 @@ from evalsuite.types import GenerateRequest, ScoreRequest
 
 
 class Clock:
-    """Seconds spent within a function, however often it is called."""
+    """The total seconds of all calls of a function."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     @contextmanager
     def on(self, module: Any, name: str) -> Iterator[None]:
-        """Count the calls of `module.name`."""
+        """Measure the calls of `module.name`."""
         called: Callable[..., Any] = getattr(module, name)
 
         def counted(*args: Any, **options: Any) -> Any:
@@ -53,7 +53,7 @@ class Clock:
 
 
 def measured(engine: TransformersEngine, scores: list[ScoreRequest], texts: list[GenerateRequest]) -> str:
-    """Cells of a row: total, forward, tree, added."""
+    """The cells of a row: total, forward, tree, added."""
     forward, trees, kernels = Clock(), Clock(), Clock()
     began = time.perf_counter()
     with (

@@ -1,8 +1,8 @@
-"""float32 matrix products of a small decoder's sizes on one core: torch's default against oneDNN.
+"""Compares float32 matrix products of a small decoder on one core: torch's default and oneDNN.
 
     python benchmarks/products.py [--rows 8 32 2048] [--threads 1]
 
-Prints GFLOP/s, the best of seven turns each. Weights are small enough here to stay in a large cache.
+Prints GFLOP/s, the best of seven rounds each. The weights are small enough for a large cache.
 """
 
 import argparse
@@ -19,7 +19,7 @@ TURNS = 7
 
 
 def seconds(layer: torch.nn.Module, inputs: torch.Tensor) -> float:
-    """Of one call."""
+    """The seconds of one call."""
     started = time.perf_counter()
     layer(inputs)
     return time.perf_counter() - started

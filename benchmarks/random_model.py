@@ -1,5 +1,4 @@
-"""Nemotron-H with random weights, behind evalsuite's engine: nothing is downloaded and no weight is
-stored."""
+"""Nemotron-H with random weights in evalsuite's engine, without a download or stored weights."""
 
 import functools
 import json
@@ -47,28 +46,26 @@ SIZES: dict[str, dict[str, Any]] = {
         "initializer_range": 0.1,
     },
 }
-"""The 8B as NVIDIA's Megatron-Bridge and NeMo (`NemotronHConfig8B`) give it; a chunk's size changes no
-number."""
+"""8b is `NemotronHConfig8B` of NVIDIA's Megatron-Bridge and NeMo; the chunk size changes no number."""
 
 
 def config_of(size: str) -> Any:
-    """transformers' configuration; ids that end a text are left out, so that every text has its full
-    length."""
+    """transformers' configuration without an end token, so that every text has its full length."""
     from transformers import NemotronHConfig
 
     return NemotronHConfig(**SIZES[size], time_step_limit=(0.0, math.inf), eos_token_id=None)
 
 
 def write_folder(folder: Path, size: str, tokenizer: str) -> ModelFiles:
-    """A model folder that says everything but the weights, which are a file of holes of the right size.
+    """Write a model folder whose weights file is sparse (holes of the right size).
 
     Args:
-        folder: empty.
-        size: of `SIZES`.
-        tokenizer: a model, as `--model` takes it, whose tokenizer is used: its vocabulary may be smaller.
+        folder: an empty folder.
+        size: a key of `SIZES`.
+        tokenizer: the model with the tokenizer, as for `--model`; its vocabulary may be smaller.
 
     Raises:
-        SystemExit: its vocabulary is larger.
+        SystemExit: the tokenizer's vocabulary is larger than the model's.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -80,8 +77,8 @@ def write_folder(folder: Path, size: str, tokenizer: str) -> ModelFiles:
     own.save_pretrained(folder)
     with torch.device("meta"):
         shapes = {
-            name: list(one.shape)
-            for name, one in AutoModelForCausalLM.from_config(config).state_dict().items()
+            name: list(weight.shape)
+            for name, weight in AutoModelForCausalLM.from_config(config).state_dict().items()
         }
     config.save_pretrained(folder)
     _write_holes(folder / "model.safetensors", shapes)
@@ -89,7 +86,7 @@ def write_folder(folder: Path, size: str, tokenizer: str) -> ModelFiles:
 
 
 def _write_holes(path: Path, shapes: dict[str, list[int]]) -> None:
-    """A safetensors file of bfloat16 zeros, of which the disk holds the header alone."""
+    """A safetensors file of bfloat16 zeros; only its header uses disk space."""
     entries, end = {}, 0
     for name, shape in shapes.items():
         start, end = end, end + 2 * math.prod(shape)
@@ -101,7 +98,7 @@ def _write_holes(path: Path, shapes: dict[str, list[int]]) -> None:
 
 
 class RandomModel(NativeModel):
-    """A folder by `write_folder`, whose weights are made up on the device."""
+    """A model folder from `write_folder`, with random weights made on the device."""
 
     @functools.cached_property
     def loaded(self) -> Any:
@@ -122,11 +119,11 @@ class RandomModel(NativeModel):
 
 
 class RandomEngine(TransformersEngine):
-    """The engine of such a folder."""
+    """The engine for a folder from `write_folder`."""
 
     model_class = RandomModel
 
     def load(self) -> None:
-        """Make the weights up now."""
-        _ = self.limits.pack_tokens  # by the memory that is free before the weights are there
+        """Make the random weights now."""
+        _ = self.limits.pack_tokens  # set by the memory that is free before the weights use it
         super().load()

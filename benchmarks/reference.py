@@ -1,8 +1,9 @@
-"""Makes the reference run that CI gates fresh runs against: `make reference`.
+"""Makes the reference run for CI's gate (`make reference`), or gates a fresh run against it (`--gate`).
 
-The samples are kept without the benchmarks' texts: keys, hashes and verdicts are all that a comparison reads.
+The samples omit the benchmarks' texts: a comparison reads only keys, hashes and verdicts.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ KEPT = ["doc", "subtask", "key", "status", "reason", "prediction", "metrics", "c
 
 
 def evalsuite(*arguments: str) -> int:
-    """Run the command line with this interpreter's package."""
+    """Run evalsuite's command line with this interpreter."""
     return subprocess.run([sys.executable, "-m", "evalsuite", *arguments], check=False).returncode
 
 
@@ -26,7 +27,7 @@ def make() -> None:
     """Replace the reference run."""
     with tempfile.TemporaryDirectory() as folder:
         if evalsuite(*RUN, "--out", folder):
-            sys.exit("the run is not complete; the reference stays as it was")
+            sys.exit("the run is not complete; the reference is unchanged")
         shutil.rmtree(REFERENCE, ignore_errors=True)
         (REFERENCE / "samples").mkdir(parents=True)
         for name in ("run.json", "table.md"):
@@ -38,7 +39,7 @@ def make() -> None:
 
 
 def gate() -> int:
-    """A fresh run against the reference; the gate's exit code."""
+    """Gate a fresh run against the reference; returns the gate's exit code."""
     with tempfile.TemporaryDirectory() as folder:
         if evalsuite(*RUN, "--out", folder):
             return 1
@@ -47,4 +48,8 @@ def gate() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(gate() if "--gate" in sys.argv else make())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--gate", action="store_true", help="gate a fresh run against the reference")
+    sys.exit(gate() if parser.parse_args().gate else make())

@@ -1,19 +1,18 @@
-"""What rounding does to choices: lm-eval's HFLM in half precision, and evalsuite with `--logits-dtype`
-float32 and model.
+"""Measures how rounding changes choices: lm-eval's HFLM in half precision, and both `--logits-dtype`s.
 
     python benchmarks/rounding.py --data DIR [--works mmlu arc_easy hellaswag lambada] [--dtype bfloat16]
 
-Prints a Markdown table. All sides get the same token ids and the same weights; one of them computes with
-these weights in float32. HFLM pads batches; evalsuite's packs share prefixes; "each input alone" is evalsuite
-without both, where hidden states are HFLM's with a batch of 1 and scores have to be, too.
+Prints a Markdown table. All sides get the same token ids and the same weights; one side computes with these
+weights in float32. HFLM pads batches; evalsuite's packs share prefixes; "each input alone" is evalsuite
+without both: its hidden states equal HFLM's with a batch of 1, so its scores must be equal, too.
 
-tied: documents whose two best choices are equal to the last bit. close: nearer than what
-    `evalsuite/results/rounding.py`
-calls the rounding of the numerics, which runs tell beside the score. answers: documents whose answer (of
-lambada: whether all its tokens are the most probable ones) is another one than with HFLM's batch of 1, and
-    than in float32. equal:
-log-likelihoods that are HFLM's (batch 1) to the last bit; then the largest and the mean difference to these,
-in nats, and the mean difference to float32.
+tied: documents whose two best choices are equal to the last bit.
+close: documents whose two best choices are closer than the rounding of the numerics
+(`evalsuite/results/rounding.py`), which runs report beside the score.
+answers: documents whose answer (for lambada: whether all its tokens are the most probable) differs from the
+answer with HFLM's batch of 1, and from the answer in float32.
+equal: log-likelihoods equal to HFLM's (batch 1) to the last bit; then the largest and the mean difference to
+these, in nats, and the mean difference to float32.
 """
 
 import argparse
@@ -68,7 +67,7 @@ Side = Callable[[Sequence[ScoreRequest]], Scores]
 
 
 def sides(name: str, dtype: str) -> dict[str, Side]:
-    """Who answers, by name."""
+    """The sides by name."""
     plain = TransformersEngine(resolve(name), dtype=dtype, device="cpu")
     rounded = TransformersEngine(resolve(name), dtype=dtype, device="cpu", logits_dtype="model")
     return {
@@ -82,8 +81,7 @@ def sides(name: str, dtype: str) -> dict[str, Side]:
 
 
 def by_hflm(engine: TransformersEngine, dtype: str, batch: int, *, exact: bool = False) -> Side:
-    """HFLM over a model of its own, as transformers loads it; `exact` computes with its weights in
-    float32."""
+    """HFLM on its own model, loaded by transformers; `exact` computes with the weights in float32."""
     from lm_eval.models.huggingface import HFLM
     from transformers import AutoModelForCausalLM
 
@@ -92,7 +90,7 @@ def by_hflm(engine: TransformersEngine, dtype: str, batch: int, *, exact: bool =
         files.folder, gguf_file=files.gguf_file, dtype=getattr(torch, dtype), local_files_only=True
     ).eval()
     if exact:
-        torch.nn.Module.float(model)  # transformers' own refuses a model from a GGUF file
+        torch.nn.Module.float(model)  # transformers' `float` refuses a model from a GGUF file
     hflm = HFLM(pretrained=model, tokenizer=engine.tokenizer._tokenizer, batch_size=batch)
 
     def answer(requests: Sequence[ScoreRequest]) -> Scores:
@@ -106,37 +104,37 @@ def by_hflm(engine: TransformersEngine, dtype: str, batch: int, *, exact: bool =
 
 
 def packed(engine: TransformersEngine, requests: Sequence[ScoreRequest]) -> Scores:
-    """As a run does."""
+    """The scores as in a run."""
     found = dict(answers_in(engine.score(requests)))
     return {request: answer for request, answer in found.items() if isinstance(answer, Score)}
 
 
 def each_alone(engine: TransformersEngine, requests: Sequence[ScoreRequest]) -> Scores:
-    """One input of the model in each pass."""
+    """The scores with one input of the model per pass."""
     return {
         one: score for row in score_rows(requests) for one, score in score_batch(engine.model.loaded, [row])
     }
 
 
 def by_metric(prepared: PreparedTask, metric: str) -> PreparedTask:
-    """The task with one metric, which then chooses the answers."""
+    """The task with only this metric, which then decides the answers."""
     selected = prepared.selected
     spec = selected.spec.model_copy(update={"metrics": [metric]})
     return replace(prepared, selected=replace(selected, spec=spec))
 
 
 def other_answers(some: Sequence[Sample], others: Sequence[Sample]) -> int:
-    """Documents with another answer."""
+    """Number of documents with different answers."""
     return sum(one.prediction != other.prediction for one, other in zip(some, others, strict=True))
 
 
 def numerics_of(side: str, dtype: str) -> str:
-    """The words that say how far apart its choices have to be."""
+    """The side's numerics, which determine how far apart its choices must be."""
     return {EXACT: "float32", FLOAT32: dtype}.get(side, f"{dtype} {ROUNDED_SCORES}")
 
 
 def differences(some: Scores, others: Scores) -> list[float]:
-    """Of log-likelihoods, in nats."""
+    """Differences of log-likelihoods, in nats."""
     return [abs(score.log_likelihood - others[request].log_likelihood) for request, score in some.items()]
 
 
@@ -147,7 +145,7 @@ def cells(
     metric: str,
     dtype: str,
 ) -> Iterator[tuple[str, ...]]:
-    """A row for each side, from the metric on."""
+    """A row for each side, starting with the metric."""
     task = by_metric(prepared, metric)
     samples = {side: judge(task, asked, answers, None).samples for side, answers in found.items()}
     for side, ones in samples.items():

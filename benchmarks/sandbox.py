@@ -1,11 +1,11 @@
-"""How many programs a minute does the sandbox judge, and what does one cost?
+"""Measures how many programs a minute the sandbox judges, and the CPU time of each.
 
     python benchmarks/sandbox.py [--tier namespaces] [--workers 2] [--programs 2000] [--mode compare]
-    chrt -r 1 python benchmarks/sandbox.py    # as root, on a machine that others use: before all of them
+    chrt -r 1 python benchmarks/sandbox.py    # as root, on a shared machine: has priority over other work
 
-Each program is one small function with three assertions, as HumanEval's are. Prints a Markdown table, which
-docs/sandbox.md keeps. CPU time is the caller's, the workers' and the programs' together, so it does not
-depend on what else the machine does; programs a minute does.
+Each program is a small function with three assertions, like HumanEval's. Prints the Markdown table in
+docs/sandbox.md. CPU time is the sum over caller, workers and programs, so other work on the machine does not
+change it; programs a minute do change.
 """
 
 import argparse

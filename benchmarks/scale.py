@@ -1,12 +1,12 @@
-"""What the driver of `--workers` costs: many tiny requests through real workers, by the code that a run uses.
+"""Measures the cost of the `--workers` driver: many tiny requests through real workers, as in a run.
 
     python benchmarks/scale.py --requests 100000 --workers 2 [--width 128] [--layers 4] [--part N]
     python benchmarks/scale.py --task mmlu --data DIR
 
-The model is a random Llama, so small that each request is next to nothing: the driver has as little time per
-request as it can ever have. Printed are the CPU seconds of the driver (planning, keys, handing out, storing:
-everything between requests and stored answers), of the workers, and of Ray's daemons; how long the workers
-were at work; what crossed the wire; and the driver's steps one by one, each run alone.
+The model is a random Llama, so small that each request takes almost no time: the worst case for the driver.
+Prints the CPU seconds of the driver (planning, keys, assignment, storing: everything between requests and
+stored answers), of the workers, and of Ray's daemons; the workers' busy time; the bytes sent and received;
+and the driver's steps, each run alone.
 """
 
 import argparse
@@ -52,11 +52,11 @@ KEYWORDS: dict[str, Any] = {
 }
 VOCABULARY = 32_000
 CONTEXT, CHOICES = 12, 4
-"""Tokens of a question, and continuations of one to three tokens that are scored after it."""
+"""Number of tokens in a question, and number of continuations (one to three tokens) to score after it."""
 
 
 def tiny_requests(count: int) -> list[ScoreRequest]:
-    """Questions that share nothing, four continuations each."""
+    """Questions without common prefixes, with four continuations each."""
     draw = random.Random(0)
     requests: dict[ScoreRequest, None] = {}
     while len(requests) < count:
@@ -68,7 +68,7 @@ def tiny_requests(count: int) -> list[ScoreRequest]:
 
 
 def tiny_model(folder: Path, width: int, layers: int) -> ModelFiles:
-    """A random Llama with a tokenizer that nobody asks."""
+    """A random Llama with an unused tokenizer."""
     import torch
     from tokenizers import Tokenizer, models
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -163,7 +163,7 @@ def through_workers(
 
 
 def on_the_wire(engine: ReplicatedEngine, requests: list[ScoreRequest], answers: dict) -> None:
-    """Bytes, counted by packing everything once more."""
+    """Print the bytes, counted by packing everything again."""
     parts = engine.partition(requests)
     sent = sum(len(pack_requests(part)) for part in parts)
     received = sum(len(pack_responses(answers[one] for one in part)) for part in parts)
@@ -172,7 +172,7 @@ def on_the_wire(engine: ReplicatedEngine, requests: list[ScoreRequest], answers:
 
 
 def steps(files: ModelFiles, requests: Sequence[Request], store: Path) -> None:
-    """Each thing that the driver does, alone, for requests of one kind."""
+    """Run each step of the driver alone, for requests of one kind."""
     engine = EngineSetup(EngineSpec("native", files, **KEYWORDS)).make()
     identity = engine.identity
     keys = timed("keys", lambda: [request_key(one, identity) for one in requests])
@@ -202,14 +202,14 @@ def steps(files: ModelFiles, requests: Sequence[Request], store: Path) -> None:
 
 
 def made_up(request: Request) -> Response:
-    """An answer of the size that a real one has."""
+    """An answer of a realistic size."""
     if isinstance(request, ScoreRequest):
         return Score((-1.25,) * len(request.continuation), is_greedy=False)
     return Generated("word " * request.max_tokens, request.max_tokens, "length")
 
 
 def requests_of(address: str, files: ModelFiles, data: Path | None) -> Sequence[Request]:
-    """What a task asks; every document."""
+    """The requests of all documents of a task."""
     [selected] = Registry.load().select([address])
     prepared = prepare(selected, data_dir=data_folder(data))
     engine = EngineSetup(EngineSpec("native", files, **KEYWORDS)).make()
@@ -218,7 +218,7 @@ def requests_of(address: str, files: ModelFiles, data: Path | None) -> Sequence[
 
 
 def timed(name: str, work: Callable[[], T]) -> T:
-    """Run and print CPU seconds."""
+    """Run `work` and print its CPU seconds."""
     began = time.process_time()
     result = work()
     print(f"  {name:24} {time.process_time() - began:8.2f} CPU s", flush=True)
@@ -232,9 +232,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--part", type=int, help="requests of a part, in place of what the engine chooses")
+    parser.add_argument("--part", type=int, help="requests per part, instead of the engine's choice")
     parser.add_argument("--task", help="no workers: only the driver's steps, for a task's real requests")
-    parser.add_argument("--model", default="smollm2-135m", help="whose tokenizer encodes the task")
+    parser.add_argument("--model", default="smollm2-135m", help="model whose tokenizer encodes the task")
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

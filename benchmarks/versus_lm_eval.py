@@ -1,11 +1,11 @@
-"""The same documents through evalsuite's engine and lm-eval's HFLM, by turns, each in a process of its own.
+"""Runs the same documents through evalsuite's engine and lm-eval's HFLM, in turn, each in its own process.
 
     python benchmarks/versus_lm_eval.py mmlu gsm8k --data DIR [--documents 24] [--threads 1 2] [--batch 8 16]
 
 Prints a Markdown table. Both sides get the same token ids (texts are generated from the same contexts, which
 HFLM encodes itself) and load the model before the clock starts. HFLM runs at each of the --batch sizes; its
-tokens are all positions that it computes, padding too. CPU seconds are those of a side's process. A ratio
-counts only if nothing else ran.
+tokens are all positions that it computes, padding included. CPU seconds are those of a side's process. A
+ratio is valid only if nothing else ran on the machine.
 """
 
 import argparse
@@ -33,16 +33,16 @@ from evalsuite.types import GenerateRequest, Request, ScoreRequest
 
 @dataclass(frozen=True)
 class Workload:
-    """Documents that both sides get."""
+    """The documents for both sides."""
 
     address: str
     documents: int
-    """Of each member task."""
+    """Number per member task."""
     members: int = 1
     fixed_shots: bool = False
-    """Every document sees the first rows of the split that shots come from."""
+    """Use the first rows of the shots' split as every document's shots."""
     cap: int | None = None
-    """Most tokens of a text."""
+    """Maximum number of tokens in a text."""
 
 
 WORKLOADS = {
@@ -72,23 +72,23 @@ COLUMNS = (
     "changed answers",
 )
 PREVIEW = 4
-"""Requests that a side answers before the clock starts: its first calls of every kernel."""
+"""Requests that a side answers before the clock starts, to warm up every kernel."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side did with a workload."""
+    """The answers and times of one side for a workload."""
 
     answers: list[Any]
-    """By request: log-likelihood or text."""
+    """Log-likelihood or text, by request."""
     wall: float
     cpu: float
     positions: int
-    """That the model computed."""
+    """Number of positions that the model computed."""
 
 
 class _Side:
-    """A model in a process of its own. One instance per process, made by `_begin`."""
+    """A model in its own process; `_begin` makes one instance per process."""
 
     def __init__(self, model: str, dtype: str, ours: bool) -> None:
         self._engine = TransformersEngine(resolve(model), dtype=dtype, device="cpu")
@@ -134,13 +134,13 @@ def _turn(askings: Sequence[Asking], threads: int, batch: int = 0) -> Turn:
 def selected_documents(
     workload: Workload, data: Path | None, *, documents: int | None = None, members: int | None = None
 ) -> PreparedTask:
-    """The first documents of each of the first member tasks; of the whole task, if it has none.
+    """The first documents of each of the first member tasks, or of a task without members.
 
     Args:
-        workload: what is asked.
+        workload: the task and its default numbers.
         data: folder with data sets.
-        documents: of each member task, in place of the workload's.
-        members: member tasks, in place of the workload's.
+        documents: number per member task, instead of the workload's.
+        members: number of member tasks, instead of the workload's.
     """
     [selected] = Registry.load().select([workload.address])
     if workload.fixed_shots:
@@ -161,7 +161,7 @@ def selected_documents(
 
 
 def askings_of(asked: Sequence[DocumentRequests], cap: int | None) -> list[Asking]:
-    """The distinct requests with their contexts' texts; texts of at most `cap` tokens."""
+    """The distinct requests with their contexts' texts; generated texts have at most `cap` tokens."""
     found: dict[Request, str] = {}
     for one in asked:
         for request in one.requests:
@@ -172,7 +172,7 @@ def askings_of(asked: Sequence[DocumentRequests], cap: int | None) -> list[Askin
 
 
 def changed(asked: Sequence[DocumentRequests], askings: Sequence[Asking], ours: Turn, theirs: Turn) -> str:
-    """Documents whose likeliest choice differs."""
+    """Number of documents whose most likely choice differs."""
     places = {request: place for place, (request, _) in enumerate(askings)}
     if not isinstance(askings[0][0], ScoreRequest):
         return "—"
@@ -249,9 +249,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[8], help="HFLM's batch sizes")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=1)
+    options = parser.parse_args()
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + " --- |" * len(COLUMNS))
-    for row in rows(parser.parse_args()):
+    for row in rows(options):
         print("| " + " | ".join(row) + " |", flush=True)
 
 
