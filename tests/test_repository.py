@@ -1,8 +1,12 @@
 """What a stranger looks for: where things are, the licence, and one version."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import evalsuite
 
@@ -67,3 +71,11 @@ def test_every_issue_template_asks_for_the_expected_number_and_its_source():
     assert templates
     for path in templates:
         assert "hich number did you expect, from where?" in path.read_text("utf-8"), path.name
+
+
+@pytest.mark.parametrize("script", ["perturbed.py", "reference.py"])
+def test_a_benchmark_shows_its_help(script):
+    path = ROOT / "benchmarks" / script
+    done = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: {script}")

@@ -63,3 +63,10 @@ def test_a_broken_plugin_is_one_sentence(evalsuite, tmp_path):
     assert done.stderr == (
         "evalsuite: --include broken.py cannot be imported: ZeroDivisionError: division by zero.\n"
     )
+
+
+def test_a_wrong_argument_has_one_sentence_without_pydantic_s_prefix(fresh_evalsuite):
+    done = fresh_evalsuite("list", "taskz")
+    assert done.returncode == 2
+    assert "taskz" in done.stderr
+    assert "Value error" not in done.stderr

@@ -153,3 +153,11 @@ def test_a_file_that_is_edited_within_a_second_and_keeps_its_size_is_read_anew(t
         os.utime(file, (1_000_000_000, 1_000_000_000))
         [task], _ = included([file])
         assert task.name == name
+
+
+def test_an_invalid_prompt_spec_in_a_task_file_is_named_without_pydantic_s_prefix(tmp_path):
+    text = EXAMPLE.read_text("utf-8").replace('metrics=["acc"]', 'metrics=["bleu"]')
+    with pytest.raises(UserError, match="cannot be imported") as error:
+        included([write(tmp_path / "kitchen.py", text)])
+    assert "bleu" in str(error.value)
+    assert "Value error" not in str(error.value)
