@@ -37,5 +37,5 @@ def test_what_is_spelled_out_can_be_told():
 
 def test_a_path_with_a_byte_that_is_no_utf8_is_refused_by_name():
     refuse_undecodable("--out", "café")
-    with pytest.raises(UserError, match=r"--out caf\\udce9: the path has a byte that is no UTF-8"):
+    with pytest.raises(UserError, match=r"--out caf\\udce9: the path is not valid UTF-8"):
         refuse_undecodable("--out", "caf\udce9")

@@ -21,5 +21,5 @@ def test_what_is_broken_is_exit_code_1_and_marked(evalsuite, tmp_path):
     done = evalsuite("doctor", "--data", tmp_path / "nowhere")
     assert done.returncode == 1
     assert "✗" in done.stdout
-    assert "✗ folder: Name a folder that is there." in done.stdout.splitlines()
+    assert "✗ folder: Name a folder that exists." in done.stdout.splitlines()
     assert "Traceback" not in done.stderr

@@ -98,8 +98,8 @@ def test_runs_without_a_common_document_are_one_sentence(refused, run, tmp_path)
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--html", "nowhere/page.html"), "there is no folder nowhere"),
-        (("--html", "run"), "run is a folder; name a file"),
+        (("--html", "nowhere/page.html"), "the folder nowhere does not exist"),
+        (("--html", "run"), "run is a folder; give a file"),
         (("--html", "page.html", "--card", "nemotron-h-56"), "nemotron-h-56b"),
     ],
 )

@@ -105,12 +105,12 @@ TASKS = [*TASKS, LOST]
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--tasks", ","], "No task given; name one or more, for example --tasks mmlu,gsm8k."),
+        (["--tasks", ","], "No task given; give one or more, for example --tasks mmlu,gsm8k."),
         (["--tasks", "tiny_quiz,tiny_quit"], "Unknown task 'tiny_quit'. Did you mean tiny_quiz"),
         (["--tasks", "tiny_*"], "The pattern 'tiny_*' needs a recipe, for example nemotron_h/tiny_*."),
         (
             ["--tasks", "tiny/x*"],
-            "No task of recipe 'tiny' fits 'x*'; it has tiny_gaps, tiny_quiz, tiny_sums.",
+            "No task of recipe 'tiny' matches 'x*'; it has tiny_gaps, tiny_quiz, tiny_sums.",
         ),
         (["--tasks", "tiny_quiz:@"], "'tiny_quiz:@' is not a task address;"),
     ],

@@ -58,5 +58,5 @@ def test_a_path_that_is_no_utf8_is_refused_before_work_begins(tmp_path):
     command = [*map(os.fsencode, COMMAND), b"run", b"--tasks", b"x", b"--model", b"y", b"--out", b"caf\xe9"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
     assert done.returncode == 2
-    assert b"caf\\udce9: the path has a byte that is no UTF-8" in done.stderr
+    assert b"caf\\udce9: the path is not valid UTF-8" in done.stderr
     assert not os.listdir(tmp_path)

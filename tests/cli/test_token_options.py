@@ -71,7 +71,7 @@ def test_a_tokenizer_that_is_nowhere_is_one_sentence(run, bench):
 def test_bos_stands_where_the_user_wants_it(run, bench, bos, before):
     log = record(run, bench, bos=bos)
     assert scores(bench) == pytest.approx(alone((*before, *context_ids())), abs=1e-4)
-    said = any(f"Asked with --bos {bos}" in note for note in log["tasks"][0]["notes"])
+    said = any(f"Run with --bos {bos}" in note for note in log["tasks"][0]["notes"])
     assert said == (bos != "never")  # which is the recipe's own
 
 

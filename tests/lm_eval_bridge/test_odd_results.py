@@ -61,7 +61,7 @@ def test_samples_of_an_old_version_are_read_where_there_is_one_filter(tmp_path):
     results = {name: value for name, value in RESULTS.items() if name != "lm_eval_version"}
     log = import_results(write(tmp_path / "in", results, old), tmp_path / "out")
     assert [one.value for task in log.tasks for one in task.metrics.values()] == [0.5]
-    assert "of a version that the file does not state" in log.notes[0]
+    assert "by lm-eval of unknown version" in log.notes[0]
     two = copy.deepcopy(results)
     two["results"]["t"]["exact_match,strict"] = 0.25
     with pytest.raises(UserError, match="does not say which of the filters none, strict"):

@@ -52,7 +52,7 @@ def test_generation_arguments(arguments, expected):
     [{"num_beams": 4}, {"do_sample": True, "temperature": 1.0, "top_k": 5}, {"penalty_alpha": 0.6}],
 )
 def test_arguments_that_would_change_the_text_are_refused(arguments):
-    with pytest.raises(UserError, match=r"x generates with .*which evalsuite's engine does not have"):
+    with pytest.raises(UserError, match=r"x generates with .*which evalsuite's engine does not support"):
         generation_settings(arguments, "x")
 
 
