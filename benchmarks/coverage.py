@@ -106,7 +106,7 @@ def others(simulations: int) -> Rows:
 
 
 def known(simulations: int) -> Rows:
-    """Coverage if the correlation were known: Wilson's interval at the true effective number."""
+    """If the correlation were known: coverage of Wilson's interval at the true effective number."""
     draw = np.random.default_rng(5)
     for n in SIZES[:2]:
         for size, correlation in CLUSTERS:

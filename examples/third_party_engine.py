@@ -1,4 +1,4 @@
-"""An engine of your own in one file: plain forward passes of transformers, one row at a time.
+"""Your own engine in one file: plain forward passes of transformers, one row at a time.
 
 Install it in a package whose pyproject.toml says
 
@@ -33,12 +33,12 @@ class PlainEngine(EngineDefaults):
 
     @property
     def identity(self) -> ModelIdentity:
-        """Stored answers are found again under these three; name your engine and what changes its numbers."""
+        """The key of stored answers; name your engine and everything that changes its numbers."""
         files, tokenizer = self._files, self.tokenizer.files
         return ModelIdentity(weights_digest(files), tokenizer_digest(tokenizer), "plain transformers float32")
 
     def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """Every request can be answered apart from the others."""
+        """Every request can be answered alone."""
         return [(request,) for request in requests]
 
     def score(

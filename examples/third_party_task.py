@@ -1,9 +1,9 @@
-"""A benchmark of your own in one file: a task, its data and how it is asked.
+"""Your own benchmark in one file: a task, its data and its prompt.
 
     evalsuite show kitchen --include examples/third_party_task.py
     evalsuite run --tasks kitchen --model smollm2-135m --include examples/third_party_task.py
 
-An installed package offers its tasks without --include when it names this module in pyproject.toml:
+An installed package provides its tasks without --include if its pyproject.toml names this module:
 
     [project.entry-points."evalsuite.tasks"]
     kitchen = "your_package.third_party_task"
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from evalsuite import DatasetRef, MultipleChoice, Pin, PromptSpec, Task
 
-# Where the rows are. The pin stops the run, should the file ever change: give the number of rows and,
-# better still, the fingerprint that `evalsuite show` prints. Data on the hub needs its id and no `files`.
+# The source of the rows. The pin stops the run if the file changes: give the number of rows and, better
+# still, the fingerprint that `evalsuite show` prints. Data on the hub needs its id and no `files`.
 DATA = DatasetRef(
     id="kitchen",
     columns=("goal", "options", "right"),
@@ -24,12 +24,12 @@ DATA = DatasetRef(
 
 
 def question(row: dict) -> MultipleChoice:
-    """How a row becomes a question. ClozePair and OpenAnswer are the other kinds."""
+    """The row as a question. ClozePair and OpenAnswer are the other kinds."""
     return MultipleChoice(row["goal"], tuple(row["options"]), row["right"])
 
 
-# How it is asked: the options are listed and the letter's log-likelihood decides. The first two rows
-# are shown solved; a document that is one of them sees the other and the next row instead.
+# The prompt: it lists the options, and the letter's log-likelihood decides. The first two rows are the
+# shots; if the document is one of them, the next row replaces it.
 LETTERS = PromptSpec(
     recipe="example",
     task="kitchen",
@@ -52,7 +52,7 @@ TASKS = [
         split="test",
         question=question,
         chance=1 / 3,
-        comparability=1,  # raise it when a score can change although no prompt spec did
+        comparability=1,  # raise it for every change to a score that no prompt spec shows
         prompts=(LETTERS,),
     )
 ]
