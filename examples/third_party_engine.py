@@ -22,7 +22,7 @@ from evalsuite.types import Generated, GenerateRequest, ModelIdentity, Score, Sc
 
 
 class PlainEngine(EngineDefaults):
-    """Answers each request by itself; `evalsuite.engine.protocol.Engine` says what each member does."""
+    """Answers each request alone; `evalsuite.engine.protocol.Engine` specifies each member."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self._files = spec.files
