@@ -70,7 +70,7 @@ def test_shots_and_forms_follow_the_definition(registry):
     assert changed.spec.sha256 != registry.select(["lm_eval/copa"])[0].spec.sha256
     with pytest.raises(UserError, match="supports only 0 shots"):
         registry.select(["lm_eval/humaneval_instruct@2"])
-    with pytest.raises(UserError, match="is asked in the format 'cloze' only"):
+    with pytest.raises(UserError, match="supports only the format 'cloze'"):
         registry.select(["lm_eval/copa:letters"])
 
 

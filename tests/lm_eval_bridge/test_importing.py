@@ -99,7 +99,7 @@ def test_files_that_are_cut_short_or_foreign_give_one_sentence(copied, tmp_path)
     for content, told in (
         ("".join(lines[:-1]), "has 3 documents, but the results file 4: it is truncated"),
         ("".join(lines)[:-20], "line 4, is not JSON: the file is truncated"),
-        ('{"doc": 1}\n', "line 1, is no sample of lm-eval: it has no 'doc_id'"),
+        ('{"doc": 1}\n', "line 1, is not a sample of lm-eval: it has no 'doc_id'"),
     ):
         samples.write_text(content)
         with pytest.raises(UserError, match=told):
@@ -107,14 +107,14 @@ def test_files_that_are_cut_short_or_foreign_give_one_sentence(copied, tmp_path)
     whole = copied.read_text()
     for content, told in (
         (whole[: len(whole) // 2], "is not JSON"),
-        ("[1]", "is no results file of lm-eval"),
-        ('{"results": {}, "configs": {}, "n-shot": {}, "config": {}}', "holds no task"),
+        ("[1]", "is not a results file of lm-eval"),
+        ('{"results": {}, "configs": {}, "n-shot": {}, "config": {}}', "has no tasks"),
     ):
         copied.write_text(content)
         with pytest.raises(UserError, match=told):
             import_results(copied, tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"holds no results_\*\.json"):
+    with pytest.raises(UserError, match=r"has no results_\*\.json"):
         import_results(tmp_path / "empty", tmp_path / "none")
     told = result(app, ["import-lm-eval", str(copied), "--out", str(tmp_path / "none")])
     assert isinstance(told.exception, UserError)

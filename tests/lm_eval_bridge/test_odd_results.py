@@ -64,7 +64,7 @@ def test_samples_of_an_old_version_are_read_where_there_is_one_filter(tmp_path):
     assert "by lm-eval of unknown version" in log.notes[0]
     two = copy.deepcopy(results)
     two["results"]["t"]["exact_match,strict"] = 0.25
-    with pytest.raises(UserError, match="does not say which of the filters none, strict"):
+    with pytest.raises(UserError, match="does not state which of the filters none, strict"):
         import_results(write(tmp_path / "two", two, old), tmp_path / "out2")
 
 
