@@ -50,7 +50,7 @@ def test_malformed_input_is_one_sentence_and_exit_code_3(evalsuite, runs, tmp_pa
         ((runs[0], damaged, "--plot", "a.svg"), "not a run log of schema version 1"),
         ((runs[0], "--plot", "a.svg"), "Give two or more runs"),
         ((*runs, "--plot", "a.gif"), "must be one of .svg, .png, .pdf"),
-        ((*runs, "--plot", "no/where/a.svg"), "there is no folder"),
+        ((*runs, "--plot", "no/where/a.svg"), "does not exist"),
         ((*runs, "--steps", "1,b"), "not a comma-separated list"),
         ((*runs, "--steps", "1,2", "--plot", "a.svg"), "2 numbers for 5 runs"),
     ):
