@@ -68,7 +68,7 @@ class Scoring:
         return functions
 
     def corpus_score(self, metric: str, samples: Sequence[Sample]) -> float | None:
-        """lm-eval's aggregation unless it is a mean of numbers; for a group, the mean of its tasks' scores."""
+        """lm-eval's aggregation unless it is a mean of numbers; for a group, the mean of its tasks."""
         if not any(metric in sample.parts for sample in samples):
             return None
         scores, sizes = [], []
