@@ -124,8 +124,8 @@ def execute(
         inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
         if elsewhere and elsewhere.inputs_sha256 != inputs:
             raise StorageError(
-                "Data, prompts, task files or evalsuite itself are not the same here as where the shards ran; "
-                "merge with the same --data, --include and version."
+                "Data, prompts, task files or evalsuite itself differ from those of the shards; merge with "
+                "the same --data, --include and version."
             )
         if earlier and _is_final(earlier) and earlier.inputs_sha256 == inputs and not folder.lacks(earlier):
             return earlier

@@ -182,7 +182,7 @@ def test_shards_of_other_data_or_versions_are_told_apart(bench, model, shards, c
     run(other, model, tmp_path / "other", shard="0/3")
     with pytest.raises(StorageError, match="their data, prompts or task files differ"):
         merged(bench, [tmp_path / "other", *shards[1:]], tmp_path / "run")
-    with pytest.raises(StorageError, match="are not the same here as where the shards ran"):
+    with pytest.raises(StorageError, match="differ from those of the shards"):
         merged(other, shards, tmp_path / "run")
     text = (copies[2] / "run.json").read_text("utf-8")
     version = read_json(copies[2] / "run.json")["evalsuite_version"]
@@ -253,7 +253,7 @@ def test_failures_of_a_shard_are_failures_of_the_run(bench, model, tmp_path, mon
     def full(self, *_):
         raise MemoryError("full")
 
-    monkeypatch.setattr(slots._Work, "run", full)
+    monkeypatch.setattr(slots._Generation, "run", full)
     whole = run(bench, model, tmp_path / "whole", tasks=["pairs", "sums"])
     logs = [run(bench, model, tmp_path / f"s{n}", tasks=["pairs", "sums"], shard=f"{n}/2") for n in range(2)]
     assert sorted(log.status for log in logs) == ["incomplete", "shard"]
