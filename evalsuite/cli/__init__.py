@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 
-from evalsuite.cli import crash, interrupts
+from evalsuite.cli import interrupts
 from evalsuite.cli.app import app
 from evalsuite.cli.say import warn
 from evalsuite.cli.streams import prepare_streams
@@ -29,6 +29,8 @@ def main() -> None:
             _say(error, str(error))
         sys.exit(2)
     except Exception as error:  # Anything else is a bug of ours.
+        from evalsuite.cli import crash
+
         _say(error, crash.report(error, sys.argv[1:]))
         sys.exit(crash.UNEXPECTED)
 

@@ -1,6 +1,5 @@
 """Registers the commands."""
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -35,6 +34,8 @@ app = typer.Typer(
 
 def _print_version(requested: bool) -> None:
     if requested:
+        from importlib import metadata
+
         say(f"evalsuite {metadata.version('evalsuite')}")
         raise typer.Exit
 

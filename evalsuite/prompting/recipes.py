@@ -44,6 +44,7 @@ class Recipe:
         """Title and source; raises UserError if `recipe.yaml` is not valid."""
         return read_strict(RecipeInfo, self.folder / "recipe.yaml")
 
+    @cached_property
     def specs(self) -> dict[tuple[str, str], Traversable]:
         """Files by task and form; the form is a format or a variant, and empty for a task's default form."""
         files = {}
@@ -56,7 +57,7 @@ class Recipe:
 
     def load(self, task: str, form: str = "") -> PromptSpec:
         """The validated spec; raises UserError that names file and field."""
-        file = self.specs()[task, form]
+        file = self.specs[task, form]
         known = {"recipe": self.name, "task": task}
         spec = read_strict(PromptSpec, file, known if form in ("", *FORMATS) else known | {"variant": form})
         if form in FORMATS and spec.format != form:

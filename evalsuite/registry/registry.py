@@ -78,10 +78,16 @@ class Registry:
 
     @cached_property
     def _forms(self) -> list[tuple[str, str, str]]:
-        files = [
-            (recipe.name, task, form) for recipe in self.recipes.values() for task, form in recipe.specs()
-        ]
+        files = [(recipe.name, task, form) for recipe in self.recipes.values() for task, form in recipe.specs]
         return sorted({*files, *self._inline})
+
+    @cached_property
+    def _forms_by_task(self) -> dict[str, dict[str, list[str]]]:
+        """Forms by task and recipe, both in the order of `forms`."""
+        by_task: dict[str, dict[str, list[str]]] = {}
+        for recipe, task, form in self.forms():
+            by_task.setdefault(task, {}).setdefault(recipe, []).append(form)
+        return by_task
 
     def spec(self, recipe: str, task: str, form: str = "") -> PromptSpec:
         """The validated spec; `form` as in `forms`."""
@@ -143,7 +149,7 @@ class Registry:
         """One form of the task; all forms if the best one counts and the address names none."""
         within = address.recipe or recipe or self.default_recipe(task)
         count = address.shots if address.shots is not None else shots
-        if (other := self._harness_of(within)) and task not in self._tasks_of(within):
+        if within not in self._recipes_of(task) and (other := self._harness_of(within)):
             if task not in other.names:
                 self._refuse_of_others(within, task)
                 known = [*self._tasks_of(within), *other.names]
@@ -151,7 +157,7 @@ class Registry:
                     "task", task, known, "See 'evalsuite list tasks' and 'evalsuite list lm-eval'."
                 )
             for part in other.select(task, address.form, count):
-                ours = part.spec.task in self._tasks_of(within)
+                ours = within in self._recipes_of(part.spec.task)
                 yield from (
                     self._selected(replace(address, task=part.spec.task), part.spec.task, recipe, shots)
                     if ours
@@ -204,7 +210,7 @@ class Registry:
 
     def _forms_of(self, recipe: str, task: str) -> list[str]:
         self._known_recipe(recipe)
-        forms = [form for name, known, form in self.forms() if (name, known) == (recipe, task)]
+        forms = self._forms_by_task.get(task, {}).get(recipe, [])
         if not forms and task not in self.task_names():
             raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
         if not forms:
@@ -254,7 +260,7 @@ class Registry:
         return having[0] if default is None and len(having) == 1 else default
 
     def _recipes_of(self, task: str) -> list[str]:
-        return list(dict.fromkeys(recipe for recipe, known, _ in self.forms() if known == task))
+        return list(self._forms_by_task.get(task, {}))
 
     def _known_recipe(self, name: str) -> None:
         if name not in self.recipe_names():

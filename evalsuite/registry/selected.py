@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evalsuite.data import Rows
 from evalsuite.data.subset import ALL, Subset
 from evalsuite.errors import UserError
-from evalsuite.prompting.render import Renderer
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.task import Task, question_of
 from evalsuite.types import Bos, Document, Prompt, Row, Sample
+
+if TYPE_CHECKING:
+    from evalsuite.prompting.render import Renderer
 
 
 class ForeignTask(Protocol):
@@ -112,8 +114,10 @@ class PreparedTask:
     """Number of documents before the subset was selected."""
 
     @cached_property
-    def renderer(self) -> Renderer:
+    def renderer(self) -> "Renderer":
         """Renders the task's prompts; its templates are compiled once."""
+        from evalsuite.prompting.render import Renderer  # Jinja2, which no listing needs.
+
         task = self.selected.task
         order = self.selected.spec.order
         return Renderer(self.selected.spec, lambda row: question_of(task, row, "a row used as a shot", order))

@@ -1,17 +1,51 @@
 import json
+import subprocess
+import sys
+from collections import Counter
 
 import pytest
 
 HEAVY = {"torch", "transformers", "datasets", "pandas", "pyarrow", "numpy", "scipy", "lm_eval"}
+UNUSED_BY_HELP = {"importlib.metadata", "pydantic", "yaml", "jinja2", "tempfile"}
+UNUSED_BY_LISTING = {"jinja2", "evalsuite.lm_eval_bridge.harness"}
+OPENED_AND_LISTED = """
+import json, sys
+seen = []
+sys.addaudithook(lambda event, at: seen.append((event, str(at[0]))) if event in ("open", "os.listdir") else None)
+from evalsuite.cli.listing import Kind, listing
+listing(Kind.TASKS)
+print(json.dumps(seen), file=sys.stderr)
+"""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "tasks"], ["list", "models"]])
-def test_it_starts_without_importing_anything_heavy(fresh_evalsuite, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--help"], UNUSED_BY_HELP),
+        (["run", "--help"], UNUSED_BY_LISTING),
+        (["list", "tasks"], UNUSED_BY_LISTING),
+        (["list", "models"], UNUSED_BY_LISTING),
+    ],
+)
+def test_it_starts_without_importing_what_it_does_not_need(fresh_evalsuite, arguments, unused):
     done = fresh_evalsuite(*arguments, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "evalsuite.cli.app" in imported
-    assert not HEAVY & imported
+    assert (HEAVY | unused) & imported == set()
+
+
+def test_listing_the_tasks_reads_every_recipe_file_once_and_lists_every_recipe_folder_once():
+    done = subprocess.run(
+        [sys.executable, "-c", OPENED_AND_LISTED], capture_output=True, text=True, check=True
+    )
+    seen = json.loads(done.stderr)
+    opened = Counter(path for event, path in seen if event == "open" and path.endswith(".yaml"))
+    listed = Counter(path for event, path in seen if event == "os.listdir" and "/prompts/" in path)
+    assert len(opened) > 100
+    assert set(opened.values()) == {1}
+    assert {"lm_eval", "olmes"} <= {path.rpartition("/")[2] for path in listed}
+    assert set(listed.values()) == {1}
 
 
 def test_tasks_are_listed_with_recipe_format_and_shots(shown):

@@ -34,7 +34,7 @@ def test_recipe_and_task_are_named_by_folder_and_file(folder):
 def test_a_second_form_is_named_after_its_format(folder):
     written(folder, "quiz.yaml", FIELDS)
     recipe = written(folder, "quiz.letters.yaml", FIELDS | {"format": "letters"})
-    assert set(recipe.specs()) == {("quiz", ""), ("quiz", "letters")}
+    assert set(recipe.specs) == {("quiz", ""), ("quiz", "letters")}
     assert recipe.load("quiz", "letters").format == "letters"
 
 
