@@ -7,6 +7,7 @@ from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_folder
 from evalsuite.checkpoints.digests import has_own_tokenizer_code
+from evalsuite.checkpoints.gguf_package import speed_up_gguf
 from evalsuite.checkpoints.tokenizer_check import checked
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
@@ -152,6 +153,7 @@ def _read(folder: Path, gguf_file: str | None, trust_remote_code: bool) -> Any:
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     if gguf_file:
+        speed_up_gguf()
         options["gguf_file"] = gguf_file
     elif (folder / TEKKEN).is_file():
         # By default, the installed packages decide which of the two files transformers reads.

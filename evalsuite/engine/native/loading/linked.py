@@ -14,6 +14,7 @@ from pathlib import Path
 from evalsuite.checkpoints import ModelFiles, model_folder
 from evalsuite.checkpoints.adapters import adapter_files
 from evalsuite.checkpoints.digests import loaded_files
+from evalsuite.checkpoints.gguf_package import speed_up_gguf
 from evalsuite.checkpoints.weights import INDEX, find_weights, read_index
 from evalsuite.errors import ModelError
 
@@ -27,6 +28,7 @@ def loader_arguments(files: ModelFiles) -> tuple[Path, str | None]:
     if files.format:
         return model_folder(files), None
     if files.gguf_path:
+        speed_up_gguf()
         folder = _linked({"model.gguf": files.gguf_path}, files.folder.name)
         return folder, str(folder / "model.gguf")
     folder = _linked(loaded_files(files), files.folder.name)
