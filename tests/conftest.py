@@ -76,6 +76,12 @@ def model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def one_scoring_process(monkeypatch) -> None:
+    """As on one core: the start of a scoring process takes longer than the few texts that a test gives it."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+
+
+@pytest.fixture
 def quick_collections() -> None:
     """For tests of short memory, where the engine calls `gc.collect` again and again: what is there already
     stays out."""

@@ -25,7 +25,8 @@ def compile_template(source: str, where: str) -> Template:
         template = _ENVIRONMENT.from_string(source)
     except TemplateError as error:
         raise UserError(f"Template '{where}' does not parse: {error}.") from error
-    template.globals = dict(template.globals)  # Every rendering copies them; Jinja's ChainMap is slow to copy.
+    # Every rendering copies them, and Jinja's ChainMap is slow to copy.
+    template.globals = dict(template.globals)
 
     def render(**variables: object) -> str:
         try:

@@ -77,7 +77,11 @@ def write_samples(samples: Sequence[Sample], task: str, path: Path) -> None:
             "continuation_tokens": pa.list_(integer),
         }
     )
-    table = pa.Table.from_pylist([writable(sample_row(sample, task)) for sample in samples], schema=schema)
+    rows = [sample_row(sample, task) for sample in samples]
+    try:
+        table = pa.Table.from_pylist(rows, schema=schema)
+    except UnicodeEncodeError:  # Half of a surrogate pair; few tables have one, and looking takes long.
+        table = pa.Table.from_pylist(writable(rows), schema=schema)
     pq.write_table(table, path, compression="zstd")
 
 

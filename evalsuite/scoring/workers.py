@@ -150,11 +150,11 @@ def call_all(
         target: as for ScorerProcess.
         calls: the arguments of each call.
         limit: seconds of CPU time per call.
-        workers: number of processes; None for one per core.
+        workers: number of processes; None for one per core that this process may use.
         on_verdict: called after each call.
         patience: wall-clock seconds for each second of the limit.
     """
-    count = max(1, min(workers or os.cpu_count() or 1, len(calls)))
+    count = max(1, min(workers or len(os.sched_getaffinity(0)), len(calls)))
     idle: SimpleQueue[ScorerProcess] = SimpleQueue()
     pool = [ScorerProcess(target, limit, patience) for _ in range(count)]
     for worker in pool:

