@@ -1,4 +1,6 @@
-"""A test that hangs fails by its name, also where hypothesis calls it."""
+"""A test that hangs fails by its name, also where hypothesis calls it; and no test pays for the others' objects."""
+
+import gc
 
 import pytest
 from hypothesis import given
@@ -19,3 +21,7 @@ def test_what_hangs_is_ended_and_not_called_again():
     with pytest.raises(BaseException, match="no end within 1 s"):
         hangs()
     assert calls == 1
+
+
+def test_full_garbage_collections_do_not_look_at_what_was_there_before_the_first_test():
+    assert gc.get_freeze_count() > 10_000
