@@ -91,8 +91,7 @@ def one_scoring_process(monkeypatch) -> None:
 
 @pytest.fixture
 def quick_collections() -> None:
-    """For tests of short memory, where the engine calls `gc.collect` again and again: what is there already
-    stays out."""
-    gc.unfreeze()
+    """For tests of short memory, where the engine calls `gc.collect` again and again: what earlier tests left
+    stays out, too."""
     gc.collect()
     gc.freeze()

@@ -14,9 +14,10 @@ def speed_up_gguf() -> None:
         import gguf
     except ImportError:  # transformers says what to install.
         return
-    if gguf.GGUFReader._get is not _get:
-        gguf.GGUFReader._get = _get
-        gguf.get_tensor_name_map = lru_cache(gguf.get_tensor_name_map)
+    package: Any = gguf
+    if package.GGUFReader._get is not _get:
+        package.GGUFReader._get = _get
+        package.get_tensor_name_map = lru_cache(package.get_tensor_name_map)
 
 
 def _get(reader: Any, offset: int, dtype: Any, count: int = 1, override_order: str | None = None) -> Any:
