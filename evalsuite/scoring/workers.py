@@ -154,7 +154,7 @@ def call_all(
         on_verdict: called after each call.
         patience: wall-clock seconds for each second of the limit.
     """
-    count = max(1, min(workers or len(os.sched_getaffinity(0)), len(calls)))
+    count = max(1, min(workers or _usable_cores(), len(calls)))
     idle: SimpleQueue[ScorerProcess] = SimpleQueue()
     pool = [ScorerProcess(target, limit, patience) for _ in range(count)]
     for worker in pool:
@@ -180,3 +180,8 @@ def call_all(
     finally:
         for worker in pool:
             worker.close()
+
+
+def _usable_cores() -> int:
+    # macOS has no affinity of processes.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
