@@ -11,7 +11,8 @@ UNUSED_BY_LISTING = {"jinja2", "evalsuite.lm_eval_bridge.harness"}
 OPENED_AND_LISTED = """
 import json, sys
 seen = []
-sys.addaudithook(lambda event, at: seen.append((event, str(at[0]))) if event in ("open", "os.listdir") else None)
+looked_at = ("open", "os.listdir")
+sys.addaudithook(lambda event, at: seen.append((event, str(at[0]))) if event in looked_at else None)
 from evalsuite.cli.listing import Kind, listing
 listing(Kind.TASKS)
 print(json.dumps(seen), file=sys.stderr)
