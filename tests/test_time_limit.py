@@ -1,4 +1,4 @@
-"""A test that hangs fails by its name, also where hypothesis calls it; no test pays for the others' objects."""
+"""A test that hangs fails by its name, also where hypothesis calls it; no test pays for others' objects."""
 
 import gc
 
