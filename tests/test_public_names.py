@@ -2,6 +2,7 @@
 nothing heavy loads."""
 
 import ast
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,62 @@ def test_the_package_opens_each_of_its_names():
     assert sorted(evalsuite._HOMES) == evalsuite.__all__
     for name in evalsuite.__all__:
         assert getattr(evalsuite, name) is not None
+
+
+SAME_MEANING = {
+    "KIND": "the object that an entry point names",
+    "SETTINGS": "an engine's settings that can change an answer",
+    "TUNING": "an engine's settings that cannot",
+    "main": "what a process starts with",
+}
+"""Names that several modules define on purpose, each with one meaning."""
+
+
+def definitions(tree: ast.Module) -> Iterator[str]:
+    """Public names that a module defines at its top: classes, functions, aliases of types and constants."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        else:
+            names = [] if "TypeVar" in ast.dump(node) else names_of(node)
+        yield from (name for name in names if not name.startswith("_"))
+
+
+def given_twice(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """Modules by the public name that they define with different meanings.
+
+    A constant that no other module imports is its module's own. A command has the name of what it calls.
+    """
+    trees = {module: ast.parse(source) for module, source in sources.items()}
+    imported = {
+        alias.name
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    found: dict[str, list[str]] = {}
+    for module, tree in trees.items():
+        for name in definitions(tree):
+            command = module.startswith("cli.") and name == module.removeprefix("cli.")
+            own = name.isupper() and name not in imported
+            if not (command or own or name in SAME_MEANING):
+                found.setdefault(name, []).append(module)
+    return {name: modules for name, modules in found.items() if len(modules) > 1}
+
+
+def test_no_public_name_has_two_meanings():
+    package = Path(evalsuite.__file__).parent
+    sources = {
+        ".".join(path.relative_to(package).with_suffix("").parts): path.read_text("utf-8")
+        for path in package.rglob("*.py")
+    }
+    assert given_twice(sources) == {}
+
+
+def test_a_name_that_is_given_twice_is_found():
+    once = {"a": "class Row: ...\nLIMIT = 1", "b": "def row(): ...\nLIMIT = 2"}
+    assert given_twice(once) == {}
+    twice = {**once, "c": "from a import LIMIT\nRow = tuple[int, ...]"}
+    assert given_twice(twice) == {"Row": ["a", "c"], "LIMIT": ["a", "b"]}
+    assert given_twice({"cli.gate": "def gate(): ...", "decisions.gate": "def gate(): ..."}) == {}

@@ -18,10 +18,10 @@ from evalsuite.errors import ModelError
 from evalsuite.files.caches import cache_folder, replace_json
 from evalsuite.types import sha256_of
 
-CHUNK = 16 * 2**20
+READ_BYTES = 16 * 2**20
 ENDS = 2**16
 """Bytes that the probe reads at either end of a file; a safetensors file begins with its header."""
-BLOCKS = 16
+PROBED_BLOCKS = 16
 BLOCK = 2**12
 """Bytes of each block between the ends; the blocks are spread evenly."""
 
@@ -85,7 +85,7 @@ def _state(path: Path) -> str:
 def _probe(path: Path, size: int) -> str:
     """Hash of a file's ends and of some blocks between; reads 200 KB at most."""
     digest = hashlib.sha256()
-    between = range(ENDS, size - ENDS, max(BLOCK, (size - 2 * ENDS) // BLOCKS))
+    between = range(ENDS, size - ENDS, max(BLOCK, (size - 2 * ENDS) // PROBED_BLOCKS))
     with path.open("rb", buffering=0) as file:
         for start, length in ((0, ENDS), *((at, BLOCK) for at in between), (max(size - ENDS, 0), ENDS)):
             file.seek(start)
@@ -96,7 +96,7 @@ def _probe(path: Path, size: int) -> str:
 def _hash_file(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
 

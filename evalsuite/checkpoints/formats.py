@@ -79,7 +79,7 @@ class CheckpointFormat(Protocol):
         ...
 
 
-FORMATS: EntryPointGroup[CheckpointFormat] = EntryPointGroup(
+CHECKPOINT_FORMATS: EntryPointGroup[CheckpointFormat] = EntryPointGroup(
     "evalsuite.checkpoint_formats",
     "checkpoint format",
     "checkpoint formats",
@@ -93,12 +93,12 @@ def format_of(files: ModelFiles) -> CheckpointFormat | None:
     Raises:
         UserError: no installed package has the format, or it cannot be imported.
     """
-    return FORMATS.load(files.format) if files.format else None
+    return CHECKPOINT_FORMATS.load(files.format) if files.format else None
 
 
 def formats_by_suffix() -> dict[str, str]:
     """Name of the format by file suffix, sorted by name."""
-    return {suffix: each.name for each in FORMATS.load_all() for suffix in each.suffixes}
+    return {suffix: each.name for each in CHECKPOINT_FORMATS.load_all() for suffix in each.suffixes}
 
 
 def recognized_format(path: Path) -> str | None:
@@ -108,7 +108,7 @@ def recognized_format(path: Path) -> str | None:
         ModelError: several formats recognise the path, or it cannot be read.
     """
     try:
-        found = [each.name for each in FORMATS.load_all() if each.recognizes(path)]
+        found = [each.name for each in CHECKPOINT_FORMATS.load_all() if each.recognizes(path)]
     except OSError as error:
         kind = "folder" if path.is_dir() else "file"
         raise ModelError(f"Model {kind} {path} cannot be read: {error.strerror}.") from None

@@ -31,7 +31,7 @@ def main() -> None:
     except Exception as error:  # Anything else is a bug of ours.
         from evalsuite.cli import crash
 
-        _say(error, crash.report(error, sys.argv[1:]))
+        _say(error, crash.write_crash_report(error, sys.argv[1:]))
         sys.exit(crash.UNEXPECTED)
 
 

@@ -26,7 +26,7 @@ PACKAGES = (
 SECRET = re.compile(r"(?i)((?:key|token|secret|password|authorization)\w*[=:]\s*|(?<=//)[^/@\s]*:)[^\s/@]+")
 
 
-def report(error: BaseException, arguments: Sequence[str]) -> str:
+def write_crash_report(error: BaseException, arguments: Sequence[str]) -> str:
     """Write the command, the versions and the traceback to a file; returns the sentence to show.
 
     Args:

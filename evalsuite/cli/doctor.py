@@ -19,10 +19,10 @@ _SIGNS = {"ok": "✓", "absent": "–", "broken": "✗"}
 
 def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
     """Check packages, GPU, sandbox, data and memory. Exit code 1 if a required part is broken."""
-    from evalsuite.doctor import State, examine
+    from evalsuite.doctor import CheckState, examine
 
     checks = list(examine(data))
-    healthy = all(check.state is not State.BROKEN for check in checks)
+    healthy = all(check.state is not CheckState.BROKEN for check in checks)
     if as_json:
         document = {"ok": healthy, "checks": [asdict(check) for check in checks]}
         say_json(json.dumps(document, indent=2, ensure_ascii=False))

@@ -15,11 +15,11 @@ def requests(
     hashes: Annotated[
         bool, typer.Option("--hashes", help="Write SHA-256 digests in place of the texts.")
     ] = False,
-    recipe: options.Recipe = None,
-    shots: options.Shots = None,
+    recipe: options.RecipeName = None,
+    shots: options.ShotCount = None,
     split: options.Split = None,
     limit: options.Limit = None,
-    sample: options.Sample = None,
+    sample: options.SampleSize = None,
     seed: Annotated[int, typer.Option(help="Seed of --sample.")] = 0,
     data: options.Data = None,
     include: options.Include = None,
@@ -27,7 +27,7 @@ def requests(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Also write the token ids of this model's tokenizer.")
     ] = None,
-    tokenizer: options.Tokenizer = None,
+    tokenizer: options.TokenizerName = None,
     bos: options.BosToken = None,
     prefix_token: options.PrefixToken = None,
     max_length: options.MaxLength = None,

@@ -29,7 +29,7 @@ def grade(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File for the verdicts [default: standard output].")
     ] = None,
-    recipe: options.Recipe = None,
+    recipe: options.RecipeName = None,
     split: options.Split = None,
     data: options.Data = None,
     include: options.Include = None,

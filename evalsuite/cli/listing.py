@@ -14,7 +14,7 @@ from evalsuite.cli.say import say, say_json
 from evalsuite.visible import visible
 
 
-class Kind(StrEnum):
+class ListKind(StrEnum):
     """The kinds of entries that `evalsuite list` knows."""
 
     TASKS = "tasks"
@@ -25,17 +25,17 @@ class Kind(StrEnum):
 
 
 def listing(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[ListKind, typer.Argument(help="What to list.")],
     include: options.Include = None,
     as_json: options.AsJson = False,
 ) -> None:
     """List tasks, recipes, model aliases, cards of published numbers, or all tasks of lm-eval."""
-    listed: dict[Kind, Callable[[Sequence[Path]], list[dict[str, Any]]]] = {
-        Kind.TASKS: _tasks,
-        Kind.RECIPES: partial(_recipes, in_full=as_json),
-        Kind.MODELS: _models,
-        Kind.CARDS: _cards,
-        Kind.LM_EVAL: _lm_eval,
+    listed: dict[ListKind, Callable[[Sequence[Path]], list[dict[str, Any]]]] = {
+        ListKind.TASKS: _tasks,
+        ListKind.RECIPES: partial(_recipes, in_full=as_json),
+        ListKind.MODELS: _models,
+        ListKind.CARDS: _cards,
+        ListKind.LM_EVAL: _lm_eval,
     }
     rows = listed[kind](include or [])
     if as_json:

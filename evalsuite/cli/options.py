@@ -16,10 +16,10 @@ Tasks = Annotated[
         autocompletion=completion.tasks,
     ),
 ]
-Recipe = Annotated[
+RecipeName = Annotated[
     str | None, typer.Option(help="Recipe for task names without one.", autocompletion=completion.recipes)
 ]
-Shots = Annotated[int | None, typer.Option(min=0, help="Shots for addresses that give none.")]
+ShotCount = Annotated[int | None, typer.Option(min=0, help="Shots for addresses that give none.")]
 Split = Annotated[str | None, typer.Option(help="Split to evaluate, in place of the recipe's.")]
 Limit = Annotated[
     int | None,
@@ -27,7 +27,7 @@ Limit = Annotated[
         min=1, help="Evaluate only the first N documents per task, taken from member tasks in turn."
     ),
 ]
-Sample = Annotated[
+SampleSize = Annotated[
     int | None,
     typer.Option(min=1, help="Evaluate N random documents per task (see --seed), spread over member tasks."),
 ]
@@ -62,7 +62,7 @@ ScoringWorkers = Annotated[
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")
 ]
-Tokenizer = Annotated[
+TokenizerName = Annotated[
     str | None, typer.Option(help="Tokenizer in place of the model's: a folder, an alias or a hub id.")
 ]
 BosToken = Annotated[

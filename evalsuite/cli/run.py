@@ -28,11 +28,11 @@ def run(
             autocompletion=completion.models,
         ),
     ],
-    recipe: options.Recipe = None,
-    shots: options.Shots = None,
+    recipe: options.RecipeName = None,
+    shots: options.ShotCount = None,
     split: options.Split = None,
     limit: options.Limit = None,
-    sample: options.Sample = None,
+    sample: options.SampleSize = None,
     data: options.Data = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder [default: results/runs/<model>-<hash>].")
@@ -57,7 +57,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of sampled generation and of --sample.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     trust_remote_code: options.TrustRemoteCode = False,
-    tokenizer: options.Tokenizer = None,
+    tokenizer: options.TokenizerName = None,
     bos: options.BosToken = None,
     prefix_token: options.PrefixToken = None,
     max_length: options.MaxLength = None,

@@ -22,13 +22,13 @@ def show(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Also show the tokens of this model.")
     ] = None,
-    tokenizer: options.Tokenizer = None,
+    tokenizer: options.TokenizerName = None,
     bos: options.BosToken = None,
     prefix_token: options.PrefixToken = None,
     max_length: options.MaxLength = None,
     trust_remote_code: options.TrustRemoteCode = False,
-    recipe: options.Recipe = None,
-    shots: options.Shots = None,
+    recipe: options.RecipeName = None,
+    shots: options.ShotCount = None,
     split: options.Split = None,
     data: options.Data = None,
     include: options.Include = None,

@@ -70,10 +70,10 @@ def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> FoundSplit:
     return FoundSplit(rows, ", ".join(sources), tuple(note for part in parts.values() for note in part.notes))
 
 
-Source = Callable[[DatasetRef, str], FoundSplit]
+SplitSource = Callable[[DatasetRef, str], FoundSplit]
 
 
-def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Source]:
+def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, SplitSource]:
     """Sources in order, by their name in error messages."""
     if split in ref.files:
         return {"its own file": _from_file}
@@ -91,7 +91,7 @@ def _from_file(ref: DatasetRef, split: str) -> FoundSplit:
 
 
 def _first_found(
-    ref: DatasetRef, split: str, sources: dict[str, Source], tried: list[str]
+    ref: DatasetRef, split: str, sources: dict[str, SplitSource], tried: list[str]
 ) -> FoundSplit | None:
     """The rows of the first source that has them; adds the reasons of the others to `tried`."""
     for name, source in sources.items():

@@ -17,7 +17,7 @@ from evalsuite.lm_eval_bridge.data import Loaded, data_from
 from evalsuite.lm_eval_bridge.definition import Definition, cannot
 from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.lm_eval_bridge.quiet import FEWSHOT_SEED, code_metric_allowed, quiet, seeded
-from evalsuite.lm_eval_bridge.rows import plain_row, question_of
+from evalsuite.lm_eval_bridge.rows import harness_question, plain_row
 from evalsuite.lm_eval_bridge.verdicts import Scoring
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.types import Document, Generation, Prompt, Row
@@ -100,7 +100,7 @@ def prepare_harness_task(
             for doc_id, (prompt, asked, among_shots) in _rendered(member, doc_ids):
                 index = start + doc_id
                 prompt = replace(prompt, bos=selected.spec.bos, encoding=selected.spec.how_encoded)
-                question = question_of(member.task, member.docs[doc_id])
+                question = harness_question(member.task, member.docs[doc_id])
                 documents.append(Document(index, subtask, doc_id, member.rows[doc_id], question))
                 texts[index], instances[index] = prompt, asked
                 shown_themselves |= {index} if among_shots else set()

@@ -41,7 +41,7 @@ class HarnessTask:
         return prepare_harness_task(self, selected, data_dir, subset)
 
 
-class Harness:
+class LmEvalHarness:
     """Finds lm-eval's definitions, and reads them on demand."""
 
     def __init__(self, include: Sequence[Path] = ()) -> None:
@@ -108,4 +108,4 @@ def _no_question(row: Row) -> Question:
     raise ValueError("lm-eval's definition makes the prompts")
 
 
-KIND = HarnessKind(Harness, is_definition)
+KIND = HarnessKind(LmEvalHarness, is_definition)

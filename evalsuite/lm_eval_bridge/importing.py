@@ -12,7 +12,7 @@ from typing import Any
 
 from evalsuite.errors import StorageError, UserError
 from evalsuite.lm_eval_bridge.definition import GroupRule, find
-from evalsuite.lm_eval_bridge.harness import Harness
+from evalsuite.lm_eval_bridge.harness import LmEvalHarness
 from evalsuite.lm_eval_bridge.imported import (
     imported_sample,
     our_document,
@@ -60,7 +60,7 @@ def import_results(
         raise StorageError(f"{out} exists already; choose another --out folder.")
     file = read_results(path)
     try:
-        tasks = list(_tasks(file, Registry.load(include), Harness(include), data_dir))
+        tasks = list(_tasks(file, Registry.load(include), LmEvalHarness(include), data_dir))
         log = run_log_of(file, [task.record for task in tasks])
     except (
         KeyError,
@@ -83,7 +83,7 @@ def import_results(
 
 
 def _tasks(
-    file: ResultsFile, registry: Registry, harness: Harness, data_dir: Path | None
+    file: ResultsFile, registry: Registry, harness: LmEvalHarness, data_dir: Path | None
 ) -> Iterator[Imported]:
     for name, members in file.groups.items():
         rule = _rule(harness, name, members)
@@ -96,7 +96,7 @@ def _tasks(
         yield _task(file, registry, name, [name], None, data_dir)
 
 
-def _rule(harness: Harness, name: str, members: Sequence[str]) -> GroupRule | None:
+def _rule(harness: LmEvalHarness, name: str, members: Sequence[str]) -> GroupRule | None:
     if name not in harness.names:
         return None
     try:

@@ -23,7 +23,7 @@ from evalsuite.files.caches import cache_folder, replace_json
 from evalsuite.files.yaml_files import BadYaml, load_yaml
 from evalsuite.types import sha256_of
 
-Kind = Literal["task", "group", "tag"]
+DefinitionKind = Literal["task", "group", "tag"]
 _FORMAT = 1
 _KEY = re.compile(r"""^["']?(task|group|include|tag|class)["']?[ \t]*:""", re.MULTILINE)
 _NEXT = re.compile(r"^[^\s#-]", re.MULTILINE)
@@ -34,7 +34,7 @@ _PLAIN = re.compile(r"\w[\w./-]*")
 class Entry:
     """The definition of a name."""
 
-    kind: Kind
+    kind: DefinitionKind
     path: str = ""
     """The YAML file; empty for a tag."""
     members: tuple[str, ...] = ()

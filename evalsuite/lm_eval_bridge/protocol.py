@@ -13,7 +13,7 @@ from evalsuite.types import canonical_json, sha256_of
 
 RECIPE = "lm_eval"
 BY_ITS_OWN = "run by lm-eval's own definition"
-FORMATS: dict[str, Format] = {
+FORMAT_BY_OUTPUT: dict[str, Format] = {
     "multiple_choice": "cloze",
     "loglikelihood": "gold",
     "loglikelihood_rolling": "gold",
@@ -98,7 +98,7 @@ def _spec(
             "source": Source(
                 reference=f"lm-eval {version or harness_version()}, {name}", status="stock", notes=BY_ITS_OWN
             ),
-            "format": FORMATS[output],
+            "format": FORMAT_BY_OUTPUT[output],
             "definition": definition,
             "question": "",
             "answer": "",

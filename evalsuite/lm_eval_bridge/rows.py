@@ -15,7 +15,7 @@ def plain_row(doc: Any) -> Row:
     return plain if isinstance(plain, dict) else {"doc": plain}
 
 
-def question_of(task: Any, doc: Any) -> Question:
+def harness_question(task: Any, doc: Any) -> Question:
     """The question with the gold answer: the index of a choice, or the target as text."""
     target = task.doc_to_target(doc)
     if task.OUTPUT_TYPE == "multiple_choice" and hasattr(task, "doc_to_choice"):

@@ -8,7 +8,7 @@ from typing import Any
 from evalsuite.lm_eval_bridge.protocol import metric_name
 from evalsuite.lm_eval_bridge.quiet import quiet
 from evalsuite.lm_eval_bridge.rows import is_number
-from evalsuite.scoring.choice import choose
+from evalsuite.scoring.choice import chosen_answer
 from evalsuite.types import Generated, MultipleChoice, Sample, Score
 
 _OF_A_TEXT = ("word_perplexity", "byte_perplexity", "bits_per_byte")
@@ -134,7 +134,7 @@ def _choice(sample: Sample, metrics: Mapping[str, float]) -> tuple[str | None, f
         return None, None
     if not all(question.choices):
         return None, None
-    verdict = choose(question, question.choices, scores[: len(question.choices)])
+    verdict = chosen_answer(question, question.choices, scores[: len(question.choices)])
     headline = next((name for name in metrics if name in verdict.predictions), "acc")
     return str(verdict.prediction(headline)), verdict.margin(headline)
 

@@ -21,7 +21,7 @@ from evalsuite.nemo.weights import weights_of
 
 SHARD_BYTES = 2 * 10**9
 """Largest weight file in bytes; only a single larger tensor exceeds it."""
-INDEX = "model.safetensors.index.json"
+INDEX_SUFFIX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _write_weights(tensors: Mapping[str, Stored], folder: Path) -> int:
         weight_map |= dict.fromkeys(names, file)
     total = sum(stored.size for stored in tensors.values())
     index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (folder / INDEX).write_text(json.dumps(index, indent=2), "utf-8")
+    (folder / INDEX_SUFFIX).write_text(json.dumps(index, indent=2), "utf-8")
     return len(shards)
 
 

@@ -19,7 +19,7 @@ GLOBAL = {
     "decoder.final_layernorm.weight": "final_norm.weight",
     "decoder.final_layernorm.bias": "final_norm.bias",
 }
-MODULES = {
+MODULE_NAMES = {
     "input_layernorm.": "attention_norm.",
     "post_attention_layernorm.": "mlp_norm.",
     "self_attention.query_key_value.": "qkv.",
@@ -90,7 +90,7 @@ def parse(name: str) -> Name | None:
     if layer is None:
         raise KeyError(name)
     kind = "weight" if rest.endswith("weight") else "bias"
-    prefix = MODULES.get(layer["rest"].removesuffix(kind))
+    prefix = MODULE_NAMES.get(layer["rest"].removesuffix(kind))
     if prefix is None:
         raise KeyError(name)
     number = int(layer["number"]) if layer["number"] else None

@@ -223,7 +223,7 @@ class Extraction(Strict):
     """The answer if no pattern matches; it votes in a majority vote. None: no answer and no vote."""
 
 
-class Comparison(Strict):
+class AnswerComparison(Strict):
     """How exact_match normalizes both texts, in this order (lm-eval 0.4, api/metrics.py)."""
 
     ignore: tuple[str, ...] = ()
@@ -340,7 +340,7 @@ class PromptSpec(Strict):
     """Extraction of the metric `exact_match`; without one the whole text, stripped, is the answer."""
     extractions: dict[str, Extraction] = Field(default={})
     """Additional extractions, each of which is a metric of that name."""
-    comparison: Comparison = Comparison()
+    comparison: AnswerComparison = AnswerComparison()
     code: CodeRun | None = None
     scorer: Scorer
     metrics: tuple[str, ...]
@@ -362,7 +362,7 @@ class PromptSpec(Strict):
         if (self.scorer == "lm_eval") != bool(self.definition):
             raise ValueError("scorer 'lm_eval' and the field 'definition' belong together")
         if self.scorer in READERS and (
-            self.extraction or self.extractions or self.comparison != Comparison()
+            self.extraction or self.extractions or self.comparison != AnswerComparison()
         ):
             raise ValueError(
                 f"scorer '{self.scorer}' finds and compares the answer itself: omit extraction and comparison"

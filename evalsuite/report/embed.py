@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalsuite.decisions.compare.pairs import align
-from evalsuite.report.pool import Pool
+from evalsuite.report.pool import TextPool
 from evalsuite.report.source import RunSource, TaskSource
 from evalsuite.stats.metrics import lower_is_better
 
@@ -33,7 +33,7 @@ def packed(document: Any) -> str:
 
 def payload(runs: Sequence[RunSource]) -> dict[str, Any]:
     """The sample browser's data: a block per task with columns per run, rows aligned by content."""
-    pool = Pool()
+    pool = TextPool()
     tasks = [_task(pool, group) for group in _grouped(runs)]
     return {"runs": [run.label for run in runs], "tasks": tasks, **pool.document()}
 
@@ -55,7 +55,7 @@ def _same(group: Sequence[TaskSource | None], source: TaskSource) -> bool:
     return source.record.address == first.record.address or source.record.name == first.record.name
 
 
-def _task(pool: Pool, group: Sequence[TaskSource | None]) -> dict[str, Any]:
+def _task(pool: TextPool, group: Sequence[TaskSource | None]) -> dict[str, Any]:
     present = [source for source in group if source is not None]
     record = present[0].record
     names = (name for source in present for row in source.samples.metrics for name in row)
@@ -94,7 +94,7 @@ def _rows(group: Sequence[TaskSource | None]) -> list[list[int]]:
 
 
 def _columns(
-    pool: Pool, source: TaskSource, metrics: Sequence[str], subtasks: Sequence[str]
+    pool: TextPool, source: TaskSource, metrics: Sequence[str], subtasks: Sequence[str]
 ) -> dict[str, Any]:
     samples, answers = source.samples, source.answers
     prompts = [[pool.prompt(text) for text in contexts] for contexts in answers["contexts"]]

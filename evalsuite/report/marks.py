@@ -1,6 +1,6 @@
 """Formats scores and deltas as text, and as marks on an axis.
 
-Public names: `Mark`, `points`, `span`, `score_mark`, `delta_mark`, `count`, `duration`.
+Public names: `Mark`, `in_points`, `span`, `score_mark`, `delta_mark`, `count`, `duration`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Mark:
     """Text for screen readers."""
 
 
-def points(value: float | None, *, loss: bool = False, signed: bool = False, digits: int = 2) -> str:
+def in_points(value: float | None, *, loss: bool = False, signed: bool = False, digits: int = 2) -> str:
     """The value in points of 100, or in the metric's own unit for a loss."""
     if value is None:
         return DASH
@@ -32,16 +32,16 @@ def span(low: float | None, high: float | None, *, loss: bool = False, digits: i
     """An interval as text."""
     if low is None or high is None:
         return DASH
-    return f"{points(low, loss=loss, digits=digits)} to {points(high, loss=loss, digits=digits)}"
+    return f"{in_points(low, loss=loss, digits=digits)} to {in_points(high, loss=loss, digits=digits)}"
 
 
 def score_mark(value: float, low: float | None, high: float | None, chance: float | None = None) -> Mark:
     """The mark of a score on an axis from 0 to 100."""
-    label = f"{points(value, digits=1)}"
+    label = f"{in_points(value, digits=1)}"
     if low is not None and high is not None:
         label += f", 95 % interval {span(low, high)}"
     if chance is not None:
-        label += f", chance {points(chance, digits=1)}"
+        label += f", chance {in_points(chance, digits=1)}"
     return Mark(
         dot=_percent(value),
         start=_percent(value if low is None else low),

@@ -4,7 +4,7 @@ Few-shot prompts share their beginnings (fixed shots) or their paragraphs (drawn
 after each blank line. A node of the tree is (parent, paragraph), so that a shared beginning costs nothing,
 and a repeated paragraph costs one number.
 
-Public names: `Pool`, `paragraphs`.
+Public names: `TextPool`, `paragraphs`.
 """
 
 import re
@@ -21,7 +21,7 @@ def paragraphs(text: str) -> list[str]:
     return pieces or [""]
 
 
-class Pool:
+class TextPool:
     """Assigns numbers to texts."""
 
     def __init__(self) -> None:

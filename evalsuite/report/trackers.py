@@ -3,7 +3,7 @@
 Each tracker is an extra of the package (`pip install 'evalsuite[wandb]'`). The tracker reads its server and
 credentials from its own environment; evalsuite never reads them.
 
-Public names: `LOGGERS`, `send`, `scores`, `settings`.
+Public names: `LOGGERS`, `send_to_tracker`, `scores`, `settings`.
 """
 
 import re
@@ -46,7 +46,7 @@ def settings(log: RunLog) -> dict[str, str]:
     }
 
 
-def send(log: RunLog, logger: str, project: str, name: str) -> None:
+def send_to_tracker(log: RunLog, logger: str, project: str, name: str) -> None:
     """Log a run under a name in a project (MLflow: experiment).
 
     Raises:

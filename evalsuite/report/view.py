@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalsuite.report.calibration import Calibration, calibration
-from evalsuite.report.marks import DASH, Mark, count, duration, points, score_mark, span
+from evalsuite.report.marks import DASH, Mark, count, duration, in_points, score_mark, span
 from evalsuite.report.source import RunSource, TaskSource
 from evalsuite.results.runlog import BestForm, RunLog, TaskRecord
 from evalsuite.results.tables import best_form_metric, remarks
@@ -108,8 +108,8 @@ def _score_lines(task: TaskRecord) -> Iterator[ScoreLine]:
             first=index == 0,
             record=task,
             metric=name,
-            score=points(metric.value, loss=loss),
-            stderr=points(metric.stderr, loss=loss),
+            score=in_points(metric.value, loss=loss),
+            stderr=in_points(metric.stderr, loss=loss),
             interval=span(metric.low, metric.high, loss=loss),
             mark=None if loss else score_mark(metric.value, metric.low, metric.high, task.chance),
         )
@@ -145,7 +145,7 @@ def _member(
         key=name,
         name=name.removeprefix(f"{task.record.task}_").replace("_", " ") or name,
         n=len(rows),
-        score=points(estimate.value, loss=loss, digits=1),
+        score=in_points(estimate.value, loss=loss, digits=1),
         interval=span(estimate.low, estimate.high, loss=loss),
         mark=None if loss else score_mark(estimate.value, estimate.low, estimate.high, task.record.chance),
         value=estimate.value,

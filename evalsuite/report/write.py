@@ -11,7 +11,7 @@ from evalsuite.errors import StorageError, UserError
 from evalsuite.report.export import csv_text, latex_text
 from evalsuite.report.page import render_report
 from evalsuite.report.source import open_source
-from evalsuite.report.trackers import send
+from evalsuite.report.trackers import send_to_tracker
 from evalsuite.results.folder import disk_errors
 
 
@@ -68,7 +68,7 @@ def report(
     _write(texts)
     for logger in log:
         for source in sources:
-            send(source.log, logger, project, source.label)
+            send_to_tracker(source.log, logger, project, source.label)
     return list(texts)
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalsuite.sandbox.limits import cpu_limit
+    from evalsuite.sandbox.limits import program_cpu_limit
     from evalsuite.sandbox.pool import Sandbox, open_sandbox, with_limit
     from evalsuite.sandbox.program import (
         Inseparable,
@@ -27,7 +27,7 @@ _HOMES = {
     "SandboxTier": "program",
     "TooSlow": "program",
     "ProgramVerdict": "program",
-    "cpu_limit": "limits",
+    "program_cpu_limit": "limits",
     "open_sandbox": "pool",
     "with_limit": "pool",
 }
@@ -42,8 +42,8 @@ __all__ = [
     "SandboxTier",
     "SandboxUnavailable",
     "TooSlow",
-    "cpu_limit",
     "open_sandbox",
+    "program_cpu_limit",
     "with_limit",
 ]
 

@@ -17,7 +17,7 @@ MODULE = "program"
 """Name of the candidate's module; not `__main__`, so that demonstration code does not run."""
 
 
-def run(code: str) -> types.ModuleType:
+def run_program(code: str) -> types.ModuleType:
     """Run `code` as a module; raises what it raises."""
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
@@ -28,7 +28,7 @@ def run(code: str) -> types.ModuleType:
 def serve(code: str, judge: socket.socket) -> None:
     """Run `code`, then answer the judge until it closes the connection."""
     try:
-        objects = _Objects(vars(run(code)))
+        objects = _Objects(vars(run_program(code)))
     except BaseException as error:
         link.send(judge, raised(error))
         return
@@ -50,7 +50,7 @@ def raised(error: BaseException) -> codec.Json:
     arguments: codec.Json = None
     if kind.__str__ is type(error).__str__:
         try:
-            arguments = codec.Encoder(_refuse)(list(error.args))
+            arguments = codec.ValueEncoder(_refuse)(list(error.args))
             codec.dump(arguments)
         except Exception:
             arguments = None
@@ -75,22 +75,22 @@ class _Objects:
         if question["do"] == "names":
             names = [name for name in question["of"] if name in self._names]
             return {"value": {name: self._named(self._names[name]) for name in names}}
-        decode = codec.Decoder(lambda handle: self._objects[handle["v"]])
+        decode = codec.ValueDecoder(lambda handle: self._objects[handle["v"]])
         target, (arguments, keywords) = decode(question["of"]), decode(question["with"])
         containers = decode.containers
         before = self._contents(containers)
         value = _VERBS[question["do"]](target, *arguments, **keywords)
-        encode = codec.Encoder(self._handle, containers)
+        encode = codec.ValueEncoder(self._handle, containers)
         changed = {} if self._contents(containers) == before else {"changed": encode.contents()}
         return {**changed, "value": encode(value)}
 
     def _contents(self, containers: Sequence[Any]) -> bytes:
         """The containers' contents as text, which also differs for values that `==` considers equal."""
-        return codec.dump(codec.Encoder(self._handle, containers).contents())
+        return codec.dump(codec.ValueEncoder(self._handle, containers).contents())
 
     def _named(self, value: Any) -> codec.Json:
         """A handle for a callable, so that the tests call it in this process; else the value."""
-        return self._handle(value) if callable(value) else codec.Encoder(self._handle)(value)
+        return self._handle(value) if callable(value) else codec.ValueEncoder(self._handle)(value)
 
     def _handle(self, value: Any) -> codec.Json:
         self._objects.append(value)

@@ -27,7 +27,7 @@ class Unplain(Exception):
     """A value that cannot be encoded as data; the message is its type."""
 
 
-class Malformed(Exception):
+class MalformedMessage(Exception):
     """A message that the encoder cannot have written."""
 
 
@@ -41,10 +41,10 @@ def load(data: bytes) -> Json:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise Malformed(str(error)) from None
+        raise MalformedMessage(str(error)) from None
 
 
-class Encoder:
+class ValueEncoder:
     """Encodes values as JSON, and numbers the containers in them.
 
     `opaque` gives the JSON of a value of unknown type. `containers` are already numbered. A value that is too
@@ -133,7 +133,7 @@ class Encoder:
         return self._opaque(value)
 
 
-class Decoder:
+class ValueDecoder:
     """Decodes JSON into values; raises Malformed.
 
     `opaque` decodes the output of an encoder's `opaque`. `containers` are already numbered.
@@ -154,22 +154,22 @@ class Decoder:
             return data
         try:
             return self._object(data["t"], data.get("v"), data)
-        except Malformed:
+        except MalformedMessage:
             raise
         except RecursionError:
-            raise Malformed("nested too deeply") from None
+            raise MalformedMessage("nested too deeply") from None
         except Exception as error:
-            raise Malformed(f"{type(error).__name__}: {error}") from None
+            raise MalformedMessage(f"{type(error).__name__}: {error}") from None
 
     def refill(self, contents: Json) -> None:
         """Replace the contents of the numbered containers in place; raises Malformed."""
         try:
             for container, content in zip(tuple(self.containers), contents, strict=True):
                 plain.REFILL[type(container)](container, self._items(content))
-        except Malformed:
+        except MalformedMessage:
             raise
         except (TypeError, ValueError, RecursionError) as error:
-            raise Malformed(str(error)) from None
+            raise MalformedMessage(str(error)) from None
 
     def _items(self, data: list[Json]) -> list[Any]:
         if plain.SCALARS.issuperset(map(type, data)):

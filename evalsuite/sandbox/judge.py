@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 from evalsuite.sandbox import codec
 from evalsuite.sandbox.program import ProgramOutcome
-from evalsuite.sandbox.proxy import Asker, Proxy, Stop
-from evalsuite.sandbox.reports import report
+from evalsuite.sandbox.proxy import Asker, ObjectProxy, Stop
+from evalsuite.sandbox.reports import outcome_report
 from evalsuite.sandbox.script import (
     BUILTINS,
     compiled,
@@ -39,7 +39,7 @@ _MODULES = {name: name for name in sys.stdlib_module_names} | {"numpy": "numpy",
 """Modules by the names that tests may use without importing them."""
 
 
-def judge(
+def run_tests(
     tests: str,
     entry_point: str,
     candidate: socket.socket,
@@ -79,7 +79,7 @@ def judge(
     except BaseException as raised:
         error = raised
     try:
-        told = report(error, tests)
+        told = outcome_report(error, tests)
     except BaseException:  # Not enough memory for a message.
         told = {"outcome": ProgramOutcome.MEMORY.value, "detail": "MemoryError"}
     kept = vars(module).get(keeps)
@@ -111,7 +111,7 @@ def _value(ask: Asker, name: str, told: codec.Json, tests: str) -> Any:
     `math.isclose(result, expected)` would ask the candidate.
     """
     value = ask.decoded(told)
-    if isinstance(value, Proxy) and name in _MODULES and _used_as_module(name, tests):
+    if isinstance(value, ObjectProxy) and name in _MODULES and _used_as_module(name, tests):
         ask.candidate_names_modules = True
         return _own_module(_MODULES[name])
     return value

@@ -1,8 +1,8 @@
 """Time limits of programs.
 
 They limit CPU time, not wall-clock time, so that a busy machine gives the same verdicts. A slow machine uses
-more CPU time for the same work; `cpu_limit` therefore scales with the reference solution's time on this
-machine (like EvalPlus, which scales wall-clock time). A program that neither ends nor computes is killed
+more CPU time for the same work; `program_cpu_limit` therefore scales with the reference solution's time on
+this machine (like EvalPlus, which scales wall-clock time). A program that neither ends nor computes is killed
 after `idle_seconds`.
 """
 
@@ -11,7 +11,9 @@ FACTOR = 4.0
 TESTS_FLOOR_SECONDS = 30.0
 
 
-def cpu_limit(reference_seconds: float, floor: float = FLOOR_SECONDS, factor: float = FACTOR) -> float:
+def program_cpu_limit(
+    reference_seconds: float, floor: float = FLOOR_SECONDS, factor: float = FACTOR
+) -> float:
     """CPU limit in seconds for a program: max(floor, factor x `reference_seconds`)."""
     return max(floor, factor * reference_seconds)
 

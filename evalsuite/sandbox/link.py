@@ -28,7 +28,7 @@ def receive(link: socket.socket, largest: int = codec.LARGEST) -> Any:
     """The next message; raises Closed, codec.Malformed, and TimeoutError if the socket has a timeout."""
     (length,) = _LENGTH.unpack(_exactly(link, _LENGTH.size))
     if length > largest:
-        raise codec.Malformed(f"a message of {length >> 20} MiB")
+        raise codec.MalformedMessage(f"a message of {length >> 20} MiB")
     return codec.load(_exactly(link, length))
 
 

@@ -106,7 +106,7 @@ def with_limit(
     if not verdict.passed:
         kind = TooSlow if verdict.outcome is ProgramOutcome.TIMEOUT else SandboxFailed
         return kind(f"the reference solution does not pass: {verdict.outcome}, {verdict.detail}")
-    limit = limits.cpu_limit(verdict.cpu_seconds, floor, factor)
+    limit = limits.program_cpu_limit(verdict.cpu_seconds, floor, factor)
     return replace(reference, mode="token" if verdict.mode == "token" else "compare", cpu_seconds=limit)
 
 
@@ -142,7 +142,7 @@ def open_sandbox(
         raise SandboxUnavailable(f"The sandbox needs a folder for its self-test: {error}.") from None
     pool: list[SandboxWorker] = []
     try:
-        chosen, make = tiers.choose(tier, allow_unsafe, folder)
+        chosen, make = tiers.choose_tier(tier, allow_unsafe, folder)
         pool = [make(number) for number in range(workers or len(os.sched_getaffinity(0)))]
         yield Sandbox(chosen, pool)
     finally:

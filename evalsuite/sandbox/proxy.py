@@ -32,7 +32,7 @@ class Asker:
 
     def __call__(self, verb: str, target: Any, *arguments: Any, **keywords: Any) -> Any:
         """Perform a verb on one of the candidate's objects; returns its value or raises its exception."""
-        encode = codec.Encoder(_identify)
+        encode = codec.ValueEncoder(_identify)
         try:
             question = {"do": verb, "of": encode(target), "with": encode([arguments, keywords])}
         except codec.Unplain as error:
@@ -55,7 +55,7 @@ class Asker:
             answer = link.receive(self._candidate)
         except link.Closed:
             self.stop("gone", "")
-        except codec.Malformed as error:
+        except codec.MalformedMessage as error:
             self._tampered(error)
         except MemoryError:
             self._too_large()
@@ -67,12 +67,12 @@ class Asker:
 
     def decoded(self, value: codec.Json, containers: Sequence[Any] = (), changed: codec.Json = None) -> Any:
         """The value of an answer; the sent `containers` get the contents in `changed`."""
-        decode = codec.Decoder(self._proxy, containers)
+        decode = codec.ValueDecoder(self._proxy, containers)
         try:
             if changed is not None:
                 decode.refill(changed)
             return decode(value)
-        except codec.Malformed as error:
+        except codec.MalformedMessage as error:
             self._tampered(error)
         except MemoryError:
             self._too_large()
@@ -83,13 +83,13 @@ class Asker:
     def _too_large(self) -> NoReturn:
         self.stop("memory", "an answer is too large for the tests' process")
 
-    def _proxy(self, handle: codec.Json) -> "Proxy":
+    def _proxy(self, handle: codec.Json) -> "ObjectProxy":
         if handle["t"] != "handle" or type(handle["v"]) is not int:
-            raise codec.Malformed("no handle")
-        return Proxy(self, handle["v"])
+            raise codec.MalformedMessage("no handle")
+        return ObjectProxy(self, handle["v"])
 
 
-class Proxy:
+class ObjectProxy:
     """A candidate's object. It equals only objects of the candidate, and never receives an expected value.
 
     It has no order and no arithmetic, since both would reveal to the candidate what it is compared with.
@@ -128,7 +128,7 @@ class Proxy:
 
     def __iter__(self) -> Any:
         items = self._ask("iterate", self)
-        return items if isinstance(items, Proxy) else iter(items)
+        return items if isinstance(items, ObjectProxy) else iter(items)
 
     def __next__(self) -> Any:
         return self._ask("next", self)
@@ -143,7 +143,7 @@ class Proxy:
         return cast(str, self._ask("repr", self))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Proxy):
+        if not isinstance(other, ObjectProxy):
             return NotImplemented
         return cast(bool, self._number == other._number or self._ask("equal", self, other))
 
@@ -155,7 +155,7 @@ class Proxy:
 
 
 def _identify(value: Any) -> codec.Json:
-    if type(value) is Proxy:
+    if type(value) is ObjectProxy:
         return {"t": "handle", "v": object.__getattribute__(value, "_number")}
     raise codec.Unplain(type(value).__name__)
 
@@ -165,7 +165,7 @@ def _exception(answer: codec.Json) -> BaseException:
     kind = _EXCEPTIONS.get(str(answer["raised"]), Exception)
     arguments = answer.get("args")
     try:
-        error = kind(answer["text"]) if arguments is None else kind(*codec.Decoder(_nothing)(arguments))
+        error = kind(answer["text"]) if arguments is None else kind(*codec.ValueDecoder(_nothing)(arguments))
     except Exception:
         error = Exception(answer.get("text"))
     error.told = (str(answer.get("name")), str(answer.get("text")))  # type: ignore[attr-defined]
@@ -173,4 +173,4 @@ def _exception(answer: codec.Json) -> BaseException:
 
 
 def _nothing(data: codec.Json) -> NoReturn:
-    raise codec.Malformed("an object in an exception")
+    raise codec.MalformedMessage("an object in an exception")

@@ -11,7 +11,7 @@ TESTS = "<tests>"
 _LONGEST = 500
 
 
-def report(error: BaseException | None, tests: str) -> dict[str, Any]:
+def outcome_report(error: BaseException | None, tests: str) -> dict[str, Any]:
     """The report of tests that ended with `error`, or without one."""
     if error is None:
         return {"outcome": ProgramOutcome.PASSED.value, "detail": ""}

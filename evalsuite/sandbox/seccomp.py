@@ -68,7 +68,7 @@ def install(program: bytes) -> None:
 
 def _treatment(pid: int) -> dict[int, list[Instruction]]:
     """The treatment of each known system call, by number."""
-    checked = syscalls.numbers(syscalls.CHECKED)
+    checked = syscalls.numbers(syscalls.CHECKED_SYSCALLS)
     special = {
         "clone": [_argument(0), (_IF_ANY_BIT, 0, 1, _CLONE_THREAD), _end(_ALLOW), _refuse()],
         "clone3": [_refuse(errno.ENOSYS)],

@@ -55,7 +55,7 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _FIRST, _SECOND, _CONFINED = 3, 4, 5
 """Descriptors of a forked process; over the third one it reports that it is confined."""
 
-Json = dict[str, Any]
+Message = dict[str, Any]
 
 
 def main(descriptor: int) -> None:
@@ -87,7 +87,7 @@ def _offer_exit() -> None:
 class _Worker:
     """A confined process that forks programs."""
 
-    def __init__(self, caller: socket.socket, settings: Json) -> None:
+    def __init__(self, caller: socket.socket, settings: Message) -> None:
         self._caller = caller
         own = settings["tier"] == "namespaces"
         self._inside = namespaces.enter(settings["shown"], settings["hidden"]) if own else namespaces.stay()
@@ -143,7 +143,7 @@ class _Worker:
         self._caller.send(json.dumps(answer).encode())
         return True
 
-    def _do(self, job: Json, code: int, channel: int) -> Json:
+    def _do(self, job: Message, code: int, channel: int) -> Message:
         """Fork the processes of a program, watch them end, and clean up after them."""
         confined, say_confined = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         opened = [code, channel, say_confined]
@@ -171,7 +171,7 @@ class _Worker:
             "ends": [{"status": status, "cpu": cpu, "killed": killed} for status, cpu, killed in ends],
         }
 
-    def _fork(self, run: Callable[[], None], job: Json, descriptors: Sequence[int]) -> watch.Child:
+    def _fork(self, run: Callable[[], None], job: Message, descriptors: Sequence[int]) -> watch.Child:
         is_candidate = run is not _judge
         limit = job["cpu"] if is_candidate else tests_limit(job["cpu"])
         address_space = self._inside.address_space() + (job["memory"] << 20)
@@ -219,7 +219,7 @@ def _judge() -> None:
         link.send(channel, {"started": True})
 
     asked = socket.socket(fileno=_SECOND)
-    judge.judge(sent["tests"], sent["entry_point"], asked, started, _stop(channel), sent["keeps"])
+    judge.run_tests(sent["tests"], sent["entry_point"], asked, started, _stop(channel), sent["keeps"])
 
 
 def _together() -> None:

@@ -48,7 +48,7 @@ fsmount/432/432  fspick/433/433  open_tree/428/428  mount_setattr/442/442
 """
 """Calls that only an attack needs: the program is killed, and its outcome is a violation."""
 
-CHECKED = """
+CHECKED_SYSCALLS = """
 prlimit64/302/261  fcntl/72/25  ioctl/16/29  clone/56/220  clone3/435/435  socketpair/53/199  kill/62/129
 tgkill/234/131
 """

@@ -22,7 +22,7 @@ Make = Callable[[int], SandboxWorker]
 """Makes the worker with that number."""
 
 
-def choose(name: str | None, allow_unsafe: bool, folder: str) -> tuple[SandboxTier, Make]:
+def choose_tier(name: str | None, allow_unsafe: bool, folder: str) -> tuple[SandboxTier, Make]:
     """The strongest tier that passes the self-test, or the named one; raises SandboxUnavailable.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from evalsuite.sandbox import candidate, link
 from evalsuite.sandbox.proxy import Stop
-from evalsuite.sandbox.reports import report
+from evalsuite.sandbox.reports import outcome_report
 from evalsuite.sandbox.script import (
     BUILTINS,
     compiled,
@@ -32,7 +32,7 @@ def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
     error: BaseException | None = None
     token, tests = "", ""
     try:
-        module = candidate.run(code)
+        module = candidate.run_program(code)
         link.send(channel, {"defined": True})
         sent = link.receive(channel)
         token, tests = sent["token"], sent["tests"]
@@ -41,7 +41,7 @@ def run_together(code: str, channel: socket.socket, stop: Stop) -> NoReturn:
         exec(script, known)
     except BaseException as raised:
         error = raised
-    result = report(error, tests)
+    result = outcome_report(error, tests)
     stop(result["outcome"], result["detail"] if error else token)
 
 

@@ -224,7 +224,7 @@ def _conversation(channel: socket.socket, program: Program, token: str) -> dict[
 def _report(channel: socket.socket) -> dict[str, Any]:
     try:
         report = link.receive(channel, _LARGEST_REPORT)
-    except codec.Malformed:
+    except codec.MalformedMessage:
         return {}
     return report if isinstance(report, dict) else {}
 

@@ -43,7 +43,7 @@ _GOES_ON = re.compile(r"[ \t\f]*[ \t](?=[^ \t\f])|\f*(?:elif|else|except|finally
 """A line that belongs to the statement before it, since it is indented or a clause."""
 
 
-class Blocks:
+class ParsableBlocks:
     """The lines of a text, and which runs of them parse."""
 
     def __init__(self, text: str, compiles: bool = False) -> None:

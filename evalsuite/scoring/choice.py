@@ -30,7 +30,7 @@ class ChoiceVerdict:
         return self.predictions.get(metric, self.predictions["acc"])
 
 
-def choose(
+def chosen_answer(
     question: MultipleChoice | ClozePair,
     texts: Sequence[str],
     scores: Sequence[Score],

@@ -118,11 +118,11 @@ def _problem(sample: Sample) -> CodeProblem:
     return question
 
 
-Key = tuple[str, str, str]
+ProgramKey = tuple[str, str, str]
 """Reference solution, tests and entry point."""
 
 
-def _key(sample: Sample, name: str) -> Key:
+def _key(sample: Sample, name: str) -> ProgramKey:
     problem = _problem(sample)
     if name not in problem.tests:
         known = ", ".join(problem.tests)
@@ -132,13 +132,13 @@ def _key(sample: Sample, name: str) -> Key:
 
 def _references(
     samples: Sequence[Sample], names: Sequence[str], sandbox: Sandbox, seconds: float
-) -> dict[Key, Program | SandboxFailed]:
+) -> dict[ProgramKey, Program | SandboxFailed]:
     """Each problem's reference solution with each of its tests, and with the measured time limit.
 
     Published tests that no answer passes have the smallest limit. A solution that does not pass gives a
     SandboxFailed.
     """
-    unpassable: dict[Key, bool] = {}
+    unpassable: dict[ProgramKey, bool] = {}
     for sample in samples:
         unpassable |= {_key(sample, name): name in _problem(sample).unpassable for name in names}
     plain = {

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from evalsuite.prompting.spec import PromptSpec
-from evalsuite.scoring.choice import bits_per_byte, choose
+from evalsuite.scoring.choice import bits_per_byte, chosen_answer
 from evalsuite.types import ClozePair, MultipleChoice, Sample, Score
 
 
@@ -14,7 +14,7 @@ def choice_sample(sample: Sample, spec: PromptSpec) -> Sample:
     scores = [score for score in sample.responses if isinstance(score, Score)]
     count = len(scores) // (1 if spec.unconditional is None else 2)
     texts = [_measured(text, spec) for text in sample.prompt.continuations[:count]]
-    verdict = choose(question, texts, scores[:count], scores[count:])
+    verdict = chosen_answer(question, texts, scores[:count], scores[count:])
     metrics = {metric: verdict.metrics[metric] for metric in spec.metrics}
     headline = spec.metrics[0]
     return replace(

@@ -11,10 +11,10 @@ from evalsuite.latex import boxes
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 from evalsuite.scoring.latex_expression import Unreadable
 from evalsuite.scoring.math_reading import cleaned, read
-from evalsuite.scoring.math_values import same
+from evalsuite.scoring.math_values import same_value
 from evalsuite.scoring.statement import stated_answers
 
-SHOWN = 1000
+ANSWER_SHOWN = 1000
 """Characters of an extracted answer to keep for people to read; the whole answer is judged."""
 STEP_SECONDS = 10.0
 """CPU limit of a comparison; answers are not equal if it is exceeded."""
@@ -37,7 +37,7 @@ def math_answer_verdict(gold: str, text: str) -> dict[str, Any]:
     correct, decided_by = True, "text"
     if _compact(cleaned(right)) != _compact(cleaned(answer)):
         correct, decided_by = _same_value(right, answer), "value"
-    return {"correct": correct, "extracted": cleaned(answer)[:SHOWN], "decided_by": decided_by}
+    return {"correct": correct, "extracted": cleaned(answer)[:ANSWER_SHOWN], "decided_by": decided_by}
 
 
 def final_answer(text: str) -> str | None:
@@ -68,6 +68,6 @@ def _compact(text: str) -> str:
 def _same_value(gold: str, answer: str) -> bool:
     try:
         with cpu_limit(STEP_SECONDS):
-            return same(read(gold), read(answer))
+            return same_value(read(gold), read(answer))
     except (OutOfTime, Unreadable):
         return False

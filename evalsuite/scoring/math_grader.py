@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import isclose
 
 from evalsuite.scoring.math_normal import Ambiguous, normalized
-from evalsuite.scoring.math_symbols import same_expression
+from evalsuite.scoring.math_symbols import agree_within
 
 TOLERANCE = 1e-4
 """Relative difference within which two numbers are equal."""
@@ -91,7 +91,7 @@ def _equal_forms(gold: str, answer: str) -> bool:
     if "," in gold and gold.count(",") == answer.count(","):
         elements, others = ([part.strip() for part in text.split(",")] for text in (gold, answer))
         return _equal_elements(elements, others)
-    return same_expression(gold, answer, TOLERANCE)
+    return agree_within(gold, answer, TOLERANCE)
 
 
 def _equal_without_brackets(gold: str, answer: str) -> bool:

@@ -33,11 +33,11 @@ _NAME_OR_NUMBER = re.compile(r"[\w.+-]*")
 _FAILED = object()
 
 
-class Unreadable(ValueError):
+class NotArithmetic(ValueError):
     """Text that is not arithmetic."""
 
 
-def same_expression(gold: str, answer: str, tolerance: float) -> bool:
+def agree_within(gold: str, answer: str, tolerance: float) -> bool:
     """Whether the difference simplifies to 0, or the values agree within the relative `tolerance`.
 
     This is the last rule of the older NeMo grader (nvidia-lm-eval 25.5, math_grader.py, `symbolic_equal`):
@@ -99,7 +99,7 @@ def _evaluated(text: str, rules: tuple[Callable[..., Any], ...]) -> Any:
         return names.get(tree.body.id)
     for node in ast.walk(tree):
         if not _is_arithmetic(node, names):
-            raise Unreadable(f"{type(node).__name__} is not arithmetic")
+            raise NotArithmetic(f"{type(node).__name__} is not arithmetic")
     return eval(compile(tree, "<answer>", "eval"), names)
 
 

@@ -30,7 +30,7 @@ class Value:
     unit: str = ""
 
 
-def same(gold: Value, answer: Value) -> bool:
+def same_value(gold: Value, answer: Value) -> bool:
     """Whether a person would consider both the same answer."""
     if not _same_unit(gold.unit, answer.unit):
         return False
@@ -108,7 +108,7 @@ def _as_set(value: Value) -> Value:
 
 
 def _in_order(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
-    return len(gold) == len(answer) and all(same(*pair) for pair in zip(gold, answer, strict=True))
+    return len(gold) == len(answer) and all(same_value(*pair) for pair in zip(gold, answer, strict=True))
 
 
 def _in_any_order(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
@@ -117,7 +117,7 @@ def _in_any_order(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
         return False
     left = list(answer)
     for value in gold:
-        match = next((index for index, other in enumerate(left) if same(value, other)), None)
+        match = next((index for index, other in enumerate(left) if same_value(value, other)), None)
         if match is None:
             return False
         del left[match]
@@ -127,7 +127,7 @@ def _in_any_order(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
 def _distinct(values: Sequence[Value]) -> list[Value]:
     kept: list[Value] = []
     for value in values:
-        if not any(same(value, other) for other in kept):
+        if not any(same_value(value, other) for other in kept):
             kept.append(value)
     return kept
 
@@ -145,7 +145,7 @@ def _same_number(gold: Value, answer: Value) -> bool:
 
 def _same_equation(gold: Sequence[Value], answer: Sequence[Value]) -> bool:
     """Whether the sides are equal, or both equations set the same expression to zero, up to a factor."""
-    if all(same(*pair) for pair in zip(gold, answer, strict=True)):
+    if all(same_value(*pair) for pair in zip(gold, answer, strict=True)):
         return True
     if any(side.kind != "expression" for side in (*gold, *answer)):
         return False

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from evalsuite.scoring.blocks import Blocks
+from evalsuite.scoring.blocks import ParsableBlocks
 from evalsuite.scoring.cpu_limit import OutOfTime, cpu_limit
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def as_python_runs_it(text: str, entry_point: str | None = None) -> str:
     defines = re.compile(
         rf"\s*(?:(?:async\s+)?def|class)\s+{name}\b|{name}\b[^=]*=(?!=)|\s*(?:from|import)\b.*\b{name}\b"
     )
-    block = Blocks(_newlines(text), compiles=True).longest(1, defines)
+    block = ParsableBlocks(_newlines(text), compiles=True).longest(1, defines)
     try:
         return _with_tries(block)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -116,7 +116,7 @@ def longest_parsing_block(text: str, fewest_lines: int = 1) -> str:
 
     If nothing parses, the first line.
     """
-    return Blocks(text).longest(fewest_lines)
+    return ParsableBlocks(text).longest(fewest_lines)
 
 
 def _kept(code: str, entry_point: str | None, keeps_unnamed: bool) -> Iterator[str]:

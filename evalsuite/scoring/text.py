@@ -4,7 +4,7 @@ import re
 import string
 from collections.abc import Sequence
 
-from evalsuite.prompting.spec import Comparison, Extraction
+from evalsuite.prompting.spec import AnswerComparison, Extraction
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -22,14 +22,14 @@ def extract(text: str, extraction: Extraction | None, member: str = "") -> str |
     return extraction.otherwise
 
 
-def exact_match(answer: str | None, gold: Sequence[str], comparison: Comparison) -> bool:
+def exact_match(answer: str | None, gold: Sequence[str], comparison: AnswerComparison) -> bool:
     """Whether `answer` equals one of the gold forms after normalization."""
     if answer is None:
         return False
     return any(_reduced(answer, comparison) == _reduced(form, comparison) for form in gold)
 
 
-def _reduced(text: str, comparison: Comparison) -> str:
+def _reduced(text: str, comparison: AnswerComparison) -> str:
     for pattern in comparison.ignore:
         text = re.sub(pattern, "", text)
     if comparison.ignore_case:

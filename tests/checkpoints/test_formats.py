@@ -19,7 +19,7 @@ from evalsuite.checkpoints import (
     weights_digest,
 )
 from evalsuite.checkpoints.files import context_window, read_config, vocabulary_rows
-from evalsuite.checkpoints.formats import FORMATS, format_of, listed
+from evalsuite.checkpoints.formats import CHECKPOINT_FORMATS, format_of, listed
 from evalsuite.checkpoints.weights import find_weights, weight_bytes
 from evalsuite.errors import ModelError, UserError
 
@@ -48,10 +48,10 @@ def installed(tmp_path, monkeypatch):
         (info / "entry_points.txt").write_text(entry, "utf-8")
         monkeypatch.syspath_prepend(str(home))
         sys.modules.pop(f"{name}_format", None)
-        entry_points.installed.cache_clear()
+        entry_points.installed_entry_points.cache_clear()
 
     yield install
-    entry_points.installed.cache_clear()
+    entry_points.installed_entry_points.cache_clear()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def as_arrays(folder: Path, out: Path) -> Path:
 
 
 def test_nemo_is_a_format_like_any_other():
-    assert "nemo" in FORMATS.names()
+    assert "nemo" in CHECKPOINT_FORMATS.names()
     found = format_of(ModelFiles("m", Path(), format="nemo", checkpoint=Path("m.nemo")))
     assert isinstance(found, CheckpointFormat)
     assert (found.name, found.suffixes) == ("nemo", (".nemo",))

@@ -28,10 +28,10 @@ def installed(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "utf-8")
         (info / "entry_points.txt").write_text(f"[evalsuite.engines]\n{name} = {name}_engine:KIND\n", "utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
-        entry_points.installed.cache_clear()
+        entry_points.installed_entry_points.cache_clear()
 
     yield install
-    entry_points.installed.cache_clear()
+    entry_points.installed_entry_points.cache_clear()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.report.embed import packed, payload
-from evalsuite.report.pool import Pool, paragraphs
+from evalsuite.report.pool import TextPool, paragraphs
 from evalsuite.report.source import open_source
 from tests.report.made import quiz, sums, write
 
@@ -35,7 +35,7 @@ def test_paragraphs_join_to_exactly_the_text(text):
 
 @given(st.lists(TEXTS, max_size=8))
 def test_prompts_come_back_from_the_tree_to_the_letter(texts):
-    pool = Pool()
+    pool = TextPool()
     nodes = [pool.prompt(text)[0] for text in texts]
     document = unpacked(packed(pool.document()))
     assert [prompt_of(document, node) for node in nodes] == texts
@@ -43,7 +43,7 @@ def test_prompts_come_back_from_the_tree_to_the_letter(texts):
 
 def test_shared_shots_are_stored_once(tmp_path):
     shots = "".join(f"Question {n}?\nAnswer {n}.\n\n" for n in range(5))
-    pool = Pool()
+    pool = TextPool()
     nodes = {pool.prompt(f"{shots}Question {n}?")[0] for n in range(1000)}
     assert len(nodes) == 1000
     assert len(pool.document()["parents"]) == 1005

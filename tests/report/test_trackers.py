@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from evalsuite.errors import UserError
-from evalsuite.report.trackers import send
+from evalsuite.report.trackers import send_to_tracker
 from evalsuite.results.runlog import read_run
 from tests.fabricate import Made, fabricate
 
@@ -32,7 +32,7 @@ def test_wandb_gets_scores_and_settings_in_one_run(log, monkeypatch):
         return nothing(SimpleNamespace(log=lambda values: told.update(scores=values)))
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    send(log, "wandb", "checkpoints", "step-1000")
+    send_to_tracker(log, "wandb", "checkpoints", "step-1000")
     assert (told["project"], told["name"]) == ("checkpoints", "step-1000")
     assert told["config"]["quiz@25/prompt_sha256"] == "a" * 64
     assert told["scores"]["quiz@25/acc"] == 0.75
@@ -49,7 +49,7 @@ def test_mlflow_gets_names_that_it_accepts(log, monkeypatch):
         log_metrics=lambda values: told.update(metrics=values),
     )
     monkeypatch.setitem(sys.modules, "mlflow", module)
-    send(log, "mlflow", "checkpoints", "step-1000")
+    send_to_tracker(log, "mlflow", "checkpoints", "step-1000")
     assert (told["experiment"], told["run"], told["metrics"]["quiz-25/acc"]) == (
         "checkpoints",
         "step-1000",
@@ -66,14 +66,14 @@ def test_trackio_is_finished(log, monkeypatch):
         finish=lambda: calls.append("finished"),
     )
     monkeypatch.setitem(sys.modules, "trackio", module)
-    send(log, "trackio", "checkpoints", "step-1000")
+    send_to_tracker(log, "trackio", "checkpoints", "step-1000")
     assert calls == ["checkpoints", 0.75, "finished"]
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_its_extra(log, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match=r"pip install 'evalsuite\[wandb\]'"):
-        send(log, "wandb", "checkpoints", "step-1000")
+        send_to_tracker(log, "wandb", "checkpoints", "step-1000")
 
 
 def test_a_tracker_that_refuses_is_one_sentence(log, monkeypatch):
@@ -82,9 +82,9 @@ def test_a_tracker_that_refuses_is_one_sentence(log, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
     with pytest.raises(UserError, match=r"^wandb rejected the run: no API key$"):
-        send(log, "wandb", "checkpoints", "step-1000")
+        send_to_tracker(log, "wandb", "checkpoints", "step-1000")
 
 
 def test_an_unknown_tracker_is_named_with_the_known_ones(log):
     with pytest.raises(UserError, match=r"Unknown logger 'wand'\. Did you mean wandb\?"):
-        send(log, "wand", "checkpoints", "step-1000")
+        send_to_tracker(log, "wand", "checkpoints", "step-1000")

@@ -23,11 +23,11 @@ def refuse(value):
 
 
 def nothing(data):
-    raise codec.Malformed("an object")
+    raise codec.MalformedMessage("an object")
 
 
 def through(value):
-    return codec.Decoder(nothing)(codec.load(codec.dump(codec.Encoder(refuse)(value))))
+    return codec.ValueDecoder(nothing)(codec.load(codec.dump(codec.ValueEncoder(refuse)(value))))
 
 
 scalars = st.one_of(
@@ -172,12 +172,12 @@ def test_an_instance_of_a_subclass_travels_as_what_it_is_made_of():
 )
 def test_other_values_are_refused_by_name(value):
     with pytest.raises(codec.Unplain, match=type(value).__name__):
-        codec.Encoder(refuse)(value)
+        codec.ValueEncoder(refuse)(value)
 
 
 def test_a_value_that_is_certain_to_be_too_large_is_refused_before_it_is_written():
     row = (0,) * (1 << 16)
-    encode = codec.Encoder(refuse)
+    encode = codec.ValueEncoder(refuse)
     for _ in range(codec.LARGEST // (2 * len(row))):
         encode(row)
     with pytest.raises(ValueError, match="a message of more than 64 MiB"):
@@ -187,16 +187,16 @@ def test_a_value_that_is_certain_to_be_too_large_is_refused_before_it_is_written
 def test_containers_are_refilled_in_place():
     inner, counted = [1], Counter("a")
     sent = [inner, counted, {"k": inner}]
-    encode = codec.Encoder(refuse)
+    encode = codec.ValueEncoder(refuse)
     data = encode(sent)
-    decode = codec.Decoder(nothing)
+    decode = codec.ValueDecoder(nothing)
     received = decode(data)
     received[0].append(2)
     received[1]["b"] = 5
     received.append(received[2])
 
-    after = codec.Encoder(refuse, decode.containers)
-    back = codec.Decoder(nothing, encode.containers)
+    after = codec.ValueEncoder(refuse, decode.containers)
+    back = codec.ValueDecoder(nothing, encode.containers)
     back.refill(codec.load(codec.dump(after.contents())))
     value = back(codec.load(codec.dump(after(received[2]))))
 
@@ -239,11 +239,11 @@ json_values = st.recursive(
 @settings(deadline=None)
 @given(json_values)
 def test_any_json_is_decoded_or_refused(data):
-    with contextlib.suppress(codec.Malformed):
-        codec.Decoder(nothing)(data)
+    with contextlib.suppress(codec.MalformedMessage):
+        codec.ValueDecoder(nothing)(data)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 5000])
 def test_text_that_is_no_message_is_refused(data):
-    with pytest.raises(codec.Malformed):
+    with pytest.raises(codec.MalformedMessage):
         codec.load(data)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.scoring.choice import choose
+from evalsuite.scoring.choice import chosen_answer
 from evalsuite.types import ClozePair, MultipleChoice, Score
 
 
@@ -15,7 +15,7 @@ def score(*log_probs: float) -> Score:
 
 
 def verdict(totals, texts, answer=0):
-    return choose(MultipleChoice("?", tuple(texts), answer), texts, [score(total) for total in totals])
+    return chosen_answer(MultipleChoice("?", tuple(texts), answer), texts, [score(total) for total in totals])
 
 
 def shown(found, *metrics):
@@ -24,7 +24,7 @@ def shown(found, *metrics):
 
 def test_the_likeliest_choice_is_chosen_by_its_sum_over_tokens():
     scores = [score(-1.0, -2.0), score(-0.5, -0.5, -0.5), score(-2.0)]
-    found = choose(MultipleChoice("?", ("a", "b", "c"), 1), ("a", "b", "c"), scores)
+    found = chosen_answer(MultipleChoice("?", ("a", "b", "c"), 1), ("a", "b", "c"), scores)
     assert found.predictions["acc"] == 1
     assert shown(found, "acc", "acc_norm") == [1.0, 1.0]
 
@@ -37,15 +37,17 @@ def test_normalisation_divides_by_characters_not_bytes_or_tokens():
 
 
 def test_per_token_the_average_token_decides():
-    found = choose(MultipleChoice("?", ("a", "b"), 1), ("a", "b"), [score(-2.0), score(-1.5, -1.5)])
+    found = chosen_answer(MultipleChoice("?", ("a", "b"), 1), ("a", "b"), [score(-2.0), score(-1.5, -1.5)])
     assert found.predictions == {"acc": 0, "acc_norm": 0, "acc_bytes": 0, "acc_tokens": 1}
 
 
 def test_mutual_information_takes_off_what_is_likely_without_the_question():
     scores, alone = [score(-2.0), score(-3.0)], [score(-1.0), score(-2.5)]  # gains -1.0 and -0.5
-    found = choose(MultipleChoice("?", ("a", "b"), 1), ("a", "b"), scores, alone)
+    found = chosen_answer(MultipleChoice("?", ("a", "b"), 1), ("a", "b"), scores, alone)
     assert shown(found, "acc", "acc_mutual_info") == [0.0, 1.0]
-    assert "acc_mutual_info" not in choose(MultipleChoice("?", ("a", "b"), 1), ("a", "b"), scores).metrics
+    assert (
+        "acc_mutual_info" not in chosen_answer(MultipleChoice("?", ("a", "b"), 1), ("a", "b"), scores).metrics
+    )
 
 
 def test_bits_per_byte_are_of_the_right_text():
@@ -71,7 +73,7 @@ def test_an_empty_text_is_not_divided_by_zero():
 
 def test_of_a_cloze_pair_the_beginning_is_chosen():
     question = ClozePair(("The ox", "The horse"), "runs.", 1)
-    found = choose(question, ("runs.", "runs."), [score(-3.0), score(-2.0)])
+    found = chosen_answer(question, ("runs.", "runs."), [score(-3.0), score(-2.0)])
     assert (found.predictions["acc"], found.metrics["acc"]) == (1, 1.0)
 
 
@@ -81,7 +83,7 @@ def test_infinitely_unlikely_choices_lose():
 
 def test_a_score_for_each_choice_is_required():
     with pytest.raises(ValueError, match="zip"):
-        choose(MultipleChoice("?", ("a", "b"), 0), ("a", "b"), [score(-1.0)])
+        chosen_answer(MultipleChoice("?", ("a", "b"), 0), ("a", "b"), [score(-1.0)])
 
 
 @settings(deadline=None)
@@ -120,5 +122,5 @@ def test_equal_choices_have_no_margin_and_a_single_one_has_no_rival():
 
 def test_a_margin_by_mutual_information_is_in_nats():
     question = MultipleChoice("?", ("a", "b"), 0)
-    found = choose(question, ("a", "b"), [score(-2.0), score(-2.0)], [score(-5.0), score(-4.0)])
+    found = chosen_answer(question, ("a", "b"), [score(-2.0), score(-2.0)], [score(-5.0), score(-4.0)])
     assert found.margin("acc_mutual_info") == 1.0

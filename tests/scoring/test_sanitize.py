@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.scoring.blocks import Blocks
+from evalsuite.scoring.blocks import ParsableBlocks
 from evalsuite.scoring.sanitize import longest_parsing_block, sanitized
 from tests.golden.golden import GOLDEN, needs_golden, needs_package
 
@@ -218,7 +218,7 @@ ADVERSARIAL = {
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_twice_the_text_takes_twice_the_steps(name, dialect):
     """Of what Python and the scan are given, in lines: independent of the machine."""
-    few, many = (Blocks(ADVERSARIAL[name](n), dialect == "python") for n in (600, 1_200))
+    few, many = (ParsableBlocks(ADVERSARIAL[name](n), dialect == "python") for n in (600, 1_200))
     few.longest(1)
     many.longest(1)
     assert many.steps < 2.5 * few.steps + 20_000

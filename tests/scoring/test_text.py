@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.prompting.spec import Comparison, Extraction
+from evalsuite.prompting.spec import AnswerComparison, Extraction
 from evalsuite.scoring.text import exact_match, extract
 
 
@@ -37,7 +37,7 @@ def test_an_empty_text_has_no_answer_to_extract():
 
 
 def test_no_answer_matches_nothing_not_even_an_empty_gold():
-    assert not exact_match(None, ("",), Comparison())
+    assert not exact_match(None, ("",), AnswerComparison())
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_no_answer_matches_nothing_not_even_an_empty_gold():
     ],
 )
 def test_an_answer_matches_any_gold_form_once_both_are_reduced(answer, gold, ignore, match):
-    assert exact_match(answer, gold, Comparison(ignore=ignore)) == match
+    assert exact_match(answer, gold, AnswerComparison(ignore=ignore)) == match
 
 
 @settings(deadline=None)
 @given(st.text(), st.lists(st.text()))
 def test_an_answer_matches_if_it_is_among_the_gold_forms(answer, gold):
-    assert exact_match(answer, gold, Comparison()) == (answer in gold)
+    assert exact_match(answer, gold, AnswerComparison()) == (answer in gold)
 
 
 STRICT, FLEXIBLE = r"#### (\-?[0-9\.\,]+)", r"(-?[$0-9.,]{2,})|(-?[0-9]+)"
@@ -93,5 +93,5 @@ def test_extraction_and_exact_match_are_lm_evals(pattern, take, text, gold, case
     equal = exact_match_hf_evaluate(
         [wanted], [gold], regexes_to_ignore=ignore, ignore_case=case, ignore_punctuation=punctuation
     )
-    comparison = Comparison(ignore=tuple(ignore), ignore_case=case, ignore_punctuation=punctuation)
+    comparison = AnswerComparison(ignore=tuple(ignore), ignore_case=case, ignore_punctuation=punctuation)
     assert exact_match(found, (gold,), comparison) == bool(equal["exact_match"])

@@ -27,9 +27,9 @@ def _as_tuple(value: Any) -> Any:
 OneOf = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple)]
 """One value, or several candidates if the publication leaves it open; empty if it does not mention it."""
 
-Form = Literal["letters", "cloze", "generate", "code", "gold"]
-Kind = Literal["card", "report", "blog", "secondary", "third-party"]
-Status = Literal["seen", "stated", "inferred"]
+CellForm = Literal["letters", "cloze", "generate", "code", "gold"]
+PublicationKind = Literal["card", "report", "blog", "secondary", "third-party"]
+Evidence = Literal["seen", "stated", "inferred"]
 FIELDS = ("split", "shots", "form", "metric", "aggregation")
 """Fields of a setting that must be equal in a run."""
 
@@ -41,7 +41,7 @@ class CellSetting(Strict):
     documents: int | None = Field(default=None, ge=1)
     """Number of documents that the score covers."""
     shots: OneOf[Annotated[int, Field(ge=0)]] = ()
-    form: OneOf[Form] = ()
+    form: OneOf[CellForm] = ()
     """letters: lists the options, scores the letter. cloze: scores the text of each option.
 
     gold: scores the accepted answers. generate, code: generates text.
@@ -73,7 +73,7 @@ class Cell(Strict):
     label: str = ""
     """The publication's name of the metric, if it differs from evalsuite's."""
     setting: CellSetting = CellSetting()
-    status: Status
+    status: Evidence
     """How the setting is known.
 
     seen: from the exact recipe. stated: from the publication, whose prompt is not known. inferred: from
@@ -114,7 +114,7 @@ class Card(Strict):
     name: str
     """File name without its suffix."""
     title: str
-    kind: Kind
+    kind: PublicationKind
     """secondary: numbers quoted by another publication. third-party: measured by another party."""
     date: str = Field(default="", pattern=r"^(\d{4}(-\d\d){0,2})?$")
     """Date of publication, ISO 8601; empty if unknown."""

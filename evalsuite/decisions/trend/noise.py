@@ -1,6 +1,6 @@
 """Estimates the noise of a series of checkpoints and tests whether its gain exceeds it.
 
-Public names: `step_noise`, `judge`, `Judgement`, `FEWEST`.
+Public names: `step_noise`, `judge_change`, `Judgement`, `FEWEST`.
 """
 
 import math
@@ -44,7 +44,7 @@ def step_noise(steps: Sequence[float], values: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum(squares) / len(squares))
 
 
-def judge(
+def judge_change(
     steps: Sequence[float],
     values: Sequence[float],
     gain_interval: tuple[float, float] | None,

@@ -12,7 +12,7 @@ from evalsuite.decisions.trend.document import TaskTrend, Trend
 from evalsuite.errors import UserError
 from evalsuite.results.folder import disk_errors
 
-SUFFIXES = (".svg", ".png", ".pdf")
+IMAGE_SUFFIXES = (".svg", ".png", ".pdf")
 _WIDTH, _HEIGHT = 3.3, 2.5
 """Size of one panel in inches."""
 _COLORS = {"yes": "#1a7f37", "no": "#57606a", "unknown": "#8250df"}
@@ -20,9 +20,9 @@ _COLORS = {"yes": "#1a7f37", "no": "#57606a", "unknown": "#8250df"}
 
 def check_plot(path: Path) -> None:
     """Raises UserError if a plot cannot be written to `path`; call it before any computation."""
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise UserError(
-            f"--plot {path}: the suffix sets the format and must be one of {', '.join(SUFFIXES)}."
+            f"--plot {path}: the suffix sets the format and must be one of {', '.join(IMAGE_SUFFIXES)}."
         )
     if not path.absolute().parent.is_dir():
         raise UserError(f"--plot {path}: the folder {path.parent} does not exist.")

@@ -1,6 +1,6 @@
 """Formats a series of checkpoints for the terminal and as Markdown.
 
-Public names: `score_rows`, `verdict_rows`, `trend_tables`, `trend_markdown`.
+Public names: `trend_rows`, `verdict_rows`, `trend_tables`, `trend_markdown`.
 """
 
 from rich.table import Table
@@ -27,7 +27,7 @@ def score_columns(trend: Trend) -> tuple[str, ...]:
     return ("task", "metric", "chance", *(str(checkpoint.step) for checkpoint in trend.checkpoints))
 
 
-def score_rows(trend: Trend) -> list[tuple[str, ...]]:
+def trend_rows(trend: Trend) -> list[tuple[str, ...]]:
     """One row per task, average last; scores in points, each with half the width of its interval."""
     return [
         (
@@ -63,7 +63,7 @@ def trend_tables(trend: Trend) -> tuple[Table, Table]:
     scores = Table(title="scores by step", title_justify="left")
     for column in score_columns(trend):
         scores.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
-    for row in score_rows(trend):
+    for row in trend_rows(trend):
         scores.add_row(*row)
     verdicts = Table(
         title="does the task detect progress at this model size?",
@@ -83,7 +83,7 @@ def trend_markdown(trend: Trend) -> str:
     title = f"{trend.checkpoints[0].label} to {trend.checkpoints[-1].label}"
     lines = [f"# {markdown_escape(title)}", ""]
     for columns, rows in (
-        (score_columns(trend), score_rows(trend)),
+        (score_columns(trend), trend_rows(trend)),
         (VERDICT_COLUMNS, verdict_rows(trend)),
     ):
         lines += [*markdown_table_lines(columns, _LEFT, rows), ""]

@@ -12,7 +12,7 @@ from pathlib import Path
 from evalsuite.decisions.compare.compare import paired_of
 from evalsuite.decisions.compare.pairs import align, common_values
 from evalsuite.decisions.trend.document import Checkpoint, Point, TaskTrend, Trend
-from evalsuite.decisions.trend.noise import judge
+from evalsuite.decisions.trend.noise import judge_change
 from evalsuite.decisions.trend.steps import steps_of
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
@@ -152,7 +152,7 @@ def _judged(
 ) -> TaskTrend:
     sign = -1.0 if lower else 1.0
     turned = interval if interval is None or not lower else (-interval[1], -interval[0])
-    found = judge(
+    found = judge_change(
         [point.step for point in points],
         [sign * point.value for point in points],
         turned,

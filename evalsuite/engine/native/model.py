@@ -139,7 +139,7 @@ class NativeModel:
         if self.lays_out and processes.size == 1:
             lay_out_weights(loaded.model, self.free_bytes())
         self.notes = loaded.notes
-        if reason := self.device.startswith("cuda") and kernels.unsupported_reason(self.device):
+        if reason := self.device.startswith("cuda") and kernels.kernels_unsupported_reason(self.device):
             self.add_note(f"trees and log-probabilities are computed without evalsuite's kernels: {reason}")
         return loaded
 

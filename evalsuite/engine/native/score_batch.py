@@ -132,7 +132,7 @@ def read_targets(
     if rounded:
         log_probs = logits.log_softmax(dim=-1)
         return log_probs[row, token].float(), (log_probs.argmax(dim=-1)[row] == token).float()
-    if not kernels.unsupported_reason(str(logits.device)):
+    if not kernels.kernels_unsupported_reason(str(logits.device)):
         from evalsuite.engine.native.kernels.log_sums import read_tokens
 
         return read_tokens(logits, row, token)

@@ -45,7 +45,7 @@ class UnknownUseError(UnknownOptionError, AttributeError):
     """Modelling code uses a stand-in in a way that it does not support; the text says how, in a few words."""
 
 
-class StandIn:
+class ObjectStandIn:
     """Base class of stand-ins for transformers' objects; every use that a subclass does not define raises.
 
     `hasattr`, and `getattr` with a default, work as for any other object.
@@ -59,7 +59,7 @@ class StandIn:
         raise UnknownUseError(f"its code asks its {self.stands_for} for {name}, which is not understood here")
 
 
-class TensorStandIn(StandIn):
+class TensorStandIn(ObjectStandIn):
     """Base class of stand-ins for tensors: torch's functions and operators raise, too."""
 
     @classmethod

@@ -62,7 +62,7 @@ class TriedModel:
         parts = ["transformers", model.dtype, model.device.partition(":")[0]]
         if support.kernels and parts[-1] == "cuda":
             parts.append("reference" if support.missing_kernels(model.device) else support.kernels)
-        if not kernels.unsupported_reason(model.device):
+        if not kernels.kernels_unsupported_reason(model.device):
             parts.append(kernels.NUMERICS)
         parts += forms.words if forms else ()
         if model.expected_lengths:

@@ -10,7 +10,7 @@ ROUNDING = 1e-3
 """Nats by which rounding may put a log-probability above 0 on a low-precision server; it then counts as 0."""
 
 
-class Malformed(Exception):
+class MalformedAnswer(Exception):
     """An answer that violates the completions protocol."""
 
 
@@ -87,7 +87,7 @@ def read_completion(answer: Any) -> Completion:
             listed=_listed(choice.get("logprobs")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Malformed(f"the answer is not a completion ({type(error).__name__}: {error})") from None
+        raise MalformedAnswer(f"the answer is not a completion ({type(error).__name__}: {error})") from None
 
 
 def _listed(logprobs: dict[str, Any] | None) -> tuple[Listed, ...]:
@@ -109,7 +109,7 @@ def _nats(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no log-probability")
     if not math.isfinite(value) or value > ROUNDING:
-        raise Malformed(f"{value:g} is given as a log-probability, which must be finite and at most 0")
+        raise MalformedAnswer(f"{value:g} is given as a log-probability, which must be finite and at most 0")
     return min(float(value), 0.0)
 
 

@@ -23,7 +23,7 @@ SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 @dataclass(frozen=True)
-class Proxy:
+class HttpProxy:
     """A proxy that the environment names for an address."""
 
     url: str
@@ -35,7 +35,7 @@ class Proxy:
         return visible(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 
 
-def proxy_for(address: str) -> Proxy | None:
+def proxy_for(address: str) -> HttpProxy | None:
     """The proxy for requests to `address`, if any; raises UserError if its address is invalid."""
     parts = urlsplit(address)
     bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
@@ -45,7 +45,7 @@ def proxy_for(address: str) -> Proxy | None:
     url = proxies.get(parts.scheme) or proxies.get("all")
     if not url:
         return None
-    proxy = Proxy(url if "://" in url else f"http://{url}")
+    proxy = HttpProxy(url if "://" in url else f"http://{url}")
     try:
         address_parts = urlsplit(proxy.url)
         scheme, port = address_parts.scheme, address_parts.port
@@ -62,7 +62,7 @@ def proxy_for(address: str) -> Proxy | None:
 
 
 def make_client(
-    address: str, proxy: Proxy | None, *, key: str, timeout: float, connections: int
+    address: str, proxy: HttpProxy | None, *, key: str, timeout: float, connections: int
 ) -> "AsyncClient":
     """A client for requests to `address`.
 

@@ -7,7 +7,7 @@ is the index from which the tokens spell the continuation. Everything else is an
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from evalsuite.engine.openai.answer import Completion, Listed, Malformed
+from evalsuite.engine.openai.answer import Completion, Listed, MalformedAnswer
 from evalsuite.types import Score
 
 
@@ -33,12 +33,12 @@ def echo_of(completion: Completion, hidden: int) -> Echo:
         Malformed: the length of the list contradicts the counts.
     """
     if completion.prompt_tokens is None:
-        raise Malformed("the server does not count the tokens of the prompt")
+        raise MalformedAnswer("the server does not count the tokens of the prompt")
     count = completion.prompt_tokens - hidden
     beyond = len(completion.listed) - count
     generated = 1 if completion.completion_tokens is None else completion.completion_tokens
     if beyond != generated and (completion.finish == "length" or beyond != generated - 1):
-        raise Malformed(
+        raise MalformedAnswer(
             f"{len(completion.listed)} tokens have log-probabilities where the prompt has {count}"
         )
     return Echo(completion.listed[:count], completion.listed[count].offset if beyond else None)
@@ -49,7 +49,7 @@ def score_of(tokens: Sequence[Listed]) -> Score:
     pairs = [(token.log_prob, token.best) for token in tokens]
     known = [(value, best) for value, best in pairs if value is not None and best is not None]
     if not pairs or len(known) < len(pairs):
-        raise Malformed("a token of the continuation has no log-probability")
+        raise MalformedAnswer("a token of the continuation has no log-probability")
     return Score(tuple(value for value, _ in known), all(value >= best for value, best in known))
 
 
@@ -87,7 +87,9 @@ async def _after_join(echo: Echo, count_context: Callable[[], Awaitable[int]]) -
     gets text cannot do.
     """
     if await count_context() < len(echo.tokens):
-        raise Malformed("a token spans the join of context and continuation, and the server takes text alone")
+        raise MalformedAnswer(
+            "a token spans the join of context and continuation, and the server takes text alone"
+        )
     return len(echo.tokens) - 1
 
 
@@ -100,6 +102,6 @@ def _by_offset(echo: Echo, boundary: int, end: int) -> int:
         for index, token in enumerate(echo.tokens):
             if token.offset == boundary and index:
                 return index
-    raise Malformed(
+    raise MalformedAnswer(
         "the echoed tokens do not spell the prompt, so its continuation cannot be separated from its context"
     )

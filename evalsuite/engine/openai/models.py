@@ -13,7 +13,7 @@ LASTING = ("id", "owned_by", "root", "parent", "meta")
 WINDOWS = ("max_model_len", "max_context_length", "context_length", "context_window", "n_ctx", "n_ctx_train")
 """Fields with the context window (vLLM, LM Studio, Together and OpenRouter, Groq, llama.cpp)."""
 
-SHOWN = 8
+MODELS_SHOWN = 8
 
 
 async def served_model(server: Server, name: str) -> dict[str, Any]:
@@ -43,8 +43,8 @@ async def served_model(server: Server, name: str) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError):
         raise ModelError(f"{url} is no OpenAI-compatible server: it lists no models.") from None
     if name not in models:
-        known = ", ".join(sorted(models)[:SHOWN]) or "none"
-        more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
+        known = ", ".join(sorted(models)[:MODELS_SHOWN]) or "none"
+        more = f" and {len(models) - MODELS_SHOWN} more" if len(models) > MODELS_SHOWN else ""
         raise UnknownName("model", name, models, f"The server has {known}{more}.")
     return models[name]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evalsuite.engine.native.texts import HALF
-from evalsuite.engine.openai.answer import Completer, Completion, Malformed
+from evalsuite.engine.openai.answer import Completer, Completion, MalformedAnswer
 from evalsuite.engine.openai.echo import echo_of, first_of_continuation
 from evalsuite.engine.openai.http import Refused, Unanswered, Unreachable
 from evalsuite.engine.openai.settings import KEY_VARIABLES
@@ -29,7 +29,7 @@ _PENALTIES = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
 }
-NEUTRAL: tuple[dict[str, Any], ...] = (
+NEUTRAL_OPTIONS: tuple[dict[str, Any], ...] = (
     {"top_k": 0, "min_p": 0.0, **_PENALTIES},
     {"top_k": -1, "min_p": 0.0, **_PENALTIES},
     {},
@@ -86,9 +86,9 @@ async def probe(completer: Completer, tokenizer: Tokenizer | None) -> Abilities:
 
 
 async def _completing(completer: Completer) -> Completer:
-    """The completer with the first set of `NEUTRAL` fields that the server accepts."""
+    """The completer with the first set of `NEUTRAL_OPTIONS` fields that the server accepts."""
     where = f"The server at {completer.server.settings.base_url}"
-    for fields in NEUTRAL:
+    for fields in NEUTRAL_OPTIONS:
         candidate = replace(completer, neutral=tuple(fields.items()))
         try:
             await candidate.complete(TEXTS[0], 1, in_probe=True)
@@ -102,7 +102,7 @@ async def _completing(completer: Completer) -> Completer:
                     f"{where} does not complete text with model '{completer.model}' ({error}); "
                     "evalsuite needs the completions protocol (/v1/completions), not chat."
                 ) from None
-        except (Unanswered, Malformed) as error:
+        except (Unanswered, MalformedAnswer) as error:
             raise ModelError(f"{where} does not answer: {error}.") from None
         else:
             return candidate
@@ -113,7 +113,7 @@ async def _takes_ids(completer: Completer, tokenizer: Tokenizer) -> bool:
     ids = tokenizer.encode([TEXTS[0]], special_tokens=False)[0]
     try:
         answer = await completer.complete(ids, 1, in_probe=True)
-    except (Refused, Malformed):
+    except (Refused, MalformedAnswer):
         return False
     except Unreachable:
         raise
@@ -130,7 +130,7 @@ async def _with_scores(completer: Completer, tokenizer: Tokenizer | None, abilit
         hidden_bos = await _hidden(completer, _Sent(tokenizer, bos), 1) if bos else hidden
     except Unreachable:
         raise
-    except (Refused, Unanswered, Malformed) as error:
+    except (Refused, Unanswered, MalformedAnswer) as error:
         return replace(abilities, why_no_scores=str(error))
     return replace(abilities, hidden=hidden, hidden_bos=hidden_bos)
 
@@ -166,23 +166,23 @@ async def _hidden(completer: Completer, sent: _Sent, most: int) -> int:
         alone = await completer.complete(sent.prompt(text), 1, in_probe=True, logprobs=1)
         whole = await completer.complete(sent.prompt(text + MORE), 1, in_probe=True, logprobs=1, echo=True)
         if not alone.listed or len(whole.listed) < 2:
-            raise Malformed("it does not give the log-probabilities of an echoed prompt")
+            raise MalformedAnswer("it does not give the log-probabilities of an echoed prompt")
         if whole.finish != "length" or whole.prompt_tokens is None:
             continue
         expected = whole.prompt_tokens + (whole.completion_tokens or 1)
         hidden = expected - len(whole.listed)
         if not 0 <= hidden <= most:
-            raise Malformed(
+            raise MalformedAnswer(
                 f"an echoed prompt of {whole.prompt_tokens} tokens and its completion have "
                 f"{len(whole.listed)} log-probabilities instead of {expected}"
             )
         if not any(token.log_prob for token in whole.listed):
-            raise Malformed("it gives 0 for every log-probability of an echoed prompt")
+            raise MalformedAnswer("it gives 0 for every log-probability of an echoed prompt")
         index = await _index_after(completer, sent, text, whole, hidden)
         _compare(whole.listed[index].best, alone.listed[-1].log_prob)
         counts.add(hidden)
     if len(counts) != 1:
-        raise Malformed("its lists of echoed tokens do not match its counts of tokens")
+        raise MalformedAnswer("its lists of echoed tokens do not match its counts of tokens")
     return counts.pop()
 
 
@@ -190,7 +190,9 @@ async def _index_after(completer: Completer, sent: _Sent, text: str, whole: Comp
     """Index of the first listed token after `text`."""
     if sent.tokenizer is not None:
         if sent.ids(text + MORE)[: len(sent.ids(text))] != sent.ids(text):
-            raise Malformed("the tokenizer joins words, so that echoed log-probabilities cannot be checked")
+            raise MalformedAnswer(
+                "the tokenizer joins words, so that echoed log-probabilities cannot be checked"
+            )
         return len(sent.ids(text)) - hidden
 
     async def count() -> int:
@@ -201,9 +203,9 @@ async def _index_after(completer: Completer, sent: _Sent, text: str, whole: Comp
 
 def _compare(echoed: float | None, generated: float | None) -> None:
     if echoed is None or generated is None:
-        raise Malformed("it does not give the most probable token at each position of an echoed prompt")
+        raise MalformedAnswer("it does not give the most probable token at each position of an echoed prompt")
     if abs(echoed - generated) > ALIKE:
-        raise Malformed(
+        raise MalformedAnswer(
             "its log-probabilities of an echoed prompt are not those of its own next token "
             f"({echoed:.2f} and {generated:.2f} nats for the same token)"
         )
@@ -213,7 +215,7 @@ async def takes_many_stops(completer: Completer) -> bool:
     """Whether the server takes more than four stop strings."""
     try:
         await completer.complete(TEXTS[0], 1, in_probe=True, stop=list(STOPS))
-    except (Refused, Unanswered, Malformed):
+    except (Refused, Unanswered, MalformedAnswer):
         return False
     return True
 
@@ -222,7 +224,7 @@ async def takes_stop_tokens(completer: Completer) -> bool:
     """Whether the server accepts stop token ids; some servers accept them silently without any effect."""
     try:
         await completer.complete(TEXTS[0], 1, in_probe=True, stop_token_ids=[0])
-    except (Refused, Unanswered, Malformed):
+    except (Refused, Unanswered, MalformedAnswer):
         return False
     return True
 
@@ -236,7 +238,7 @@ async def stops_at_tokens(completer: Completer, tokenizer: Tokenizer) -> bool:
             if HALF in whole.text or not ids:
                 continue
             cut = await completer.complete(text, 2, in_probe=True, stop_token_ids=ids)
-        except (Refused, Unanswered, Malformed):
+        except (Refused, Unanswered, MalformedAnswer):
             return False
         if not cut.text and whole.text:
             return True
@@ -248,6 +250,6 @@ async def honours_seeds(completer: Completer) -> bool:
     fields = {"temperature": 1.0, "top_p": 1.0, "seed": 11}
     try:
         first, second = [await completer.complete(TEXTS[1], 12, in_probe=True, **fields) for _ in range(2)]
-    except (Refused, Unanswered, Malformed):
+    except (Refused, Unanswered, MalformedAnswer):
         return False
     return first.text == second.text

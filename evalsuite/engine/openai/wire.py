@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.engine.openai.answer import Completer, Completion, Malformed
+from evalsuite.engine.openai.answer import Completer, Completion, MalformedAnswer
 from evalsuite.engine.openai.echo import echo_of, first_of_continuation, score_of
 from evalsuite.engine.openai.http import Refused, Unanswered
 from evalsuite.engine.openai.probe import FEW_STOPS, Abilities
@@ -56,7 +56,7 @@ class Wire:
             return await self._score_ids(request)
         except Refused as error:
             return Reply(Failure(str(error), too_long=error.is_too_long), 0)
-        except (Unanswered, Malformed) as error:
+        except (Unanswered, MalformedAnswer) as error:
             return Reply(Failure(str(error)), 0)
 
     async def _score_ids(self, request: ScoreRequest) -> Reply:
@@ -66,7 +66,7 @@ class Wire:
         hidden = self.abilities.hidden_bos if self._begins_with_bos(ids) else self.abilities.hidden
         start = len(request.context) - hidden
         if start < 1:
-            raise Malformed(
+            raise MalformedAnswer(
                 "the server does not list the first tokens of a prompt, and the context has no other tokens"
             )
         tokens = echo_of(completion, hidden).tokens[start:]
@@ -150,7 +150,7 @@ class Wire:
         body = list(ids[begins:])
         text = self.tokenizer.decode(body)
         if self.tokenizer.encode([text], special_tokens=False)[0] != body:
-            raise Malformed("the server takes text alone, and no text has these token ids")
+            raise MalformedAnswer("the server takes text alone, and no text has these token ids")
         return text if self.abilities.special_tokens or not begins else self.tokenizer.bos_text + text
 
     def _begins_with_bos(self, ids: TokenIds) -> bool:
@@ -158,7 +158,7 @@ class Wire:
 
     def _check_count(self, completion: Completion, ids: TokenIds) -> None:
         if completion.prompt_tokens not in (None, len(ids)):
-            raise Malformed(
+            raise MalformedAnswer(
                 f"the server read {completion.prompt_tokens} tokens where the tokenizer makes {len(ids)}: "
                 "it has another tokenizer, adds tokens of its own, or cut the prompt"
             )

@@ -45,7 +45,7 @@ class _Member:
 
 
 @dataclass
-class Pool:
+class ActorPool:
     """The workers of a run. Each has a number that is never reused."""
 
     setup: EngineSetup

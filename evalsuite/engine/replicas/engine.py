@@ -17,7 +17,7 @@ from evalsuite.engine.replicas.ray_cluster import ray_package
 from evalsuite.engine.replicas.scheduler import PartScheduler, Piece, RetryDecision
 from evalsuite.engine.replicas.serialize import pack_requests, unpack_responses
 from evalsuite.engine.replicas.status import WorkerStatus
-from evalsuite.engine.replicas.supervisor import KEPT, ReplicaConfig, WorkerSupervisor
+from evalsuite.engine.replicas.supervisor import ANSWERS_KEPT, ReplicaConfig, WorkerSupervisor
 from evalsuite.engine.replicas.worker import EngineSetup, WorkerError, WorkResult
 from evalsuite.errors import ModelError
 from evalsuite.progress import WorkerState
@@ -187,7 +187,9 @@ class ReplicatedEngine(EngineDefaults):
         if decision is None or decision.then != "given up":
             return ()
         if scheduler.given_up_in_a_row > GIVEN_UP_IN_A_ROW:
-            raise ModelError(f"The workers fail on every request; the last error was: {reason}. {KEPT}")
+            raise ModelError(
+                f"The workers fail on every request; the last error was: {reason}. {ANSWERS_KEPT}"
+            )
         return tuple((request, Failure(f"failed twice: {reason}")) for request in decision.requests)
 
 

@@ -11,7 +11,7 @@ from evalsuite.progress import WorkerState
 MOST_NOTES = 50
 """Most notes on failures; further failures are only counted."""
 
-State = Literal["waiting for a place", "loading", "working", "lost"]
+WorkerPhase = Literal["waiting for a place", "loading", "working", "lost"]
 THEN = {
     "again": "is retried",
     "halved": "is halved, to find the request that fails",
@@ -41,7 +41,7 @@ class WorkerStatus:
             if state.state != "lost":
                 self._set(replace(state, answers=0, tokens=0, seconds=0.0))
 
-    def entered(self, worker: int, state: State, place: str = "") -> None:
+    def entered(self, worker: int, state: WorkerPhase, place: str = "") -> None:
         """Record a worker's new state; `place` is its host and process."""
         previous = self._states.get(worker, WorkerState(worker, state))
         self._set(replace(previous, state=state, place=place or previous.place))

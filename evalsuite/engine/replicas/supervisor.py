@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalsuite.engine.replicas.actors import Event, Pool
+from evalsuite.engine.replicas.actors import ActorPool, Event
 from evalsuite.engine.replicas.pace import Pace
 from evalsuite.engine.replicas.ray_cluster import connect, ray_package, share_out
 from evalsuite.engine.replicas.status import WorkerStatus
@@ -14,7 +14,7 @@ from evalsuite.errors import ModelError, UserError
 from evalsuite.types import ModelIdentity
 
 POLL_SECONDS = 1.0
-KEPT = "The answers so far are kept; the same command continues."
+ANSWERS_KEPT = "The answers so far are kept; the same command continues."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class WorkerSupervisor:
     _last_reason: str = field(default="", init=False)
 
     @functools.cached_property
-    def _pool(self) -> Pool:
+    def _pool(self) -> ActorPool:
         self._ours = connect(self.config.address)
         self._last_sign = time.monotonic()
         device = self.setup.spec.device
         share = share_out(self.config.workers, self.config.gpus, device)
-        return Pool(self.setup, share, Pace(self.config.silence))
+        return ActorPool(self.setup, share, Pace(self.config.silence))
 
     @functools.cached_property
     def first_description(self) -> Description:
@@ -121,7 +121,7 @@ class WorkerSupervisor:
             self.status.entered(worker, "waiting for a place")
         if not pool.members:
             raise ModelError(
-                f"All workers were lost; the reason of the last loss is: {self._last_reason}. {KEPT}"
+                f"All workers were lost; the reason of the last loss is: {self._last_reason}. {ANSWERS_KEPT}"
             )
         events = pool.events(POLL_SECONDS) or pool.silent()
         if events or pool.has_begun:
@@ -129,7 +129,7 @@ class WorkerSupervisor:
         elif time.monotonic() - self._last_sign > self.config.patience:
             raise ModelError(
                 f"The cluster had no free resources for a worker for {self.config.patience:.0f} s "
-                f"({pool.share.cpus:g} CPUs and {pool.share.gpus:g} GPUs each). {KEPT}"
+                f"({pool.share.cpus:g} CPUs and {pool.share.gpus:g} GPUs each). {ANSWERS_KEPT}"
             )
         return [event for event in events if self._is_for_the_driver(event)]
 
@@ -146,7 +146,7 @@ class WorkerSupervisor:
 
     def close(self) -> None:
         """End the workers, and the cluster if evalsuite started it."""
-        pool: Pool | None = self.__dict__.pop("_pool", None)
+        pool: ActorPool | None = self.__dict__.pop("_pool", None)
         if pool:
             pool.close()
         if self._ours:

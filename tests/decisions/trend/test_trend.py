@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from evalsuite.decisions.trend.noise import judge, step_noise
+from evalsuite.decisions.trend.noise import judge_change, step_noise
 from evalsuite.decisions.trend.plot import plot_trend
-from evalsuite.decisions.trend.table import score_rows, trend_markdown, trend_tables
+from evalsuite.decisions.trend.table import trend_markdown, trend_rows, trend_tables
 from evalsuite.decisions.trend.trend import trend
 from evalsuite.errors import UserError
 from evalsuite.results.runlog import RunSpec
@@ -71,7 +71,7 @@ def test_a_straight_line_has_no_noise_even_with_uneven_steps():
     ],
 )
 def test_the_rule_of_progress(values, interval, low, verdict, reason):
-    found = judge(list(range(len(values))), values, interval, low, 0.25)
+    found = judge_change(list(range(len(values))), values, interval, low, 0.25)
     assert (found.verdict, reason in found.reason) == (verdict, True)
 
 
@@ -79,7 +79,7 @@ def test_the_rule_of_progress(values, interval, low, verdict, reason):
 def test_a_flat_noisy_series_is_rarely_called_progress(checkpoints, most):
     draw = np.random.default_rng(0)
     verdicts = [
-        judge(
+        judge_change(
             range(checkpoints), list(0.5 + draw.normal(0, 0.01, checkpoints)), (0.001, 1), 0.4, 0.25
         ).verdict
         for _ in range(1000)
@@ -109,7 +109,7 @@ def test_the_average_is_chance_centred_and_leaves_out_gaps(tmp_path):
     found = trend(*runs)
     assert found.averaged == ("quiz",)
     assert [round(one.value, 6) for one in found.average.points] == [0, 1, 0.5]
-    assert score_rows(found)[1][-1] == "—"
+    assert trend_rows(found)[1][-1] == "—"
     both = trend(*runs[:2])
     assert [round(one.value, 6) for one in both.average.points] == [0, pytest.approx((1 + 1 / 3) / 2)]
 

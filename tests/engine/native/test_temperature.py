@@ -9,7 +9,7 @@ from evalsuite.engine.native.slots import forward as slots_forward
 from evalsuite.engine.native.slots.fit import fit_for_slots
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.trials.fit import fit
-from evalsuite.engine.native.trials.trials import BEYOND
+from evalsuite.engine.native.trials.trials import BEYOND_ITS_LIMITS
 from tests.engine.native.decoders import CHUNKED, DECODERS, decoder
 from tests.engine.tiny import loaded, tiny_llama
 
@@ -52,4 +52,4 @@ def test_one_that_rises_far_beyond_a_trial_is_tried_on_a_tiny_copy(monkeypatch):
     monkeypatch.setattr(slots_forward, "layers_with_temperature", lambda model: ())
     found = fit(ready, "", asked=False).forms
     assert (found.scores, found.texts) == ("batches", "batches of one length")
-    assert found.why_not_packed.startswith(BEYOND)
+    assert found.why_not_packed.startswith(BEYOND_ITS_LIMITS)

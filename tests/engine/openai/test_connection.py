@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from evalsuite.engine.openai.answer import Malformed, read_completion
+from evalsuite.engine.openai.answer import MalformedAnswer, read_completion
 from evalsuite.engine.openai.connection import proxy_for
 from evalsuite.engine.openai.http import Server, Unanswered, Unreachable, read_json
 from evalsuite.engine.openai.settings import KEY_VARIABLES, Settings, api_address, api_key
@@ -171,9 +171,9 @@ def completion(**logprobs: object) -> dict:
     "value", [0.61, 12.5, 10**400, 1, True, False, "-1.5", [], float("inf"), float("-inf"), float("nan")]
 )
 def test_what_is_no_log_probability_is_no_answer(value):
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedAnswer):
         read_completion(completion(token_logprobs=[None, value]))
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedAnswer):
         read_completion(completion(top_logprobs=[None, {"c": value}]))
 
 
@@ -188,7 +188,7 @@ def test_an_answer_of_another_shape_is_malformed_or_read(field, value):
     answer = completion()
     target = answer if field in answer else answer["choices"][0]
     target[field] = value
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(MalformedAnswer):
         read_completion(answer)
 
 

@@ -6,8 +6,9 @@
 - `log_sums`: log-sum-exp and maximum of rows of logits, from which `score_batch.read_targets` computes the
   log-probabilities of single tokens.
 
-Triton is imported with the modules that contain kernels, which are not imported if `unsupported_reason` gives
-a reason. No kernel is tuned by timing: equal inputs give equal results in every process.
+Triton is imported with the modules that contain kernels, which are not imported if
+`kernels_unsupported_reason` gives a reason. No kernel is tuned by timing: equal inputs give equal results in
+every process.
 """
 
 import functools
@@ -20,7 +21,7 @@ NUMERICS = "triton"
 
 
 @functools.cache
-def unsupported_reason(device: str) -> str:
+def kernels_unsupported_reason(device: str) -> str:
     """Why the kernels do not run on a device, in a few words; empty if they do.
 
     Tries the smallest kernel: Triton needs a matching compiler and driver.

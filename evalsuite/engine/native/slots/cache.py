@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 
 from evalsuite.engine.native.reach import Reach
-from evalsuite.engine.native.stand_in import StandIn
+from evalsuite.engine.native.stand_in import ObjectStandIn
 
 ROOM_STEP = 128
 """Tokens by which the capacity of all slots grows."""
@@ -80,7 +80,7 @@ class Pass:
     """Attention masks of this pass, shared by all layers of the same kind."""
 
 
-class SlotLayer(StandIn):
+class SlotLayer(ObjectStandIn):
     """One layer's tensors: keys and values (slots, heads, capacity, width), states (slots, ...)."""
 
     stands_for: ClassVar[str] = "cache's layer"
@@ -128,7 +128,7 @@ class SlotLayer(StandIn):
             state[targets] = state[sources]
 
 
-class SlotCache(StandIn):
+class SlotCache(ObjectStandIn):
     """All layers, with the interface that transformers' models call (`transformers.Cache`, 5.17 to 5.23).
 
     `current` tells which slots a forward pass uses; set it before calling the model.

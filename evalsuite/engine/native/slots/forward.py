@@ -9,6 +9,7 @@ import torch
 
 from evalsuite.engine.native.forward import run_at
 from evalsuite.engine.native.loading.load import LoadedModel
+from evalsuite.engine.native.score_batch import PADDING_ID
 from evalsuite.engine.native.slots.attention import slot_attention
 from evalsuite.engine.native.slots.cache import NO_PREFIX, Pass, Prefix, SlotCache
 from evalsuite.engine.native.slots.expanded import as_attended
@@ -18,8 +19,6 @@ from evalsuite.engine.native.temperature import layers_with_temperature, tempera
 from evalsuite.engine.native.transfer import to_device
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
-
-PADDING_ID = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ import torch
 from evalsuite.engine.native.memory import free_memory, is_out_of_memory
 from evalsuite.engine.native.row import GrowingRow, GrowingRows, tokens_of_rows
 from evalsuite.engine.native.sampling import best_tokens, fed
+from evalsuite.engine.native.score_batch import PADDING_ID
 from evalsuite.engine.native.slots.cache import Prefix
 from evalsuite.engine.native.slots.capacity import SlotCapacity
-from evalsuite.engine.native.slots.forward import PADDING_ID, SlotModel, Slots
+from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import Graphing
 from evalsuite.engine.native.slots.prompt_lookup import PromptLookup
 from evalsuite.engine.native.transfer import to_device
@@ -51,7 +52,7 @@ STEPS = {"cpu": 1}
 """Steps whose tokens are copied to the host together, by kind of device: each copy makes the device wait."""
 STEPS_ELSEWHERE = 4
 
-CHECKED = {"cpu": 24}
+DRAFT_POSITIONS = {"cpu": 24}
 """Positions up to which a pass is hardly slower than with one, by kind of device: for draft tokens."""
 CHECKED_ELSEWHERE = 64
 
@@ -103,7 +104,7 @@ def generate_in_slots(
         graphing: captures decode steps and replays them, and records the outcome; None for plain steps.
     """
     steps = steps or STEPS.get(model.loaded.device, STEPS_ELSEWHERE)
-    checked = CHECKED.get(model.loaded.device, CHECKED_ELSEWHERE) if checked is None else checked
+    checked = DRAFT_POSITIONS.get(model.loaded.device, CHECKED_ELSEWHERE) if checked is None else checked
     waiting = list(prompts)
     while waiting:
         work = _Generation(model, rows, in_slots(waiting, capacity.slots), capacity, steps, checked, graphing)

@@ -20,7 +20,7 @@ from evalsuite.engine.native.probe.attention_options import attention_named, ref
 from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.trees.blocks import Blocks
 from evalsuite.engine.native.trees.tree import Tree
-from evalsuite.engine.native.trees.varlen import PartialAttention, attend_by_level, merge
+from evalsuite.engine.native.trees.varlen import PartialAttention, attend_by_level, merge_partials
 from evalsuite.engine.native.trees.varlen import fits as fits_levels
 
 NAME = "evalsuite_tree"
@@ -104,7 +104,7 @@ def tree_attention(
         index = tree.keys_of(span)
         q, k, v = queries[None, :, span.queries], keys[None, :, index], values[None, :, index]
         (part,), (log,) = _attend(q, k, v, scale, softcap, mask)  # (heads, queries, width), (heads, queries)
-        merge(result, normaliser, span.queries, part.transpose(0, 1), log)
+        merge_partials(result, normaliser, span.queries, part.transpose(0, 1), log)
     if s_aux is not None:
         merged *= torch.sigmoid(normaliser - s_aux.float()[:, None])[..., None]
     return result[None].to(query.dtype), None

@@ -44,7 +44,7 @@ def over_a_tree(tree: Tree) -> dict[str, Function]:
         return lambda *args, **options: function(walk(), *args, **options)
 
     functions = dict.fromkeys(DELTA_RULES, by_torch(tree_delta))
-    if tree.plain or kernels.unsupported_reason(str(tree.ids.device)):
+    if tree.plain or kernels.kernels_unsupported_reason(str(tree.ids.device)):
         return functions | {CONV: by_torch(tree_conv), MAMBA_2_SCAN: by_torch(tree_scan)}
     from evalsuite.engine.native.trees.kernels.conv import path_conv
     from evalsuite.engine.native.trees.kernels.scan import path_scan

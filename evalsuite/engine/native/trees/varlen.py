@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.trees.tree import LevelCall, Tree
 
 DEVICES = ("cuda",)
-DTYPES = (torch.bfloat16, torch.float16)
+KERNEL_DTYPES = (torch.bfloat16, torch.float16)
 WIDEST = 256
 """Largest head width of the kernel (FlashAttention 2)."""
 MULTIPLE = 8
@@ -29,7 +29,7 @@ def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> boo
     """Whether the kernel supports these (..., width) queries and values."""
     return (
         query.device.type in DEVICES
-        and query.dtype in DTYPES
+        and query.dtype in KERNEL_DTYPES
         and softcap is None
         and max(query.shape[-1], value.shape[-1]) <= WIDEST
     )
@@ -57,7 +57,7 @@ def attend_by_level(
     result = result.float()
     for call in levels.calls:
         part, log = _call(query[call.queries], key[call.keys], value[call.keys], call, scale, -1, -1)
-        merge(result, normaliser, call.queries, part, log)
+        merge_partials(result, normaliser, call.queries, part, log)
     return result[..., :width], normaliser
 
 
@@ -66,7 +66,7 @@ def _widened(part: torch.Tensor, width: int) -> torch.Tensor:
     return part if part.shape[-1] == width else pad(part, (0, width - part.shape[-1]))
 
 
-def merge(
+def merge_partials(
     result: torch.Tensor,
     normaliser: torch.Tensor,
     queries: torch.Tensor | slice,

@@ -59,7 +59,7 @@ class WalkStep:
 def walk_of(tree: Tree) -> Walk:
     """Cut a tree into blocks and chunks on its device."""
     pack, device = tree.pack, str(tree.ids.device)
-    edges, steps, slots = steps_of(pack)
+    edges, steps, slots = walk_steps(pack)
     stretches = [*pairwise(edges.tolist())]
     blocks = [
         padded(bucket, device)
@@ -79,7 +79,7 @@ def parents_of(pack: Pack) -> Ints:
     return np.append(np.where(pack.parents < 0, len(pack), pack.parents), len(pack))
 
 
-def steps_of(pack: Pack) -> tuple[Ints, list[WalkStep], int]:
+def walk_steps(pack: Pack) -> tuple[Ints, list[WalkStep], int]:
     """Positions where blocks begin and the row ends; the chunks in order; and the number of slots."""
     stretches, before = _cut(pack)
     steps = _steps(before)

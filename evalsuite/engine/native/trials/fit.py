@@ -10,7 +10,7 @@ from evalsuite.engine.native.slots.fit import fit_for_slots
 from evalsuite.engine.native.trials import forms
 from evalsuite.engine.native.trials.forms import Forms
 from evalsuite.engine.native.trials.tiny_copy import tiny_copy
-from evalsuite.engine.native.trials.trials import BEYOND, Form, fitting_scores, fitting_texts
+from evalsuite.engine.native.trials.trials import BEYOND_ITS_LIMITS, Form, fitting_scores, fitting_texts
 
 if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
@@ -62,14 +62,14 @@ def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
         packed, note = fitted(loaded)
         problem = packables.why_it_differs(copy) if packed and copy else ""
         if packed is None or problem:
-            why_not_packed = f"{BEYOND}{problem}" if problem else note
+            why_not_packed = f"{BEYOND_ITS_LIMITS}{problem}" if problem else note
         else:
             scoring, notes = packed, (note,) if note else ()
     if why_not_packed:
         by_score = fitting_scores(loaded, why_not_packed, copy)
     model, reason = fit_for_slots(scoring)
     if model and copy and (problem := fit_for_slots(copy)[1]):
-        model, reason = None, f"{BEYOND}{problem}"
+        model, reason = None, f"{BEYOND_ITS_LIMITS}{problem}"
     by_text = Form(forms.SLOTS, loaded) if model else fitting_texts(loaded, reason, copy)
     quiet = asked and by_score.name == forms.BATCHES
     found = Forms(

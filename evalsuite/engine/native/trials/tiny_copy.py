@@ -63,7 +63,7 @@ SMALL = {
 LAYERS = 4
 LIMIT = 24
 """Tokens of every limit in the copy."""
-SPREAD = 0.2
+WEIGHT_SPREAD = 0.2
 """Standard deviation of the copy's weights."""
 
 
@@ -126,4 +126,4 @@ def _make_wild(model: Any) -> None:
         for name, parameter in model.named_parameters():
             if parameter.ndim < 2 or "norm" in name or "conv" in name:
                 continue
-            parameter.copy_(torch.randn(parameter.shape, generator=random) * SPREAD)
+            parameter.copy_(torch.randn(parameter.shape, generator=random) * WEIGHT_SPREAD)

@@ -122,7 +122,7 @@ def _batches(loaded: LoadedModel, rows: Sequence[TokenIds], form: str) -> list[l
     return batches
 
 
-BEYOND = "beyond its limits, tried on a tiny copy with shorter ones: "
+BEYOND_ITS_LIMITS = "beyond its limits, tried on a tiny copy with shorter ones: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def fitting_scores(loaded: LoadedModel, reason: str, copy: LoadedModel | None = 
     for name in ("batches", "single rows"):
         problem = why_batches_differ(loaded, name)
         if not problem and copy and name == "batches" and (beyond := why_batches_differ(copy, name)):
-            problem = f"{BEYOND}{beyond}"
+            problem = f"{BEYOND_ITS_LIMITS}{beyond}"
         if not problem:
             return Form(name, loaded, reasons)
         reasons = (*reasons, problem)
@@ -171,7 +171,7 @@ def fitting_texts(loaded: LoadedModel, reason: str, copy: LoadedModel | None = N
         if not problem and copy and name == "batches":
             small = replace(copy, text_positions=variant.text_positions)
             if beyond := why_texts_differ(small, name):
-                problem = f"{BEYOND}{beyond}"
+                problem = f"{BEYOND_ITS_LIMITS}{beyond}"
         if not problem:
             return Form(name if variant.text_cache else "full passes", variant, reasons)
         reasons = (*reasons, problem)

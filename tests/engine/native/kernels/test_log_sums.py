@@ -78,4 +78,4 @@ def test_no_rows_and_rows_of_a_wider_matrix():
 def test_its_trial_passes_where_it_runs(monkeypatch):
     assert difference_in_a_trial(DEVICE) <= OF_SCALE
     if not INTERPRETED:
-        assert kernels.unsupported_reason(DEVICE) == ""
+        assert kernels.kernels_unsupported_reason(DEVICE) == ""

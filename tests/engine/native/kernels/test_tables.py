@@ -37,7 +37,7 @@ def test_tables_are_the_walk_in_whole_numbers(sequences, chunk):
 
 def test_on_a_cpu_torch_computes_and_no_kernel_is_imported():
     tree, _ = tree_over([(1, 2, 3)])
-    assert kernels.unsupported_reason("cpu")
+    assert kernels.kernels_unsupported_reason("cpu")
     over_a_tree(tree)
     if "triton" not in sys.modules:
         assert not {
@@ -48,11 +48,11 @@ def test_on_a_cpu_torch_computes_and_no_kernel_is_imported():
 
 def test_kernels_that_do_not_run_are_not_used(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert kernels.unsupported_reason.__wrapped__("cuda") == "triton is not installed"
+    assert kernels.kernels_unsupported_reason.__wrapped__("cuda") == "triton is not installed"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "evalsuite.engine.native.kernels.log_sums", raising=False)
-    assert kernels.unsupported_reason.__wrapped__("cuda").startswith(
+    assert kernels.kernels_unsupported_reason.__wrapped__("cuda").startswith(
         "a trial ended in an error, ModuleNotFoundError"
     )
 

@@ -7,7 +7,7 @@ import torch
 
 from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.tree import Tree
-from evalsuite.engine.native.trees.walk import parents_of, steps_of
+from evalsuite.engine.native.trees.walk import parents_of, walk_steps
 from evalsuite.engine.planning.pack import Pack
 
 
@@ -32,7 +32,7 @@ class Tables:
 def tables_of(tree: Tree) -> Tables:
     """The tables of a tree; one transfer to its device."""
     pack: Pack = tree.pack
-    edges, steps, slots = steps_of(pack)
+    edges, steps, slots = walk_steps(pack)
     counts = [len(step.readers) for step in steps]
     lasts = np.cumsum([0, *counts])
     chunks = np.array(
