@@ -25,7 +25,10 @@ def send(link: socket.socket, message: Any) -> None:
 
 
 def receive(link: socket.socket, largest: int = codec.LARGEST) -> Any:
-    """The next message; raises Closed, codec.Malformed, and TimeoutError if the socket has a timeout."""
+    """The next message.
+
+    Raises Closed, codec.MalformedMessage, and TimeoutError if the socket has a timeout.
+    """
     (length,) = _LENGTH.unpack(_exactly(link, _LENGTH.size))
     if length > largest:
         raise codec.MalformedMessage(f"a message of {length >> 20} MiB")

@@ -93,9 +93,9 @@ def test_a_nemo_archives_identity_is_what_it_always_was(tmp_path):
 
 def test_importing_checkpoints_imports_no_format():
     code = (
-        "import sys, evalsuite.checkpoints; from evalsuite.checkpoints.formats import FORMATS\n"
+        "import sys, evalsuite.checkpoints; from evalsuite.checkpoints.formats import CHECKPOINT_FORMATS\n"
         "assert not any(name.startswith('evalsuite.nemo') for name in sys.modules), 'nemo is imported'\n"
-        "list(FORMATS.load_all())\n"
+        "list(CHECKPOINT_FORMATS.load_all())\n"
         "print(*sorted({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

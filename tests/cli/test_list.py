@@ -13,8 +13,8 @@ import json, sys
 seen = []
 looked_at = ("open", "os.listdir")
 sys.addaudithook(lambda event, at: seen.append((event, str(at[0]))) if event in looked_at else None)
-from evalsuite.cli.listing import Kind, listing
-listing(Kind.TASKS)
+from evalsuite.cli.listing import ListKind, listing
+listing(ListKind.TASKS)
 print(json.dumps(seen), file=sys.stderr)
 """
 

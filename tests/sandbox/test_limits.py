@@ -2,17 +2,17 @@
 
 import pytest
 
-from evalsuite.sandbox import Program, ProgramOutcome, SandboxFailed, cpu_limit
+from evalsuite.sandbox import Program, ProgramOutcome, SandboxFailed, program_cpu_limit
 
 WORK = "def work():\n    return sum(i * i for i in range(2_000_000))\n"
 TESTS = "assert work() == 2666664666667000000"
 
 
 def test_a_limit_is_a_multiple_of_the_references_time_and_never_below_the_floor():
-    assert cpu_limit(0.01) == 1.0
-    assert cpu_limit(2.0) == 8.0
-    assert cpu_limit(2.0, floor=10.0) == 10.0
-    assert cpu_limit(2.0, factor=2.0) == 4.0
+    assert program_cpu_limit(0.01) == 1.0
+    assert program_cpu_limit(2.0) == 8.0
+    assert program_cpu_limit(2.0, floor=10.0) == 10.0
+    assert program_cpu_limit(2.0, factor=2.0) == 4.0
 
 
 def test_a_reference_is_measured_here(sandbox):

@@ -20,7 +20,7 @@ def by_torch(logits, rows, tokens) -> tuple[torch.Tensor, torch.Tensor]:
 
 def by_kernel(logits, rows, tokens) -> tuple[torch.Tensor, torch.Tensor]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "unsupported_reason", lambda device: "")
+        patch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
         read = read_targets(logits.to(DEVICE), rows, tokens, rounded=False)
     return read[0].cpu(), read[1].cpu()
 

@@ -25,7 +25,7 @@ def forbidden(*args, **options):
 
 @pytest.fixture
 def by_kernels(monkeypatch):
-    monkeypatch.setattr(kernels, "unsupported_reason", lambda device: "")
+    monkeypatch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
     monkeypatch.setattr(recurrent, "tree_conv", forbidden)
     monkeypatch.setattr(recurrent, "tree_scan", forbidden)
 

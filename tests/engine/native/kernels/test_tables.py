@@ -60,5 +60,5 @@ def test_kernels_that_do_not_run_are_not_used(monkeypatch):
 def test_the_kernels_are_part_of_what_answers_depend_on(tmp_path, monkeypatch):
     files = resolve(str(save(tiny_llama(), tmp_path)))
     assert TransformersEngine(files, device="cpu").identity.numerics == "transformers float32 cpu packed"
-    monkeypatch.setattr(kernels, "unsupported_reason", lambda device: "")
+    monkeypatch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
     assert "cpu triton packed" in TransformersEngine(files, device="cpu").identity.numerics

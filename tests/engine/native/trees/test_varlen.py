@@ -60,7 +60,7 @@ def calls(monkeypatch) -> list[tuple]:
 
     monkeypatch.setattr(varlen, "varlen_attn", stand_in)
     monkeypatch.setattr(varlen_attention, "DEVICES", ("cpu",))
-    monkeypatch.setattr(varlen_attention, "DTYPES", (torch.float32, torch.bfloat16))
+    monkeypatch.setattr(varlen_attention, "KERNEL_DTYPES", (torch.float32, torch.bfloat16))
     return made
 
 
@@ -96,7 +96,7 @@ def test_chunks_cut_the_kernels_sequences_and_need_no_window_of_its(calls):
 
 def test_soft_caps_and_float32_are_left_to_plain_operations(calls, monkeypatch):
     scored(DECODERS["gemma2, window and soft caps"](), questions())
-    monkeypatch.setattr(varlen_attention, "DTYPES", (torch.bfloat16, torch.float16))
+    monkeypatch.setattr(varlen_attention, "KERNEL_DTYPES", (torch.bfloat16, torch.float16))
     scored(tiny_llama(), questions())
     assert not calls
 
@@ -169,7 +169,7 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
         monkeypatch.setitem(
             sys.modules, f"evalsuite.engine.native.trees.kernels.{name}", SimpleNamespace(**functions)
         )
-    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(unsupported_reason=lambda device: ""))
+    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(kernels_unsupported_reason=lambda device: ""))
     model = nemotron_h()
     assert "differed" in why_it_differs(loaded(model))
     ready, note = fitted(loaded(model))
