@@ -11,7 +11,7 @@ UNUSED_BY_LISTING = {"jinja2", "evalsuite.lm_eval_bridge.harness"}
 OPENED_AND_LISTED = """
 import json, sys
 seen = []
-looked_at = ("open", "os.listdir")
+looked_at = ("open", "os.listdir", "os.scandir")  # Python 3.13 scans where 3.11 lists
 sys.addaudithook(lambda event, at: seen.append((event, str(at[0]))) if event in looked_at else None)
 from evalsuite.cli.listing import ListKind, listing
 listing(ListKind.TASKS)
@@ -42,7 +42,7 @@ def test_listing_the_tasks_reads_every_recipe_file_once_and_lists_every_recipe_f
     )
     seen = json.loads(done.stderr)
     opened = Counter(path for event, path in seen if event == "open" and path.endswith(".yaml"))
-    listed = Counter(path for event, path in seen if event == "os.listdir" and "/prompts/" in path)
+    listed = Counter(path for event, path in seen if event != "open" and "/prompts/" in path)
     assert len(opened) > 100
     assert set(opened.values()) == {1}
     assert {"lm_eval", "olmes"} <= {path.rpartition("/")[2] for path in listed}
