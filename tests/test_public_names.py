@@ -2,6 +2,7 @@
 nothing heavy loads."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_a_name_without_a_docstring_or_without_a_home_is_found():
     assert ("evalsuite", "run") in PUBLIC
     assert described("evalsuite", "walk") is None
     assert described("evalsuite.engine.engines", "_known") == ""
+
+
+def test_every_name_on_the_page_about_python_exists_and_is_documented():
+    shown = re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text("utf-8"), re.MULTILINE)
+    assert len(shown) > 20
+    assert [name for name in shown if not described(*name.rsplit(".", 1))] == []
 
 
 def test_the_package_opens_each_of_its_names():
