@@ -86,7 +86,23 @@ def grade(
     grades = [
         Grade(line, found, _metrics(found, spec)) for line, found in zip(lines, scored.found, strict=True)
     ]
-    return Graded(grades, (*(prepared.notes if prepared else ()), *scored.notes))
+    notes = (*(prepared.notes if prepared else ()), *scored.notes, *_uncut(lines, spec))
+    return Graded(grades, notes)
+
+
+def _uncut(lines: Sequence[ResponseLine], spec: PromptSpec) -> Iterator[str]:
+    """A note if texts contain a stop string of the spec, which the texts of a run never do."""
+    stop = spec.generation.stop if spec.generation else ()
+    if isinstance(stop, dict):  # other strings for each member task
+        return
+    texts = [text for line in lines for text in line.texts]
+    found = Counter(next((string for string in stop if string in text), None) for text in texts)
+    if count := len(texts) - found.pop(None, 0):
+        shown = ", ".join(repr(string) for string, _ in found.most_common(3))
+        yield (
+            f"{count} of {len(texts)} texts contain a stop string ({shown}): a run would have ended them "
+            "there. They are judged whole."
+        )
 
 
 def _needs_document(line: ResponseLine, spec: PromptSpec) -> bool:

@@ -173,3 +173,14 @@ def test_grades_are_those_of_a_run(bench, tmp_path):
     assert [one.record()["correct"] for one in grades] == [row["correct"][0] for row in rows]
     assert [one.record()["extracted"] for one in grades] == [row["extracted"][0] for row in rows]
     assert {row["doc"] for row in rows if not row["correct"][0]} == {1, 4}
+
+
+def test_texts_that_a_run_would_have_cut_are_judged_whole_and_counted(bench):
+    prepared = bench.prepared("sums")
+    lines = [line(0, "1"), line(1, "2\nQ: next"), line(2, "3\n", "3")]
+    graded = grade(prepared.selected, lines, data_dir=bench.data)
+    [note] = [note for note in graded.notes if "stop string" in note]
+    assert note.startswith("2 of 4 texts contain a stop string ('\\n'): a run would have ended them there.")
+    assert not [
+        note for note in grade(prepared.selected, lines[:1], data_dir=bench.data).notes if "stop" in note
+    ]
