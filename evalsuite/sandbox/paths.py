@@ -54,7 +54,10 @@ def readable() -> Readable:
         for kind in ("site-packages", "dist-packages")
         for path in glob.glob(f"{root}/python3*/{kind}")
     ]
-    return Readable((*roots, *_FILES, *libraries), tuple(dict.fromkeys(hidden)), tuple(sites))
+    # Some installers make packages of symbolic links (Nix, Bazel, uv on request): a link needs its target.
+    targets = [os.path.realpath(path) for path in libraries]
+    shown = dict.fromkeys([*roots, *_FILES, *libraries, *targets])
+    return Readable(tuple(shown), tuple(dict.fromkeys(hidden)), tuple(sites))
 
 
 def _installed(name: str) -> list[str]:
