@@ -2,9 +2,16 @@
 
 import os
 import signal
+import sys
+import threading
+from collections.abc import Callable
 from types import FrameType
 
+Handler = Callable[[int, FrameType | None], None]
 INTERRUPTED = 130
+AGAIN_SECONDS = 0.05
+"""Time after which an interrupt that Python dropped comes again."""
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 def listen() -> None:
@@ -14,6 +21,7 @@ def listen() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _first)
+    sys.unraisablehook = _interrupt_again
 
 
 def listen_to_terminate() -> None:
@@ -22,11 +30,26 @@ def listen_to_terminate() -> None:
 
 
 def _first(number: int, frame: FrameType | None) -> None:
-    for handled in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(handled) is _first:
-            signal.signal(handled, _second)
+    _replace(_first, _second)
     raise KeyboardInterrupt
 
 
 def _second(number: int, frame: FrameType | None) -> None:
     os._exit(INTERRUPTED)
+
+
+def _replace(handler: Handler, by: Handler) -> signal.Signals | None:
+    """Exchange the handler of each signal that has `handler`; returns one of these signals."""
+    found = [number for number in _HANDLED if signal.getsignal(number) is handler]
+    for number in found:
+        signal.signal(number, by)
+    return next(iter(found), None)
+
+
+def _interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Repeat an interrupt that came inside a callback or destructor, where Python ignores exceptions."""
+    number = _replace(_second, _first) if dropped.exc_type is KeyboardInterrupt else None
+    if number is None:
+        sys.__unraisablehook__(dropped)
+    else:
+        threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()

@@ -73,6 +73,31 @@ def test_secrets_stay_out_of_the_file(text, kept):
     assert without_secrets(text) == kept
 
 
+IN_A_CALLBACK = """
+    import os, signal, weakref
+    class Lock: pass
+    def interrupted(_):
+        os.kill(os.getpid(), signal.SIGINT)
+        return [number for number in range(10)]
+    lock = Lock()
+    reference = weakref.ref(lock, interrupted)
+    try:
+        del lock
+        time.sleep(20)
+    except KeyboardInterrupt:
+        print("shut down", flush=True)
+        sys.exit(130)
+"""
+
+
+def test_an_interrupt_inside_a_callback_is_not_lost():
+    """Python ignores exceptions there: an import releases its lock by such a callback."""
+    running = start(IN_A_CALLBACK)
+    out, err = running.communicate(timeout=15)
+    assert (out, running.returncode) == ("shut down\n", 130)
+    assert "Traceback" not in err
+
+
 def test_a_second_interrupt_ends_the_process_quietly():
     body = """try:
         print("working", flush=True)
