@@ -188,7 +188,7 @@ def special(window: int) -> dict[str, dict[str, Any]]:
             "swa_qk_rope_head_dim": 8,
             "sliding_window": window,
         },
-        "doge": {"keep_window_size": POSITIONS, "is_moe": False, "sliding_window": None},
+        "doge": {"keep_window_size": window, "is_moe": False, "sliding_window": None},
         "falcon": {"num_kv_heads": 2, "new_decoder_architecture": True, "alibi": False},
         "falcon_h1": {"mamba_d_ssm": 64, "mamba_rms_norm": True},
         "flint": {**windowed, "mlp_only_layers": [0]},

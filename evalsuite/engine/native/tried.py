@@ -18,6 +18,8 @@ from evalsuite.types import ModelIdentity, sha256_of
 if TYPE_CHECKING:
     from evalsuite.engine.native.trials.fit import Fit
 
+TRIALS = 3
+"""Raised when the trials find more, so that forms which earlier trials found right are tried again."""
 REMOTE_CODE = "remote-code"
 """Word of a class of numerics: the folder's own code ran, although transformers may implement the model."""
 AS_ASKED = "as asked"
@@ -129,7 +131,7 @@ class TriedModel:
     def _forms_key(self) -> str:
         """A digest of everything that the outcome of the trials depends on."""
         versions = [metadata.version(name) for name in ("evalsuite", "torch", "transformers")]
-        return sha256_of([self.model.weights, self.numerics(None), self.why_not_packed, *versions])
+        return sha256_of([TRIALS, self.model.weights, self.numerics(None), self.why_not_packed, *versions])
 
     @functools.cached_property
     def fit(self) -> "Fit":

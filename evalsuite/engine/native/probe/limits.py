@@ -27,6 +27,8 @@ LONGEST = 160
 LENGTHS = (19, 11, 5)
 BEYOND = 13
 """Tokens by which a trial's row exceeds a limit."""
+SHORTER = 6
+"""Tokens by which the second row beyond a limit is shorter than the first."""
 
 
 def limits_of(config: Mapping[str, Any]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.probe.attention_options import NO_INTERFACE, UnknownOptionError, uses_interface
 from evalsuite.engine.native.probe.attention_probe import why_its_attention_is_unknown
-from evalsuite.engine.native.probe.limits import lengths_beyond
+from evalsuite.engine.native.probe.limits import SHORTER, lengths_beyond
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
 from evalsuite.engine.native.probe.scaled_up import scaled_difference
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
@@ -61,7 +61,10 @@ def largest_difference(model: SlotModel) -> float:
     configuration.
     """
     config = model.loaded.model.config.get_text_config().to_dict()
-    sizes = [(PREFIX, OWN), *((length // 2, (length - length // 2, 4)) for length in lengths_beyond(config))]
+    sizes: list[tuple[int, tuple[int, ...]]] = [(PREFIX, OWN)]
+    for length in lengths_beyond(config):
+        prefix = length // 2
+        sizes.append((prefix, (length - prefix, length - prefix - SHORTER, 4)))
     return max(_difference(model, prefix, own) for prefix, own in sizes)
 
 

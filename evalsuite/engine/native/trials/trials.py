@@ -16,7 +16,7 @@ from evalsuite.engine.native.forward import plain_logits
 from evalsuite.engine.native.generate_batch import decode_step, keep_rows, prefill
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory import is_out_of_memory
-from evalsuite.engine.native.probe.limits import LENGTHS, trial_lengths
+from evalsuite.engine.native.probe.limits import LENGTHS, SHORTER, lengths_beyond, trial_lengths
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
 from evalsuite.engine.native.probe.scaled_up import scaled_difference
 from evalsuite.engine.native.score_batch import batch_logits
@@ -26,15 +26,26 @@ from evalsuite.types import TokenIds
 
 READ = 3
 """Last positions of each row that are compared, and the number of tokens generated for each text."""
+DISTINCT = 5
+"""Tokens that the rows of repeated tokens consist of."""
 TOGETHER = {"batches": any_lengths, "batches of one length": equal_lengths, "single rows": no_rows}
 """Forms without trees and slots: which rows share a forward pass."""
 
 
 def rows_of_trial(loaded: LoadedModel) -> list[TokenIds]:
-    """Sequences of unequal lengths, some beyond the short limits of the configuration; longest first."""
+    """Sequences of unequal lengths, some beyond the short limits of the configuration; longest first.
+
+    Beyond each limit there is a shorter, padded row of repeated tokens, too: a layer that selects keys by
+    score (Doge) selects otherwise among equal keys once the row is padded.
+    """
     config = loaded.model.config
-    lengths = trial_lengths(config.get_text_config().to_dict())
-    return [plain_tokens(config, length, start=5 + 11 * index) for index, length in enumerate(lengths)]
+    text_config = config.get_text_config().to_dict()
+    lengths = trial_lengths(text_config)
+    rows = [plain_tokens(config, length, start=5 + 11 * index) for index, length in enumerate(lengths)]
+    for length in lengths_beyond(text_config):
+        count = length - SHORTER
+        rows.append((plain_tokens(config, DISTINCT) * count)[:count])
+    return sorted(rows, key=len, reverse=True)
 
 
 def why_batches_differ(loaded: LoadedModel, form: str) -> str:
