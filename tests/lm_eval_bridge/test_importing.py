@@ -137,5 +137,5 @@ def test_results_of_a_task_that_we_have_a_spec_of_pair_with_it(tiny, local, tmp_
         assert task.headline in task.metrics
     # Without the data our spec's prompts cannot be rendered, and equal protocols are not claimed.
     import_results(file, tmp_path / "blind")
-    with pytest.raises(UserError, match="prompt specs? of"):
+    with pytest.raises(UserError, match=r"prompt specs? of"):
         compare(tmp_path / "blind", tmp_path / "ours")
