@@ -12,14 +12,13 @@ from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.options import RunOptions
+from evalsuite.runs.options import Execution, RunOptions
 from evalsuite.types import BOS_CHOICES, Bos
 from evalsuite.visible import refuse_undecodable
 
 if TYPE_CHECKING:
     from evalsuite.checkpoints import ModelFiles
     from evalsuite.runs.estimate import RunPlan
-    from evalsuite.runs.execute import Execution
 
 
 def run(
@@ -84,7 +83,7 @@ def _resolve(
     from evalsuite.checkpoints.files import context_window
     from evalsuite.engine.engines import engine_kind, split_arguments
     from evalsuite.engine.placement import resolve_logits_dtype
-    from evalsuite.runs.execute import token_options_of
+    from evalsuite.runs.engine import token_options_of
 
     _refuse_bad_counts(options)
     arguments, _ = split_arguments(options.engine, _engine_arguments(options))
@@ -119,11 +118,10 @@ def _resolve(
     return spec, selected, files
 
 
-def _execution(spec: RunSpec, options: RunOptions) -> "Execution":
+def _execution(spec: RunSpec, options: RunOptions) -> Execution:
     from evalsuite.engine.engines import split_arguments
     from evalsuite.engine.replicas.supervisor import ReplicaConfig
     from evalsuite.results.folder import default_folder
-    from evalsuite.runs.execute import Execution
     from evalsuite.runs.shards import Shard
 
     shard = Shard.parse(options.shard) if options.shard is not None else None

@@ -14,7 +14,7 @@ from evalsuite.registry.selected import Selected
 from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import engine_spec
+from evalsuite.runs.engine import engine_spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,11 @@ from pathlib import Path
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import require_peft
-from evalsuite.engine.engines import engine_kind, make_engine
+from evalsuite.engine.engines import engine_kind
 from evalsuite.engine.generation_config import notes_on
 from evalsuite.engine.protocol import Engine
-from evalsuite.engine.replicas.engine import ReplicatedEngine
-from evalsuite.engine.replicas.supervisor import ReplicaConfig
-from evalsuite.engine.replicas.worker import EngineSetup
-from evalsuite.engine.settings import EngineSpec
-from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
-from evalsuite.errors import StorageError, UserError
+from evalsuite.engine.token_options import refuse_missing_tokens
+from evalsuite.errors import StorageError
 from evalsuite.progress import Progress, Silent, Stage, verdicts_of
 from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
 from evalsuite.requests.build import (
@@ -38,30 +34,12 @@ from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, 
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.results.versions import ANSWERING, OF_SOME, installed, told_of_origins
 from evalsuite.runs.answering import Answers, answer
+from evalsuite.runs.engine import make_engine_of, token_options_of
+from evalsuite.runs.options import Execution
 from evalsuite.runs.shards import Shard, share_of
 from evalsuite.scoring.judge import judge
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Failure, Request, Sample, sha256_of
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a run is executed: folders, tolerances, processes. None of it can change a score."""
-
-    folder: Path
-    data_dir: Path | None = None
-    store: Path | None = None
-    """A response store to share between runs, in place of the folder's own."""
-    verify_weights: bool = False
-    allow_failures: bool = False
-    allow_unsafe_code: bool = False
-    """Run model-written code under resource limits alone, where no sandbox works."""
-    engine_tuning: tuple[str, ...] = ()
-    """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
-    shard: Shard | None = None
-    """Answer this share of the requests and stop there; None for all of them."""
-    workers: ReplicaConfig | None = None
-    """Several processes, each with a replica of the model; None for this process alone."""
 
 
 @dataclass(frozen=True)
@@ -152,42 +130,6 @@ def _made(spec: RunSpec, files: ModelFiles, execution: Execution, progress: Prog
         yield engine
     finally:
         engine.close()
-
-
-def make_engine_of(
-    spec: RunSpec, files: ModelFiles, execution: Execution, progress: Progress | None = None
-) -> Engine:
-    """The engine that `spec` names, or workers that hold it, not yet loaded; `progress` hears of workers."""
-    asked = engine_spec(spec, files, execution.verify_weights, execution.engine_tuning)
-    if execution.workers is None:
-        return make_engine(asked)
-    if not engine_kind(spec.engine).needs_files:
-        raise UserError(
-            f"Workers each hold a model, and the engine {spec.engine} holds none; leave --workers out."
-        )
-    return ReplicatedEngine(EngineSetup(asked), execution.workers, (progress or Silent()).worker)
-
-
-def engine_spec(
-    spec: RunSpec, files: ModelFiles, verify_weights: bool = False, tuning: tuple[str, ...] = ()
-) -> EngineSpec:
-    """The engine that a run asks for; `tuning` are settings that can change no answer."""
-    return EngineSpec(
-        spec.engine,
-        files,
-        dtype=spec.dtype,
-        device=spec.device,
-        logits_dtype=spec.logits_dtype,
-        trust_remote_code=spec.trust_remote_code,
-        verify_weights=verify_weights,
-        tokens=token_options_of(spec),
-        arguments=(*spec.engine_args, *tuning),
-    )
-
-
-def token_options_of(spec: RunSpec) -> TokenOptions:
-    """What `spec` says of tokens in place of the model's own files."""
-    return TokenOptions(spec.tokenizer, spec.prefix_token, spec.max_length)
 
 
 def _is_final(log: RunLog) -> bool:

@@ -1,11 +1,15 @@
-"""What a run is asked for besides its tasks and its model, as one value."""
+"""What a run is asked for besides its tasks and its model, and how it is executed, each as one value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.errors import UnknownName
+
+if TYPE_CHECKING:
+    from evalsuite.engine.replicas.supervisor import ReplicaConfig
+    from evalsuite.runs.shards import Shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,3 +98,23 @@ class RunOptions:
             if name not in known:
                 raise UnknownName("option", name, known)
         return replace(self, **overrides)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is executed: folders, tolerances, processes. None of it can change a score."""
+
+    folder: Path
+    data_dir: Path | None = None
+    store: Path | None = None
+    """A response store to share between runs, in place of the folder's own."""
+    verify_weights: bool = False
+    allow_failures: bool = False
+    allow_unsafe_code: bool = False
+    """Run model-written code under resource limits alone, where no sandbox works."""
+    engine_tuning: tuple[str, ...] = ()
+    """The engine's own settings that cannot change an answer, each `NAME=VALUE`."""
+    shard: "Shard | None" = None
+    """Answer this share of the requests and stop there; None for all of them."""
+    workers: "ReplicaConfig | None" = None
+    """Several processes, each with a replica of the model; None for this process alone."""

@@ -8,7 +8,9 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import Execution, engine_spec, execute
+from evalsuite.runs.engine import engine_spec
+from evalsuite.runs.execute import execute
+from evalsuite.runs.options import Execution
 
 
 def execute_in_team(

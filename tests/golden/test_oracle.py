@@ -16,6 +16,7 @@ from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import MetricRecord, RunSpec
 from evalsuite.runs import execute as runner
+from evalsuite.runs.options import Execution
 from evalsuite.stats.metrics import lower_is_better
 from evalsuite.types import CodeProblem, Document, MultipleChoice, OpenAnswer, Prompt
 from tests.golden.golden import SHARED, needs_package, needs_shared
@@ -144,7 +145,7 @@ def headline(prepared: PreparedTask, wrong: Collection[int], folder: Path, monke
         RunSpec(tasks=(selected.address,), model="scripted"),
         [selected],
         ModelFiles("scripted", Path("nowhere")),
-        runner.Execution(folder=folder, data_dir=SHARED),
+        Execution(folder=folder, data_dir=SHARED),
         engine=scripted(prepared, wrong),
     )
     [record] = log.tasks

@@ -12,7 +12,8 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import token_counts
 from evalsuite.results.runlog import RunSpec
 from evalsuite.results.tables import token_remarks
-from evalsuite.runs.execute import Execution, execute
+from evalsuite.runs.execute import execute
+from evalsuite.runs.options import Execution
 from evalsuite.runs.rescore import rescore
 from tests.data.tiny_mirror import TinyMirror
 from tests.golden.golden import SHARED, needs_package, needs_shared

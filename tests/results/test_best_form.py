@@ -13,7 +13,8 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.runlog import RunLog, RunSpec, read_run
 from evalsuite.results.tables import remarks, table_rows
-from evalsuite.runs.execute import Execution, execute
+from evalsuite.runs.execute import execute
+from evalsuite.runs.options import Execution
 from tests.fabricate import Made, fabricate, verdicts
 from tests.runs.bench import Bench, oracle
 

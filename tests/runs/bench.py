@@ -16,7 +16,8 @@ from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunLog, RunSpec
-from evalsuite.runs.execute import Execution, execute
+from evalsuite.runs.execute import execute
+from evalsuite.runs.options import Execution
 from evalsuite.types import (
     Failure,
     Generated,

@@ -60,7 +60,8 @@ def test_an_engine_that_is_always_wrong_scores_nothing(bench):
 def test_a_limit_takes_the_first_documents(bench):
     from evalsuite.checkpoints import ModelFiles
     from evalsuite.results.runlog import RunSpec
-    from evalsuite.runs.execute import Execution, execute
+    from evalsuite.runs.execute import execute
+    from evalsuite.runs.options import Execution
 
     tasks = bench.select("pairs")
     spec = RunSpec(tasks=tuple(one.address for one in tasks), model="m", limit=4)

@@ -15,7 +15,8 @@ from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
-from evalsuite.runs.execute import Execution, execute
+from evalsuite.runs.execute import execute
+from evalsuite.runs.options import Execution
 from evalsuite.scoring import plus_tests
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.types import Document, Generated, Sample
