@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.engine.native.paths import PLAIN
 from evalsuite.engine.native.probe.attention_options import NO_INTERFACE
 from evalsuite.engine.native.probe.limits import lengths_beyond
 from evalsuite.engine.native.probe.modeling_code import modeling_code
@@ -72,7 +73,7 @@ def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
     reason = why_it_differs(loaded)
     if not reason:
         return loaded, ""
-    plain = replace(loaded, plain_trees=True)
+    plain = replace(loaded, paths=replace(loaded.paths, attention=PLAIN.attention, scan=PLAIN.scan))
     if still := why_it_differs(plain):
         return None, still
     return plain, f"packed trees are computed by torch's functions, without kernels: {reason}"
@@ -126,7 +127,7 @@ def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]])
     sequences = sorted(sequences)
     inputs, _ = sort_inputs(map(sortable, sequences))
     pack, paths = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
-    tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
+    tree = tree_of(pack, loaded.device, loaded.paths)
     with torch.inference_mode():
         alone = torch.stack([plain_logits(loaded, sequence)[0].cpu() for sequence in sequences])
         output = run_body(loaded, tree)

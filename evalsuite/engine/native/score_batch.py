@@ -5,7 +5,6 @@ from itertools import accumulate, pairwise
 
 import torch
 
-from evalsuite.engine.native import kernels
 from evalsuite.engine.native.forward import run_at
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
@@ -21,7 +20,7 @@ def score_batch(loaded: LoadedModel, batch: Sequence[ScoreRow]) -> list[tuple[Sc
     """Answers to all requests of the rows, which are right-padded and run without an attention mask."""
     logits = batch_logits(loaded, [row.ids for row in batch], *_scored_positions(batch))
     requests = [request for row in batch for request in row.requests]
-    log_probs, is_best = _target_log_probs(logits, *_targets(batch), rounded=loaded.rounded_logits)
+    log_probs, is_best = _target_log_probs(loaded, logits, *_targets(batch))
     return scores_of(requests, log_probs, is_best, logits.dtype if loaded.rounded_logits else None)
 
 
@@ -93,7 +92,7 @@ def _targets(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _target_log_probs(
-    logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
+    loaded: LoadedModel, logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor
 ) -> tuple[list[float], list[float]]:
     """`read_targets` over all (n, vocabulary) logits, in chunks."""
     log_probs = torch.empty(len(indices), device=logits.device)
@@ -102,7 +101,11 @@ def _target_log_probs(
         chunk = logits[start : start + POSITIONS_PER_CHUNK]
         within = ((indices >= start) & (indices < start + len(chunk))).nonzero()[:, 0]
         log_probs[within], is_best[within] = read_targets(
-            chunk, indices[within] - start, tokens[within], rounded=rounded
+            chunk,
+            indices[within] - start,
+            tokens[within],
+            rounded=loaded.rounded_logits,
+            path=loaded.paths.log_probs,
         )
     # A single transfer: on a GPU, each transfer waits for all earlier work.
     values = torch.stack([log_probs, is_best]).tolist()
@@ -110,13 +113,13 @@ def _target_log_probs(
 
 
 def read_targets(
-    logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, *, rounded: bool
+    logits: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, *, rounded: bool, path: str = "torch"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probability of each target token, and 1 if it is a most probable token, else 0.
 
     Uses torch's float32 log-softmax and not a more exact one: on a CPU its sum over a large vocabulary is off
-    by 1e-5, as is every score that a reference implementation computes with it. On a GPU evalsuite's own
-    kernel is used, which writes no second matrix of this size.
+    by 1e-5, as is every score that a reference implementation computes with it. evalsuite's own kernel for
+    GPUs writes no second matrix of this size.
 
     Args:
         logits: (n, vocabulary).
@@ -124,6 +127,7 @@ def read_targets(
         tokens: (targets,) ids.
         rounded: compute as lm-eval 0.4.13's HFLM does by default: in the data type of the logits, and only
             the first of equally probable tokens counts as most probable.
+        path: `Paths.log_probs`; without effect if `rounded`.
 
     Returns:
         (targets,) float32 each.
@@ -132,7 +136,7 @@ def read_targets(
     if rounded:
         log_probs = logits.log_softmax(dim=-1)
         return log_probs[row, token].float(), (log_probs.argmax(dim=-1)[row] == token).float()
-    if not kernels.kernels_unsupported_reason(str(logits.device)):
+    if path == "kernels":
         from evalsuite.engine.native.kernels.log_sums import read_tokens
 
         return read_tokens(logits, row, token)

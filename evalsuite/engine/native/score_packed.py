@@ -26,7 +26,7 @@ def score_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> list[tupl
     pack, targets = lay_requests(plan, run)
     if loaded.fixed_sizes:
         pack = pack.filled(fixed_size(len(pack)))
-    tree = tree_of(pack, loaded.device, plain=loaded.plain_trees)
+    tree = tree_of(pack, loaded.device, loaded.paths)
     return _read(loaded, run_body(loaded, tree), targets)
 
 
@@ -96,7 +96,13 @@ def _read(loaded: LoadedModel, output: Any, targets: Targets) -> list[tuple[Scor
         logits = logits_at(loaded, output, chunk)  # (chunk, vocabulary)
         rounded_to = logits.dtype if loaded.rounded_logits else None
         values[:, within] = torch.stack(
-            read_targets(logits, row_of[within] - start, tokens[within], rounded=loaded.rounded_logits)
+            read_targets(
+                logits,
+                row_of[within] - start,
+                tokens[within],
+                rounded=loaded.rounded_logits,
+                path=loaded.paths.log_probs,
+            )
         )
     # A single transfer: on a GPU, each transfer waits for all earlier work.
     log_probs, is_best = values.tolist()

@@ -19,6 +19,7 @@ from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
 from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.models import ModelSupport, support_for
+from evalsuite.engine.native.paths import PLAIN, Paths, fastest
 from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.engine.quiet import quiet_transformers
 from evalsuite.errors import ModelError
@@ -39,8 +40,8 @@ class LoadedModel:
     """Logits, log-probabilities and their sums are in the model's data type, not float32."""
     fixed_sizes: bool = False
     """Packs are padded to a few sizes, and the head's rows to a single size (`deterministic`)."""
-    plain_trees: bool = False
-    """Trees are computed by torch's functions, because the kernels failed the trial."""
+    paths: Paths = PLAIN
+    """Which implementation computes each part of the work."""
     lengths: LengthRule | None = None
     """Which lengths of rows may share a forward pass; None if all may."""
     text_cache: bool = True
@@ -134,7 +135,8 @@ def ready(
     fuse_gates(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)
     lengths = length_rule(model.config.to_dict(), window)
-    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, lengths=lengths)
+    paths = fastest(device, str(model.dtype).removeprefix("torch."))
+    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, paths=paths, lengths=lengths)
 
 
 def _placement(

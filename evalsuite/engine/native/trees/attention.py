@@ -89,7 +89,7 @@ def tree_attention(
     scale = width**-0.5 if scaling is None else scaling
     queries = query[0]
     # `result` is (tokens, heads, value width) float32, `normaliser` is (heads, tokens) float32.
-    if not tree.plain and fits_levels(query, value, softcap):
+    if tree.paths.attention == "levels" and fits_levels(query, value, softcap):
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (tokens, heads, width)
         result, normaliser = attend_by_level(tree, q, k, v, scale, reach)
         spans = tree.levels(reach, str(query.device)).partly

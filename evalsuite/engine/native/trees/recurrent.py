@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from evalsuite.engine.native import kernels
 from evalsuite.engine.native.trees.delta import tree_delta
 from evalsuite.engine.native.trees.functions import CONV, DELTA_RULES, MAMBA_2_SCAN, Function, replaced
 from evalsuite.engine.native.trees.mamba import tree_conv, tree_scan
@@ -37,14 +36,14 @@ def walking(model: Any, tree: Tree) -> Iterator[None]:
 
 
 def over_a_tree(tree: Tree) -> dict[str, Function]:
-    """Replacements of transformers' functions: evalsuite's GPU kernels if available, else torch functions."""
+    """Replacements of transformers' functions, by kernels or torch functions as the tree's paths say."""
     walk = cache(lambda: walk_of(tree))
 
     def by_torch(function: Function) -> Function:
         return lambda *args, **options: function(walk(), *args, **options)
 
     functions = dict.fromkeys(DELTA_RULES, by_torch(tree_delta))
-    if tree.plain or kernels.kernels_unsupported_reason(str(tree.ids.device)):
+    if tree.paths.scan != "kernels":
         return functions | {CONV: by_torch(tree_conv), MAMBA_2_SCAN: by_torch(tree_scan)}
     from evalsuite.engine.native.trees.kernels.conv import path_conv
     from evalsuite.engine.native.trees.kernels.scan import path_scan

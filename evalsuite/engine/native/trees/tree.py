@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from evalsuite.engine.native.paths import PLAIN, Paths
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.blocks import Blocks, Span, Stretch, bucketed, cut, padded
@@ -49,8 +50,8 @@ class Tree:
     """(tokens,), as are `depths` and `ends`."""
     depths: torch.Tensor
     ends: torch.Tensor
-    plain: bool = False
-    """Use torch's functions even where kernels are available."""
+    paths: Paths = PLAIN
+    """The implementations that compute the layers."""
     layers: int = 0
     """Number of layers that have used the tree."""
     _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
@@ -120,10 +121,10 @@ class Tree:
         return self._masks[span, reach]
 
 
-def tree_of(pack: Pack, device: str, *, plain: bool = False) -> Tree:
+def tree_of(pack: Pack, device: str, paths: Paths = PLAIN) -> Tree:
     """A pack on a device, ready for its forward pass."""
     ids, depths, ends = arrays_to_device((pack.ids, pack.depths, pack.ends), device)
-    return Tree(pack, ids, depths, ends, plain)
+    return Tree(pack, ids, depths, ends, paths)
 
 
 def _ready_levels(pack: Pack, reach: Reach, device: str) -> DeviceLevels:

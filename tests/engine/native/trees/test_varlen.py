@@ -16,8 +16,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import varlen
 
 from evalsuite.engine.native import fit_trees as packable
+from evalsuite.engine.native import kernels
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_differs
+from evalsuite.engine.native.paths import PLAIN
 from evalsuite.engine.native.trees import mamba, recurrent
 from evalsuite.engine.native.trees import varlen as varlen_attention
 from evalsuite.engine.native.trees.walk import walk_of
@@ -169,11 +171,11 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
         monkeypatch.setitem(
             sys.modules, f"evalsuite.engine.native.trees.kernels.{name}", SimpleNamespace(**functions)
         )
-    monkeypatch.setattr(recurrent, "kernels", SimpleNamespace(kernels_unsupported_reason=lambda device: ""))
+    monkeypatch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
     model = nemotron_h()
     assert "differed" in why_it_differs(loaded(model))
     ready, note = fitted(loaded(model))
-    assert ready.plain_trees
+    assert (ready.paths.attention, ready.paths.scan) == (PLAIN.attention, PLAIN.scan)
     assert "without kernels: a trial differed" in note
     assert why_it_differs(ready) == ""
 

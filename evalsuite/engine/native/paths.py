@@ -1,0 +1,87 @@
+"""Which implementation computes each part of a model's work, and the candidates of a device.
+
+On a CPU every part has its plain implementation. On a GPU the candidates of a part are tried on the loaded
+model, fastest first (`trials.paths`), and a part whose candidates all fail keeps its plain one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Which implementation computes each part of a model's work; the default ones need no kernel."""
+
+    attention: str = "torch"
+    """Attention over trees: "torch" (in blocks), "levels" (varlen cascade), "flex" (FlexAttention)."""
+    scan: str = "torch"
+    """Convolution and scan of Mamba-2 over trees: "torch" or "kernels"."""
+    log_probs: str = "torch"
+    """Log-probabilities of tokens: "torch" or "kernels"."""
+    pointwise: str = "model"
+    """Norms, activations and rotary embeddings: "model" (its own code) or "kernels"."""
+    steps: str = "model"
+    """Mamba-2 in decode steps over slots: "model" (its own code), "kernels" or "mamba-ssm"."""
+    graphs: str = "none"
+    """Decode steps over slots: "none" (launched one by one) or "cuda" (captured as CUDA graphs)."""
+
+    def using(self, part: str, name: str) -> "Paths":
+        """These paths with another implementation of one part."""
+        change: dict[str, Any] = {part: name}
+        return replace(self, **change)
+
+
+PLAIN = Paths()
+"""Every part without kernels."""
+PARTS = tuple(field.name for field in fields(Paths))
+"""The names of the parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An implementation of a part that needs more than torch's functions."""
+
+    name: str
+    """The value of the part's field in `Paths`."""
+    why_not: Callable[[str, str], str]
+    """Why a device (such as "cuda:1") cannot run it in a data type (such as "bfloat16"); "" if it can.
+
+    Imports what it needs when it is called.
+    """
+
+
+def _varlen(device: str, dtype: str) -> str:
+    from evalsuite.engine.native.trees import varlen
+
+    if device.partition(":")[0] not in varlen.DEVICES:
+        return "it is for GPUs"
+    if dtype not in {str(known).removeprefix("torch.") for known in varlen.KERNEL_DTYPES}:
+        return f"it has no kernel for {dtype}"
+    return ""
+
+
+def _triton(device: str, dtype: str) -> str:
+    from evalsuite.engine.native import kernels
+
+    return kernels.kernels_unsupported_reason(device)
+
+
+CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
+    "attention": (Candidate("levels", _varlen),),
+    "scan": (Candidate("kernels", _triton),),
+    "log_probs": (Candidate("kernels", _triton),),
+    "pointwise": (),
+    "steps": (),
+    "graphs": (),
+}
+"""The candidates of each part besides the plain implementation, fastest first."""
+
+
+def fastest(device: str, dtype: str) -> Paths:
+    """For each part the first candidate that the device can run, by itself and untried on a model."""
+    paths = PLAIN
+    for part, candidates in CANDIDATES.items():
+        name = next((one.name for one in candidates if not one.why_not(device, dtype)), None)
+        paths = paths.using(part, name) if name else paths
+    return paths
