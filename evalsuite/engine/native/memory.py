@@ -30,30 +30,38 @@ def run_within_memory(
     give_up: Callable[[RowT, str], ResultT],
     *,
     retry: bool = True,
+    ahead: int = 0,
 ) -> Iterator[ResultT]:
     """Yield the results of `run` for each batch, and split batches that do not fit into memory.
 
     A batch that runs out of memory is run again as two halves (answers that it had already yielded are then
     yielded again), and later batches are split to half of its `size` before they run. A single row that does
     not fit is answered by `give_up(row, reason)`. Without `retry`, out-of-memory is raised.
+
+    Up to `ahead` batches begin before the results of an earlier one are read: on a device that computes while
+    the host goes on, `run` launches a batch when it is called, and its iterator waits for the results.
     """
     waiting = deque(batches)
+    begun: deque[tuple[tuple[RowT, ...], Iterator[ResultT]]] = deque()
     capacity: int | None = None
-    while waiting:
-        batch = waiting.popleft()
-        if capacity is not None and len(batch) > 1 and size(batch) > capacity:
+    while waiting or begun:
+        reading = len(begun) > ahead or not waiting
+        batch, results = begun.popleft() if reading else (waiting.popleft(), None)
+        if results is None and capacity is not None and len(batch) > 1 and size(batch) > capacity:
             waiting.extendleft(reversed(_halves(batch)))
             continue
-        reason = None
         try:
-            yield from run(batch)
+            if results is None:
+                begun.append((batch, run(batch)))
+            else:
+                yield from results
+            continue
         except Exception as error:
             if not (retry and is_out_of_memory(error)):
                 raise
             # Keep only the text: the error's traceback would keep the batch's tensors alive.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
-        if reason is None:
-            continue
+        results = None
         free_memory()
         if len(batch) == 1:
             yield give_up(batch[0], f"out of memory: {reason}")

@@ -1,6 +1,6 @@
 """Log-likelihoods of a batch of rows in one forward pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 import torch
@@ -8,6 +8,7 @@ import torch
 from evalsuite.engine.native.forward import run_at
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
+from evalsuite.engine.native.transfer import begin_to_host
 from evalsuite.engine.planning.batches import ScoreRow
 from evalsuite.types import Score, ScoreRequest, TokenIds
 
@@ -15,13 +16,23 @@ PADDING_ID = 0
 """Padding to the right of every real token, which a causal model ignores."""
 
 
-@torch.inference_mode()
 def score_batch(loaded: LoadedModel, batch: Sequence[ScoreRow]) -> list[tuple[ScoreRequest, Score]]:
     """Answers to all requests of the rows, which are right-padded and run without an attention mask."""
+    return begin_batch(loaded, batch)()
+
+
+@torch.inference_mode()
+def begin_batch(
+    loaded: LoadedModel, batch: Sequence[ScoreRow]
+) -> Callable[[], list[tuple[ScoreRequest, Score]]]:
+    """Launch a batch's forward pass; the returned function waits for its answers.
+
+    transformers 5.23 waits for the device before the first layer (`find_packed_sequence_indices`).
+    """
     logits = batch_logits(loaded, [row.ids for row in batch], *_scored_positions(batch))
     requests = [request for row in batch for request in row.requests]
-    log_probs, is_best = _target_log_probs(loaded, logits, *_targets(batch))
-    return scores_of(requests, log_probs, is_best, logits.dtype if loaded.rounded_logits else None)
+    arrived = begin_to_host(_target_log_probs(loaded, logits, *_targets(batch)))
+    return read_scores(requests, arrived, logits.dtype if loaded.rounded_logits else None)
 
 
 def batch_logits(
@@ -33,6 +44,18 @@ def batch_logits(
     """
     ids = _right_padded(sequences).to(loaded.device)
     return run_at(loaded, ids, rows.to(loaded.device), columns.to(loaded.device), use_cache=False)[0]
+
+
+def read_scores(
+    requests: Sequence[ScoreRequest], arrived: Callable[[], torch.Tensor], rounded_to: torch.dtype | None
+) -> Callable[[], list[tuple[ScoreRequest, Score]]]:
+    """A function that waits for the (2, targets) values of `read_targets`, and returns `scores_of` them."""
+
+    def answers() -> list[tuple[ScoreRequest, Score]]:
+        log_probs, is_best = arrived().tolist()
+        return scores_of(requests, log_probs, is_best, rounded_to)
+
+    return answers
 
 
 def scores_of(
@@ -93,8 +116,8 @@ def _targets(batch: Sequence[ScoreRow]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _target_log_probs(
     loaded: LoadedModel, logits: torch.Tensor, indices: torch.Tensor, tokens: torch.Tensor
-) -> tuple[list[float], list[float]]:
-    """`read_targets` over all (n, vocabulary) logits, in chunks."""
+) -> torch.Tensor:
+    """`read_targets` over all (n, vocabulary) logits, in chunks: (2, targets)."""
     log_probs = torch.empty(len(indices), device=logits.device)
     is_best = torch.empty(len(indices), device=logits.device)
     for start in range(0, len(logits), POSITIONS_PER_CHUNK):
@@ -107,9 +130,7 @@ def _target_log_probs(
             rounded=loaded.rounded_logits,
             path=loaded.paths.log_probs,
         )
-    # A single transfer: on a GPU, each transfer waits for all earlier work.
-    values = torch.stack([log_probs, is_best]).tolist()
-    return values[0], values[1]
+    return torch.stack([log_probs, is_best])
 
 
 def read_targets(

@@ -1,6 +1,7 @@
 """Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions it scores."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
-from evalsuite.engine.native.score_batch import read_targets, scores_of
+from evalsuite.engine.native.score_batch import read_scores, read_targets
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
-from evalsuite.engine.native.transfer import arrays_to_device
+from evalsuite.engine.native.transfer import arrays_to_device, begin_to_host
 from evalsuite.engine.native.trees.attention import attending
 from evalsuite.engine.native.trees.recurrent import walking
 from evalsuite.engine.native.trees.tree import Tree, tree_of
@@ -19,10 +20,21 @@ from evalsuite.engine.planning.pack import Targets, lay_requests
 from evalsuite.engine.planning.plan import PackRange, ScorePlan
 from evalsuite.types import Score, ScoreRequest
 
+Scores = list[tuple[ScoreRequest, Score]]
+
+
+def score_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> Scores:
+    """Answers to all requests of a run's inputs."""
+    return begin_run(loaded, plan, run)()
+
 
 @torch.inference_mode()
-def score_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> list[tuple[ScoreRequest, Score]]:
-    """Answers to all requests of a run's inputs."""
+def begin_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> Callable[[], Scores]:
+    """Launch a run's forward pass; the returned function waits for its answers.
+
+    Nothing here waits for the device, so that a GPU computes a pack while the host lays out the next one
+    and stores the answers of the last one.
+    """
     pack, targets = lay_requests(plan, run)
     if loaded.fixed_sizes:
         pack = pack.filled(fixed_size(len(pack)))
@@ -78,8 +90,14 @@ def _bodies(model: Any) -> list[torch.nn.Module]:
     return [body, *([decoder] if isinstance(decoder, torch.nn.Module) else [])]
 
 
-def _read(loaded: LoadedModel, output: Any, targets: Targets) -> list[tuple[ScoreRequest, Score]]:
-    """Answers to the requests, from the body's `output`, in chunks of positions."""
+def _read(loaded: LoadedModel, output: Any, targets: Targets) -> Callable[[], Scores]:
+    """Queue the head and the log-probabilities, in chunks of positions; the returned function waits.
+
+    Args:
+        loaded: the model.
+        output: the body's output.
+        targets: the requests' tokens, and the positions that predict them.
+    """
     starts = np.arange(0, len(targets.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
     by_row = targets.row_of.argsort(kind="stable")  # (targets,)
     edges = np.searchsorted(targets.row_of[by_row], starts)  # a chunk's targets are by_row[edge : next edge]
@@ -104,6 +122,5 @@ def _read(loaded: LoadedModel, output: Any, targets: Targets) -> list[tuple[Scor
                 path=loaded.paths.log_probs,
             )
         )
-    # A single transfer: on a GPU, each transfer waits for all earlier work.
-    log_probs, is_best = values.tolist()
-    return scores_of(targets.requests, log_probs, is_best, rounded_to)
+    arrived = begin_to_host(values)  # a single transfer
+    return read_scores(targets.requests, arrived, rounded_to)

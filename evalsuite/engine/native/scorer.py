@@ -1,6 +1,6 @@
 """Scoring by the native engine: on packed trees, or in padded batches for models that cannot use them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,16 @@ from evalsuite.engine.planning.batches import (
 )
 from evalsuite.engine.protocol import Answered, Begun, EngineEvent, Planned
 from evalsuite.errors import ModelError
-from evalsuite.types import Failure, ScoreRequest
+from evalsuite.types import Failure, Score, ScoreRequest
 
 if TYPE_CHECKING:
     from evalsuite.engine.planning.plan import PackRange, ScorePlan
 
 LARGEST_VOCABULARY = 2**18
 """The vocabulary size assumed if a configuration states none."""
+
+AHEAD = {"cuda": 1}
+"""Passes that are launched ahead, by kind of device: a CPU computes a pass before the call returns."""
 
 ScoreEvents = Iterator[EngineEvent[ScoreRequest]]
 
@@ -103,18 +106,18 @@ class LikelihoodScorer:
 
     def _score_packs(self, plan: "ScorePlan", runs: Sequence["PackRange"]) -> ScoreEvents:
         from evalsuite.engine.native.memory import run_within_memory
-        from evalsuite.engine.native.score_packed import score_run
+        from evalsuite.engine.native.score_packed import begin_run
 
         model = self._tried.fit.scoring
 
         def run(inputs: "PackRange") -> ScoreEvents:
-            yield Answered(tuple(score_run(model, plan, inputs)), plan.inputs.tokens_of(inputs))
+            return _answered(begin_run(model, plan, inputs), plan.inputs.tokens_of(inputs))
 
         def give_up(index: int, reason: str) -> EngineEvent[ScoreRequest]:
             return Answered(tuple((request, Failure(reason)) for request in plan.requests[index]), 0)
 
-        retry = self._model.processes.retries
-        yield from run_within_memory(runs, run, plan.inputs.tokens_of, give_up, retry=retry)
+        retry, ahead = self._model.processes.retries, self._ahead
+        yield from run_within_memory(runs, run, plan.inputs.tokens_of, give_up, retry=retry, ahead=ahead)
 
     def _score_in_batches(
         self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest]
@@ -136,12 +139,23 @@ class LikelihoodScorer:
             )
         model.add_note(forms.score_note)
         from evalsuite.engine.native.memory import run_within_memory
-        from evalsuite.engine.native.score_batch import score_batch
+        from evalsuite.engine.native.score_batch import begin_batch
 
         def run(batch: tuple[ScoreRow, ...]) -> ScoreEvents:
-            yield Answered(tuple(score_batch(model.loaded, batch)), sum(len(row.ids) for row in batch))
+            return _answered(begin_batch(model.loaded, batch), sum(len(row.ids) for row in batch))
 
         def give_up(row: ScoreRow, reason: str) -> EngineEvent[ScoreRequest]:
             return Answered(tuple((request, Failure(reason)) for request in row.requests), 0)
 
-        yield from run_within_memory(batches, run, padded_tokens, give_up, retry=model.processes.retries)
+        retry, ahead = model.processes.retries, self._ahead
+        yield from run_within_memory(batches, run, padded_tokens, give_up, retry=retry, ahead=ahead)
+
+    @property
+    def _ahead(self) -> int:
+        """Forward passes that are launched before the answers of an earlier one are read."""
+        return AHEAD.get(self._model.device.partition(":")[0], 0)
+
+
+def _answered(answers: Callable[[], list[tuple[ScoreRequest, Score]]], tokens: int) -> ScoreEvents:
+    """The event of a launched pass, once its answers are there."""
+    yield Answered(tuple(answers()), tokens)

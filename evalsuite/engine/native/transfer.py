@@ -1,6 +1,6 @@
-"""Transfers to a device: many arrays in one transfer, which runs while the device computes."""
+"""Transfers to a device and back, which run while the device computes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -24,3 +24,22 @@ def to_device(tensor: torch.Tensor, device: str) -> torch.Tensor:
     if not device.startswith("cuda"):
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def begin_to_host(tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Queue the copy of a tensor to the host; the returned function waits for it and returns the CPU tensor.
+
+    On a GPU it waits for the work queued before this call only, not for what is queued afterwards.
+    """
+    if not tensor.is_cuda:
+        return tensor.cpu
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(tensor.device))
+
+    def arrived() -> torch.Tensor:
+        copied.synchronize()
+        return host
+
+    return arrived

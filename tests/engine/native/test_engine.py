@@ -151,7 +151,7 @@ def test_a_request_beyond_the_context_window_is_the_callers_mistake(engine):
 
 @pytest.mark.usefixtures("quick_collections")
 def test_running_out_of_memory_fails_only_the_rows_that_do_not_fit(engine, monkeypatch):
-    original = score.score_batch
+    original = score.begin_batch
 
     def small(loaded, batch):
         if len(batch) > 1 or len(batch[0].ids) > 18:
@@ -159,7 +159,7 @@ def test_running_out_of_memory_fails_only_the_rows_that_do_not_fit(engine, monke
         return original(loaded, batch)
 
     whole = answers_of(engine.score(REQUESTS))
-    monkeypatch.setattr(score, "score_batch", small)
+    monkeypatch.setattr(score, "begin_batch", small)
     answers = answers_of(engine.score(REQUESTS))
     assert set(answers) == set(REQUESTS)
     for request, answer in answers.items():

@@ -191,7 +191,7 @@ def test_layers_that_mix_tokens_by_themselves_are_noticed():
 
 def test_a_failed_trial_means_batches_and_a_note(engine, monkeypatch):
     monkeypatch.setattr(packable, "why_it_differs", lambda loaded: "a trial differed")
-    monkeypatch.setattr(packed, "score_run", None)
+    monkeypatch.setattr(packed, "begin_run", None)
     assert set(answers_of(engine.score(REQUESTS))) == set(REQUESTS)
     assert engine.notes == ("scored in padded batches: a trial differed",)
 
