@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import CONFIG_MAPPING
 from transformers.models.nemotron_h import modeling_nemotron_h
 
 from evalsuite.checkpoints import resolve
@@ -91,14 +92,13 @@ def test_the_trial_finds_a_scan_that_does_not_walk(monkeypatch):
         "falcon_h1",
         "lfm2",
         "lfm2_moe",
-        "lfm3",
         "qwen3_next",
         "qwen3_5",
         "qwen3_5_text",
         "qwen3_5_moe",
         "olmo_hybrid",
         "kimi_linear",
-        "bailing_hybrid",
+        *sorted({"lfm3", "bailing_hybrid"} & set(CONFIG_MAPPING)),  # not in transformers 5.17
     ],
 )
 def test_families_whose_recurrences_walk_are_packed_on_a_cpu_and_a_gpu(family):

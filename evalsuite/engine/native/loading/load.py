@@ -16,6 +16,7 @@ from evalsuite.engine.native.head import widen_head
 from evalsuite.engine.native.loading.adapter import merge_adapter, refuse_unmergeable
 from evalsuite.engine.native.loading.auto_class import auto_class
 from evalsuite.engine.native.loading.linked import loader_arguments
+from evalsuite.engine.native.loading.soft_caps import compute_soft_caps
 from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
 from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.models import ModelSupport, support_for
@@ -131,6 +132,7 @@ def ready(
     """
     if not rounded_logits:
         widen_head(model)
+    compute_soft_caps(model)
     use_onednn(model)
     fuse_gates(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)

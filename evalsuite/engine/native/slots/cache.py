@@ -81,12 +81,20 @@ class Pass:
 
 
 class SlotLayer(ObjectStandIn):
-    """One layer's tensors: keys and values (slots, heads, capacity, width), states (slots, ...)."""
+    """One layer's tensors: keys and values (slots, heads, capacity, width), states (slots, ...).
+
+    Models of transformers 5.17 read `record_past`, `conv_states` and `recurrent_states` from the cache's
+    layers; those of later versions call the cache's methods.
+    """
 
     stands_for: ClassVar[str] = "cache's layer"
+    record_past: ClassVar[bool] = False
+    """False: recurrent states of slots are never rolled back."""
 
     def __init__(self, like: Any, slots: int) -> None:
         """Take shapes, data types and device from a used layer of transformers' cache."""
+        self.rows = slice(0, slots)
+        """The slots of the current pass."""
         layer = _prefix_layer(like)
         self.keys, self.values = (
             None if part is None else part.new_zeros((slots, part.shape[1], 0, part.shape[3]))
@@ -102,6 +110,16 @@ class SlotLayer(ObjectStandIn):
     def states(self) -> tuple[torch.Tensor, ...]:
         """Convolution and recurrent states, in `PrefixLayer`'s order."""
         return (*self.conv.values(), *self.recurrent.values())
+
+    @property
+    def conv_states(self) -> dict[int, torch.Tensor]:
+        """The convolutions' inputs before the current pass, as views: (rows, channels, width) each."""
+        return {key: state[self.rows] for key, state in self.conv.items()}
+
+    @property
+    def recurrent_states(self) -> dict[int, torch.Tensor]:
+        """The states before the current pass, as views: (rows, ...) each."""
+        return {key: state[self.rows] for key, state in self.recurrent.items()}
 
     def reserve(self, tokens: int) -> None:
         """Grow the capacity of every slot to at least `tokens` own tokens."""
@@ -170,6 +188,8 @@ class SlotCache(ObjectStandIn):
     def prepare(self, current: Pass) -> None:
         """Set the current pass, and grow the capacity for its new tokens."""
         self.current = current
+        for layer in self.layers:
+            layer.rows = current.rows
         self.reserve(current.start + current.length)
 
     def copy(self, sources: Sequence[int], targets: Sequence[int], length: int) -> None:

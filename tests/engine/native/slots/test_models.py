@@ -188,7 +188,12 @@ def test_mamba_1_does_not_fit_and_says_why():
 def test_a_model_with_a_position_scheme_of_its_own_does_not_fit_and_says_why():
     fitting, reason = fit_for_slots(loaded(decoder("Bloom", n_head=4, n_layer=2)))
     assert fitting is None
-    assert reason == "its code asks its cache for get_mask_sizes, which is not understood here"
+    assert reason.startswith(
+        (
+            "its code asks its cache for get_mask_sizes, which is not understood here",
+            "its code does not use transformers' attention interface (a trial ended in an error, ",  # 5.17
+        )
+    )
 
 
 def test_attention_that_slots_cannot_replace_is_named_where_it_stops():

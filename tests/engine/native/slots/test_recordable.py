@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import RecordedStep
@@ -67,7 +68,17 @@ def test_every_replay_is_the_same_operations_with_the_same_numbers_on_the_same_m
                 assert one == two
 
 
-@pytest.mark.parametrize("name", MODELS)
+ITS_MASK_IS_READ = pytest.mark.xfail(
+    transformers.__version__.startswith("5.17."),
+    reason="a plain pass of OPT reads whether its mask hides anything, which a meta tensor cannot tell",
+    strict=True,
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=ITS_MASK_IS_READ) if name.startswith("opt,") else name for name in MODELS],
+)
 def test_no_tensor_of_a_step_is_on_another_device_than_the_model(name):
     ready = replace(loaded(MODELS[name]().to("meta", torch.bfloat16).eval()), device="meta")
     for length in lengths(MODELS[name]()):
