@@ -1,7 +1,8 @@
 """Log-likelihoods of a pack: one forward pass over its row, and the LM head on the positions it scores."""
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -71,16 +72,26 @@ def logits_at(loaded: LoadedModel, output: Any, rows: torch.Tensor) -> torch.Ten
     """
     hidden = output.last_hidden_state
     picked = type(output)(**{**output, "last_hidden_state": hidden[:, rows.to(hidden.device)]})
-    bodies = _bodies(loaded.model)
-    for body in bodies:
-        body.__dict__["forward"] = lambda *args, **options: picked
-    try:
+    with _forward_replaced(_bodies(loaded.model), lambda *args, **options: picked):
         options = {"use_cache": False} if "use_cache" in loaded.parameters else {}
         logits: torch.Tensor = loaded.model(input_ids=rows[None].to(hidden.device), **options).logits[0]
         return logits
+
+
+@contextlib.contextmanager
+def _forward_replaced(modules: list[torch.nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Within this context the modules' forward is another function; accelerate's hooks are kept for later."""
+    originals = [module.__dict__.get("forward") for module in modules]
+    for module in modules:
+        module.__dict__["forward"] = forward
+    try:
+        yield
     finally:
-        for body in bodies:
-            del body.__dict__["forward"]
+        for module, original in zip(modules, originals, strict=True):
+            if original is None:
+                del module.__dict__["forward"]
+            else:
+                module.__dict__["forward"] = original
 
 
 def _bodies(model: Any) -> list[torch.nn.Module]:

@@ -111,8 +111,6 @@ class TriedModel:
         options = self.model.options
         if not options.packed:
             return AS_ASKED
-        if options.spread:
-            return "its layers may be on several devices"
         reason = unsupported_reason(
             self.model.config, self.model.device, remote_code=options.trust_remote_code
         )

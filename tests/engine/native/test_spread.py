@@ -15,11 +15,11 @@ from tests.engine.tensor_parallel.in_team import SCORES, TEXTS, answered
 from tests.engine.tiny import save, tiny_nemotron_h
 
 
-def test_on_a_machine_with_one_device_it_answers_in_batches_as_that_device_does(llama_files):
+def test_on_a_machine_with_one_device_it_answers_as_that_device_does(llama_files):
     spread = answered(TransformersEngine(llama_files, device="spread", token_budget=24))
-    alone = answered(TransformersEngine(llama_files, device="cpu", token_budget=24, packed=False))
-    assert spread["numerics"] == "transformers float32 cpu spread"
-    assert spread["notes"] == ("scored in padded batches: its layers may be on several devices",)
+    alone = answered(TransformersEngine(llama_files, device="cpu", token_budget=24))
+    assert spread["numerics"] == "transformers float32 cpu packed spread"
+    assert spread["notes"] == ()
     assert spread["scores"] == alone["scores"]
     assert spread["texts"] == alone["texts"]
 
@@ -32,7 +32,7 @@ def test_layers_that_do_not_fit_are_brought_when_they_are_needed(
     """Half of the weights stay on the disk; accelerate moves each layer's to where it runs, as between
     GPUs."""
     files = llama_files if family == "llama" else resolve(str(save(tiny_nemotron_h(), tmp_path)))
-    whole = TransformersEngine(files, device="cpu", dtype=dtype, token_budget=24, packed=False)
+    whole = TransformersEngine(files, device="cpu", dtype=dtype, token_budget=24)
     size = sum(weight.nbytes for weight in whole.model.loaded.model.parameters())
     loaded = load_model(
         files,
@@ -51,6 +51,7 @@ def test_layers_that_do_not_fit_are_brought_when_they_are_needed(
     found = answered(engine)
     monkeypatch.undo()
     expected = answered(whole)
+    assert found["numerics"] == f"transformers {dtype} cpu packed spread"
     close = {"float32": 1e-5, "bfloat16": 0.3}[dtype]
     assert torch.allclose(torch.tensor(found["scores"]), torch.tensor(expected["scores"]), atol=close, rtol=0)
     if dtype == "float32":

@@ -82,8 +82,8 @@ def tree_attention(
         UnknownOptionError: there is a mask or an unknown option.
     """
     refuse_unknown(attention_mask, options)
-    tree = current_tree()
-    tree.layers += 1
+    current_tree().layers += 1
+    tree = current_tree().on(str(query.device))
     reach = reach_of(module, sliding_window)
     heads, width = query.shape[1], query.shape[-1]
     scale = width**-0.5 if scaling is None else scaling

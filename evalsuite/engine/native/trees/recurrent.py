@@ -5,9 +5,11 @@ everything else (projections, multipliers, gate, norm) remains the model's own c
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
+
+import torch
 
 from evalsuite.engine.native.trees.delta import tree_delta
 from evalsuite.engine.native.trees.functions import CONV, DELTA_RULES, MAMBA_2_SCAN, Function, replaced
@@ -37,10 +39,10 @@ def walking(model: Any, tree: Tree) -> Iterator[None]:
 
 def over_a_tree(tree: Tree) -> dict[str, Function]:
     """Replacements of transformers' functions, by kernels or torch functions as the tree's paths say."""
-    walk = cache(lambda: walk_of(tree))
+    walk = cache(lambda device: walk_of(tree.on(device)))
 
     def by_torch(function: Function) -> Function:
-        return lambda *args, **options: function(walk(), *args, **options)
+        return lambda *args, **options: function(walk(_device_of(args, options)), *args, **options)
 
     functions = dict.fromkeys(DELTA_RULES, by_torch(tree_delta))
     if tree.paths.scan != "kernels":
@@ -49,8 +51,14 @@ def over_a_tree(tree: Tree) -> dict[str, Function]:
     from evalsuite.engine.native.trees.kernels.scan import path_scan
     from evalsuite.engine.native.trees.kernels.tables import tables_of
 
-    tables = cache(lambda: tables_of(tree))
-    return functions | {
-        CONV: lambda *args, **options: path_conv(tables(), *args, **options),
-        MAMBA_2_SCAN: lambda *args, **options: path_scan(tables(), *args, **options),
-    }
+    tables = cache(lambda device: tables_of(tree.on(device)))
+
+    def by_kernels(function: Function) -> Function:
+        return lambda *args, **options: function(tables(_device_of(args, options)), *args, **options)
+
+    return functions | {CONV: by_kernels(path_conv), MAMBA_2_SCAN: by_kernels(path_scan)}
+
+
+def _device_of(args: Sequence[Any], options: Mapping[str, Any]) -> str:
+    """The device of a layer's tensors: layers may be on several (`--device spread`)."""
+    return next(str(part.device) for part in (*args, *options.values()) if isinstance(part, torch.Tensor))

@@ -57,6 +57,15 @@ class Tree:
     _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
     _keys: dict[Span, torch.Tensor] = field(default_factory=dict)
     _levels: dict[tuple[Reach, str], DeviceLevels] = field(default_factory=dict)
+    _elsewhere: dict[str, "Tree"] = field(default_factory=dict)
+
+    def on(self, device: str) -> "Tree":
+        """The tree on another device, for layers there (`--device spread`); transferred once."""
+        if device == str(self.ids.device):
+            return self
+        if device not in self._elsewhere:
+            self._elsewhere[device] = tree_of(self.pack, device, self.paths)
+        return self._elsewhere[device]
 
     @cached_property
     def blocks(self) -> list[Blocks]:
