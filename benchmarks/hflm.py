@@ -32,19 +32,23 @@ def by_hflm(model: Any, tokenizer: Any, batch: int | str) -> Callable[[Sequence[
         tokenizer: transformers' tokenizer.
         batch: number of rows, or "auto".
     """
-    from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    hflm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch)
+    return answering(HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch))
+
+
+def answering(lm: Any) -> Callable[[Sequence[Asking]], list[Any]]:
+    """A function that answers with one of lm-eval's models."""
+    from lm_eval.api.instance import Instance
 
     def answer(askings: Sequence[Asking]) -> list[Any]:
         if isinstance(askings[0][0], ScoreRequest):
-            return [total for total, _ in scores_by_hflm(hflm, [request for request, _ in askings])]  # type: ignore[misc]
+            return [total for total, _ in scores_by_hflm(lm, [request for request, _ in askings])]  # type: ignore[misc]
         asked = [
             Instance("generate_until", {}, (text, _settings(request)), n)  # type: ignore[arg-type]
             for n, (request, text) in enumerate(askings)
         ]
-        return hflm.generate_until(asked, disable_tqdm=True)
+        return lm.generate_until(asked, disable_tqdm=True)
 
     return answer
 
