@@ -21,6 +21,8 @@ from triton.runtime import driver  # noqa: E402
 from triton.runtime.jit import JITFunction  # noqa: E402
 
 from evalsuite.engine.native.kernels.log_sums import log_sums_of  # noqa: E402
+from evalsuite.engine.native.slots.kernels.conv_update import conv_update  # noqa: E402
+from evalsuite.engine.native.slots.kernels.state_update import state_update  # noqa: E402
 from evalsuite.engine.native.trees.kernels.conv import path_conv  # noqa: E402
 from evalsuite.engine.native.trees.kernels.scan import path_scan  # noqa: E402
 
@@ -65,7 +67,7 @@ def compiled(monkeypatch, capability) -> list:
 
 SHAPES = {
     "Nemotron-H 8B": (torch.bfloat16, 128, 64, 8, 128),
-    "Nemotron-H 47B": (torch.bfloat16, 256, 64, 8, 256),
+    "Nemotron-H 47B and 56B": (torch.bfloat16, 256, 64, 8, 256),
     "one group, float32": (torch.float32, 24, 64, 1, 128),
     "tiny": (torch.float32, 8, 8, 2, 16),
 }
@@ -107,3 +109,33 @@ def test_a_layer_over_a_tree(shape, compiled, capability):
 def test_log_sums(dtype, compiled):
     log_sums_of(torch.zeros(2, 131072, dtype=dtype))
     assert compiled[0].asm["cubin"]
+
+
+DECODED = SHAPES | {
+    "Mamba-2 2.7B": (torch.float16, 80, 64, 1, 128),
+    "Bamba 9B": (torch.bfloat16, 128, 64, 1, 128),
+    "Falcon-H1 34B": (torch.bfloat16, 32, 128, 2, 256),
+    "Granite 4 hybrid": (torch.bfloat16, 48, 64, 1, 128),
+    "Zamba2 7B": (torch.bfloat16, 112, 64, 2, 64),
+}
+
+
+@pytest.mark.parametrize("shape", DECODED)
+def test_a_decode_step(shape, compiled):
+    dtype, heads, width, groups, state = DECODED[shape]
+    rows, slots = 3, torch.tensor([4, 0, 2])
+    sizes = [heads * width, groups * state, groups * state]
+    projected = torch.zeros(rows, 1, sum(sizes), dtype=dtype).transpose(1, 2)
+    weight, kept = torch.zeros(sum(sizes), 4, dtype=dtype), torch.zeros(5, sum(sizes), 4, dtype=dtype)
+    x, B, C = projected[..., 0].split(sizes, dim=-1)
+    x, B, C = x.unflatten(-1, (heads, width)), *(part.unflatten(-1, (groups, state)) for part in (B, C))
+    by_head, states = torch.zeros(heads, dtype=dtype), torch.zeros(5, heads, width, state)
+    for index in (None, slots):
+        conv_update(projected, kept, weight, weight[:, 0], "silu", index)
+        for gate in (None, x):
+            dt = torch.zeros(rows, heads, dtype=dtype)
+            state_update(
+                states, x, dt, by_head.float(), B, C, by_head, by_head, gate, dt_softplus=True, slots=index
+            )
+    assert [one.metadata.name for one in compiled] == ["_conv_update", *["_state_update"] * 2] * 2
+    assert all(one.asm["cubin"] and one.metadata.shared <= 16 * 1024 for one in compiled)
