@@ -67,12 +67,18 @@ def _triton(device: str, dtype: str) -> str:
     return kernels.kernels_unsupported_reason(device)
 
 
+def _mamba_ssm(device: str, dtype: str) -> str:
+    from evalsuite.engine.native.slots.steps import mamba_ssm_unsupported_reason
+
+    return mamba_ssm_unsupported_reason(device)
+
+
 CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "attention": (Candidate("levels", _varlen),),
     "scan": (Candidate("kernels", _triton),),
     "log_probs": (Candidate("kernels", _triton),),
     "pointwise": (),
-    "steps": (),
+    "steps": (Candidate("kernels", _triton), Candidate("mamba-ssm", _mamba_ssm)),
     "graphs": (),
 }
 """The candidates of each part besides the plain implementation, fastest first."""

@@ -1,7 +1,7 @@
 """Forward passes over slots: a prefix, new prompts that continue it, and one more token for every slot."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,10 @@ from evalsuite.engine.native.slots.cache import NO_PREFIX, Pass, Prefix, SlotCac
 from evalsuite.engine.native.slots.expanded import as_attended
 from evalsuite.engine.native.slots.graphs import Graphing, Graphs, RecordedStep
 from evalsuite.engine.native.slots.padding import counted_delta_rules, is_mamba2, still_padding
+from evalsuite.engine.native.slots.steps import Factory, step_functions
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import to_device
+from evalsuite.engine.native.trees.functions import replaced
 from evalsuite.errors import ModelError
 from evalsuite.types import TokenIds
 
@@ -41,6 +43,11 @@ class SlotModel:
     """Layers that compute keys and values from cached latents (MLA); `like` has the computed ones."""
     tempered: tuple[Any, ...] = ()
     """Attention layers whose queries are scaled by position (Llama-4)."""
+
+    @property
+    def step_functions(self) -> Mapping[str, Factory]:
+        """Functions of the model's layers to replace in decode steps."""
+        return step_functions(self.loaded.paths.steps, self.loaded.device) if self.mixers else {}
 
     @classmethod
     @torch.inference_mode()
@@ -283,7 +290,8 @@ def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.T
     )
     new = torch.arange(length, device=step.tokens.device)
     rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)
-    logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
+    with replaced(model.loaded.model, model.step_functions):
+        logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
     return logits.view(count, length, logits.shape[-1])
 
 

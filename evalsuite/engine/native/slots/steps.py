@@ -1,8 +1,8 @@
 """Which functions compute Mamba-2's convolution and state update in a decode step over slots.
 
-transformers' mixers (5.23) call two functions of their module for one new token per row, and pass views of
-the slots' states, which the functions update in place. Bamba, Falcon-H1, Granite hybrids, Mamba-2, Nemotron-H
-and Zamba2 call both; layers with a short convolution alone (LFM2, gated delta rules) call the first.
+The mixers of transformers (5.23: Bamba, Falcon-H1, Granite hybrids, Mamba-2, Nemotron-H, Zamba2) call two
+functions of their modules for one new token per row, and pass views of the slots' states, which the functions
+update in place.
 """
 
 import inspect
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from evalsuite.engine.native.stand_in import why_it_stopped
 from evalsuite.engine.native.trees.functions import Function
 from evalsuite.errors import ModelError
 
@@ -19,19 +20,37 @@ CONV_UPDATE, STATE_UPDATE = "causal_conv1d_update", "mamba2_selective_state_upda
 Factory = Callable[[Function], Function]
 
 
+def mamba_ssm_unsupported_reason(device: str) -> str:
+    """Why the package mamba-ssm does not compute decode steps on a device; empty if it does.
+
+    evalsuite's kernels come first also where the package is installed: both read and write a state once,
+    which is what the time goes into; the package's programs are smaller (4 rows of a state of 128 numbers
+    each), and its convolution is in a further package. Neither has been timed on a GPU.
+    """
+    if not device.startswith("cuda"):
+        return "it is for GPUs"
+    try:
+        from mamba_ssm.ops.triton.selective_state_update import selective_state_update
+    except Exception as error:  # Its compiled parts may not fit torch.
+        return (
+            "mamba-ssm is not installed" if isinstance(error, ModuleNotFoundError) else why_it_stopped(error)
+        )
+    return "" if callable(selective_state_update) else "mamba-ssm has no state update"
+
+
 def step_functions(steps: str, device: str) -> Mapping[str, Factory]:
     """Factories of the functions to replace in a decode step, by name.
 
     Args:
-        steps: "kernels", evalsuite's Triton kernels; "mamba-ssm", the packages mamba-ssm and causal-conv1d,
-            which transformers' functions call if they are installed; "model", transformers' torch functions.
+        steps: as in `Paths`. "mamba-ssm" leaves transformers' functions, which call the packages mamba-ssm
+            and causal-conv1d if they are installed; on a GPU, "model" takes their torch functions.
         device: the device of the model.
     """
     if steps == "kernels":
         return {CONV_UPDATE: _conv_by_kernel, STATE_UPDATE: _state_by_kernel}
-    if steps == "mamba-ssm" or device == "cpu":
+    if steps == "mamba-ssm" or not device.startswith("cuda"):
         return {}
-    # transformers wraps its torch functions, and its wrappers call the packages if they are installed.
+    # transformers' functions wrap the torch ones.
     return dict.fromkeys((CONV_UPDATE, STATE_UPDATE), inspect.unwrap)
 
 

@@ -12,7 +12,7 @@ from evalsuite.engine.native.slots.kernels.conv_update import conv_update  # iso
 from evalsuite.engine.native.slots.kernels.state_update import state_update  # isort: skip
 
 OF_SCALE = 2e-6
-"""Largest difference from float64 before a result is rounded to its type, as a share of the largest result."""
+"""Largest difference from float64 before a result is rounded to its type, relative to the largest result."""
 
 ROUNDING = {torch.float32: 0.0, torch.bfloat16: 2**-7 if INTERPRETED else 2**-8, torch.float16: 2**-11}
 """Largest share of a result that rounding costs; the interpreter cuts digits of bfloat16 off."""

@@ -41,7 +41,13 @@ def triton_folder(tmp_path_factory) -> Iterator[Path]:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels' tests run on the GPU")
 @pytest.mark.parametrize(
     "tests",
-    [["test_conv.py", "test_log_sums.py"], ["test_scan.py"], ["test_models.py"], ["test_compile.py"]],
+    [
+        ["test_conv.py", "test_log_sums.py"],
+        ["test_scan.py"],
+        ["test_models.py"],
+        ["test_decode_updates.py", "test_decode_models.py"],
+        ["test_compile.py"],
+    ],
     ids=lambda tests: tests[0],
 )
 def test_the_kernels_pass(tests, triton_folder):

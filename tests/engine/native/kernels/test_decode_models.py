@@ -1,0 +1,97 @@
+"""Tiny hybrids in slots whose decode steps use the kernels, against plain passes and transformers' code."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from evalsuite.engine.native.differences import allowed_difference
+from evalsuite.engine.native.loading.load import ready
+from evalsuite.engine.native.paths import PLAIN
+from evalsuite.engine.native.slots import steps
+from evalsuite.engine.native.slots.capacity import SlotCapacity
+from evalsuite.engine.native.slots.fit import fit_for_slots, largest_difference
+from evalsuite.engine.native.slots.forward import SlotModel
+from tests.engine.native.hybrids import HYBRIDS
+from tests.engine.native.kernels.where import DEVICE, INTERPRETED
+from tests.engine.native.slots.recording import graphing
+from tests.engine.native.slots.test_graphs import answers_of
+from tests.engine.native.slots.test_slots import QUESTIONS, SHOTS
+from tests.engine.native.test_generate_batch import greedy
+
+FAMILIES = [
+    "nemotron_h",
+    "nemotron_h, experts",
+    "mamba2",
+    "bamba",
+    "falcon_h1, no norm",
+    "falcon_h1, gate beside the norm",
+    "granitemoehybrid",
+    "zamba2",
+]
+OF_SPREAD = 1e-6 if INTERPRETED else 1e-3
+"""On a GPU torch multiplies float32 in ways of its own."""
+
+
+def by(path, name, dtype=torch.float32):
+    loaded = ready(HYBRIDS[name]().to(DEVICE, dtype), DEVICE)
+    return replace(loaded, paths=PLAIN.using("steps", path))
+
+
+@pytest.fixture
+def launches(monkeypatch) -> list[str]:
+    """Which kernels ran, and that no function of transformers did."""
+    found = []
+
+    def counting(name, factory):
+        def make(original):
+            def forbidden(*args, **options):
+                raise AssertionError("torch computed what a kernel should have")
+
+            replacement = factory(forbidden)
+
+            def counted(*args, **options):
+                found.append(name)
+                return replacement(*args, **options)
+
+            return counted
+
+        return make
+
+    for name in ("_conv_by_kernel", "_state_by_kernel"):
+        monkeypatch.setattr(steps, name, counting(name, getattr(steps, name)))
+    return found
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_steps_are_those_of_passes_without_a_cache(name, launches):
+    model = SlotModel.of(by("kernels", name))
+    own = largest_difference(
+        SlotModel.of(by("model", name))
+    )  # a digit more for Zamba2, whose steps have a floor
+    assert largest_difference(model) <= own + OF_SPREAD
+    of_each = [launches.count(kernel) for kernel in ("_conv_by_kernel", "_state_by_kernel")]
+    assert of_each == [len(model.mixers)] * 2, "one decode step"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_half_precision_passes_the_trial(name, launches):
+    model, reason = fit_for_slots(by("kernels", name, torch.bfloat16))
+    assert (reason, model is not None) == ("", True)
+    states = [
+        state for layer in model.like.layers for state in getattr(layer, "recurrent_states", {}).values()
+    ]
+    assert {state.dtype for state in states if state is not None} == {torch.float32}
+    assert largest_difference(model) < allowed_difference(torch.bfloat16)
+    assert launches
+
+
+@pytest.mark.parametrize(("name", "graphs"), [("nemotron_h", graphing), ("falcon_h1, no norm", None)])
+def test_texts_are_those_of_the_models_own_code(name, graphs, launches):
+    requests = [greedy((*SHOTS[:9], *question), 9 + at) for at, question in enumerate(QUESTIONS[:3])]
+    room, use = SlotCapacity(2, 64), graphs and graphs()
+    assert answers_of(by("kernels", name), requests, room, use) == answers_of(
+        by("model", name), requests, room
+    )
+    assert launches
+    assert use is None or (use.replayed and not use.refused)
