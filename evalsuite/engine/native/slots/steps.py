@@ -103,7 +103,8 @@ def _of_heads(expanded: torch.Tensor, dimensions: int) -> torch.Tensor:
     Raises:
         ModelError: they were not expanded.
     """
-    for dimension in range(1, dimensions + 1):
-        if expanded.stride(-dimension) and expanded.shape[-dimension] > 1:
+    for _ in range(dimensions):
+        if expanded.stride(-1) and expanded.shape[-1] > 1:
             raise ModelError("its state update has a time step, decay or skip for each channel of a head")
-    return expanded[(..., *[0] * dimensions)]
+        expanded = expanded.select(-1, 0)
+    return expanded

@@ -140,7 +140,7 @@ def state_update(
         return result
     x, dt, B, C = (_rows(part) for part in (hidden_states, dt, B, C))
     z = None if z is None else _rows(z)
-    A, D, dt_bias = (None if part is None else part.contiguous() for part in (A, D, dt_bias))
+    D, dt_bias = (None if part is None else part.contiguous() for part in (D, dt_bias))
     size = triton.next_power_of_2(numbers)
     part = min(triton.next_power_of_2(width), max(1, STATE_NUMBERS // size))
     with torch.cuda.device_of(x):
@@ -148,7 +148,7 @@ def state_update(
             state,
             x,
             dt,
-            A,
+            A.contiguous(),
             B,
             C,
             D,
