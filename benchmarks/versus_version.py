@@ -19,28 +19,18 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
 PREVIEW = 4
-COLUMNS = (
-    "work",
-    "threads",
-    "dtype",
-    "requests",
-    "s",
-    "other s",
-    "ratio",
-    "CPU s",
-    "other CPU s",
-    "CPU ratio",
-)
+COLUMNS = ("work", "threads", "dtype", "requests")
+TIMES = ("s", "other s", "ratio", "CPU s", "other CPU s", "CPU ratio")
 
 
 class Version:
     """A checkout's engine in a process of its own, which answers one line of JSON with another."""
 
     def __init__(self, checkout: Path, options: argparse.Namespace) -> None:
-        path = os.pathsep.join([str(checkout), str(checkout / "benchmarks")])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"}
+        environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_WAIT_POLICY": "PASSIVE"}
         command = [sys.executable, __file__, "--serve", "--model", options.model, "--dtype", options.dtype]
         command += ["--data", str(options.data)] if options.data else []
+        self._checkout = checkout
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -55,7 +45,9 @@ class Version:
         assert self._process.stdin
         assert self._process.stdout
         print(json.dumps(asked), file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
+        found = json.loads(self._process.stdout.readline())
+        assert Path(found["package"]).is_relative_to(self._checkout), "another version was imported"
+        return found
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -65,6 +57,7 @@ def serve(options: argparse.Namespace) -> None:
     from hflm import by_evalsuite
     from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 
+    import evalsuite
     from evalsuite.checkpoints import resolve
     from evalsuite.engine.native.engine import TransformersEngine
     from evalsuite.requests.build import build_requests
@@ -80,7 +73,12 @@ def serve(options: argparse.Namespace) -> None:
         by_evalsuite(engine, askings[:PREVIEW])
         wall, cpu = time.perf_counter(), time.process_time()
         answers = by_evalsuite(engine, askings)
-        found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "answers": answers}
+        found = {
+            "package": evalsuite.__file__,
+            "wall": time.perf_counter() - wall,
+            "cpu": time.process_time() - cpu,
+            "answers": answers,
+        }
         print(json.dumps(found), file=output, flush=True)
 
 
