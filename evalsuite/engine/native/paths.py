@@ -14,7 +14,8 @@ class Paths:
     """Which implementation computes each part of a model's work; the default ones need no kernel."""
 
     attention: str = "torch"
-    """Attention over trees: "torch" (in blocks), "levels" (varlen cascade), "flex" (FlexAttention)."""
+    """Attention over trees: "torch" (in blocks), "levels" (varlen cascade), "flex" (FlexAttention), or
+    "levels-flex": the cascade merged by a kernel, and FlexAttention in layers that it is not made for."""
     scan: str = "torch"
     """Convolution and scan of Mamba-2 over trees: "torch" or "kernels"."""
     log_probs: str = "torch"
@@ -74,7 +75,12 @@ def _mamba_ssm(device: str, dtype: str) -> str:
 
 
 CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
-    "attention": (Candidate("levels", _varlen),),
+    # Why in this order: docs/performance.md, "On a GPU".
+    "attention": (
+        Candidate("levels-flex", lambda device, dtype: _varlen(device, dtype) or _triton(device, dtype)),
+        Candidate("flex", _triton),
+        Candidate("levels", _varlen),
+    ),
     "scan": (Candidate("kernels", _triton),),
     "log_probs": (Candidate("kernels", _triton),),
     "pointwise": (),

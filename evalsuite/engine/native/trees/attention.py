@@ -19,6 +19,7 @@ from transformers import AttentionInterface
 from evalsuite.engine.native.probe.attention_options import attention_named, refuse_unknown
 from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.trees.blocks import Blocks
+from evalsuite.engine.native.trees.flex import attend_by_tile
 from evalsuite.engine.native.trees.tree import Tree
 from evalsuite.engine.native.trees.varlen import PartialAttention, attend_by_level, merge_partials
 from evalsuite.engine.native.trees.varlen import fits as fits_levels
@@ -87,11 +88,14 @@ def tree_attention(
     reach = reach_of(module, sliding_window)
     heads, width = query.shape[1], query.shape[-1]
     scale = width**-0.5 if scaling is None else scaling
-    queries = query[0]
-    # `result` is (tokens, heads, value width) float32, `normaliser` is (heads, tokens) float32.
-    if tree.paths.attention == "levels" and fits_levels(query, value, softcap):
+    queries, path = query[0], tree.paths.attention
+    by_level = fits_levels(query, value, softcap)
+    if path == "flex" or (path == "levels-flex" and (reach.is_limited or not by_level)):
+        return attend_by_tile(tree, query, key, value, scale, softcap, reach, s_aux), None
+    # `result` is (tokens, heads, value width), `normaliser` is (heads, tokens) float32.
+    if path in ("levels", "levels-flex") and by_level:
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (tokens, heads, width)
-        result, normaliser = attend_by_level(tree, q, k, v, scale, reach)
+        result, normaliser = attend_by_level(tree, q, k, v, scale, reach, in_float32=s_aux is not None)
         spans = tree.levels(reach, str(query.device)).partly
         keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
     else:

@@ -10,6 +10,7 @@ from evalsuite.engine.native.paths import PLAIN, Paths
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.blocks import Blocks, Span, Stretch, bucketed, cut, padded
+from evalsuite.engine.native.trees.flex import DeviceTiles, device_tiles
 from evalsuite.engine.native.trees.levels import levels_of
 from evalsuite.engine.planning.pack import Pack
 from evalsuite.engine.planning.plan import Ints
@@ -20,9 +21,9 @@ class LevelCall:
     """A level of the tree as arguments of a kernel for sequences of unequal length."""
 
     queries: torch.Tensor | slice
-    """Positions in the row."""
+    """Positions in the row, each at most once."""
     keys: torch.Tensor | slice
-    """Positions in the row."""
+    """Positions in the row; those of short nodes are repeated."""
     query_edges: torch.Tensor
     """(sequences + 1,) int32 index where each sequence of queries begins, and the end of the last one."""
     key_edges: torch.Tensor
@@ -57,6 +58,7 @@ class Tree:
     _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
     _keys: dict[Span, torch.Tensor] = field(default_factory=dict)
     _levels: dict[tuple[Reach, str], DeviceLevels] = field(default_factory=dict)
+    _tiles: dict[Reach, DeviceTiles] = field(default_factory=dict)
     _elsewhere: dict[str, "Tree"] = field(default_factory=dict)
 
     def on(self, device: str) -> "Tree":
@@ -91,6 +93,12 @@ class Tree:
         if (reach, device) not in self._levels:
             self._levels[reach, device] = _ready_levels(self.pack, reach, device)
         return self._levels[reach, device]
+
+    def tiles(self, reach: Reach) -> DeviceTiles:
+        """The tree's mask by tiles for layers of a given reach."""
+        if reach not in self._tiles:
+            self._tiles[reach] = device_tiles(self.pack, reach, str(self.ids.device))
+        return self._tiles[reach]
 
     def block_mask(self, blocks: Blocks, reach: Reach, dtype: torch.dtype) -> torch.Tensor | None:
         """Mask (blocks, 1, length, length), added to scores; None if tokens attend to all earlier ones."""
@@ -138,30 +146,28 @@ def tree_of(pack: Pack, device: str, paths: Paths = PLAIN) -> Tree:
 
 def _ready_levels(pack: Pack, reach: Reach, device: str) -> DeviceLevels:
     levels = levels_of(pack, reach)
-    arrays = [levels.edges]
-    for level in levels.levels:
-        arrays += [level.queries, level.keys, level.query_edges, level.key_edges]
-    edges, *others = arrays_to_device(arrays, device)
-    every, longest = slice(0, len(pack)), int(np.diff(levels.edges).max())
-    own = LevelCall(every, every, edges.int(), edges.int(), max(2, longest), longest)
-    calls = [
+    every = [levels.own, *levels.levels]
+    arrays = [part for one in every for part in (one.queries, one.keys, one.query_edges, one.key_edges)]
+    on_device = iter(arrays_to_device(arrays, device))
+    own, *calls = (
         LevelCall(
-            _as_slice(level.queries, others[index]),
-            _as_slice(level.keys, others[index + 1]),
-            others[index + 2].int(),
-            others[index + 3].int(),
-            max(2, int(np.diff(level.query_edges).max())),
-            int(np.diff(level.key_edges).max()),
+            _as_slice(one.queries, next(on_device)),
+            _as_slice(one.keys, next(on_device)),
+            next(on_device).int(),
+            next(on_device).int(),
+            max(2, int(np.diff(one.query_edges).max())),
+            int(np.diff(one.key_edges).max()),
         )
-        for index, level in zip(range(0, len(others), 4), levels.levels, strict=True)
-    ]
-    return DeviceLevels(own, calls, [Span(keys, queries) for keys, queries in levels.partly])
+        for one in every
+    )
+    partly = [Span(keys, queries, tuple(before.tolist())) for before, keys, queries in levels.partly]
+    return DeviceLevels(own, calls, partly)
 
 
 def _as_slice(positions: Ints, on_device: torch.Tensor) -> torch.Tensor | slice:
-    """Ascending positions as an index: a slice, which needs no gather, if they are adjacent."""
-    first, count = int(positions[0]), len(positions)
-    return slice(first, first + count) if int(positions[-1]) == first + count - 1 else on_device
+    """Positions as an index: a slice, which needs no gather, if they are adjacent and ascending."""
+    adjacent = bool((np.diff(positions) == 1).all())
+    return slice(int(positions[0]), int(positions[-1]) + 1) if adjacent else on_device
 
 
 def _added(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

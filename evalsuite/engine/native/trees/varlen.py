@@ -1,10 +1,13 @@
 """Attention over a packed tree by `torch.nn.attention.varlen`, a kernel for sequences of unequal length.
 
 One call serves attention within nodes, and one call each level of the tree; results are merged by their
-normalisers as in `tree_attention`. No mask is created, and each key is gathered only once.
+normalisers as in `tree_attention`. No mask is created. On real packs of MMLU and HellaSwag one level is left
+(`benchmarks/gpu_attention.py`), since short nodes are repeated in front of their children.
 """
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
@@ -22,7 +25,7 @@ MULTIPLE = 8
 """The width of a head must be a multiple of this."""
 
 PartialAttention = tuple[torch.Tensor, torch.Tensor]
-"""Output (tokens, heads, value width), and logarithms of the normalisers (heads, tokens); both float32."""
+"""Output (tokens, heads, value width), and logarithms of the normalisers (heads, tokens), float32."""
 
 
 def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> bool:
@@ -36,29 +39,62 @@ def fits(query: torch.Tensor, value: torch.Tensor, softcap: float | None) -> boo
 
 
 def attend_by_level(
-    tree: "Tree", query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, reach: Reach
+    tree: "Tree",
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    reach: Reach,
+    *,
+    in_float32: bool,
 ) -> PartialAttention:
     """Attention of the tree's row, without the pairs in `partly` of the tree's levels.
 
     Args:
-        tree: the tree of the row.
+        tree: the tree of the row; its path "levels" merges by torch's functions, others by a kernel.
         query: (tokens, heads, width).
         key: (tokens, key-value heads, width).
         value: (tokens, key-value heads, value width).
         scale: factor of the scores.
-        reach: how far back a token attends in its own sequence; nodes are cut at the borders of chunks.
+        reach: how far back a token attends; nodes are cut at the borders of chunks.
+        in_float32: return float32. Otherwise the output has the queries' type if only one level is merged:
+            then it is rounded once either way, and half as many bytes move.
     """
     width = value.shape[-1]
     common = -(-max(width, query.shape[-1]) // MULTIPLE) * MULTIPLE
     query, key, value = (_widened(part, common) for part in (query, key, value))
+    if query.shape[1] != key.shape[1] and not takes("enable_gqa"):
+        key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for part in (key, value))
     levels = tree.levels(reach, str(query.device))
     left = -1 if reach.window is None else reach.window - 1
-    result, normaliser = _call(query, key, value, levels.own, scale, left, 0)
-    result = result.float()
+    own, merge = levels.own, _merging(tree.paths.attention)
+    result, normaliser = _call(query, key[own.keys], value[own.keys], own, scale, left, 0)
+    normaliser = normaliser.contiguous()
+    if in_float32 or levels.partly or len(levels.calls) != 1:
+        result = result.float()
     for call in levels.calls:
         part, log = _call(query[call.queries], key[call.keys], value[call.keys], call, scale, -1, -1)
-        merge_partials(result, normaliser, call.queries, part, log)
+        merge(result, normaliser, call.queries, part, log)
     return result[..., :width], normaliser
+
+
+def takes(argument: str) -> bool:
+    """Whether the installed torch's kernel takes an argument.
+
+    Since torch 2.11 it takes `scale` and `window_size`; since 2.12 also `enable_gqa` and `block_table`.
+    """
+    from torch.nn.attention import varlen
+
+    return argument in inspect.signature(varlen.varlen_attn).parameters
+
+
+def _merging(attention: str) -> Callable[..., None]:
+    """The function that merges levels, for a value of `Paths.attention`."""
+    if attention == "levels":
+        return merge_partials
+    from evalsuite.engine.native.trees.kernels.merge import merge_in_place
+
+    return merge_in_place
 
 
 def _widened(part: torch.Tensor, width: int) -> torch.Tensor:
@@ -76,7 +112,7 @@ def merge_partials(
     """Merge the attention of some queries to further keys into `result` and `normaliser`, in place.
 
     Args:
-        result: (tokens, heads, value width) float32.
+        result: (tokens, heads, value width) of any floating-point type.
         normaliser: (heads, tokens) float32.
         queries: index of the queries among the tokens.
         part: (queries, heads, value width) output of the further keys alone.
@@ -84,10 +120,10 @@ def merge_partials(
     """
     known, before = normaliser[:, queries], result[queries]
     share = torch.sigmoid(log - known).T[..., None]
-    if isinstance(queries, slice):
+    if isinstance(queries, slice) and before.dtype == torch.float32:
         before.lerp_(part.float(), share)
     else:
-        result[queries] = before.lerp_(part.float(), share)
+        result[queries] = before.float().lerp_(part.float(), share).to(result.dtype)
     normaliser[:, queries] = torch.logaddexp(known, log)
 
 
@@ -106,6 +142,7 @@ def _call(
     """
     from torch.nn.attention import varlen
 
+    grouped: dict[str, Any] = {"enable_gqa": True} if query.shape[1] != key.shape[1] else {}
     result, log = varlen.varlen_attn(
         query,
         key,
@@ -117,6 +154,6 @@ def _call(
         return_aux=varlen.AuxRequest(lse=True),
         scale=scale,
         window_size=(left, right),
-        enable_gqa=query.shape[1] != key.shape[1],
+        **grouped,
     )
     return result, log

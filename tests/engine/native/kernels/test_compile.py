@@ -24,6 +24,7 @@ from evalsuite.engine.native.kernels.log_sums import log_sums_of  # noqa: E402
 from evalsuite.engine.native.slots.kernels.conv_update import conv_update  # noqa: E402
 from evalsuite.engine.native.slots.kernels.state_update import state_update  # noqa: E402
 from evalsuite.engine.native.trees.kernels.conv import path_conv  # noqa: E402
+from evalsuite.engine.native.trees.kernels.merge import merge_in_place  # noqa: E402
 from evalsuite.engine.native.trees.kernels.scan import path_scan  # noqa: E402
 
 LARGEST_SHARED = {80: 163 * 1024, 90: 227 * 1024}
@@ -139,3 +140,13 @@ def test_a_decode_step(shape, compiled):
             )
     assert [one.metadata.name for one in compiled] == ["_conv_update", *["_state_update"] * 2] * 2
     assert all(one.asm["cubin"] and one.metadata.shared <= 16 * 1024 for one in compiled)
+
+
+@pytest.mark.parametrize("heads", [4, 32, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_merged_levels(dtype, heads, compiled):
+    result, logs = torch.zeros(9, heads, 128, dtype=dtype), torch.zeros(heads, 9)
+    merge_in_place(result, logs, slice(2, 7), torch.zeros(5, heads, 128, dtype=torch.bfloat16), logs[:, :5])
+    merge_in_place(result, logs, torch.arange(5), result[:5], logs[:, :5])
+    assert len(compiled) == 2
+    assert all(one.asm["cubin"] for one in compiled)

@@ -5,6 +5,7 @@ Triton decides when it is imported, so that one process does one of the two.
 
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,6 +25,25 @@ OF_SCALE = 1e-5
 """Largest difference from torch, as a share of the largest result, of float32."""
 HALF_OF_SCALE = 5e-4
 """The same of half precision, where one factor of each product is rounded to tf32: half of its last bit."""
+
+
+def _round_as_a_gpu_does() -> None:
+    """Let the interpreter (of Triton 3.9) round float32 to the nearest bfloat16, where it truncates."""
+    from triton.runtime import interpreter
+
+    convert = interpreter._convert_float
+
+    def converted(data, given, wanted, rounding):
+        if (given.name, wanted.name) != ("fp32", "bf16"):
+            return convert(data, given, wanted, rounding)
+        exact = torch.from_numpy(np.array(data, dtype=np.float32))
+        return exact.bfloat16().view(torch.uint16).numpy().reshape(data.shape)
+
+    interpreter._convert_float = converted
+
+
+if INTERPRETED:
+    _round_as_a_gpu_does()
 
 
 def tables_over(sequences, chunk: int = 64) -> tuple[Tables, Walk, int]:

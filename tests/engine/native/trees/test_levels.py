@@ -1,11 +1,15 @@
 """Every token sees, through the levels, exactly what it sees in the tree."""
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.engine.native.reach import Reach
-from evalsuite.engine.native.trees.levels import levels_of
+from evalsuite.engine.native.trees import levels as tree_levels
+from evalsuite.engine.native.trees.levels import Level, levels_of
 from evalsuite.engine.planning.pack import Pack, lay
 from evalsuite.engine.planning.plan import sort_inputs, sortable
 
@@ -42,32 +46,44 @@ def seen(pack: Pack, reach: Reach) -> np.ndarray:
     return matrix
 
 
-@settings(max_examples=200, deadline=None)
-@given(sequences, st.sampled_from(REACHES))
-def test_each_pair_that_sees_is_in_one_place_and_no_other_is(rows, reach):
+def edges_of(level: Level) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The queries and keys of each sequence."""
+    assert len(level.key_edges) == len(level.query_edges)
+    queries, keys = (
+        [positions[start:stop] for start, stop in pairwise(edges)]
+        for positions, edges in ((level.queries, level.query_edges), (level.keys, level.key_edges))
+    )
+    assert all(map(len, (*queries, *keys)))
+    return [*zip(queries, keys, strict=True)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(sequences, st.sampled_from(REACHES), st.sampled_from([0, 1, 3, 64]))
+def test_each_pair_that_sees_is_in_one_place_and_no_other_is(rows, reach, short):
     pack = pack_of(rows)
-    levels = levels_of(pack, reach)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree_levels, "SHORT_NODE", short)
+        levels = levels_of(pack, reach)
     found = np.zeros((len(pack), len(pack)), int)
-    for start, stop in zip(levels.edges, levels.edges[1:], strict=False):
-        for token in range(start, stop):
-            found[token, max(start, token - reach.window + 1 if reach.window else 0) : token + 1] += 1
+    for queries, keys in edges_of(levels.own):
+        for back, query in enumerate(queries[::-1]):
+            near = keys[: len(keys) - back]
+            found[query, near[-reach.window :] if reach.window else near] += 1
     for level in levels.levels:
-        assert len(level.key_edges) == len(level.query_edges)
-        for at in range(len(level.key_edges) - 1):
-            keys = level.keys[level.key_edges[at] : level.key_edges[at + 1]]
-            queries = level.queries[level.query_edges[at] : level.query_edges[at + 1]]
-            assert len(keys)
-            assert len(queries)
+        assert len(np.unique(level.queries)) == len(level.queries)
+        for queries, keys in edges_of(level):
             found[np.ix_(queries, keys)] += 1
-    for keys, queries in levels.partly:
+    for before, own, queries in levels.partly:
+        keys = np.concatenate([before, np.arange(len(pack))[own]])
         near = reach.sees(pack.depths[queries, None], pack.depths[None, keys])
         assert not near.all()
         found[queries, keys] += near
     assert (found == seen(pack, reach)).all()
+    assert len(levels.own.keys) <= 2 * len(pack)
 
 
 @given(sequences)
-def test_there_are_as_many_levels_as_nodes_on_the_way_to_the_deepest_leaf(rows):
+def test_without_repeated_keys_there_are_as_many_levels_as_nodes_on_the_way_to_the_deepest_leaf(rows):
     pack = pack_of(rows)
     deepest = 0
     for node in range(len(pack.nodes.starts)):
@@ -75,14 +91,36 @@ def test_there_are_as_many_levels_as_nodes_on_the_way_to_the_deepest_leaf(rows):
         while parent >= 0:
             above, parent = above + 1, pack.nodes.parents[parent]
         deepest = max(deepest, above)
-    assert len(levels_of(pack, Reach()).levels) == deepest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree_levels, "SHORT_NODE", 0)
+        assert len(levels_of(pack, Reach()).levels) == deepest
 
 
-def test_a_question_with_choices_behind_shots_takes_two_levels():
-    shots = (9,) * 50
-    levels = levels_of(
-        pack_of([(*shots, 1, 1, 4), (*shots, 1, 1, 5), (*shots, 2, 4), (*shots, 2, 5)]), Reach()
-    )
-    assert [len(level.keys) for level in levels.levels] == [50, 3]
-    assert [len(level.queries) for level in levels.levels] == [7, 4]
-    assert levels.levels[1].key_edges.tolist() == [0, 2, 3]
+SHOTS = (9,) * 100
+
+
+def test_shots_are_a_level_and_a_short_question_is_repeated_in_front_of_its_choices():
+    rows = [(*SHOTS, 1, 1, 4, 4), (*SHOTS, 1, 1, 5), (*SHOTS, 2, 4), (*SHOTS, 2, 5)]
+    levels = levels_of(pack_of(rows), Reach())
+    assert [len(level.keys) for level in levels.levels] == [100]
+    assert [len(level.queries) for level in levels.levels] == [8]
+    assert np.diff(levels.own.query_edges).tolist() == [100, 2, 2, 1, 1, 1, 1]
+    assert np.diff(levels.own.key_edges).tolist() == [100, 2, 4, 3, 1, 2, 2]
+    assert levels.own.keys[102:106].tolist() == [100, 101, 102, 103]
+    assert levels.own.keys[106:109].tolist() == [100, 101, 104]
+
+
+def test_long_nodes_keep_their_levels_and_take_the_short_ones_above_them_along():
+    question = tuple(range(200, 270))
+    rows = [(1, 2, *SHOTS, 3, *question, 7), (1, 2, *SHOTS, 3, *question, 8), (1, 2, *SHOTS, 4), (1, 5)]
+    levels = levels_of(pack_of(rows), Reach())
+    first, second = (level.keys.tolist() for level in levels.levels)
+    assert first == [0, *range(1, 102)]
+    assert second == [*range(102, 173)]
+
+
+def test_many_children_of_a_short_node_do_not_multiply_the_keys():
+    shared = tuple(range(5, 65))
+    levels = levels_of(pack_of([(*shared, leaf) for leaf in range(100, 200)]), Reach())
+    assert len(levels.own.keys) == 160
+    assert [len(level.queries) for level in levels.levels] == [100]

@@ -4,6 +4,7 @@ Everything but the kernel is the code that a GPU runs: the stand-in computes wha
 checks what the kernel asks for.
 """
 
+import functools
 import re
 import sys
 from dataclasses import replace
@@ -19,9 +20,11 @@ from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import kernels
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_differs
-from evalsuite.engine.native.paths import PLAIN
+from evalsuite.engine.native.paths import PLAIN, Paths
+from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.trees import mamba, recurrent
 from evalsuite.engine.native.trees import varlen as varlen_attention
+from evalsuite.engine.native.trees.tree import tree_of
 from evalsuite.engine.native.trees.walk import walk_of
 from evalsuite.engine.protocol import answers_in
 from tests.engine.native.decoders import DECODERS, decoder
@@ -34,6 +37,7 @@ from tests.engine.native.test_score_packed import (
     trees_of_requests,
 )
 from tests.engine.native.trees import varlen_plain
+from tests.engine.native.trees.test_levels import pack_of
 from tests.engine.tiny import loaded, tiny_llama
 
 MODELS = {
@@ -56,6 +60,7 @@ def calls(monkeypatch) -> list[tuple]:
     """The kernel's place is taken, on a CPU and for float32 too; its calls' window sizes."""
     made = []
 
+    @functools.wraps(varlen_plain.varlen_attn)  # with its signature
     def stand_in(*args, **options):
         made.append(options["window_size"])
         return varlen_plain.varlen_attn(*args, **options)
@@ -166,6 +171,7 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
         },
         "scan": {"path_scan": mamba.tree_scan},
         "tables": {"tables_of": walk_of},
+        "merge": {"merge_in_place": varlen_attention.merge_partials},
     }
     for name, functions in wrong.items():
         monkeypatch.setitem(
@@ -195,11 +201,71 @@ def test_the_installed_torch_has_this_kernel_with_this_signature(monkeypatch):
     monkeypatch.undo()
     with FakeTensorMode():
         query, key = torch.empty(10, 4, 8), torch.empty(10, 2, 8)
+        if not varlen_attention.takes("enable_gqa"):
+            key = torch.empty(10, 4, 8)
         edges = torch.zeros(3, dtype=torch.int32)
-        options = {"return_aux": varlen.AuxRequest(lse=True), "scale": 0.3, "enable_gqa": True}
+        options = {"return_aux": varlen.AuxRequest(lse=True), "scale": 0.3}
+        if varlen_attention.takes("enable_gqa"):
+            options["enable_gqa"] = True
         for window_size in ((-1, 0), (-1, -1), (6, 0)):
             result, logs = varlen.varlen_attn(
                 query, key, key, edges, edges, 6, 6, window_size=window_size, **options
             )
             assert result.shape == (10, 4, 8)
             assert (logs.shape, logs.dtype) == ((4, 10), torch.float32)
+
+
+def test_the_installed_torch_takes_the_arguments_of_its_version(monkeypatch):
+    """Read from the sources of torch 2.11, 2.12 and 2.13; 2.11 is the first with `scale`."""
+    monkeypatch.undo()
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    assert all(map(varlen_attention.takes, ("return_aux", "scale", "window_size")))
+    assert varlen_attention.takes("enable_gqa") == (version >= (2, 12))
+    assert varlen_attention.takes("block_table") == (version >= (2, 12))
+
+
+def test_keys_are_repeated_for_the_heads_where_the_kernel_does_not_share_them(monkeypatch):
+    """The kernel of torch 2.11, which has no `enable_gqa`."""
+    heads = []
+
+    def earlier(query, key, value, *args, return_aux, scale, window_size):
+        heads.append((query.shape[1], key.shape[1], value.shape[1]))
+        options = {"return_aux": return_aux, "scale": scale, "window_size": window_size}
+        return varlen_plain.varlen_attn(query, key, value, *args, **options)
+
+    monkeypatch.setattr(varlen, "varlen_attn", earlier)
+    model = tiny_llama()
+    assert model.config.num_key_value_heads < model.config.num_attention_heads
+    assert_as_alone(model, questions(), scored(model, questions()))
+    assert set(heads) == {(model.config.num_attention_heads,) * 3}
+
+
+@pytest.mark.parametrize("queries", [slice(2, 6), torch.tensor([7, 0, 3, 4])], ids=["adjacent", "anywhere"])
+@pytest.mark.parametrize(("dtype", "of_scale"), [(torch.float32, 2e-6), (torch.bfloat16, 4e-3)], ids=str)
+def test_partial_results_are_merged_by_their_normalisers(queries, dtype, of_scale):
+    random = torch.Generator().manual_seed(2)
+    result, part = (torch.randn(count, 3, 8, generator=random).to(dtype) for count in (9, 4))
+    normaliser, log = (4 * torch.randn(3, count, generator=random) for count in (9, 4))
+    expected, logs = varlen_plain.merged(result, normaliser, queries, part, log)
+    varlen_attention.merge_partials(result, normaliser, queries, part, log)
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=of_scale * expected.abs().max().item())
+    torch.testing.assert_close(normaliser.double(), logs, rtol=0, atol=2e-6 * logs.abs().max().item())
+
+
+def test_half_precision_is_rounded_no_more_often_if_one_level_is_merged_in_place(calls):
+    """Cut by levels in bfloat16, against the same in float32 until the end."""
+    tree = tree_of(
+        pack_of([(*range(99), *range(5)), (*range(99), 7, 8, 9)]), "cpu", Paths(attention="levels")
+    )
+    query, key, value = (
+        torch.randn(len(tree.pack), heads, 16, generator=torch.Generator().manual_seed(heads)).bfloat16()
+        for heads in (4, 2, 2)
+    )
+    results = [
+        varlen_attention.attend_by_level(tree, query, key, value, 0.3, Reach(), in_float32=exact)[0]
+        for exact in (False, True)
+    ]
+    assert [one.dtype for one in results] == [torch.bfloat16, torch.float32]
+    assert torch.equal(results[0], results[1].bfloat16())
+    assert calls == [(-1, 0), (-1, -1)] * 2

@@ -4,7 +4,7 @@ import torch
 
 
 def varlen_attn(
-    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux, scale, window_size, enable_gqa
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux, scale, window_size, enable_gqa=False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`torch.nn.attention.varlen.varlen_attn` (2.13): windows are counted from the ends of both sequences."""
     for part, edges, longest in ((query, cu_seq_q, max_q), (key, cu_seq_k, max_k), (value, cu_seq_k, max_k)):
@@ -35,3 +35,14 @@ def varlen_attn(
 
 def _slices(edges: torch.Tensor) -> list[slice]:
     return [slice(*pair) for pair in zip(edges.tolist(), edges[1:].tolist(), strict=False)]
+
+
+def merged(result, normaliser, queries, part, log) -> tuple[torch.Tensor, torch.Tensor]:
+    """What merging partial attention promises, in float64: the outputs and normalisers of all rows."""
+    result, normaliser, part, log = (one.double() for one in (result, normaliser, part, log))
+    known, new = normaliser[:, queries].exp(), log.exp()
+    result, normaliser = result.clone(), normaliser.clone()
+    share = (new / (known + new)).T[..., None]
+    result[queries] = (1 - share) * result[queries] + share * part
+    normaliser[:, queries] = (known + new).log()
+    return result, normaliser
