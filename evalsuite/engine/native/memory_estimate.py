@@ -37,9 +37,9 @@ class Needs:
 def needs_of(files: ModelFiles, dtype: str) -> Needs:
     """The memory that a model needs in a resolved data type."""
     config = read_config(files)
-    width = _first(config, ("hidden_size", "n_embd", "d_model"), 4096)
-    inner = _first(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
-    vocabulary = _first(config, ("vocab_size",), 2**18)
+    width = first_of(config, ("hidden_size", "n_embd", "d_model"), 4096)
+    inner = first_of(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
+    vocabulary = first_of(config, ("vocab_size",), 2**18)
     item = ITEM_BYTES[dtype]
     # An MLP holds three tensors of its inner width. Attention holds nine tensors of the model's width
     # (queries, expanded keys and values, their copies by block, their rotated forms, the result). Both also
@@ -79,10 +79,11 @@ def _recurrent_channels(config: Mapping[str, Any]) -> int:
     """Channels of a Mamba-2 layer; 0 if the model has none."""
     for heads, width in HEADS_AND_WIDTHS:
         if heads in config:
-            return _first(config, (heads,), 0) * _first(config, (width,), 64)
+            return first_of(config, (heads,), 0) * first_of(config, (width,), 64)
     return 0
 
 
-def _first(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:
+def first_of(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:
+    """The first of a configuration's fields `names` that is an integer."""
     values = (config.get(name) for name in names)
     return next((value for value in values if isinstance(value, int)), otherwise)
