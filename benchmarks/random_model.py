@@ -125,5 +125,5 @@ class RandomEngine(TransformersEngine):
 
     def load(self) -> None:
         """Make the random weights now."""
-        _ = self.limits.pack_tokens  # set by the memory that is free before the weights use it
+        _ = self.model.memory  # before the weights use it
         super().load()

@@ -53,10 +53,10 @@ def _remarks(plan: "RunPlan") -> list[str]:
         f"requested, and {total.planned / max(total.distinct, 1):.3f} times the distinct tokens",
         _memory(plan.memory),
     ]
+    if plan.memory.problem:
+        lines.append(f"the model does not fit into the device's memory: {plan.memory.problem}")
     if total.generated_at_most:
-        lines.append(
-            "generation also needs memory for its KV cache: up to half of what the weights leave free"
-        )
+        lines.append(f"generation also needs memory for its KV cache: up to {_gib(plan.memory.slots)}")
     if plan.in_batches:
         lines.append(f"scoring runs in padded batches: {plan.in_batches}")
     if not plan.tried:

@@ -96,7 +96,7 @@ class TextGenerator:
 
         model, graphing = self._model, self.graphing
         rows = GrowingRows(model.loaded, self._tokenizer, self._limits.max_length)
-        capacity = capacity_for(slots, prompts, self._limits.budget, model.free_bytes())
+        capacity = capacity_for(slots, prompts, self._limits.sizes)
         retry = model.processes.retries
         for done in generate_in_slots(slots, rows, prompts, capacity, retry=retry, graphing=graphing):
             yield Answered(done.answers, done.tokens)
@@ -117,7 +117,7 @@ class TextGenerator:
         planned = (
             batch
             for part in self.partition(requests)
-            for batch in plan_generation(part, self._limits.budget, together)
+            for batch in plan_generation(part, self._limits.sizes.batches, together)
         )
         batches = unanswered(planned, answered, lambda request: (request,))
         from evalsuite.engine.native.generate_batch import generate_batch

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from evalsuite.checkpoints.files import context_window
 from evalsuite.engine.native.model import NativeModel
+from evalsuite.engine.native.sizes import Sizes
 from evalsuite.engine.placement import Budget, default_budget
 from evalsuite.engine.token_options import TokenOptions
 
@@ -31,23 +32,26 @@ class Limits:
 
     @functools.cached_property
     def budget(self) -> Budget:
-        """The size limits of a batch."""
+        """The size limits of a padded batch where memory is ample; parts of requests are cut by it."""
         budget = default_budget(self._model.device)
         return budget if self._token_budget is None else replace(budget, tokens=self._token_budget)
 
     @functools.cached_property
-    def pack_tokens(self) -> int:
-        """Tokens of a packed forward pass: as given, else as many as fit into the memory of every process."""
-        from evalsuite.engine.native.memory_estimate import pack_tokens
+    def sizes(self) -> Sizes:
+        """How much runs at a time: as given, else as much as fits into the memory of every process."""
+        sizes = self._model.sizes_within(self.budget)
+        given = self._token_budget
+        return sizes if given is None else replace(sizes, pack_tokens=given, prefill_positions=given)
 
-        model, processes = self._model, self._model.processes
-        fitting = self._token_budget or pack_tokens(model.files, model.dtype, model.device, processes.size)
-        return processes.smallest(fitting)
+    @property
+    def pack_tokens(self) -> int:
+        """Tokens of a packed forward pass."""
+        return self.sizes.pack_tokens
 
     @property
     def most_tokens(self) -> int:
         """Tokens of a packed forward pass where memory is ample."""
-        from evalsuite.engine.native.memory_estimate import MOST_TOKENS
+        from evalsuite.engine.native.sizes import MOST_TOKENS
 
         return self._token_budget or MOST_TOKENS
 

@@ -1,7 +1,7 @@
 """Estimates a model's memory from its files, before anything is loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
@@ -9,14 +9,10 @@ from evalsuite.checkpoints.files import read_config
 from evalsuite.checkpoints.weights import weight_bytes
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+LOGIT_BYTES = 8
+"""Bytes of each float32 logit and its log-probability."""
 POSITIONS_PER_CHUNK = 256
-"""Positions whose log-probabilities are computed at a time: they take as much memory as the logits."""
-
-MOST_TOKENS = 2**14
-"""Tokens of a packed forward pass where memory is ample; larger packs save little (docs/performance.md)."""
-FEWEST_TOKENS = 2**9
-SHARE = 0.5
-"""Share of the memory left by the weights that a forward pass may use; the rest is for other programs."""
+"""Positions whose logits are computed at a time, unless memory for more is ample (`sizes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +22,24 @@ class Needs:
     weights: int
     a_token: int
     """Bytes per token of a forward pass: the largest set of tensors that a layer holds at a time."""
-    head: int
-    """Bytes of the logits and log-probabilities of a chunk of positions."""
+    vocabulary: int
 
-    def activations(self, tokens: int) -> int:
-        """Bytes of a forward pass over `tokens` tokens."""
-        return self.a_token * tokens + self.head
+    def activations(self, tokens: int, positions: int = POSITIONS_PER_CHUNK) -> int:
+        """Bytes of a forward pass over `tokens` tokens, with the logits of `positions` at a time."""
+        return self.a_token * tokens + LOGIT_BYTES * positions * self.vocabulary
+
+    def divided(self, processes: int) -> "Needs":
+        """The same where `processes` divide the weights."""
+        return replace(self, weights=self.weights // processes)
 
 
 def needs_of(files: ModelFiles, dtype: str) -> Needs:
     """The memory that a model needs in a resolved data type."""
-    config = read_config(files)
+    return needs_by_config(read_config(files), weight_bytes(files, ITEM_BYTES[dtype]), dtype)
+
+
+def needs_by_config(config: Mapping[str, Any], weights: int, dtype: str) -> Needs:
+    """The memory that a model of this configuration needs, with the bytes of its weights."""
     width = first_of(config, ("hidden_size", "n_embd", "d_model"), 4096)
     inner = first_of(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
     vocabulary = first_of(config, ("vocab_size",), 2**18)
@@ -48,23 +51,7 @@ def needs_of(files: ModelFiles, dtype: str) -> Needs:
     # input and the state's output.
     recurrent = (5 * item + 22) * _recurrent_channels(config)
     a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
-    return Needs(weight_bytes(files, item), a_token, 2 * 4 * POSITIONS_PER_CHUNK * vocabulary)
-
-
-def pack_tokens(files: ModelFiles, dtype: str, device: str, processes: int = 1) -> int:
-    """Tokens of a packed forward pass: `MOST_TOKENS`, halved until the pass fits into memory.
-
-    A power of two, so that a plan does not change with every free byte. The weights may be divided among
-    `processes`.
-    """
-    from evalsuite.engine.native.memory import free_bytes
-
-    tokens = MOST_TOKENS
-    needs = needs_of(files, dtype)
-    available = SHARE * (free_bytes(device) - needs.weights // processes)
-    while tokens > FEWEST_TOKENS and needs.activations(tokens) > available:
-        tokens //= 2
-    return tokens
+    return Needs(weights, a_token, vocabulary)
 
 
 HEADS_AND_WIDTHS = (

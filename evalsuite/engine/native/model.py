@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.checkpoints import ModelFiles, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config
 from evalsuite.engine.native import deterministic, kernels
+from evalsuite.engine.native.memory_estimate import Needs, needs_of
 from evalsuite.engine.native.processes import Processes
-from evalsuite.engine.placement import keep_freed_memory, resolve_dtype
+from evalsuite.engine.native.sizes import DeviceMemory, Sizes, sizes_beside_others, sizes_on_gpu
+from evalsuite.engine.native.slot_estimate import slot_needs
+from evalsuite.engine.placement import Budget, default_budget, keep_freed_memory, resolve_dtype
 from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.errors import ModelError
 
@@ -93,6 +96,31 @@ class NativeModel:
 
         return self.processes.smallest(free_bytes(self.device))
 
+    @functools.cached_property
+    def memory(self) -> DeviceMemory:
+        """The device's memory before any weight is on it; read first before loading begins."""
+        found = DeviceMemory.measured(self.device, spread=self.options.spread)
+        return found.agreed(self.processes.smallest)
+
+    @functools.cached_property
+    def needs(self) -> Needs:
+        """The memory that this process's part of the model needs."""
+        return needs_of(self.files, self.dtype).divided(self.processes.size)
+
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes of the copies of weights that `lays_out` allows; 0 where memory is too short for them."""
+        from evalsuite.engine.native.cpu.onednn import ROOM
+
+        weights = self.needs.weights
+        return weights if self.lays_out and ROOM * weights <= self.memory.free - weights else 0
+
+    def sizes_within(self, budget: Budget) -> Sizes:
+        """How much runs at a time; `budget` are the limits of padded batches where memory is ample."""
+        if not self.device.startswith("cuda"):
+            return sizes_beside_others(self.needs, self.memory, budget, self.copied_bytes)
+        return sizes_on_gpu(self.needs, slot_needs(self.config, self.dtype), self.memory, budget)
+
     def add_note(self, note: str) -> None:
         """Add a note for the run log, once; an empty note is ignored."""
         self.notes = tuple(dict.fromkeys((*self.notes, note))) if note else self.notes
@@ -104,10 +132,12 @@ class NativeModel:
         Raises:
             ModelError: the model cannot be loaded.
         """
+        _ = self.memory
         return self._loading.result() if self._loading else self.processes.load(self._load)
 
     def begin_loading(self) -> None:
         """Load the weights in a background thread; errors are raised when `loaded` is read."""
+        _ = self.memory
         pool = ThreadPoolExecutor(1, "weights")
         self._loading = pool.submit(self._load)
         pool.shutdown(wait=False)
@@ -119,6 +149,8 @@ class NativeModel:
 
         options, processes = self.options, self.processes
         processes.refuse_unless_divisible(self.files, options.trust_remote_code)
+        sizes = self.sizes_within(default_budget(self.device))
+        self._refuse_if_too_large()
         if self.device == "cpu":
             keep_freed_memory()
         if options.deterministic:
@@ -135,13 +167,29 @@ class NativeModel:
         )
         self._refuse_if_changed()
         refuse_unless_causal(loaded, self.files.name)
-        loaded = replace(loaded, fixed_sizes=options.deterministic)
+        loaded = replace(
+            loaded, fixed_sizes=options.deterministic, positions_per_chunk=sizes.positions_per_chunk
+        )
         if self.lays_out and processes.size == 1:
             lay_out_weights(loaded.model, self.free_bytes())
         self.notes = loaded.notes
         if reason := self.device.startswith("cuda") and kernels.kernels_unsupported_reason(self.device):
             self.add_note(f"trees and log-probabilities are computed without evalsuite's kernels: {reason}")
         return loaded
+
+    def _refuse_if_too_large(self) -> None:
+        """Raise ModelError if the weights alone are larger than a GPU's whole memory.
+
+        The size of quantised weights is not known from their number.
+        """
+        needed, total = self.needs.weights, self.memory.total
+        whole = self.device.startswith("cuda") and not self.options.spread
+        if whole and needed > total and "quantization_config" not in self.config:
+            raise ModelError(
+                f"Model '{self.files.name}' does not fit on {self.device}: its weights need "
+                f"{needed / 2**30:.1f} GiB in {self.dtype}, and it has {total / 2**30:.1f} GiB. Use several "
+                "GPUs (--device spread, or torchrun), a larger one, or a smaller data type (--dtype)."
+            )
 
     def _refuse_if_changed(self) -> None:
         """Raise ModelError if the files were written to since they were hashed."""

@@ -10,7 +10,6 @@ import torch
 
 from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.loading.load import LoadedModel
-from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
 from evalsuite.engine.native.score_batch import read_scores, read_targets
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import arrays_to_device, begin_to_host
@@ -109,7 +108,8 @@ def _read(loaded: LoadedModel, output: Any, targets: Targets) -> Callable[[], Sc
         output: the body's output.
         targets: the requests' tokens, and the positions that predict them.
     """
-    starts = np.arange(0, len(targets.rows) + POSITIONS_PER_CHUNK, POSITIONS_PER_CHUNK)
+    at_once = loaded.positions_per_chunk
+    starts = np.arange(0, len(targets.rows) + at_once, at_once)
     by_row = targets.row_of.argsort(kind="stable")  # (targets,)
     edges = np.searchsorted(targets.row_of[by_row], starts)  # a chunk's targets are by_row[edge : next edge]
     rows, row_of, tokens, order = arrays_to_device(
@@ -119,9 +119,9 @@ def _read(loaded: LoadedModel, output: Any, targets: Targets) -> Callable[[], Sc
     rounded_to = None
     for start, first, last in zip(starts.tolist(), edges.tolist(), edges[1:].tolist(), strict=False):
         within = order[first:last]
-        chunk = rows[start : start + POSITIONS_PER_CHUNK]
+        chunk = rows[start : start + at_once]
         if loaded.fixed_sizes:
-            chunk = torch.cat([chunk, chunk[-1:].expand(POSITIONS_PER_CHUNK - len(chunk))])
+            chunk = torch.cat([chunk, chunk[-1:].expand(at_once - len(chunk))])
         logits = logits_at(loaded, output, chunk)  # (chunk, vocabulary)
         rounded_to = logits.dtype if loaded.rounded_logits else None
         values[:, within] = torch.stack(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from evalsuite.engine.native.limits import Limits
 from evalsuite.engine.native.trials.forms import BATCHES, NOTHING, PACKED
 from evalsuite.engine.native.tried import TriedModel
+from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.batches import (
     ScoreRow,
     Together,
@@ -78,7 +79,7 @@ class LikelihoodScorer:
         if self._tried.why_not_packed:  # not `why_batches`: parts are the same before and after the trials
             return [
                 tuple(request for row in batch for request in row.requests)
-                for batch in self.plan_batches(scores)
+                for batch in self._ample_batches(scores)
             ]
         plan = plan_packs(scores, self._limits.most_tokens)
         return [tuple(request for index in run for request in plan.requests[index]) for run in plan.runs]
@@ -90,13 +91,24 @@ class LikelihoodScorer:
         return plan_packs(requests, self._limits.pack_tokens, self._limits.most_tokens)
 
     def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
-        """Padded batches, for models that cannot use packed trees."""
-        vocabulary = self._model.config.get("vocab_size", LARGEST_VOCABULARY)
+        """Padded batches, for models that cannot use packed trees; where memory is short, cut once more."""
         parts: list[Sequence[ScoreRequest]] = [requests]
         if not self._tried.why_not_packed:
             parts = [*self.partition(requests)]
-        together, budget = self._sharing, self._limits.budget
-        return [batch for part in parts for batch in plan_padded_batches(part, budget, vocabulary, together)]
+        ample = [batch for part in parts for batch in self._ample_batches(part)]
+        budget = self._limits.sizes.batches
+        if budget == self._limits.budget:
+            return ample
+        parts = [[request for row in batch for request in row.requests] for batch in ample]
+        return [batch for part in parts for batch in self._planned(part, budget)]
+
+    def _ample_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
+        """Padded batches where memory is ample."""
+        return self._planned(requests, self._limits.budget)
+
+    def _planned(self, requests: Sequence[ScoreRequest], budget: Budget) -> list[tuple[ScoreRow, ...]]:
+        vocabulary = self._model.config.get("vocab_size", LARGEST_VOCABULARY)
+        return plan_padded_batches(requests, budget, vocabulary, self._sharing)
 
     @property
     def _sharing(self) -> Together:

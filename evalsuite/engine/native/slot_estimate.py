@@ -51,8 +51,9 @@ def slot_needs(config: Mapping[str, Any], dtype: str) -> SlotNeeds:
 
 
 def layer_kinds(config: Mapping[str, Any]) -> Iterator[str]:
-    """Each layer's kind: "attention", "mamba", "mamba-1", "linear", "conv", "hybrid" (attention and mamba), "".
+    """Each layer's kind; "" for a layer without a part in a cache.
 
+    The kinds are "attention", "mamba", "mamba-1", "linear", "conv", and "hybrid" (attention and mamba).
     Several families state it in a field of their own; `layer_types` is transformers' own name for it.
     """
     count = first_of(config, LAYER_COUNTS, 32)
@@ -88,7 +89,8 @@ def _key_and_value(config: Mapping[str, Any]) -> int:
         key = first_of(config, ("qk_nope_head_dim",), 128) + first_of(config, ("qk_rope_head_dim",), 64)
         return heads * (key + first_of(config, ("v_head_dim",), 128))
     width = first_of(config, ("hidden_size", "n_embd", "d_model"), 4096)
-    stored = 1 if config.get("multi_query") else first_of(config, ("num_key_value_heads", "num_kv_heads"), heads)
+    groups = first_of(config, ("num_key_value_heads", "num_kv_heads"), heads)
+    stored = 1 if config.get("multi_query") else groups
     return 2 * stored * first_of(config, ("attention_head_dim", "head_dim", "kv_channels"), width // heads)
 
 
@@ -124,8 +126,11 @@ def _conv(config: Mapping[str, Any], item: int) -> int:
 
 def _mamba_heads(config: Mapping[str, Any]) -> tuple[int, int]:
     """Number and width of Mamba-2 heads; 0 heads if the model has none."""
-    names = [*HEADS_AND_WIDTHS, *([("num_heads", "head_dim")] if config.get("model_type") == "mamba2" else [])]
-    for heads, width in names:
+    names = [
+        *HEADS_AND_WIDTHS,
+        *([("num_heads", "head_dim")] if config.get("model_type") == "mamba2" else []),
+    ]
+    for heads, width in (*HEADS_AND_WIDTHS, *names):
         if isinstance(config.get(heads), int):
             return config[heads], first_of(config, (width,), 64)
     return 0, 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.memory_estimate import needs_of
 from evalsuite.types import GenerateRequest, ScoreRequest
 
 
@@ -37,6 +38,10 @@ class Memory:
     tokens: int
     copies: int = 0
     """Copies of weights in a layout for faster products (`cpu.onednn`); made if memory is ample."""
+    slots: int = 0
+    """The most that rows of generation may take, beside the weights; not part of `total`."""
+    problem: str = ""
+    """Why the model does not fit into a GPU's memory, in a few words; empty if it does."""
 
     @property
     def total(self) -> int:
@@ -79,12 +84,8 @@ def work_of(
 
 def memory_of(engine: TransformersEngine) -> Memory:
     """Peak memory, estimated from the model's files; nothing is loaded."""
-    from evalsuite.engine.native.cpu.onednn import ROOM
-    from evalsuite.engine.native.memory import free_bytes
-    from evalsuite.engine.native.memory_estimate import needs_of
-
-    limits = engine.limits
-    needs = needs_of(engine.files, engine.model.dtype)
-    tokens = limits.budget.tokens if engine.scorer.why_batches else limits.pack_tokens
-    copied = engine.model.lays_out and ROOM * needs.weights <= free_bytes(engine.device) - needs.weights
-    return Memory(needs.weights, needs.activations(tokens), tokens, needs.weights if copied else 0)
+    needs, sizes = needs_of(engine.files, engine.model.dtype), engine.limits.sizes
+    tokens = sizes.batches.tokens if engine.scorer.why_batches else sizes.pack_tokens
+    forward = needs.activations(tokens, sizes.positions_per_chunk)
+    copies = engine.model.copied_bytes
+    return Memory(needs.weights, forward, tokens, copies, sizes.slot_memory, sizes.problem)

@@ -6,20 +6,14 @@ and `torch.cuda`'s choice of a device. Beside that, `Watch` looks at each operat
 host wait for the device, and how many bytes are alive.
 """
 
-import contextlib
 import ctypes
-import sys
 import traceback
-import types
 import weakref
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -32,9 +26,9 @@ CUDA, META = 1, 14
 
 
 def let_cuda_be_indexed() -> None:
-    """Register a device guard for "cuda" that does nothing: a build for CPUs has none, and indexing asks for it.
+    """Register a device guard for "cuda" that does nothing, the meta device's: indexing asks for a guard.
 
-    The guard is that of the meta device.
+    Builds of torch for CPUs have none.
     """
     library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
     guards = (ctypes.c_void_p * 20).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evalsuite.engine.engines import make_engine
-from evalsuite.engine.native import score_packed as packed
+from evalsuite.engine.native import sizes
 from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_packed import score_run
@@ -49,8 +49,8 @@ def test_order_parts_and_resuming_change_no_digit(llama_files):
 
 def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypatch):
     engine = engine_of(llama_files)
+    monkeypatch.setattr(sizes, "POSITIONS_PER_CHUNK", 16)
     model = engine.model.loaded.model
-    monkeypatch.setattr(packed, "POSITIONS_PER_CHUNK", 16)
     seen = {"layers": set(), "head": set()}
     model.model.layers[0].mlp.down_proj.register_forward_pre_hook(
         lambda module, args: seen["layers"].add(args[0].shape[1])

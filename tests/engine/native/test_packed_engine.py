@@ -9,6 +9,7 @@ from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.native import fit_trees as packable
 from evalsuite.engine.native import memory_estimate as needs
 from evalsuite.engine.native import score_packed as packed
+from evalsuite.engine.native import sizes
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import unsupported_reason, why_it_differs
 from evalsuite.engine.protocol import Begun, Planned, answers_in
@@ -197,14 +198,14 @@ def test_a_failed_trial_means_batches_and_a_note(engine, monkeypatch):
 
 
 def test_the_budget_is_halved_until_it_fits_the_memory(llama_files, monkeypatch):
+    def pack_tokens(free):
+        monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: free)
+        return TransformersEngine(llama_files, device="cpu").limits.pack_tokens
+
     room = needs.needs_of(llama_files, "float32")
-    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: 2**40)
-    assert needs.pack_tokens(llama_files, "float32", "cpu") == needs.MOST_TOKENS
-    tight = room.weights + 2 * room.activations(3000)
-    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: tight)
-    assert needs.pack_tokens(llama_files, "float32", "cpu") == 2048
-    monkeypatch.setattr("evalsuite.engine.native.memory.free_bytes", lambda device: 0)
-    assert needs.pack_tokens(llama_files, "float32", "cpu") == needs.FEWEST_TOKENS
+    assert pack_tokens(2**40) == sizes.MOST_TOKENS
+    assert pack_tokens(room.weights + 2 * room.activations(3000)) == 2048
+    assert pack_tokens(0) == sizes.FEWEST_TOKENS
 
 
 def test_weights_are_counted_from_the_files(llama_files):

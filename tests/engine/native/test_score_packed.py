@@ -1,11 +1,12 @@
 """Packed scoring gives what one request at a time gives, whatever the tree, the model and the budget."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.engine.native import score_packed as packed
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.native.trees import blocks
 from evalsuite.engine.planning.plan import plan_packs
@@ -37,8 +38,8 @@ def trees_of_requests(draw) -> list[ScoreRequest]:
     return draw(st.lists(st.builds(ScoreRequest, contexts, stretches), min_size=1, max_size=12, unique=True))
 
 
-def scored(model, requests, budget=10_000) -> dict[ScoreRequest, Score]:
-    plan, ready = plan_packs(requests, budget), loaded(model)
+def scored(model, requests, budget=10_000, **options) -> dict[ScoreRequest, Score]:
+    plan, ready = plan_packs(requests, budget), replace(loaded(model), **options)
     return dict(answer for run in plan.runs for answer in score_run(ready, plan, run))
 
 
@@ -100,14 +101,13 @@ def test_nothing_depends_on_the_budget_or_on_how_attention_is_cut(model, monkeyp
     assert furthest(scored(model, requests), whole) <= 2 * OF_SCALE * scale
 
 
-def test_the_head_runs_in_chunks_over_the_positions_that_are_read(monkeypatch):
+def test_the_head_runs_in_chunks_over_the_positions_that_are_read():
     model = tiny_llama()
     requests = questions()
     whole = scored(model, requests)
     seen = []
     handle = model.lm_head.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[1]))
-    monkeypatch.setattr(packed, "POSITIONS_PER_CHUNK", 7)
-    assert furthest(scored(model, requests), whole) < 1e-5
+    assert furthest(scored(model, requests, positions_per_chunk=7), whole) < 1e-5
     handle.remove()
     rows = {
         (one.context + one.continuation)[:end]

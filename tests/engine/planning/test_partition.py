@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native import fit_trees as packable
-from evalsuite.engine.native import memory_estimate as needs
+from evalsuite.engine.native import sizes
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.partition import generation_parts, tokens_of
@@ -113,10 +113,10 @@ def test_parts_scored_alone_give_every_digit_of_the_whole(llama_files, packed):
 
 
 def test_so_they_do_where_memory_is_short_and_a_part_takes_several_packs(llama_files, monkeypatch):
-    monkeypatch.setattr(needs, "MOST_TOKENS", 60)
-    monkeypatch.setattr(needs, "FEWEST_TOKENS", 10)
+    monkeypatch.setattr(sizes, "MOST_TOKENS", 60)
+    monkeypatch.setattr(sizes, "FEWEST_TOKENS", 10)
     ample = TransformersEngine(llama_files, device="cpu").partition(SCORES)
-    monkeypatch.setattr(needs, "SHARE", 0.0)
+    monkeypatch.setattr(sizes, "SHARE", 0.0)
     engine = TransformersEngine(llama_files, device="cpu")
     assert engine.limits.pack_tokens < 60
     parts, apart = scores_by_part(engine)

@@ -12,7 +12,7 @@ import yaml
 
 import evalsuite
 from evalsuite.engine import placement
-from evalsuite.engine.native import memory_estimate as needs
+from evalsuite.engine.native import sizes
 from evalsuite.engine.replicas.ray_cluster import ray_package
 from evalsuite.progress import Silent, Stage, WorkerState
 from tests.golden.golden import SHARED, needs_package, needs_shared
@@ -112,7 +112,7 @@ def test_a_node_that_is_killed_changes_no_answer(tmp_path, cluster, model, stage
 @pytest.fixture
 def small_parts(monkeypatch):
     """Many parts for few documents. It is enough that the driver cuts so: parts are answered as they come."""
-    monkeypatch.setattr(needs, "MOST_TOKENS", 1024)
+    monkeypatch.setattr(sizes, "MOST_TOKENS", 1024)
     monkeypatch.setattr(placement, "CPU_BUDGET", replace(placement.CPU_BUDGET, rows=1))
 
 

@@ -19,6 +19,7 @@ from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.loading.soft_caps import compute_soft_caps
 from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
 from evalsuite.engine.native.memory import is_out_of_memory
+from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
 from evalsuite.engine.native.models import ModelSupport, support_for
 from evalsuite.engine.native.paths import PLAIN, Paths, fastest
 from evalsuite.engine.planning.rope import LengthRule, length_rule
@@ -39,6 +40,8 @@ class LoadedModel:
     """Parameter names of the model's forward method."""
     rounded_logits: bool = False
     """Logits, log-probabilities and their sums are in the model's data type, not float32."""
+    positions_per_chunk: int = POSITIONS_PER_CHUNK
+    """Positions of a pack whose logits are computed at a time."""
     fixed_sizes: bool = False
     """Packs are padded to a few sizes, and the head's rows to a single size (`deterministic`)."""
     paths: Paths = PLAIN

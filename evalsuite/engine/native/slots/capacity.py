@@ -1,15 +1,12 @@
-"""The number of slots: as many as fit into memory, at most the budget's rows."""
+"""The number of slots: as many as fit into the memory that is meant for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evalsuite.engine.native.sizes import Sizes
 from evalsuite.engine.native.slots.cache import Prefix
 from evalsuite.engine.native.slots.forward import SlotModel
-from evalsuite.engine.placement import Budget
 from evalsuite.engine.planning.prefixes import SlotPrompt
-
-SHARE_FOR_SLOTS = 0.5
-"""Share of free memory for slots; the rest is for prefixes, growth (old and new at once) and passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +23,10 @@ class SlotCapacity:
         return SlotCapacity(max(1, self.slots // 2), max(1, self.tokens // 2))
 
 
-def capacity_for(model: SlotModel, prompts: Sequence[SlotPrompt], budget: Budget, free: int) -> SlotCapacity:
-    """As many slots for the longest prompt with its longest answer as fit into half of `free` bytes."""
+def capacity_for(model: SlotModel, prompts: Sequence[SlotPrompt], sizes: Sizes) -> SlotCapacity:
+    """As many slots for the longest prompt with its longest answer as `sizes` has memory for."""
     longest = max(len(prompt.own) + prompt.longest_answer for prompt in prompts)
-    size = slot_bytes(model, longest)
-    fitting = int(free * SHARE_FOR_SLOTS) // size if size else budget.rows
-    return SlotCapacity(max(1, min(budget.rows, fitting)), budget.tokens)
+    return SlotCapacity(sizes.slots(slot_bytes(model, longest)), sizes.prefill_positions)
 
 
 def slot_bytes(model: SlotModel, tokens: int) -> int:

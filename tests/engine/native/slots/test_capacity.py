@@ -1,14 +1,18 @@
 import pytest
 
 from evalsuite.engine.native.memory import _free_in_group, free_bytes
+from evalsuite.engine.native.memory_estimate import Needs
+from evalsuite.engine.native.sizes import DeviceMemory, sizes_beside_others
 from evalsuite.engine.native.slots.capacity import SlotCapacity, capacity_for, slot_bytes
 from evalsuite.engine.native.slots.forward import SlotModel
-from evalsuite.engine.placement import Budget
+from evalsuite.engine.placement import CPU_BUDGET
 from evalsuite.engine.planning.prefixes import plan_slots
 from tests.engine.native.test_generate_batch import greedy
 from tests.engine.tiny import loaded, tiny_hybrids, tiny_llama
 
-BUDGET = Budget(tokens=1024, logits=1, cached_tokens=1, rows=32)
+
+def sizes_for(free):
+    return sizes_beside_others(Needs(1000, 1, 1), DeviceMemory(2**41, 1000 + free), CPU_BUDGET)
 
 
 def test_a_slot_holds_keys_and_values_of_its_tokens_and_recurrent_states():
@@ -25,7 +29,7 @@ def test_there_are_as_many_slots_as_half_of_the_free_memory_holds_within_the_bud
     model = SlotModel.of(loaded(tiny_llama()))
     prompts = plan_slots([greedy((5,) * 60, 40), greedy((6, 7), 10)])
     assert slot_bytes(model, 100) == 25600
-    assert capacity_for(model, prompts, BUDGET, free) == SlotCapacity(slots, 1024)
+    assert capacity_for(model, prompts, sizes_for(free)) == SlotCapacity(slots, 1024)
 
 
 def test_room_is_halved_down_to_one():

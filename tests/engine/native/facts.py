@@ -1,0 +1,121 @@
+"""Configurations of models that an H100 or its kin would run, as facts; nothing is downloaded.
+
+Nemotron-H's are those of NVIDIA's Megatron-Bridge and NeMo; the order of the 47B's and 56B's layers is ours,
+their numbers are right.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+GB = 10**9
+
+NEMOTRON_H = {
+    "model_type": "nemotron_h",
+    "vocab_size": 131072,
+    "max_position_embeddings": 8192,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "mamba_head_dim": 64,
+    "n_groups": 8,
+    "conv_kernel": 4,
+    "chunk_size": 128,
+}
+LARGE = {
+    **NEMOTRON_H,
+    "hidden_size": 8192,
+    "num_attention_heads": 64,
+    "mamba_num_heads": 256,
+    "ssm_state_size": 256,
+}
+DENSE = {"num_key_value_heads": 8, "max_position_embeddings": 8192}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A model: transformers' name of its classes, its configuration, and its number of parameters."""
+
+    name: str
+    config: dict[str, Any]
+    parameters: float
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights in bfloat16."""
+        return int(2 * self.parameters)
+
+
+FACTS = {
+    "1B dense": Facts(
+        "Llama",
+        {
+            **DENSE,
+            "model_type": "llama",
+            "vocab_size": 128256,
+            "hidden_size": 2048,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "head_dim": 64,
+            "tie_word_embeddings": True,
+        },
+        1.236e9,
+    ),
+    "8B dense": Facts(
+        "Llama",
+        {
+            **DENSE,
+            "model_type": "llama",
+            "vocab_size": 128256,
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+        },
+        8.030e9,
+    ),
+    "32B dense": Facts(
+        "Qwen3",
+        {
+            **DENSE,
+            "model_type": "qwen3",
+            "vocab_size": 151936,
+            "hidden_size": 5120,
+            "intermediate_size": 25600,
+            "num_hidden_layers": 64,
+            "num_attention_heads": 64,
+            "head_dim": 128,
+        },
+        32.762e9,
+    ),
+    "8B hybrid": Facts(
+        "NemotronH",
+        {
+            **NEMOTRON_H,
+            "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-",
+            "hidden_size": 4096,
+            "intermediate_size": 21504,
+            "num_attention_heads": 32,
+            "mamba_num_heads": 128,
+            "ssm_state_size": 128,
+        },
+        8.101e9,
+    ),
+    "47B hybrid": Facts(
+        "NemotronH",
+        {
+            **LARGE,
+            "hybrid_override_pattern": ("M-" * 9 + "*-") * 3 + ("M-" * 9 + "*") * 2,
+            "intermediate_size": 30720,
+        },
+        46.792e9,
+    ),
+    "56B hybrid": Facts(
+        "NemotronH",
+        {
+            **LARGE,
+            "hybrid_override_pattern": ("M-" * 5 + "*") * 10 + "M-" * 4,
+            "intermediate_size": 32768,
+        },
+        56.324e9,
+    ),
+}
