@@ -42,16 +42,10 @@ def triton_folder(tmp_path_factory) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "tests",
     [
-<<<<<<< HEAD
-        ["test_conv.py", "test_log_sums.py"],
-        ["test_scan.py"],
-        ["test_models.py"],
-        ["test_decode_updates.py", "test_decode_models.py"],
-=======
         ["test_conv.py", "test_log_sums.py", "test_merge.py"],
         ["test_scan.py"],
         ["test_models.py"],
->>>>>>> d97227b (Attention over a tree on a GPU: FlexAttention in one call, and a cascade of one level instead of nine, merged by one kernel)
+        ["test_decode_updates.py", "test_decode_models.py"],
         ["test_compile.py"],
     ],
     ids=lambda tests: tests[0],
