@@ -56,6 +56,18 @@ def reduced_float32() -> str:
     return "" if precision == "highest" else f"float32-products-{precision}"
 
 
+def device_name(device: str) -> str:
+    """The name of a GPU, such as "NVIDIA H100 80GB HBM3"; empty without a driver, and for other devices."""
+    if not device.startswith("cuda"):
+        return ""
+    import torch
+
+    try:
+        return torch.cuda.get_device_name(device)
+    except (AssertionError, RuntimeError):  # torch without CUDA, or no driver
+        return ""
+
+
 def resolve_device(device: str) -> str:
     """Resolve a device name: "auto" and "spread" are the first GPU, else the CPU.
 

@@ -18,9 +18,11 @@ GRAPHS = "graphs"
 """`--engine-arg graphs=no`: generate on a GPU without CUDA graphs.
 
 With graphs (the default) the decode steps, which add a token to every text, are captured and replayed as one
-launch. The setting is not part of a request's key: like the number of active rows, it decides how a forward
-pass is split into kernels, and so affects only the last digits of its logits. Graphs are never used on other
-devices, by models in several parts (`spread`, tensor parallelism), or with `deterministic=yes`.
+launch. The class of numerics names them (`graphs=cuda` or `graphs=none`), since a captured step has padding
+rows and so other last digits. A run with graphs captures what recurs and launches other steps one by one; a
+capture that fails during the run leaves more steps to be launched one by one, in the same class. Graphs are
+never used on other devices, by models in several parts (`spread`, tensor parallelism), or with
+`deterministic=yes`.
 """
 
 

@@ -56,7 +56,7 @@ def compare(family: str, window: int) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         letters().save_pretrained(folder)
-        engine = TransformersEngine(resolve(folder), device="cpu", dtype="float32", allow_slow_kernels=True)
+        engine = TransformersEngine(resolve(folder), device="cpu", dtype="float32")
         plain = plain_model(Path(folder), family)
         return answered(family, engine, plain)
 

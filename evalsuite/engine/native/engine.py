@@ -34,7 +34,6 @@ class TransformersEngine(EngineDefaults):
         trust_remote_code: let the model's folder run its own code.
         verify_weights: hash every byte of the files again instead of trusting size and modification time.
         token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
-        allow_slow_kernels: run a Mamba model on a GPU without its kernels.
         logits_dtype: "float32", or "model": logits, log-probabilities and their sums rounded to the data type
             of the model's logits (lm-eval 0.4.13's HFLM).
         packed: score on packed trees if the model passes their trial; if False, always in padded batches.
@@ -56,7 +55,6 @@ class TransformersEngine(EngineDefaults):
         trust_remote_code: bool = False,
         verify_weights: bool = False,
         token_budget: int | None = None,
-        allow_slow_kernels: bool = False,
         logits_dtype: str = "float32",
         packed: bool = True,
         tokens: TokenOptions = MODELS_OWN,
@@ -69,19 +67,18 @@ class TransformersEngine(EngineDefaults):
             spread=device == SPREAD,
             trust_remote_code=trust_remote_code,
             verify_weights=verify_weights,
-            allow_slow_kernels=allow_slow_kernels,
             logits_dtype=resolve_logits_dtype(logits_dtype),
             packed=packed,
             deterministic=is_on(arguments or {}, deterministic.SETTING, usually=False),
+            graphs=is_on(arguments or {}, GRAPHS, usually=True),
         )
-        graphs = is_on(arguments or {}, GRAPHS, usually=True)
         self.files = files
         self.tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
         self.model = self.model_class(files, options, processes or OneProcess(device))
         self.tried = TriedModel(self.model, self.tokenizer)
         self.limits = Limits(self.model, tokens, token_budget)
         self.scorer = LikelihoodScorer(self.tried, self.limits)
-        self.generator = TextGenerator(self.tried, self.limits, self.tokenizer, graphs=graphs)
+        self.generator = TextGenerator(self.tried, self.limits, self.tokenizer)
 
     @property
     def device(self) -> str:
@@ -160,4 +157,4 @@ def _make(spec: EngineSpec) -> TransformersEngine:
     return TransformersEngine(spec.files, **spec.options)
 
 
-KIND = EngineKind(_make, frozenset({deterministic.SETTING}), tuning=frozenset({GRAPHS}))
+KIND = EngineKind(_make, frozenset({deterministic.SETTING, GRAPHS}))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.engine.native.paths import PLAIN
 from evalsuite.engine.native.probe.attention_options import NO_INTERFACE
 from evalsuite.engine.native.probe.limits import lengths_beyond
 from evalsuite.engine.native.probe.modeling_code import modeling_code
@@ -19,7 +18,14 @@ from evalsuite.engine.native.trees.functions import CONV, RECURRENCES
 from evalsuite.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
+
     from evalsuite.engine.native.loading.load import LoadedModel
+    from evalsuite.engine.native.trees.tree import Tree
+    from evalsuite.engine.native.trials.parts import PartsFit
+
+TREE_PARTS = ("attention", "scan", "pointwise")
+"""The parts of `Paths` that a pass over a tree computes."""
 
 PACKED_DEVICES = ("cpu", "cuda")
 """On other devices models run in batches. The trial finds out whether the device's kernels handle packs."""
@@ -65,18 +71,23 @@ def unsupported_reason(config: Mapping[str, Any], device: str, *, remote_code: b
     return ""
 
 
-def fitted(loaded: "LoadedModel") -> tuple["LoadedModel | None", str]:
-    """The model as it passes the trial, with its device's kernels or torch's functions, and a note or reason.
+def fitted(loaded: "LoadedModel") -> "PartsFit":
+    """The model on the fastest implementations of the parts of trees that pass the trial.
 
-    None if neither matches single sequences: then packs cannot be used, and the text says why.
+    If not even the plain ones match single sequences, packs cannot be used.
     """
-    reason = why_it_differs(loaded)
-    if not reason:
-        return loaded, ""
-    plain = replace(loaded, paths=replace(loaded.paths, attention=PLAIN.attention, scan=PLAIN.scan))
-    if still := why_it_differs(plain):
-        return None, still
-    return plain, f"packed trees are computed by torch's functions, without kernels: {reason}"
+    from evalsuite.engine.native.trials.parts import fitted_parts, without_unused
+
+    found = fitted_parts(loaded, TREE_PARTS, lambda ready: why_it_differs(ready))
+    if found.loaded is None or found.loaded.paths == found.loaded.paths.plain_in(*TREE_PARTS):
+        return found
+    used = without_unused(found.loaded, ran_on_a_tree(found.loaded), ("attention", "scan"))
+    return replace(used, notes=(*found.notes, *used.notes))
+
+
+def ran_on_a_tree(loaded: "LoadedModel") -> set[tuple[str, str]]:
+    """Each part that a pass over a small tree computes, with its implementation (`Tree.ran`)."""
+    return _run(loaded, trial_sequences(loaded))[0].ran
 
 
 def why_it_differs(loaded: "LoadedModel") -> str:
@@ -119,22 +130,32 @@ def tree_difference(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]])
 
     from evalsuite.engine.native.differences import difference_of
     from evalsuite.engine.native.forward import plain_logits
+
+    sequences = sorted(sequences)
+    with torch.inference_mode():
+        alone = torch.stack([plain_logits(loaded, sequence)[0].cpu() for sequence in sequences])
+    tree, packed = _run(loaded, sequences)
+    if not tree.layers:
+        raise ModelError("its layers did not ask the attention interface")
+    return difference_of(packed, alone)
+
+
+def _run(loaded: "LoadedModel", sequences: Iterable[tuple[int, ...]]) -> "tuple[Tree, torch.Tensor]":
+    """A tree of the sequences after its pass, and their (sequences, vocabulary) next-token logits, sorted."""
+    import torch
+
     from evalsuite.engine.native.score_packed import logits_at, run_body
     from evalsuite.engine.native.trees.tree import tree_of
     from evalsuite.engine.planning.pack import lay
     from evalsuite.engine.planning.plan import sort_inputs, sortable
 
-    sequences = sorted(sequences)
-    inputs, _ = sort_inputs(map(sortable, sequences))
+    inputs, _ = sort_inputs(map(sortable, sorted(sequences)))
     pack, paths = lay(inputs, tuple(range(len(inputs))), [1] * len(inputs))
     tree = tree_of(pack, loaded.device, loaded.paths)
     with torch.inference_mode():
-        alone = torch.stack([plain_logits(loaded, sequence)[0].cpu() for sequence in sequences])
         output = run_body(loaded, tree)
-        packed = logits_at(loaded, output, torch.tensor([int(path[-1]) for path in paths])).float().cpu()
-    if not tree.layers:
-        raise ModelError("its layers did not ask the attention interface")
-    return difference_of(packed, alone)
+        rows = torch.tensor([int(path[-1]) for path in paths])
+        return tree, logits_at(loaded, output, rows).float().cpu()
 
 
 def trial_sequences(loaded: "LoadedModel") -> list[tuple[int, ...]]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalsuite.engine.native.limits import Limits
+from evalsuite.engine.native.paths import PLAIN
 from evalsuite.engine.native.trials.forms import BATCHES, NOTHING, ONE_LENGTH
 from evalsuite.engine.native.tried import TriedModel
 from evalsuite.engine.planning.batches import (
@@ -37,17 +38,13 @@ class TextGenerator:
         tried: the model, and the forms of computation that passed its trials.
         limits: the context window, and the size limits of a forward pass.
         tokenizer: the model's tokenizer.
-        graphs: whether decode steps may be captured as CUDA graphs.
     """
 
-    def __init__(
-        self, tried: TriedModel, limits: Limits, tokenizer: HuggingFaceTokenizer, *, graphs: bool
-    ) -> None:
+    def __init__(self, tried: TriedModel, limits: Limits, tokenizer: HuggingFaceTokenizer) -> None:
         self._tried = tried
         self._model = tried.model
         self._limits = limits
         self._tokenizer = tokenizer
-        self._graphs = graphs
 
     def generate(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]
@@ -77,17 +74,11 @@ class TextGenerator:
     @functools.cached_property
     def graphing(self) -> "Graphing | None":
         """Captures decode steps as CUDA graphs; None where their kernels are launched one by one."""
-        model = self._model
-        # Processes that may not retry may not capture, either: both must happen alike in all processes.
-        if not (self._graphs and model.device.startswith("cuda") and model.processes.retries):
+        if self._tried.fit.forms.paths.graphs == PLAIN.graphs:
             return None
-        if model.options.deterministic or model.options.spread:
-            return None
-        from evalsuite.engine.native.differences import allowed_difference
-        from evalsuite.engine.native.slots.cuda_graphs import CudaRecorder
-        from evalsuite.engine.native.slots.graphs import Graphing
+        from evalsuite.engine.native.trials.graphs import graphing_for
 
-        return Graphing(CudaRecorder(model.device), allowed_difference(model.loaded.model.dtype))
+        return graphing_for(self._model.loaded)
 
     def _generate_in_slots(self, slots: "SlotModel", prompts: "Sequence[SlotPrompt]") -> TextEvents:
         from evalsuite.engine.native.row import GrowingRows
@@ -101,7 +92,7 @@ class TextGenerator:
         for done in generate_in_slots(slots, rows, prompts, capacity, retry=retry, graphing=graphing):
             yield Answered(done.answers, done.tokens)
         if graphing and graphing.refused:
-            model.add_note(f"texts are generated without CUDA graphs: {graphing.refused}")
+            model.add_note(f"no more decode steps are captured as graphs: {graphing.refused}")
 
     def _generate_in_batches(
         self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest]

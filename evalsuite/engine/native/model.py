@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints import ModelFiles, weights_digest
 from evalsuite.checkpoints.files import context_window, read_config
-from evalsuite.engine.native import deterministic, kernels
+from evalsuite.engine.native import deterministic
 from evalsuite.engine.native.memory_estimate import Needs, needs_of
 from evalsuite.engine.native.processes import Processes
 from evalsuite.engine.native.sizes import DeviceMemory, Sizes, sizes_beside_others, sizes_on_gpu
@@ -30,10 +30,11 @@ class ModelOptions:
     """The model's layers may be on several devices."""
     trust_remote_code: bool
     verify_weights: bool
-    allow_slow_kernels: bool
     logits_dtype: str
     packed: bool
     deterministic: bool
+    graphs: bool
+    """Decode steps may be captured as CUDA graphs."""
 
 
 class NativeModel:
@@ -160,7 +161,6 @@ class NativeModel:
             device=self.device,
             dtype=self.dtype,
             trust_remote_code=options.trust_remote_code,
-            allow_slow_kernels=options.allow_slow_kernels,
             rounded_logits=options.logits_dtype == "model",
             processes=processes.size,
             spread=options.spread,
@@ -173,8 +173,6 @@ class NativeModel:
         if self.lays_out and processes.size == 1:
             lay_out_weights(loaded.model, self.free_bytes())
         self.notes = loaded.notes
-        if reason := self.device.startswith("cuda") and kernels.kernels_unsupported_reason(self.device):
-            self.add_note(f"trees and log-probabilities are computed without evalsuite's kernels: {reason}")
         return loaded
 
     def _refuse_if_too_large(self) -> None:

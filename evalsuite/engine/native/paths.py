@@ -1,10 +1,10 @@
 """Which implementation computes each part of a model's work, and the candidates of a device.
 
 On a CPU every part has its plain implementation. On a GPU the candidates of a part are tried on the loaded
-model, fastest first (`trials.paths`), and a part whose candidates all fail keeps its plain one.
+model (`trials.parts`), fastest first; a part whose candidates all fail keeps its plain implementation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -32,11 +32,29 @@ class Paths:
         change: dict[str, Any] = {part: name}
         return replace(self, **change)
 
+    def plain_in(self, *parts: str) -> "Paths":
+        """These paths with the plain implementation of the given parts."""
+        return replace(self, **{part: getattr(PLAIN, part) for part in parts})
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """A word for each part in the class of numerics of a GPU, for example "attention=levels"."""
+        return tuple(f"{part.replace('_', '-')}={getattr(self, part)}" for part in PARTS)
+
 
 PLAIN = Paths()
 """Every part without kernels."""
 PARTS = tuple(field.name for field in fields(Paths))
 """The names of the parts."""
+WORK_OF = {
+    "attention": "attention over packed trees",
+    "scan": "Mamba-2 over packed trees",
+    "log_probs": "log-probabilities",
+    "pointwise": "norms, activations and rotary embeddings",
+    "steps": "Mamba-2 in decode steps",
+    "graphs": "capture of decode steps",
+}
+"""What each part computes, as notes name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +70,15 @@ class Candidate:
     """
 
 
+GPUS = ("cuda",)
+"""Kinds of devices that have candidates; on others nothing is imported to find out."""
+
+
 def _varlen(device: str, dtype: str) -> str:
+    if device.partition(":")[0] not in GPUS:
+        return "it is for GPUs"
     from evalsuite.engine.native.trees import varlen
 
-    if device.partition(":")[0] not in varlen.DEVICES:
-        return "it is for GPUs"
     if dtype not in {str(known).removeprefix("torch.") for known in varlen.KERNEL_DTYPES}:
         return f"it has no kernel for {dtype}"
     return ""
@@ -74,6 +96,10 @@ def _mamba_ssm(device: str, dtype: str) -> str:
     return mamba_ssm_unsupported_reason(device)
 
 
+def _cuda_graphs(device: str, dtype: str) -> str:
+    return "" if device.partition(":")[0] in GPUS else "it is for GPUs"
+
+
 CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     # Why in this order: docs/performance.md, "On a GPU".
     "attention": (
@@ -85,15 +111,29 @@ CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "log_probs": (Candidate("kernels", _triton),),
     "pointwise": (),
     "steps": (Candidate("kernels", _triton), Candidate("mamba-ssm", _mamba_ssm)),
-    "graphs": (),
+    "graphs": (Candidate("cuda", _cuda_graphs),),
 }
 """The candidates of each part besides the plain implementation, fastest first."""
 
 
+def usable(part: str, device: str, dtype: str) -> Iterator[str]:
+    """Names of a part's candidates that the device can run, fastest first; untried on a model."""
+    return (one.name for one in CANDIDATES[part] if not one.why_not(device, dtype))
+
+
 def fastest(device: str, dtype: str) -> Paths:
-    """For each part the first candidate that the device can run, by itself and untried on a model."""
+    """For each part the first usable candidate, else the plain implementation."""
     paths = PLAIN
-    for part, candidates in CANDIDATES.items():
-        name = next((one.name for one in candidates if not one.why_not(device, dtype)), None)
-        paths = paths.using(part, name) if name else paths
+    for part in PARTS:
+        paths = paths.using(part, next(usable(part, device, dtype), getattr(PLAIN, part)))
     return paths
+
+
+def unusable(device: str, dtype: str) -> dict[str, str]:
+    """By part, why the device can run none of its candidates; parts without candidates are left out."""
+    reasons = {}
+    for part, candidates in CANDIDATES.items():
+        why_not = [one.why_not(device, dtype) for one in candidates]
+        if why_not and all(why_not):
+            reasons[part] = why_not[0]
+    return reasons

@@ -143,7 +143,7 @@ class LikelihoodScorer:
         yield Begun()
         # Plan again: the trials that `load` ran may have changed which rows can share a batch.
         batches = unanswered(self.plan_batches(requests), answered, lambda row: row.requests)
-        model, forms = self._model, self._tried.fit.forms
+        model, forms, scoring = self._model, self._tried.fit.forms, self._tried.fit.scoring
         if forms.scores == NOTHING:
             raise ModelError(
                 f"Model '{model.files.name}' ({type(model.loaded.model).__name__}) cannot be scored: "
@@ -154,7 +154,7 @@ class LikelihoodScorer:
         from evalsuite.engine.native.score_batch import begin_batch
 
         def run(batch: tuple[ScoreRow, ...]) -> ScoreEvents:
-            return _answered(begin_batch(model.loaded, batch), sum(len(row.ids) for row in batch))
+            return _answered(begin_batch(scoring, batch), sum(len(row.ids) for row in batch))
 
         def give_up(row: ScoreRow, reason: str) -> EngineEvent[ScoreRequest]:
             return Answered(tuple((request, Failure(reason)) for request in row.requests), 0)

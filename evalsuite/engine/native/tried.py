@@ -1,16 +1,18 @@
 """Which forms of computation are right for a model, by trials or remembered ones; and its identity."""
 
 import functools
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from evalsuite.checkpoints import tokenizer_digest
-from evalsuite.engine.native import deterministic, kernels
+from evalsuite.engine.native import deterministic
 from evalsuite.engine.native.fit_trees import ROWS_DEPEND, unsupported_reason
 from evalsuite.engine.native.model import NativeModel
-from evalsuite.engine.native.models import support_for
+from evalsuite.engine.native.models.packages import mixers_word
+from evalsuite.engine.native.paths import PARTS, PLAIN, Paths, fastest, usable
 from evalsuite.engine.native.trials.forms import BATCHES, PACKED, SLOTS, Forms, remember, remembered
-from evalsuite.engine.placement import ROUNDED_SCORES, SPREAD, reduced_float32
+from evalsuite.engine.placement import ROUNDED_SCORES, SPREAD, device_name, reduced_float32
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import ModelError
 from evalsuite.types import ModelIdentity, sha256_of
@@ -18,7 +20,7 @@ from evalsuite.types import ModelIdentity, sha256_of
 if TYPE_CHECKING:
     from evalsuite.engine.native.trials.fit import Fit
 
-TRIALS = 3
+TRIALS = 4
 """Raised when the trials find more, so that forms which earlier trials found right are tried again."""
 REMOTE_CODE = "remote-code"
 """Word of a class of numerics: the folder's own code ran, although transformers may implement the model."""
@@ -58,15 +60,13 @@ class TriedModel:
         return self.model.weights, tokenizer_digest(self._tokenizer.files, verify=verify)
 
     def numerics(self, forms: Forms | None) -> str:
-        """The class of numerics: engine, data type, kind of device, the family's kernels, the forms."""
+        """The class of numerics: engine, data type, kind of device, the forms, and on a GPU the paths.
+
+        Without forms, the part of the class that is known before any trial.
+        """
         model = self.model
-        support = support_for(model.config.get("model_type", ""))
         parts = ["transformers", model.dtype, model.device.partition(":")[0]]
-        if support.kernels and parts[-1] == "cuda":
-            parts.append("reference" if support.missing_kernels(model.device) else support.kernels)
-        if not kernels.kernels_unsupported_reason(model.device):
-            parts.append(kernels.NUMERICS)
-        parts += forms.words if forms else ()
+        parts += (*forms.words, *self._path_words(forms.paths)) if forms else ()
         if model.expected_lengths:
             parts.append(BY_LENGTH)
         if model.options.spread:
@@ -80,6 +80,28 @@ class TriedModel:
         if model.options.logits_dtype == "model":
             parts.append(ROUNDED_SCORES)
         return " ".join([*parts, *model.processes.numerics])
+
+    def _path_words(self, paths: Paths) -> tuple[str, ...]:
+        """On a GPU: what computes each part, torch's minor version, and the packages that the model calls.
+
+        None on a CPU, where torch computes everything.
+        """
+        on_gpu = self.model.device.startswith("cuda")
+        if paths == PLAIN and not on_gpu:
+            return ()
+        version = ".".join(metadata.version("torch").split(".")[:2])
+        own = mixers_word(self.model.config, self.model.device)
+        return (*paths.words, *([own] if own else []), f"torch-{version}")
+
+    @functools.cached_property
+    def wanted_paths(self) -> Paths:
+        """For each part the fastest implementation that the device can run and the options allow; untried."""
+        model = self.model
+        paths = fastest(model.device, model.dtype)
+        # Processes that may not retry may not capture, either: both must happen alike in all processes.
+        if not (model.options.graphs and model.processes.retries):
+            return paths.plain_in("graphs")
+        return paths.plain_in("graphs") if model.options.deterministic or model.options.spread else paths
 
     @functools.cached_property
     def forms(self) -> Forms:
@@ -103,7 +125,7 @@ class TriedModel:
         if self.known_forms:
             return self.known_forms
         reason = self.why_not_packed
-        return Forms(BATCHES if reason else PACKED, SLOTS, reason)
+        return Forms(BATCHES if reason else PACKED, SLOTS, reason, paths=self.wanted_paths)
 
     @functools.cached_property
     def why_not_packed(self) -> str:
@@ -128,8 +150,13 @@ class TriedModel:
     @functools.cached_property
     def _forms_key(self) -> str:
         """A digest of everything that the outcome of the trials depends on."""
+        model = self.model
         versions = [metadata.version(name) for name in ("evalsuite", "torch", "transformers")]
-        return sha256_of([TRIALS, self.model.weights, self.numerics(None), self.why_not_packed, *versions])
+        parts = [TRIALS, model.weights, self.numerics(None), self.why_not_packed, *versions]
+        if self.wanted_paths != PLAIN:
+            candidates = {part: [*usable(part, model.device, model.dtype)] for part in PARTS}
+            parts += [device_name(model.device), self.wanted_paths.words, candidates]
+        return sha256_of(parts)
 
     @functools.cached_property
     def fit(self) -> "Fit":
@@ -141,18 +168,20 @@ class TriedModel:
         from evalsuite.engine.native.trials.fit import fit
 
         model, known = self.model, self.known_forms
-        found = fit(model.loaded, self.why_not_packed, asked=not model.options.packed)
-        for note in found.notes:
+        # A part that fell back in an earlier run stays as it is: answers are stored under that name.
+        wanted = known.paths if known else self.wanted_paths
+        found = fit(replace(model.loaded, paths=wanted), self.why_not_packed, asked=not model.options.packed)
+        if known and known.is_as(found.forms):
+            found = replace(found, forms=replace(found.forms, path_notes=known.path_notes))
+        for note in found.forms.path_notes.splitlines():
             model.add_note(note)
         if known != found.forms:
             remember(self._forms_key, found.forms)
         if known and not known.is_as(found.forms):
             raise ModelError(
                 f"Model '{model.files.name}' is computed in other forms than an earlier run found "
-                f"({found.forms.scores} and {found.forms.texts}, not {known.scores} and {known.texts}), so "
-                "that answers would be stored under the wrong name; run the same command again: the new "
-                "forms are "
-                "remembered now."
+                f"({found.forms.difference_from(known)}), so that answers would be stored under the wrong "
+                "name; run the same command again: the new forms are remembered now."
             )
         return found
 

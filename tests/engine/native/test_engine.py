@@ -16,6 +16,7 @@ from evalsuite.errors import ModelError, UnknownName
 from evalsuite.types import Failure, GenerateRequest, ScoreRequest
 from tests.engine.tiny import save, tiny_gpt2
 
+TORCH = "torch-" + ".".join(torch.__version__.split(".")[:2])
 REQUESTS = [
     ScoreRequest(tuple(range(2, 2 + length)), (3, choice)) for length in range(1, 20) for choice in (4, 5)
 ]
@@ -53,27 +54,28 @@ def test_the_numerics_class_leaves_out_which_gpu_it_was(llama_files, monkeypatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     numerics = TransformersEngine(llama_files, device="cuda:3").expected_identity.numerics
-    assert numerics == "transformers bfloat16 cuda packed"
+    assert numerics == (
+        "transformers bfloat16 cuda packed attention=levels scan=torch log-probs=torch pointwise=model "
+        f"steps=model graphs=cuda {TORCH}"
+    )
 
 
-USUAL = Forms(PACKED, SLOTS)
-
-
-def test_kernels_are_part_of_the_numerics_class_where_they_matter(tmp_path, monkeypatch):
+def test_packages_that_a_models_own_layers_call_are_part_of_the_numerics_class(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"model_type": "nemotron_h"}')
     files = ModelFiles("mine", tmp_path)
     monkeypatch.setattr("evalsuite.engine.native.processes.resolve_device", lambda device: device)
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
-    assert (
-        TransformersEngine(files, device="cuda").tried.numerics(USUAL)
-        == "transformers bfloat16 cuda reference packed"
-    )
+    monkeypatch.setitem(sys.modules, "causal_conv1d", None)
+
+    def words(device: str) -> list[str]:
+        return TransformersEngine(files, device=device).tried.numerics(Forms(PACKED, SLOTS)).split()
+
+    assert "mixers=torch" in words("cuda")
     monkeypatch.setitem(sys.modules, "mamba_ssm", sys)
-    assert (
-        TransformersEngine(files, device="cuda").tried.numerics(USUAL)
-        == "transformers bfloat16 cuda mamba_ssm packed"
-    )
-    assert TransformersEngine(files, device="cpu").tried.numerics(USUAL) == "transformers float32 cpu packed"
+    assert "mixers=mamba_ssm" in words("cuda")
+    monkeypatch.setitem(sys.modules, "causal_conv1d", sys)
+    assert "mixers=causal_conv1d+mamba_ssm" in words("cuda:1")
+    assert words("cpu") == ["transformers", "float32", "cpu", "packed"]
 
 
 def test_first_is_told_how_much_is_planned_then_that_the_work_begins(engine):

@@ -67,4 +67,3 @@ def test_the_limit_is_the_configurations(limit):
 def test_families_that_need_nothing_have_no_record_of_their_own():
     assert support_for("llama").model_type == ""
     assert support_for("llama").patch(tiny_nemotron_h()) == ()
-    assert support_for("nemotron_h").kernels == "mamba_ssm"

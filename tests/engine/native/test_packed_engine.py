@@ -161,9 +161,7 @@ def test_a_containers_text_model_is_looked_at_where_the_containers_own_code_asks
 
 
 def test_a_family_that_does_not_fit_is_scored_in_batches_and_the_log_says_why(tmp_path):
-    engine = TransformersEngine(
-        resolve(str(save(tiny_hybrids()["mamba"], tmp_path))), device="cpu", allow_slow_kernels=True
-    )
+    engine = TransformersEngine(resolve(str(save(tiny_hybrids()["mamba"], tmp_path))), device="cpu")
     assert engine.identity.numerics == "transformers float32 cpu text-batches"
     assert set(answers_of(engine.score(REQUESTS))) == set(REQUESTS)
     (note,) = engine.notes

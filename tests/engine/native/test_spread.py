@@ -39,7 +39,6 @@ def test_layers_that_do_not_fit_are_brought_when_they_are_needed(
         device="cpu",
         dtype=dtype,
         trust_remote_code=False,
-        allow_slow_kernels=False,
         spread=True,
         max_memory={"cpu": size * 6 // 10},
     )

@@ -1,4 +1,4 @@
-"""Loads a model into memory: checks its weights and kernels, and applies the patches of its family."""
+"""Loads a model into memory: checks its weights, and applies the patches of its family."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,8 @@ from evalsuite.engine.native.loading.soft_caps import compute_soft_caps
 from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
 from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
-from evalsuite.engine.native.models import ModelSupport, support_for
+from evalsuite.engine.native.models import support_for
+from evalsuite.engine.native.models.packages import missing_package_notes
 from evalsuite.engine.native.paths import PLAIN, Paths, fastest
 from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.engine.quiet import quiet_transformers
@@ -45,13 +46,18 @@ class LoadedModel:
     fixed_sizes: bool = False
     """Packs are padded to a few sizes, and the head's rows to a single size (`deterministic`)."""
     paths: Paths = PLAIN
-    """Which implementation computes each part of the work."""
+    """Which implementation computes each part of the work; after loading the fastest ones, not yet tried."""
     lengths: LengthRule | None = None
     """Which lengths of rows may share a forward pass; None if all may."""
     text_cache: bool = True
     """Texts are generated with a cache; if False, each token needs a pass over all earlier tokens."""
     text_positions: bool = True
     """Batches of texts get position ids; if False, the model counts positions by itself and by the mask."""
+
+    @property
+    def dtype(self) -> str:
+        """Name of the weights' data type, for example "bfloat16"."""
+        return str(self.model.dtype).removeprefix("torch.")
 
     @property
     def is_recurrent(self) -> bool:
@@ -76,7 +82,6 @@ def load_model(
     device: str,
     dtype: str,
     trust_remote_code: bool,
-    allow_slow_kernels: bool,
     rounded_logits: bool = False,
     processes: int = 1,
     spread: bool = False,
@@ -89,7 +94,6 @@ def load_model(
         device: the device of the model's inputs.
         dtype: data type of the weights.
         trust_remote_code: let the model's folder run its own code.
-        allow_slow_kernels: run a Mamba model on a GPU without its kernels.
         rounded_logits: leave logits, and scores from them, in the model's data type.
         processes: number of processes that each load their part of every layer (tensor parallelism); all of
             them call this function.
@@ -97,13 +101,14 @@ def load_model(
         max_memory: memory limits by device for `spread`, in accelerate's format.
 
     Raises:
-        ModelError: unreadable or incomplete weights, unknown architecture, missing kernels, out of memory.
+        ModelError: unreadable or incomplete weights, unknown architecture, out of memory.
     """
     if trust_remote_code:
         _refuse_code_from_elsewhere(files)
     refuse_unmergeable(files, whole=processes == 1 and not spread)
-    support = support_for(read_config(files).get("model_type", ""))
-    notes = [*_check_kernels(support, device, allow_slow_kernels), *_unused_forms(files)]
+    config = read_config(files)
+    support = support_for(config.get("model_type", ""))
+    notes = [*missing_package_notes(config, device), *_unused_forms(files)]
     try:
         with quiet_transformers():
             placement = _placement(device, processes, spread, max_memory)
@@ -202,18 +207,6 @@ def _unused_forms(files: ModelFiles) -> Iterator[str]:
     weights = find_weights(files)
     if weights.unused:
         yield f"weights are read from {weights.form}; not used: {', '.join(weights.unused)}"
-
-
-def _check_kernels(support: ModelSupport, device: str, allow_slow_kernels: bool) -> tuple[str, ...]:
-    problem = support.missing_kernels(device)
-    if not problem:
-        return ()
-    if not allow_slow_kernels:
-        raise ModelError(
-            f"A {support.model_type} model on a GPU needs the package {support.kernels}, which cannot be "
-            f"imported ({problem}); install it, or allow the slow path (allow_slow_kernels)."
-        )
-    return (f"{support.model_type}: reference path without {support.kernels}; slow",)
 
 
 def _why_not_loaded(files: ModelFiles, error: Exception, trust_remote_code: bool) -> str:

@@ -1,12 +1,11 @@
 """Special support for single architectures; a model that is not listed needs none."""
 
-from evalsuite.engine.native.models.mamba import MAMBA_FAMILIES
 from evalsuite.engine.native.models.nemotron_h import NEMOTRON_H
 from evalsuite.engine.native.models.support import GENERIC, ModelSupport
 
 __all__ = ["GENERIC", "ModelSupport", "support_for"]
 
-_SUPPORT = {support.model_type: support for support in (NEMOTRON_H, *MAMBA_FAMILIES)}
+_SUPPORT = {support.model_type: support for support in (NEMOTRON_H,)}
 
 
 def support_for(model_type: str) -> ModelSupport:

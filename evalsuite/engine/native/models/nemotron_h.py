@@ -27,4 +27,4 @@ def restore_time_step_limit(model: Any) -> tuple[str, ...]:
     )
 
 
-NEMOTRON_H = ModelSupport("nemotron_h", patch=restore_time_step_limit, kernels="mamba_ssm")
+NEMOTRON_H = ModelSupport("nemotron_h", patch=restore_time_step_limit)

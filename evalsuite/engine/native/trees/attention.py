@@ -91,14 +91,17 @@ def tree_attention(
     queries, path = query[0], tree.paths.attention
     by_level = fits_levels(query, value, softcap)
     if path == "flex" or (path == "levels-flex" and (reach.is_limited or not by_level)):
+        tree.ran.add(("attention", path))
         return attend_by_tile(tree, query, key, value, scale, softcap, reach, s_aux), None
     # `result` is (tokens, heads, value width), `normaliser` is (heads, tokens) float32.
     if path in ("levels", "levels-flex") and by_level:
+        tree.ran.add(("attention", path))
         q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))  # (tokens, heads, width)
         result, normaliser = attend_by_level(tree, q, k, v, scale, reach, in_float32=s_aux is not None)
         spans = tree.levels(reach, str(query.device)).partly
         keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
     else:
+        tree.ran.add(("attention", "torch"))
         keys, values = _spread(key[0], heads), _spread(value[0], heads)
         result, normaliser = _attend_by_block(tree, queries, keys, values, scale, softcap, reach)
         spans = tree.spans

@@ -16,10 +16,8 @@ from typing import Any
 import torch
 
 from evalsuite.engine.native.trees.blocks import Blocks
-from evalsuite.engine.native.trees.walk import Walk
+from evalsuite.engine.native.trees.walk import Walk, weights_at_once
 
-WEIGHTS_AT_ONCE = 1 << 20
-"""Weights (blocks x heads x length x length x width of decays) in memory at a time: they fit into caches."""
 NORM_EPSILON = 1e-6
 """Added to the squared length of queries and keys in their norm, as in transformers (5.23) and in FLA."""
 
@@ -114,7 +112,7 @@ def _within_blocks(walk: Walk, inputs: _Inputs) -> _Local:
 def _of_blocks(blocks: Blocks, seen: torch.Tensor, inputs: _Inputs) -> list[torch.Tensor]:
     """The columns of `_Local` for blocks of one length: (blocks x length, heads, width) each."""
     length, heads = blocks.length, inputs.key.shape[1]
-    at_once = max(1, WEIGHTS_AT_ONCE // (length**2 * inputs.decays.shape[2]))
+    at_once = max(1, weights_at_once(inputs.key.device) // (length**2 * inputs.decays.shape[2]))
     blocks_at_once, heads_at_once = max(1, at_once // heads), min(heads, at_once)
     columns: list[list[torch.Tensor]] = [[] for _ in range(5)]
     positions = blocks.positions.view(-1, length)  # (blocks, length)

@@ -12,10 +12,7 @@ import torch
 from torch.nn.functional import pad, softplus
 from transformers.activations import ACT2FN
 
-from evalsuite.engine.native.trees.walk import Walk
-
-WEIGHTS_AT_ONCE = 1 << 20
-"""Weights (blocks x heads x length x length) in memory at a time: they fit into a CPU's caches."""
+from evalsuite.engine.native.trees.walk import Walk, weights_at_once
 
 
 def tree_conv(
@@ -108,7 +105,7 @@ def _within_blocks(
     for blocks, seen in walk.blocks:
         length = blocks.length
         parts, totals = [], []
-        at_once = max(1, WEIGHTS_AT_ONCE // (heads * length**2))
+        at_once = max(1, weights_at_once(written.device) // (heads * length**2))
         positions = blocks.positions.view(-1, length)  # (blocks, length)
         for index, mask in zip(positions.split(at_once), seen.split(at_once), strict=True):
             total = mask.double() @ decays[index]  # (blocks, length, heads)

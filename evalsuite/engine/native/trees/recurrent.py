@@ -22,18 +22,20 @@ from evalsuite.engine.native.trees.walk import walk_of
 def walking(model: Any, tree: Tree) -> Iterator[None]:
     """Within this context the convolutions and recurrences of a transformers `model` follow `tree`."""
 
-    def counted(function: Function) -> Function:
+    def counted(name: str, function: Function) -> Function:
         def counting(*args: Any, **options: Any) -> Any:
             tree.layers += 1
+            if name not in DELTA_RULES:
+                tree.ran.add(("scan", tree.paths.scan))
             return function(*args, **options)
 
         return counting
 
-    def always(function: Function) -> Callable[[Function], Function]:
-        replacement = counted(function)
+    def always(name: str, function: Function) -> Callable[[Function], Function]:
+        replacement = counted(name, function)
         return lambda original: replacement
 
-    with replaced(model, {name: always(function) for name, function in over_a_tree(tree).items()}):
+    with replaced(model, {name: always(name, function) for name, function in over_a_tree(tree).items()}):
         yield
 
 

@@ -55,6 +55,8 @@ class Tree:
     """The implementations that compute the layers."""
     layers: int = 0
     """Number of layers that have used the tree."""
+    ran: set[tuple[str, str]] = field(default_factory=set)
+    """Each part (a field of `Paths`) that a layer has computed, with the implementation that did."""
     _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
     _keys: dict[Span, torch.Tensor] = field(default_factory=dict)
     _levels: dict[tuple[Reach, str], DeviceLevels] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class Tree:
             return self
         if device not in self._elsewhere:
             self._elsewhere[device] = tree_of(self.pack, device, self.paths)
+            self._elsewhere[device].ran = self.ran
         return self._elsewhere[device]
 
     @cached_property

@@ -15,6 +15,11 @@ from evalsuite.engine.planning.plan import Ints
 CHUNK = 64
 """Most tokens of a block: the work within a block grows with the square of its length."""
 
+WEIGHTS_AT_ONCE = 1 << 20
+"""Weights between tokens of blocks that are in memory at a time: so many fit into a CPU's caches."""
+GPU_WEIGHTS_AT_ONCE = 1 << 26
+"""The same on a GPU, where each launch costs time: 1 GiB with their float64 exponents."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Chunk:
@@ -54,6 +59,11 @@ class WalkStep:
     """Slot of its final state."""
     readers: list[int]
     """Blocks that continue it."""
+
+
+def weights_at_once(device: torch.device) -> int:
+    """How many weights a device computes at a time."""
+    return WEIGHTS_AT_ONCE if device.type == "cpu" else GPU_WEIGHTS_AT_ONCE
 
 
 def walk_of(tree: Tree) -> Walk:

@@ -1,14 +1,23 @@
 """Finds the forms of computation that are right for a loaded model, by trials before it is used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalsuite.engine.native import fit_trees as packables
-from evalsuite.engine.native.fit_trees import fitted
+from evalsuite.engine.native.fit_trees import TREE_PARTS, fitted
+from evalsuite.engine.native.paths import PLAIN, Paths
 from evalsuite.engine.native.probe.limits import long_limits
 from evalsuite.engine.native.slots.fit import fit_for_slots
 from evalsuite.engine.native.trials import forms
 from evalsuite.engine.native.trials.forms import Forms
+from evalsuite.engine.native.trials.graphs import why_graphs_fail
+from evalsuite.engine.native.trials.parts import (
+    PartsFit,
+    fallback_note,
+    fitted_parts,
+    missing_notes,
+    why_log_probs_differ,
+)
 from evalsuite.engine.native.trials.tiny_copy import tiny_copy
 from evalsuite.engine.native.trials.trials import BEYOND_ITS_LIMITS, Form, fitting_scores, fitting_texts
 
@@ -16,6 +25,8 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
     from evalsuite.engine.native.slots.forward import SlotModel
 
+SLOT_PARTS = ("pointwise", "steps")
+"""The parts of `Paths` that a pass over slots computes, besides the capture of steps."""
 SCORED = {
     forms.BATCHES: "scored in padded batches",
     forms.SINGLE: "scored one row at a time",
@@ -39,47 +50,96 @@ class Fit:
     writing: "LoadedModel"
     """The model for generation without slots."""
     slots: "SlotModel | None"
-    notes: tuple[str, ...] = ()
-    """Notes for the run log besides those of the forms."""
 
 
 def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
     """Run the trials of a model.
 
     Args:
-        loaded: the model.
+        loaded: the model on the wanted paths; the trials drop those that fail.
         why_not_packed: why packed trees are excluded; empty to try them.
         asked: whether the user excluded packed trees, which then needs no note.
     """
-    notes: tuple[str, ...] = ()
-    scoring, by_score = loaded, Form(forms.PACKED, loaded)
     copy = (
         tiny_copy(loaded.model.config)
         if long_limits(loaded.model.config.get_text_config().to_dict())
         else None
     )
-    if not why_not_packed:
-        packed, note = fitted(loaded)
-        problem = packables.why_it_differs(copy) if packed and copy else ""
-        if packed is None or problem:
-            why_not_packed = f"{BEYOND_ITS_LIMITS}{problem}" if problem else note
-        else:
-            scoring, notes = packed, (note,) if note else ()
-    if why_not_packed:
-        by_score = fitting_scores(loaded, why_not_packed, copy)
-    model, reason = fit_for_slots(scoring)
-    if model and copy and (problem := fit_for_slots(copy)[1]):
-        model, reason = None, f"{BEYOND_ITS_LIMITS}{problem}"
-    by_text = Form(forms.SLOTS, loaded) if model else fitting_texts(loaded, reason, copy)
+    log_probs = _fitted_log_probs(loaded)
+    trees = _fitted_trees(log_probs.ready, copy, why_not_packed)
+    plain = replace(log_probs.ready, paths=log_probs.ready.paths.plain_in(*TREE_PARTS))
+    scoring = trees.loaded or plain
+    by_score = Form(forms.PACKED, scoring) if trees.loaded else fitting_scores(plain, trees.problem, copy)
+    slots, model = _fitted_slots(scoring, copy)
+    if model and model.loaded.paths.pointwise != scoring.paths.pointwise:
+        again = fit(replace(loaded, paths=loaded.paths.plain_in("pointwise")), why_not_packed, asked=asked)
+        path_notes = "\n".join((*slots.notes, again.forms.path_notes))
+        return replace(again, forms=replace(again.forms, path_notes=path_notes))
+    by_text = Form(forms.SLOTS, model.loaded) if model else fitting_texts(plain, slots.problem, copy)
+    graphs, model = _fitted_graphs(scoring, model)
+    paths = model.loaded.paths if model else scoring.paths.plain_in("steps", "graphs")
     quiet = asked and by_score.name == forms.BATCHES
+    notes = (*missing_notes(loaded), *log_probs.notes, *trees.notes, *slots.notes, *graphs)
     found = Forms(
         by_score.name,
         by_text.name,
-        why_not_packed,
+        trees.problem,
         "" if quiet else _note(SCORED, by_score),
         _note(WRITTEN, by_text),
+        paths,
+        "\n".join(dict.fromkeys(notes)),
     )
-    return Fit(found, scoring, by_text.loaded, model, notes)
+    return Fit(found, replace(scoring, paths=paths), by_text.loaded, model)
+
+
+def _fitted_log_probs(loaded: "LoadedModel") -> PartsFit:
+    """The model with the kernel of log-probabilities if it agrees; rounded ones have none."""
+    if loaded.rounded_logits:
+        return PartsFit(replace(loaded, paths=loaded.paths.plain_in("log_probs")))
+    return fitted_parts(loaded, ("log_probs",), why_log_probs_differ)
+
+
+def _fitted_trees(loaded: "LoadedModel", copy: "LoadedModel | None", why_not: str) -> PartsFit:
+    """The model for packed trees; `why_not` says why they are excluded, or is empty."""
+    if why_not:
+        return PartsFit(None, why_not)
+    found = fitted(loaded)
+    if found.loaded and copy and (problem := packables.why_it_differs(copy)):
+        return PartsFit(None, f"{BEYOND_ITS_LIMITS}{problem}")
+    return found
+
+
+def _fitted_slots(loaded: "LoadedModel", copy: "LoadedModel | None") -> tuple[PartsFit, "SlotModel | None"]:
+    """The model for slots, None if it cannot use them; tries the parts of decode steps, too."""
+    models: dict[Paths, SlotModel | None] = {}
+
+    def why_it_fails(ready: "LoadedModel") -> str:
+        models[ready.paths], reason = fit_for_slots(ready)
+        return reason
+
+    found = fitted_parts(loaded, SLOT_PARTS, why_it_fails)
+    if found.loaded and copy and (problem := fit_for_slots(copy)[1]):
+        return PartsFit(None, f"{BEYOND_ITS_LIMITS}{problem}"), None
+    model = models[found.loaded.paths] if found.loaded else None
+    if model and not model.mixers:  # no layer takes the steps that this path computes
+        paths = model.loaded.paths.plain_in("steps")
+        model = replace(model, loaded=replace(model.loaded, paths=paths))
+    return found, model
+
+
+def _fitted_graphs(
+    loaded: "LoadedModel", model: "SlotModel | None"
+) -> "tuple[tuple[str, ...], SlotModel | None]":
+    """A note if decode steps cannot be captured although this is wanted; and the model without that path."""
+    if model is None or model.loaded.paths.graphs == PLAIN.graphs:
+        return (), model
+    problem = why_graphs_fail(model)
+    if not problem:
+        return (), model
+    paths = model.loaded.paths.plain_in("graphs")
+    name = model.loaded.paths.graphs
+    model = replace(model, loaded=replace(model.loaded, paths=paths))
+    return (fallback_note(paths, "graphs", {name: problem}),), model
 
 
 def _note(words: dict[str, str], form: Form) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from evalsuite.engine.native.paths import PARTS, PLAIN, Paths
 from evalsuite.files.caches import cache_folder, replace_json
 
 PACKED, SLOTS = "packed", "slots"
@@ -48,30 +49,51 @@ class Forms:
     score_note: str = ""
     """The run log's note on the form of scores; empty for the usual form, and for a form the user chose."""
     text_note: str = ""
+    paths: Paths = PLAIN
+    """The implementation of each part."""
+    path_notes: str = ""
+    """The run log's notes on parts that fell back, a line each."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words of both forms in the class of numerics."""
+        """The words of both forms in the class of numerics; `Paths.words` has those of the parts."""
         return (*SCORE_WORDS[self.scores], *TEXT_WORDS[self.texts])
 
     def is_as(self, other: "Forms") -> bool:
-        """Whether both compute scores and texts in the same forms; notes are not compared."""
-        return (self.scores, self.texts) == (other.scores, other.texts)
+        """Whether both compute scores and texts in the same forms on the same paths, whatever the notes."""
+        return (self.scores, self.texts, self.paths) == (other.scores, other.texts, other.paths)
+
+    def difference_from(self, other: "Forms") -> str:
+        """What the forms and paths are, and what the other's are, where they differ."""
+        mine, others = ({**_named(forms)} for forms in (self, other))
+        changed = [name for name in mine if mine[name] != others[name]]
+        found, known = (", ".join(f"{name} {forms[name]}" for name in changed) for forms in (mine, others))
+        return f"{found}; not {known}"
+
+
+def _named(forms: Forms) -> dict[str, str]:
+    return {"scores": forms.scores, "texts": forms.texts, **asdict(forms.paths)}
 
 
 def remembered(key: str) -> Forms | None:
     """The forms stored for a key; None if no trials are stored."""
     found = _read().get(key)
-    names = {field.name for field in fields(Forms)}
-    if (
-        not isinstance(found, Mapping)
-        or set(found) != names
-        or not all(isinstance(x, str) for x in found.values())
-    ):
+    if found is None or not _has_fields(found, {field.name for field in fields(Forms)}, besides="paths"):
+        return None
+    if not _has_fields(found["paths"], set(PARTS)):
         return None
     if found["scores"] not in SCORE_WORDS or found["texts"] not in TEXT_WORDS:
         return None
-    return Forms(**found)
+    return Forms(**{**found, "paths": Paths(**found["paths"])})
+
+
+def _has_fields(found: Any, names: set[str], besides: str = "") -> bool:
+    """Whether a stored value has exactly these fields, all of them texts except `besides`."""
+    return (
+        isinstance(found, Mapping)
+        and set(found) == names
+        and all(isinstance(value, str) for name, value in found.items() if name != besides)
+    )
 
 
 def remember(key: str, forms: Forms) -> None:

@@ -12,6 +12,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.kernels.tables import tables_of
 from evalsuite.engine.native.trees.recurrent import over_a_tree
+from tests.engine.native.stand_ins import as_a_gpu
 from tests.engine.native.trees.test_mamba import some_chunks, some_sequences, tree_over, walk_over
 from tests.engine.tiny import save, tiny_llama
 
@@ -60,5 +61,5 @@ def test_kernels_that_do_not_run_are_not_used(monkeypatch):
 def test_the_kernels_are_part_of_what_answers_depend_on(tmp_path, monkeypatch):
     files = resolve(str(save(tiny_llama(), tmp_path)))
     assert TransformersEngine(files, device="cpu").identity.numerics == "transformers float32 cpu packed"
-    monkeypatch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
-    assert "cpu triton packed" in TransformersEngine(files, device="cpu").identity.numerics
+    as_a_gpu(monkeypatch)
+    assert "scan=torch log-probs=kernels" in TransformersEngine(files, device="cpu").identity.numerics

@@ -18,7 +18,7 @@ from evalsuite.types import ScoreRequest
 from tests.engine.tiny import byte_tokenizer, save, tiny_gpt2, tiny_llama, tiny_nemotron_h
 
 peft = pytest.importorskip("peft")
-OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False, "allow_slow_kernels": False}
+OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False}
 IDS = torch.tensor([[5, 17, 31, 200, 4, 77]])
 EVERYWHERE = ["q_proj", "v_proj", "down_proj"]
 ADAPTERS = {

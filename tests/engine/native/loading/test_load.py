@@ -7,12 +7,12 @@ from safetensors.torch import load_file, save_file
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.native.loading.load import _check_kernels, load_model
-from evalsuite.engine.native.models import support_for
+from evalsuite.engine.native.loading.load import load_model
+from evalsuite.engine.native.models.packages import missing_package_notes
 from evalsuite.errors import ModelError
 from tests.engine.tiny import byte_tokenizer, save, tiny_llama, tiny_nemotron_h
 
-OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False, "allow_slow_kernels": False}
+OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False}
 
 
 OWN = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
@@ -81,15 +81,12 @@ def test_an_architecture_with_code_of_its_own_asks_for_trust(tmp_path):
     assert "--trust-remote-code" in refusal(tmp_path)
 
 
-def test_a_mamba_model_on_a_gpu_needs_its_kernels(monkeypatch):
+def test_a_recurrent_model_on_a_gpu_without_packages_gets_a_note_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
-    support = support_for("nemotron_h")
-    with pytest.raises(ModelError, match="mamba_ssm"):
-        _check_kernels(support, "cuda:0", allow_slow_kernels=False)
-    (note,) = _check_kernels(support, "cuda:0", allow_slow_kernels=True)
-    assert "slow" in note
-    assert _check_kernels(support, "cpu", allow_slow_kernels=False) == ()
-    assert _check_kernels(support_for("llama"), "cuda", allow_slow_kernels=False) == ()
+    (note,) = missing_package_notes({"model_type": "nemotron_h"}, "cuda:0")
+    assert "which is slow: mamba_ssm cannot be imported (import of mamba_ssm halted" in note
+    assert not [*missing_package_notes({"model_type": "nemotron_h"}, "cpu")]
+    assert not [*missing_package_notes({"model_type": "llama"}, "cuda")]
 
 
 def test_code_of_another_repository_is_refused_since_no_digest_covers_it(tmp_path):

@@ -14,7 +14,7 @@ from evalsuite.engine.native.loading.load import load_model
 from evalsuite.errors import ModelError
 from tests.engine.tiny import BOS, EOS, VOCABULARY, save, tiny_gpt2, tiny_llama
 
-OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False, "allow_slow_kernels": False}
+OPTIONS = {"device": "cpu", "dtype": "float32", "trust_remote_code": False}
 
 
 def load(folder):

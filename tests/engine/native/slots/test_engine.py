@@ -1,10 +1,13 @@
 """The engine's `generate`: slots where the model allows it, batches and a note where it does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.engines import split_arguments
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.trials.graphs import graphing_for
 from evalsuite.engine.protocol import Begun, Planned, answers_in
 from evalsuite.errors import UserError
 from evalsuite.types import GenerateRequest
@@ -63,7 +66,9 @@ def test_a_refusal_to_record_steps_is_said_once_and_texts_stay(llama_files):
     assert answers_of(engine.generate(REQUESTS)) == whole
     answers_of(engine.generate(REQUESTS[:2]))
     (note,) = engine.notes
-    assert note == "texts are generated without CUDA graphs: operation not permitted when stream is capturing"
+    assert note == (
+        "no more decode steps are captured as graphs: operation not permitted when stream is capturing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,22 +82,21 @@ def test_a_refusal_to_record_steps_is_said_once_and_texts_stay(llama_files):
         ("mps", {}, False),
     ],
 )
-def test_steps_are_recorded_on_a_gpu_unless_it_was_said_otherwise(
-    llama_files, monkeypatch, device, arguments, recorded
-):
-    monkeypatch.setattr("torch.cuda.Stream", lambda device: device)
+def test_steps_are_recorded_on_a_gpu_unless_it_was_said_otherwise(llama_files, device, arguments, recorded):
     engine = TransformersEngine(llama_files, device="cpu", arguments=arguments)
-    monkeypatch.setattr("evalsuite.engine.native.deterministic.switch_on", lambda: None)
-    engine.load()
     engine.model.device = device
-    use = engine.generator.graphing
-    assert (use is not None) == recorded
-    if use:
-        assert use.recorder._stream == device
-        assert use.allowed == 1e-3
+    assert (engine.tried.wanted_paths.graphs == "cuda") == recorded
+
+
+def test_steps_are_compared_as_closely_as_the_data_type_allows(llama_files, monkeypatch):
+    monkeypatch.setattr("torch.cuda.Stream", lambda device: device)
+    loaded = TransformersEngine(llama_files, device="cpu").model.loaded
+    use = graphing_for(replace(loaded, device="cuda:1"))
+    assert use.recorder._stream == "cuda:1"
+    assert use.allowed == 1e-3
 
 
 def test_graphs_are_wanted_or_not(llama_files):
     with pytest.raises(UserError, match="graphs must be yes or no, got 'maybe'"):
         TransformersEngine(llama_files, arguments={"graphs": "maybe"})
-    assert split_arguments("native", ["graphs=no"]) == ((), ("graphs=no",))
+    assert split_arguments("native", ["graphs=no"]) == (("graphs=no",), ())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers.models.kimi_linear.modeling_kimi_linear import chunk_kimi_delta_attention
 from transformers.models.qwen3_next.modeling_qwen3_next import torch_chunk_gated_delta_rule
 
-from evalsuite.engine.native.trees import delta
+from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.delta import tree_delta
 from tests.engine.native.trees.test_mamba import some_chunks, some_sequences, walk_over
 
@@ -38,7 +38,7 @@ def test_the_rule_is_that_of_each_path(sequences, chunk, at_once, by_channel, st
     walk, tree, paths = walk_over(sequences, chunk)
     inputs = random_inputs(len(tree.pack), by_channel=by_channel, strength=strength)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delta, "WEIGHTS_AT_ONCE", at_once)
+        patch.setattr(tree_walk, "WEIGHTS_AT_ONCE", at_once)
         found, state = tree_delta(walk, **inputs, use_qk_l2norm_in_kernel=True)
     assert state is None
     for path in paths:

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.models.mamba2.modeling_mamba2 import causal_conv1d_fn, mamba2_chunk_scan
 
-from evalsuite.engine.native.trees import mamba as tree_mamba
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.mamba import tree_conv, tree_scan
 from evalsuite.engine.native.trees.tree import Tree, tree_of
@@ -117,7 +116,7 @@ def test_the_recurrence_is_that_of_each_path(sequences, chunk, at_once, softplus
         inputs |= {"D": None}
     options = {"dt_softplus": softplus, "dt_limit": limit}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tree_mamba, "WEIGHTS_AT_ONCE", at_once)
+        patch.setattr(tree_walk, "WEIGHTS_AT_ONCE", at_once)
         found = tree_scan(walk, **inputs, **options)
     for path in paths:
         of_path = {

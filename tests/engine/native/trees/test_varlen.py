@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import varlen
 
 from evalsuite.engine.native import fit_trees as packable
-from evalsuite.engine.native import kernels
+from evalsuite.engine.native import kernels, paths
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_differs
 from evalsuite.engine.native.paths import PLAIN, Paths
@@ -67,6 +67,8 @@ def calls(monkeypatch) -> list[tuple]:
 
     monkeypatch.setattr(varlen, "varlen_attn", stand_in)
     monkeypatch.setattr(varlen_attention, "DEVICES", ("cpu",))
+    monkeypatch.setattr(paths, "GPUS", ("cpu",))
+    monkeypatch.setitem(paths.CANDIDATES, "graphs", ())
     monkeypatch.setattr(varlen_attention, "KERNEL_DTYPES", (torch.float32, torch.bfloat16))
     return made
 
@@ -156,7 +158,7 @@ def test_trees_are_computed_by_torch_where_the_kernel_is_wrong(llama_files, monk
     monkeypatch.setattr(varlen, "varlen_attn", unscaled)
     engine, requests = TransformersEngine(llama_files, device="cpu"), questions()
     scores = dict(answers_in(engine.score(requests)))
-    told = r"packed trees are computed by torch's functions, without kernels: a trial differed from .*"
+    told = r"attention over packed trees: computed by torch, not by levels \(a trial differed from .*\)"
     assert re.fullmatch(told, *engine.notes)
     assert_as_alone(tiny_llama(), requests, scores)
 
@@ -180,10 +182,11 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
     monkeypatch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
     model = nemotron_h()
     assert "differed" in why_it_differs(loaded(model))
-    ready, note = fitted(loaded(model))
-    assert (ready.paths.attention, ready.paths.scan) == (PLAIN.attention, PLAIN.scan)
-    assert "without kernels: a trial differed" in note
-    assert why_it_differs(ready) == ""
+    found = fitted(loaded(model))
+    assert (found.ready.paths.attention, found.ready.paths.scan) == ("levels", PLAIN.scan)
+    (note,) = found.notes
+    assert note.startswith("Mamba-2 over packed trees: computed by torch, not by kernels (a trial differed")
+    assert why_it_differs(found.ready) == ""
 
 
 def test_what_fits_neither_kernels_nor_torch_is_scored_in_batches(monkeypatch):
@@ -191,9 +194,9 @@ def test_what_fits_neither_kernels_nor_torch_is_scored_in_batches(monkeypatch):
     mirrored = lambda walk, hidden, *rest, **options: mamba.tree_conv(walk, hidden.flip(-1), *rest, **options)  # noqa: E731
     monkeypatch.setattr(recurrent, "tree_conv", mirrored)
     convolving = loaded(decoder("Lfm2", layer_types=["conv", "full_attention"]))
-    model, note = fitted(convolving)
-    assert model is None
-    assert note.startswith("a trial differed from single sequences by ")
+    found = fitted(convolving)
+    assert found.loaded is None
+    assert found.problem.startswith("a trial differed from single sequences by ")
 
 
 def test_the_installed_torch_has_this_kernel_with_this_signature(monkeypatch):

@@ -1,0 +1,55 @@
+"""Packages with GPU kernels that transformers' own code of a family calls where they can be imported.
+
+Packed trees and decode steps do not need them: evalsuite computes these itself. transformers' own recurrent
+layers run for prompts of texts and for padded batches, and take another path, without a word, where a package
+is missing or broken (5.23: `use_kernel_func_from_hub_with_fallback`).
+"""
+
+import importlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evalsuite.engine.native.probe.modeling_code import modeling_code
+
+_PACKAGES = "mamba[-_]ssm|causal[-_]conv1d|fla"
+_NAMED = re.compile(rf"""["']({_PACKAGES})\b|(?:from|import) ({_PACKAGES})\b""")
+_RECURRENCES = ("mamba_ssm", "fla")
+"""The packages whose absence makes a layer slow; torch's own convolution is fast enough."""
+
+
+def packages_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Import names of the packages that transformers' code of a configuration's family calls if it can."""
+    named = {first or second for first, second in _NAMED.findall(modeling_code(config))}
+    return tuple(sorted({name.replace("-", "_") for name in named}))
+
+
+def why_not_imported(package: str) -> str:
+    """Why a package cannot be imported, in a few words; empty if it can."""
+    try:
+        importlib.import_module(package)
+    except Exception as error:  # a package that was built for another torch raises errors of every kind
+        return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return ""
+
+
+def mixers_word(config: Mapping[str, Any], device: str) -> str:
+    """Word of the class of numerics: what a GPU's recurrent layers of transformers' own call, or empty.
+
+    For example "mixers=causal_conv1d+mamba_ssm", or "mixers=torch" where no package can be imported.
+    """
+    packages = packages_of(config) if device.startswith("cuda") else ()
+    if not packages:
+        return ""
+    imported = [package for package in packages if not why_not_imported(package)]
+    return f"mixers={'+'.join(imported) or 'torch'}"
+
+
+def missing_package_notes(config: Mapping[str, Any], device: str) -> Iterator[str]:
+    """Notes for the run log on packages without which transformers' own layers are slow on a GPU."""
+    for package in packages_of(config) if device.startswith("cuda") else ():
+        if package in _RECURRENCES and (problem := why_not_imported(package)):
+            yield (
+                "recurrent layers use transformers' torch code for prompts of texts and in padded batches, "
+                f"which is slow: {package} cannot be imported ({problem})"
+            )

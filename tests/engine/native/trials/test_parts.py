@@ -1,0 +1,271 @@
+"""Each part falls back alone, and no answer is found under another path than the one that computed it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.attention import varlen
+
+from evalsuite.checkpoints import resolve
+from evalsuite.engine.native import paths
+from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.paths import PARTS, PLAIN, Candidate, Paths, fastest
+from evalsuite.engine.native.trees import mamba
+from evalsuite.engine.native.trials import graphs
+from evalsuite.engine.native.trials.parts import fitted_parts, without_unused
+from evalsuite.engine.protocol import answers_in
+from evalsuite.errors import ModelError
+from evalsuite.results.store import request_key
+from evalsuite.types import GenerateRequest, ScoreRequest
+from tests.engine.native.hybrids import HYBRIDS, nemotron_h
+from tests.engine.native.slots.recording import RunAgain, StandIn
+from tests.engine.native.stand_ins import KERNELS, as_a_gpu, by_torch, put
+from tests.engine.native.trees import varlen_plain
+from tests.engine.tiny import loaded, save, tiny_llama
+
+TORCH = "torch-" + ".".join(torch.__version__.split(".")[:2])
+FAST = Paths(attention="levels", scan="kernels", log_probs="kernels", graphs="cuda")
+SCORES = [ScoreRequest((*range(2, 12), last), (4, 9)) for last in (20, 30, 40)]
+TEXTS = [GenerateRequest((*range(2, 9), last), (), 20) for last in (20, 30)]
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> None:
+    as_a_gpu(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return resolve(str(save(HYBRIDS["bamba"](), tmp_path_factory.mktemp("hybrid"))))
+
+
+def engine_of(files, **options) -> TransformersEngine:
+    return TransformersEngine(files, device="cpu", **options)
+
+
+def answers_of(engine) -> dict:
+    return dict(answers_in(engine.score(SCORES))) | dict(answers_in(engine.generate(TEXTS)))
+
+
+def key_of(engine) -> bytes:
+    return request_key(SCORES[0], engine.identity)
+
+
+def class_of(parts: Paths) -> str:
+    return " ".join(("transformers float32 cpu packed", *parts.words, TORCH))
+
+
+@pytest.mark.parametrize("make", [tiny_llama, nemotron_h])
+def test_on_a_cpu_the_class_of_numerics_is_what_it_always_was(make, tmp_path):
+    """Stored answers of CPU runs stay valid."""
+    files = resolve(str(save(make(), tmp_path)))
+    assert engine_of(files).expected_identity.numerics == "transformers float32 cpu packed"
+    assert engine_of(files).identity.numerics == "transformers float32 cpu packed"
+    assert engine_of(files, packed=False).identity.numerics == "transformers float32 cpu"
+    assert engine_of(files, arguments={"graphs": "no"}).identity == engine_of(files).identity
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_on_a_cpu_no_part_has_a_usable_candidate(dtype):
+    assert fastest("cpu", dtype) == PLAIN
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_class_names_the_path_of_each_part(files):
+    engine = engine_of(files)
+    assert engine.expected_identity.numerics == class_of(FAST)
+    assert engine.identity.numerics == class_of(FAST)
+    assert engine.notes == ()
+    answers_of(engine)
+    assert engine.generator.graphing.replayed
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_part_that_no_layer_uses_is_plain_and_needs_no_note(llama_files):
+    engine = engine_of(llama_files)
+    assert engine.identity.numerics == class_of(FAST.plain_in("scan"))
+    assert engine.notes == ()
+
+
+def broken(*args, **options):
+    raise RuntimeError("no kernel image is available\nfor this device")
+
+
+def unscaled(*args, **options):
+    return varlen_plain.varlen_attn(*args, **{**options, "scale": 1.0})
+
+
+def without_bias(walk, hidden, weight, bias, *rest, **options):
+    return mamba.tree_conv(walk, hidden, weight)
+
+
+def too_low(logits, row, token):
+    log_probs, best = by_torch(logits, row, token)
+    return log_probs - 0.01, best
+
+
+def best_of_none(logits, row, token):
+    log_probs, best = by_torch(logits, row, token)
+    return log_probs, torch.zeros_like(best)
+
+
+class Other(RunAgain):
+    def replay(self):
+        return super().replay().flip(-1)
+
+
+class Refusing(StandIn):
+    def record(self, step, beside):
+        broken()
+
+
+def refusing(device):
+    return Refusing()
+
+
+def misleading(device):
+    return StandIn(Other)
+
+
+FALLBACKS = {
+    "attention, broken": ("attention", lambda patch: patch.setattr(varlen, "varlen_attn", broken)),
+    "attention, wrong": ("attention", lambda patch: patch.setattr(varlen, "varlen_attn", unscaled)),
+    "scan, broken": ("scan", lambda patch: put(patch, f"{KERNELS}.scan", path_scan=broken)),
+    "scan, wrong": ("scan", lambda patch: put(patch, f"{KERNELS}.conv", path_conv=without_bias)),
+    "log_probs, broken": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=broken)),
+    "log_probs, wrong": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=too_low)),
+    "log_probs, best": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=best_of_none)),
+    "graphs, broken": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", refusing)),
+    "graphs, wrong": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", misleading)),
+}
+LOG_SUMS = "evalsuite.engine.native.kernels.log_sums"
+WORK = {
+    "attention": "attention over packed trees: computed by torch, not by levels",
+    "scan": "Mamba-2 over packed trees: computed by torch, not by kernels",
+    "log_probs": "log-probabilities: computed by torch, not by kernels",
+    "graphs": "capture of decode steps: computed by none, not by cuda",
+}
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize("name", FALLBACKS)
+def test_one_part_falls_back_alone_in_a_class_of_its_own(files, monkeypatch, name):
+    part, spoil = FALLBACKS[name]
+    expected, fast = answers_of(engine_of(files)), key_of(engine_of(files))
+    (remembered := paths_file()).unlink()
+    spoil(monkeypatch)
+    engine = engine_of(files)
+    assert engine.identity.numerics == class_of(FAST.plain_in(part))
+    assert key_of(engine) != fast
+    (note,) = engine.notes
+    assert note.startswith(f"{WORK[part]} (")
+    assert ("no kernel image is available" if "broken" in name else "") in note
+    assert "\n" not in note
+    answers = answers_of(engine)
+    assert [answers[one].text for one in TEXTS] == [expected[one].text for one in TEXTS]
+    for one in SCORES:
+        assert answers[one].log_probs == pytest.approx(expected[one].log_probs, abs=1e-4)
+        assert answers[one].is_greedy == expected[one].is_greedy
+    again = engine_of(files)
+    assert again.tried.is_known
+    assert again.identity == engine.identity
+    again.load()
+    assert again.notes == engine.notes
+    assert remembered.is_file()
+
+
+def paths_file():
+    from evalsuite.engine.native.trials.forms import forms_path
+
+    return forms_path()
+
+
+@pytest.mark.usefixtures("gpu")
+def test_no_two_ways_to_compute_share_a_key(files, llama_files, monkeypatch):
+    keys = [key_of(engine_of(files)), key_of(engine_of(files, arguments={"graphs": "no"}))]
+    keys.append(key_of(engine_of(files, packed=False)))
+    for part in ("attention", "scan", "log_probs", "graphs"):
+        with monkeypatch.context() as patch:
+            patch.setitem(paths.CANDIDATES, part, ())
+            keys.append(key_of(engine_of(files)))
+    with monkeypatch.context() as patch:
+        for part in PARTS:
+            patch.setitem(paths.CANDIDATES, part, ())
+        keys.append(key_of(engine_of(files)))
+    assert keys[1] == keys[6]  # graphs=no, and no candidate for graphs
+    assert len(set(keys)) == len(keys) - 1
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_part_that_fails_under_a_remembered_path_stops_the_run_by_name(files, monkeypatch):
+    fast = engine_of(files).identity
+    monkeypatch.setattr(varlen, "varlen_attn", unscaled)
+    engine = engine_of(files)
+    assert engine.identity == fast
+    with pytest.raises(ModelError, match=r"earlier run found \(attention torch; not attention levels\)"):
+        answers_of(engine)
+    assert engine_of(files).identity.numerics == class_of(FAST.plain_in("attention"))
+    answers_of(engine_of(files))
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_part_that_fell_back_once_stays_so_and_its_answers_are_found(files, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(varlen, "varlen_attn", broken)
+        slow = engine_of(files)
+        assert "attention=torch" in slow.identity.numerics
+    engine = engine_of(files)
+    assert engine.identity == slow.identity
+    answers_of(engine)
+    assert engine.notes == slow.notes
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_capture_that_fails_during_the_run_leaves_the_class_as_it_is(files):
+    engine = engine_of(files)
+    before = engine.identity
+    engine.generator.graphing.recorder = Refusing()
+    answers_of(engine)
+    assert engine.identity == before
+    (note,) = engine.notes
+    assert note == "no more decode steps are captured as graphs: no kernel image is available"
+
+
+def test_a_second_candidate_is_tried_after_the_first(monkeypatch):
+    monkeypatch.setattr(
+        paths, "CANDIDATES", {**paths.CANDIDATES, "attention": (candidate("flex"), candidate("levels"))}
+    )
+    ready = replace(loaded(tiny_llama()), paths=Paths(attention="flex", scan="kernels"))
+    found = fitted_parts(ready, ("attention",), lambda one: "off" if one.paths.attention == "flex" else "")
+    assert found.ready.paths == Paths(attention="levels", scan="kernels")
+    assert found.notes == ("attention over packed trees: computed by levels, not by flex (off)",)
+    slower = replace(ready, paths=Paths(attention="levels"))
+    tried = []
+    fitted_parts(slower, ("attention",), lambda one: tried.append(one.paths.attention) or "off")
+    assert tried == ["levels", "torch"]
+
+
+def candidate(name: str) -> Candidate:
+    return Candidate(name, lambda device, dtype: "")
+
+
+def test_what_only_fails_together_keeps_the_first_of_the_parts(monkeypatch):
+    tried = {part: (candidate("kernels"),) for part in ("scan", "pointwise")}
+    monkeypatch.setattr(paths, "CANDIDATES", {**paths.CANDIDATES, **tried})
+    ready = replace(loaded(tiny_llama()), paths=Paths(scan="kernels", pointwise="kernels"))
+    both = lambda one: "both" if (one.paths.scan, one.paths.pointwise) == ("kernels", "kernels") else ""  # noqa: E731
+    found = fitted_parts(ready, ("scan", "pointwise"), both)
+    assert found.ready.paths == Paths(scan="kernels")
+    assert len(found.notes) == 1
+    assert fitted_parts(ready, ("scan",), lambda one: "never").problem == "never"
+
+
+def test_an_implementation_that_no_layer_fits_is_named():
+    ready = replace(loaded(tiny_llama()), paths=Paths(attention="levels", scan="kernels"))
+    found = without_unused(ready, {("attention", "torch")}, ("attention", "scan"))
+    assert found.ready.paths == PLAIN
+    (note,) = found.notes
+    assert (
+        note
+        == "attention over packed trees: computed by torch, not by levels (no layer of the model fits it)"
+    )
