@@ -4,11 +4,13 @@ They compute by torch's functions what the kernels promise. Everything else (can
 identity) is the code that a GPU runs.
 """
 
+import inspect
 import sys
 from types import SimpleNamespace
 
 import torch
 from torch.nn.attention import varlen
+from transformers.models.bamba.modeling_bamba import causal_conv1d_update
 
 from evalsuite.engine.native import kernels, paths
 from evalsuite.engine.native.score_batch import read_targets
@@ -19,15 +21,24 @@ from evalsuite.engine.native.trials import graphs
 from tests.engine.native.slots.recording import StandIn
 from tests.engine.native.trees import varlen_plain
 
-KERNELS = "evalsuite.engine.native.trees.kernels"
+KERNELS, STEP_KERNELS = "evalsuite.engine.native.trees.kernels", "evalsuite.engine.native.slots.kernels"
+STANDS_IN = {
+    "attention": "levels",
+    "scan": "kernels",
+    "log_probs": "kernels",
+    "steps": "kernels",
+    "graphs": "cuda",
+}
 
 
 def as_a_gpu(monkeypatch) -> None:
-    """Every candidate of `PARTS_TRIED` runs on the CPU and is right."""
+    """One candidate of each part in `STANDS_IN` runs on the CPU, and is right; other parts have none."""
     monkeypatch.setattr(paths, "GPUS", ("cpu",))
-    monkeypatch.setattr(paths, "CANDIDATES", {part: paths.CANDIDATES[part][-1:] for part in paths.PARTS})
-    for part in ("pointwise", "steps"):
-        monkeypatch.setitem(paths.CANDIDATES, part, ())
+    candidates = {
+        part: tuple(one for one in paths.CANDIDATES[part] if one.name == STANDS_IN.get(part))
+        for part in paths.PARTS
+    }
+    monkeypatch.setattr(paths, "CANDIDATES", candidates)
     monkeypatch.setattr(varlen, "varlen_attn", varlen_plain.varlen_attn)
     monkeypatch.setattr(varlen_attention, "DEVICES", ("cpu",))
     monkeypatch.setattr(varlen_attention, "KERNEL_DTYPES", (torch.float32,))
@@ -36,6 +47,8 @@ def as_a_gpu(monkeypatch) -> None:
     put(monkeypatch, f"{KERNELS}.scan", path_scan=mamba.tree_scan)
     put(monkeypatch, f"{KERNELS}.tables", tables_of=walk_of)
     put(monkeypatch, "evalsuite.engine.native.kernels.log_sums", read_tokens=by_torch)
+    put(monkeypatch, f"{STEP_KERNELS}.conv_update", conv_update=conv_update)
+    put(monkeypatch, f"{STEP_KERNELS}.state_update", state_update=state_update)
     monkeypatch.setattr(graphs, "recorder_for", lambda device: StandIn())
 
 
@@ -46,3 +59,17 @@ def put(monkeypatch, module: str, **functions) -> None:
 
 def by_torch(logits, row, token):
     return read_targets(logits, row, token, rounded=False)
+
+
+def conv_update(*args, **options):
+    return inspect.unwrap(causal_conv1d_update)(*args, **options)
+
+
+def state_update(state, x, dt, A, B, C, D, dt_bias, z, *, dt_softplus):
+    """One step of the recurrence; the state is updated in place."""
+    assert z is None
+    dt = torch.nn.functional.softplus(dt + dt_bias) if dt_softplus else dt + dt_bias  # (rows, heads)
+    B, C = (part.repeat_interleave(x.shape[1] // part.shape[1], dim=1) for part in (B, C))
+    written = (dt[..., None] * x)[..., None] * B[:, :, None]
+    state.mul_(torch.exp(dt * A)[..., None, None]).add_(written)  # (rows, heads, width, state)
+    return (state * C[:, :, None]).sum(-1) + D[:, None] * x

@@ -25,8 +25,9 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     """The model with the properties that slots need; or None, and why slots cannot be used.
 
     The trial compares logits with plain passes over each prompt alone without a cache: after two prompts of
-    unequal length with a common prefix, after one more token each, and for a model that can drop tokens again
-    after two more, which are verified in one pass as draft tokens are.
+    unequal length with a common prefix, after one more token each, and after two more: a model that can drop
+    tokens again verifies these in one pass, as it does with draft tokens; any other model takes a step for
+    each, which reads the states that the step before wrote.
     """
     if reason := ROWS_DEPEND if loaded.lengths else why_its_attention_is_unknown(loaded):
         return None, reason
@@ -50,8 +51,8 @@ def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
     return model, ""
 
 
-GUESSED = 2
-"""Tokens that the trial verifies in one pass."""
+MORE = 2
+"""Tokens after the first decode step."""
 
 
 def largest_difference(model: SlotModel) -> float:
@@ -78,21 +79,17 @@ def _scaled_difference(model: SlotModel) -> float:
 
 def _prompts(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> list[TokenIds]:
     """The trial's prompts, each followed by the tokens that are fed to its slot in decode steps."""
-    config, more = model.loaded.model.config, 1 + _checked(model)
+    config, more = model.loaded.model.config, 1 + MORE
     shared = plain_tokens(config, prefix)
     return [
         shared + plain_tokens(config, own + more, start=7 + 11 * row) for row, own in enumerate(own_lengths)
     ]
 
 
-def _checked(model: SlotModel) -> int:
-    return GUESSED if model.forgets else 0
-
-
 @torch.inference_mode()
 def _difference(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> float:
     """Largest difference with a shared prefix of `prefix` tokens, and `own_lengths` more tokens by row."""
-    checked, prompts = _checked(model), _prompts(model, prefix, own_lengths)
+    prompts = _prompts(model, prefix, own_lengths)
     slots, device = Slots(model, len(prompts)), model.loaded.device
     ends = [prefix + own for own in own_lengths]
     found = slots.prefill(
@@ -101,7 +98,10 @@ def _difference(model: SlotModel, prefix: int, own_lengths: tuple[int, ...]) -> 
     )[:, None]  # (rows, 1, vocabulary), and one more position per fed token
     tokens = torch.tensor([prompt[end:] for prompt, end in zip(prompts, ends, strict=True)], device=device)
     found = torch.cat([found, slots.decode(tokens[:, 0])[:, None]], dim=1)
-    if checked:
+    if model.forgets:
         found = torch.cat([found, slots.check(tokens[:, 1:])], dim=1)
-    own = torch.stack([plain_logits(model.loaded, ids, 2 + checked, positions=True) for ids in prompts])
+    else:
+        steps = [slots.decode(tokens[:, 1 + step])[:, None] for step in range(MORE)]
+        found = torch.cat([found, *steps], dim=1)
+    own = torch.stack([plain_logits(model.loaded, ids, 2 + MORE, positions=True) for ids in prompts])
     return difference_of(found.float(), own)

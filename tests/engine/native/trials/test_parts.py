@@ -19,12 +19,12 @@ from evalsuite.results.store import request_key
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.engine.native.hybrids import HYBRIDS, nemotron_h
 from tests.engine.native.slots.recording import RunAgain, StandIn
-from tests.engine.native.stand_ins import KERNELS, as_a_gpu, by_torch, put
+from tests.engine.native.stand_ins import KERNELS, STEP_KERNELS, as_a_gpu, by_torch, put, state_update
 from tests.engine.native.trees import varlen_plain
 from tests.engine.tiny import loaded, save, tiny_llama
 
 TORCH = "torch-" + ".".join(torch.__version__.split(".")[:2])
-FAST = Paths(attention="levels", scan="kernels", log_probs="kernels", graphs="cuda")
+FAST = Paths(attention="levels", scan="kernels", log_probs="kernels", steps="kernels", graphs="cuda")
 SCORES = [ScoreRequest((*range(2, 12), last), (4, 9)) for last in (20, 30, 40)]
 TEXTS = [GenerateRequest((*range(2, 9), last), (), 20) for last in (20, 30)]
 
@@ -83,7 +83,7 @@ def test_the_class_names_the_path_of_each_part(files):
 @pytest.mark.usefixtures("gpu")
 def test_a_part_that_no_layer_uses_is_plain_and_needs_no_note(llama_files):
     engine = engine_of(llama_files)
-    assert engine.identity.numerics == class_of(FAST.plain_in("scan"))
+    assert engine.identity.numerics == class_of(FAST.plain_in("scan", "steps"))
     assert engine.notes == ()
 
 
@@ -119,6 +119,10 @@ class Refusing(StandIn):
         broken()
 
 
+def forgets(state, *args, **options):
+    return state_update(state.clone(), *args, **options)
+
+
 def refusing(device):
     return Refusing()
 
@@ -135,6 +139,8 @@ FALLBACKS = {
     "log_probs, broken": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=broken)),
     "log_probs, wrong": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=too_low)),
     "log_probs, best": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=best_of_none)),
+    "steps, broken": ("steps", lambda patch: put(patch, f"{STEP_KERNELS}.conv_update", conv_update=broken)),
+    "steps, wrong": ("steps", lambda patch: put(patch, f"{STEP_KERNELS}.state_update", state_update=forgets)),
     "graphs, broken": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", refusing)),
     "graphs, wrong": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", misleading)),
 }
@@ -143,6 +149,7 @@ WORK = {
     "attention": "attention over packed trees: computed by torch, not by levels",
     "scan": "Mamba-2 over packed trees: computed by torch, not by kernels",
     "log_probs": "log-probabilities: computed by torch, not by kernels",
+    "steps": "Mamba-2 in decode steps: computed by model, not by kernels",
     "graphs": "capture of decode steps: computed by none, not by cuda",
 }
 
@@ -184,7 +191,7 @@ def paths_file():
 def test_no_two_ways_to_compute_share_a_key(files, llama_files, monkeypatch):
     keys = [key_of(engine_of(files)), key_of(engine_of(files, arguments={"graphs": "no"}))]
     keys.append(key_of(engine_of(files, packed=False)))
-    for part in ("attention", "scan", "log_probs", "graphs"):
+    for part in ("attention", "scan", "log_probs", "steps", "graphs"):
         with monkeypatch.context() as patch:
             patch.setitem(paths.CANDIDATES, part, ())
             keys.append(key_of(engine_of(files)))
@@ -192,7 +199,7 @@ def test_no_two_ways_to_compute_share_a_key(files, llama_files, monkeypatch):
         for part in PARTS:
             patch.setitem(paths.CANDIDATES, part, ())
         keys.append(key_of(engine_of(files)))
-    assert keys[1] == keys[6]  # graphs=no, and no candidate for graphs
+    assert keys[1] == keys[7]  # graphs=no, and no candidate for graphs
     assert len(set(keys)) == len(keys) - 1
 
 
