@@ -91,16 +91,15 @@ def parents_of(pack: Pack) -> Ints:
 
 def walk_steps(pack: Pack) -> tuple[Ints, list[WalkStep], int]:
     """Positions where blocks begin and the row ends; the chunks in order; and the number of slots."""
-    stretches, before = _cut(pack)
+    edges, before = blocks_of(pack)
     steps = _steps(before)
-    edges = np.array([0, *(stop for _, stop in stretches)], np.int64)
     return edges, steps, max((step.slot for step in steps), default=-1) + 1
 
 
-def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
-    """Blocks as (start, stop), in the order of the row; and the block that each continues, or -1."""
+def blocks_of(pack: Pack) -> tuple[Ints, list[int]]:
+    """Positions where blocks begin and the row ends; and the block that each block continues, or -1."""
     nodes = pack.nodes
-    stretches: list[tuple[int, int]] = []
+    bounds = [0]
     before: list[int] = []
     last: dict[int, int] = {-1: -1}  # by node: the block at its end
     done = 0
@@ -109,11 +108,10 @@ def _cut(pack: Pack) -> tuple[list[tuple[int, int]], list[int]]:
         if start < done:
             continue
         done = end if end - start <= CHUNK else stop
-        edges = [*range(start, done, CHUNK), done]
-        stretches += pairwise(edges)
-        before += [last[parent], *range(len(before), len(stretches) - 1)]
-        last[node] = len(stretches) - 1
-    return stretches, before
+        bounds += [*range(start + CHUNK, done, CHUNK), done]
+        before += [last[parent], *range(len(before), len(bounds) - 2)]
+        last[node] = len(before) - 1
+    return np.array(bounds, np.int64), before
 
 
 def _steps(before: list[int]) -> list[WalkStep]:

@@ -5,6 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalsuite.engine.native.trees.kernels import workspace
+from evalsuite.engine.native.trees.kernels.workspace import heads_at_once
 from evalsuite.engine.native.trees.mamba import tree_scan
 from tests.engine.native.kernels.where import DEVICE, HALF_OF_SCALE, assert_near, tables_over, there
 from tests.engine.native.trees import test_mamba as test_tree_mamba
@@ -66,11 +68,22 @@ def test_it_is_that_of_torch(sequences, chunk, shape, softplus, limit, skipping)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_that_of_torch_across_blocks_of_full_length(shape):
     tables, walk, tokens = tables_over(BRANCHING)
-    assert (len(tables.chunks), tables.slots) == (5, 2)
+    assert (len(tables.chunks), tables.levels) == (5, ((0, 1), (1, 2)))
     inputs = inputs_of(shape, tokens)
     found = path_scan(tables, **there(inputs), dt_softplus=True)
     assert (found.shape, found.dtype) == (inputs["hidden_states"].shape, torch.float32)
     assert_near(found, tree_scan(walk, **inputs, dt_softplus=True))
+
+
+@pytest.mark.parametrize("heads_that_fit", [1, 3, 20])
+def test_heads_are_computed_in_groups_whose_states_fit_into_the_workspace(heads_that_fit, monkeypatch):
+    tables, _, tokens = tables_over(BRANCHING)
+    inputs = there(inputs_of("more heads of a group than a program takes", tokens))
+    expected = path_scan(tables, **inputs, dt_softplus=True)
+    head_bytes = 4 * 4 * 8
+    monkeypatch.setattr(workspace, "LARGEST_WORKSPACE", heads_that_fit * len(tables.chunks) * head_bytes)
+    assert heads_at_once(len(tables.chunks), 36, head_bytes) == heads_that_fit
+    assert torch.equal(path_scan(tables, **inputs, dt_softplus=True), expected)
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])

@@ -1,20 +1,38 @@
-"""The recurrence of a Mamba-2 layer over a packed tree, in three kernel launches for any tree."""
+"""The recurrence of a Mamba-2 layer over a packed tree, in a few kernel launches for any tree.
+
+The launches: time steps and sums of decays; the final states of chunks, once per level of chains (`chains`);
+all outputs. The last two are repeated for each group of heads whose states fit into the workspace.
+
+Chains are walked rather than computing every chunk's state apart and then passing states along the tree,
+because states are the most bytes by far: 4 MiB per chunk in a layer of Nemotron-H-8B (128 heads x 64 channels
+x 128, float32). Walking writes and reads each once, passing moves each four times. Reckoned, not measured, at
+3.0 TB/s, for the first pack of up to 16,384 tokens of MMLU (5 shots) and of HellaSwag (10 shots):
+
+    pack       blocks  chunks  dependent chunks by level  states passed    states walked
+    MMLU       408     143     15 + 4 + 2                 2.2 GiB, 0.8 ms  1.1 GiB, 0.4 ms
+    HellaSwag  320     254     18 + 17 + 13               4.0 GiB, 1.4 ms  2.0 GiB, 0.7 ms
+
+A dependent chunk is a product of 64 x 64 x 64 and takes about 2 microseconds, so that the walks are bound by
+bandwidth, too: 21 and 48 such steps, where the programs before walked 143 and 254 and, in between, computed
+the outputs of every block. One sequence of 16,000 tokens is a single chain of 250 chunks: 0.5 ms.
+"""
 
 from typing import Any
 
 import torch
 import triton
 
-from evalsuite.engine.native.trees.kernels.scan_programs import across_blocks, steps_and_sums, within_blocks
+from evalsuite.engine.native.trees.kernels.scan_programs import final_states, outputs, steps_and_sums
 from evalsuite.engine.native.trees.kernels.tables import Tables
+from evalsuite.engine.native.trees.kernels.workspace import heads_at_once
 from evalsuite.engine.native.trees.walk import CHUNK
 
 SMALLEST = 16
 """Smallest dimension of a matrix product, for tensor cores."""
+LARGEST = 64
+"""Most columns of a head, and most values of a state per channel, of a matrix product."""
 HEADS = 8
-"""Heads of a group that one program computes, since they share C B."""
-STATE_NUMBERS = 4096
-"""Values of a head's state that one program carries through the chunks: they stay in registers."""
+"""Most heads of a group that one program computes, since they share C B."""
 STEP_HEADS = 32
 """Heads whose time steps one program computes."""
 
@@ -34,24 +52,18 @@ def path_scan(
 ) -> torch.Tensor:
     """`trees.mamba.tree_scan`, with the tree's tables instead of its walk.
 
-    Time steps are float32 whatever the type of the inputs, as in mamba-ssm's kernels.
+    Time steps are float32 whatever the type of the inputs, as in mamba-ssm's kernels. Besides the result it
+    takes at most `workspace.workspace_bytes` of memory.
     """
     x, dt, B, C = (_rows(part[0]) for part in (hidden_states, dt, B, C))
     tokens, heads, width = x.shape
-    groups, state = B.shape[1:]
     result = torch.empty(tokens, heads, width, device=x.device)
     if not tokens:
         return result[None]
     steps = torch.empty(heads, tokens, device=x.device)
     sums = torch.empty(heads, tokens, dtype=torch.float64, device=x.device)
-    blocks, chunks, shared = len(tables.edges) - 1, len(tables.chunks), heads // groups
-    sizes: dict[str, Any] = {
-        "BLOCK": max(SMALLEST, triton.next_power_of_2(CHUNK)),
-        "STATE": max(SMALLEST, triton.next_power_of_2(state)),
-        "PRECISION": "tf32x3" if x.dtype == torch.float32 else "tf32",
-    }
     with torch.cuda.device_of(x):
-        steps_and_sums[blocks, triton.cdiv(heads, STEP_HEADS)](
+        steps_and_sums[len(tables.sources), triton.cdiv(heads, STEP_HEADS)](
             dt,
             dt_bias,
             A,
@@ -66,11 +78,67 @@ def path_scan(
             BIASED=dt_bias is not None,
             SOFTPLUS=dt_softplus,
             HEADS=STEP_HEADS,
-            BLOCK=sizes["BLOCK"],
+            BLOCK=_block(),
         )
-        part = _part(width, 64)
-        grid = (blocks, groups * triton.cdiv(shared, HEADS), triton.cdiv(width, part))
-        within_blocks[grid](
+        _states_and_outputs(tables, x, B, C, D, steps, sums, result)
+    return result[None]
+
+
+def _states_and_outputs(
+    tables: Tables,
+    x: torch.Tensor,
+    B: torch.Tensor,
+    C: torch.Tensor,
+    D: torch.Tensor | None,
+    steps: torch.Tensor,
+    sums: torch.Tensor,
+    result: torch.Tensor,
+) -> None:
+    """Compute `result` from time steps and sums of decays, for one group of heads after the other."""
+    tokens, heads, width = x.shape
+    groups, state = B.shape[1:]
+    blocks, chunks, shared = len(tables.sources), len(tables.chunks), heads // groups
+    at_once = heads_at_once(chunks, heads, 4 * state * width)
+    in_set = min(HEADS, shared, at_once)  # heads of a program: they are of one group
+    sets_of_group, sets_at_once = triton.cdiv(shared, in_set), at_once // in_set
+    columns, values = _part(width), _part(state)
+    state_parts = triton.cdiv(width, columns) * triton.cdiv(state, values)
+    sizes: dict[str, Any] = {
+        "BLOCK": _block(),
+        "WIDTH": columns,
+        "STATE": values,
+        "PRECISION": "tf32x3" if x.dtype == torch.float32 else "tf32",
+    }
+    strides = x.stride(0), B.stride(0), C.stride(0)
+    states = torch.empty(chunks, at_once, state, width, device=x.device)
+
+    def heads_before(place: int) -> int:
+        return place // sets_of_group * shared + min(place % sets_of_group * in_set, shared)
+
+    for first in range(0, groups * sets_of_group, sets_at_once):
+        last = min(first + sets_at_once, groups * sets_of_group)
+        first_head, count = heads_before(first), heads_before(last) - heads_before(first)
+        for first_chain, last_chain in tables.levels:
+            final_states[last_chain - first_chain, count, state_parts](
+                x,
+                B,
+                steps,
+                sums,
+                tables.edges,
+                tables.chunks,
+                tables.chains,
+                states,
+                *strides[:2],
+                tokens,
+                first_chain,
+                first_head,
+                at_once,
+                shared,
+                width,
+                state,
+                **sizes,
+            )
+        outputs[blocks, last - first, triton.cdiv(width, columns)](
             x,
             B,
             C,
@@ -79,47 +147,24 @@ def path_scan(
             sums,
             tables.ends,
             tables.edges,
+            tables.sources,
+            states,
             result,
-            x.stride(0),
-            B.stride(0),
-            C.stride(0),
+            *strides,
             tokens,
+            first,
+            first_head,
+            at_once,
             heads,
             shared,
             width,
             state,
             SKIP=D is not None,
-            HEADS=HEADS,
-            WIDTH=part,
+            HEADS=in_set,
+            STATES=max(values, triton.next_power_of_2(state)),
             **sizes,
+            num_warps=8,  # with 4, registers spill
         )
-        if chunks:
-            part = _part(width, STATE_NUMBERS // sizes["STATE"])
-            states = torch.empty(tables.slots, heads, state, width, device=x.device)
-            across_blocks[heads, triton.cdiv(width, part)](
-                x,
-                B,
-                C,
-                steps,
-                sums,
-                tables.edges,
-                tables.chunks,
-                tables.readers,
-                states,
-                result,
-                x.stride(0),
-                B.stride(0),
-                C.stride(0),
-                tokens,
-                chunks,
-                heads,
-                shared,
-                width,
-                state,
-                WIDTH=part,
-                **sizes,
-            )
-    return result[None]
 
 
 def _rows(part: torch.Tensor) -> torch.Tensor:
@@ -127,6 +172,11 @@ def _rows(part: torch.Tensor) -> torch.Tensor:
     return part if not part.numel() or part[0].is_contiguous() else part.contiguous()
 
 
-def _part(width: int, most: int) -> int:
-    """Columns of a head that one program computes."""
-    return max(SMALLEST, min(most, int(triton.next_power_of_2(width))))
+def _block() -> int:
+    """Tokens of a block in a program."""
+    return max(SMALLEST, int(triton.next_power_of_2(CHUNK)))
+
+
+def _part(size: int) -> int:
+    """How much of a head's width, or of its state, a program has at a time."""
+    return max(SMALLEST, min(LARGEST, int(triton.next_power_of_2(size))))

@@ -1,4 +1,4 @@
-"""The three Triton programs of `scan`, each with its own grid.
+"""The Triton programs of `scan`, each with its own grid.
 
 Sizes: `heads` in all, `shared` heads of a group, `width` of a head, `state` values per channel of a head.
 Sums of decays, and their differences, are float64, as in `trees.mamba`. Matrix products run on tensor cores
@@ -70,8 +70,76 @@ def steps_and_sums(
     tl.store(sums + place, total, mask=real[:, None] & (token < length)[None, :])
 
 
-@triton.jit(do_not_specialize=["tokens"])
-def within_blocks(
+@triton.jit(do_not_specialize=["tokens", "first_chain", "first_head"])
+def final_states(
+    x,
+    B,
+    steps,
+    sums,
+    edges,
+    chunks,
+    chains,
+    states,
+    x_stride,
+    B_stride,
+    tokens,
+    first_chain,
+    first_head,
+    held,
+    shared,
+    width,
+    state,
+    BLOCK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STATE: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Final state of each chunk of a level's chains, into `states` (chunks, held heads, state, width).
+
+    Grid: (chains of the level, held heads, parts of STATE x WIDTH values). Nothing that a program loads
+    depends on the state in its registers, except the first one: the loads of a chunk need not wait for the
+    chunk before.
+    """
+    chain = first_chain + tl.program_id(0)
+    head = first_head + tl.program_id(1)
+    group = head // shared
+    parts = tl.cdiv(width, WIDTH)
+    at = tl.program_id(2) // parts * STATE + tl.arange(0, STATE)
+    column = tl.program_id(2) % parts * WIDTH + tl.arange(0, WIDTH)
+    token = tl.arange(0, BLOCK)
+    place = tl.program_id(1) * state * width + at[:, None] * width + column[None, :]
+    kept = (at < state)[:, None] & (column < width)[None, :]
+    source = tl.load(chains + 3 * chain + 2)
+    behind = tl.zeros((STATE, WIDTH), tl.float32)
+    if source >= 0:
+        behind = tl.load(states + source * (held * state * width) + place, mask=kept, other=0.0)
+    for chunk in range(tl.load(chains + 3 * chain), tl.load(chains + 3 * chain + 1)):
+        block = tl.load(chunks + chunk)
+        start, stop = tl.load(edges + block), tl.load(edges + block + 1)
+        row = start + token
+        inside = row < stop
+        total = tl.load(sums + head * tokens + row, mask=inside, other=0.0)
+        step = tl.load(steps + head * tokens + row, mask=inside, other=0.0)
+        whole = tl.load(sums + head * tokens + stop - 1)
+        value = tl.load(
+            x + row[:, None] * x_stride + (head * width + column)[None, :],
+            mask=inside[:, None] & (column < width)[None, :],
+            other=0.0,
+        ).to(tl.float32)
+        written = tl.load(
+            B + row[:, None] * B_stride + (group * state + at)[None, :],
+            mask=inside[:, None] & (at < state)[None, :],
+            other=0.0,
+        ).to(tl.float32)
+        left = tl.exp(tl.where(inside, whole - total, 0.0).to(tl.float32)) * step
+        put = _rounded(value * left[:, None], PRECISION)
+        behind = behind * tl.exp(whole.to(tl.float32))
+        behind += tl.dot(tl.trans(written), put, input_precision=PRECISION)
+        tl.store(states + chunk * (held * state * width) + place, behind, mask=kept)
+
+
+@triton.jit(do_not_specialize=["tokens", "first_set", "first_head"])
+def outputs(
     x,
     B,
     C,
@@ -80,11 +148,16 @@ def within_blocks(
     sums,
     ends,
     edges,
+    sources,
+    states,
     result,
     x_stride,
     B_stride,
     C_stride,
     tokens,
+    first_set,
+    first_head,
+    held,
     heads,
     shared,
     width,
@@ -94,28 +167,33 @@ def within_blocks(
     BLOCK: tl.constexpr,
     WIDTH: tl.constexpr,
     STATE: tl.constexpr,
+    STATES: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Each token's output from its own block, plus D x.
+    """Each token's output: from its own block, from the block's initial state, and D x.
 
-    Grid: (blocks, groups of up to HEADS heads of a group, parts of a head's width).
+    Grid: (blocks, sets of up to HEADS heads of a group, parts of a head's width). The state is read STATE of
+    STATES values at a time.
     """
     start = tl.load(edges + tl.program_id(0))
     length = tl.load(edges + tl.program_id(0) + 1) - start
-    parts = tl.cdiv(shared, HEADS)
-    group = tl.program_id(1) // parts
-    first = group * shared + tl.program_id(1) % parts * HEADS
+    source = tl.load(sources + tl.program_id(0))
+    sets = tl.cdiv(shared, HEADS)
+    group = (first_set + tl.program_id(1)) // sets
+    first = group * shared + (first_set + tl.program_id(1)) % sets * HEADS
     token = tl.arange(0, BLOCK)
     inside = token < length
     row = start + token
     end = tl.load(ends + row, mask=inside, other=0) - start
     seen = (token[:, None] >= token[None, :]) & (token[:, None] < end[None, :]) & inside[:, None]
-    at = tl.arange(0, STATE)
-    known = inside[:, None] & (at < state)[None, :]
-    of_state = group * state + at
-    read = tl.load(C + row[:, None] * C_stride + of_state[None, :], mask=known, other=0.0)
-    written = tl.load(B + row[:, None] * B_stride + of_state[None, :], mask=known, other=0.0)
-    scores = tl.dot(read.to(tl.float32), tl.trans(written).to(tl.float32), input_precision=PRECISION)
+    scores = tl.zeros((BLOCK, BLOCK), tl.float32)
+    for low in tl.static_range(0, STATES, STATE):
+        at = low + tl.arange(0, STATE)
+        known = inside[:, None] & (at < state)[None, :]
+        of_state = (group * state + at)[None, :]
+        read = tl.load(C + row[:, None] * C_stride + of_state, mask=known, other=0.0).to(tl.float32)
+        written = tl.load(B + row[:, None] * B_stride + of_state, mask=known, other=0.0).to(tl.float32)
+        scores += tl.dot(read, tl.trans(written), input_precision=PRECISION)
     column = tl.program_id(2) * WIDTH + tl.arange(0, WIDTH)
     there = inside[:, None] & (column < width)[None, :]
     for head in range(first, tl.minimum(first + HEADS, (group + 1) * shared)):
@@ -128,118 +206,21 @@ def within_blocks(
         found = tl.dot(_rounded(weights, PRECISION), value, input_precision=PRECISION)
         if SKIP:
             found += tl.load(D + head).to(tl.float32) * value
-        tl.store(result + row[:, None] * (heads * width) + of_head[None, :], found, mask=there)
-
-
-@triton.jit
-def _add_read(
-    C,
-    sums,
-    result,
-    behind,
-    row,
-    stop,
-    of_head,
-    of_state,
-    column_real,
-    state_real,
-    C_stride,
-    result_stride,
-    PRECISION: tl.constexpr,
-):
-    """Add to a block's tokens their outputs from the block's initial state (STATE, WIDTH)."""
-    inside = row < stop
-    known = inside[:, None] & state_real[None, :]
-    read = tl.load(C + row[:, None] * C_stride + of_state[None, :], mask=known, other=0.0).to(tl.float32)
-    kept = tl.exp(tl.load(sums + row, mask=inside, other=0.0).to(tl.float32))
-    target = result + row[:, None] * result_stride + of_head[None, :]
-    there = inside[:, None] & column_real[None, :]
-    found = tl.dot(read, _rounded(behind, PRECISION), input_precision=PRECISION) * kept[:, None]
-    tl.store(target, tl.load(target, mask=there, other=0.0) + found, mask=there)
-
-
-@triton.jit(do_not_specialize=["tokens", "chunks"])
-def across_blocks(
-    x,
-    B,
-    C,
-    steps,
-    sums,
-    edges,
-    table,
-    readers,
-    states,
-    result,
-    x_stride,
-    B_stride,
-    C_stride,
-    tokens,
-    chunks,
-    heads,
-    shared,
-    width,
-    state,
-    BLOCK: tl.constexpr,
-    WIDTH: tl.constexpr,
-    STATE: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """Add the tokens' outputs from their block's initial state. Grid: (heads, parts of a head's width).
-
-    Each program carries its part of the states through all chunks. No other program touches that part, so
-    that programs need not wait for each other.
-    """
-    head = tl.program_id(0)
-    group = head // shared
-    token = tl.arange(0, BLOCK)
-    column = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)
-    at = tl.arange(0, STATE)
-    of_head, of_state = head * width + column, group * state + at
-    place = head * state * width + at[:, None] * width + column[None, :]
-    kept = (at < state)[:, None] & (column < width)[None, :]
-    for chunk in range(chunks):
-        block, source = tl.load(table + 5 * chunk), tl.load(table + 5 * chunk + 1)
-        start, stop = tl.load(edges + block), tl.load(edges + block + 1)
-        row = start + token
-        inside = row < stop
-        total = tl.load(sums + head * tokens + row, mask=inside, other=0.0)
-        step = tl.load(steps + head * tokens + row, mask=inside, other=0.0)
-        whole = tl.load(sums + head * tokens + stop - 1)
-        value = tl.load(
-            x + row[:, None] * x_stride + of_head[None, :],
-            mask=inside[:, None] & (column < width)[None, :],
-            other=0.0,
-        ).to(tl.float32)
-        written = tl.load(
-            B + row[:, None] * B_stride + of_state[None, :],
-            mask=inside[:, None] & (at < state)[None, :],
-            other=0.0,
-        ).to(tl.float32)
-        left = tl.exp(tl.where(inside, whole - total, 0.0).to(tl.float32)) * step
-        put = _rounded(value * left[:, None], PRECISION)
-        behind = tl.dot(tl.trans(written), put, input_precision=PRECISION)
         if source >= 0:
-            before = tl.load(states + source * (heads * state * width) + place, mask=kept, other=0.0)
-            behind += before * tl.exp(whole.to(tl.float32))
-        tl.debug_barrier()  # other threads may still be reading the state in this slot
-        slot = tl.load(table + 5 * chunk + 2)
-        tl.store(states + slot * (heads * state * width) + place, behind, mask=kept)
-        tl.debug_barrier()
-        for reader in range(tl.load(table + 5 * chunk + 3), tl.load(table + 5 * chunk + 4)):
-            block = tl.load(readers + reader)
-            start, stop = tl.load(edges + block), tl.load(edges + block + 1)
-            _add_read(
-                C,
-                sums + head * tokens,
-                result,
-                behind,
-                start + token,
-                stop,
-                of_head,
-                of_state,
-                column < width,
-                at < state,
-                C_stride,
-                heads * width,
-                PRECISION,
-            )
+            kept = states + (source * held + head - first_head) * (state * width)
+            behind = tl.zeros((BLOCK, WIDTH), tl.float32)
+            for low in tl.static_range(0, STATES, STATE):
+                at = low + tl.arange(0, STATE)
+                read = tl.load(
+                    C + row[:, None] * C_stride + (group * state + at)[None, :],
+                    mask=inside[:, None] & (at < state)[None, :],
+                    other=0.0,
+                ).to(tl.float32)
+                initial = tl.load(
+                    kept + at[:, None] * width + column[None, :],
+                    mask=(at < state)[:, None] & (column < width)[None, :],
+                    other=0.0,
+                )
+                behind += tl.dot(read, _rounded(initial, PRECISION), input_precision=PRECISION)
+            found += behind * tl.exp(total.to(tl.float32))[:, None]
+        tl.store(result + row[:, None] * (heads * width) + of_head[None, :], found, mask=there)
