@@ -29,8 +29,9 @@ from evalsuite.engine.native.trees.walk import CHUNK
 
 SMALLEST = 16
 """Smallest dimension of a matrix product, for tensor cores."""
-LARGEST = 64
-"""Most columns of a head, and most values of a state per channel, of a matrix product."""
+LARGEST, LARGEST_FLOAT32 = 64, 32
+"""Most columns of a head, and most values of a state per channel, of a matrix product: registers do not spill
+when the products are compiled for sm_80 and sm_90."""
 HEADS = 8
 """Most heads of a group that one program computes, since they share C B."""
 STEP_HEADS = 32
@@ -101,7 +102,8 @@ def _states_and_outputs(
     at_once = heads_at_once(chunks, heads, 4 * state * width)
     in_set = min(HEADS, shared, at_once)  # heads of a program: they are of one group
     sets_of_group, sets_at_once = triton.cdiv(shared, in_set), at_once // in_set
-    columns, values = _part(width), _part(state)
+    most = LARGEST_FLOAT32 if x.dtype == torch.float32 else LARGEST
+    columns, values = _part(width, most), _part(state, most)
     state_parts = triton.cdiv(width, columns) * triton.cdiv(state, values)
     sizes: dict[str, Any] = {
         "BLOCK": _block(),
@@ -177,6 +179,6 @@ def _block() -> int:
     return max(SMALLEST, int(triton.next_power_of_2(CHUNK)))
 
 
-def _part(size: int) -> int:
+def _part(size: int, most: int) -> int:
     """How much of a head's width, or of its state, a program has at a time."""
-    return max(SMALLEST, min(LARGEST, int(triton.next_power_of_2(size))))
+    return max(SMALLEST, min(most, int(triton.next_power_of_2(size))))

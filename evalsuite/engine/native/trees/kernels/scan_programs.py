@@ -187,7 +187,7 @@ def outputs(
     end = tl.load(ends + row, mask=inside, other=0) - start
     seen = (token[:, None] >= token[None, :]) & (token[:, None] < end[None, :]) & inside[:, None]
     scores = tl.zeros((BLOCK, BLOCK), tl.float32)
-    for low in tl.static_range(0, STATES, STATE):
+    for low in tl.range(0, STATES, STATE, num_stages=1):
         at = low + tl.arange(0, STATE)
         known = inside[:, None] & (at < state)[None, :]
         of_state = (group * state + at)[None, :]
@@ -209,7 +209,7 @@ def outputs(
         if source >= 0:
             kept = states + (source * held + head - first_head) * (state * width)
             behind = tl.zeros((BLOCK, WIDTH), tl.float32)
-            for low in tl.static_range(0, STATES, STATE):
+            for low in tl.range(0, STATES, STATE, num_stages=1):
                 at = low + tl.arange(0, STATE)
                 read = tl.load(
                     C + row[:, None] * C_stride + (group * state + at)[None, :],
