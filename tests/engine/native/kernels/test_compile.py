@@ -101,7 +101,6 @@ def test_a_layer_over_a_tree(shape, compiled, capability):
         "_conv",
         "steps_and_sums",
         "final_states",
-        "final_states",
         "outputs",
     ]
     assert all(one.asm["cubin"] and one.metadata.shared <= LARGEST_SHARED[capability] for one in compiled)
