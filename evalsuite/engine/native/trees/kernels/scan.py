@@ -101,7 +101,7 @@ def _states_and_outputs(
     blocks, chunks, shared = len(tables.sources), len(tables.chunks), heads // groups
     at_once = heads_at_once(chunks, heads, 4 * state * width)
     in_set = min(HEADS, shared, at_once)  # heads of a program: they are of one group
-    sets_of_group, sets_at_once = triton.cdiv(shared, in_set), at_once // in_set
+    sets_of_group, sets_at_once = int(triton.cdiv(shared, in_set)), at_once // in_set
     most = LARGEST_FLOAT32 if x.dtype == torch.float32 else LARGEST
     columns, values = _part(width, most), _part(state, most)
     state_parts = triton.cdiv(width, columns) * triton.cdiv(state, values)
