@@ -29,6 +29,7 @@ FLOORS = [
     "decisions.compare",
     "decisions.card decisions.gate decisions.trend",
     "report lm_eval_bridge",
+    "export",
     "api doctor",
     "cli",
 ]

@@ -11,6 +11,7 @@ from evalsuite.cli.convert_nemo import convert_nemo
 from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.doctor import doctor
 from evalsuite.cli.dump import requests
+from evalsuite.cli.export import export
 from evalsuite.cli.gate import gate
 from evalsuite.cli.grade import grade
 from evalsuite.cli.import_lm_eval import import_lm_eval
@@ -62,6 +63,7 @@ app.command("gate", cls=DecisionCommand)(gate)
 app.command("card", cls=DecisionCommand)(card)
 app.command("trend", cls=DecisionCommand)(trend)
 app.command("report", cls=DecisionCommand)(report)
+app.command("export", cls=DecisionCommand)(export)
 app.command("convert-nemo", cls=Command)(convert_nemo)
 app.command("import-lm-eval", cls=Command)(import_lm_eval)
 app.command("doctor", cls=Command)(doctor)

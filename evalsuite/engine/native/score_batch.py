@@ -32,7 +32,7 @@ def begin_batch(
     logits = batch_logits(loaded, [row.ids for row in batch], *_scored_positions(batch))
     requests = [request for row in batch for request in row.requests]
     arrived = begin_to_host(_target_log_probs(loaded, logits, *_targets(batch)))
-    return read_scores(requests, arrived, logits.dtype if loaded.rounded_logits else None)
+    return awaited_scores(requests, arrived, logits.dtype if loaded.rounded_logits else None)
 
 
 def batch_logits(
@@ -46,7 +46,7 @@ def batch_logits(
     return run_at(loaded, ids, rows.to(loaded.device), columns.to(loaded.device), use_cache=False)[0]
 
 
-def read_scores(
+def awaited_scores(
     requests: Sequence[ScoreRequest], arrived: Callable[[], torch.Tensor], rounded_to: torch.dtype | None
 ) -> Callable[[], list[tuple[ScoreRequest, Score]]]:
     """A function that waits for the (2, targets) values of `read_targets`, and returns `scores_of` them."""

@@ -10,7 +10,7 @@ import torch
 
 from evalsuite.engine.native.deterministic import fixed_size
 from evalsuite.engine.native.loading.load import LoadedModel
-from evalsuite.engine.native.score_batch import read_scores, read_targets
+from evalsuite.engine.native.score_batch import awaited_scores, read_targets
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import arrays_to_device, begin_to_host
 from evalsuite.engine.native.trees.attention import attending
@@ -134,4 +134,4 @@ def _read(loaded: LoadedModel, output: Any, targets: Targets) -> Callable[[], Sc
             )
         )
     arrived = begin_to_host(values)  # a single transfer
-    return read_scores(targets.requests, arrived, rounded_to)
+    return awaited_scores(targets.requests, arrived, rounded_to)
