@@ -14,6 +14,7 @@ import torch
 from evalsuite.engine.native.probe.attention_options import refuse_unknown
 from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.slots.cache import Pass, Prefix, SlotCache
+from evalsuite.engine.native.slots.prefix_pool import PooledRows
 from evalsuite.errors import ModelError
 
 NAME = "evalsuite_slots"
@@ -82,7 +83,9 @@ def attend(
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rule = _Rule(scale, reach_of(module, sliding_window), softcap, sinks)
-    seen = cache.current.start + cache.current.length + max(p.length for p, _ in cache.current.prefixes)
+    now = cache.current
+    shared = now.pooled.read if now.pooled else max(prefix.length for prefix, _ in now.prefixes)
+    seen = now.start + now.length + shared
     largest = LARGEST_SCORES.get(query.device.type, LARGEST_SCORES_ELSEWHERE)
     step = max(1, largest // (seen * query.shape[0] * query.shape[1]))
     parts = [
@@ -148,25 +151,57 @@ def _attend_queries(
     # `keys` and `values` are (rows x key heads, end, width), `own` is (rows, key heads, group, queries, end).
     own = rule.scores(query.flatten(2, 3).flatten(0, 1), keys).view(*query.shape[:4], end)
     parts = [own.masked_fill_(_own_hidden(now, first, query.shape[3], end, rule.reach), float("-inf"))]
-    prefixes = [(prefix, rows) for prefix, rows in now.prefixes if prefix.length]
-    for prefix, rows in prefixes:
-        scores = _prefix_scores(
-            now, prefix, layer_idx, query if rows is None else query[rows], rows, first, rule
-        )
-        if rows is not None:
+    shared = _shared_keys(now, layer_idx, first, query.shape[3], rule.reach)
+    for part in shared:
+        scores = _shared_scores(part, query if part.rows is None else query[part.rows], rule)
+        if part.rows is not None:
             hidden = own.new_full((*own.shape[:4], scores.shape[4]), float("-inf"))
-            scores = hidden.index_copy_(0, rows, scores)
+            scores = hidden.index_copy_(0, part.rows, scores)
         parts.append(scores)
     if rule.sinks is not None:
         parts.append(rule.sinks.expand(*own.shape[:4], 1))
     weights = torch.cat(parts, dim=-1).softmax(dim=-1).split([part.shape[-1] for part in parts], dim=-1)
     output = _product(weights[0].flatten(2, 3).flatten(0, 1), values).view(*query.shape[:4], -1)
-    for (prefix, rows), share in zip(prefixes, weights[1:], strict=False):
-        if rows is None:
-            output += _prefix_output(prefix, layer_idx, share)
+    for part, share in zip(shared, weights[1:], strict=False):
+        if part.rows is None:
+            output += _shared_output(part, share)
         else:
-            output.index_add_(0, rows, _prefix_output(prefix, layer_idx, share[rows]))
+            output.index_add_(0, part.rows, _shared_output(part, share[part.rows]))
     return output
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedKeys:
+    """Keys that several rows read together: those of one prefix, or of the prefixes in the pool."""
+
+    keys: torch.Tensor
+    """(key heads, kept, width)"""
+    values: torch.Tensor
+    """(key heads, kept, value width)"""
+    rows: torch.Tensor | None
+    """The rows that read them; None for all rows."""
+    hidden: torch.Tensor | None
+    """Which of them a query must not attend to: (1, rows, 1, queries, kept) bool; None for none."""
+
+
+def _shared_keys(now: Pass, layer_idx: int, first: int, length: int, reach: Reach) -> list[_SharedKeys]:
+    """The prefixes' keys and values in a layer, for `length` queries from index `first` on."""
+    if now.pooled:
+        if not now.pooled.read:
+            return []
+        keys, values = (part[:, : now.pooled.read] for part in now.pooled.pool.parts[layer_idx])
+        return [_SharedKeys(keys, values, None, _pool_hidden(now, now.pooled, first, length, reach))]
+    shared = []
+    for prefix, rows in now.prefixes:
+        if prefix.length:
+            layer = prefix.layers[layer_idx]
+            assert layer.keys is not None
+            assert layer.values is not None
+            kept = layer.keys.shape[2]
+            limited = reach.is_limited
+            hidden = _prefix_hidden(now, prefix, rows, first, length, kept, reach) if limited else None
+            shared.append(_SharedKeys(layer.keys[0], layer.values[0], rows, hidden))
+    return shared
 
 
 def _own_hidden(now: Pass, first: int, length: int, end: int, reach: Reach) -> torch.Tensor:
@@ -186,6 +221,8 @@ def _own_hidden(now: Pass, first: int, length: int, end: int, reach: Reach) -> t
 
 def _prefix_lengths(now: Pass) -> torch.Tensor:
     """(rows,) tokens of each row's prefix."""
+    if now.pooled:
+        return now.pooled.lengths
     lengths = torch.zeros_like(now.starts)
     for prefix, rows in now.prefixes:
         if rows is None:
@@ -195,32 +232,34 @@ def _prefix_lengths(now: Pass) -> torch.Tensor:
     return lengths
 
 
-def _prefix_scores(
-    now: Pass,
-    prefix: Prefix,
-    layer_idx: int,
-    query: torch.Tensor,
-    rows: torch.Tensor | None,
-    first: int,
-    rule: _Rule,
-) -> torch.Tensor:
-    """Scores (rows, key heads, group, queries, kept), in one product of all rows with the prefix's keys."""
-    keys = prefix.layers[layer_idx].keys  # (1, key heads, kept, width)
-    assert keys is not None
+def _shared_scores(shared: _SharedKeys, query: torch.Tensor, rule: _Rule) -> torch.Tensor:
+    """Scores (rows, key heads, group, queries, kept), in one product of all rows with the shared keys."""
     heads_first = query.transpose(0, 1)  # (key heads, rows, group, queries, width)
-    scores = rule.scores(heads_first.flatten(1, 3), keys[0]).view(*heads_first.shape[:4], -1)
-    if rule.reach.is_limited:
-        hidden = _prefix_hidden(now, prefix, rows, first, query.shape[3], keys.shape[2], rule.reach)
-        scores.masked_fill_(hidden, float("-inf"))
+    scores = rule.scores(heads_first.flatten(1, 3), shared.keys).view(*heads_first.shape[:4], -1)
+    if shared.hidden is not None:
+        scores.masked_fill_(shared.hidden, float("-inf"))
     return scores.transpose(0, 1)
 
 
-def _prefix_output(prefix: Prefix, layer_idx: int, weights: torch.Tensor) -> torch.Tensor:
+def _shared_output(shared: _SharedKeys, weights: torch.Tensor) -> torch.Tensor:
     """(rows, key heads, group, queries, value width) of weights (rows, key heads, group, queries, kept)."""
-    values = prefix.layers[layer_idx].values  # (1, key heads, kept, value width)
-    assert values is not None
     heads_first = weights.transpose(0, 1)  # (key heads, rows, group, queries, kept)
-    return _product(heads_first.flatten(1, 3), values[0]).view(*heads_first.shape[:4], -1).transpose(0, 1)
+    output = _product(heads_first.flatten(1, 3), shared.values)
+    return output.view(*heads_first.shape[:4], -1).transpose(0, 1)
+
+
+def _pool_hidden(now: Pass, pooled: PooledRows, first: int, length: int, reach: Reach) -> torch.Tensor:
+    """Which keys of the pool are of another prefix, or beyond a query's reach: as `_SharedKeys.hidden`."""
+    name = ("pool", first, length, reach)
+    if name not in now.masks:
+        owners, positions = (part[: pooled.read] for part in (pooled.pool.owners, pooled.pool.positions))
+        hidden = (owners != pooled.numbers[:, None])[:, None]  # (rows, 1, kept)
+        if reach.is_limited:
+            new = torch.arange(first, first + length, device=now.starts.device)
+            queries = (pooled.lengths + now.starts)[:, None] + new  # (rows, queries) positions
+            hidden = hidden | ~reach.sees(queries[:, :, None], positions)
+        now.masks[name] = hidden[None, :, None]
+    return now.masks[name]
 
 
 def _prefix_hidden(

@@ -6,12 +6,15 @@ outside the slots; its recurrent states are the initial states of its slots.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.stand_in import ObjectStandIn
+
+if TYPE_CHECKING:
+    from evalsuite.engine.native.slots.prefix_pool import PooledRows
 
 ROOM_STEP = 128
 """Tokens by which the capacity of all slots grows."""
@@ -72,6 +75,8 @@ class Pass:
     """New tokens of each row, right padding included."""
     prefixes: Sequence[tuple[Prefix, torch.Tensor | None]]
     """Each prefix with its rows (indices within `rows`); None for all rows."""
+    pooled: "PooledRows | None" = None
+    """The rows' prefixes in the pool, in place of `prefixes`."""
     lengths: torch.Tensor | None = None
     """(rows,) new tokens without padding; None if nothing is padded."""
     level: bool = False

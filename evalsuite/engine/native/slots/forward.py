@@ -15,6 +15,8 @@ from evalsuite.engine.native.slots.cache import NO_PREFIX, Pass, Prefix, SlotCac
 from evalsuite.engine.native.slots.expanded import as_attended
 from evalsuite.engine.native.slots.graphs import Graphing, Graphs, RecordedStep
 from evalsuite.engine.native.slots.padding import counted_delta_rules, is_mamba2, still_padding
+from evalsuite.engine.native.slots.prefix_pool import PooledRows
+from evalsuite.engine.native.slots.reserved import GROWING, Reserved
 from evalsuite.engine.native.slots.steps import Factory, step_functions
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import to_device
@@ -104,6 +106,8 @@ class _RowPositions:
     positions: torch.Tensor
     """Position of the next token, the prefix included."""
     prefixes: list[tuple[Prefix, torch.Tensor | None]]
+    pooled: PooledRows | None
+    """The rows' prefixes in the pool for captured steps; None if they are not there."""
 
     def next(self) -> "_RowPositions":
         """The same rows after one more token."""
@@ -113,7 +117,13 @@ class _RowPositions:
 class Slots:
     """The active rows, which occupy the first slots of the cache: every pass uses plain slices of it."""
 
-    def __init__(self, model: SlotModel, count: int, graphing: Graphing | None = None) -> None:
+    def __init__(
+        self,
+        model: SlotModel,
+        count: int,
+        graphing: Graphing | None = None,
+        reserved: Reserved = GROWING,
+    ) -> None:
         """Create `count` slots; with `graphing`, decode steps are captured and replayed."""
         self.model = model
         self.count = count
@@ -121,6 +131,7 @@ class Slots:
         self.computed = 0
         """Tokens fed to the model, padding not counted."""
         self._cache = SlotCache(model.like, count, model.expanded)
+        self._cache.reserve(reserved.own_tokens)
         self._device = model.loaded.device
         self._lengths: list[int] = []
         self._prefixes: list[Prefix] = []
@@ -129,7 +140,11 @@ class Slots:
         # Not a method of this object: a reference cycle would keep the cache until Python's next cycle
         # collection.
         self._run_step = functools.partial(_run_step, model, self._cache)
-        self._graphs = Graphs(graphing, self._cache, self._run_step) if graphing else None
+        self._graphs = (
+            Graphs(graphing, self._cache, self._run_step, self._device, reserved.prefix_tokens)
+            if graphing
+            else None
+        )
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -216,6 +231,7 @@ class Slots:
             starts=rows.starts,
             end=max(self._lengths) + tokens.shape[1],
             prefixes=rows.prefixes,
+            pooled=rows.pooled,
         )
         replayed = self._graphs.logits(step) if self._graphs else None
         return self._run_step(step) if replayed is None else replayed
@@ -227,8 +243,13 @@ class Slots:
         self.computed += sum(tokens)
 
     def _current_positions(self) -> "_RowPositions":
-        starts, before = self._tensor([self._lengths, [prefix.length for prefix in self._prefixes]])
-        return _RowPositions(starts, before + starts, self._rows_by_prefix())
+        lengths = [self._lengths, [prefix.length for prefix in self._prefixes]]
+        placed = self._graphs.place(self._prefixes) if self._graphs else None
+        starts, before, *numbers = self._tensor([*lengths, placed.numbers] if placed else lengths)
+        pooled = None
+        if self._graphs and placed:
+            pooled = self._graphs.pooled(numbers[0], before, placed.end)
+        return _RowPositions(starts, before + starts, self._rows_by_prefix(), pooled)
 
     def as_prefix(self, length: int) -> Prefix:
         """The first `length` tokens of the first row, as a prefix."""
@@ -287,6 +308,7 @@ def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.T
         start=step.end - length,
         length=length,
         prefixes=step.prefixes,
+        pooled=None if step.prefixes else step.pooled,
     )
     new = torch.arange(length, device=step.tokens.device)
     rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)

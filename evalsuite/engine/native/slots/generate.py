@@ -20,6 +20,7 @@ from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import Graphing
 from evalsuite.engine.native.slots.prompt_lookup import PromptLookup
+from evalsuite.engine.native.slots.reserved import reserved_for
 from evalsuite.engine.native.transfer import to_device
 from evalsuite.engine.planning.prefixes import SlotPrompt, in_slots
 from evalsuite.types import Failure, Generated, GenerateRequest
@@ -146,7 +147,9 @@ class _Generation:
         self._most_checked = checked if model.forgets else 0
         self._waiting = deque(prompts)
         self._capacity = capacity
-        self._slots = Slots(model, capacity.slots, graphing)
+        beyond = steps + self._most_checked
+        reserved = reserved_for(model.loaded.device, self._waiting, rows.window, beyond)
+        self._slots = Slots(model, capacity.slots, graphing, reserved)
         self._live: list[_ActiveRow] = []
         """Active rows, by slot."""
         self._prefix: tuple[tuple[int, ...] | None, Prefix | None] = (None, None)

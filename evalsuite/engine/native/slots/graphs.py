@@ -2,8 +2,9 @@
 
 A step over active rows runs in the shape of the next larger size: more rows (free slots, whose content the
 next prompt overwrites), more new tokens (after the last one; only models that `forgets` have several), and
-keys up to a multiple of `ROOM_STEP`, masked beyond a row's length. Inputs keep the addresses used at capture;
-a step's tokens are copied there. Nothing in a step may come from the host.
+keys up to a multiple of `ROOM_STEP`, masked beyond a row's length. Rows may have different prefixes, whose
+keys are read from a pool. Inputs keep the addresses used at capture; a step's tokens are copied there.
+Nothing in a step may come from the host. Captured steps are used until the memory of slots or pool grows.
 
 Before a captured step is used, it is compared with a plain step: the logits, and the slots' contents.
 """
@@ -16,7 +17,8 @@ import torch
 
 from evalsuite.engine.native.differences import difference_of
 from evalsuite.engine.native.memory import free_memory
-from evalsuite.engine.native.slots.cache import NO_PREFIX, ROOM_STEP, Prefix, SlotCache
+from evalsuite.engine.native.slots.cache import ROOM_STEP, Prefix, SlotCache
+from evalsuite.engine.native.slots.prefix_pool import READ_STEP, Placed, PooledRows, PrefixPool
 from evalsuite.errors import ModelError
 
 WANTED = 4
@@ -44,8 +46,10 @@ class RecordedStep:
     """(rows,) own tokens in each slot before the step."""
     end: int
     """Own tokens of a slot that attention reads, the new tokens included."""
-    prefixes: Sequence[tuple[Prefix, torch.Tensor | None]]
-    """Each prefix with its rows, as in `Pass`."""
+    prefixes: Sequence[tuple[Prefix, torch.Tensor | None]] = ()
+    """Each prefix with its rows, as in `Pass`; empty if they are read from the pool."""
+    pooled: PooledRows | None = None
+    """The rows' prefixes in the pool; a step with both is run with `prefixes` where it is not captured."""
 
 
 class Recorded(Protocol):
@@ -100,12 +104,13 @@ class _Shape:
     rows: int
     length: int
     end: int
+    read: int
+    """Tokens of the pool of prefixes that attention reads."""
 
     def is_served_by(self, other: "_Shape") -> bool:
         """Whether a captured step of shape `other` can run a step of this shape at a reasonable cost."""
-        return (
-            self.rows <= other.rows <= 2 * self.rows and self.length == other.length and self.end <= other.end
-        )
+        fits = self.rows <= other.rows and self.end <= other.end and self.read <= other.read
+        return fits and self.length == other.length and other.rows <= 2 * self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +134,32 @@ def _fill(inputs: RecordedStep, step: RecordedStep) -> None:
     inputs.starts[:rows] = step.starts
     # The padding rows write to the first tokens of free slots, which the next prompt overwrites.
     inputs.starts[rows:] = 0
+    assert inputs.pooled is not None
+    assert step.pooled is not None
+    inputs.pooled.numbers[:rows] = step.pooled.numbers
+    inputs.pooled.lengths[:rows] = step.pooled.lengths
 
 
 class Graphs:
     """The captured steps over one cache."""
 
     def __init__(
-        self, graphing: Graphing, cache: SlotCache, run: Callable[[RecordedStep], torch.Tensor]
+        self,
+        graphing: Graphing,
+        cache: SlotCache,
+        run: Callable[[RecordedStep], torch.Tensor],
+        device: str,
+        prefix_tokens: int = 0,
     ) -> None:
-        """Capture `run`, which computes the (rows, length, vocabulary) logits of a step over `cache`."""
+        """Capture steps over a cache.
+
+        Args:
+            graphing: the recorder.
+            cache: the slot cache.
+            run: computes the (rows, length, vocabulary) logits of a step over `cache`.
+            device: the device of the model's inputs.
+            prefix_tokens: tokens of all prefixes of active rows; 0 if unknown.
+        """
         self._graphing = graphing
         self._cache = cache
         self._run = run
@@ -145,20 +167,29 @@ class Graphs:
         """In order of use, the most recently used last."""
         self._wanted: dict[_Shape, int] = {}
         """Number of steps so far that had no captured step of their shape."""
-        self._valid_for: tuple[int, Prefix] = (0, NO_PREFIX)
-        """The cache's capacity and the prefix for which the captured steps are valid."""
+        self._pool = PrefixPool(cache.layers, device, prefix_tokens)
+        self._valid_for = (0, 0)
+        """The capacities of cache and pool for which the captured steps are valid."""
+
+    def place(self, prefixes: Sequence[Prefix]) -> Placed | None:
+        """Copy the prefixes of all rows into the pool; None if they do not fit, or if nothing is captured."""
+        return None if self._graphing.refused else self._pool.place(prefixes)
+
+    def pooled(self, numbers: torch.Tensor, lengths: torch.Tensor, end: int) -> PooledRows:
+        """The rows' prefixes in the pool; see `PooledRows`. `end` is the end of the last place."""
+        return PooledRows(self._pool, numbers, lengths, end)
 
     def logits(self, step: RecordedStep) -> torch.Tensor | None:
         """(rows, length, vocabulary) logits, overwritten by the next step; None if a plain step must run.
 
-        A plain step must run if rows have different prefixes, the shape is new, or the model's steps cannot
-        be captured.
+        A plain step must run if the prefixes do not fit into the pool, the shape is new, or the model's steps
+        cannot be captured.
         """
-        if self._graphing.refused or len(step.prefixes) != 1:
+        if self._graphing.refused or step.pooled is None:
             return None
         shape = self._shape(step)
         self._cache.reserve(shape.end)
-        self._forget_unless_valid_for(self._cache.room, step.prefixes[0][0])
+        self._forget_unless_valid()
         serving = min(filter(shape.is_served_by, self._kept), default=None)
         if serving != shape:
             self._wanted[shape] = self._wanted.get(shape, 0) + 1
@@ -174,16 +205,21 @@ class Graphs:
     def _shape(self, step: RecordedStep) -> _Shape:
         rows, new = step.tokens.shape
         length = 1 << (new - 1).bit_length()
-        read = -(-(step.end - new + length) // ROOM_STEP) * ROOM_STEP
+        end = -(-(step.end - new + length) // ROOM_STEP) * ROOM_STEP
+        assert step.pooled is not None
         return _Shape(
-            min(padded_rows(rows), self._cache.slots), length, read if self._cache.has_keys else length
+            min(padded_rows(rows), self._cache.slots),
+            length,
+            end if self._cache.has_keys else length,
+            min(padded_read(step.pooled.read), self._pool.tokens),
         )
 
-    def _forget_unless_valid_for(self, capacity: int, prefix: Prefix) -> None:
-        if self._valid_for != (capacity, prefix):
+    def _forget_unless_valid(self) -> None:
+        capacities = (self._cache.room, self._pool.tokens)
+        if self._valid_for != capacities:
             self._kept.clear()
             self._wanted.clear()
-            self._valid_for = (capacity, prefix)
+            self._valid_for = capacities
 
     def _recorded(self, shape: _Shape, step: RecordedStep) -> torch.Tensor | None:
         """Capture the step and return its logits; if that fails, restore the slots and return None."""
@@ -209,11 +245,13 @@ class Graphs:
     def _record(self, shape: _Shape, step: RecordedStep, saved: Sequence[torch.Tensor]) -> _Kept:
         """Capture a step with zeroed inputs, so that no input value can become a constant of the capture."""
         tokens, positions = step.tokens.new_zeros((2, shape.rows, shape.length))
-        inputs = RecordedStep(tokens, positions, step.starts.new_zeros(shape.rows), shape.end, step.prefixes)
+        starts, numbers, lengths = step.starts.new_zeros((3, shape.rows))
+        pooled = PooledRows(self._pool, numbers, lengths, shape.read)
+        inputs = RecordedStep(tokens, positions, starts, shape.end, pooled=pooled)
         _fill(inputs, step)
         self._graphing.recorder.warm_up(lambda: self._run(inputs))
         self._undo(step, saved)
-        for part in (inputs.tokens, inputs.positions, inputs.starts):
+        for part in (tokens, positions, starts, numbers, lengths):
             part.zero_()
         beside = next((kept.graph for kept in self._kept.values()), None)
         return _Kept(inputs, self._graphing.recorder.record(lambda: self._run(inputs), beside))
@@ -246,6 +284,13 @@ def padded_rows(rows: int) -> int:
     """The smallest size of at least `rows`: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40, and so on in steps of 8."""
     step = min(LARGEST_ROWS_STEP, 1 << max(0, (rows - 1).bit_length() - 2))
     return -(-rows // step) * step
+
+
+def padded_read(tokens: int) -> int:
+    """The smallest size of at least `tokens`: multiples of `READ_STEP`, two for each power of two."""
+    units = -(-tokens // READ_STEP)
+    step = 1 << max(0, (units - 1).bit_length() - 2)
+    return -(-units // step) * step * READ_STEP
 
 
 def _largest_share(off: torch.Tensor, norms: torch.Tensor) -> float:

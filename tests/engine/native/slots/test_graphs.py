@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.engine.native.row import GrowingRows
-from evalsuite.engine.native.slots import graphs
+from evalsuite.engine.native.slots import graphs, reserved
+from evalsuite.engine.native.slots.cache import SlotLayer
 from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.generate import generate_in_slots
-from evalsuite.engine.native.slots.graphs import WANTED, WANTED_BESIDE_LARGER, padded_rows
+from evalsuite.engine.native.slots.graphs import WANTED, WANTED_BESIDE_LARGER, padded_read, padded_rows
+from evalsuite.engine.native.slots.reserved import Reserved
 from evalsuite.engine.planning.prefixes import plan_slots
 from tests.draws import draws
 from tests.engine.native.slots.recording import RunAgain, graphing
@@ -54,6 +56,12 @@ MODELS = {
 @pytest.fixture(scope="module", params=MODELS)
 def ready(request):
     return loaded(MODELS[request.param]())
+
+
+def test_sizes_of_the_read_pool_are_two_for_each_power_of_two():
+    sizes = sorted({padded_read(tokens) for tokens in range(4000)})
+    assert sizes == [0, *(128 * units for units in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))]
+    assert all(tokens <= padded_read(tokens) <= tokens * 1.5 + 128 for tokens in range(4000))
 
 
 def test_sizes_of_steps_are_two_for_each_power_of_two_and_then_every_eighth():
@@ -152,7 +160,7 @@ def test_out_of_memory_halves_the_slots_and_changes_no_text(monkeypatch, kind):
     assert use.replayed
 
 
-def test_a_step_is_recorded_after_some_of_its_shape_and_forgotten_when_its_room_or_prefix_goes():
+def test_a_step_is_recorded_after_some_of_its_shape_and_forgotten_when_its_room_grows():
     slots = Slots(SlotModel.of(loaded(tiny_llama())), 2, use := graphing())
     token = torch.tensor([5])
     with torch.inference_mode():
@@ -170,13 +178,92 @@ def test_a_step_is_recorded_after_some_of_its_shape_and_forgotten_when_its_room_
         for _ in range(WANTED + 1):
             slots.decode(token)
         assert use.recorded == 2, "keys and values have moved"
-        slots.keep([])
-        slots.prefill(slots.model.prefix(OTHER_SHOTS), [(9, 8)])
-        for _ in range(WANTED):
-            slots.decode(token)
-        assert use.recorded == 2
-        slots.decode(token)
-        assert use.recorded == 3
+
+
+def test_a_recorded_step_serves_any_prefix_and_rows_of_several():
+    model, use = SlotModel.of(loaded(patched_nemotron_h())), graphing()
+    slots, plain = Slots(model, 6, use, Reserved(128, 200)), Slots(model, 6)
+    prefixes = [model.prefix(ids) for ids in (SHOTS, OTHER_SHOTS, tuple(range(90, 101)), ())]
+
+    def decode(times):
+        for at in range(times):
+            tokens = torch.arange(len(slots)) + at
+            assert torch.allclose(slots.decode(tokens), plain.decode(tokens), atol=1e-4)
+
+    with torch.inference_mode():
+        for one in (slots, plain):
+            one.prefill(prefixes[0], [(9, 8)] * 3)
+        decode(WANTED + 1)
+        assert (use.recorded, use.replayed) == (1, 0)
+        for prefix in prefixes[1:]:
+            for one in (slots, plain):
+                one.keep([1, 2])
+                one.prefill(prefix, [(7, 6, 5)])
+            decode(2)
+        assert (use.recorded, use.replayed) == (1, 6)
+        for one in (slots, plain):
+            one.keep([2])
+            one.prefill(prefixes[1], [(3,), (2,)])
+        decode(3)
+    assert (use.recorded, use.replayed, use.refused) == (1, 9, "")
+
+
+def test_recorded_steps_live_as_long_as_a_run_over_many_prefixes(monkeypatch):
+    monkeypatch.setattr(reserved, "RESERVING", ("cpu",))
+    ready, use, moved = loaded(tiny_llama()), graphing(), []
+    original = SlotLayer.reserve
+
+    def reserve(layer, tokens):
+        before = layer.keys.shape[2]
+        original(layer, tokens)
+        moved.append(bool(before and layer.keys.shape[2] > before))
+
+    monkeypatch.setattr(SlotLayer, "reserve", reserve)
+    prefixes = [tuple(range(start, start + 60 + start % 7)) for start in range(20, 180, 10)]
+    requests = [
+        greedy((*prefix, *question), 10 + at % 5)
+        for prefix in prefixes
+        for at, question in enumerate(QUESTIONS[:4])
+    ]
+    room = SlotCapacity(4, 400)
+    assert answers_of(ready, requests, room, use) == answers_of(ready, requests, room)
+    assert len({prompt.shared for prompt in plan_slots(requests)}) == len(prefixes)
+    assert not any(moved), "capacity was reserved once"
+    assert use.refused == ""
+    assert use.recorded <= 6, "as many as there are shapes, for 16 prefixes"
+    assert use.replayed > 60
+
+
+@pytest.mark.parametrize("many", [1, 3])
+def test_prefixes_for_which_the_pool_has_no_place_are_computed_by_plain_steps(many):
+    """The pool has places for two."""
+    model, use = SlotModel.of(loaded(tiny_llama())), graphing()
+    slots, plain = Slots(model, 8, use, Reserved(128, 128)), Slots(model, 8)
+    prefixes = [model.prefix(tuple(range(at, at + 60))) for at in (10, 20, 30)]
+    with torch.inference_mode():
+        for one in (slots, plain):
+            for prefix in prefixes[:many]:
+                one.prefill(prefix, [(9, 8)])
+        for at in range(WANTED + 3):
+            tokens = torch.arange(many) + at
+            assert torch.allclose(slots.decode(tokens), plain.decode(tokens), atol=1e-4)
+        assert use.replayed == (2 if many == 1 else 0)
+        assert use.refused == ""
+
+
+def test_a_prefix_that_is_not_finite_reaches_no_row_of_another():
+    model, use = SlotModel.of(loaded(tiny_llama())), graphing()
+    slots = Slots(model, 2, use)
+    good, bad = model.prefix(SHOTS), model.prefix(OTHER_SHOTS)
+    bad.layers[0].values[0, 0, 3] = float("nan")
+    with torch.inference_mode():
+        slots.prefill(good, [(9, 8)])
+        slots.prefill(bad, [(9, 8)])
+        for _ in range(WANTED + 3):
+            logits = slots.decode(torch.tensor([5, 5]))
+    assert logits[0].isfinite().all()
+    assert not logits[1].isfinite().any()
+    assert use.replayed == 0
 
 
 def test_a_larger_recorded_step_serves_a_smaller_one_until_that_is_wanted_for_long():

@@ -9,6 +9,7 @@ import transformers
 
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import RecordedStep
+from evalsuite.engine.native.slots.prefix_pool import PooledRows, PrefixPool
 from tests.engine.native.decoders import DECODERS
 from tests.engine.native.slots.recording import RunAgain, graphing
 from tests.engine.native.slots.test_models import HYBRIDS
@@ -33,11 +34,13 @@ class Watched(RunAgain):
 
 
 def watched(model, length, steps=3):
-    """Replays of steps that differ in tokens, places, and live rows, within one shape."""
+    """Replays of steps that differ in tokens, places, live rows and their prefixes, within one shape."""
     ready, use = loaded(model.eval()), graphing(Watched)
     slots = Slots(SlotModel.of(ready), 12, use)
     with torch.inference_mode():
-        slots.prefill(slots.model.prefix(tuple(range(50, 62))), [(9, 8, 7), *[(6, 5)] * 6, (4,)])
+        slots.prefill(slots.model.prefix(tuple(range(50, 62))), [(9, 8, 7), *[(6, 5)] * 4])
+        slots.prefill(slots.model.prefix(tuple(range(70, 79))), [(6, 5), (4,)])
+        slots.prefill(slots.model.prefix(()), [(3,)])
         for at in range(4 + steps):
             tokens = (torch.arange(len(slots) * length) * 7 + at).view(-1, length) % 97
             if length == 1:
@@ -46,7 +49,8 @@ def watched(model, length, steps=3):
                 slots.check(tokens)
                 slots.extend([1] * len(slots))
             if at == 5:
-                slots.keep(range(7))
+                slots.keep(range(2, 8))
+                slots.prefill(slots.model.prefix(tuple(range(30, 40))), [(2, 1)])
     assert use.refused == ""
     (recorded,) = use.recorder.recorded
     assert len(recorded.watches) == steps
@@ -87,10 +91,15 @@ def test_no_tensor_of_a_step_is_on_another_device_than_the_model(name):
             prefix = slots.model.prefix((3, 4, 5))
             tokens = torch.zeros((2, length), dtype=torch.long, device="meta")
             starts = tokens[:, 0]
-            with Watching() as watching:
-                found = slots._run_step(RecordedStep(tokens, tokens, starts, 16, [(prefix, None)]))
-        assert found.shape == (2, length, VOCABULARY)
-        assert watching.devices == {"meta"}
+            pool = PrefixPool(slots._cache.layers, "meta", 128)
+            for prefixes, pooled in (
+                ([(prefix, None)], None),
+                ((), PooledRows(pool, starts, starts, 128 if slots._cache.has_keys else 0)),
+            ):
+                with Watching() as watching:
+                    found = slots._run_step(RecordedStep(tokens, tokens, starts, 16, prefixes, pooled))
+                assert found.shape == (2, length, VOCABULARY)
+                assert watching.devices == {"meta"}
 
 
 HERE = torch.ones(3)
