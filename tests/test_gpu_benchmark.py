@@ -93,7 +93,7 @@ def test_implementations_of_attention_are_timed_and_agree():
     _, rows = tables_of(done.stdout)
     by_path = {(row["work"], row["attention"]): row for row in rows}
     for work in ("mmlu", "hellaswag"):
-        assert by_path[work, "levels-flex"]["difference"] == "it is for GPUs"
+        assert by_path[work, "levels-flex"]["difference"] == "only for GPUs"
         assert float(by_path[work, "flex"]["difference"]) < 2e-6
 
 

@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evalsuite.cli import options
-from evalsuite.cli.say import say, say_json
+from evalsuite.cli.say import say, say_json, warn
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,8 +17,29 @@ if TYPE_CHECKING:
 _SIGNS = {"ok": "✓", "absent": "–", "broken": "✗"}
 
 
-def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
+GpuSelftest = Annotated[
+    bool,
+    typer.Option(
+        "--gpu-selftest",
+        help="Check every path of the native engine on tiny random models instead, against float64 on the "
+        "CPU; prints a table for an issue.",
+    ),
+]
+SelftestDevice = Annotated[
+    str,
+    typer.Option("--device", help="Device of the self-test: cuda, cuda:1, or cpu to try it without a GPU."),
+]
+
+
+def doctor(
+    data: options.Data = None,
+    as_json: options.AsJson = False,
+    gpu_selftest: GpuSelftest = False,
+    device: SelftestDevice = "cuda",
+) -> None:
     """Check packages, GPU, sandbox, data and memory. Exit code 1 if a required part is broken."""
+    if gpu_selftest:
+        raise typer.Exit(_selftest(device, as_json))
     from evalsuite.doctor import CheckState, examine
 
     checks = list(examine(data))
@@ -34,6 +55,28 @@ def doctor(data: options.Data = None, as_json: options.AsJson = False) -> None:
             if check.advice:
                 say(f"{_SIGNS[check.state]} {check.name}: {check.advice}")
     raise typer.Exit(0 if healthy else 1)
+
+
+def _selftest(device: str, as_json: bool) -> int:
+    """Run the self-test and print its report; the exit code is 1 if a path that runs is wrong."""
+    from evalsuite.engine.placement import resolve_device
+
+    resolved = resolve_device(device)
+    from evalsuite.engine.native.selftest.report import machine_of, selftest, selftest_report
+
+    checks = []
+    for check in selftest(resolved):
+        checks.append(check)
+        if not as_json:
+            warn(f"{check.model}: {check.part}, {check.path}: {check.verdict}")
+    healthy = not any(check.failed for check in checks)
+    if as_json:
+        rows = [{**asdict(check), "verdict": check.verdict} for check in checks]
+        document = {"ok": healthy, "machine": machine_of(resolved), "checks": rows}
+        say_json(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        say(selftest_report(machine_of(resolved), checks))
+    return 0 if healthy else 1
 
 
 def _table(checks: "list[Check]") -> "Table":

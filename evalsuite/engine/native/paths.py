@@ -76,7 +76,7 @@ GPUS = ("cuda",)
 
 def _varlen(device: str, dtype: str) -> str:
     if device.partition(":")[0] not in GPUS:
-        return "it is for GPUs"
+        return "only for GPUs"
     from evalsuite.engine.native.trees import varlen
 
     if dtype not in {str(known).removeprefix("torch.") for known in varlen.KERNEL_DTYPES}:
@@ -97,7 +97,7 @@ def _mamba_ssm(device: str, dtype: str) -> str:
 
 
 def _cuda_graphs(device: str, dtype: str) -> str:
-    return "" if device.partition(":")[0] in GPUS else "it is for GPUs"
+    return "" if device.partition(":")[0] in GPUS else "only for GPUs"
 
 
 CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
@@ -114,6 +114,11 @@ CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "graphs": (Candidate("cuda", _cuda_graphs),),
 }
 """The candidates of each part besides the plain implementation, fastest first."""
+
+
+def candidates_of(part: str) -> tuple[Candidate, ...]:
+    """The candidates of a part, whether a device can run them or not, fastest first."""
+    return CANDIDATES[part]
 
 
 def usable(part: str, device: str, dtype: str) -> Iterator[str]:

@@ -30,7 +30,7 @@ def kernels_unsupported_reason(device: str) -> str:
         device: a resolved device, for example "cuda:1".
     """
     if not device.startswith("cuda"):
-        return "they are for GPUs"
+        return "only for GPUs"
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed"
     try:

@@ -28,7 +28,7 @@ def mamba_ssm_unsupported_reason(device: str) -> str:
     each), and its convolution is in a further package. Neither has been timed on a GPU.
     """
     if not device.startswith("cuda"):
-        return "it is for GPUs"
+        return "only for GPUs"
     try:
         from mamba_ssm.ops.triton.selective_state_update import selective_state_update
     except Exception as error:  # Its compiled parts may not fit torch.

@@ -37,7 +37,7 @@ def test_mamba_ssm_is_what_transformers_calls():
 
 def test_the_kernels_are_tried_before_mamba_ssm_which_is_optional():
     assert [one.name for one in CANDIDATES["steps"]] == ["kernels", "mamba-ssm"]
-    assert mamba_ssm_unsupported_reason("cpu") == "it is for GPUs"
+    assert mamba_ssm_unsupported_reason("cpu") == "only for GPUs"
     if "mamba_ssm" not in sys.modules:
         assert mamba_ssm_unsupported_reason("cuda") == "mamba-ssm is not installed"
 
