@@ -252,8 +252,9 @@ def _pool_hidden(now: Pass, pooled: PooledRows, first: int, length: int, reach: 
     """Which keys of the pool are of another prefix, or beyond a query's reach: as `_SharedKeys.hidden`."""
     name = ("pool", first, length, reach)
     if name not in now.masks:
-        owners, positions = (part[: pooled.read] for part in (pooled.pool.owners, pooled.pool.positions))
-        hidden = (owners != pooled.numbers[:, None])[:, None]  # (rows, 1, kept)
+        tokens = torch.arange(pooled.read, device=now.starts.device)
+        positions = (tokens - pooled.starts[:, None])[:, None]  # (rows, 1, kept), of the row's own prefix
+        hidden = (positions < 0) | (positions >= pooled.lengths[:, None, None])
         if reach.is_limited:
             new = torch.arange(first, first + length, device=now.starts.device)
             queries = (pooled.lengths + now.starts)[:, None] + new  # (rows, queries) positions

@@ -141,9 +141,7 @@ class Slots:
         # collection.
         self._run_step = functools.partial(_run_step, model, self._cache)
         self._graphs = (
-            Graphs(graphing, self._cache, self._run_step, self._device, reserved.prefix_tokens)
-            if graphing
-            else None
+            Graphs(graphing, self._cache, self._run_step, reserved.prefix_tokens) if graphing else None
         )
 
     def __len__(self) -> int:
@@ -245,10 +243,10 @@ class Slots:
     def _current_positions(self) -> "_RowPositions":
         lengths = [self._lengths, [prefix.length for prefix in self._prefixes]]
         placed = self._graphs.place(self._prefixes) if self._graphs else None
-        starts, before, *numbers = self._tensor([*lengths, placed.numbers] if placed else lengths)
+        starts, before, *places = self._tensor([*lengths, placed.starts] if placed else lengths)
         pooled = None
         if self._graphs and placed:
-            pooled = self._graphs.pooled(numbers[0], before, placed.end)
+            pooled = self._graphs.pooled(places[0], before, placed.end)
         return _RowPositions(starts, before + starts, self._rows_by_prefix(), pooled)
 
     def as_prefix(self, length: int) -> Prefix:

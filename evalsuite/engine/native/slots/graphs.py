@@ -18,7 +18,7 @@ import torch
 from evalsuite.engine.native.differences import difference_of
 from evalsuite.engine.native.memory import free_memory
 from evalsuite.engine.native.slots.cache import ROOM_STEP, Prefix, SlotCache
-from evalsuite.engine.native.slots.prefix_pool import READ_STEP, Placed, PooledRows, PrefixPool
+from evalsuite.engine.native.slots.prefix_pool import PLACE_STEP, Placed, PooledRows, PrefixPool
 from evalsuite.errors import ModelError
 
 WANTED = 4
@@ -136,7 +136,7 @@ def _fill(inputs: RecordedStep, step: RecordedStep) -> None:
     inputs.starts[rows:] = 0
     assert inputs.pooled is not None
     assert step.pooled is not None
-    inputs.pooled.numbers[:rows] = step.pooled.numbers
+    inputs.pooled.starts[:rows] = step.pooled.starts
     inputs.pooled.lengths[:rows] = step.pooled.lengths
 
 
@@ -148,7 +148,6 @@ class Graphs:
         graphing: Graphing,
         cache: SlotCache,
         run: Callable[[RecordedStep], torch.Tensor],
-        device: str,
         prefix_tokens: int = 0,
     ) -> None:
         """Capture steps over a cache.
@@ -157,7 +156,6 @@ class Graphs:
             graphing: the recorder.
             cache: the slot cache.
             run: computes the (rows, length, vocabulary) logits of a step over `cache`.
-            device: the device of the model's inputs.
             prefix_tokens: tokens of all prefixes of active rows; 0 if unknown.
         """
         self._graphing = graphing
@@ -167,7 +165,7 @@ class Graphs:
         """In order of use, the most recently used last."""
         self._wanted: dict[_Shape, int] = {}
         """Number of steps so far that had no captured step of their shape."""
-        self._pool = PrefixPool(cache.layers, device, prefix_tokens)
+        self._pool = PrefixPool(cache.layers, prefix_tokens)
         self._valid_for = (0, 0)
         """The capacities of cache and pool for which the captured steps are valid."""
 
@@ -175,9 +173,9 @@ class Graphs:
         """Copy the prefixes of all rows into the pool; None if they do not fit, or if nothing is captured."""
         return None if self._graphing.refused else self._pool.place(prefixes)
 
-    def pooled(self, numbers: torch.Tensor, lengths: torch.Tensor, end: int) -> PooledRows:
+    def pooled(self, starts: torch.Tensor, lengths: torch.Tensor, end: int) -> PooledRows:
         """The rows' prefixes in the pool; see `PooledRows`. `end` is the end of the last place."""
-        return PooledRows(self._pool, numbers, lengths, end)
+        return PooledRows(self._pool, starts, lengths, end)
 
     def logits(self, step: RecordedStep) -> torch.Tensor | None:
         """(rows, length, vocabulary) logits, overwritten by the next step; None if a plain step must run.
@@ -245,13 +243,13 @@ class Graphs:
     def _record(self, shape: _Shape, step: RecordedStep, saved: Sequence[torch.Tensor]) -> _Kept:
         """Capture a step with zeroed inputs, so that no input value can become a constant of the capture."""
         tokens, positions = step.tokens.new_zeros((2, shape.rows, shape.length))
-        starts, numbers, lengths = step.starts.new_zeros((3, shape.rows))
-        pooled = PooledRows(self._pool, numbers, lengths, shape.read)
+        starts, places, lengths = step.starts.new_zeros((3, shape.rows))
+        pooled = PooledRows(self._pool, places, lengths, shape.read)
         inputs = RecordedStep(tokens, positions, starts, shape.end, pooled=pooled)
         _fill(inputs, step)
         self._graphing.recorder.warm_up(lambda: self._run(inputs))
         self._undo(step, saved)
-        for part in (tokens, positions, starts, numbers, lengths):
+        for part in (tokens, positions, starts, places, lengths):
             part.zero_()
         beside = next((kept.graph for kept in self._kept.values()), None)
         return _Kept(inputs, self._graphing.recorder.record(lambda: self._run(inputs), beside))
@@ -287,10 +285,10 @@ def padded_rows(rows: int) -> int:
 
 
 def padded_read(tokens: int) -> int:
-    """The smallest size of at least `tokens`: multiples of `READ_STEP`, two for each power of two."""
-    units = -(-tokens // READ_STEP)
+    """The smallest size of at least `tokens`: multiples of `PLACE_STEP`, two for each power of two."""
+    units = -(-tokens // PLACE_STEP)
     step = 1 << max(0, (units - 1).bit_length() - 2)
-    return -(-units // step) * step * READ_STEP
+    return -(-units // step) * step * PLACE_STEP
 
 
 def _largest_share(off: torch.Tensor, norms: torch.Tensor) -> float:

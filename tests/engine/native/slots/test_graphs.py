@@ -182,7 +182,7 @@ def test_a_step_is_recorded_after_some_of_its_shape_and_forgotten_when_its_room_
 
 def test_a_recorded_step_serves_any_prefix_and_rows_of_several():
     model, use = SlotModel.of(loaded(patched_nemotron_h())), graphing()
-    slots, plain = Slots(model, 6, use, Reserved(128, 200)), Slots(model, 6)
+    slots, plain = Slots(model, 6, use, Reserved(128, 400)), Slots(model, 6)
     prefixes = [model.prefix(ids) for ids in (SHOTS, OTHER_SHOTS, tuple(range(90, 101)), ())]
 
     def decode(times):
@@ -192,20 +192,21 @@ def test_a_recorded_step_serves_any_prefix_and_rows_of_several():
 
     with torch.inference_mode():
         for one in (slots, plain):
-            one.prefill(prefixes[0], [(9, 8)] * 3)
+            for prefix in prefixes[:3]:
+                one.prefill(prefix, [(9, 8)])
         decode(WANTED + 1)
         assert (use.recorded, use.replayed) == (1, 0)
-        for prefix in prefixes[1:]:
+        for prefix in (*prefixes[3:], *prefixes[:3]):
             for one in (slots, plain):
                 one.keep([1, 2])
                 one.prefill(prefix, [(7, 6, 5)])
             decode(2)
-        assert (use.recorded, use.replayed) == (1, 6)
+        assert (use.recorded, use.replayed) == (1, 8)
         for one in (slots, plain):
             one.keep([2])
             one.prefill(prefixes[1], [(3,), (2,)])
         decode(3)
-    assert (use.recorded, use.replayed, use.refused) == (1, 9, "")
+    assert (use.recorded, use.replayed, use.refused) == (1, 11, "")
 
 
 def test_recorded_steps_live_as_long_as_a_run_over_many_prefixes(monkeypatch):
@@ -238,7 +239,7 @@ def test_recorded_steps_live_as_long_as_a_run_over_many_prefixes(monkeypatch):
 def test_prefixes_for_which_the_pool_has_no_place_are_computed_by_plain_steps(many):
     """The pool has places for two."""
     model, use = SlotModel.of(loaded(tiny_llama())), graphing()
-    slots, plain = Slots(model, 8, use, Reserved(128, 128)), Slots(model, 8)
+    slots, plain = Slots(model, 8, use, Reserved(128, 256)), Slots(model, 8)
     prefixes = [model.prefix(tuple(range(at, at + 60))) for at in (10, 20, 30)]
     with torch.inference_mode():
         for one in (slots, plain):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evalsuite.engine.native.slots.cache import NO_PREFIX, SlotCache
 from evalsuite.engine.native.slots.forward import SlotModel
-from evalsuite.engine.native.slots.prefix_pool import FREE, NONE, PLACE_STEP, PREFIXES, PrefixPool, place_of
+from evalsuite.engine.native.slots.prefix_pool import PLACE_STEP, PREFIXES, Placed, PrefixPool, place_of
 from evalsuite.engine.native.slots.reserved import GROWING, Reserved, reserved_for
 from evalsuite.engine.planning.prefixes import plan_slots
 from tests.draws import draws
@@ -16,29 +16,31 @@ from tests.engine.tiny import loaded, tiny_hybrids, tiny_llama
 
 def model_and_pool(make=tiny_llama, tokens=0):
     model = SlotModel.of(loaded(make().eval()))
-    return model, PrefixPool(SlotCache(model.like, 1).layers, "cpu", tokens)
+    return model, PrefixPool(SlotCache(model.like, 1).layers, tokens)
 
 
-def assert_holds(pool, prefix, number):
-    """Each token of the prefix is in the pool once, with its position, keys and values."""
-    tokens = (pool.owners == number).nonzero()[:, 0]
-    assert pool.positions[tokens].tolist() == list(range(prefix.length))
+def assert_holds(pool, prefix, start):
+    """The prefix's last tokens, which a layer keeps, are where those of a prefix at `start` belong."""
+    end = start + prefix.length
     for parts, layer in zip(pool.parts, prefix.layers, strict=True):
         for part, own in zip(parts, (layer.keys, layer.values), strict=bool(parts)):
-            kept = own.shape[2]
-            assert torch.equal(part[:, tokens[len(tokens) - kept :]], own[0])
+            assert torch.equal(part[:, end - own.shape[2] : end], own[0])
 
 
 @draws(20)
 @given(
     schedule=st.lists(
-        st.lists(st.integers(1, 60), min_size=1, max_size=4, unique=True), min_size=1, max_size=8
+        st.lists(st.integers(1, 250), min_size=1, max_size=4, unique=True), min_size=1, max_size=8
     ),
-    tokens=st.sampled_from([0, 128, 256]),
+    tokens=st.sampled_from([0, 384, 640]),
 )
 def test_every_prefix_of_active_rows_has_its_own_tokens(schedule, tokens):
     model, pool = model_and_pool(tokens=tokens)
-    prefixes = {length: model.prefix(tuple(range(length))) for lengths in schedule for length in lengths}
+    prefixes = {
+        length: model.prefix(tuple((7 * length + at) % 250 for at in range(length)))
+        for lengths in schedule
+        for length in lengths
+    }
     for lengths in schedule:
         placed = pool.place([prefixes[length] for length in lengths])
         fits = sum(map(place_of, lengths)) <= pool.tokens
@@ -46,22 +48,20 @@ def test_every_prefix_of_active_rows_has_its_own_tokens(schedule, tokens):
         if not fits:
             continue
         assert placed.end <= pool.tokens
-        assert len(set(placed.numbers)) == len(lengths)
-        assert set(pool.owners.tolist()) == {*placed.numbers} | ({FREE} & {*pool.owners.tolist()})
-        for number, length in zip(placed.numbers, lengths, strict=True):
-            assert_holds(pool, prefixes[length], number)
+        assert all(start % PLACE_STEP == 0 for start in placed.starts)
+        for start, length in zip(placed.starts, lengths, strict=True):
+            assert start + length <= placed.end
+            assert_holds(pool, prefixes[length], start)
 
 
 def test_a_prefix_stays_where_it_is_while_rows_have_it_and_its_place_is_taken_later():
-    model, pool = model_and_pool(tokens=128)
+    model, pool = model_and_pool(tokens=256)
     first, second, third = (model.prefix(tuple(range(at, at + 50))) for at in (0, 60, 120))
-    before = pool.place([first, second, first])
-    assert before.numbers == [1, 2, 1]
+    assert pool.place([first, second, first]) == Placed([0, 128, 0], 256)
     address = pool.parts[0][0].data_ptr()
-    assert pool.place([second, NO_PREFIX, third]).numbers == [2, NONE, 3]
-    assert_holds(pool, second, 2)
-    assert_holds(pool, third, 3)
-    assert (pool.owners == 3).nonzero()[0] == 0, "where the first one was"
+    assert pool.place([second, NO_PREFIX, third]) == Placed([128, 0, 0], 256)
+    assert_holds(pool, second, 128)
+    assert_holds(pool, third, 0)
     assert pool.place([first, second, third]) is None
     assert pool.parts[0][0].data_ptr() == address
 
@@ -69,18 +69,18 @@ def test_a_prefix_stays_where_it_is_while_rows_have_it_and_its_place_is_taken_la
 def test_the_pool_grows_for_a_prefix_that_is_longer_than_it():
     model, pool = model_and_pool(tokens=128)
     short, long = model.prefix(tuple(range(100))), model.prefix(tuple(range(200)))
-    assert pool.place([short]).numbers == [1]
-    numbers = pool.place([short, long]).numbers
+    assert pool.place([short]) == Placed([0], 128)
+    placed = pool.place([short, long])
     assert pool.tokens >= PREFIXES * 200
-    for prefix, number in zip((short, long), numbers, strict=True):
-        assert_holds(pool, prefix, number)
+    for prefix, start in zip((short, long), placed.starts, strict=True):
+        assert_holds(pool, prefix, start)
 
 
 def test_of_a_window_the_last_tokens_are_kept_where_they_belong():
     model, pool = model_and_pool(lambda: tiny_hybrids()["gemma3"])
     prefix = model.prefix(tuple(range(40)))
     assert {layer.keys.shape[2] for layer in prefix.layers} != {40}
-    assert_holds(pool, prefix, pool.place([prefix]).numbers[0])
+    assert_holds(pool, prefix, pool.place([prefix]).starts[0])
 
 
 def test_a_model_without_attention_needs_no_pool():

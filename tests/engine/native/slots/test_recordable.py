@@ -38,8 +38,8 @@ def watched(model, length, steps=3):
     ready, use = loaded(model.eval()), graphing(Watched)
     slots = Slots(SlotModel.of(ready), 12, use)
     with torch.inference_mode():
-        slots.prefill(slots.model.prefix(tuple(range(50, 62))), [(9, 8, 7), *[(6, 5)] * 4])
-        slots.prefill(slots.model.prefix(tuple(range(70, 79))), [(6, 5), (4,)])
+        slots.prefill(slots.model.prefix(tuple(range(50, 62))), [(9, 8, 7), (6, 5)])
+        slots.prefill(slots.model.prefix(tuple(range(70, 79))), [*[(6, 5)] * 4, (4,)])
         slots.prefill(slots.model.prefix(()), [(3,)])
         for at in range(4 + steps):
             tokens = (torch.arange(len(slots) * length) * 7 + at).view(-1, length) % 97
@@ -91,7 +91,7 @@ def test_no_tensor_of_a_step_is_on_another_device_than_the_model(name):
             prefix = slots.model.prefix((3, 4, 5))
             tokens = torch.zeros((2, length), dtype=torch.long, device="meta")
             starts = tokens[:, 0]
-            pool = PrefixPool(slots._cache.layers, "meta", 128)
+            pool = PrefixPool(slots._cache.layers, 128)
             for prefixes, pooled in (
                 ([(prefix, None)], None),
                 ((), PooledRows(pool, starts, starts, 128 if slots._cache.has_keys else 0)),
