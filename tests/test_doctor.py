@@ -1,5 +1,7 @@
 """What the doctor finds, and what it says of each gap."""
 
+import sys
+
 import pytest
 
 from evalsuite import doctor
@@ -78,17 +80,25 @@ def test_without_a_gpu_no_kernel_is_missed(monkeypatch):
     assert {check.state for check in doctor.gpu()} <= {CheckState.OK, CheckState.ABSENT}
 
 
-@pytest.mark.parametrize(("usable", "state"), [(True, CheckState.BROKEN), (False, CheckState.ABSENT)])
-def test_a_kernel_that_does_not_load_is_broken_where_there_is_a_gpu(usable, state):
-    check = doctor._kernel("numpy", "module_that_is_not_there", usable)
-    assert check.state is state
-    assert "No module named 'module_that_is_not_there'" in check.found
+def test_no_package_with_kernels_is_required_on_a_gpu(monkeypatch):
+    """Neither one that is missing nor one that does not load."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.0")
+    for package in doctor.KERNELS:
+        monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    broken = [check for check in doctor.gpu() if check.name in doctor.KERNELS]
+    assert [check.state for check in broken] == [CheckState.ABSENT] * len(doctor.KERNELS)
+    assert all("1.0: import of " in check.found for check in broken)
+    assert "pip install triton" in named(broken, "triton").advice
+    assert named(broken, "mamba-ssm").advice.startswith("Optional: ")
 
 
-def test_a_kernel_that_is_not_installed_is_named_with_its_extra():
-    check = doctor._kernel("nothing-like-this", "nothing", usable=True)
-    assert check.state is CheckState.ABSENT
-    assert "evalsuite[gpu]" in check.advice
+def test_a_package_that_is_not_installed_is_named():
+    check = doctor._kernel("nothing-like-this", "Do without.")
+    assert (check.state, check.found, check.advice) == (CheckState.ABSENT, "not installed", "Do without.")
 
 
 def test_a_folder_of_data_sets_is_counted(tmp_path):

@@ -155,7 +155,8 @@ class TriedModel:
         parts = [TRIALS, model.weights, self.numerics(None), self.why_not_packed, *versions]
         if self.wanted_paths != PLAIN:
             candidates = {part: [*usable(part, model.device, model.dtype)] for part in PARTS}
-            parts += [device_name(model.device), self.wanted_paths.words, candidates]
+            packages = mixers_word(model.config, model.device)
+            parts += [device_name(model.device), self.wanted_paths.words, candidates, packages]
         return sha256_of(parts)
 
     @functools.cached_property

@@ -6,7 +6,6 @@ import torch
 
 from evalsuite.engine.native.differences import allowed_difference
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
-from evalsuite.engine.native.slots.cache import NO_PREFIX
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import Graphing, Recorder
 from evalsuite.engine.native.stand_in import why_it_stopped
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
 
 ROWS, TOKENS = 2, 4
-"""Prompts of the trial, and tokens of each."""
+"""Prompts of the trial; and tokens of their prefix, and of the rest of each."""
 MOST_STEPS = 16
 """More than the steps of one shape that `Graphs` launches before it captures the next one."""
 
@@ -47,7 +46,8 @@ def why_graphs_fail(model: SlotModel) -> str:
 def _why_capture_fails(model: SlotModel, graphing: Graphing) -> str:
     config, device = model.loaded.model.config, model.loaded.device
     slots = Slots(model, ROWS, graphing)
-    slots.prefill(NO_PREFIX, [plain_tokens(config, TOKENS, start=5 + 11 * row) for row in range(ROWS)])
+    prefix = model.prefix(plain_tokens(config, TOKENS, start=2))
+    slots.prefill(prefix, [plain_tokens(config, TOKENS, start=5 + 11 * row) for row in range(ROWS)])
     for token in plain_tokens(config, MOST_STEPS, start=3):
         slots.decode(torch.full((ROWS,), token, device=device))
         if graphing.replayed or graphing.refused:
