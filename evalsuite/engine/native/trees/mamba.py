@@ -13,6 +13,7 @@ from torch.nn.functional import pad, softplus
 from transformers.activations import ACT2FN
 
 from evalsuite.engine.native.trees.walk import Walk, weights_at_once
+from evalsuite.engine.native.trees.waves import add_reads
 
 
 def tree_conv(
@@ -88,7 +89,10 @@ def tree_scan(
     x = hidden_states[0].float()
     written, B, C = x * steps[..., None].float(), B[0].float(), C[0].float()
     result, sums = _within_blocks(walk, written, steps.double() * A.double(), B, C)
-    _across_blocks(walk, written, sums, B, C, result)
+    if walk.waves is None:
+        _across_blocks(walk, written, sums, B, C, result)
+    else:
+        add_reads(walk.waves, written, sums, B, C, result)
     return (result if D is None else result.addcmul_(x, D.float()[:, None]))[None]
 
 

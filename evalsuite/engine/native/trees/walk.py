@@ -9,6 +9,7 @@ import torch
 from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.native.trees.blocks import Blocks, Stretch, bucketed, padded
 from evalsuite.engine.native.trees.tree import Tree
+from evalsuite.engine.native.trees.waves import Waves, waves_of
 from evalsuite.engine.planning.pack import Pack
 from evalsuite.engine.planning.plan import Ints
 
@@ -46,6 +47,8 @@ class Walk:
     """Number of states that are stored at a time."""
     parents: torch.Tensor
     """(tokens + 1,) position of each token's parent; the position behind the row stands for no parent."""
+    waves: Waves | None = None
+    """The chunks in waves, for a device on which few launches matter more than memory; None on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def walk_of(tree: Tree) -> Walk:
         Chunk(slice(*stretches[step.block]), None if step.source < 0 else step.source, step.slot, read)
         for step, read in zip(steps, readers, strict=True)
     ]
-    return Walk([(group, tree.seen_in(group)) for group in blocks], chunks, slots, parents)
+    waves = None if device == "cpu" else waves_of(*blocks_of(pack), device)
+    return Walk([(group, tree.seen_in(group)) for group in blocks], chunks, slots, parents, waves)
 
 
 def parents_of(pack: Pack) -> Ints:

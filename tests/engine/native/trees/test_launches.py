@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.mamba import tree_scan
-from evalsuite.engine.native.trees.walk import walk_of
+from evalsuite.engine.native.trees.walk import blocks_of, walk_of
+from evalsuite.engine.native.trees.waves import waves_of
 from tests.engine.native.trees.test_mamba import tree_over
 
 HEADS, WIDTH, GROUPS, STATE = 128, 64, 8, 128
@@ -35,8 +36,10 @@ def on_meta(value):
     """The value with every tensor in it on the meta device."""
     if isinstance(value, torch.Tensor):
         return value.to("meta")
-    if isinstance(value, list | tuple):
-        return type(value)(map(on_meta, value))
+    if isinstance(value, list):
+        return [on_meta(one) for one in value]
+    if isinstance(value, tuple):
+        return tuple(map(on_meta, value))
     if is_dataclass(value):
         return replace(value, **{one.name: on_meta(getattr(value, one.name)) for one in fields(value)})
     return value
@@ -46,7 +49,8 @@ def on_meta(value):
 def walk():
     shots = tuple(range(SHOTS))
     rows = [(*shots, *(2000 + row + at for at in range(LENGTH))) for row in range(0, 1000 * QUESTIONS, 1000)]
-    return on_meta(walk_of(tree_over(rows)[0]))
+    tree, _ = tree_over(rows)
+    return on_meta(replace(walk_of(tree), waves=waves_of(*blocks_of(tree.pack), "cpu")))
 
 
 def operations(walk) -> int:
@@ -59,8 +63,9 @@ def operations(walk) -> int:
 
 
 def test_a_gpu_computes_many_blocks_in_one_launch(walk, monkeypatch):
+    """A layer of Nemotron-H 8B, a pack of 14,700 tokens."""
     for_a_gpu = operations(walk)
     monkeypatch.setattr(tree_walk, "GPU_WEIGHTS_AT_ONCE", tree_walk.WEIGHTS_AT_ONCE)
-    for_a_cpu = operations(walk)
+    for_a_cpu = operations(replace(walk, waves=None))
     print(for_a_gpu, for_a_cpu)
-    assert for_a_gpu < for_a_cpu
+    assert for_a_gpu * 20 <= for_a_cpu
