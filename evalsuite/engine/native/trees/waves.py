@@ -146,7 +146,7 @@ def _final_states(waves: Waves, written: torch.Tensor, sums: torch.Tensor, B: to
     totals = sums[positions[:, -1]]  # (chunks, heads)
     left = (totals[:, None] - sums[positions]).exp().float().masked_fill_(waves.padding[..., None], 0)
     inputs = (written[positions] * left[..., None]).unflatten(2, (groups, -1)).flatten(3)
-    states = B[positions].permute(0, 2, 3, 1) @ inputs.transpose(1, 2)
+    states: torch.Tensor = B[positions].permute(0, 2, 3, 1) @ inputs.transpose(1, 2)
     decays = totals.exp().float().repeat_interleave(width, dim=1).view(len(positions), groups, 1, -1)
     for wave, sources in waves.passes:
         states[wave].addcmul_(states[sources], decays[wave])

@@ -67,5 +67,5 @@ def test_a_gpu_computes_many_blocks_in_one_launch(walk, monkeypatch):
     for_a_gpu = operations(walk)
     monkeypatch.setattr(tree_walk, "GPU_WEIGHTS_AT_ONCE", tree_walk.WEIGHTS_AT_ONCE)
     for_a_cpu = operations(replace(walk, waves=None))
-    print(for_a_gpu, for_a_cpu)
-    assert for_a_gpu * 20 <= for_a_cpu
+    assert for_a_gpu <= 250
+    assert for_a_cpu >= 5500
