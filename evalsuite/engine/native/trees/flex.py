@@ -56,9 +56,9 @@ def device_tiles(pack: Pack, reach: Reach, device: str) -> DeviceTiles:
         tensor.int() for tensor in arrays_to_device(arrays, device)
     )
     block_mask = BlockMask.from_kv_blocks(
-        partial[None, None],
+        partial.view(1, 1, rows),
         partial_at.view(1, 1, rows, rows),
-        full[None, None],
+        full.view(1, 1, rows),
         full_at.view(1, 1, rows, rows),
         BLOCK_SIZE=TILE,
         mask_mod=_near(ends, depth, first) if reach.is_limited else _within(ends),

@@ -27,23 +27,30 @@ HALF_OF_SCALE = 5e-4
 """The same of half precision, where one factor of each product is rounded to tf32: half of its last bit."""
 
 
-def _round_as_a_gpu_does() -> None:
-    """Let the interpreter (of Triton 3.9) round float32 to the nearest bfloat16, where it truncates."""
+def _compute_bfloat16() -> None:
+    """Repair Triton 3.9's interpreter: it truncates to bfloat16, and multiplies the bits of its matrices."""
     from triton.runtime import interpreter
 
-    convert = interpreter._convert_float
+    convert, dot = interpreter._convert_float, interpreter.InterpreterBuilder.create_dot
 
-    def converted(data, given, wanted, rounding):
+    def rounded(data, given, wanted, rounding):
         if (given.name, wanted.name) != ("fp32", "bf16"):
             return convert(data, given, wanted, rounding)
         exact = torch.from_numpy(np.array(data, dtype=np.float32))
         return exact.bfloat16().view(torch.uint16).numpy().reshape(data.shape)
 
-    interpreter._convert_float = converted
+    def exact(handle):
+        if handle.dtype.name != "bf16":
+            return handle
+        bits = torch.from_numpy(np.array(handle.data)).view(torch.bfloat16)
+        return interpreter.TensorHandle(bits.float().numpy(), interpreter.tl.float32)
+
+    interpreter._convert_float = rounded
+    interpreter.InterpreterBuilder.create_dot = lambda self, a, b, *rest: dot(self, exact(a), exact(b), *rest)
 
 
 if INTERPRETED:
-    _round_as_a_gpu_does()
+    _compute_bfloat16()
 
 
 def tables_over(sequences, chunk: int = 64) -> tuple[Tables, Walk, int]:
