@@ -14,9 +14,9 @@ from tests.engine.native.trees.test_levels import pack_of
 if not INTERPRETED:
     pytest.skip("on a GPU the trials run the program itself", allow_module_level=True)
 
-import triton  # noqa: E402
+import triton
 
-from tests.engine.native.kernels.generated_flex import OPTIONS, ROWS, program_of, source_of  # noqa: E402
+from tests.engine.native.kernels.generated_flex import OPTIONS, ROWS, program_of, source_of
 
 OF_SCALE = {torch.float32: 2e-6, torch.bfloat16: 4e-3}
 """Largest difference from float64, as a share of the largest value."""

@@ -46,12 +46,13 @@ def triton_folder(tmp_path_factory) -> Iterator[Path]:
         ["test_scan.py"],
         ["test_models.py"],
         ["test_decode_updates.py", "test_decode_models.py"],
-        ["test_compile.py"],
+        ["test_flex_kernel.py"],
+        ["test_compile.py", "test_compile_flex.py"],
     ],
     ids=lambda tests: tests[0],
 )
 def test_the_kernels_pass(tests, triton_folder):
-    interpreted = "0" if tests == ["test_compile.py"] else "1"
+    interpreted = "0" if tests[0] == "test_compile.py" else "1"
     environment = os.environ | {
         "PYTHONPATH": str(triton_folder),
         "TRITON_INTERPRET": interpreted,
