@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
+LOWEST := .venv-lowest
 # A file of tests runs in one process; each process takes up to 2 GB.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Where it is set (often in containers), each of some hundred processes that the tests start compiles evalsuite again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-kernels lint wheel-check reference gate docs docs-site models schema clean
+.PHONY: setup demo test test-slow test-kernels test-lowest lint wheel-check reference gate docs docs-site models schema clean
 
 setup: $(SETUP)
 
@@ -31,6 +32,15 @@ test-slow: setup
 # The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an H100.
 test-kernels: setup
 	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
+
+# The engine with the lowest versions that pyproject.toml names, in an environment of their own (2.7 GB).
+test-lowest: $(LOWEST)/.set-up
+	$(LOWEST)/bin/python -m pytest -m "not slow" $(SPREAD) tests/engine tests/lowest
+
+$(LOWEST)/.set-up: pyproject.toml requirements-demo.txt tests/lowest/*.py | $(SETUP)
+	$(BIN)/python -m tests.lowest $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --no-deps --requirement requirements-demo.txt
+	touch $@
 
 lint: setup
 	$(BIN)/ruff check .
@@ -66,4 +76,4 @@ schema: setup
 	$(BIN)/python -m evalsuite.results.schema
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info demo
+	rm -rf $(VENV) $(LOWEST) build dist site *.egg-info demo

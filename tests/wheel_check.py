@@ -20,7 +20,7 @@ def main() -> None:
         shutil.copytree(
             ROOT,
             source,
-            ignore=shutil.ignore_patterns(".venv", ".git", "build", "dist", "demo", "site", "*.egg-info"),
+            ignore=shutil.ignore_patterns(".venv*", ".git", "build", "dist", "demo", "site", "*.egg-info"),
         )
         call(sys.executable, "-m", "build", "--wheel", "--outdir", place / "dist", source)
         (wheel,) = (place / "dist").glob("*.whl")

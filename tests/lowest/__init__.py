@@ -1,0 +1,1 @@
+"""The lowest versions that evalsuite supports, in an environment of their own, for `make test-lowest`."""

@@ -1,0 +1,37 @@
+"""Installs evalsuite with the lowest version of every requirement: `python -m tests.lowest FOLDER`."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from tests.lowest import torch_on_a_cpu
+from tests.lowest.versions import declared, lowest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = ("gguf", "test")
+
+
+def main(folder: Path) -> None:
+    venv.create(folder, with_pip=True, clear=True)
+    versions = list(lowest(declared(EXTRAS)))
+    constraints = folder / "lowest.txt"
+    constraints.write_text("".join(f"{version}\n" for version in versions), "utf-8")
+    # torch comes first and alone: with its requirements, pip would fetch all of CUDA.
+    pip(folder, "--no-deps", next(version for version in versions if version.startswith("torch==")))
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    if torch_on_a_cpu.is_for_cuda(site_packages):
+        pip(folder, "--no-deps", torch_on_a_cpu.runtime_of(site_packages))
+        torch_on_a_cpu.run_without_cuda(site_packages)
+    pip(folder, "--constraint", constraints, "--editable", f"{ROOT}[{','.join(EXTRAS)}]")
+
+
+def pip(folder: Path, *arguments: object) -> None:
+    subprocess.run(
+        [folder / "bin" / "pip", "install", "--quiet", *map(str, arguments)],
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
