@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NOT_CALLED = re.compile(r"lib(cu(blas|dnn|fft|file|pti|rand|solver|sparse)|nccl|nvshmem)")
-"""CUDA's libraries but for the runtime, and for those that torch opens when it compiles for a GPU."""
+NOT_CALLED = re.compile(r"lib(cu(blas|dnn|fft|file|pti|rand|solver|sparse)|nccl|nvrtc|nvshmem)")
+"""CUDA's libraries, but for the runtime and the driver (libcuda)."""
 PREFIXES = {"libnccl": "nccl", "libcufile": "cuFile", "libcusparseLt": "cusparseLt"}
 """The beginning of function names, for libraries whose functions have no version."""
 CUDA = re.compile(r"Requires-Dist: (cuda|nvidia|triton)")
