@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from transformers import CONFIG_MAPPING
 
 from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.engine.native import fit_trees as packable
@@ -144,7 +145,7 @@ def test_a_configuration_that_does_not_fit_is_told_with_the_reason(config, words
         "mixtral",
         "olmo2",
         "granitemoeshared",
-        "internlm3",
+        *({"internlm3"} & set(CONFIG_MAPPING)),  # not in transformers 5.17
     ],
 )
 def test_families_that_fit_are_packed_on_a_cpu_and_a_gpu(family):

@@ -50,7 +50,9 @@ def tied_llama() -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-MODELS = {"llama": tiny_llama, "nemotron": tiny_nemotron, "tied": tied_llama}
+MODELS = {"llama": tiny_llama, "tied": tied_llama}
+if NemotronConfig.base_model_tp_plan:  # not in transformers 5.17
+    MODELS["nemotron"] = tiny_nemotron
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_two_processes_answer_as_one(name, folder_of, team, tmp_path):
 
 
 def test_all_processes_try_a_model_whose_identity_the_leader_is_asked_for(folder_of, team, tmp_path):
-    codes, said = team(tmp_path / "result", folder_of("nemotron"), "bfloat16", "identity_first")
+    codes, said = team(tmp_path / "result", folder_of("llama"), "bfloat16", "identity_first")
     assert codes == [0, 0], said
     found = json.loads((tmp_path / "result").read_text("utf-8"))
     assert not found["known"]
