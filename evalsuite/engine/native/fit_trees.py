@@ -81,7 +81,7 @@ def fitted(loaded: "LoadedModel") -> "PartsFit":
     found = fitted_parts(loaded, TREE_PARTS, lambda ready: why_it_differs(ready))
     if found.loaded is None or found.loaded.paths == found.loaded.paths.plain_in(*TREE_PARTS):
         return found
-    used = without_unused(found.loaded, ran_on_a_tree(found.loaded), ("attention", "scan"))
+    used = without_unused(found.loaded, ran_on_a_tree(found.loaded), TREE_PARTS)
     return replace(used, notes=(*found.notes, *used.notes))
 
 

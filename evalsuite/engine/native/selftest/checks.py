@@ -83,16 +83,20 @@ def _packs(tiny: TinyModel) -> Iterator[PathCheck]:
     shared = _tokens(SHARED, 1)
     sequences = sorted((*shared, *_tokens(count, 3 + row)) for row, count in enumerate(BRANCHES))
     exact = torch.stack([plain_logits(tiny.exact, ids)[0] for ids in sequences])
-    used: set[str] = set()
+    used: set[tuple[str, str]] = set()
 
     def logits(paths: Paths) -> torch.Tensor:
         tree, found = _packed(replace(tiny.loaded, paths=paths), sequences)
-        used.update(part for part, _ in tree.ran)
+        used.update(tree.ran)
         return found
 
     yield _compared(tiny, PACKS, "plain", exact, lambda: logits(PLAIN))
-    for part, candidate in _candidates([one for one in TREE_PARTS if one in used or one == "pointwise"]):
-        yield _tried(tiny, part, candidate, exact, logits)
+    plain = {part for part, _ in used}
+    for part, candidate in _candidates([one for one in TREE_PARTS if one in plain or one == "pointwise"]):
+        row = _tried(tiny, part, candidate, exact, logits)
+        if row.difference is not None and (part, candidate.name) not in used:
+            row = replace(row, difference=None, problem="no layer of the model uses it", failed=False)
+        yield row
     if (paths := _fastest(tiny, TREE_PARTS)) != PLAIN:
         yield _compared(tiny, PACKS, FASTEST, exact, lambda: logits(paths))
 
