@@ -5,8 +5,10 @@ begins plain, and the parts are switched on one at a time: what passes stays, wh
 with its error.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -15,7 +17,9 @@ from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.paths import PLAIN, WORK_OF, Paths, unusable, usable
 from evalsuite.engine.native.probe.plain_tokens import plain_tokens
 from evalsuite.engine.native.score_batch import read_targets
+from evalsuite.engine.native.slots.padding import is_mamba2
 from evalsuite.engine.native.stand_in import why_it_stopped
+from evalsuite.engine.native.trees.functions import CONV, MAMBA_2_SCAN
 
 Trial = Callable[[LoadedModel], str]
 """Tries a model on its paths; returns why they cannot be used, or an empty text."""
@@ -136,8 +140,22 @@ def why_log_probs_differ(loaded: LoadedModel) -> str:
 
 
 def missing_notes(loaded: LoadedModel) -> Iterator[str]:
-    """A note for each part of a model on a GPU for which the device can run no candidate."""
+    """A note for each reason why a GPU can run no candidate of parts that the model has."""
     if not loaded.device.startswith("cuda"):
         return
+    parts: dict[str, list[str]] = {}
     for part, reason in unusable(loaded.device, loaded.dtype).items():
-        yield f"{WORK_OF[part]}: computed by {getattr(PLAIN, part)} ({reason})"
+        if _has(loaded.model, part):
+            parts.setdefault(reason, []).append(WORK_OF[part])
+    for reason, work in parts.items():
+        yield f"computed without kernels ({reason}): {', '.join(work)}"
+
+
+def _has(model: Any, part: str) -> bool:
+    """Whether a model has layers of the kind that a part computes."""
+    if part == "steps":
+        return any(is_mamba2(module) for module in model.modules())
+    if part == "scan":
+        modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
+        return any(hasattr(module, name) for module in modules for name in (CONV, MAMBA_2_SCAN))
+    return True

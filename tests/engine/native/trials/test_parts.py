@@ -12,7 +12,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.paths import PARTS, PLAIN, Candidate, Paths, fastest
 from evalsuite.engine.native.trees import mamba
 from evalsuite.engine.native.trials import graphs
-from evalsuite.engine.native.trials.parts import fitted_parts, without_unused
+from evalsuite.engine.native.trials.parts import fitted_parts, missing_notes, without_unused
 from evalsuite.engine.protocol import answers_in
 from evalsuite.errors import ModelError
 from evalsuite.results.store import request_key
@@ -273,3 +273,23 @@ def test_an_implementation_that_no_layer_fits_is_named():
         note
         == "attention over packed trees: computed by torch, not by levels (no layer of the model fits it)"
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "work"),
+    [
+        (tiny_llama, "attention over packed trees, log-probabilities"),
+        (
+            nemotron_h,
+            "attention over packed trees, Mamba-2 over packed trees, log-probabilities, "
+            "Mamba-2 in decode steps",
+        ),
+    ],
+)
+def test_a_gpu_without_triton_gets_one_note_on_the_parts_that_the_model_has(monkeypatch, make, work):
+    missing = Candidate("kernels", lambda device, dtype: "triton is not installed")
+    parts = ("attention", "scan", "log_probs", "steps")
+    monkeypatch.setattr(paths, "CANDIDATES", dict.fromkeys(PARTS, ()) | dict.fromkeys(parts, (missing,)))
+    ready = replace(loaded(make()), device="cuda:0")
+    assert [*missing_notes(ready)] == [f"computed without kernels (triton is not installed): {work}"]
+    assert not [*missing_notes(loaded(make()))]
