@@ -7,7 +7,9 @@ Prints two Markdown tables with a row for each pack, or for each pack and implem
 The first, which needs no GPU: the pack's tokens and nodes; levels of the cascade, and queries in all levels,
 with every node as a level (before) and with short nodes repeated in front of their children; keys within
 nodes, the repeated ones included, as a share of the tokens; FlexAttention's tiles, and how many times as many
-a causal mask would have.
+a causal mask would have. Then what one layer takes in bfloat16 with the heads of the model of `--size`, by
+reckoning: bytes that the cascade and FlexAttention read and write, copies included, as if each tensor were
+read once by each launch; and the operations of FlexAttention's tiles.
 
 The second: the seconds of the first call (compilation), milliseconds of a layer's attention after it, and the
 largest difference from torch's functions as a share of the largest value; or why the device cannot run it.
@@ -33,7 +35,7 @@ from evalsuite.engine.native.paths import CANDIDATES, PLAIN
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.trees import attention
 from evalsuite.engine.native.trees.flex import padded_size
-from evalsuite.engine.native.trees.levels import levels_of
+from evalsuite.engine.native.trees.levels import Levels, levels_of
 from evalsuite.engine.native.trees.tiles import TILE, tiles_of
 from evalsuite.engine.native.trees.tree import Tree, tree_of
 from evalsuite.engine.planning.pack import Pack, lay_requests
@@ -52,6 +54,9 @@ COUNT_COLUMNS = (
     "own keys / tokens",
     "tiles",
     "causal / tiles",
+    "cascade GB",
+    "flex GB",
+    "flex GFLOP",
 )
 TIME_COLUMNS = ("work", "tokens", "attention", "first s", "ms a layer", "difference")
 REPEATS = 20
@@ -71,7 +76,22 @@ def packs_of(name: str, options: argparse.Namespace) -> list[Pack]:
     return [lay_requests(plan, run)[0] for run in plan.runs[: options.packs]]
 
 
-def counts(name: str, pack: Pack) -> tuple[str, ...]:
+def reckoned(pack: Pack, shape: dict[str, int], cut: Levels, tiles: int) -> tuple[float, float, float]:
+    """Bytes of a layer by the cascade and by FlexAttention, and operations of the latter's tiles."""
+    head = 2 * shape["head_dim"]  # bytes
+    q, kv = shape["num_attention_heads"] * head, 2 * shape["num_key_value_heads"] * head
+    tokens, size, keys = len(pack), padded_size(len(pack)), len(cut.own.keys)
+    cascade = 2 * tokens * q + keys * kv + (keys > tokens) * 2 * keys * kv
+    for level in cut.levels:
+        queries, keys = len(level.queries), len(level.keys)
+        # Gathered and read; the output is written, and read again with the row's own, which is written.
+        cascade += queries * (3 + 1 + 3) * q + 3 * keys * kv
+    padding = (tokens + size) * (q + kv)
+    flex = padding + 2 * size * q + size * kv
+    return cascade, flex, tiles * TILE**2 * 2 * head * shape["num_attention_heads"]
+
+
+def counts(name: str, pack: Pack, shape: dict[str, int]) -> tuple[str, ...]:
     """A row of the first table."""
     before, after = levels_of(pack, Reach(), 0), levels_of(pack, Reach())
     tiles = tiles_of(pack, Reach(), padded_size(len(pack)))
@@ -86,6 +106,7 @@ def counts(name: str, pack: Pack) -> tuple[str, ...]:
         f"{len(after.own.keys) / len(pack):.2f}",
         f"{tiles.visited:,}",
         f"{real.of_causal:.1f}",
+        *(f"{value / 1e9:.2f}" for value in reckoned(pack, shape, after, tiles.visited)),
     )
 
 
@@ -164,7 +185,7 @@ def main() -> None:
     packs = [(name, pack) for name in options.works for pack in packs_of(name, options)]
     _print_head(COUNT_COLUMNS)
     for name, pack in packs:
-        _print_row(counts(name, pack))
+        _print_row(counts(name, pack, SIZES[options.size]))
     if options.only_count:
         return
     print()
