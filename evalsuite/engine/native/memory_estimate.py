@@ -11,6 +11,8 @@ from evalsuite.checkpoints.weights import weight_bytes
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 LOGIT_BYTES = 8
 """Bytes of each float32 logit and its log-probability."""
+SLOT_SCORES_BYTES = 2**30
+"""Most bytes of attention scores over slots on a GPU (`slots.attention`): four tensors of 2^26 float32."""
 POSITIONS_PER_CHUNK = 256
 """Positions whose logits are computed at a time, unless memory for more is ample (`sizes`)."""
 
@@ -22,11 +24,17 @@ class Needs:
     weights: int
     a_token: int
     """Bytes per token of a forward pass: the largest set of tensors that a layer holds at a time."""
+    a_position: int
+    """Bytes per position of a pass over prompts of texts, by the model's own code."""
     vocabulary: int
 
     def activations(self, tokens: int, positions: int = POSITIONS_PER_CHUNK) -> int:
         """Bytes of a forward pass over `tokens` tokens, with the logits of `positions` at a time."""
         return self.a_token * tokens + LOGIT_BYTES * positions * self.vocabulary
+
+    def prefill(self, positions: int, rows: int) -> int:
+        """Bytes of a forward pass over `rows` prompts, padded to `positions` positions in all."""
+        return self.a_position * positions + LOGIT_BYTES * rows * self.vocabulary + SLOT_SCORES_BYTES
 
     def divided(self, processes: int) -> "Needs":
         """The same where `processes` divide the weights."""
@@ -49,9 +57,10 @@ def needs_by_config(config: Mapping[str, Any], weights: int, dtype: str) -> Need
     # hold the residual and its normalised form. A Mamba-2 layer holds, for each of its channels, the
     # projection, the convolution's input and result, and in float32 the convolution's result, the state's
     # input and the state's output.
-    recurrent = (5 * item + 22) * _recurrent_channels(config)
+    heads, head_width = mamba_heads(config)
+    recurrent = (5 * item + 22) * heads * head_width
     a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
-    return Needs(weights, a_token, vocabulary)
+    return Needs(weights, a_token, a_token + _own_scan(config), vocabulary)
 
 
 HEADS_AND_WIDTHS = (
@@ -60,14 +69,27 @@ HEADS_AND_WIDTHS = (
     ("n_mamba_heads", "mamba_headdim"),
 )
 """Configuration fields of the number and the width of Mamba-2 heads, by family."""
+STATE_SIZES = ("ssm_state_size", "mamba_d_state", "state_size")
 
 
-def _recurrent_channels(config: Mapping[str, Any]) -> int:
-    """Channels of a Mamba-2 layer; 0 if the model has none."""
-    for heads, width in HEADS_AND_WIDTHS:
-        if heads in config:
-            return first_of(config, (heads,), 0) * first_of(config, (width,), 64)
-    return 0
+def mamba_heads(config: Mapping[str, Any]) -> tuple[int, int]:
+    """Number and width of Mamba-2 heads; 0 and 0 if the model has none."""
+    names = (("num_heads", "head_dim"),) if config.get("model_type") == "mamba2" else ()
+    for heads, width in (*HEADS_AND_WIDTHS, *names):
+        if isinstance(config.get(heads), int):
+            return config[heads], first_of(config, (width,), 64)
+    return 0, 0
+
+
+def _own_scan(config: Mapping[str, Any]) -> int:
+    """Bytes per position of transformers' own scan of Mamba-2, where mamba-ssm is missing.
+
+    It holds, in float32 for each head, matrices of a chunk's length (three at a time), B and C expanded to
+    all heads with a third tensor of their size, and four tensors of the head's width.
+    """
+    heads, width = mamba_heads(config)
+    chunk = first_of(config, ("chunk_size", "mamba_chunk_size"), 256)
+    return 4 * heads * (3 * chunk + 3 * first_of(config, STATE_SIZES, 128) + 4 * width)
 
 
 def first_of(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:

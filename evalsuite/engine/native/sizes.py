@@ -35,10 +35,10 @@ RESERVED = 0.08
 """Share of a GPU's total memory for its context, cuBLAS, captured graphs and the allocator's gaps."""
 PASS_SHARE = 0.7
 """Share of what the weights and `RESERVED` leave on a GPU for the forward pass of a pack and its logits."""
-SLOT_SHARE = 0.6
+SLOT_SHARE = 0.55
 """The same for all slots during generation; the rest is for passes over prompts, prefixes and logits."""
 PREFILL_SHARE = 0.2
-"""The same for a pass over prompts, in which Mamba-2 layers may need several times as much."""
+"""The same for a pass over prompts. Mamba-2 layers pad each prompt to whole chunks, which may double it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,9 @@ def sizes_on_gpu(needs: Needs, slot: SlotNeeds, memory: DeviceMemory, budget: Bu
 
     positions = _halved(MOST_POSITIONS, POSITIONS_PER_CHUNK, lambda size: fits(0.25, FEWEST_TOKENS, size))
     tokens = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: fits(PASS_SHARE, size, positions))
-    prefill = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: fits(PREFILL_SHARE, size, MOST_SLOTS))
+    prefill = _halved(
+        MOST_TOKENS, FEWEST_TOKENS, lambda size: needs.prefill(size, MOST_SLOTS) <= PREFILL_SHARE * of_pass
+    )
     cached = of_slots // slot.a_token if slot.a_token else budget.cached_tokens
     batches = Budget(
         tokens=min(budget.tokens, tokens),

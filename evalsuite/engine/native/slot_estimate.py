@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.engine.native.memory_estimate import HEADS_AND_WIDTHS, ITEM_BYTES, first_of
+from evalsuite.engine.native.memory_estimate import ITEM_BYTES, STATE_SIZES, first_of, mamba_heads
 
 STATE_BYTES = 4
 """Bytes of each value of a recurrent state: it is float32 whatever the model's data type."""
@@ -76,7 +76,7 @@ def layer_kinds(config: Mapping[str, Any]) -> Iterator[str]:
 def _kind(name: str, config: Mapping[str, Any]) -> str:
     """The kind of a layer that a configuration calls `name`."""
     if name == "linear_attention":
-        return "mamba" if _mamba_heads(config)[0] else "linear"
+        return "mamba" if mamba_heads(config)[0] else "linear"
     if name.endswith("attention"):
         return "attention"
     return {"mamba": "mamba", "mamba2": "mamba", "hybrid": "hybrid", "conv": "conv"}.get(name, "")
@@ -95,8 +95,8 @@ def _key_and_value(config: Mapping[str, Any]) -> int:
 
 
 def _mamba2(config: Mapping[str, Any], item: int) -> int:
-    heads, width = _mamba_heads(config)
-    state = first_of(config, ("ssm_state_size", "mamba_d_state", "state_size"), 128)
+    heads, width = mamba_heads(config)
+    state = first_of(config, STATE_SIZES, 128)
     groups = first_of(config, ("n_groups", "mamba_n_groups", "mamba_ngroups"), 8)
     taps = first_of(config, ("conv_kernel", "mamba_d_conv"), 4)
     return heads * width * state * STATE_BYTES + (heads * width + 2 * groups * state) * taps * item
@@ -122,15 +122,3 @@ def _delta_rule(config: Mapping[str, Any], item: int) -> int:
 
 def _conv(config: Mapping[str, Any], item: int) -> int:
     return first_of(config, ("hidden_size",), 4096) * first_of(config, ("conv_L_cache",), 3) * item
-
-
-def _mamba_heads(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Number and width of Mamba-2 heads; 0 heads if the model has none."""
-    names = [
-        *HEADS_AND_WIDTHS,
-        *([("num_heads", "head_dim")] if config.get("model_type") == "mamba2" else []),
-    ]
-    for heads, width in (*HEADS_AND_WIDTHS, *names):
-        if isinstance(config.get(heads), int):
-            return config[heads], first_of(config, (width,), 64)
-    return 0, 0

@@ -4,7 +4,7 @@ Nemotron-H's are those of NVIDIA's Megatron-Bridge and NeMo; the order of the 47
 their numbers are right.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 GB = 10**9
@@ -87,6 +87,23 @@ FACTS = {
         },
         32.762e9,
     ),
+    "12B windows": Facts(
+        "Gemma3",
+        {
+            "model_type": "gemma3_text",
+            "vocab_size": 262208,
+            "hidden_size": 3840,
+            "intermediate_size": 15360,
+            "num_hidden_layers": 48,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 256,
+            "sliding_window": 1024,
+            "layer_types": [("sliding" if (layer + 1) % 6 else "full") + "_attention" for layer in range(48)],
+            "max_position_embeddings": 131072,
+        },
+        11.766e9,
+    ),
     "8B hybrid": Facts(
         "NemotronH",
         {
@@ -119,3 +136,13 @@ FACTS = {
         56.324e9,
     ),
 }
+
+
+def few_layers(name: str) -> Facts:
+    """The same model at its full width with few layers, some of each kind."""
+    facts = FACTS[name]
+    pattern = facts.config.get("hybrid_override_pattern")
+    layers = {"hybrid_override_pattern": "M-*"} if pattern else {"num_hidden_layers": 1}
+    if "layer_types" in facts.config:
+        layers = {"num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]}
+    return replace(facts, config={**facts.config, **layers})

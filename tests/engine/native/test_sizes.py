@@ -77,7 +77,7 @@ def test_no_share_of_the_memory_is_given_away_twice():
             sizes, usable = sizes_of(name, gigabytes), 0.92 * gigabytes * GB
             if not sizes.problem:
                 scoring = needs.activations(sizes.pack_tokens, sizes.positions_per_chunk)
-                writing = needs.activations(sizes.prefill_positions, MOST_SLOTS) + sizes.slot_memory
+                writing = needs.prefill(sizes.prefill_positions, MOST_SLOTS) + sizes.slot_memory
                 assert facts.weights + max(scoring, writing) < usable
 
 
@@ -147,6 +147,6 @@ def test_weights_larger_than_the_whole_gpu_are_refused_before_they_are_read(llam
 
 
 def test_slots_without_states_or_keys_are_as_many_as_are_useful():
-    sizes = sizes_on_gpu(Needs(0, 1, 1), SlotNeeds(0, 0), DeviceMemory(GB, GB), GPU_BUDGET)
+    sizes = sizes_on_gpu(Needs(0, 1, 1, 1), SlotNeeds(0, 0), DeviceMemory(GB, GB), GPU_BUDGET)
     assert sizes.slots(0) == MOST_SLOTS
     assert sizes.slots(10**12) == 1

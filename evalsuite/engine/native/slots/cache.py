@@ -12,6 +12,7 @@ import torch
 
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.stand_in import ObjectStandIn
+from evalsuite.engine.native.transfer import to_device
 
 if TYPE_CHECKING:
     from evalsuite.engine.native.slots.prefix_pool import PooledRows
@@ -201,11 +202,14 @@ class SlotCache(ObjectStandIn):
         """Copy the first `length` own tokens and the states of slots."""
         if not sources:
             return
+        on_device: dict[str, torch.Tensor] = {}
         for layer in self.layers:
             tensors = (*layer.by_token, *layer.states)
             if tensors:
-                device = tensors[0].device
-                layer.copy(torch.tensor(sources, device=device), torch.tensor(targets, device=device), length)
+                device = str(tensors[0].device)
+                if device not in on_device:
+                    on_device[device] = to_device(torch.tensor([[*sources], [*targets]]), device)
+                layer.copy(*on_device[device], length)
 
     def copied_states(self, rows: int) -> list[torch.Tensor]:
         """Copies of the first slots' convolution and recurrent states, for `put_back`."""

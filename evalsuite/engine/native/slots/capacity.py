@@ -24,9 +24,14 @@ class SlotCapacity:
 
 
 def capacity_for(model: SlotModel, prompts: Sequence[SlotPrompt], sizes: Sizes) -> SlotCapacity:
-    """As many slots for the longest prompt with its longest answer as `sizes` has memory for."""
+    """As many slots for the longest prompt with its longest answer as `sizes` has memory for.
+
+    There are no more slots than requests.
+    """
     longest = max(len(prompt.own) + prompt.longest_answer for prompt in prompts)
-    return SlotCapacity(sizes.slots(slot_bytes(model, longest)), sizes.prefill_positions)
+    requests = sum(len(prompt.requests) for prompt in prompts)
+    slots = min(requests, sizes.slots(slot_bytes(model, longest)))
+    return SlotCapacity(slots, sizes.prefill_positions)
 
 
 def slot_bytes(model: SlotModel, tokens: int) -> int:

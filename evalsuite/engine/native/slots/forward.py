@@ -84,7 +84,7 @@ class SlotModel:
 
 def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
     """transformers' own cache after a forward pass of one row; computes no logits."""
-    tokens = torch.tensor([ids], device=loaded.device)
+    tokens = to_device(torch.tensor([ids]), loaded.device)
     none = torch.empty(0, dtype=torch.long, device=loaded.device)
     positions = torch.arange(len(ids), device=loaded.device)[None]
     return run_at(loaded, tokens, none, none, position_ids=positions, use_cache=True)[1]

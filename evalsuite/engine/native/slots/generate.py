@@ -195,7 +195,8 @@ class _Generation:
         self._live += [self._begin(prompts[index], request) for index, request in requests]
         for _ in prompts:
             self._waiting.popleft()
-        chosen = self._chosen(logits[[index for index, _ in requests]], self._live[first:])
+        order = to_device(torch.tensor([index for index, _ in requests]), self._model.loaded.device)
+        chosen = self._chosen(logits[order], self._live[first:])
         return first, chosen[:, None].tolist()
 
     def _begin(self, prompt: SlotPrompt, request: GenerateRequest) -> _ActiveRow:

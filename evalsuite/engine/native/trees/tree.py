@@ -8,7 +8,7 @@ import torch
 
 from evalsuite.engine.native.paths import PLAIN, Paths
 from evalsuite.engine.native.reach import Reach
-from evalsuite.engine.native.transfer import arrays_to_device
+from evalsuite.engine.native.transfer import arrays_to_device, to_device
 from evalsuite.engine.native.trees.blocks import Blocks, Span, Stretch, bucketed, cut, padded
 from evalsuite.engine.native.trees.flex import DeviceTiles, device_tiles
 from evalsuite.engine.native.trees.levels import levels_of
@@ -127,7 +127,7 @@ class Tree:
             return span.keys
         if span not in self._keys:
             positions = [*span.before, *range(span.keys.start, span.keys.stop)]
-            self._keys[span] = torch.tensor(positions, device=self.ids.device)
+            self._keys[span] = to_device(torch.tensor(positions), str(self.ids.device))
         return self._keys[span]
 
     def span_mask(self, span: Span, reach: Reach, dtype: torch.dtype) -> torch.Tensor | None:

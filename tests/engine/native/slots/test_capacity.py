@@ -12,7 +12,7 @@ from tests.engine.tiny import loaded, tiny_hybrids, tiny_llama
 
 
 def sizes_for(free):
-    return sizes_beside_others(Needs(1000, 1, 1), DeviceMemory(2**41, 1000 + free), CPU_BUDGET)
+    return sizes_beside_others(Needs(1000, 1, 1, 1), DeviceMemory(2**41, 1000 + free), CPU_BUDGET)
 
 
 def test_a_slot_holds_keys_and_values_of_its_tokens_and_recurrent_states():

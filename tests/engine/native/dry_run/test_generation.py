@@ -1,0 +1,75 @@
+"""Texts on a pretended GPU: no unknown wait where slots are filled and refilled, and memory as estimated."""
+
+from dataclasses import replace
+
+import pytest
+
+from evalsuite.engine.native.memory_estimate import SLOT_SCORES_BYTES
+from evalsuite.engine.native.slot_estimate import slot_needs
+from evalsuite.engine.native.slots.attention import LARGEST_SCORES_ELSEWHERE
+from evalsuite.engine.native.slots.cache import ROOM_STEP
+from evalsuite.engine.protocol import Answered
+from evalsuite.types import Generated
+from tests.engine.native.dry_run.engines import dry_run, problems
+from tests.engine.native.facts import FACTS, few_layers
+
+WAITS = {
+    "slots/generate.py _decoded": "the tokens of several steps arrive together, before the search for stops",
+    "slots/generate.py _prefill": "the first token of each new row arrives, before the search for stops",
+    "slots/generate.py _checked": "the draft tokens that a pass accepted decide what comes next",
+}
+"""Every place where the host waits while texts are generated, and why."""
+CAPTURES = {
+    "slots/graphs.py _largest_share": "a captured step is compared with a plain one, once for each shape",
+    "differences.py difference_of": "the same",
+}
+"""Further places, where steps are captured."""
+
+
+def estimate(dry, prompts, slots):
+    """Bytes of a generation: its slots, its prefix, and a pass over prompts or a step of all rows."""
+    config, limits = dry.engine.model.config, dry.engine.limits
+    slot = slot_needs(config, "bfloat16")
+    shared = 1000
+    own = max(len(request.context) - shared + request.max_tokens for request in prompts)
+    longest = -(-own // config.get("chunk_size", 1)) * config.get("chunk_size", 1)  # scans pad prompts
+    positions = min(limits.sizes.prefill_positions, slots * longest)
+    passes = dry.engine.model.needs.prefill(max(positions, shared), slots)
+    return slots * slot.of(-(-own // ROOM_STEP) * ROOM_STEP) + slot.of(shared) + passes
+
+
+@pytest.mark.parametrize(("name", "graphs"), [("8B hybrid", True), ("32B dense", False)])
+def test_texts_with_refills(name, graphs, tmp_path):
+    written(few_layers(name), tmp_path, graphs=graphs, requests=20, slots=8)
+
+
+def test_the_estimate_knows_how_many_scores_attention_over_slots_holds():
+    assert SLOT_SCORES_BYTES == 4 * 4 * LARGEST_SCORES_ELSEWHERE
+
+
+def written(facts, folder, *, graphs, requests, slots):
+    # Drafts of greedy texts would leave few steps to capture.
+    sampled = graphs and facts.name != "NemotronH"
+    prompts = [replace(one, temperature=float(sampled)) for one in problems(requests, (3, 14, 7))]
+    with dry_run(facts, folder, graphs=graphs) as dry:
+        dry.engine.limits.sizes = replace(dry.engine.limits.sizes, most_slots=slots)
+        events = [*dry.engine.generate(prompts)]
+        answers = dict(pair for event in events if isinstance(event, Answered) for pair in event.answers)
+        assert len(answers) == requests
+        for request, answer in answers.items():
+            assert isinstance(answer, Generated)
+            assert answer.tokens == request.max_tokens
+        assert set(dry.watch.waits) <= set(WAITS) | (set(CAPTURES) if graphs else set())
+        assert dry.watch.peak <= estimate(dry, prompts, slots) <= 2 * dry.watch.peak + SLOT_SCORES_BYTES
+        graphing = dry.engine.generator.graphing
+        if graphs:
+            assert not graphing.refused
+            assert graphing.replayed > graphing.recorded > 0
+    return dry
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("name", FACTS)
+def test_texts_of_a_whole_model(name, graphs, tmp_path):
+    written(FACTS[name], tmp_path, graphs=graphs, requests=20, slots=8)
