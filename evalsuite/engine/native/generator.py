@@ -87,7 +87,7 @@ class TextGenerator:
 
         model, graphing = self._model, self.graphing
         rows = GrowingRows(model.loaded, self._tokenizer, self._limits.max_length)
-        capacity = capacity_for(slots, prompts, self._limits.sizes)
+        capacity = capacity_for(slots, prompts, self._limits.sizes, rows.window)
         retry = model.processes.retries
         for done in generate_in_slots(slots, rows, prompts, capacity, retry=retry, graphing=graphing):
             yield Answered(done.answers, done.tokens)

@@ -37,7 +37,7 @@ PASS_SHARE = 0.7
 """Share of what the weights and `RESERVED` leave on a GPU for the forward pass of a pack and its logits."""
 SLOT_SHARE = 0.55
 """The same for all slots during generation; the rest is for passes over prompts, prefixes and logits."""
-PREFILL_SHARE = 0.2
+PREFILL_SHARE = 0.35
 """The same for a pass over prompts. Mamba-2 layers pad each prompt to whole chunks, which may double it."""
 
 
@@ -92,9 +92,10 @@ class Sizes:
     problem: str = ""
     """Why the model does not fit into a GPU's memory, in a few words; empty if it does."""
 
-    def slots(self, slot_bytes: int) -> int:
-        """Number of slots of `slot_bytes` each; at least one."""
-        return max(1, min(self.most_slots, self.slot_memory // slot_bytes if slot_bytes else self.most_slots))
+    def slots(self, slot_bytes: int, beside: int = 0) -> int:
+        """Number of slots of `slot_bytes` each, with `beside` bytes for prefixes; at least one."""
+        left = max(0, self.slot_memory - beside)
+        return max(1, min(self.most_slots, left // slot_bytes if slot_bytes else self.most_slots))
 
 
 def sizes_beside_others(needs: Needs, memory: DeviceMemory, budget: Budget, copies: int = 0) -> Sizes:
@@ -129,15 +130,15 @@ def sizes_on_gpu(needs: Needs, slot: SlotNeeds, memory: DeviceMemory, budget: Bu
 
     positions = _halved(MOST_POSITIONS, POSITIONS_PER_CHUNK, lambda size: fits(0.25, FEWEST_TOKENS, size))
     tokens = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: fits(PASS_SHARE, size, positions))
-    prefill = _halved(
-        MOST_TOKENS, FEWEST_TOKENS, lambda size: needs.prefill(size, MOST_SLOTS) <= PREFILL_SHARE * of_pass
-    )
+    rows = max(1, min(MOST_SLOTS, of_slots // max(1, slot.of(1))))
+    of_prefill = PREFILL_SHARE * of_pass
+    prefill = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: needs.prefill(size, rows) <= of_prefill)
     cached = of_slots // slot.a_token if slot.a_token else budget.cached_tokens
     batches = Budget(
         tokens=min(budget.tokens, tokens),
         logits=_halved(budget.logits, 2**24, lambda logits: LOGIT_BYTES * logits <= of_pass / 4),
         cached_tokens=max(1, min(budget.cached_tokens, cached)),
-        rows=max(1, min(budget.rows, of_slots // slot.of(1) if slot.of(1) else budget.rows)),
+        rows=min(budget.rows, rows),
     )
     problem = "" if needs.activations(FEWEST_TOKENS) <= of_pass else _too_large(needs, memory)
     return Sizes(tokens, positions, prefill, MOST_SLOTS, of_slots, batches, problem)

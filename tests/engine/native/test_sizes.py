@@ -21,10 +21,10 @@ OWN = 512
 TABLE = {
     # tokens of a pack, and slots of 512 tokens, on GPUs of 24, 40, 80 and 141 GB; None: it does not fit.
     "1B dense": ((16384, 512), (16384, 512), (16384, 512), (16384, 512)),
-    "8B dense": ((16384, 53), (16384, 185), (16384, 512), (16384, 512)),
-    "32B dense": (None, None, (16384, 36), (16384, 286)),
-    "8B hybrid": ((8192, 31), (16384, 111), (16384, 310), (16384, 512)),
-    "47B hybrid": (None, None, None, (16384, 28)),
+    "8B dense": ((16384, 49), (16384, 169), (16384, 471), (16384, 512)),
+    "32B dense": (None, None, (16384, 33), (16384, 263)),
+    "8B hybrid": ((8192, 29), (16384, 102), (16384, 284), (16384, 512)),
+    "47B hybrid": (None, None, None, (16384, 25)),
     "56B hybrid": (None, None, None, (16384, 10)),
 }
 
@@ -77,7 +77,7 @@ def test_no_share_of_the_memory_is_given_away_twice():
             sizes, usable = sizes_of(name, gigabytes), 0.92 * gigabytes * GB
             if not sizes.problem:
                 scoring = needs.activations(sizes.pack_tokens, sizes.positions_per_chunk)
-                writing = needs.prefill(sizes.prefill_positions, MOST_SLOTS) + sizes.slot_memory
+                writing = needs.prefill(sizes.prefill_positions, sizes.batches.rows) + sizes.slot_memory
                 assert facts.weights + max(scoring, writing) < usable
 
 

@@ -209,7 +209,7 @@ class SlotCache(ObjectStandIn):
                 device = str(tensors[0].device)
                 if device not in on_device:
                     on_device[device] = to_device(torch.tensor([[*sources], [*targets]]), device)
-                layer.copy(*on_device[device], length)
+                layer.copy(on_device[device][0], on_device[device][1], length)
 
     def copied_states(self, rows: int) -> list[torch.Tensor]:
         """Copies of the first slots' convolution and recurrent states, for `put_back`."""

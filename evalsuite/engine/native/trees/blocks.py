@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from evalsuite.engine.native.transfer import arrays_to_device
 from evalsuite.engine.planning.pack import Pack
 from evalsuite.engine.planning.plan import Ints
 
@@ -107,7 +108,7 @@ def padded(bucket: list[Stretch], device: str) -> Blocks:
     order = np.arange(length)
     real = np.flatnonzero((order >= before) & (order < lengths))
     flat = positions.reshape(-1)
-    every, kept, rows = (torch.from_numpy(array).to(device) for array in (flat, real, flat[real]))
+    every, kept, rows = arrays_to_device((flat, real, flat[real]), device)
     return Blocks(every, kept, rows, length, bucket[0].branches)
 
 

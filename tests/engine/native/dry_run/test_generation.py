@@ -8,6 +8,8 @@ from evalsuite.engine.native.memory_estimate import SLOT_SCORES_BYTES
 from evalsuite.engine.native.slot_estimate import slot_needs
 from evalsuite.engine.native.slots.attention import LARGEST_SCORES_ELSEWHERE
 from evalsuite.engine.native.slots.cache import ROOM_STEP
+from evalsuite.engine.native.slots.capacity import STORED_BEYOND
+from evalsuite.engine.native.slots.prefix_pool import place_of
 from evalsuite.engine.protocol import Answered
 from evalsuite.types import Generated
 from tests.engine.native.dry_run.engines import dry_run, problems
@@ -22,6 +24,7 @@ WAITS = {
 CAPTURES = {
     "slots/graphs.py _largest_share": "a captured step is compared with a plain one, once for each shape",
     "differences.py difference_of": "the same",
+    "slots/prefix_pool.py _is_finite": "a prefix with NaN or infinity is kept out of the pool, once for each",
 }
 """Further places, where steps are captured."""
 
@@ -31,16 +34,17 @@ def estimate(dry, prompts, slots):
     config, limits = dry.engine.model.config, dry.engine.limits
     slot = slot_needs(config, "bfloat16")
     shared = 1000
-    own = max(len(request.context) - shared + request.max_tokens for request in prompts)
-    longest = -(-own // config.get("chunk_size", 1)) * config.get("chunk_size", 1)  # scans pad prompts
-    positions = min(limits.sizes.prefill_positions, slots * longest)
+    prompt = max(len(request.context) for request in prompts) - shared
+    own = prompt + max(request.max_tokens for request in prompts) + STORED_BEYOND
+    chunk = config.get("chunk_size", 1)  # scans pad each prompt
+    positions = min(limits.sizes.prefill_positions, slots * -(-prompt // chunk) * chunk)
     passes = dry.engine.model.needs.prefill(max(positions, shared), slots)
-    return slots * slot.of(-(-own // ROOM_STEP) * ROOM_STEP) + slot.of(shared) + passes
+    return slots * slot.of(-(-own // ROOM_STEP) * ROOM_STEP) + 2 * slot.of(place_of(shared)) + passes
 
 
 @pytest.mark.parametrize(("name", "graphs"), [("8B hybrid", True), ("32B dense", False)])
 def test_texts_with_refills(name, graphs, tmp_path):
-    written(few_layers(name), tmp_path, graphs=graphs, requests=20, slots=8)
+    written(few_layers(name), tmp_path, graphs=graphs, requests=12, slots=5)
 
 
 def test_the_estimate_knows_how_many_scores_attention_over_slots_holds():
@@ -72,4 +76,4 @@ def written(facts, folder, *, graphs, requests, slots):
 @pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize("name", FACTS)
 def test_texts_of_a_whole_model(name, graphs, tmp_path):
-    written(FACTS[name], tmp_path, graphs=graphs, requests=20, slots=8)
+    written(FACTS[name], tmp_path, graphs=graphs, requests=12, slots=5)

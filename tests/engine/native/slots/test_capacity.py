@@ -29,7 +29,7 @@ def test_there_are_as_many_slots_as_half_of_the_free_memory_holds_within_the_bud
     model = SlotModel.of(loaded(tiny_llama()))
     prompts = plan_slots([greedy((5,) * 60, 40), greedy((6, 7), 10)])
     assert slot_bytes(model, 100) == 25600
-    assert capacity_for(model, prompts, sizes_for(free)) == SlotCapacity(slots, 1024)
+    assert capacity_for(model, prompts, sizes_for(free), 128) == SlotCapacity(slots, 1024)
 
 
 def test_room_is_halved_down_to_one():
