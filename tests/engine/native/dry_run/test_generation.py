@@ -6,6 +6,7 @@ import pytest
 
 from evalsuite.engine.native.memory_estimate import SLOT_SCORES_BYTES
 from evalsuite.engine.native.slot_estimate import slot_needs
+from evalsuite.engine.native.slots import graphs as graphs_module
 from evalsuite.engine.native.slots.attention import LARGEST_SCORES_ELSEWHERE
 from evalsuite.engine.native.slots.cache import ROOM_STEP
 from evalsuite.engine.native.slots.capacity import STORED_BEYOND
@@ -43,8 +44,9 @@ def estimate(dry, prompts, slots):
 
 
 @pytest.mark.parametrize(("name", "graphs"), [("8B hybrid", True), ("32B dense", False)])
-def test_texts_with_refills(name, graphs, tmp_path):
-    written(few_layers(name), tmp_path, graphs=graphs, requests=12, slots=5)
+def test_texts_with_refills(name, graphs, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs_module, "WANTED", 1)  # there are few steps
+    written(few_layers(name), tmp_path, graphs=graphs, requests=10, slots=4)
 
 
 def test_the_estimate_knows_how_many_scores_attention_over_slots_holds():
@@ -54,7 +56,7 @@ def test_the_estimate_knows_how_many_scores_attention_over_slots_holds():
 def written(facts, folder, *, graphs, requests, slots):
     # Drafts of greedy texts would leave few steps to capture.
     sampled = graphs and facts.name != "NemotronH"
-    prompts = [replace(one, temperature=float(sampled)) for one in problems(requests, (3, 14, 7))]
+    prompts = [replace(one, temperature=float(sampled)) for one in problems(requests, (3, 14, 14))]
     with dry_run(facts, folder, graphs=graphs) as dry:
         dry.engine.limits.sizes = replace(dry.engine.limits.sizes, most_slots=slots)
         events = [*dry.engine.generate(prompts)]
@@ -76,4 +78,4 @@ def written(facts, folder, *, graphs, requests, slots):
 @pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize("name", FACTS)
 def test_texts_of_a_whole_model(name, graphs, tmp_path):
-    written(FACTS[name], tmp_path, graphs=graphs, requests=12, slots=5)
+    written(FACTS[name], tmp_path, graphs=graphs, requests=10, slots=4)

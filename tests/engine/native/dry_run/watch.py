@@ -21,7 +21,7 @@ NUMBERS = (ATEN._local_scalar_dense.default, ATEN.item.default)
 class Watch(TorchDispatchMode):
     """Records waits, and the bytes of all living tensors on the device; enter it after FakeTensorMode.
 
-    A tensor on the device has no numbers: where the host reads one, it gets 0.
+    A tensor on the device has no numbers: where the host reads one, it gets 0, or True.
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,16 @@ class Watch(TorchDispatchMode):
         if func in NUMBERS:
             if args[0].device.type == "cuda":
                 self.wait()
-            return 0.0 if args[0].dtype.is_floating_point else 0
+            # What is asked is whether all is well: whether a prefix is finite.
+            return args[0].dtype == torch.bool or _numpy_type(args[0])(0)
         if func is ATEN.scaled_dot_product_attention.default and args[0].device.type == "cuda":
             # A GPU has fused kernels for it; without a GPU, torch would hold all scores.
             with self:
                 return args[0].new_empty((*args[0].shape[:-1], args[2].shape[-1]))
+        if func is ATEN.index.Tensor and (mask := _mask_in(args[1])) is not None:
+            self.wait()  # for the number of chosen elements; here all are
+            with self:
+                return args[0].new_empty((mask.numel(), *args[0].shape[mask.ndim :]))
         if func._can_decompose():
             with self:
                 result = func.decompose(*args, **kwargs)
@@ -127,6 +132,12 @@ def pin(tensor: torch.Tensor) -> torch.Tensor:
     """Mark a tensor on the host as pinned: copies from and to it need no wait."""
     tensor.is_pretended_pinned = True  # type: ignore[attr-defined]
     return tensor
+
+
+def _mask_in(indices: Any) -> torch.Tensor | None:
+    """A mask as the first index on the device."""
+    first = indices[0]
+    return first if first is not None and first.dtype == torch.bool and first.device.type == "cuda" else None
 
 
 def _numpy_type(tensor: torch.Tensor) -> type:
