@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from evalsuite.engine.native.cpu import onednn
+
 VOCABULARY_CHUNK = 8192
 """Rows of a half-precision head that are converted to float32 at a time."""
 
@@ -57,14 +59,14 @@ def widen_head(model: Any) -> None:
         return
     # accelerate's hook moves the weights where they are needed and then calls `_old_forward`.
     forward = "_old_forward" if hasattr(head, "_hf_hook") else "forward"
-    head.__dict__[forward] = lambda hidden: _float32_logits(head, hidden)
+    head.__dict__.update({forward: lambda hidden: _float32_logits(head, hidden), onednn.IN_FLOAT32: True})
 
 
 def _float32_logits(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
     """Float32 logits of a head, also of a head whose vocabulary is divided among processes."""
     mesh = getattr(head.weight, "device_mesh", None)
     if mesh is None:
-        return float32_linear(hidden, head.weight, head.bias)
+        return float32_linear(hidden, head.weight, head.bias, head.__dict__.get(onednn.LAID_OUT))
     from torch.distributed.tensor import DTensor, Replicate, Shard
 
     divided_head: Any = head
@@ -77,13 +79,16 @@ def _float32_logits(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor
     return whole
 
 
-def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def float32_linear(
+    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, copy: torch.Tensor | None = None
+) -> torch.Tensor:
     """`hidden @ weight.T + bias` of half-precision tensors, accumulated and returned in float32.
 
     Args:
         hidden: (..., width).
         weight: (vocabulary, width).
         bias: (vocabulary,), or None.
+        copy: the weight in float32 in oneDNN's layout, if there is one.
 
     Returns:
         (..., vocabulary) float32.
@@ -91,10 +96,13 @@ def float32_linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
     flat = hidden.flatten(0, -2)
     if hidden.is_cuda:
         logits = torch.mm(flat, weight.T, out_dtype=torch.float32)
+    elif copy is not None and len(flat):
+        logits = onednn.product(flat.float(), copy, None)
     else:
-        logits = torch.cat(
-            [flat.float() @ chunk.float().T for chunk in weight.split(VOCABULARY_CHUNK)], dim=-1
-        )
+        by_onednn = len(flat) and onednn.runs_in(torch.float32)
+        product: Any = onednn.product if by_onednn else torch.nn.functional.linear
+        chunks = weight.split(VOCABULARY_CHUNK)
+        logits = torch.cat([product(flat.float(), chunk.float(), None) for chunk in chunks], dim=-1)
     if bias is not None:
         logits += bias.float()
     return logits.view(*hidden.shape[:-1], logits.shape[-1])

@@ -89,7 +89,7 @@ class NativeModel:
     @property
     def lays_out(self) -> bool:
         """Whether weights may be copied into a faster layout if memory is ample; never if deterministic."""
-        return self.device == "cpu" and self.dtype == "float32" and not self.options.deterministic
+        return self.device == "cpu" and not self.options.deterministic
 
     def free_bytes(self) -> int:
         """Free memory of the device; with several processes, the smallest of their values."""

@@ -102,12 +102,15 @@ def tree_attention(
         keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
     else:
         tree.ran.add(("attention", "torch"))
+        if query.device.type == "cpu" and query.dtype.itemsize < 4:
+            # torch's kernel is no faster in half precision there, and rounds the weights of values.
+            queries, key, value = queries.float(), key.float(), value.float()
         keys, values = _spread(key[0], heads), _spread(value[0], heads)
         result, normaliser = _attend_by_block(tree, queries, keys, values, scale, softcap, reach)
         spans = tree.spans
     merged = result.transpose(0, 1)
     for span in spans:
-        mask = tree.span_mask(span, reach, query.dtype)
+        mask = tree.span_mask(span, reach, queries.dtype)
         index = tree.keys_of(span)
         q, k, v = queries[None, :, span.queries], keys[None, :, index], values[None, :, index]
         (part,), (log,) = _attend(q, k, v, scale, softcap, mask)  # (heads, queries, width), (heads, queries)
