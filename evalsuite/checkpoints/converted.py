@@ -99,7 +99,7 @@ class ConvertedFormat(ABC):
         if target.is_dir():
             return target
         self.check(files)
-        with _locked(home):
+        with locked(home):
             if not target.is_dir():
                 for left_over in home.glob(f".{part}.unfinished-*"):
                     shutil.rmtree(left_over, ignore_errors=True)
@@ -130,7 +130,8 @@ def cache_home(name: str) -> Path:
 
 
 @contextmanager
-def _locked(home: Path) -> Iterator[None]:
+def locked(home: Path) -> Iterator[None]:
+    """Hold the lock of a folder of the cache, which is made if needed; raises ModelError if it cannot be."""
     try:
         home.mkdir(parents=True, exist_ok=True)
         lock = (home / "lock").open("w")

@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles, tokenizer_folder
 from evalsuite.checkpoints.digests import has_own_tokenizer_code
+from evalsuite.checkpoints.gguf_copies import drop_copy, keep_copy, whole_copy
 from evalsuite.checkpoints.gguf_package import speed_up_gguf
 from evalsuite.checkpoints.tokenizer_check import checked
 from evalsuite.engine.quiet import quiet_transformers
@@ -16,6 +18,10 @@ from evalsuite.types import TokenIds
 TEXTS_PER_CALL = 2048
 """Texts per call: the tokenizer keeps offsets and masks of a whole call in memory, forty times the text."""
 TEKKEN = "tekken.json"
+PART = "tokenizer"
+"""Name of the kept copy of a GGUF file's tokenizer."""
+TOKENIZER_BYTES = 2**24
+"""Free disk space that such a copy may need."""
 PANIC = "PanicException"
 """Raised by the tokenizers library when its Rust code panics; it is not an `Exception`."""
 
@@ -50,11 +56,12 @@ class HuggingFaceTokenizer:
     def _loaded(self) -> tuple[Any, tuple[str, ...]]:
         try:
             with quiet_transformers():
-                folder = tokenizer_folder(self.files)
-                tokenizer = _read(folder, self.files.gguf_file, self._trust_remote_code)
                 notes: tuple[str, ...] = ()
-                if not self.files.gguf_file:
-                    tokenizer, notes = checked(tokenizer, folder)
+                if self.files.gguf_file:
+                    tokenizer = _read_gguf(self.files, self._trust_remote_code)
+                else:
+                    folder = tokenizer_folder(self.files)
+                    tokenizer, notes = checked(_read(folder, self._trust_remote_code), folder)
         except ModelError:
             raise
         except Exception as error:
@@ -148,14 +155,47 @@ class HuggingFaceTokenizer:
         return piece if not text or "\ufffd" in text else text
 
 
-def _read(folder: Path, gguf_file: str | None, trust_remote_code: bool) -> Any:
+def _read_gguf(files: ModelFiles, trust_remote_code: bool) -> Any:
+    """The tokenizer of a GGUF file, from a kept copy if the copy reads back as the same tokenizer."""
+    from transformers import AutoTokenizer
+
+    # transformers also reads a tokenizer's settings beside the file, which a copy's name does not cover.
+    alone = not any(files.folder.glob("*.json"))
+    if alone and (folder := whole_copy(files, PART)):
+        with suppress(Exception):
+            return _read(folder, False)
+        drop_copy(files, PART)
+    speed_up_gguf()
+    tokenizer = AutoTokenizer.from_pretrained(
+        files.folder,
+        gguf_file=files.gguf_file,
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+    )
+
+    def write(folder: Path) -> None:
+        tokenizer.save_pretrained(folder)
+        if _content(_read(folder, False)) != _content(tokenizer):
+            raise ModelError("the tokenizer's copy is not the same tokenizer")
+
+    if alone:
+        keep_copy(files, PART, TOKENIZER_BYTES, write)
+    return tokenizer
+
+
+def _content(tokenizer: Any) -> list[Any]:
+    """Everything in a tokenizer on which token ids and texts depend."""
+    added = {token: str(text) for token, text in tokenizer.added_tokens_decoder.items()}
+    named = (tokenizer.special_tokens_map, tokenizer.bos_token_id, tokenizer.eos_token_id)
+    clean_up = tokenizer.clean_up_tokenization_spaces
+    return [type(tokenizer), tokenizer.backend_tokenizer.to_str(), added, *named, clean_up]
+
+
+def _read(folder: Path, trust_remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-    if gguf_file:
-        speed_up_gguf()
-        options["gguf_file"] = gguf_file
-    elif (folder / TEKKEN).is_file():
+    if (folder / TEKKEN).is_file():
         # By default, the installed packages decide which of the two files transformers reads.
         options["mistral_format"] = not (folder / "tokenizer.json").is_file()
     return AutoTokenizer.from_pretrained(folder, **options)

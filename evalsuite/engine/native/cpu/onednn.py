@@ -5,8 +5,8 @@ Copying the weights once into oneDNN's own layout gains another 3 % there, and i
 the 4 to 16 rows of generation (`benchmarks/products.py`). The layout does not change any digit of the
 results.
 
-In bfloat16 torch calls oneDNN by itself, but lays the weights out again in every call. With the copy, bfloat16
-is the faster data type for any number of rows, also for those where it is the slower one without.
+In bfloat16 torch calls oneDNN by itself, but lays the weights out again in every call. With the copies,
+bfloat16 is faster than float32 for any number of rows, also for the few for which it is slower without.
 """
 
 import functools

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from evalsuite.engine.native.cpu.onednn import use_onednn
 from evalsuite.engine.native.head import widen_head
 from evalsuite.engine.native.loading.adapter import merge_adapter, refuse_unmergeable
 from evalsuite.engine.native.loading.auto_class import auto_class
+from evalsuite.engine.native.loading.gguf import load_gguf
 from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.loading.soft_caps import compute_soft_caps
 from evalsuite.engine.native.loading.weight_report import check_report, conversion_problem
@@ -112,8 +114,9 @@ def load_model(
     try:
         with quiet_transformers():
             placement = _placement(device, processes, spread, max_memory)
-            model, report = _from_pretrained(files, placement, dtype, trust_remote_code)
-            notes += check_report(files, model, report)
+            whole = processes == 1 and not spread
+            model, report, note = _from_pretrained(files, placement, dtype, trust_remote_code, whole)
+            notes += [*check_report(files, model, report), *filter(None, [note])]
             if files.adapter:
                 model, note = merge_adapter(files, model)
                 notes.append(note)
@@ -169,21 +172,27 @@ def _placement(
 
 
 def _from_pretrained(
-    files: ModelFiles, placement: dict[str, Any], dtype: str, trust_remote_code: bool
-) -> tuple[Any, Any]:
-    load: Any = auto_class(read_config(files)).from_pretrained
-    folder, gguf_file = loader_arguments(files)
-    model, report = load(
-        folder,
-        gguf_file=gguf_file,
-        dtype=getattr(torch, dtype),
-        **placement,
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # `check_report` names them; transformers names them only in its log
-    )
-    return model, report
+    files: ModelFiles, placement: dict[str, Any], dtype: str, trust_remote_code: bool, whole: bool
+) -> tuple[Any, Any, str]:
+    """The model, transformers' report on its weights, and a note or an empty string."""
+    auto: Any = auto_class(read_config(files))
+
+    def load(folder: Path, gguf_file: str | None) -> tuple[Any, Any]:
+        model, report = auto.from_pretrained(
+            folder,
+            gguf_file=gguf_file,
+            dtype=getattr(torch, dtype),
+            **placement,
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # `check_report` names them; transformers does so only in its log
+        )
+        return model, report
+
+    if files.gguf_path and whole:
+        return load_gguf(files, dtype, load)
+    return *load(*loader_arguments(files)), ""
 
 
 def _refuse_code_from_elsewhere(files: ModelFiles) -> None:

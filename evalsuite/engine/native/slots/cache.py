@@ -59,7 +59,14 @@ NO_PREFIX = Prefix(0, ())
 def _prefix_layer(layer: Any) -> PrefixLayer:
     conv, recurrent = getattr(layer, "conv_states", {}), getattr(layer, "recurrent_states", {})
     kept = (tuple(state for state in states.values() if state is not None) for states in (conv, recurrent))
-    return PrefixLayer(getattr(layer, "keys", None), getattr(layer, "values", None), *kept)
+    keys, values = (_in_product_dtype(getattr(layer, name, None)) for name in ("keys", "values"))
+    return PrefixLayer(keys, values, *kept)
+
+
+def _in_product_dtype(part: torch.Tensor | None) -> torch.Tensor | None:
+    """Keys or values in the data type of their products: at least float32 on a CPU, or each pass converts."""
+    halved = part is not None and part.device.type == "cpu" and part.dtype.itemsize < 4
+    return part.float() if part is not None and halved else part
 
 
 @dataclass(slots=True)
@@ -263,7 +270,8 @@ class SlotCache(ObjectStandIn):
         layer, now = self.layers[layer_idx], self.current
         assert layer.keys is not None
         assert layer.values is not None
-        for part, new in ((layer.keys, keys), (layer.values, values)):
+        for part, given in ((layer.keys, keys), (layer.values, values)):
+            new = given.to(part.dtype)
             if now.level:
                 part[now.rows, :, now.start : now.start + now.length] = new
             else:
