@@ -59,7 +59,7 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
         "max_length": None,
         "engine_args": (),
     }
-    assert log.model.numerics == "transformers bfloat16 cpu packed"
+    assert log.model.numerics == "transformers bfloat16 cpu float32-sums packed"
 
 
 def test_a_run_tells_its_progress(bench, model):

@@ -75,5 +75,5 @@ def test_rounded_logits_are_part_of_the_run(run, bench):
     done = run("quiz", dtype="bfloat16", logits_dtype="model", json=True)
     log = json.loads(done.out)
     assert log["spec"]["logits_dtype"] == "model"
-    assert log["model"]["numerics"] == "transformers bfloat16 cpu packed rounded-scores"
+    assert log["model"]["numerics"] == "transformers bfloat16 cpu float32-sums packed rounded-scores"
     assert run("quiz", out=bench.out / "other", logits_dtype="half").code == 2

@@ -27,6 +27,8 @@ class Needs:
     a_position: int
     """Bytes per position of a pass over prompts of texts, by the model's own code."""
     vocabulary: int
+    head: int = 0
+    """Bytes of the LM head in float32."""
 
     def activations(self, tokens: int, positions: int = POSITIONS_PER_CHUNK) -> int:
         """Bytes of a forward pass over `tokens` tokens, with the logits of `positions` at a time."""
@@ -41,26 +43,27 @@ class Needs:
         return replace(self, weights=self.weights // processes)
 
 
-def needs_of(files: ModelFiles, dtype: str) -> Needs:
-    """The memory that a model needs in a resolved data type."""
-    return needs_by_config(read_config(files), weight_bytes(files, ITEM_BYTES[dtype]), dtype)
+def needs_of(files: ModelFiles, dtype: str, device: str = "cuda") -> Needs:
+    """The memory that a model needs in a resolved data type on a resolved device."""
+    return needs_by_config(read_config(files), weight_bytes(files, ITEM_BYTES[dtype]), dtype, device)
 
 
-def needs_by_config(config: Mapping[str, Any], weights: int, dtype: str) -> Needs:
+def needs_by_config(config: Mapping[str, Any], weights: int, dtype: str, device: str = "cuda") -> Needs:
     """The memory that a model of this configuration needs, with the bytes of its weights."""
     width = first_of(config, ("hidden_size", "n_embd", "d_model"), 4096)
     inner = first_of(config, ("intermediate_size", "n_inner", "ffn_dim"), 4 * width)
     vocabulary = first_of(config, ("vocab_size",), 2**18)
     item = ITEM_BYTES[dtype]
+    attended = 4 if device == "cpu" else item
     # An MLP holds three tensors of its inner width. Attention holds nine tensors of the model's width
-    # (queries, expanded keys and values, their copies by block, their rotated forms, the result). Both also
-    # hold the residual and its normalised form. A Mamba-2 layer holds, for each of its channels, the
-    # projection, the convolution's input and result, and in float32 the convolution's result, the state's
-    # input and the state's output.
+    # (queries, expanded keys and values, their copies by block, their rotated forms, the result), on a CPU in
+    # float32. Both also hold the residual and its normalised form. A Mamba-2 layer holds, for each of its
+    # channels, the projection, the convolution's input and result, and in float32 the convolution's result,
+    # the state's input and the state's output.
     heads, head_width = mamba_heads(config)
     recurrent = (5 * item + 22) * heads * head_width
-    a_token = 2 * item * width + max(3 * item * inner, 9 * item * width, recurrent)
-    return Needs(weights, a_token, a_token + _own_scan(config), vocabulary)
+    a_token = 2 * item * width + max(3 * item * inner, 9 * attended * width, recurrent)
+    return Needs(weights, a_token, a_token + _own_scan(config), vocabulary, 4 * vocabulary * width)
 
 
 HEADS_AND_WIDTHS = (

@@ -106,7 +106,7 @@ class NativeModel:
     @functools.cached_property
     def needs(self) -> Needs:
         """The memory that this process's part of the model needs."""
-        return needs_of(self.files, self.dtype).divided(self.processes.size)
+        return needs_of(self.files, self.dtype, self.device).divided(self.processes.size)
 
     @property
     def copied_bytes(self) -> int:
@@ -114,7 +114,8 @@ class NativeModel:
         from evalsuite.engine.native.cpu.onednn import ROOM
 
         weights = self.needs.weights
-        return weights if self.lays_out and ROOM * weights <= self.memory.free - weights else 0
+        copies = weights if self.dtype == "float32" else weights + self.needs.head
+        return copies if self.lays_out and ROOM * copies <= self.memory.free - weights else 0
 
     def sizes_within(self, budget: Budget) -> Sizes:
         """How much runs at a time; `budget` are the limits of padded batches where memory is ample."""

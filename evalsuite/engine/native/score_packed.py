@@ -45,6 +45,7 @@ def begin_run(loaded: LoadedModel, plan: ScorePlan, run: PackRange) -> Callable[
 def run_body(loaded: LoadedModel, tree: Tree) -> Any:
     """Run the model without its head on the tree's row; the output's hidden states are (1, tokens, width)."""
     body = body_of(loaded.model)
+    tree.rounds_as_model = loaded.rounded_logits
     options = {"position_ids": tree.depths[None], "use_cache": False}
     accepted = inspect.signature(body.forward).parameters
     tempered = temperature_at(layers_with_temperature(loaded.model), tree.depths[None])

@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from evalsuite.checkpoints import tokenizer_digest
-from evalsuite.engine.native import deterministic
+from evalsuite.engine.native import cpu, deterministic
 from evalsuite.engine.native.fit_trees import ROWS_DEPEND, unsupported_reason
 from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.native.models.packages import mixers_word
@@ -66,6 +66,7 @@ class TriedModel:
         """
         model = self.model
         parts = ["transformers", model.dtype, model.device.partition(":")[0]]
+        parts += cpu.numerics_words(model.device, model.dtype)
         parts += (*forms.words, *self._path_words(forms.paths)) if forms else ()
         if model.expected_lengths:
             parts.append(BY_LENGTH)

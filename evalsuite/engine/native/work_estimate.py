@@ -84,7 +84,7 @@ def work_of(
 
 def memory_of(engine: TransformersEngine) -> Memory:
     """Peak memory, estimated from the model's files; nothing is loaded."""
-    needs, sizes = needs_of(engine.files, engine.model.dtype), engine.limits.sizes
+    needs, sizes = needs_of(engine.files, engine.model.dtype, engine.device), engine.limits.sizes
     tokens = sizes.batches.tokens if engine.scorer.why_batches else sizes.pack_tokens
     forward = needs.activations(tokens, sizes.positions_per_chunk)
     copies = engine.model.copied_bytes

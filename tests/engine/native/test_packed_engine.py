@@ -221,8 +221,8 @@ def test_logits_can_be_rounded_to_the_models_data_type(llama_files):
 
     (exact, plain), (rounded, named) = scores("float32"), scores("model")
     assert (plain, named) == (
-        "transformers bfloat16 cpu packed",
-        "transformers bfloat16 cpu packed rounded-scores",
+        "transformers bfloat16 cpu float32-sums packed",
+        "transformers bfloat16 cpu float32-sums packed rounded-scores",
     )
     values = torch.tensor([value for score in rounded.values() for value in score.log_probs])
     assert torch.equal(values.bfloat16().float(), values)

@@ -111,7 +111,7 @@ def test_all_processes_try_a_model_whose_identity_the_leader_is_asked_for(folder
     assert codes == [0, 0], said
     found = json.loads((tmp_path / "result").read_text("utf-8"))
     assert not found["known"]
-    assert found["first"] == found["numerics"] == "transformers bfloat16 cpu packed tp2"
+    assert found["first"] == found["numerics"] == "transformers bfloat16 cpu float32-sums packed tp2"
     assert len(found["scores"]) == len(SCORES)
 
 

@@ -145,7 +145,8 @@ def ready(
         widen_head(model)
     compute_soft_caps(model)
     use_onednn(model)
-    fuse_gates(model)
+    if not rounded_logits or model.dtype == torch.float32:  # the fused operations round less often
+        fuse_gates(model)
     parameters = frozenset(inspect.signature(model.forward).parameters)
     lengths = length_rule(model.config.to_dict(), window)
     paths = fastest(device, str(model.dtype).removeprefix("torch."))

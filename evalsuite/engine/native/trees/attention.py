@@ -102,7 +102,7 @@ def tree_attention(
         keys, values = (_spread(part[0], heads) if spans else part[0] for part in (key, value))
     else:
         tree.ran.add(("attention", "torch"))
-        if query.device.type == "cpu" and query.dtype.itemsize < 4:
+        if query.device.type == "cpu" and query.dtype.itemsize < 4 and not tree.rounds_as_model:
             # torch's kernel is no faster in half precision there, and rounds the weights of values.
             queries, key, value = queries.float(), key.float(), value.float()
         keys, values = _spread(key[0], heads), _spread(value[0], heads)

@@ -55,6 +55,8 @@ class Tree:
     """The implementations that compute the layers."""
     layers: int = 0
     """Number of layers that have used the tree."""
+    rounds_as_model: bool = False
+    """On a CPU, attend in the model's data type as transformers does, even if that is half precision."""
     ran: set[tuple[str, str]] = field(default_factory=set)
     """Each part (a field of `Paths`) that a layer has computed, with the implementation that did."""
     _masks: dict[tuple[object, Reach], torch.Tensor | None] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class Tree:
         if device not in self._elsewhere:
             self._elsewhere[device] = tree_of(self.pack, device, self.paths)
             self._elsewhere[device].ran = self.ran
+            self._elsewhere[device].rounds_as_model = self.rounds_as_model
         return self._elsewhere[device]
 
     @cached_property

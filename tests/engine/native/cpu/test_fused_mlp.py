@@ -7,11 +7,14 @@ from transformers.models.gemma.modeling_gemma import GemmaMLP
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from evalsuite.engine.native.cpu.fused_mlp import fuse_gates
-from evalsuite.engine.native.cpu.onednn import lay_out_weights, use_onednn
+from evalsuite.engine.native.cpu.onednn import lay_out_weights, runs_in, use_onednn
 from evalsuite.engine.native.loading.load import ready
 from tests.engine.tiny import tiny_llama
 
 PLENTY = 2**40
+BFLOAT16 = pytest.mark.skipif(
+    not runs_in(torch.bfloat16), reason="this processor has no bfloat16 products that oneDNN uses"
+)
 
 
 def llama_layer(activation="silu", bias=False, width=24, inner=40):
@@ -76,9 +79,13 @@ def test_a_layer_that_does_something_else_with_the_same_parts_is_left_alone():
         assert not is_fused(fused(kind(config)))
 
 
+DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("limit", [1e-3, 0.1, 7.0, 100.0, 900.0])
 @pytest.mark.parametrize("part", ["gate", "up", "product", "input"])
-def test_a_layer_that_limits_a_part_is_left_alone(part, limit):
+def test_a_layer_that_limits_a_part_is_left_alone(part, limit, dtype):
     class Clamped(LlamaMLP):
         def forward(self, x):
             def held(name, value):
@@ -90,7 +97,7 @@ def test_a_layer_that_limits_a_part_is_left_alone(part, limit):
 
     torch.manual_seed(3)
     config = LlamaConfig(hidden_size=24, intermediate_size=40, num_attention_heads=2, num_hidden_layers=1)
-    assert not is_fused(fused(Clamped(config)))
+    assert not is_fused(fused(Clamped(config).to(dtype)))
 
 
 @pytest.mark.parametrize("size", [1e-4, 1.0, 50.0])
@@ -102,9 +109,27 @@ def test_weights_of_any_size_are_fused(size):
     assert is_fused(fused(layer))
 
 
-def test_activations_that_onednn_lacks_and_half_precision_are_left_alone():
+@BFLOAT16
+@pytest.mark.parametrize("laid_out", [False, True])
+@pytest.mark.parametrize("shape", [(1, 7, 24), (1, 1, 24), (300, 24), (1, 0, 24)])
+@pytest.mark.parametrize("activation", ["silu", "gelu", "gelu_pytorch_tanh"])
+@torch.inference_mode()
+def test_a_fused_bfloat16_layer_is_no_less_exact_than_the_separate_operations(activation, shape, laid_out):
+    layer, hidden = llama_layer(activation).to(torch.bfloat16), torch.randn(shape).to(torch.bfloat16)
+    separate = layer(hidden)
+    exact = llama_layer(activation).to(torch.bfloat16).double()(hidden.double())
+    assert is_fused(fused(layer))
+    if laid_out:
+        lay_out_weights(layer, PLENTY)
+    found = layer(hidden)
+    assert found.dtype == torch.bfloat16
+    error, before = ((part - exact).norm() for part in (found, separate))
+    assert error <= 1.1 * before
+
+
+def test_activations_that_onednn_lacks_and_float16_are_left_alone():
     assert not is_fused(fused(llama_layer("relu2")))
-    assert not is_fused(fused(llama_layer().to(torch.bfloat16)))
+    assert not is_fused(fused(llama_layer().to(torch.float16)))
 
 
 def test_layers_that_do_not_run_through_onednn_are_left_alone():
