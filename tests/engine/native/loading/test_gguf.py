@@ -70,7 +70,7 @@ def files(tmp_path, cache) -> ModelFiles:
 
 
 def load(files, dtype="float32"):
-    return load_model(files, device="cpu", dtype=dtype, trust_remote_code=False, allow_slow_kernels=False)
+    return load_model(files, device="cpu", dtype=dtype, trust_remote_code=False)
 
 
 @pytest.fixture
