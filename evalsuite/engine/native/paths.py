@@ -24,6 +24,8 @@ class Paths:
     """Norms, activations and rotary embeddings: "model" (its own code) or "kernels"."""
     steps: str = "model"
     """Mamba-2 in decode steps over slots: "model" (its own code), "kernels" or "mamba-ssm"."""
+    slot_attention: str = "torch"
+    """Attention over slots: "torch" (matrix products) or "paged" (varlen with a block table)."""
     graphs: str = "none"
     """Decode steps over slots: "none" (launched one by one) or "cuda" (captured as CUDA graphs)."""
 
@@ -52,6 +54,7 @@ WORK_OF = {
     "log_probs": "log-probabilities",
     "pointwise": "norms, activations and rotary embeddings",
     "steps": "Mamba-2 in decode steps",
+    "slot_attention": "attention over slots",
     "graphs": "capture of decode steps",
 }
 """What each part computes, as notes name it."""
@@ -96,6 +99,14 @@ def _mamba_ssm(device: str, dtype: str) -> str:
     return mamba_ssm_unsupported_reason(device)
 
 
+def _paged(device: str, dtype: str) -> str:
+    if device.partition(":")[0] not in GPUS:
+        return "it is for GPUs"
+    from evalsuite.engine.native.slots import paged
+
+    return paged.unsupported_reason(device, dtype)
+
+
 def _cuda_graphs(device: str, dtype: str) -> str:
     return "" if device.partition(":")[0] in GPUS else "only for GPUs"
 
@@ -111,6 +122,7 @@ CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "log_probs": (Candidate("kernels", _triton),),
     "pointwise": (),
     "steps": (Candidate("kernels", _triton), Candidate("mamba-ssm", _mamba_ssm)),
+    "slot_attention": (Candidate("paged", _paged),),
     "graphs": (Candidate("cuda", _cuda_graphs),),
 }
 """The candidates of each part besides the plain implementation, fastest first."""

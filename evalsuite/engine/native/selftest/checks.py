@@ -151,7 +151,9 @@ def _slots(tiny: TinyModel) -> Iterator[PathCheck]:
         return torch.stack(found, dim=1)  # (prompts, 1 + DECODE_STEPS, vocabulary)
 
     yield _compared(tiny, SLOTS, "plain", exact, lambda: logits(PLAIN))
-    parts = ["steps"] if any(is_mamba2(module) for module in tiny.loaded.model.modules()) else []
+    parts = ["slot_attention"]
+    if any(is_mamba2(module) for module in tiny.loaded.model.modules()):
+        parts.append("steps")
     for part, candidate in _candidates(parts):
         yield _tried(tiny, part, candidate, exact, logits)
     paths = _fastest(tiny, ("pointwise", *parts))

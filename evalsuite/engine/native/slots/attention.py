@@ -14,6 +14,8 @@ import torch
 from evalsuite.engine.native.probe.attention_options import refuse_unknown
 from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.slots.cache import Pass, Prefix, SlotCache
+from evalsuite.engine.native.slots.paged import attend_to_pages
+from evalsuite.engine.native.slots.paged import fits as fits_pages
 from evalsuite.engine.native.slots.prefix_pool import PooledRows
 from evalsuite.errors import ModelError
 
@@ -79,10 +81,13 @@ def attend(
     """
     refuse_unknown(attention_mask, options)
     cache, layer_idx = _cache_and_layer(module, key, value)
+    layer, reach = cache.layers[layer_idx], reach_of(module, sliding_window)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if cache.attention == "paged" and fits_pages(query, value, reach, softcap, s_aux):
+        return attend_to_pages(cache.current, layer, layer_idx, query, scale), None
     grouped = query.unflatten(1, (key.shape[1], -1))  # (rows, key heads, group, new tokens, width)
     sinks = None if s_aux is None else s_aux.float().view(1, *grouped.shape[1:3], 1, 1)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    rule = _Rule(scale, reach_of(module, sliding_window), softcap, sinks)
+    rule = _Rule(scale, reach, softcap, sinks)
     now = cache.current
     shared = now.pooled.read if now.pooled else max(prefix.length for prefix, _ in now.prefixes)
     seen = now.start + now.length + shared

@@ -167,13 +167,20 @@ class SlotCache(ObjectStandIn):
 
     stands_for: ClassVar[str] = "cache"
 
-    def __init__(self, like: Any, slots: int, expanded: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, like: Any, slots: int, expanded: frozenset[int] = frozenset(), attention: str = "torch"
+    ) -> None:
         """Take the kinds of layers from transformers' own cache after a forward pass of one row.
 
-        Layers in `expanded` compute keys and values from the latents that they give to their cache (MLA);
-        slots store the computed keys and values.
+        Args:
+            like: transformers' cache.
+            slots: number of slots.
+            expanded: layers that compute keys and values from the latents that they give to their cache
+                (MLA); slots store the computed keys and values.
+            attention: what computes attention over the slots, as `Paths.slot_attention`.
         """
         self.expanded = expanded
+        self.attention = attention
         self.layers = [SlotLayer(layer, slots) for layer in like.layers]
         self.slots = slots
         self.current: Pass

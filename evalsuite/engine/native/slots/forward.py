@@ -51,6 +51,14 @@ class SlotModel:
         """Functions of the model's layers to replace in decode steps."""
         return step_functions(self.loaded.paths.steps, self.loaded.device) if self.mixers else {}
 
+    @property
+    def pages(self) -> bool:
+        """Whether any layer has keys and values that the path "paged" of attention over slots can read."""
+        layers = ((layer.keys, layer.values) for layer in Prefix.of(self.like, 1).layers)
+        return any(
+            keys is not None and keys.shape == getattr(values, "shape", None) for keys, values in layers
+        )
+
     @classmethod
     @torch.inference_mode()
     def of(cls, loaded: LoadedModel) -> "SlotModel":
@@ -130,7 +138,7 @@ class Slots:
         """Most rows at a time."""
         self.computed = 0
         """Tokens fed to the model, padding not counted."""
-        self._cache = SlotCache(model.like, count, model.expanded)
+        self._cache = SlotCache(model.like, count, model.expanded, model.loaded.paths.slot_attention)
         self._cache.reserve(reserved.own_tokens)
         self._device = model.loaded.device
         self._lengths: list[int] = []

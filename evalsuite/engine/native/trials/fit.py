@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evalsuite.engine.native.loading.load import LoadedModel
     from evalsuite.engine.native.slots.forward import SlotModel
 
-SLOT_PARTS = ("pointwise", "steps")
+SLOT_PARTS = ("pointwise", "steps", "slot_attention")
 """The parts of `Paths` that a pass over slots computes, besides the capture of steps."""
 SCORED = {
     forms.BATCHES: "scored in padded batches",
@@ -77,7 +77,7 @@ def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
         return replace(again, forms=replace(again.forms, path_notes=path_notes))
     by_text = Form(forms.SLOTS, model.loaded) if model else fitting_texts(plain, slots.problem, copy)
     graphs, model = _fitted_graphs(scoring, model)
-    paths = model.loaded.paths if model else scoring.paths.plain_in("steps", "graphs")
+    paths = model.loaded.paths if model else scoring.paths.plain_in("steps", "slot_attention", "graphs")
     quiet = asked and by_score.name == forms.BATCHES
     notes = (*missing_notes(loaded), *log_probs.notes, *trees.notes, *slots.notes, *graphs)
     found = Forms(
@@ -121,8 +121,11 @@ def _fitted_slots(loaded: "LoadedModel", copy: "LoadedModel | None") -> tuple[Pa
     if found.loaded and copy and (problem := fit_for_slots(copy)[1]):
         return PartsFit(None, f"{BEYOND_ITS_LIMITS}{problem}"), None
     model = models[found.loaded.paths] if found.loaded else None
-    if model and not model.mixers:  # no layer takes the steps that this path computes
-        paths = model.loaded.paths.plain_in("steps")
+    if model:  # parts that no layer of the model has are plain
+        unused = [
+            part for part, used in (("steps", model.mixers), ("slot_attention", model.pages)) if not used
+        ]
+        paths = model.loaded.paths.plain_in(*unused)
         model = replace(model, loaded=replace(model.loaded, paths=paths))
     return found, model
 
