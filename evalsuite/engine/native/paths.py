@@ -104,7 +104,7 @@ def _paged(device: str, dtype: str) -> str:
         return "it is for GPUs"
     from evalsuite.engine.native.slots import paged
 
-    return paged.unsupported_reason(device, dtype)
+    return paged.pages_unsupported_reason(device, dtype)
 
 
 def _cuda_graphs(device: str, dtype: str) -> str:

@@ -14,8 +14,7 @@ import torch
 from evalsuite.engine.native.probe.attention_options import refuse_unknown
 from evalsuite.engine.native.reach import Reach, reach_of
 from evalsuite.engine.native.slots.cache import Pass, Prefix, SlotCache
-from evalsuite.engine.native.slots.paged import attend_to_pages
-from evalsuite.engine.native.slots.paged import fits as fits_pages
+from evalsuite.engine.native.slots.paged import attend_to_pages, fits_pages
 from evalsuite.engine.native.slots.prefix_pool import PooledRows
 from evalsuite.errors import ModelError
 

@@ -29,7 +29,7 @@ PAGE = PLACE_STEP
 """Tokens of a page; capacities of slots are multiples of it."""
 
 
-def unsupported_reason(device: str, dtype: str) -> str:
+def pages_unsupported_reason(device: str, dtype: str) -> str:
     """Why a device cannot read paged keys of a data type (such as "bfloat16"); empty if it can."""
     if device.partition(":")[0] not in DEVICES:
         return "it is for GPUs"
@@ -44,7 +44,7 @@ def unsupported_reason(device: str, dtype: str) -> str:
     return ""
 
 
-def fits(query: torch.Tensor, value: torch.Tensor, reach: Reach, softcap: Any, sinks: Any) -> bool:
+def fits_pages(query: torch.Tensor, value: torch.Tensor, reach: Reach, softcap: Any, sinks: Any) -> bool:
     """Whether the kernel computes a layer with these (..., width) queries and values."""
     widths = {query.shape[-1], value.shape[-1]}
     return (
@@ -83,7 +83,7 @@ def attend_to_pages(
             merge_partials(result, log, slice(None), part, part_log)
     else:
         _merge_prefixes(now, layer_idx, queries, scale, result, log)
-    return result.to(query.dtype).unflatten(0, (-1, now.length))
+    return result.to(query.dtype).view(-1, now.length, *result.shape[1:])
 
 
 def _own(now: Pass, layer: SlotLayer, queries: torch.Tensor, scale: float) -> PartialAttention:
