@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from evalsuite.engine.native.deterministic import fixed_size
+from evalsuite.engine.native.kernels.pointwise.switch import pointwise_by
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.score_batch import awaited_scores, read_targets
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
@@ -49,7 +50,9 @@ def run_body(loaded: LoadedModel, tree: Tree) -> Any:
     options = {"position_ids": tree.depths[None], "use_cache": False}
     accepted = inspect.signature(body.forward).parameters
     tempered = temperature_at(layers_with_temperature(loaded.model), tree.depths[None])
-    with attending(loaded.model, tree), walking(loaded.model, tree), tempered:
+    path = tree.paths.pointwise
+    pointwise = pointwise_by(loaded.model, path, lambda: tree.ran.add(("pointwise", path)))
+    with attending(loaded.model, tree), walking(loaded.model, tree), tempered, pointwise:
         return body(
             input_ids=tree.ids[None], **{name: value for name, value in options.items() if name in accepted}
         )

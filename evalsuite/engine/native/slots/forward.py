@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from evalsuite.engine.native.forward import run_at
+from evalsuite.engine.native.kernels.pointwise.switch import pointwise_by
 from evalsuite.engine.native.loading.load import LoadedModel
 from evalsuite.engine.native.score_batch import PADDING_ID
 from evalsuite.engine.native.slots.attention import slot_attention
@@ -344,7 +345,8 @@ def _run(
     """
     cache.prepare(now)
     options = {"position_ids": positions, "use_cache": True, model.loaded.cache_name: cache}
-    with slot_attention(model.loaded.model, cache), temperature_at(model.tempered, positions):
+    pointwise = pointwise_by(model.loaded.model, model.loaded.paths.pointwise)
+    with slot_attention(model.loaded.model, cache), temperature_at(model.tempered, positions), pointwise:
         return run_at(model.loaded, ids, rows, columns, **options)[0]
 
 

@@ -23,6 +23,8 @@ _current = threading.local()
 def replaced(model: Any, functions: Mapping[str, Callable[[Function], Function]]) -> Iterator[None]:
     """Within this context, in this thread, a model's layers call other functions.
 
+    Functions that an outer context replaces remain replaced.
+
     Args:
         model: a transformers model.
         functions: by function name, a factory that makes the replacement from the original function.
@@ -32,7 +34,7 @@ def replaced(model: Any, functions: Mapping[str, Callable[[Function], Function]]
             if hasattr(module, name) and not hasattr(getattr(module, name), "replaceable"):
                 setattr(module, name, _replaceable(name, getattr(module, name)))
     previous = getattr(_current, "functions", {})
-    _current.functions = functions
+    _current.functions = {**previous, **functions}
     try:
         yield
     finally:
