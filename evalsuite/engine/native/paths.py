@@ -120,7 +120,7 @@ CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     ),
     "scan": (Candidate("kernels", _triton),),
     "log_probs": (Candidate("kernels", _triton),),
-    "pointwise": (),
+    "pointwise": (Candidate("kernels", _triton),),
     "steps": (Candidate("kernels", _triton), Candidate("mamba-ssm", _mamba_ssm)),
     "slot_attention": (Candidate("paged", _paged),),
     "graphs": (Candidate("cuda", _cuda_graphs),),

@@ -21,6 +21,11 @@ from triton.runtime import driver  # noqa: E402
 from triton.runtime.jit import JITFunction  # noqa: E402
 
 from evalsuite.engine.native.kernels.log_sums import log_sums_of  # noqa: E402
+from evalsuite.engine.native.kernels.pointwise.functions import (  # noqa: E402
+    activated,
+    rms_norm,
+    rotated,
+)
 from evalsuite.engine.native.slots.kernels.conv_update import conv_update  # noqa: E402
 from evalsuite.engine.native.slots.kernels.state_update import state_update  # noqa: E402
 from evalsuite.engine.native.trees.kernels.conv import path_conv  # noqa: E402
@@ -110,6 +115,36 @@ def test_a_layer_over_a_tree(shape, compiled, capability):
 def test_log_sums(dtype, compiled):
     log_sums_of(torch.zeros(2, 131072, dtype=dtype))
     assert compiled[0].asm["cubin"]
+
+
+NORMS = {
+    "Nemotron-H 8B": (4096, 8192, 8, 21504),
+    "Nemotron-H 47B": (8192, 16384, 8, 30720),
+    "Nemotron-H 56B": (8192, 16384, 8, 32768),
+    "Llama 8B": (4096, 4096, 1, 14336),
+}
+"""Width of the model, channels of a Mamba-2 layer, groups of its norm, and width of an MLP."""
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("shape", NORMS)
+def test_pointwise_work(shape, dtype, compiled, capability):
+    width, channels, groups, inner = NORMS[shape]
+    rows, weight = torch.zeros(1, 3, width, dtype=dtype), torch.zeros(width, dtype=dtype)
+    for rounded, plus_one in ((True, False), (False, False), (False, True)):
+        rms_norm(rows, weight, 1e-5, rounded=rounded, plus_one=plus_one)
+    scanned, weight = torch.zeros(1, 3, channels), torch.zeros(channels, dtype=dtype)
+    gate = torch.zeros(1, 3, 2 * channels + 64, dtype=dtype)[..., :channels]
+    rms_norm(scanned, weight, 1e-5, rounded=True, gate=gate, groups=groups, dtype=dtype)
+    gate_and_up = torch.zeros(1, 3, 2 * inner, dtype=dtype)
+    activated(gate_and_up[..., :inner], "squared_relu")
+    for activation in ("silu", "gelu", "gelu_tanh"):
+        activated(gate_and_up[..., :inner], activation, gate_and_up[..., inner:])
+    q, k = (torch.zeros(1, 3, heads, 128, dtype=dtype).transpose(1, 2) for heads in (32, 8))
+    for columns in (128, 64):
+        rotated(q, k, *torch.zeros(2, 1, 3, columns, dtype=dtype), rounded=True)
+    assert [one.metadata.name for one in compiled] == ["normalise"] * 4 + ["activate"] * 4 + ["rotate"] * 2
+    assert all(one.asm["cubin"] and one.metadata.shared <= LARGEST_SHARED[capability] for one in compiled)
 
 
 DECODED = SHAPES | {

@@ -1,7 +1,7 @@
 """Norms, activations and rotary embeddings of a model, each in one kernel.
 
-transformers' modules compute them operation by operation: an RMS norm takes eight launches, most of which read
-and write its rows in float32, and a rotary embedding ten or more. A kernel reads and writes them once.
+transformers' modules compute them operation by operation: an RMS norm takes eight launches, most of them over
+rows in float32, and a rotary embedding ten or more. A kernel reads and writes its tensors once.
 
 - `programs`: the Triton programs; `functions`: what calls them, for tensors.
 - `modules`: which modules of a model they compute, by a trial of each module.

@@ -1,4 +1,4 @@
-"""Whether a kernel gives what a module's own code gives: a trial of the loaded module at several magnitudes."""
+"""Trials of kernels on the modules of a loaded model, with inputs of several magnitudes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -9,14 +9,14 @@ ROWS = 5
 SCALES = (1e-3, 1.0, 30.0, 1000.0)
 """Magnitudes of the trial's rows, so that a clamp, a cap or another epsilon shows."""
 LARGEST_DIFFERENCE = {torch.float32: 1e-5, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
-"""By data type: largest difference in a row, as a share of its largest value; in half precision, one rounding."""
+"""By data type: largest difference in a row, as a share of its largest value: one rounding, in half."""
 
 Variant = TypeVar("Variant")
 Function = Callable[..., torch.Tensor]
 
 
 def rows_of(width: int, like: torch.Tensor, dtype: torch.dtype | None = None, seed: int = 0) -> torch.Tensor:
-    """(1, rows, width) random rows of all magnitudes, on the device of `like`, in its data type or `dtype`."""
+    """(1, rows, width) random rows of all magnitudes, like a tensor; in another data type if it is given."""
     random = torch.Generator().manual_seed(seed)
     rows = torch.randn((len(SCALES), ROWS, width), generator=random)
     rows = rows * torch.tensor(SCALES)[:, None, None]
