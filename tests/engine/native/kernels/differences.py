@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional
 
-from evalsuite.engine.native.trees.kernels.conv import path_conv
-from evalsuite.engine.native.trees.kernels.scan import path_scan
 from tests.engine.native.kernels.where import DEVICE, tables_over, there
 
 from evalsuite.engine.native.kernels.pointwise.functions import (  # isort: skip  (needs Triton)
@@ -23,6 +21,8 @@ from evalsuite.engine.native.kernels.pointwise.functions import (  # isort: skip
     rms_norm,
     rotated,
 )
+from evalsuite.engine.native.trees.kernels.conv import path_conv  # isort: skip
+from evalsuite.engine.native.trees.kernels.scan import path_scan  # isort: skip
 
 Compared = tuple[torch.Tensor, torch.Tensor]
 """A kernel's result, and that of float64."""

@@ -12,7 +12,7 @@ LARGEST_DIFFERENCE = {torch.float32: 1e-5, torch.bfloat16: 2.0**-7, torch.float1
 """By data type: largest difference in a row, as a share of its largest value: one rounding, in half."""
 
 Variant = TypeVar("Variant")
-Function = Callable[..., torch.Tensor]
+TensorFunction = Callable[..., torch.Tensor]
 
 
 def rows_of(width: int, like: torch.Tensor, dtype: torch.dtype | None = None, seed: int = 0) -> torch.Tensor:
@@ -24,7 +24,7 @@ def rows_of(width: int, like: torch.Tensor, dtype: torch.dtype | None = None, se
 
 
 def best_variant(
-    own: Function, variants: Sequence[tuple[Variant, Function]], inputs: Sequence[tuple[Any, ...]]
+    own: TensorFunction, variants: Sequence[tuple[Variant, TensorFunction]], inputs: Sequence[tuple[Any, ...]]
 ) -> Variant | None:
     """The variant that gives most of the values that `own` gives; None if none agrees with it on all inputs.
 
