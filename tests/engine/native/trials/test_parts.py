@@ -98,6 +98,18 @@ def test_a_part_that_no_layer_uses_is_plain_and_needs_no_note(llama_files):
     assert engine.notes == ()
 
 
+@pytest.mark.usefixtures("gpu")
+def test_parts_that_a_form_or_an_option_excludes_are_plain_and_need_no_note(llama_files):
+    batches = engine_of(llama_files, packed=False)
+    words = FAST.plain_in("attention", "scan", "steps").words
+    assert batches.identity.numerics == " ".join(("transformers float32 cpu", *words, TORCH))
+    rounded = engine_of(llama_files, logits_dtype="model").identity.numerics.split()
+    assert {"attention=levels", "log-probs=torch", "rounded-scores"} <= {*rounded}
+    steady = engine_of(llama_files, arguments={"deterministic": "yes"})
+    assert "graphs=none" in steady.tried.numerics(steady.tried.expected_forms).split()
+    assert batches.notes == ()
+
+
 def broken(*args, **options):
     raise RuntimeError("no kernel image is available\nfor this device")
 
