@@ -101,7 +101,7 @@ def _mamba_ssm(device: str, dtype: str) -> str:
 
 def _paged(device: str, dtype: str) -> str:
     if device.partition(":")[0] not in GPUS:
-        return "it is for GPUs"
+        return "only for GPUs"
     from evalsuite.engine.native.slots import paged
 
     return paged.pages_unsupported_reason(device, dtype)

@@ -32,7 +32,7 @@ PAGE = PLACE_STEP
 def pages_unsupported_reason(device: str, dtype: str) -> str:
     """Why a device cannot read paged keys of a data type (such as "bfloat16"); empty if it can."""
     if device.partition(":")[0] not in DEVICES:
-        return "it is for GPUs"
+        return "only for GPUs"
     if dtype not in {str(known).removeprefix("torch.") for known in KERNEL_DTYPES}:
         return f"it has no kernel for {dtype}"
     if not takes("block_table"):

@@ -197,7 +197,7 @@ def test_a_wrong_kernel_is_found_by_the_trial_and_this_part_alone_falls_back(mon
 
 def test_without_flash_attention_3_pages_are_not_tried(monkeypatch):
     monkeypatch.setattr(paged, "DEVICES", ("cuda",))
-    assert paged.pages_unsupported_reason("cpu", "bfloat16") == "it is for GPUs"
+    assert paged.pages_unsupported_reason("cpu", "bfloat16") == "only for GPUs"
     assert paged.pages_unsupported_reason("cuda", "float64") == "it has no kernel for float64"
     if paged.takes("block_table"):
         assert "FlashAttention 3, which is not activated" in paged.pages_unsupported_reason(
