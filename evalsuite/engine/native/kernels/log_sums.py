@@ -7,7 +7,7 @@ import torch
 import triton
 import triton.language as tl
 
-WIDEST = 4096
+LOGITS_AT_ONCE = 4096
 """Logits of a row that are processed together."""
 LOWEST = tl.constexpr(-3.4e38)
 """Below every finite logit but finite: minus infinity minus itself would be NaN."""
@@ -46,7 +46,7 @@ def log_sums_of(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     rows, vocabulary = logits.shape
     log_sums, best = (torch.empty(rows, device=logits.device) for _ in range(2))
     if rows:
-        width = min(WIDEST, triton.next_power_of_2(vocabulary))
+        width = min(LOGITS_AT_ONCE, triton.next_power_of_2(vocabulary))
         with torch.cuda.device_of(logits):
             _row[rows,](logits, log_sums, best, logits.stride(0), vocabulary, WIDTH=width, num_warps=8)
     return log_sums, best

@@ -5,7 +5,7 @@ import triton
 
 from evalsuite.engine.native.kernels.pointwise import programs
 
-WIDEST = 2**15
+WIDEST_ROW = 2**15
 """Most columns that are normalised together: a program has them in its registers."""
 TOGETHER = 4096
 """Values that a program computes, unless a row to be normalised has more."""

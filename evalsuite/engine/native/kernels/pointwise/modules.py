@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from evalsuite.engine.native.kernels.pointwise.functions import WIDEST, activated, rms_norm
+from evalsuite.engine.native.kernels.pointwise.functions import WIDEST_ROW, activated, rms_norm
 from evalsuite.engine.native.kernels.pointwise.trial import SCALES, best_variant, rows_of
 
 ACTIVATION_CLASSES = {
@@ -68,7 +68,7 @@ def _norm_weight(module: Any) -> torch.Tensor | None:
     if names != ["weight"] or "RMSNorm" not in kind.__name__ or kind.__module__.startswith("torch."):
         return None
     weight: torch.Tensor = module.weight
-    return weight if weight.ndim == 1 and weight.is_contiguous() and len(weight) <= WIDEST else None
+    return weight if weight.ndim == 1 and weight.is_contiguous() and len(weight) <= WIDEST_ROW else None
 
 
 def _epsilon(module: Any) -> float:
