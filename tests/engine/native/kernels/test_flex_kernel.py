@@ -20,13 +20,14 @@ from tests.engine.native.kernels.generated_flex import OPTIONS, ROWS, program_of
 
 OF_SCALE = {torch.float32: 2e-6, torch.bfloat16: 4e-3}
 """Largest difference from float64, as a share of the largest value."""
+CASES = [(name, dtype, 32, 32) for name in OPTIONS for dtype in OF_SCALE] + [("full", torch.float32, 80, 48)]
+"""Options, data type, and widths of a head's keys and values."""
 
 
-@pytest.mark.parametrize("dtype", OF_SCALE, ids=str)
-@pytest.mark.parametrize("name", OPTIONS)
-def test_the_generated_program_is_attention_over_the_tree(name, dtype, tmp_path):
+@pytest.mark.parametrize(("name", "dtype", "width", "value_width"), CASES, ids=str)
+def test_the_generated_program_is_attention_over_the_tree(name, dtype, width, value_width, tmp_path):
     options, pack = OPTIONS[name], pack_of(ROWS)
-    q, k, v = parts(len(pack), width=32, value_width=32, dtype=dtype)
+    q, k, v = parts(len(pack), width=width, value_width=value_width, dtype=dtype)
     tree = tree_of(pack, "cpu")
     program, said = program_of(source_of(tree, [q, k, v], 90, scale=0.3, **options), tmp_path)
     # The interpreter has no function of CUDA's library.
@@ -36,7 +37,7 @@ def test_the_generated_program_is_attention_over_the_tree(name, dtype, tmp_path)
     tiles = device_tiles(pack, options["reach"], "cpu")
     mask = tiles.block_mask
     padded = [torch.nn.functional.pad(part, (0, 0, 0, tiles.size - len(pack))) for part in (q, k, v)]
-    output = torch.full_like(padded[0], torch.nan)
+    output = torch.full((*padded[0].shape[:3], value_width), torch.nan, dtype=dtype)
     logs = torch.zeros(output.shape[:3])
     sees = mask.mask_mod
     captured = dict(zip(sees.__code__.co_freevars, sees.__closure__, strict=True))
