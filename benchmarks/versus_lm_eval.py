@@ -1,11 +1,15 @@
 """Runs the same documents through evalsuite's engine and lm-eval's HFLM, in turn, each in its own process.
 
     python benchmarks/versus_lm_eval.py mmlu gsm8k --data DIR [--documents 24] [--threads 1 2] [--batch 8 16]
+    python benchmarks/versus_lm_eval.py mmlu gsm8k_cot --data DIR --dtype bfloat16 --beside float32
 
 Prints a Markdown table. Both sides get the same token ids (texts are generated from the same contexts, which
 HFLM encodes itself) and load the model before the clock starts. HFLM runs at each of the --batch sizes; its
 tokens are all positions that it computes, padding included. CPU seconds are those of a side's process. A
 ratio is valid only if nothing else ran on the machine.
+
+With --beside, evalsuite's engine also takes its turn in a second data type; "its" columns compare this with
+evalsuite's engine in the first: how much longer it takes, and what is different.
 """
 
 import argparse
@@ -15,6 +19,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +76,8 @@ COLUMNS = (
     "largest difference",
     "changed answers",
 )
+BESIDE = ("its wall s", "its wall ratio", "its CPU ratio", "its largest difference", "its changed answers")
+"""Columns of the engine in a second data type."""
 PREVIEW = 4
 """Requests that a side answers before the clock starts, to warm up every kernel."""
 
@@ -184,15 +191,31 @@ def changed(asked: Sequence[DocumentRequests], askings: Sequence[Asking], ours: 
     return str(sum(best(one, ours) != best(one, theirs) for one in asked))
 
 
+def compared(
+    asked: Sequence[DocumentRequests], askings: Sequence[Asking], ours: Turn, other: Turn
+) -> tuple[str, ...]:
+    """The cells of `BESIDE`."""
+    return (
+        f"{other.wall:.1f}",
+        f"{other.wall / ours.wall:.2f}",
+        f"{other.cpu / ours.cpu:.2f}",
+        difference(ours.answers, other.answers),
+        changed(asked, askings, ours, other),
+    )
+
+
 def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """Rows of the table."""
     spawn = multiprocessing.get_context("spawn")
     planning = TransformersEngine(resolve(options.model), dtype=options.dtype, device="cpu")
-    settings = (options.model, options.dtype)
-    with (
-        ProcessPoolExecutor(1, spawn, _begin, (*settings, True)) as ours,
-        ProcessPoolExecutor(1, spawn, _begin, (*settings, False)) as hflm,
-    ):
+    with ExitStack() as stack:
+
+        def side(dtype: str, ours: bool) -> ProcessPoolExecutor:
+            begin = (options.model, dtype, ours)
+            return stack.enter_context(ProcessPoolExecutor(1, spawn, _begin, begin))
+
+        ours, hflm = side(options.dtype, True), side(options.dtype, False)
+        beside = side(options.beside, True) if options.beside else None
         for name in options.works:
             workload = WORKLOADS[name]
             prepared = selected_documents(
@@ -212,6 +235,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
             )
             for _, threads in ((n, t) for n in range(options.repeats) for t in options.threads):
                 mine = ours.submit(_turn, askings, threads).result()
+                also = beside.submit(_turn, askings, threads).result() if beside else None
                 for batch in options.batch:
                     other = hflm.submit(_turn, askings, threads, batch).result()
                     yield (
@@ -230,6 +254,7 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
                         f"{other.cpu / mine.cpu:.2f}",
                         difference(mine.answers, other.answers),
                         changed(asked, askings, mine, other),
+                        *(compared(asked, askings, mine, also) if also else ()),
                     )
 
 
@@ -241,7 +266,8 @@ def main() -> None:
     parser.add_argument("works", nargs="+", metavar="WORK", choices=WORKLOADS, help=", ".join(WORKLOADS))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--dtype", default="float32", help="of both sides [default: float32]")
+    parser.add_argument("--beside", help="a second data type for evalsuite's engine")
     parser.add_argument(
         "--members", type=int, help="member tasks (MMLU's subjects) [default: the workload's]"
     )
@@ -250,8 +276,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + " --- |" * len(COLUMNS))
+    columns = (*COLUMNS, *(BESIDE if options.beside else ()))
+    print("| " + " | ".join(columns) + " |")
+    print("|" + " --- |" * len(columns))
     for row in rows(options):
         print("| " + " | ".join(row) + " |", flush=True)
 

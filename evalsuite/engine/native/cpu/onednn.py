@@ -20,7 +20,7 @@ TYPICAL_ROWS = 32
 """Rows for which the layout of weights is chosen; it is the same for 8 rows and for 4,096."""
 ROOM = 3
 """Copies in oneDNN's layout are made if this many times their size is free."""
-OPERATORS = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
+OPERATORS = ("_linear_pointwise", "_reorder_linear_weight")
 
 LAID_OUT = "laid_out"
 """Attribute of a layer that holds the copy of its weights in oneDNN's layout."""
@@ -46,7 +46,8 @@ def runs_in(dtype: torch.dtype) -> bool:
     if not torch.backends.mkldnn.is_available() or not all(hasattr(operators, name) for name in OPERATORS):
         return False
     if dtype == torch.bfloat16:
-        return bool(operators._is_mkldnn_bf16_supported())
+        supported = getattr(operators, "_is_mkldnn_bf16_supported", None)
+        return bool(supported and supported())
     return dtype == torch.float32
 
 
