@@ -174,6 +174,8 @@ class NativeModel:
         if self.lays_out and processes.size == 1:
             lay_out_weights(loaded.model, self.free_bytes())
         self.notes = loaded.notes
+        if sizes.problem and not options.spread:
+            self.add_note(f"the device's memory is too short: {sizes.problem}")
         return loaded
 
     def _refuse_if_too_large(self) -> None:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from evalsuite.engine.native.memory_estimate import SLOT_SCORES_BYTES
 from evalsuite.engine.native.slot_estimate import slot_needs
 from evalsuite.engine.native.slots import graphs as graphs_module
 from evalsuite.engine.native.slots.attention import LARGEST_SCORES_ELSEWHERE
-from evalsuite.engine.native.slots.cache import ROOM_STEP
+from evalsuite.engine.native.slots.cache import ROOM_STEP, Prefix
 from evalsuite.engine.native.slots.capacity import STORED_BEYOND
 from evalsuite.engine.native.slots.prefix_pool import place_of
 from evalsuite.engine.protocol import Answered
@@ -67,6 +68,9 @@ def written(facts, folder, *, graphs, requests, slots):
             assert answer.tokens == request.max_tokens
         assert set(dry.watch.waits) <= set(WAITS) | (set(CAPTURES) if graphs else set())
         assert dry.watch.peak <= estimate(dry, prompts, slots) <= 2 * dry.watch.peak + SLOT_SCORES_BYTES
+        layers = Prefix.of(dry.engine.tried.fit.slots.like, 1).layers
+        assert {state.dtype for layer in layers for state in layer.recurrent} <= {torch.float32}
+        assert {layer.keys.dtype for layer in layers if layer.keys is not None} == {torch.bfloat16}
         graphing = dry.engine.generator.graphing
         if graphs:
             assert not graphing.refused
