@@ -1,4 +1,4 @@
-"""A model on two pretended GPUs, as `--device spread` leaves it: accelerate moves what passes between layers."""
+"""A model on two pretended GPUs, as `--device spread` leaves it: accelerate moves what passes."""
 
 from typing import Any
 
