@@ -19,12 +19,14 @@ from evalsuite.engine.native.memory_estimate import needs_by_config
 from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.native.models import support_for
 from evalsuite.engine.native.paths import Paths, fastest
+from evalsuite.engine.native.score_packed import begin_run
 from evalsuite.engine.native.sizes import DeviceMemory
 from evalsuite.engine.native.slots.forward import SlotModel
 from evalsuite.engine.native.slots.graphs import Graphing
 from evalsuite.engine.native.trials.fit import Fit
 from evalsuite.engine.native.trials.forms import PACKED, SLOTS, Forms
 from evalsuite.engine.placement import GPU_BUDGET
+from evalsuite.engine.planning.plan import plan_packs
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.engine.native.dry_run.device import DEVICE, Recorder, on_device, pretended_gpu
 from tests.engine.native.dry_run.watch import Watch
@@ -91,8 +93,15 @@ def dry_run(
         engine.tried.__dict__.update(known, why_not_packed="", fit=fit)
         allowed = allowed_difference(torch.bfloat16)
         engine.generator.__dict__["graphing"] = Graphing(Recorder(watch), allowed) if graphs else None
+        warm_up(model.loaded)
         watch.begin()
         yield DryRun(engine, watch)
+
+
+def warm_up(loaded: LoadedModel) -> None:
+    """Run a small pack: modules and rotations are compared with their kernels when they first run."""
+    plan = plan_packs(endings(1), 2**14)
+    begin_run(loaded, plan, plan.runs[0])()
 
 
 def multiple_choice(subjects: int, questions: int, shots: int = 400, own: int = 80) -> list[ScoreRequest]:

@@ -11,7 +11,7 @@ from evalsuite.engine.native.paths import fastest
 from evalsuite.engine.native.score_packed import begin_run
 from evalsuite.engine.planning.plan import plan_packs
 from tests.engine.native.dry_run.device import DEVICE, on_device, pretended_gpu
-from tests.engine.native.dry_run.engines import endings, model_on_meta
+from tests.engine.native.dry_run.engines import endings, model_on_meta, warm_up
 from tests.engine.native.dry_run.spread import FIRST, SECOND, spread
 from tests.engine.native.facts import FACTS, few_layers
 
@@ -26,6 +26,7 @@ def scored(facts, **paths):
         assert {str(part.device) for part in model.parameters()} == {FIRST, SECOND}
         requests = endings(6)
         plan = plan_packs(requests, 2**14)
+        warm_up(loaded)
         watch.begin()
         assert len(begin_run(loaded, plan, plan.runs[0])()) == len(requests)
         assert dict(watch.waits) == {"transfer.py arrived": 1}
