@@ -6,14 +6,16 @@ identity) is the code that a GPU runs.
 
 import inspect
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
 from torch.nn.attention import varlen
 from transformers.models.bamba.modeling_bamba import causal_conv1d_update
 
-from evalsuite.engine.native import kernels, paths
+from evalsuite.engine.native import kernels, paths, score_packed
 from evalsuite.engine.native.score_batch import read_targets
+from evalsuite.engine.native.slots import forward
 from evalsuite.engine.native.trees import mamba
 from evalsuite.engine.native.trees import varlen as varlen_attention
 from evalsuite.engine.native.trees.walk import walk_of
@@ -26,6 +28,7 @@ STANDS_IN = {
     "attention": "levels",
     "scan": "kernels",
     "log_probs": "kernels",
+    "pointwise": "kernels",
     "steps": "kernels",
     "graphs": "cuda",
 }
@@ -49,6 +52,8 @@ def as_a_gpu(monkeypatch) -> None:
     put(monkeypatch, "evalsuite.engine.native.kernels.log_sums", read_tokens=by_torch)
     put(monkeypatch, f"{STEP_KERNELS}.conv_update", conv_update=conv_update)
     put(monkeypatch, f"{STEP_KERNELS}.state_update", state_update=state_update)
+    for module in (score_packed, forward):
+        monkeypatch.setattr(module, "pointwise_by", pointwise_by)
     monkeypatch.setattr(graphs, "recorder_for", lambda device: StandIn())
 
 
@@ -59,6 +64,14 @@ def put(monkeypatch, module: str, **functions) -> None:
 
 def by_torch(logits, row, token):
     return read_targets(logits, row, token, rounded=False)
+
+
+@contextmanager
+def pointwise_by(model, path, used=lambda: None):
+    """The model's own code, in the name of kernels."""
+    if path == "kernels":
+        used()
+    yield
 
 
 def conv_update(*args, **options):

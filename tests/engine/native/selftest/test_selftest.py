@@ -63,6 +63,7 @@ def test_every_candidate_that_runs_is_compared(monkeypatch):
         (PACKS, "plain"): "ok",
         (WORK_OF["attention"], "levels"): "ok",
         (WORK_OF["scan"], "kernels"): "ok",
+        (WORK_OF["pointwise"], "kernels"): "ok",
         (PACKS, FASTEST): "ok",
         (WORK_OF["log_probs"], "torch"): "ok",
         (WORK_OF["log_probs"], "kernels"): "ok",

@@ -1,5 +1,6 @@
 """Each part falls back alone, and no answer is found under another path than the one that computed it."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,10 @@ import torch
 from torch.nn.attention import varlen
 
 from evalsuite.checkpoints import resolve
-from evalsuite.engine.native import paths
+from evalsuite.engine.native import paths, score_packed
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.paths import PARTS, PLAIN, Candidate, Paths, fastest
+from evalsuite.engine.native.slots import forward
 from evalsuite.engine.native.trees import mamba
 from evalsuite.engine.native.trials import graphs
 from evalsuite.engine.native.trials.parts import fitted_parts, missing_notes, without_unused
@@ -24,7 +26,14 @@ from tests.engine.native.trees import varlen_plain
 from tests.engine.tiny import loaded, save, tiny_llama
 
 TORCH = "torch-" + ".".join(torch.__version__.split(".")[:2])
-FAST = Paths(attention="levels", scan="kernels", log_probs="kernels", steps="kernels", graphs="cuda")
+FAST = Paths(
+    attention="levels",
+    scan="kernels",
+    log_probs="kernels",
+    pointwise="kernels",
+    steps="kernels",
+    graphs="cuda",
+)
 SCORES = [ScoreRequest((*range(2, 12), last), (4, 9)) for last in (20, 30, 40)]
 TEXTS = [GenerateRequest((*range(2, 9), last), (), 20) for last in (20, 30)]
 
@@ -101,7 +110,7 @@ def test_a_part_that_no_layer_uses_is_plain_and_needs_no_note(llama_files):
 @pytest.mark.usefixtures("gpu")
 def test_parts_that_a_form_or_an_option_excludes_are_plain_and_need_no_note(llama_files):
     batches = engine_of(llama_files, packed=False)
-    words = FAST.plain_in("attention", "scan", "steps").words
+    words = FAST.plain_in("attention", "scan", "pointwise", "steps").words
     assert batches.identity.numerics == " ".join(("transformers float32 cpu", *words, TORCH))
     rounded = engine_of(llama_files, logits_dtype="model").identity.numerics.split()
     assert {"attention=levels", "log-probs=torch", "rounded-scores"} <= {*rounded}
@@ -142,6 +151,10 @@ class Refusing(StandIn):
         broken()
 
 
+def broken_kernels(model, path, used=lambda: None):
+    return broken() if path == "kernels" else contextlib.nullcontext()
+
+
 def forgets(state, *args, **options):
     return state_update(state.clone(), *args, **options)
 
@@ -162,6 +175,14 @@ FALLBACKS = {
     "log_probs, broken": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=broken)),
     "log_probs, wrong": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=too_low)),
     "log_probs, best": ("log_probs", lambda patch: put(patch, LOG_SUMS, read_tokens=best_of_none)),
+    "pointwise, broken in trees": (
+        "pointwise",
+        lambda patch: patch.setattr(score_packed, "pointwise_by", broken_kernels),
+    ),
+    "pointwise, broken in slots": (
+        "pointwise",
+        lambda patch: patch.setattr(forward, "pointwise_by", broken_kernels),
+    ),
     "steps, broken": ("steps", lambda patch: put(patch, f"{STEP_KERNELS}.conv_update", conv_update=broken)),
     "steps, wrong": ("steps", lambda patch: put(patch, f"{STEP_KERNELS}.state_update", state_update=forgets)),
     "graphs, broken": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", refusing)),
@@ -172,6 +193,7 @@ WORK = {
     "attention": "attention over packed trees: computed by torch, not by levels",
     "scan": "Mamba-2 over packed trees: computed by torch, not by kernels",
     "log_probs": "log-probabilities: computed by torch, not by kernels",
+    "pointwise": "norms, activations and rotary embeddings: computed by model, not by kernels",
     "steps": "Mamba-2 in decode steps: computed by model, not by kernels",
     "graphs": "capture of decode steps: computed by none, not by cuda",
 }
