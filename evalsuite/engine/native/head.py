@@ -99,7 +99,7 @@ def float32_linear(
     elif copy is not None and len(flat):
         logits = onednn.product(flat.float(), copy, None)
     else:
-        by_onednn = len(flat) and onednn.runs_in(torch.float32)
+        by_onednn = hidden.device.type == "cpu" and len(flat) and onednn.runs_in(torch.float32)
         product: Any = onednn.product if by_onednn else torch.nn.functional.linear
         chunks = weight.split(VOCABULARY_CHUNK)
         logits = torch.cat([product(flat.float(), chunk.float(), None) for chunk in chunks], dim=-1)
