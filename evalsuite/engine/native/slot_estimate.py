@@ -35,17 +35,18 @@ class SlotNeeds:
         return self.a_token * tokens + self.states
 
 
-def slot_needs(config: Mapping[str, Any], dtype: str) -> SlotNeeds:
-    """The memory of a slot, for a model of this `config.json` in a resolved data type.
+def slot_needs(config: Mapping[str, Any], dtype: str, device: str = "cuda") -> SlotNeeds:
+    """The memory of a slot, for a model of this `config.json` in a resolved data type on a resolved device.
 
-    Layers of an unknown kind count as attention, which needs most per token.
+    Layers of an unknown kind count as attention, which needs most per token. On a CPU, keys and values are
+    float32.
     """
     kinds = [*layer_kinds(config)]
     item = ITEM_BYTES[dtype]
     attention = sum(kind in ("attention", "hybrid") for kind in kinds)
     states = {"mamba": _mamba2, "hybrid": _mamba2, "mamba-1": _mamba1, "linear": _delta_rule, "conv": _conv}
     return SlotNeeds(
-        attention * _key_and_value(config) * item,
+        attention * _key_and_value(config) * (4 if device == "cpu" else item),
         sum(states[kind](config, item) for kind in kinds if kind in states),
     )
 

@@ -39,9 +39,9 @@ def test_the_configuration_tells_the_bytes_of_a_slot(family):
 
 
 @pytest.mark.parametrize("family", ["llama", "nemotron_h", "qwen3_next", "mamba2"])
-def test_states_are_float32_also_in_bfloat16(family):
+def test_states_and_on_a_cpu_keys_are_float32_also_in_bfloat16(family):
     model = FAMILIES[family]().to(torch.bfloat16)
-    found, needs = SlotModel.of(loaded(model)), slot_needs(model.config.to_dict(), "bfloat16")
+    found, needs = SlotModel.of(loaded(model)), slot_needs(model.config.to_dict(), "bfloat16", "cpu")
     assert needs.of(10) == slot_bytes(found, 10)
 
 
