@@ -1,5 +1,6 @@
 """Forward passes over slots: a prefix, new prompts that continue it, and one more token for every slot."""
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -319,7 +320,8 @@ def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.T
     )
     new = torch.arange(length, device=step.tokens.device)
     rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)
-    with replaced(model.loaded.model, model.step_functions):
+    functions = model.step_functions
+    with replaced(model.loaded.model, functions) if functions else contextlib.nullcontext():
         logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
     return logits.view(count, length, logits.shape[-1])
 
