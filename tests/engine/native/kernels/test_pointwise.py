@@ -63,6 +63,7 @@ def by_both(model: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor, int]:
     return own, found, len(used)
 
 
+ENDS = ("RMSNormGated", "RMSNorm", "MLP", "ReLUSquaredActivation")
 TAKEN = {
     "Llama": {"LlamaMLP": 2, "LlamaRMSNorm": 5},
     "Qwen3": {"Qwen3MLP": 2, "Qwen3RMSNorm": 9},
@@ -101,8 +102,9 @@ def test_a_decoder_gives_its_own_logits(family, dtype):
 def test_a_hybrid_gives_its_own_logits(name, expected, dtype):
     model = HYBRIDS[name]().to(DEVICE, dtype)
     own, found, _ = by_both(model)
-    family = type(model).__name__.removesuffix("ForCausalLM")
-    assert {kind.removeprefix(family): count for kind, count in taken(model).items()} == expected
+    # By the ends of the classes' names: Nemotron-H's gated norm is Zamba2's in transformers 5.17.
+    found_kinds = {next(end for end in ENDS if kind.endswith(end)): n for kind, n in taken(model).items()}
+    assert found_kinds == expected
     if dtype == torch.bfloat16 and INTERPRETED:
         assert torch.equal(found, own)
     assert (found - own).abs().max() <= (2e-5 if dtype == torch.float32 else 2e-2) * own.abs().max()

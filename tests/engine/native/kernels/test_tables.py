@@ -9,6 +9,7 @@ from hypothesis import given
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native import kernels
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.memory_estimate import needs_by_config
 from evalsuite.engine.native.trees import walk as tree_walk
 from evalsuite.engine.native.trees.kernels.chains import chains_of
 from evalsuite.engine.native.trees.kernels.tables import tables_of
@@ -76,6 +77,16 @@ def test_the_workspace_is_limited_unless_a_single_head_exceeds_it():
         for chunks in (1, 100, 8192):
             assert heads_at_once(chunks, heads, head_bytes) * chunks * head_bytes <= LARGEST_WORKSPACE
     assert workspace_bytes(16384, 128, 64, 128) == LARGEST_WORKSPACE + 12 * 16384 * 128
+
+
+@pytest.mark.parametrize(("heads", "state"), [(128, 128), (256, 256)])
+def test_the_estimate_of_a_pass_covers_the_workspace(heads, state):
+    """It counts 22 bytes of float32 per channel and token, of which the kernels keep only their result."""
+    config = {"mamba_num_heads": heads, "mamba_head_dim": 64, "hidden_size": 1, "intermediate_size": 1}
+    needs = needs_by_config({**config, "vocab_size": 1}, 0, "bfloat16")
+    for tokens in (4096, 16384):
+        inputs_and_result = (5 * 2 + 4) * heads * 64 * tokens
+        assert inputs_and_result + workspace_bytes(tokens, heads, 64, state) <= needs.activations(tokens)
 
 
 def test_on_a_cpu_torch_computes_and_no_kernel_is_imported():
