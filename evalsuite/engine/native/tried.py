@@ -76,7 +76,8 @@ class TriedModel:
             parts.append(deterministic.SETTING)
         if model.options.trust_remote_code and "auto_map" in model.config:
             parts.append(REMOTE_CODE)
-        if model.dtype == "float32" and (reduced := reduced_float32()):
+        in_float32 = model.dtype == "float32" or model.device == "cpu"  # at least in part
+        if in_float32 and (reduced := reduced_float32()):
             parts.append(reduced)
         if model.options.logits_dtype == "model":
             parts.append(ROUNDED_SCORES)

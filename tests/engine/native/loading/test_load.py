@@ -121,9 +121,11 @@ def test_what_else_moves_numbers_is_in_the_class_of_numerics(tmp_path, monkeypat
     plain = numerics()
     monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
     assert numerics() == f"{plain} float32-products-bf16"
-    assert numerics(dtype="bfloat16") == plain.replace("float32", "bfloat16")
+    half = plain.replace("float32 cpu", "bfloat16 cpu float32-sums")
+    assert numerics(dtype="bfloat16") == f"{half} float32-products-bf16"
     monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "STRICT")
     assert numerics() == plain
+    assert numerics(dtype="bfloat16") == half
     torch.set_float32_matmul_precision("medium")
     try:
         assert numerics() == f"{plain} float32-products-medium"
@@ -133,6 +135,7 @@ def test_what_else_moves_numbers_is_in_the_class_of_numerics(tmp_path, monkeypat
     (tmp_path / "config.json").write_text(json.dumps({**config, "auto_map": OWN}))
     (tmp_path / "own.py").write_text(OWN_CODE)
     assert numerics() == plain
+    assert numerics(dtype="bfloat16") == half
     assert "remote-code" in numerics(trust_remote_code=True)
 
 
