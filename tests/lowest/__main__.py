@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
 
 def pip(folder: Path, *arguments: object) -> None:
     subprocess.run(
-        [folder / "bin" / "pip", "install", "--quiet", *map(str, arguments)],
+        [folder / "bin" / "pip", "install", "--quiet", "--no-compile", *map(str, arguments)],
         check=True,
     )
 
