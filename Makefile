@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 LOWEST := .venv-lowest
+LOWEST_TESTS := $(addprefix tests/,engine lowest checkpoints cli data nemo requests results scoring stats)
 # A file of tests runs in one process; each process takes up to 2 GB.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Where it is set (often in containers), each of some hundred processes that the tests start compiles evalsuite again.
@@ -33,9 +34,10 @@ test-slow: setup
 test-kernels: setup
 	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
 
-# The engine with the lowest versions that pyproject.toml names, in an environment of their own (2.7 GB).
+# With the lowest versions that pyproject.toml names, in an environment of their own (2.8 GB): the engine, and what
+# reads and writes through pandas, pyarrow, pydantic, SciPy, statsmodels, tree-sitter, typer and rich.
 test-lowest: $(LOWEST)/.set-up
-	$(LOWEST)/bin/python -m pytest -m "not slow" $(SPREAD) tests/engine tests/lowest
+	$(LOWEST)/bin/python -m pytest -m "not slow" $(SPREAD) $(LOWEST_TESTS)
 
 $(LOWEST)/.set-up: pyproject.toml requirements-demo.txt tests/lowest/*.py | $(SETUP)
 	$(BIN)/python -m tests.lowest $(LOWEST)
