@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import metadata
 from typing import Any
 
 from evalsuite.checkpoints import ModelFiles
@@ -92,7 +93,14 @@ def _own_scan(config: Mapping[str, Any]) -> int:
     """
     heads, width = mamba_heads(config)
     chunk = first_of(config, ("chunk_size", "mamba_chunk_size"), 256)
-    return 4 * heads * (3 * chunk + 3 * first_of(config, STATE_SIZES, 128) + 4 * width)
+    state = first_of(config, STATE_SIZES, 128)
+    # Before 5.18, transformers multiplies C and B of all pairs in a chunk and sums over the state afterwards.
+    products = chunk * state if _transformers_version() < (5, 18) else 0
+    return 4 * heads * (3 * chunk + 3 * state + 4 * width + products)
+
+
+def _transformers_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in metadata.version("transformers").split(".")[:2])
 
 
 def first_of(config: Mapping[str, Any], names: tuple[str, ...], otherwise: int) -> int:
