@@ -14,6 +14,8 @@ LOGIT_BYTES = 8
 """Bytes of each float32 logit and its log-probability."""
 SLOT_SCORES_BYTES = 2**30
 """Most bytes of attention scores over slots on a GPU (`slots.attention`): four tensors of 2^26 float32."""
+SCAN_WORKSPACE = 2**29
+"""Most bytes of states that a scan over a tree holds on a GPU (`trees.kernels.workspace`)."""
 POSITIONS_PER_CHUNK = 256
 """Positions whose logits are computed at a time, unless memory for more is ample (`sizes`)."""
 
@@ -30,10 +32,16 @@ class Needs:
     vocabulary: int
     head: int = 0
     """Bytes of the LM head in float32."""
+    is_recurrent: bool = False
+    """Whether the model has Mamba-2 layers."""
 
     def activations(self, tokens: int, positions: int = POSITIONS_PER_CHUNK) -> int:
         """Bytes of a forward pass over `tokens` tokens, with the logits of `positions` at a time."""
         return self.a_token * tokens + LOGIT_BYTES * positions * self.vocabulary
+
+    def on_gpu(self, tokens: int, positions: int = POSITIONS_PER_CHUNK) -> int:
+        """`activations` on a GPU, where scans also hold states of many chunks at once."""
+        return self.activations(tokens, positions) + (SCAN_WORKSPACE if self.is_recurrent else 0)
 
     def prefill(self, positions: int, rows: int) -> int:
         """Bytes of a forward pass over `rows` prompts, padded to `positions` positions in all."""
@@ -64,7 +72,8 @@ def needs_by_config(config: Mapping[str, Any], weights: int, dtype: str, device:
     heads, head_width = mamba_heads(config)
     recurrent = (5 * item + 22) * heads * head_width
     a_token = 2 * item * width + max(3 * item * inner, 9 * attended * width, recurrent)
-    return Needs(weights, a_token, a_token + _own_scan(config), vocabulary, 4 * vocabulary * width)
+    a_position = a_token + _own_scan(config)
+    return Needs(weights, a_token, a_position, vocabulary, 4 * vocabulary * width, heads > 0)
 
 
 HEADS_AND_WIDTHS = (

@@ -126,7 +126,7 @@ def sizes_on_gpu(needs: Needs, slot: SlotNeeds, memory: DeviceMemory, budget: Bu
     of_pass, of_slots = left / memory.devices, int(SLOT_SHARE * left)  # a pass is on one device at a time
 
     def fits(share: float, tokens: int, positions: int) -> bool:
-        return needs.activations(tokens, positions) <= share * of_pass
+        return needs.on_gpu(tokens, positions) <= share * of_pass
 
     positions = _halved(MOST_POSITIONS, POSITIONS_PER_CHUNK, lambda size: fits(0.25, FEWEST_TOKENS, size))
     tokens = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: fits(PASS_SHARE, size, positions))
@@ -140,7 +140,7 @@ def sizes_on_gpu(needs: Needs, slot: SlotNeeds, memory: DeviceMemory, budget: Bu
         cached_tokens=max(1, min(budget.cached_tokens, cached)),
         rows=min(budget.rows, rows),
     )
-    problem = "" if needs.activations(FEWEST_TOKENS) <= of_pass else _too_large(needs, memory)
+    problem = "" if needs.on_gpu(FEWEST_TOKENS) <= of_pass else _too_large(needs, memory)
     return Sizes(tokens, positions, prefill, MOST_SLOTS, of_slots, batches, problem)
 
 
@@ -153,7 +153,7 @@ def _halved(most: int, fewest: int, fits: Callable[[int], bool]) -> int:
 
 def _too_large(needs: Needs, memory: DeviceMemory) -> str:
     of_devices = f" of {memory.devices} devices" if memory.devices > 1 else ""
-    forward = _gib(needs.activations(FEWEST_TOKENS))
+    forward = _gib(needs.on_gpu(FEWEST_TOKENS))
     return (
         f"its weights need {_gib(needs.weights)} and a forward pass {forward}, "
         f"and {_gib(memory.usable)} of memory{of_devices} are usable"

@@ -86,6 +86,7 @@ def memory_of(engine: TransformersEngine) -> Memory:
     """Peak memory, estimated from the model's files; nothing is loaded."""
     needs, sizes = needs_of(engine.files, engine.model.dtype, engine.device), engine.limits.sizes
     tokens = sizes.batches.tokens if engine.scorer.why_batches else sizes.pack_tokens
-    forward = needs.activations(tokens, sizes.positions_per_chunk)
+    estimate = needs.on_gpu if engine.device.startswith("cuda") else needs.activations
+    forward = estimate(tokens, sizes.positions_per_chunk)
     copies = engine.model.copied_bytes
     return Memory(needs.weights, forward, tokens, copies, sizes.slot_memory, sizes.problem)

@@ -53,7 +53,7 @@ def test_the_table_of_sizes(name):
 
 def test_a_model_that_does_not_fit_is_told_in_words():
     assert sizes_of("47B hybrid", 80).problem == (
-        "its weights need 87.2 GiB and a forward pass 0.5 GiB, and 68.5 GiB of memory are usable"
+        "its weights need 87.2 GiB and a forward pass 1.0 GiB, and 68.5 GiB of memory are usable"
     )
     assert sizes_of("32B dense", 141).problem == ""
 
@@ -76,7 +76,7 @@ def test_no_share_of_the_memory_is_given_away_twice():
         for gigabytes in (24, 40, 80, 141):
             sizes, usable = sizes_of(name, gigabytes), 0.92 * gigabytes * GB
             if not sizes.problem:
-                scoring = needs.activations(sizes.pack_tokens, sizes.positions_per_chunk)
+                scoring = needs.on_gpu(sizes.pack_tokens, sizes.positions_per_chunk)
                 writing = needs.prefill(sizes.prefill_positions, sizes.batches.rows) + sizes.slot_memory
                 assert facts.weights + max(scoring, writing) < usable
 

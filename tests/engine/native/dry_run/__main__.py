@@ -17,7 +17,7 @@ for name, facts in FACTS.items():
             pass
         tokens = plan.inputs.tokens_of(plan.runs[0])
         needs, sizes = dry.engine.model.needs, dry.engine.limits.sizes
-        estimate = needs.activations(tokens, sizes.positions_per_chunk)
+        estimate = needs.on_gpu(tokens, sizes.positions_per_chunk)
         figures = (needs.weights, dry.watch.peak, estimate)
         cells = " | ".join(f"{count / 2**30:.2f}" for count in figures)
         print(f"| {name} | {tokens:,} | {cells} |", flush=True)

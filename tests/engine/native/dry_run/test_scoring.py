@@ -19,7 +19,7 @@ REQUESTS = {"multiple choice": multiple_choice(6, 34), "endings": endings(18)}
 """Each with a pack of 14,000 to 16,000 tokens and a smaller one."""
 
 
-def scored(facts, requests, folder, most=2.5, **paths):
+def scored(facts, requests, folder, most=2.8, **paths):
     """Score; the estimate may be `most` times the largest number of bytes: it also covers plain paths."""
     with dry_run(facts, folder, **paths) as dry:
         types = types_of(dry.engine.model.loaded.model)
@@ -33,7 +33,7 @@ def scored(facts, requests, folder, most=2.5, **paths):
         assert types == {"layers": {torch.bfloat16}, "head": {torch.float32}}
         tokens = plan.inputs.tokens_of(plan.runs[0])
         assert 13_000 < tokens <= limits.pack_tokens
-        estimate = dry.engine.model.needs.activations(tokens, limits.sizes.positions_per_chunk)
+        estimate = dry.engine.model.needs.on_gpu(tokens, limits.sizes.positions_per_chunk)
         assert dry.watch.peak <= estimate <= most * dry.watch.peak
         assert dry.watch.left == 0
     return dry
@@ -81,4 +81,4 @@ def test_every_path_of_attention(name, attention, tmp_path):
 @pytest.mark.parametrize("name", ["8B hybrid", "47B hybrid", "8B dense", "32B dense"])
 def test_the_estimate_holds_where_no_kernel_works(name, tmp_path):
     plain = {part: value for part, value in asdict(PLAIN).items() if part != "graphs"}
-    scored(few_layers(name), REQUESTS["multiple choice"], tmp_path, most=2.0, **plain)
+    scored(few_layers(name), REQUESTS["endings"], tmp_path, most=2.0, **plain)
