@@ -108,8 +108,10 @@ def generate_in_slots(
     checked = DRAFT_POSITIONS.get(model.loaded.device, CHECKED_ELSEWHERE) if checked is None else checked
     waiting = list(prompts)
     while waiting:
-        work = _Generation(model, rows, in_slots(waiting, capacity.slots), capacity, steps, checked, graphing)
+        work = None
         try:
+            prompts = in_slots(waiting, capacity.slots)
+            work = _Generation(model, rows, prompts, capacity, steps, checked, graphing)
             yield from work.run()
             return
         except Exception as error:
@@ -117,8 +119,8 @@ def generate_in_slots(
                 raise
             # Keep only the text: the error's traceback would keep tensors alive.
             reason = str(error).strip().split("\n")[0] or type(error).__name__
-        waiting = work.unanswered()
-        del work
+        waiting = work.unanswered() if work else waiting
+        work = None
         free_memory()
         if capacity.slots > 1:
             capacity = capacity.halved()

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from evalsuite.engine.native.row import GrowingRows
+from evalsuite.engine.native.slots import reserved
 from evalsuite.engine.native.slots.attention import LARGEST_SCORES
+from evalsuite.engine.native.slots.cache import SlotCache
 from evalsuite.engine.native.slots.capacity import SlotCapacity
 from evalsuite.engine.native.slots.forward import SlotModel, Slots, pieces
 from evalsuite.engine.native.slots.generate import LARGEST_PADDING, generate_in_slots
@@ -275,6 +277,25 @@ def test_what_was_answered_before_memory_ran_out_is_not_answered_again(monkeypat
 
     monkeypatch.setattr(Slots, "decode", decode)
     assert answers_of(model, requests, SlotCapacity(6, 64)) == whole
+
+
+@pytest.mark.usefixtures("quick_collections")
+def test_slots_whose_memory_cannot_be_reserved_are_halved(monkeypatch):
+    model, original, counts = tiny_llama(), SlotCache.reserve, []
+    requests = [greedy(SHOTS + question, 4 + len(question)) for question in QUESTIONS]
+    whole = answers_of(model, requests)
+
+    def reserve(cache, tokens):
+        if tokens and not cache.room:
+            counts.append(cache.slots)
+            if cache.slots > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+        original(cache, tokens)
+
+    monkeypatch.setattr(SlotCache, "reserve", reserve)
+    monkeypatch.setattr(reserved, "RESERVING", ("cpu",))
+    assert answers_of(model, requests, SlotCapacity(8, 64)) == whole
+    assert counts == [8, 4, 2]
 
 
 @pytest.mark.usefixtures("quick_collections")
