@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import varlen
 
 from evalsuite.engine.native import fit_trees as packable
-from evalsuite.engine.native import kernels, paths
+from evalsuite.engine.native import kernels, paths, score_packed
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.fit_trees import fitted, trial_sequences, why_it_differs
 from evalsuite.engine.native.paths import PLAIN, Paths
@@ -29,6 +29,7 @@ from evalsuite.engine.native.trees.walk import walk_of
 from evalsuite.engine.protocol import answers_in
 from tests.engine.native.decoders import DECODERS, decoder
 from tests.engine.native.hybrids import nemotron_h
+from tests.engine.native.stand_ins import pointwise_by
 from tests.engine.native.test_score_packed import (
     assert_as_alone,
     furthest,
@@ -180,6 +181,7 @@ def test_mamba_layers_walk_the_tree_by_torch_where_their_kernels_are_wrong(monke
             sys.modules, f"evalsuite.engine.native.trees.kernels.{name}", SimpleNamespace(**functions)
         )
     monkeypatch.setattr(kernels, "kernels_unsupported_reason", lambda device: "")
+    monkeypatch.setattr(score_packed, "pointwise_by", pointwise_by)
     model = nemotron_h()
     assert "differed" in why_it_differs(loaded(model))
     found = fitted(loaded(model))
