@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from evalsuite.engine.native.loading.load import ready
+from evalsuite.engine.native.loading import load
 from evalsuite.engine.native.paths import PLAIN, Paths
 from evalsuite.engine.native.score_packed import run_body
 from evalsuite.engine.native.trees import attention
@@ -76,7 +76,10 @@ def launches(model: torch.nn.Module, layers: list[torch.nn.Module], paths: Paths
         with recorder.one("attention"):
             return attend(*args, **options)
 
-    loaded, (tree, _) = ready(model.to(DEVICE, torch.bfloat16), DEVICE), tree_over(SEQUENCES)
+    with pytest.MonkeyPatch.context() as patch:
+        for for_cpus in ("use_onednn", "fuse_gates"):
+            patch.setattr(load, for_cpus, lambda model: None)
+        loaded, (tree, _) = load.ready(model.to(DEVICE, torch.bfloat16), DEVICE), tree_over(SEQUENCES)
     run_body(loaded, tree_of(tree.pack, DEVICE, paths))  # modules are tried in the first pass
     handles = [
         handle

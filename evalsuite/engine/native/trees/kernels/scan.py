@@ -99,9 +99,13 @@ def _states_and_outputs(
     tokens, heads, width = x.shape
     groups, state = B.shape[1:]
     blocks, chunks, shared = len(tables.sources), len(tables.chunks), heads // groups
-    at_once = heads_at_once(chunks, heads, 4 * state * width)
-    in_set = min(HEADS, shared, at_once)  # heads of a program: they are of one group
-    sets_of_group, sets_at_once = int(triton.cdiv(shared, in_set)), at_once // in_set
+    fitting = heads_at_once(chunks, heads, 4 * state * width)
+    in_set = min(HEADS, shared, fitting)  # heads of a program: they are of one group
+    sets_of_group = int(triton.cdiv(shared, in_set))
+    sets = groups * sets_of_group
+    passes = int(triton.cdiv(sets, fitting // in_set if fitting < heads else sets))
+    sets_at_once = int(triton.cdiv(sets, passes))  # passes of equal size
+    at_once = min(heads, sets_at_once * in_set)
     most = LARGEST_FLOAT32 if x.dtype == torch.float32 else LARGEST
     columns, values = _part(width, most), _part(state, most)
     state_parts = triton.cdiv(width, columns) * triton.cdiv(state, values)
@@ -117,8 +121,8 @@ def _states_and_outputs(
     def heads_before(place: int) -> int:
         return place // sets_of_group * shared + min(place % sets_of_group * in_set, shared)
 
-    for first in range(0, groups * sets_of_group, sets_at_once):
-        last = min(first + sets_at_once, groups * sets_of_group)
+    for first in range(0, sets, sets_at_once):
+        last = min(first + sets_at_once, sets)
         first_head, count = heads_before(first), heads_before(last) - heads_before(first)
         for first_chain, last_chain in tables.levels:
             final_states[last_chain - first_chain, count, state_parts](
