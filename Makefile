@@ -30,7 +30,7 @@ test: setup lint
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile search
 
-# The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an H100.
+# The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an A100 and an H100.
 test-kernels: setup
 	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
 
