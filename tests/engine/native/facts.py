@@ -138,11 +138,11 @@ FACTS = {
 }
 
 
-def few_layers(name: str) -> Facts:
+def few_layers(name: str, layers_of_one_kind: int = 1) -> Facts:
     """The same model at its full width with few layers, some of each kind."""
     facts = FACTS[name]
     pattern = facts.config.get("hybrid_override_pattern")
-    layers = {"hybrid_override_pattern": "M-*"} if pattern else {"num_hidden_layers": 1}
+    layers = {"hybrid_override_pattern": "M-*"} if pattern else {"num_hidden_layers": layers_of_one_kind}
     if "layer_types" in facts.config:
         layers = {"num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]}
     return replace(facts, config={**facts.config, **layers})

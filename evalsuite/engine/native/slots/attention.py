@@ -147,7 +147,7 @@ def _attend_queries(
         first: index of the first of these queries among the pass's new tokens.
         rule: how scores are computed.
     """
-    now, layer = cache.current, cache.layers[layer_idx]
+    now, layer = cache.current.on(query.device), cache.layers[layer_idx]
     assert layer.keys is not None
     assert layer.values is not None
     end = now.start + first + query.shape[3]

@@ -5,7 +5,7 @@ outside the slots; its recurrent states are the initial states of its slots.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -91,6 +91,18 @@ class Pass:
     """Whether all `starts` are equal."""
     masks: dict[tuple[str | int | Reach, ...], torch.Tensor] = field(default_factory=dict)
     """Attention masks of this pass, shared by all layers of the same kind."""
+    copies: dict[torch.device, "Pass"] = field(default_factory=dict)
+    """The same pass with its tensors on other devices, whose layers share masks."""
+
+    def on(self, device: torch.device) -> "Pass":
+        """This pass for a layer on a device; layers may be on several (`--device spread`)."""
+        if self.starts.device == device or self.pooled:
+            return self
+        if device not in self.copies:
+            prefixes = [(prefix, None if rows is None else rows.to(device)) for prefix, rows in self.prefixes]
+            starts = self.starts.to(device)
+            self.copies[device] = replace(self, starts=starts, prefixes=prefixes, masks={}, copies={})
+        return self.copies[device]
 
 
 class SlotLayer(ObjectStandIn):
@@ -283,7 +295,7 @@ class SlotCache(ObjectStandIn):
                 part[now.rows, :, now.start : now.start + now.length] = new
             else:
                 rows = torch.arange(now.rows.start, now.rows.stop, device=part.device)[:, None]
-                tokens = now.starts[:, None] + torch.arange(now.length, device=part.device)
+                tokens = now.starts.to(part.device)[:, None] + torch.arange(now.length, device=part.device)
                 part[rows, :, tokens] = new.transpose(1, 2)
 
     def as_prefix(self, length: int) -> Prefix:
@@ -316,7 +328,8 @@ class SlotCache(ObjectStandIn):
         if self.current.lengths is None:
             state.copy_(inputs[..., -width:])
         else:
-            last = self.current.lengths[:, None] + torch.arange(width, device=new.device)
+            lengths = self.current.lengths.to(new.device)
+            last = lengths[:, None] + torch.arange(width, device=new.device)
             state.copy_(inputs.gather(-1, last[:, None].expand(-1, new.shape[1], -1)))
         return inputs
 

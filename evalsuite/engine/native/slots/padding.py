@@ -45,9 +45,12 @@ def still_padding(model: Any, mixers: Sequence[Any], now: Pass) -> Iterator[None
     # (rows, tokens): True at padding
     beyond = torch.arange(now.length, device=now.lengths.device) >= now.lengths[:, None]
 
+    def on(part: torch.Tensor) -> torch.Tensor:
+        return beyond.to(part.device)
+
     def stop_time(mixer: Any) -> Any:
         def hook(module: Any, inputs: Any, projected: torch.Tensor) -> torch.Tensor:
-            projected[..., -mixer.num_heads :].masked_fill_(beyond[..., None], NO_STEP)
+            projected[..., -mixer.num_heads :].masked_fill_(on(projected)[..., None], NO_STEP)
             return projected
 
         return mixer.in_proj.register_forward_hook(hook)
@@ -56,7 +59,8 @@ def still_padding(model: Any, mixers: Sequence[Any], now: Pass) -> Iterator[None
         def rule(*args: Any, g: torch.Tensor, beta: torch.Tensor, **options: Any) -> Any:
             """At padding, nothing decays (g = 0) and nothing is written (beta = 0)."""
             g, beta = (
-                part.masked_fill(beyond.view(*beyond.shape, *[1] * (part.ndim - 2)), 0) for part in (g, beta)
+                part.masked_fill(on(part).view(*beyond.shape, *[1] * (part.ndim - 2)), 0)
+                for part in (g, beta)
             )
             return original(*args, g=g, beta=beta, **options)
 

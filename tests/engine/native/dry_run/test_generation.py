@@ -21,6 +21,7 @@ WAITS = {
     "slots/generate.py _decoded": "the tokens of several steps arrive together, before the search for stops",
     "slots/generate.py _prefill": "the first token of each new row arrives, before the search for stops",
     "slots/generate.py _checked": "the draft tokens that a pass accepted decide what comes next",
+    "forward.py run_at": "transformers' cache of a layer with a window copies a number, once a prefix",
 }
 """Every place where the host waits while texts are generated, and why."""
 CAPTURES = {
