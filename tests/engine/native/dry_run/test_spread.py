@@ -56,6 +56,7 @@ def test_a_pack_of_a_whole_model_over_two_gpus(name, attention):
     scored(FACTS[name], attention=attention)
 
 
+@pytest.mark.slow
 def test_texts_of_a_hybrid_over_two_gpus():
     hybrid = few_layers("8B hybrid")
     written(replace(hybrid, config={**hybrid.config, "hybrid_override_pattern": "M-*M-*"}))
