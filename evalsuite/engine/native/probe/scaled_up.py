@@ -20,16 +20,20 @@ from evalsuite.types import TokenIds
 SCALE = 30.0
 """Attention scores grow by its square. Trained activations, a few units, then exceed every known cap."""
 
+DRAWS = 3
+"""Draws of noise that show the effect of rounding: a single one may happen to meet no near tie."""
+
 
 @contextlib.contextmanager
-def scaled_up(model: Any, rounding: float = 0.0) -> Iterator[None]:
+def scaled_up(model: Any, rounding: float = 0.0, seed: int = 0) -> Iterator[None]:
     """Within this context embeddings and normalisations give `SCALE` times their output; weights stay as is.
 
     Args:
         model: transformers' module.
         rounding: standard deviation of relative random noise that is added to each value.
+        seed: of the noise.
     """
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator().manual_seed(seed)
 
     def larger(module: Any, inputs: Any, output: Any) -> Any:
         if not isinstance(output, torch.Tensor):
@@ -76,6 +80,9 @@ def scaled_difference(
         if found <= allowed:
             return found
         own = torch.stack([plain_logits(loaded, ids)[0] for ids in rows])
-    with scaled_up(loaded.model, torch.finfo(loaded.model.dtype).eps):
-        rounded = torch.stack([plain_logits(loaded, ids)[0] for ids in rows])
-    return 0.0 if found <= difference_of(rounded, own) else found
+    for seed in range(DRAWS):
+        with scaled_up(loaded.model, torch.finfo(loaded.model.dtype).eps, seed):
+            rounded = torch.stack([plain_logits(loaded, ids)[0] for ids in rows])
+        if found <= difference_of(rounded, own):
+            return 0.0
+    return found
