@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from evalsuite.visible import refuse_undecodable
 if TYPE_CHECKING:
     from evalsuite.checkpoints import ModelFiles
     from evalsuite.runs.estimate import RunPlan
+    from evalsuite.runs.kept import Kept
 
 
 def run(
@@ -42,14 +44,25 @@ def run(
     Raises:
         UserError: anything that the user can fix, in one sentence.
     """
+    return run_in_a_series(tasks, model, (options or RunOptions()).with_overrides(overrides), progress)
+
+
+def run_in_a_series(
+    tasks: str | Sequence[str],
+    model: str,
+    options: RunOptions,
+    progress: Progress | None = None,
+    kept: "Kept | None" = None,
+) -> RunLog:
+    """As `run`; `kept` keeps documents and encoded requests for the series' next model."""
     from evalsuite.engine.tensor_parallel.ranks import Ranks
     from evalsuite.runs.execute import execute
 
-    options = (options or RunOptions()).with_overrides(overrides)
     ranks = Ranks.of_torchrun(os.environ)
     _refuse_bad_paths(options)
     spec, selected, files = _resolve(tasks, model, options)
     execution = _execution(spec, options)
+    execution = replace(execution, kept=kept) if kept else execution
     if ranks.size > 1:
         from evalsuite.runs.torchrun import execute_in_team
 

@@ -23,6 +23,7 @@ from evalsuite.cli.run import run
 from evalsuite.cli.say import say
 from evalsuite.cli.show import show
 from evalsuite.cli.trend import trend
+from evalsuite.cli.watch import sweep, watch
 
 app = typer.Typer(
     name="evalsuite",
@@ -58,6 +59,8 @@ app.command("requests", cls=Command)(requests)
 app.command("grade", cls=Command)(grade)
 app.command("rescore", cls=Command)(rescore)
 app.command("merge", cls=Command)(merge)
+app.command("watch", cls=Command)(watch)
+app.command("sweep", cls=Command)(sweep)
 app.command("compare", cls=DecisionCommand)(compare)
 app.command("gate", cls=DecisionCommand)(gate)
 app.command("card", cls=DecisionCommand)(card)

@@ -86,16 +86,7 @@ def execute(
     folder = RunFolder(execution.folder)
     with folder.opened(spec, str(execution.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
-        prepared = [
-            prepare(
-                selected,
-                data_dir=execution.data_dir,
-                split=spec.split,
-                subset=spec.subset,
-                allow_drift=spec.allow_data_drift,
-            )
-            for selected in tasks
-        ]
+        prepared = [_prepared(selected, spec, execution) for selected in tasks]
         if engine is None and not engine_kind(spec.engine).needs_files:
             engine = stack.enter_context(_made(spec, files, execution, progress))
         digests = _Digests.of(spec, files, engine, execution.verify_weights)
@@ -119,6 +110,24 @@ def execute(
         log, samples = session.finish(store, progress)
         folder.write_results(log, samples)
         return log
+
+
+def _prepared(selected: Selected, spec: RunSpec, execution: Execution) -> PreparedTask:
+    return execution.kept.get(
+        ("documents", selected.address, selected.spec.sha256, execution.data_dir, _documents_of(spec)),
+        lambda: prepare(
+            selected,
+            data_dir=execution.data_dir,
+            split=spec.split,
+            subset=spec.subset,
+            allow_drift=spec.allow_data_drift,
+        ),
+    )
+
+
+def _documents_of(spec: RunSpec) -> tuple[object, ...]:
+    """The fields that decide which documents are read, and how they become requests."""
+    return (spec.split, spec.limit, spec.sample, spec.seed, spec.allow_data_drift, spec.bos)
 
 
 @contextmanager
@@ -332,11 +341,23 @@ class _Session:
 
     def _ask(self, progress: Progress) -> dict[str, list[DocumentRequests]]:
         progress.stage(Stage("encoding"))
-        tokenizer, window = self._engine.tokenizer, self._engine.max_length
-        return {
-            one.selected.name: build_requests(one, tokenizer, window, self._spec.seed)
-            for one in self._prepared
-        }
+        return {one.selected.name: self._requests(one) for one in self._prepared}
+
+    def _requests(self, one: PreparedTask) -> list[DocumentRequests]:
+        engine, spec, selected = self._engine, self._spec, one.selected
+        return self._execution.kept.get(
+            (
+                "requests",
+                selected.address,
+                selected.spec.sha256,
+                self._execution.data_dir,
+                _documents_of(spec),
+                engine.expected_identity.tokenizer,
+                spec.prefix_token,
+                engine.max_length,
+            ),
+            lambda: build_requests(one, engine.tokenizer, engine.max_length, spec.seed),
+        )
 
 
 def _requests_of(documents: Sequence[DocumentRequests]) -> Iterator[Request]:

@@ -1,11 +1,12 @@
 """What a run is asked for besides its tasks and its model, and how it is executed, each as one value."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.errors import UnknownName
+from evalsuite.runs.kept import Kept, KeptByNobody
 
 if TYPE_CHECKING:
     from evalsuite.engine.replicas.supervisor import ReplicaConfig
@@ -118,3 +119,5 @@ class Execution:
     """Answer this share of the requests and stop there; None for all of them."""
     workers: "ReplicaConfig | None" = None
     """Several processes, each with a replica of the model; None for this process alone."""
+    kept: Kept = field(default_factory=KeptByNobody)
+    """Keeps documents and encoded requests for the next run of a series."""

@@ -1,6 +1,6 @@
 """Finds the training step of each run.
 
-Public names: `steps_of`, `StepSource`.
+Public names: `steps_of`, `step_in`, `StepSource`.
 """
 
 import re
@@ -30,14 +30,15 @@ def steps_of(sides: Sequence[RunSide], given: Sequence[int] | None) -> tuple[lis
         [side.log.spec.model for side in sides],
         [side.folder.resolve().name for side in sides],
     ):
-        found = [_step(name) for name in names]
+        found = [step_in(name) for name in names]
         numbers = [number for number in found if number is not None]
         if len(set(numbers)) == len(sides):
             return numbers, "names"
     return list(range(1, len(sides) + 1)), "order"
 
 
-def _step(name: str) -> int | None:
+def step_in(name: str) -> int | None:
+    """The number after the last step, iter, checkpoint or ckpt in a name; None if there is none."""
     matches = _STEP.findall(name)
     if not matches:
         return None
