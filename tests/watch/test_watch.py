@@ -235,7 +235,7 @@ def test_it_is_killed_a_hundred_times_while_a_trainer_writes_and_deletes(made, b
         for step in whole:
             write_slowly(sources[step], training / f"step-{step}", 0.2)
             write_slowly(sources[step], training / f"step-{step + 50}", 0.05, stop_after=5)  # never finished
-            if step >= 400:
+            if step >= 500:
                 rotate(training / f"step-{step - 350}")  # a half of an earlier one
 
     trainer = threading.Thread(target=train)
