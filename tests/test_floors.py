@@ -31,6 +31,7 @@ FLOORS = [
     "report lm_eval_bridge",
     "export",
     "api doctor",
+    "watch",
     "cli",
 ]
 """From the ground up. A name is a folder or a module of `evalsuite/`; rooms of one floor do not know each

@@ -63,8 +63,7 @@ def watch(
     """Evaluate each complete checkpoint in a folder once, as they appear; start it again at any time."""
     from dataclasses import replace
 
-    from evalsuite.watch import WatchOptions
-    from evalsuite.watch import watch as watched
+    from evalsuite.watch import WatchOptions, watch_checkpoints
 
     watching = WatchOptions(
         once=once,
@@ -81,7 +80,9 @@ def watch(
     )
     asked = replace(asked, shard=shard)
     with _ended(quiet, verbose) as progress:
-        code = watched(folder, tasks, out, options=asked, watching=watching, say=say, progress=progress)
+        code = watch_checkpoints(
+            folder, tasks, out, options=asked, watching=watching, say=say, progress=progress
+        )
     raise typer.Exit(code)
 
 
@@ -102,14 +103,13 @@ def sweep(
     verbose: options.Verbose = False,
 ) -> None:
     """Evaluate a list of models or hub revisions once each; start it again at any time."""
-    from evalsuite.watch import WatchOptions
-    from evalsuite.watch import sweep as swept
+    from evalsuite.watch import WatchOptions, sweep_models
 
     watching = WatchOptions(
         order=_known_order(order), policy=policy, baseline=baseline, junit=junit, on_fail=on_fail
     )
     with _ended(quiet, verbose) as progress:
-        code = swept(models, tasks, out, options=asked, watching=watching, say=say, progress=progress)
+        code = sweep_models(models, tasks, out, options=asked, watching=watching, say=say, progress=progress)
     raise typer.Exit(code)
 
 

@@ -25,7 +25,7 @@ from evalsuite.watch.runs import SeriesFolder
 Say = Callable[[str], None]
 
 
-def watch(
+def watch_checkpoints(
     folder: str | Path,
     tasks: str | Sequence[str],
     out: str | Path,
@@ -69,7 +69,7 @@ def watch(
             time.sleep(min(watching.poll, watching.settle) if settling else watching.poll)
 
 
-def sweep(
+def sweep_models(
     models: Sequence[str],
     tasks: str | Sequence[str],
     out: str | Path,
@@ -79,7 +79,7 @@ def sweep(
     say: Say = print,
     progress: Progress | None = None,
 ) -> int:
-    """Evaluate a list of models or hub revisions (`org/name@step1000`) once each; arguments as in `watch`."""
+    """Evaluate a list of models or hub revisions once each; arguments as in `watch_checkpoints`."""
     watching = replace(watching or WatchOptions(), once=True)
     series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress)
     named = [Found(folder_name(model), Path(model), step_in(model)) for model in models]
