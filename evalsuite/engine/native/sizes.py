@@ -73,6 +73,10 @@ class DeviceMemory:
         return min(self.free, int((1 - RESERVED) * self.total))
 
 
+FEWEST_PREFILL = 64
+"""Fewest positions of a pass over prompts: a prompt's own scan may take MiB each (transformers 5.17)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much runs at a time."""
@@ -132,7 +136,7 @@ def sizes_on_gpu(needs: Needs, slot: SlotNeeds, memory: DeviceMemory, budget: Bu
     tokens = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: fits(PASS_SHARE, size, positions))
     rows = max(1, min(MOST_SLOTS, of_slots // max(1, slot.of(1))))
     of_prefill = PREFILL_SHARE * of_pass
-    prefill = _halved(MOST_TOKENS, FEWEST_TOKENS, lambda size: needs.prefill(size, rows) <= of_prefill)
+    prefill = _halved(MOST_TOKENS, FEWEST_PREFILL, lambda size: needs.prefill(size, rows) <= of_prefill)
     cached = of_slots // slot.a_token if slot.a_token else budget.cached_tokens
     batches = Budget(
         tokens=min(budget.tokens, tokens),
