@@ -34,28 +34,22 @@ the GPU, and more for HFLM's logits. With `--against vllm`, vLLM gets the share 
 
 import argparse
 import contextlib
-import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_steps import STEP_COLUMNS, step_rows
 from hflm import Asking, Computed, by_evalsuite, by_hflm, counting, difference
-from launches import launches
+from launches import launches, wait
 from random_model import SIZES, RandomEngine, write_folder
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 from vllm_side import VllmSide
 
-from evalsuite.engine.native.differences import difference_of
-from evalsuite.engine.native.loading.load import LoadedModel
-from evalsuite.engine.native.paths import PLAIN, Paths, usable
-from evalsuite.engine.native.slots.cache import Prefix
-from evalsuite.engine.native.slots.forward import SlotModel, Slots
-from evalsuite.engine.native.slots.graphs import WANTED
 from evalsuite.engine.native.work_estimate import Work, work_of
 from evalsuite.requests.build import build_requests
 from evalsuite.types import GenerateRequest, ScoreRequest
@@ -78,21 +72,6 @@ COLUMNS = (
     "peak GiB",
     "difference",
 )
-STEP_COLUMNS = (
-    "rows",
-    "paths",
-    "ms a step",
-    "tokens/s",
-    "ms with graphs",
-    "tokens/s with graphs",
-    "recorded",
-    "difference",
-)
-STEP_PARTS = ("steps", "slot_attention")
-"""Parts of `Paths` whose implementations are compared step by step."""
-STEP_ROWS = (1, 4, 8, 16, 32, 64, 128)
-PREFIX, OWN, STEPS = 1024, 24, 96
-"""Tokens of the prefix and of each prompt, and number of timed steps; together within one `ROOM_STEP`."""
 PREVIEW = 8
 """Requests that a side answers before the clock starts, because first calls compile and tune kernels."""
 COUNTED = 64
@@ -137,17 +116,12 @@ def _seconds(work: Callable[[], Any], device: str, repeats: int = 20) -> float:
     """The seconds of one call, after warm-up."""
     for _ in range(3):
         work()
-    _wait(device)
+    wait(device)
     began = time.perf_counter()
     for _ in range(repeats):
         work()
-    _wait(device)
+    wait(device)
     return (time.perf_counter() - began) / repeats
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
 
 
 def turn(
@@ -164,7 +138,7 @@ def turn(
     with counting(engine.model.loaded.model) as computed:
         began = time.perf_counter()
         answers = answer(askings)
-        _wait(engine.device)
+        wait(engine.device)
         seconds = time.perf_counter() - began
     computed.passes += _replayed(engine)[0] - passes
     computed.positions += _replayed(engine)[1] - positions
@@ -276,56 +250,6 @@ def _without_graphs(engine: RandomEngine) -> Iterator[None]:
         yield
     finally:
         engine.generator.graphing = use
-
-
-@torch.inference_mode()
-def step_rows(engine: RandomEngine) -> Iterator[tuple[str, ...]]:
-    """The time of a step by number of rows and paths: launched one by one, and replayed if possible."""
-    of_engine, use = SlotModel.of(engine.model.loaded), engine.generator.graphing
-    prefix = of_engine.prefix(tuple(7 + at % 50 for at in range(PREFIX)))
-    counts = STEP_ROWS[: None if engine.device.startswith("cuda") else 3]
-    for count, paths in itertools.product(counts, _step_paths(engine.model.loaded)):
-        model, use = (
-            replace(of_engine, loaded=replace(of_engine.loaded, paths=paths)),
-            engine.generator.graphing,
-        )
-        prompts = [tuple(11 + (at * row) % 50 for at in range(OWN)) for row in range(count)]
-        plain, last = _step_seconds(Slots(model, count), prefix, prompts, engine.device)
-        names = " ".join(f"{part}={getattr(paths, part)}" for part in STEP_PARTS)
-        cells = [str(count), names, f"{1000 * plain:.2f}", f"{count / plain:,.0f}"]
-        if use is None or use.refused:
-            yield *cells, "—", "—", use.refused if use else "no GPU", ""
-            continue
-        before = use.recorded
-        replayed, again = _step_seconds(Slots(model, count, use), prefix, prompts, engine.device)
-        cells += [f"{1000 * replayed:.2f}", f"{count / replayed:,.0f}", str(use.recorded - before)]
-        yield *cells, use.refused or f"{difference_of(again, last):.2g}"
-
-
-def _step_paths(loaded: LoadedModel) -> list[Paths]:
-    """The engine's paths, and those with each other usable implementation of one part of a decode step."""
-    others = [
-        loaded.paths.using(part, name)
-        for part in STEP_PARTS
-        for name in (*usable(part, loaded.device, loaded.dtype), getattr(PLAIN, part))
-    ]
-    return list(dict.fromkeys((loaded.paths, *others)))
-
-
-def _step_seconds(
-    slots: Slots, prefix: Prefix, prompts: Sequence[tuple[int, ...]], device: str
-) -> tuple[float, torch.Tensor]:
-    """Of one step, the first ones and those that are recorded not counted; and the last logits."""
-    slots.prefill(prefix, prompts)
-    tokens = torch.arange(len(prompts), device=device) + 3
-    for _ in range(2 * WANTED):
-        logits = slots.decode(tokens)
-    _wait(device)
-    began = time.perf_counter()
-    for _ in range(STEPS):
-        logits = slots.decode(tokens)
-    _wait(device)
-    return (time.perf_counter() - began) / STEPS, logits.clone()
 
 
 def _print_row(row: Sequence[str]) -> None:

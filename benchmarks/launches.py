@@ -40,3 +40,9 @@ def _on_cpu(work: Callable[[], Any]) -> int:
     with _Operations() as operations:
         work()
     return operations.count
+
+
+def wait(device: str) -> None:
+    """Wait until a GPU has done what it was told; a CPU has."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
