@@ -119,5 +119,5 @@ class Execution:
     """Answer this share of the requests and stop there; None for all of them."""
     workers: "ReplicaConfig | None" = None
     """Several processes, each with a replica of the model; None for this process alone."""
-    kept: Kept = field(default_factory=KeptByNobody)
+    kept: Kept = field(default_factory=KeptByNobody, compare=False)
     """Keeps documents and encoded requests for the next run of a series."""
