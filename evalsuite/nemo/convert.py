@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints.building import build_folder, check_free_disk
+from evalsuite.checkpoints.raw.stored import Stored
 from evalsuite.errors import ModelError
 from evalsuite.nemo.archive import NemoArchive, decompress, read_archive
 from evalsuite.nemo.config import nemotron_config
 from evalsuite.nemo.layout import nemotron_tensors
-from evalsuite.nemo.stored import Stored
 from evalsuite.nemo.tokenizer import sentencepiece_model, write_tokenizer
 from evalsuite.nemo.weights import weights_of
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from evalsuite.checkpoints.raw.stored import Stored
 from evalsuite.errors import ModelError
 from evalsuite.nemo.names import Key
-from evalsuite.nemo.stored import Stored
 
 OUTSIDE = {
     "embedding.weight": "model.embed_tokens.weight",

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
+from evalsuite.checkpoints.raw.stored import FilePart, Stored, joined
+from evalsuite.checkpoints.raw.torch_file import tensors_in
 from evalsuite.errors import ModelError
-from evalsuite.nemo.archive import NemoArchive
+from evalsuite.nemo.archive import ArchiveMember, NemoArchive
 from evalsuite.nemo.names import SPLIT_AXIS, Key, Name, parse
-from evalsuite.nemo.stored import Stored, joined
-from evalsuite.nemo.torch_file import tensors_in
 
 
 def weights_of(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
@@ -25,7 +25,12 @@ def weights_of(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
         return _from_ranks(archive, plain)
     from evalsuite.nemo.distributed import distributed_weights
 
-    return distributed_weights(archive, plain)
+    files = {name: _part(plain, member) for name, member in archive.distributed.items()}
+    return distributed_weights(files, archive)
+
+
+def _part(plain: Path, member: ArchiveMember) -> FilePart:
+    return FilePart(plain, member.offset, member.size)
 
 
 def named(tensors: Mapping[str, Stored], what: str) -> dict[Name, Stored]:
@@ -49,7 +54,10 @@ def _from_ranks(archive: NemoArchive, plain: Path) -> dict[Key, Stored]:
     first_layer = 0
     for pp in range(stages):
         parts = [
-            named(tensors_in(plain, archive.ranks[pp, tp], str(archive.path)), str(archive.path))
+            named(
+                tensors_in(_part(plain, archive.ranks[pp, tp]), f"weights in {archive.path}"),
+                str(archive.path),
+            )
             for tp in range(slices)
         ]
         for name, stored in _joined_slices(parts, archive.path).items():

@@ -1,19 +1,18 @@
-"""Finds the tensors of a `torch.save` file inside a larger file, without loading them."""
+"""Reads what `torch.save` wrote, without its tensors: they are found in the file, and read one at a time."""
 
 import io
 import pickle
 import struct
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 from zlib import crc32
 
 import torch
 
+from evalsuite.checkpoints.raw.stored import FilePart, Stored, read_bytes
 from evalsuite.errors import ModelError
-from evalsuite.nemo.archive import ArchiveMember
-from evalsuite.nemo.stored import Stored, read_bytes
 
 LOCAL_HEADER = struct.Struct("<26xHH")
 """Header of a zip record: lengths of the name and of the extra field that follow it."""
@@ -54,36 +53,63 @@ class Window(io.RawIOBase):
         return got
 
 
-def tensors_in(path: Path, member: ArchiveMember, what: str) -> dict[str, Stored]:
-    """Tensors of a state dict by name, not read yet; only the pickle and the zip's index are read.
+Allowed = Callable[..., Any] | tuple[Callable[..., Any], str]
+"""A class that a pickle may name, by itself or in place of the class with the given full name."""
 
-    Loads with `weights_only`, so no code of the file runs. Whatever is not a tensor is left out, for example
-    the kernel states that Transformer Engine keeps beside the weights as `io.BytesIO`.
+
+@dataclass(frozen=True, slots=True)
+class TorchFile:
+    """The content of a `torch.save` file; its tensors have shapes and no values."""
+
+    content: Any
+    _part: FilePart
+    _checksums: Mapping[int, int]
+    _what: str
+
+    def stored(self, tensor: torch.Tensor) -> Stored:
+        """Where one of the tensors of `content` is; raises ModelError if this PyTorch cannot tell."""
+        return _stored(self._part, tensor, self._checksums, self._what)
+
+
+def read_torch_file(part: FilePart, what: str, allowed: Sequence[Allowed] = ()) -> TorchFile:
+    """Read the pickle and the zip's index of a `torch.save` file, and no tensor.
+
+    Loads with `weights_only`, so no code of the file runs.
 
     Args:
-        path: the larger file.
-        member: position of the `torch.save` file in it.
-        what: name of the file in messages.
+        part: the file.
+        what: name of the file in messages, for example "weights in model.ckpt".
+        allowed: classes that the pickle may name beside those that PyTorch allows.
 
     Raises:
-        ModelError: the file is damaged, or holds objects that `weights_only` does not allow.
+        ModelError: the file is damaged, or holds objects that are not allowed.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
-        with path.open("rb") as file, FakeTensorMode(), torch.serialization.safe_globals([io.BytesIO]):
-            window = io.BufferedReader(Window(file, member.offset, member.size))
+        with part.path.open("rb") as file, FakeTensorMode(), torch.serialization.safe_globals(list(allowed)):
+            window = io.BufferedReader(Window(file, part.offset, part.size))
             content = torch.load(window, weights_only=True, map_location="cpu")
             checksums = _checksums(window)
     except pickle.UnpicklingError as error:
-        raise ModelError(f"The weights in {what} are refused or damaged: {_reason(error)}") from None
+        raise ModelError(f"The {what} are refused or damaged: {_reason(error)}") from None
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError, BadZipFile):
-        raise ModelError(f"The weights in {what} are damaged (or of a PyTorch before 1.6).") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"The weights in {what} are not a mapping of tensors.")
+        raise ModelError(f"The {what} are damaged (or of a PyTorch before 1.6).") from None
+    return TorchFile(content, part, checksums, what)
+
+
+def tensors_in(part: FilePart, what: str) -> dict[str, Stored]:
+    """Tensors of a state dict by name, not read yet.
+
+    Whatever is not a tensor is left out, for example the kernel states that Transformer Engine keeps beside
+    the weights as `io.BytesIO`. Arguments and errors as for `read_torch_file`.
+    """
+    file = read_torch_file(part, what, [io.BytesIO])
+    if not isinstance(file.content, dict):
+        raise ModelError(f"The {what} are not a mapping of tensors.")
     return {
-        str(name): _stored(path, member.offset, tensor, checksums, what)
-        for name, tensor in content.items()
+        str(name): file.stored(tensor)
+        for name, tensor in file.content.items()
         if isinstance(tensor, torch.Tensor)
     }
 
@@ -107,21 +133,21 @@ def _checksums(file: IO[bytes]) -> dict[int, int]:
     return found
 
 
-def _stored(path: Path, start: int, tensor: torch.Tensor, checksums: Mapping[int, int], what: str) -> Stored:
+def _stored(part: FilePart, tensor: torch.Tensor, checksums: Mapping[int, int], what: str) -> Stored:
     storage: Any = tensor.untyped_storage()
     at = getattr(storage, FAKE_OFFSET, None)
     if at is None:
-        raise ModelError("Reading a .nemo archive takes PyTorch 2.7 or later.")
-    offset = start + at + tensor.storage_offset() * tensor.dtype.itemsize
+        raise ModelError("Reading the tensors of a checkpoint one at a time takes PyTorch 2.7 or later.")
+    offset = part.offset + at + tensor.storage_offset() * tensor.dtype.itemsize
     shape, stride, dtype = tuple(tensor.shape), tensor.stride(), tensor.dtype
     steps = [(length - 1) * step for length, step in zip(shape, stride, strict=True)]
     span = 1 + sum(steps) if tensor.numel() else 0
     expected = checksums.get(at) if span * dtype.itemsize == storage.nbytes() else None
 
     def read() -> torch.Tensor:
-        values = read_bytes(path, offset, dtype, span)
+        values = read_bytes(part.path, offset, dtype, span)
         if expected is not None and crc32(values.view(torch.uint8).numpy().data) != expected:
-            raise ModelError(f"The weights in {what} are damaged: get it again.")
+            raise ModelError(f"The {what} are damaged: get it again.")
         return values.as_strided(shape, stride).contiguous()
 
     return Stored(shape, dtype, read)

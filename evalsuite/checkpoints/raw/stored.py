@@ -60,6 +60,30 @@ def joined(parts: Sequence[Stored], axis: int) -> Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file, or a file within a larger one such as an archive."""
+
+    path: Path
+    offset: int
+    """Bytes from the start of the larger file."""
+    size: int
+    """Bytes."""
+
+    def bytes(self) -> bytes:
+        """All of it; raises OSError, or EOFError if the larger file is cut off."""
+        return self.part(0, self.size).numpy().tobytes()
+
+    def part(self, start: int, size: int) -> torch.Tensor:
+        """Bytes (size,) from `start` on; errors as in `bytes`."""
+        return read_bytes(self.path, self.offset + start, torch.uint8, size)
+
+    @staticmethod
+    def whole(path: Path) -> "FilePart":
+        """A file by itself; raises OSError."""
+        return FilePart(path, 0, path.stat().st_size)
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A block of a larger tensor; its shape may extend beyond that tensor as padding."""
 
@@ -99,3 +123,22 @@ def _copy_into(target: torch.Tensor, block: torch.Tensor, offsets: tuple[int, ..
         for start, length, end in zip(offsets, block.shape, target.shape, strict=True)
     )
     target[region] = block[tuple(slice(0, part.stop - part.start) for part in region)]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedTensor:
+    """A tensor that is stored in blocks."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    blocks: Sequence[Block]
+
+    @property
+    def stored(self) -> Stored:
+        """The whole tensor."""
+        return whole_of(self.blocks, self.shape, self.dtype)
+
+    @property
+    def entries(self) -> list[Stored]:
+        """Its entries along the first axis, for example the layers of a stacked tensor."""
+        return [entry_of(self.blocks, self.shape, self.dtype, index) for index in range(self.shape[0])]
