@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.data.folder import data_folder
 from evalsuite.errors import UnknownName, UserError
 from evalsuite.progress import Progress
+from evalsuite.prompting.suites import Suite
 from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import Selected
@@ -34,7 +35,7 @@ def run(
     """Evaluate a model and return the run log; the run folder is written too.
 
     Args:
-        tasks: addresses, comma-separated or as a list: `[recipe/]task[:format][@shots]`.
+        tasks: addresses, comma-separated or as a list: `[recipe/]task[:format][@shots]`, or suites.
         model: alias, hub id (`org/name[@revision]`), folder, GGUF file or NeMo archive.
         options: everything else that a run can be asked for.
         progress: is told what happens.
@@ -60,14 +61,15 @@ def run_in_a_series(
 
     ranks = Ranks.of_torchrun(os.environ)
     _refuse_bad_paths(options)
-    spec, selected, files = _resolve(tasks, model, options)
+    asked = _resolve(tasks, model, options)
+    spec, selected, files = asked.spec, asked.tasks, asked.files
     execution = _execution(spec, options)
     execution = replace(execution, kept=kept) if kept else execution
     if ranks.size > 1:
         from evalsuite.runs.torchrun import execute_in_team
 
-        return execute_in_team(ranks, spec, selected, files, execution, progress)
-    return execute(spec, selected, files, execution, progress=progress)
+        return execute_in_team(ranks, spec, selected, files, execution, progress, asked.suites)
+    return execute(spec, selected, files, execution, suites=asked.suites, progress=progress)
 
 
 def plan(
@@ -85,13 +87,22 @@ def plan(
     if options.shard:
         raise UserError("A plan counts the whole run; leave out --shard.")
     _, tuning = split_arguments(options.engine, _engine_arguments(options))
-    return plan_run(*_resolve(tasks, model, options), data_folder(options.data), tuning)
+    asked = _resolve(tasks, model, options)
+    return plan_run(asked.spec, asked.tasks, asked.files, data_folder(options.data), tuning)
 
 
-def _resolve(
-    tasks: str | Sequence[str], model: str, options: RunOptions
-) -> tuple[RunSpec, list[Selected], "ModelFiles"]:
-    """The spec of a run, its tasks, and its model's files."""
+@dataclass(frozen=True)
+class _Asked:
+    """What a run is asked for."""
+
+    spec: RunSpec
+    tasks: list[Selected]
+    suites: tuple[Suite, ...]
+    files: "ModelFiles"
+
+
+def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _Asked:
+    """The spec of a run, its tasks and suites, and its model's files."""
     from evalsuite.checkpoints import ModelFiles, resolve
     from evalsuite.checkpoints.files import context_window
     from evalsuite.engine.engines import engine_kind, split_arguments
@@ -100,9 +111,9 @@ def _resolve(
 
     _refuse_bad_counts(options)
     arguments, _ = split_arguments(options.engine, _engine_arguments(options))
-    selected = Registry.load([Path(path) for path in options.include]).select(
-        split_addresses(tasks if isinstance(tasks, str) else list(tasks)), options.recipe, options.shots
-    )
+    registry = Registry.load([Path(path) for path in options.include])
+    texts = split_addresses(tasks if isinstance(tasks, str) else list(tasks))
+    selected, suites = registry.select(texts, options.recipe, options.shots), registry.suites.among(texts)
     refuse_undecodable("--model", os.path.abspath(model) if os.path.exists(model) else model)
     needs_files = engine_kind(options.engine).needs_files
     if options.revision and not needs_files:
@@ -120,6 +131,7 @@ def _resolve(
         **{
             **in_spec,
             "tasks": tuple(one.address for one in selected),
+            "suites": tuple(suite.name for suite in suites),
             "model": model,
             "logits_dtype": resolve_logits_dtype(options.logits_dtype),
             "bos": known_bos(options.bos),
@@ -128,7 +140,7 @@ def _resolve(
     )
     if needs_files:
         token_options_of(spec).window(context_window(files))
-    return spec, selected, files
+    return _Asked(spec, selected, suites, files)
 
 
 def _execution(spec: RunSpec, options: RunOptions) -> Execution:

@@ -7,7 +7,7 @@ def tasks(incomplete: str) -> list[str]:
 
     before, comma, last = incomplete.rpartition(",")
     registry = Registry.load()
-    names = dict.fromkeys(registry.task_names())
+    names = dict.fromkeys([*registry.suites.names(), *registry.task_names()])
     names |= dict.fromkeys(
         f"{recipe}/{task}" + (f":{form}" if form else "") for recipe, task, form in registry.forms()
     )

@@ -1,7 +1,8 @@
-"""`evalsuite list`: list tasks, recipes, models, cards and lm-eval's tasks."""
+"""`evalsuite list`: list tasks, suites, recipes, models, cards and lm-eval's tasks."""
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ class ListKind(StrEnum):
     """The kinds of entries that `evalsuite list` knows."""
 
     TASKS = "tasks"
+    SUITES = "suites"
     RECIPES = "recipes"
     MODELS = "models"
     CARDS = "cards"
@@ -29,9 +31,10 @@ def listing(
     include: options.Include = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List tasks, recipes, model aliases, cards of published numbers, or all tasks of lm-eval."""
+    """List tasks, suites, recipes, model aliases, cards of published numbers, or all tasks of lm-eval."""
     listed: dict[ListKind, Callable[[Sequence[Path]], list[dict[str, Any]]]] = {
         ListKind.TASKS: _tasks,
+        ListKind.SUITES: partial(_suites, in_full=as_json),
         ListKind.RECIPES: partial(_recipes, in_full=as_json),
         ListKind.MODELS: _models,
         ListKind.CARDS: _cards,
@@ -66,6 +69,28 @@ def _tasks(include: Sequence[Path]) -> list[dict[str, Any]]:
                 "title": selected.task.title,
             }
         )
+    return rows
+
+
+def _suites(include: Sequence[Path], in_full: bool) -> list[dict[str, Any]]:
+    """Suites with their means; if in full, with every member's full address, weights and baselines."""
+    from evalsuite.registry.registry import Registry
+
+    suites = Registry.load(include).suites
+    rows: list[dict[str, Any]] = []
+    for suite in map(suites.named, suites.names()):
+        rows.append(
+            {
+                "suite": suite.name,
+                "version": suite.spec.version,
+                "tasks": list(suite.tasks.values()) if in_full else len(suite.tasks),
+                "means": [mean.name for mean in suite.means],
+                "title": suite.spec.title,
+            }
+        )
+        if in_full:
+            rows[-1]["means"] = {mean.name: [asdict(term) for term in mean.terms] for mean in suite.means}
+            rows[-1] |= {"sha256": suite.sha256, "source": suite.spec.source.model_dump()}
     return rows
 
 

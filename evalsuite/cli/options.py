@@ -12,7 +12,7 @@ Tasks = Annotated[
     typer.Option(
         "--tasks",
         "-t",
-        help="Comma-separated addresses: [recipe/]task[:format][@shots].",
+        help="Comma-separated addresses, [recipe/]task[:format][@shots], or suites.",
         autocompletion=completion.tasks,
     ),
 ]

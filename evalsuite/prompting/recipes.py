@@ -11,6 +11,7 @@ from typing import Literal
 from evalsuite.errors import UserError
 from evalsuite.files.strict import Strict, read_strict
 from evalsuite.prompting.spec import FORMATS, PromptSpec
+from evalsuite.prompting.suites import suite_files
 
 
 class RecipeInfo(Strict):
@@ -54,6 +55,11 @@ class Recipe:
                 task, _, form = stem.partition(".")
                 files[task, form] = file
         return files
+
+    @cached_property
+    def suites(self) -> dict[str, Traversable]:
+        """Files of the recipe's suites by address; listing parses none of them."""
+        return suite_files(self.name, self.folder)
 
     def load(self, task: str, form: str = "") -> PromptSpec:
         """The validated spec; raises UserError that names file and field."""

@@ -15,6 +15,7 @@ from evalsuite.prompting.spec import FORMATS, PromptSpec
 from evalsuite.registry.addresses import Address, parse_address
 from evalsuite.registry.plugins import Harness, builtin_tasks, harness, included, installed_tasks
 from evalsuite.registry.selected import Selected
+from evalsuite.registry.suites import Suites
 from evalsuite.task import Task
 
 DEFAULT_RECIPES = ("nemotron_h", "nemotron_3")
@@ -104,24 +105,41 @@ class Registry:
         """The tasks of the addresses, in order, without duplicates.
 
         Args:
-            texts: addresses; a pattern selects all tasks of a recipe that match it.
+            texts: addresses; a pattern selects all tasks of a recipe that match it, a suite all its members.
             recipe: recipe of names without one, in place of the default recipes.
             shots: number of shots for addresses that give none, in place of the spec's.
 
         Raises:
-            UserError: a recipe, task or format is unknown, or a pattern matches nothing.
+            UserError: a recipe, task or format is unknown, a pattern matches nothing, or a suite is asked
+                for with other shots than its own.
         """
         if recipe is not None:
             self._known_recipe(recipe)
         chosen: dict[str, Selected] = {}
         for text in texts:
-            address = parse_address(text)
-            for task in self._matching(address, recipe):
-                for selected in self._selected(address, task, recipe, shots):
-                    chosen.setdefault(selected.address, selected)
+            for selected in self._tasks_of_text(text, recipe, shots):
+                chosen.setdefault(selected.address, selected)
         if not chosen:
             raise UserError("No task given; give one or more, for example --tasks mmlu,gsm8k.")
         return list(chosen.values())
+
+    @cached_property
+    def suites(self) -> Suites:
+        """The suites of the recipes."""
+        return Suites(self.recipes.values(), self._tasks_of_text)
+
+    def _tasks_of_text(self, text: str, recipe: str | None, shots: int | None = None) -> Iterator[Selected]:
+        """The tasks of one address."""
+        if text in self.suites:
+            if shots is not None:
+                raise UserError(f"The suite '{text}' has its own numbers of shots; leave out --shots.")
+            for member in self.suites.named(text).tasks.values():
+                yield from self._tasks_of_text(member, None)
+            return
+        address = parse_address(text)
+        self.suites.refuse_other_form(text, address)
+        for task in self._matching(address, recipe):
+            yield from self._selected(address, task, recipe, shots)
 
     def _matching(self, address: Address, recipe: str | None) -> list[str]:
         if not address.is_pattern:
@@ -212,7 +230,8 @@ class Registry:
         self._known_recipe(recipe)
         forms = self._forms_by_task.get(task, {}).get(recipe, [])
         if not forms and task not in self.task_names():
-            raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
+            suites = [name.removeprefix(f"{recipe}/") for name in self.suites.names()]
+            raise UnknownName("task", task, [*self.task_names(), *suites], "See 'evalsuite list tasks'.")
         if not forms:
             self._refuse_of_others(recipe, task)
             raise UserError(f"Recipe '{recipe}' has no task '{task}', and no other recipe has it.")
@@ -245,7 +264,8 @@ class Registry:
             return default
         having = self._recipes_of(task)
         if not having and task not in self.tasks:
-            raise UnknownName("task", task, self.task_names(), "See 'evalsuite list tasks'.")
+            known = [*self.task_names(), *self.suites.names()]
+            raise UnknownName("task", task, known, "See 'evalsuite list tasks' and 'evalsuite list suites'.")
         raise UserError(
             f"Task '{task}' is in the recipes {', '.join(having)}; choose one, for example "
             f"{having[0]}/{task}."

@@ -19,12 +19,20 @@ _FIELDS = ("value", "stderr", "low", "high", "n")
 def scores(log: RunLog) -> dict[str, float]:
     """Scores by `task/metric`, `task/metric_stderr` and so on, without tasks that have no score.
 
+    Means of suites are `suites/<suite>/<mean>`.
+
     No name is a parent of another at a slash, since MLflow stores names as files in folders.
     """
+    records = {f"{task.name}/{name}": metric for task in log.tasks for name, metric in task.metrics.items()}
+    records |= {
+        f"suites/{suite.name}/{name}": mean.score
+        for suite in log.suites
+        for name, mean in suite.means.items()
+        if mean.score is not None
+    }
     return {
-        f"{task.name}/{name}" + ("" if field == "value" else f"_{field}"): float(value)
-        for task in log.tasks
-        for name, metric in task.metrics.items()
+        name + ("" if field == "value" else f"_{field}"): float(value)
+        for name, metric in records.items()
         for field in _FIELDS
         if (value := getattr(metric, field)) is not None
     }
@@ -43,6 +51,7 @@ def settings(log: RunLog) -> dict[str, str]:
         "status": log.status,
         **{f"{task.name}/address": task.address for task in log.tasks},
         **{f"{task.name}/prompt_sha256": task.prompt_sha256 for task in log.tasks},
+        **{f"suites/{suite.name}/sha256": suite.sha256 for suite in log.suites},
     }
 
 

@@ -32,6 +32,21 @@ class ScoreLine:
 
 
 @dataclass(frozen=True)
+class SuiteLine:
+    """One mean of one suite."""
+
+    name: str
+    title: str
+    metric: str
+    tasks: int
+    score: str
+    stderr: str
+    interval: str
+    mark: Mark | None
+    problem: str
+
+
+@dataclass(frozen=True)
 class Member:
     """A member task (subject) and its headline score."""
 
@@ -69,6 +84,7 @@ class RunView:
     label: str
     source: RunSource
     scores: tuple[ScoreLine, ...]
+    suites: tuple[SuiteLine, ...]
     remarks: tuple[str, ...]
     plots: tuple[TaskPlot, ...]
     calibrations: tuple[CalibrationPlot, ...]
@@ -86,6 +102,7 @@ def run_view(source: RunSource) -> RunView:
             *(line for task in log.tasks for line in _score_lines(task)),
             *(_best_form_line(log, best) for best in log.best_forms),
         ),
+        suites=tuple(_suite_lines(log)),
         remarks=tuple(remarks(log)),
         plots=tuple(plot for task in source.tasks if (plot := _plot(task)) is not None),
         calibrations=tuple(
@@ -113,6 +130,23 @@ def _score_lines(task: TaskRecord) -> Iterator[ScoreLine]:
             interval=span(metric.low, metric.high, loss=loss),
             mark=None if loss else score_mark(metric.value, metric.low, metric.high, task.chance),
         )
+
+
+def _suite_lines(log: RunLog) -> Iterator[SuiteLine]:
+    for suite in log.suites:
+        for name, mean in suite.means.items():
+            score, loss = mean.score, lower_is_better(mean.metric)
+            yield SuiteLine(
+                name=suite.label(name),
+                title=mean.title or suite.title,
+                metric=mean.metric,
+                tasks=len(mean.terms),
+                score=in_points(score.value, loss=loss) if score else DASH,
+                stderr=in_points(score.stderr, loss=loss) if score else DASH,
+                interval=span(score.low, score.high, loss=loss) if score else DASH,
+                mark=score_mark(score.value, score.low, score.high, None) if score and not loss else None,
+                problem=mean.problem,
+            )
 
 
 def _best_form_line(log: RunLog, best: BestForm) -> ScoreLine:

@@ -31,6 +31,8 @@ class RunSpec(_Part):
 
     tasks: tuple[str, ...]
     """Full addresses."""
+    suites: tuple[str, ...] = ()
+    """Suites whose tasks are among them."""
     model: str
     revision: str | None = None
     split: str | None = None
@@ -56,7 +58,7 @@ class RunSpec(_Part):
     """Engine settings that can change an answer, each `NAME=VALUE`, sorted."""
 
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
-        {"sample", "tokenizer", "bos", "prefix_token", "max_length"}
+        {"suites", "sample", "tokenizer", "bos", "prefix_token", "max_length"}
     )
     """Fields that version 0.1.0 lacks; hashed only if set, so that its folders keep their names."""
 
@@ -241,6 +243,61 @@ class Average(_Part):
     """Names of the tasks, which have equal weights."""
 
 
+class SuiteTerm(_Part):
+    """A task's part in a suite's mean: `share * (score - baseline) / (1 - baseline)`."""
+
+    task: str
+    """Name of the task's record."""
+    metric: str
+    share: float
+    baseline: float = 0.0
+    shared: str = ""
+    """The name that tasks with the same documents have in common; empty for the others."""
+
+    @property
+    def weight(self) -> float:
+        """The factor of the task's score."""
+        return self.share / (1 - self.baseline)
+
+
+class SuiteMeanRecord(_Part):
+    """A mean of a suite, as a weighted sum of task scores."""
+
+    title: str = ""
+    metric: str
+    """The tasks' common metric; centred: scores become 0 at their baselines; score: different metrics."""
+    score: MetricRecord | None = None
+    """The interval follows from the tasks' own intervals."""
+    terms: tuple[SuiteTerm, ...]
+    problem: str = ""
+    """Why there is no value, or which tasks' documents it excludes."""
+
+    @property
+    def offset(self) -> float:
+        """What the baselines take from the sum of the weighted scores."""
+        return -math.fsum(term.weight * term.baseline for term in self.terms)
+
+
+class SuiteRecord(_Part):
+    """A suite: its identity and its means."""
+
+    name: str
+    """The suite's address."""
+    version: int
+    sha256: str
+    """Hash of members and means."""
+    title: str
+    source: dict[str, str]
+    tasks: tuple[str, ...]
+    """Names of the members' records."""
+    means: dict[str, SuiteMeanRecord]
+    """By name, the main one first; empty for a plain list."""
+
+    def label(self, mean: str) -> str:
+        """The name of a mean among those of all suites: the suite's if it has no other mean."""
+        return self.name if len(self.means) == 1 else f"{self.name} {mean}"
+
+
 class ShardRecord(_Part):
     """A share of a run that a separate process answers (`run --shard`); `merge` finishes the run."""
 
@@ -282,18 +339,26 @@ class RunLog(_Part):
     """Scores of tasks that are scored by their better form."""
     averages: tuple[Average, ...] = ()
     """Averages of the recipes that define them."""
+    suites: tuple[SuiteRecord, ...] = ()
+    """Values of the suites that were asked for."""
     notes: tuple[str, ...] = ()
     shard: ShardRecord | None = None
     """The shard that this log describes; None for a whole run."""
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row per task and metric."""
+        """One row per task and metric, and per suite and mean."""
         import pandas as pd
 
         rows: list[dict[str, Any]] = [
             {"model": self.spec.model, "task": task.name, "metric": name, **metric.model_dump()}
             for task in self.tasks
             for name, metric in task.metrics.items()
+        ]
+        rows += [
+            {"model": self.spec.model, "task": suite.name, "metric": name, **mean.score.model_dump()}
+            for suite in self.suites
+            for name, mean in suite.means.items()
+            if mean.score is not None
         ]
         return pd.DataFrame(rows, columns=["model", "task", "metric", "value", "stderr", "low", "high", "n"])
 

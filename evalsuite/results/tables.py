@@ -6,7 +6,16 @@ from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
 from evalsuite.results.rounding import rounding_of
-from evalsuite.results.runlog import Average, BestForm, Counts, MetricRecord, RunLog, TaskRecord
+from evalsuite.results.runlog import (
+    Average,
+    BestForm,
+    Counts,
+    MetricRecord,
+    RunLog,
+    SuiteMeanRecord,
+    SuiteRecord,
+    TaskRecord,
+)
 from evalsuite.stats.metrics import lower_is_better
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
@@ -21,7 +30,10 @@ def table_rows(log: RunLog) -> list[tuple[str, ...]]:
             first = index == 0
             rows.append((*_task_cells(task, first), name, *_metric_cells(task, name, metric, first)))
     rows += [_best_form_row(log, best) for best in log.best_forms]
-    return rows + [_average_row(average) for average in log.averages]
+    rows += [_average_row(average) for average in log.averages]
+    return rows + [
+        _suite_row(suite, name, mean) for suite in log.suites for name, mean in suite.means.items()
+    ]
 
 
 def terminal_table(log: RunLog) -> Table:
@@ -80,7 +92,7 @@ def remarks(log: RunLog) -> list[str]:
         lines += [f"{task.name}: {line.rstrip('.')}." for line in remarks]
     if log.best_forms:
         lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")
-    return lines + list(log.notes)
+    return [*lines, *suite_remarks(log), *log.notes]
 
 
 def token_remarks(counts: Counts) -> list[str]:
@@ -121,6 +133,21 @@ def token_remarks(counts: Counts) -> list[str]:
     return lines
 
 
+def suite_remarks(log: RunLog) -> list[str]:
+    """Why a suite has no value, and what its value does not cover."""
+    lines = []
+    for suite in log.suites:
+        for name, mean in suite.means.items():
+            if mean.problem:
+                reason = mean.problem if mean.score else f"no value, since {mean.problem}"
+                lines.append(f"{suite.label(name)}: {reason}.")
+        subset = log.spec.limit or log.spec.sample
+        if suite.means and subset:
+            which = "the first" if log.spec.limit else "a random sample of"
+            lines.append(f"{suite.name}: over {which} {subset} documents of each task with as many.")
+    return lines
+
+
 def _and_a_step(log: RunLog) -> str:
     rounded = ROUNDED_SCORES in log.model.numerics.split()
     return " and a rounding step of their data type" if rounded else ""
@@ -141,6 +168,12 @@ def _best_form_row(log: RunLog, best: BestForm) -> tuple[str, ...]:
 def _average_row(average: Average) -> tuple[str, ...]:
     metric = f"{average.metric}, mean of {len(average.tasks)} tasks"
     return (f"{average.recipe} average", "", metric, *score_cells(average.metric, average.score), "", "")
+
+
+def _suite_row(suite: SuiteRecord, name: str, mean: SuiteMeanRecord) -> tuple[str, ...]:
+    metric = f"{mean.metric}, mean of {len(mean.terms)} tasks"
+    cells = score_cells(mean.metric, mean.score) if mean.score else ("—", "—", "—")
+    return (suite.label(name), "", metric, *cells, "", "")
 
 
 def _task_cells(task: TaskRecord, first: bool) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from evalsuite.engine.protocol import Engine
 from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.errors import StorageError
 from evalsuite.progress import Progress, Silent, Stage, verdicts_of
+from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
 from evalsuite.requests.build import (
     DocumentRequests,
@@ -32,6 +33,7 @@ from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
 from evalsuite.results.store import ResponseStore, request_key
+from evalsuite.results.suites import suite_records
 from evalsuite.results.versions import ANSWERING, OF_SOME, installed, told_of_origins
 from evalsuite.runs.answering import Answers, answer
 from evalsuite.runs.engine import make_engine_of, token_options_of
@@ -60,6 +62,7 @@ def execute(
     files: ModelFiles,
     execution: Execution,
     *,
+    suites: Sequence[Suite] = (),
     engine: Engine | None = None,
     progress: Progress | None = None,
     elsewhere: RemoteWork | None = None,
@@ -73,6 +76,7 @@ def execute(
         tasks: the tasks that `spec` names.
         files: the model that `spec` names.
         execution: folders, tolerances, processes.
+        suites: the suites that `spec` names.
         engine: answers in place of the one that `spec` names.
         progress: is told what happens.
         elsewhere: what other processes did for it.
@@ -90,7 +94,7 @@ def execute(
         if engine is None and not engine_kind(spec.engine).needs_files:
             engine = stack.enter_context(_made(spec, files, execution, progress))
         digests = _Digests.of(spec, files, engine, execution.verify_weights)
-        inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer)
+        inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer, suites)
         if elsewhere and elsewhere.inputs_sha256 != inputs:
             raise StorageError(
                 "Data, prompts, task files or evalsuite itself differ from those of the shards; merge with "
@@ -100,7 +104,7 @@ def execute(
             return earlier
         engine = engine or stack.enter_context(_made(spec, files, execution, progress))
         refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
-        session = _Session(spec, prepared, engine, files, inputs, execution, elsewhere, folder.notes)
+        session = _Session(spec, prepared, suites, engine, files, inputs, execution, elsewhere, folder.notes)
         folder.write_log(session.log("running"))
         store = execution.store or folder.store
         if execution.shard:
@@ -159,7 +163,13 @@ class _Digests:
         return cls(weights_digest(files, verify=verify), tokenizer_digest(tokenizer, verify=verify))
 
 
-def inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], weights: str, tokenizer: str) -> str:
+def inputs_sha256(
+    spec: RunSpec,
+    prepared: Sequence[PreparedTask],
+    weights: str,
+    tokenizer: str,
+    suites: Sequence[Suite] = (),
+) -> str:
     """Hash of everything that the answers and scores depend on, found without a tokenizer or a model."""
     tasks = [
         {
@@ -173,7 +183,8 @@ def inputs_sha256(spec: RunSpec, prepared: Sequence[PreparedTask], weights: str,
         for one in prepared
     ]
     version = metadata.version("evalsuite")
-    return sha256_of([spec.content, tasks, weights, tokenizer, version])
+    whole = [spec.content, tasks, weights, tokenizer, version]
+    return sha256_of([*whole, [suite.sha256 for suite in suites]] if suites else whole)
 
 
 class _Session:
@@ -183,6 +194,7 @@ class _Session:
         self,
         spec: RunSpec,
         prepared: Sequence[PreparedTask],
+        suites: Sequence[Suite],
         engine: Engine,
         files: ModelFiles,
         inputs: str,
@@ -192,6 +204,7 @@ class _Session:
     ) -> None:
         self._spec = spec
         self._prepared = prepared
+        self._suites = suites
         self._engine = engine
         self._files = files
         self._inputs = inputs
@@ -324,6 +337,7 @@ class _Session:
             tasks=tuple(records),
             best_forms=best_forms(records),
             averages=averages(records),
+            suites=suite_records(self._suites, records) if records else (),
             notes=(
                 *engine.notes,
                 *engine.tokenizer.notes,

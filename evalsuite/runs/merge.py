@@ -148,7 +148,14 @@ def merge(
         )
         work = _remote_work(shards)
         log = execute(
-            first.spec, selected, files, execution, engine=engine, progress=progress, elsewhere=work
+            first.spec,
+            selected,
+            files,
+            execution,
+            suites=registry.suites.among(first.spec.suites),
+            engine=engine,
+            progress=progress,
+            elsewhere=work,
         )
     return log, target
 

@@ -8,16 +8,19 @@ from typing import Any
 
 from evalsuite.errors import StorageError
 from evalsuite.progress import Progress, Silent, verdicts_of
+from evalsuite.prompting.suites import Suite
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
+from evalsuite.results.averages import averages
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import RunLog, TaskRecord
 from evalsuite.results.samples import read_samples
+from evalsuite.results.suites import suite_records
 from evalsuite.runs.execute import inputs_sha256
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.scoring.verdict import Options
@@ -83,7 +86,8 @@ def rescore(
         prepared.append(ready)
         samples[after.name] = judged.samples
         changes.append(TaskChange(before, after, _changed(rows, judged.samples)))
-    log = _log(side.log, [change.after for change in changes], prepared, run)
+    suites = registry.suites.among(spec.suites)
+    log = _log(side.log, [change.after for change in changes], prepared, suites, run)
     folder = RunFolder(out)
     with folder.opened(spec):
         folder.write_results(log, samples)
@@ -188,9 +192,16 @@ def _changed(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample]) -> tu
     )
 
 
-def _log(before: RunLog, tasks: Sequence[TaskRecord], prepared: Sequence[PreparedTask], run: Path) -> RunLog:
+def _log(
+    before: RunLog,
+    tasks: Sequence[TaskRecord],
+    prepared: Sequence[PreparedTask],
+    suites: Sequence[Suite],
+    run: Path,
+) -> RunLog:
     versions = {name: version for name, version in environment().items() if name in SCORING_PACKAGES}
-    inputs = inputs_sha256(before.spec, prepared, before.model.weights_sha256, before.model.tokenizer_sha256)
+    model = before.model
+    inputs = inputs_sha256(before.spec, prepared, model.weights_sha256, model.tokenizer_sha256, suites)
     return before.model_copy(
         update={
             "evalsuite_version": metadata.version("evalsuite"),
@@ -199,6 +210,8 @@ def _log(before: RunLog, tasks: Sequence[TaskRecord], prepared: Sequence[Prepare
             "environment": {**before.environment, **versions},
             "tasks": tuple(tasks),
             "best_forms": best_forms(tasks),
+            "averages": averages(tasks),
+            "suites": suite_records(suites, tasks),
             "notes": (*before.notes, f"Scored again from the answers in {run}."),
         }
     )

@@ -6,6 +6,7 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
+from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import Selected
 from evalsuite.results.runlog import RunLog, RunSpec
 from evalsuite.runs.engine import engine_spec
@@ -20,6 +21,7 @@ def execute_in_team(
     files: ModelFiles,
     execution: Execution,
     progress: Progress | None = None,
+    suites: Sequence[Suite] = (),
 ) -> RunLog:
     """`runs.execute.execute`, called by every process of the team: rank 0 runs it, the other ranks mirror its
     engine.
@@ -38,5 +40,5 @@ def execute_in_team(
     asked = engine_spec(spec, files, execution.verify_weights)
     engine = TensorParallelEngine(files, team=team, **asked.options)
     return engine.run_on_rank_zero(
-        lambda: execute(spec, tasks, files, execution, engine=engine, progress=progress)
+        lambda: execute(spec, tasks, files, execution, suites=suites, engine=engine, progress=progress)
     )
