@@ -25,7 +25,7 @@ FLOORS = [
     "requests",
     "scoring",
     "results",
-    "runs",
+    "runs prefetch",
     "decisions.compare",
     "decisions.card decisions.gate decisions.trend",
     "report lm_eval_bridge",

@@ -8,6 +8,7 @@ from evalsuite.cli.card import card
 from evalsuite.cli.command import Command
 from evalsuite.cli.compare import compare
 from evalsuite.cli.convert_nemo import convert_nemo
+from evalsuite.cli.data import data
 from evalsuite.cli.decisions import DecisionCommand
 from evalsuite.cli.doctor import doctor
 from evalsuite.cli.dump import requests
@@ -56,6 +57,7 @@ app.command("run", cls=Command)(run)
 app.command("list", cls=Command)(listing)
 app.command("show", cls=Command)(show)
 app.command("requests", cls=Command)(requests)
+app.command("data", cls=Command)(data)
 app.command("grade", cls=Command)(grade)
 app.command("rescore", cls=Command)(rescore)
 app.command("merge", cls=Command)(merge)

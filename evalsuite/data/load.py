@@ -33,6 +33,8 @@ class Rows:
     """Description of the source: `mirror DIR`, `hub openai/gsm8k@COMMIT`."""
     notes: tuple[str, ...] = ()
     """Notes for readers of the results (a stand-in, changed data), one sentence each."""
+    config: str = "default"
+    """Configuration of the rows: the reference's, or the stand-in's. Joined rows have theirs in a column."""
 
 
 def load_split(
@@ -138,7 +140,7 @@ def _checked(ref: DatasetRef, split: str, found: FoundSplit, allow_drift: bool) 
                 "--allow-data-drift, which adds a note to the results."
             )
         notes = (*notes, f"{message}; allowed by --allow-data-drift.")
-    return Rows(found.rows, digest, found.source, notes)
+    return Rows(found.rows, digest, found.source, notes, ref.config)
 
 
 def _drift(pin: Pin | None, count: int, digest: str) -> str | None:

@@ -7,21 +7,48 @@ lm-eval's tasks load data when they are built, in several ways (`ConfigurableTas
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from evalsuite.data.found import SplitTable
 from evalsuite.data.hub import offline
 from evalsuite.errors import DataError
+from evalsuite.lm_eval_bridge.quiet import quiet
 from evalsuite.offline import why_unreachable
 
 
 @dataclass
 class Loaded:
-    """The sources of the tasks' data."""
+    """What the tasks loaded, and its sources."""
 
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    datasets: list["Splits"] = field(default_factory=list)
+    """Datasets with the layout of the hub."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Loads that no folder in the layout of the hub can answer."""
+
+    def tables(self) -> Iterator[SplitTable]:
+        """The splits that the tasks read."""
+        for splits in self.datasets:
+            for name in splits.read or splits:
+                table = splits[name]
+                yield SplitTable(
+                    splits.id,
+                    splits.config,
+                    name,
+                    splits.source,
+                    tuple(table.column_names),
+                    len(table),
+                    partial(_save, table),
+                )
+
+
+def _save(table: Any, path: Path) -> None:
+    with quiet():
+        table.to_parquet(path)
 
 
 @contextmanager
@@ -42,16 +69,32 @@ def data_from(data_dir: Path | None, spare_splits: Collection[str] = ()) -> Iter
     def load(path: str, name: str | None = None, **options: Any) -> Any:
         options.pop("trust_remote_code", None)
         folder = data_dir / path if data_dir else None
-        if folder is not None and folder.is_dir():
+        in_mirror = folder is not None and folder.is_dir()
+        if folder is not None and in_mirror:
             found = _from_mirror(original, path, folder, name, options)
             loaded.sources.append(f"mirror {data_dir}")
         else:
             found = _from_hub(original, path, name, options, data_dir)
             loaded.sources.append(path if Path(path).exists() or path in _FILE_FORMATS else f"hub {path}")
-        return Splits(found, str(path), spare_splits, loaded.notes) if isinstance(found, dict) else found
+        by_name = not {"data_files", "data_dir", "split"} & {key for key, value in options.items() if value}
+        if isinstance(found, dict):
+            found = Splits(
+                found, str(path), name or "default", loaded.sources[-1], spare_splits, loaded.notes
+            )
+        if isinstance(found, Splits) and by_name and (in_mirror or loaded.sources[-1] != path):
+            loaded.datasets.append(found)
+        else:
+            loaded.elsewhere.append(" ".join([path, *_given(name, options)]))
+        return found
 
     with patch.object(datasets, "load_dataset", load):
         yield loaded
+
+
+def _given(name: str | None, options: dict[str, Any]) -> Iterator[str]:
+    """The arguments of a load, for people."""
+    yield from [name] if name else []
+    yield from (f"{key}={value}" for key, value in options.items() if value)
 
 
 _FILE_FORMATS = ("json", "csv", "parquet", "text", "arrow")
@@ -60,15 +103,31 @@ _FILE_FORMATS = ("json", "csv", "parquet", "text", "arrow")
 class Splits(dict[str, Any]):
     """The splits of a dataset; a missing one raises DataError, or is empty if it is not needed."""
 
-    def __init__(self, found: dict[str, Any], path: str, spare: Collection[str], notes: list[str]) -> None:
+    def __init__(
+        self,
+        found: dict[str, Any],
+        id: str,
+        config: str,
+        source: str,
+        spare: Collection[str],
+        notes: list[str],
+    ) -> None:
         super().__init__(found)
-        self._path, self._spare, self._notes = path, spare, notes
+        self.id, self.config, self.source = id, config, source
+        self.read: list[str] = []
+        """The splits that were read, in that order."""
+        self._spare, self._notes = spare, notes
+
+    def __getitem__(self, split: str) -> Any:
+        if split in self and split not in self.read:
+            self.read.append(split)
+        return super().__getitem__(split)
 
     def __missing__(self, split: str) -> Any:
         if split in self._spare and self:
-            self._notes.append(f"Split '{split}' of {self._path} was not found; no shot is drawn from it.")
+            self._notes.append(f"Split '{split}' of {self.id} was not found; no shot is drawn from it.")
             return next(iter(self.values())).select([])
-        raise DataError(f"{self._path} has no split '{split}'; it has {', '.join(self)}.")
+        raise DataError(f"{self.id} has no split '{split}'; it has {', '.join(self)}.")
 
 
 def _from_mirror(original: Any, path: str, folder: Path, name: str | None, options: dict[str, Any]) -> Any:

@@ -19,7 +19,7 @@ from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.lm_eval_bridge.quiet import FEWSHOT_SEED, code_metric_allowed, quiet, seeded
 from evalsuite.lm_eval_bridge.rows import harness_question, plain_row
 from evalsuite.lm_eval_bridge.verdicts import Scoring
-from evalsuite.registry.selected import PreparedTask
+from evalsuite.registry.selected import ForeignData, PreparedTask
 from evalsuite.types import Document, Generation, Prompt, Row
 
 if TYPE_CHECKING:
@@ -79,15 +79,11 @@ def prepare_harness_task(
     import lm_eval.utils
 
     with ExitStack() as stack:
-        stack.enter_context(quiet())
-        stack.enter_context(seeded())
-        if task.unsafe_code:
-            stack.enter_context(code_metric_allowed())
+        loaded = stack.enter_context(_as_lm_eval_starts(task, data_dir))
         # lm-eval compiles its templates again for every document (0.4.13, `utils.apply_template`).
         stack.enter_context(
             patch.object(lm_eval.utils.env, "from_string", lru_cache(256)(lm_eval.utils.env.from_string))
         )
-        loaded = stack.enter_context(data_from(data_dir, _spare_splits(task.members)))
         members = [_member(definition) for definition in task.members]
         chosen = _chosen([len(member.docs) for member in members], subset)
         documents: list[Document] = []
@@ -122,6 +118,30 @@ def prepare_harness_task(
         texts=texts,
         shown_themselves=frozenset(shown_themselves),
     )
+
+
+def read_harness_data(task: "HarnessTask", selected: "Selected", data_dir: Path | None) -> ForeignData:
+    """Load the data and build lm-eval's task objects; the splits that these read, and their documents.
+
+    Raises:
+        UserError: data or code is missing.
+    """
+    with _as_lm_eval_starts(task, data_dir) as loaded:
+        members = [_member(definition) for definition in task.members]
+        return ForeignData(
+            _rows(selected, members, loaded), tuple(loaded.tables()), tuple(dict.fromkeys(loaded.elsewhere))
+        )
+
+
+@contextmanager
+def _as_lm_eval_starts(task: "HarnessTask", data_dir: Path | None) -> Iterator[Loaded]:
+    """lm-eval's random seeds, data from `data_dir` first, and none of its messages inside the block."""
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        stack.enter_context(seeded())
+        if task.unsafe_code:
+            stack.enter_context(code_metric_allowed())
+        yield stack.enter_context(data_from(data_dir, _spare_splits(task.members)))
 
 
 def _spare_splits(members: Sequence[Definition]) -> set[str]:
@@ -262,4 +282,4 @@ def _rows(selected: "Selected", members: Sequence[HarnessMember], loaded: Loaded
     return Rows(rows, fingerprint(rows), source, tuple(dict.fromkeys(loaded.notes)))
 
 
-__all__ = ["PreparedHarnessTask", "prepare_harness_task"]
+__all__ = ["PreparedHarnessTask", "prepare_harness_task", "read_harness_data"]

@@ -18,7 +18,7 @@ from evalsuite.task import Task
 from evalsuite.types import Question, Row
 
 if TYPE_CHECKING:
-    from evalsuite.registry.selected import PreparedTask
+    from evalsuite.registry.selected import ForeignData, PreparedTask
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ class HarnessTask:
         from evalsuite.lm_eval_bridge.documents import prepare_harness_task
 
         return prepare_harness_task(self, selected, data_dir, subset)
+
+    def read_data(self, selected: Selected, data_dir: Path | None) -> "ForeignData":
+        """Load the data and build lm-eval's task objects, but render nothing; raises UserError."""
+        from evalsuite.lm_eval_bridge.documents import read_harness_data
+
+        return read_harness_data(self, selected, data_dir)
 
 
 class LmEvalHarness:

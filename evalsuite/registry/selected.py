@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from evalsuite.data import Rows
+from evalsuite.data.found import SplitTable
 from evalsuite.data.subset import ALL, Subset
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import PromptSpec
@@ -28,6 +29,22 @@ class ForeignTask(Protocol):
     def prepare(self, selected: "Selected", data_dir: Path | None, subset: Subset) -> "PreparedTask":
         """The documents and prompts; raises UserError if data or code is missing."""
         ...
+
+    def read_data(self, selected: "Selected", data_dir: Path | None) -> "ForeignData":
+        """The documents and the splits that were loaded for them; raises UserError if data is missing."""
+        ...
+
+
+@dataclass(frozen=True)
+class ForeignData:
+    """The data that another harness loads for a task."""
+
+    documents: Rows
+    """The documents, with their fingerprint."""
+    tables: tuple[SplitTable, ...]
+    """The splits that the task uses, of datasets with the layout of the hub."""
+    local: tuple[str, ...]
+    """What it loads from elsewhere: files of the user, files at web addresses."""
 
 
 class ForeignScoring(Protocol):

@@ -42,15 +42,13 @@ def prepare(
                 f"--split {split}: the definition of {selected.name} sets its split to '{task.split}'."
             )
         return selected.foreign.prepare(selected, data_dir, subset)
-    evaluated = split or spec.split or task.split
-    data = {evaluated: load_split(task.data, evaluated, data_dir=data_dir, allow_drift=allow_drift)}
+    evaluated, source = splits_of(selected, split)
+    data = {
+        name: load_split(task.data, name, data_dir=data_dir, allow_drift=allow_drift)
+        for name in dict.fromkeys([evaluated, *([source] if source else [])])
+    }
     documents = _documents(selected, data[evaluated].rows)
-    pool: list[Row] = []
-    if spec.shots.count and spec.shots.split and spec.shots.exemplars is None:
-        source = spec.shots.split
-        if source not in data:
-            data[source] = load_split(task.data, source, data_dir=data_dir, allow_drift=allow_drift)
-        pool = list(data[source].rows)
+    pool: list[Row] = list(data[source].rows) if source else []
     shots = _shots(selected, documents, pool, same_split=spec.shots.split == evaluated)
     chosen = subset.indices([document.member for document in documents], equally=spec.aggregation == "macro")
     return PreparedTask(
@@ -62,6 +60,18 @@ def prepare(
         subset=subset,
         available=len(documents),
     )
+
+
+def splits_of(selected: Selected, split: str | None = None) -> tuple[str, str | None]:
+    """The evaluated split, and the split that shots are drawn from; None if none are.
+
+    Args:
+        selected: a task of evalsuite's own.
+        split: split to evaluate, in place of the spec's.
+    """
+    spec = selected.spec
+    drawn = spec.shots.count and spec.shots.exemplars is None
+    return split or spec.split or selected.task.split, spec.shots.split if drawn else None
 
 
 def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:

@@ -24,7 +24,8 @@ def _parquet() -> bytes:
 
 FILES = {
     "README.md": (
-        b"---\nconfigs:\n- config_name: main\n  data_files:\n  - split: test\n    path: main/*.parquet\n---\n"
+        b"---\nlicense: cc0-1.0\n"
+        b"configs:\n- config_name: main\n  data_files:\n  - split: test\n    path: main/*.parquet\n---\n"
     ),
     "main/test-00000-of-00001.parquet": _parquet(),
 }
