@@ -36,7 +36,7 @@ def run(
 
     Args:
         tasks: addresses, comma-separated or as a list: `[recipe/]task[:format][@shots]`, or suites.
-        model: alias, hub id (`org/name[@revision]`), folder, GGUF file or NeMo archive.
+        model: alias, hub id (`org/name[@revision]`), folder, GGUF file, NeMo archive or raw checkpoint.
         options: everything else that a run can be asked for.
         progress: is told what happens.
         overrides: fields of `RunOptions` by name, in place of those in `options`:
@@ -116,13 +116,10 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
     selected, suites = registry.select(texts, options.recipe, options.shots), registry.suites.among(texts)
     refuse_undecodable("--model", os.path.abspath(model) if os.path.exists(model) else model)
     needs_files = engine_kind(options.engine).needs_files
-    if options.revision and not needs_files:
-        raise UserError(
-            f"--revision is for models on the hub; --engine {options.engine} knows its model by --model "
-            "alone: leave it out."
-        )
+    if not needs_files:
+        _refuse_options_of_files(options)
     files = (
-        resolve(model, revision=options.revision)
+        resolve(model, revision=options.revision, model_config=options.model_config)
         if needs_files
         else ModelFiles.elsewhere(model, options.revision)
     )
@@ -133,6 +130,7 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
             "tasks": tuple(one.address for one in selected),
             "suites": tuple(suite.name for suite in suites),
             "model": model,
+            "configuration": options.model_config,
             "logits_dtype": resolve_logits_dtype(options.logits_dtype),
             "bos": known_bos(options.bos),
             "engine_args": arguments,
@@ -177,6 +175,19 @@ def _refuse_bad_paths(options: RunOptions) -> None:
     for option, path in (("--out", options.out), ("--store", options.store)):
         if path:
             refuse_undecodable(option, os.path.abspath(path))
+
+
+def _refuse_options_of_files(options: RunOptions) -> None:
+    """Refuse what chooses files of a model that a server has."""
+    for option, given, what in (
+        ("--revision", options.revision, "models on the hub"),
+        ("--model-config", options.model_config, "raw checkpoints"),
+    ):
+        if given:
+            raise UserError(
+                f"{option} is for {what}; --engine {options.engine} knows its model by --model alone: leave "
+                "it out."
+            )
 
 
 def _refuse_bad_counts(options: RunOptions) -> None:

@@ -27,6 +27,7 @@ class ConvertedFormat(ABC):
     suffixes: ClassVar[tuple[str, ...]] = ()
     conversion: ClassVar[int]
     """Raised when the conversion changes, so that answers of the old one are not used again."""
+    takes_model_config: ClassVar[bool] = False
 
     @abstractmethod
     def recognizes(self, path: Path) -> bool:
@@ -69,9 +70,17 @@ class ConvertedFormat(ABC):
         """Not known before the weights are read."""
         return None
 
+    def notes(self, files: ModelFiles) -> tuple[str, ...]:
+        """Nothing to say."""
+        return ()
+
+    def content(self, files: ModelFiles, *, verify: bool) -> str:
+        """Digest of everything that the model is made from: by default the content of the weight files."""
+        return _content(files, self.weight_files(files), verify)
+
     def weights_digest(self, files: ModelFiles, *, verify: bool) -> str:
-        """Digest of the format's name, the conversion and the content of the weight files."""
-        return sha256_of([self.name, self.conversion, _content(files, self.weight_files(files), verify)])
+        """Digest of the format's name, the conversion and `content`."""
+        return sha256_of([self.name, self.conversion, self.content(files, verify=verify)])
 
     def tokenizer_digest(self, files: ModelFiles, *, verify: bool) -> str:
         """Digest of the format's name, the conversion and the content of the tokenizer's files."""
@@ -80,21 +89,22 @@ class ConvertedFormat(ABC):
 
     def model_folder(self, files: ModelFiles) -> Path:
         """The model's conversion in the user's cache."""
-        return self._converted(files, "model", self.weight_files(files), self.write_model)
+        return self._converted(files, "model", self.content(files, verify=False), self.write_model)
 
     def tokenizer_folder(self, files: ModelFiles) -> Path:
         """The tokenizer's conversion in the user's cache."""
-        return self._converted(files, "tokenizer", self.tokenizer_files(files), self.write_tokenizer)
+        content = _content(files, self.tokenizer_files(files), verify=False)
+        return self._converted(files, "tokenizer", content, self.write_tokenizer)
 
     def _converted(
         self,
         files: ModelFiles,
         part: str,
-        sources: Mapping[str, Path],
+        content: str,
         write: Callable[[ModelFiles, Path], None],
     ) -> Path:
         """The cached `part` of a conversion; of several processes that need it, one writes it."""
-        home = cache_home(self.name) / f"{_content(files, sources, verify=False)[:32]}-{self.conversion}"
+        home = cache_home(self.name) / f"{content[:32]}-{self.conversion}"
         target = home / part
         if target.is_dir():
             return target

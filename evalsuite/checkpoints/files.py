@@ -72,10 +72,11 @@ def read_config(files: ModelFiles) -> dict[str, Any]:
 
 def read_generation_config(files: ModelFiles) -> dict[str, Any]:
     """`generation_config.json` as a mapping; empty if it is missing or unreadable."""
-    if not files.is_hf_folder:
+    if not files.is_hf_folder and files.model_config is None:
         return {}
+    folder = files.model_config or files.folder
     try:
-        config = json.loads((files.folder / "generation_config.json").read_text("utf-8"))
+        config = json.loads((folder / "generation_config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}

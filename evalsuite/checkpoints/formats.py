@@ -34,8 +34,13 @@ class CheckpointFormat(Protocol):
         """Suffixes that alone identify a file, for example `.nemo`; empty for a format of folders."""
         ...
 
+    @property
+    def takes_model_config(self) -> bool:
+        """Whether configuration and tokenizer may come from another folder, `files.model_config`."""
+        ...
+
     def recognizes(self, path: Path) -> bool:
-        """Whether a file of any name, or a folder without `config.json`, is in this format.
+        """Whether a file of any name, or a folder without a model of transformers, is in this format.
 
         Looks at the first bytes of a file or the entries of a folder. Raises OSError if it cannot be read.
         """
@@ -47,6 +52,10 @@ class CheckpointFormat(Protocol):
 
     def config(self, files: ModelFiles) -> dict[str, Any]:
         """The model's `config.json`, as far as it is known before the weights are read."""
+        ...
+
+    def notes(self, files: ModelFiles) -> tuple[str, ...]:
+        """What the run log says about the checkpoint, a sentence each: what of it was not used."""
         ...
 
     def weight_files(self, files: ModelFiles) -> Mapping[str, Path]:
@@ -94,6 +103,12 @@ def format_of(files: ModelFiles) -> CheckpointFormat | None:
         UserError: no installed package has the format, or it cannot be imported.
     """
     return CHECKPOINT_FORMATS.load(files.format) if files.format else None
+
+
+def notes_of_format(files: ModelFiles) -> tuple[str, ...]:
+    """Notes for the run log on a model that a format reads; none for other models."""
+    found = format_of(files)
+    return found.notes(files) if found else ()
 
 
 def formats_by_suffix() -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 import importlib.util
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES
-from evalsuite.checkpoints.formats import formats_by_suffix, listed, recognized_format
+from evalsuite.checkpoints.formats import format_of, formats_by_suffix
+from evalsuite.checkpoints.local import known_suffixes, local_model, single_model, suffixes_in_words
 from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.weights import INDEX, check, find_weights, forms, read_index
 from evalsuite.errors import ModelError, UnknownName
@@ -18,12 +20,15 @@ from evalsuite.offline import why_unreachable
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
 """Configuration and tokenizer; weights are downloaded separately."""
-GGUF = "gguf"
-GGUF_MAGIC = b"GGUF"
 
 
 def resolve(
-    name: str, *, revision: str | None = None, local_only: bool = False, cache_dir: Path | None = None
+    name: str,
+    *,
+    revision: str | None = None,
+    model_config: str | None = None,
+    local_only: bool = False,
+    cache_dir: Path | None = None,
 ) -> ModelFiles:
     """Find the files of a model, downloading them where needed, and check their headers.
 
@@ -32,7 +37,9 @@ def resolve(
     optionally `org/name@revision`.
 
     Args:
+        name: as above.
         revision: branch, tag or commit on the hub.
+        model_config: folder, alias or hub id with the configuration and tokenizer of a raw checkpoint.
         local_only: use the hub's local cache only.
         cache_dir: folder of that cache; None is the hub's default.
 
@@ -41,11 +48,11 @@ def resolve(
     """
     if not name.strip():
         raise ModelError(
-            f"No model given: --model takes an alias, a folder, a {_suffixes_in_words()} file, or a hub id."
+            f"No model given: --model takes an alias, a folder, a {suffixes_in_words()} file, or a hub id."
         )
     name_part, _, revision_part = name.partition("@")
     revision = revision or revision_part or None
-    files = _local(name)
+    files = local_model(name)
     if files and revision:
         raise ModelError(
             f"--revision {revision} is for models on the hub, and {name} is on this machine: leave it out, "
@@ -60,77 +67,32 @@ def resolve(
         return resolve(base, revision=base_revision, local_only=local_only, cache_dir=cache_dir)
 
     files = with_adapter(files, base_of)
+    if model_config is not None:
+        files = _with_model_config(files, model_config, local_only, cache_dir)
     check(files)
     return files
 
 
-def _local(name: str) -> ModelFiles | None:
-    """The model at this path; None if there is nothing, or if it is an alias."""
-    path = without_tilde(name)
-    try:
-        if name in aliases() or not path.exists():
-            return None
-    except OSError as error:  # no permission for a parent folder, or a name that is too long
-        raise ModelError(f"Model '{name}' cannot be accessed: {error.strerror}.") from None
-    if path.is_dir():
-        files = ModelFiles(name, path.resolve())
-        return files if (path / "config.json").is_file() else _single(files)
-    kind = _format_of_file(path)
-    if kind is None:
+def _with_model_config(files: ModelFiles, name: str, local_only: bool, cache_dir: Path | None) -> ModelFiles:
+    """A raw checkpoint with the folder of its configuration; from the hub no weights are downloaded."""
+    found = format_of(files)
+    if not found or not found.takes_model_config:
         raise ModelError(
-            f"Model file {path} is not a {_suffixes_in_words()} file: give that, or a folder with "
-            "config.json."
+            f"--model-config {name} is for raw checkpoints, and model '{files.name}' has its own "
+            "configuration: leave it out."
         )
-    # The link's own name and folder: its target may have neither the suffix nor the neighbours.
-    return _with_file(ModelFiles(name, path.parent.absolute()), path, kind)
-
-
-def _formats() -> dict[str, str]:
-    """GGUF and the installed formats, by the suffix of their files."""
-    return {".gguf": GGUF, **formats_by_suffix()}
-
-
-def _suffixes_in_words() -> str:
-    """`.gguf or .nemo`, and the suffixes of further formats."""
-    return listed(_formats(), "or")
-
-
-def _format_of_file(path: Path) -> str | None:
-    """The format of a file, by its suffix, the suffix of a link's target, or its first bytes."""
-    formats = _formats()
-    for name in (path, path.resolve()):
-        if name.suffix in formats:
-            return formats[name.suffix]
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(GGUF_MAGIC))
-    except OSError as error:
-        raise ModelError(f"Model file {path} cannot be read: {error.strerror}.") from None
-    return GGUF if start == GGUF_MAGIC else recognized_format(path)
-
-
-def _single(files: ModelFiles) -> ModelFiles:
-    """With the one file in its folder that is a whole model, or with the folder itself as a checkpoint.
-
-    Raises:
-        ModelError: there are several such files.
-    """
-    for suffix, kind in _formats().items():
-        found = sorted(files.folder.glob(f"*{suffix}"))
-        if len(found) > 1:
-            raise ModelError(
-                f"Folder {files.folder} holds {len(found)} {suffix} files: give --model one of them."
-            )
-        if found:
-            return _with_file(files, found[0], kind)
-    recognized = recognized_format(files.folder)
-    return replace(files, format=recognized, checkpoint=files.folder) if recognized else files
-
-
-def _with_file(files: ModelFiles, path: Path, kind: str) -> ModelFiles:
-    if kind == GGUF:
-        return replace(files, gguf_file=path.name)
-    return replace(files, format=kind, checkpoint=files.folder / path.name)
+    if not name.strip():
+        raise ModelError("--model-config is empty; give a folder, an alias or a hub id, or leave it out.")
+    path = without_tilde(name)
+    if name not in aliases() and path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"--model-config {name}: the folder has no config.json.")
+        return replace(files, model_config=path.resolve())
+    if name not in aliases() and path.exists():
+        raise ModelError(f"--model-config {name} is a file; give a folder with config.json and a tokenizer.")
+    name_part, _, revision = name.partition("@")
+    wanted = ModelFiles(name, Path(), hub_id=_hub_id(name, name_part), revision=revision or None)
+    return replace(files, model_config=_from_hub(wanted, local_only, cache_dir, _without_weights).folder)
 
 
 def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:
@@ -151,7 +113,7 @@ def _hub_id(name: str, name_part: str) -> str:
         raise ModelError(f"Model folder or file {name} does not exist.")
     if not HUB_ID.fullmatch(name_part):
         hint = (
-            f"A model is an alias, a folder, a {_suffixes_in_words()} file, or a hub id such as "
+            f"A model is an alias, a folder, a {suffixes_in_words()} file, or a hub id such as "
             "nvidia/Nemotron-H-8B-Base-8K."
         )
         unknown = UnknownName("model", name, aliases(), hint)
@@ -160,17 +122,26 @@ def _hub_id(name: str, name_part: str) -> str:
 
 
 def _looks_like_path(name: str) -> bool:
-    if name.startswith(("/", ".", "~")) or name.endswith((*_formats(), ".safetensors", "/")) or "\\" in name:
+    if (
+        name.startswith(("/", ".", "~"))
+        or name.endswith((*known_suffixes(), ".safetensors", "/"))
+        or "\\" in name
+    ):
         return True
     return name.count("/") > 1
 
 
-def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> ModelFiles:
-    """`wanted` with its folder in the hub's local cache; missing files are downloaded."""
+def _from_hub(
+    wanted: ModelFiles,
+    local_only: bool,
+    cache_dir: Path | None,
+    download: Callable[[ModelFiles, bool, Path | None], ModelFiles] | None = None,
+) -> ModelFiles:
+    """`wanted` with its folder in the hub's local cache; missing files are downloaded, all by default."""
     problem = None if local_only else why_unreachable()
     offline = local_only or bool(problem)
     try:
-        return _downloaded(wanted, offline, cache_dir)
+        return (download or _downloaded)(wanted, offline, cache_dir)
     except ModelError:
         if not offline:
             raise
@@ -179,6 +150,13 @@ def _from_hub(wanted: ModelFiles, local_only: bool, cache_dir: Path | None) -> M
         raise ModelError(
             f"{absent} {reason}; connect, or download it elsewhere and give --model the folder."
         ) from None
+
+
+def _without_weights(wanted: ModelFiles, offline: bool, cache_dir: Path | None) -> ModelFiles:
+    files = _snapshot(wanted, WANTED, offline, cache_dir)
+    if not (files.folder / "config.json").is_file():
+        raise ModelError(f"Model {_described(wanted)} has no config.json.")
+    return files
 
 
 def _downloaded(wanted: ModelFiles, offline: bool, cache_dir: Path | None) -> ModelFiles:
@@ -199,7 +177,7 @@ def _downloaded(wanted: ModelFiles, offline: bool, cache_dir: Path | None) -> Mo
     if adapted:
         return files
     _snapshot(files, tuple(f"*{suffix}" for suffix in formats_by_suffix()), offline, cache_dir)
-    files = _single(files)
+    files = single_model(files)
     find_weights(files)
     return files
 

@@ -18,6 +18,8 @@ class ModelFiles:
     """Name of the `CheckpointFormat` that reads the model; empty if transformers reads the files itself."""
     checkpoint: Path | None = None
     """The file or folder that `format` reads."""
+    model_config: Path | None = None
+    """Folder with the configuration and tokenizer of a raw `checkpoint`."""
     hub_id: str | None = None
     revision: str | None = None
     """Commit on the hub, where known."""

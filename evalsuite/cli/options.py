@@ -62,6 +62,13 @@ ScoringWorkers = Annotated[
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")
 ]
+ModelConfig = Annotated[
+    str | None,
+    typer.Option(
+        help="Configuration and tokenizer of a raw checkpoint: a folder, an alias or a hub id.",
+        autocompletion=completion.models,
+    ),
+]
 TokenizerName = Annotated[
     str | None, typer.Option(help="Tokenizer in place of the model's: a folder, an alias or a hub id.")
 ]

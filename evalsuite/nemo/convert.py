@@ -1,4 +1,4 @@
-"""Converts a NeMo archive to a Hugging Face folder, with one weight file in memory at a time."""
+"""Converts a NeMo archive to a Hugging Face folder, with one tensor in memory at a time."""
 
 import json
 import tempfile
@@ -6,22 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from evalsuite.checkpoints.building import build_folder, check_free_disk
 from evalsuite.checkpoints.raw.stored import Stored
+from evalsuite.checkpoints.raw.write import write_weights
 from evalsuite.errors import ModelError
 from evalsuite.nemo.archive import NemoArchive, decompress, read_archive
 from evalsuite.nemo.config import nemotron_config
 from evalsuite.nemo.layout import nemotron_tensors
 from evalsuite.nemo.tokenizer import sentencepiece_model, write_tokenizer
 from evalsuite.nemo.weights import weights_of
-
-SHARD_BYTES = 2 * 10**9
-"""Largest weight file in bytes; only a single larger tensor exceeds it."""
-INDEX_SUFFIX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def write_model(archive: NemoArchive, folder: Path) -> Converted:
             "dtype": _dtype(tensors),
         }
         try:
-            files = _write_weights(tensors, folder)
+            files = write_weights(tensors, folder)
         except EOFError:
             raise ModelError(f"Model archive {name} is cut off: get it again.") from None
     (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
@@ -104,32 +100,3 @@ def _id(number: int) -> int | None:
 
 def _dtype(tensors: Mapping[str, Stored]) -> str:
     return str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
-
-
-def _write_weights(tensors: Mapping[str, Stored], folder: Path) -> int:
-    """Write the weight files and their index; returns the number of weight files."""
-    from safetensors.torch import save_file
-
-    shards = _shards(tensors)
-    weight_map: dict[str, str] = {}
-    for number, names in enumerate(shards, start=1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file({name: tensors[name].read() for name in names}, folder / file, metadata={"format": "pt"})
-        weight_map |= dict.fromkeys(names, file)
-    total = sum(stored.size for stored in tensors.values())
-    index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (folder / INDEX_SUFFIX).write_text(json.dumps(index, indent=2), "utf-8")
-    return len(shards)
-
-
-def _shards(tensors: Mapping[str, Stored]) -> list[list[str]]:
-    """Names of the tensors of each file: consecutive tensors, as many as fit."""
-    shards: list[list[str]] = [[]]
-    size = 0
-    for name, stored in tensors.items():
-        if shards[-1] and size + stored.size > SHARD_BYTES:
-            shards.append([])
-            size = 0
-        shards[-1].append(name)
-        size += stored.size
-    return shards

@@ -25,7 +25,7 @@ class NemoFormat(ConvertedFormat):
         return nemotron_config(files.name, read_archive(checkpoint_of(files)).settings)
 
     def write_model(self, files: ModelFiles, folder: Path) -> None:
-        """Write `config.json` and the weights, one weight file in memory at a time."""
+        """Write `config.json` and the weights, one tensor in memory at a time."""
         from evalsuite.nemo.convert import write_model
 
         write_model(read_archive(checkpoint_of(files)), folder)

@@ -35,6 +35,8 @@ class RunSpec(_Part):
     """Suites whose tasks are among them."""
     model: str
     revision: str | None = None
+    configuration: str | None = None
+    """Folder, alias or hub id with the configuration and tokenizer of a raw checkpoint."""
     split: str | None = None
     limit: int | None = None
     sample: int | None = None
@@ -58,7 +60,7 @@ class RunSpec(_Part):
     """Engine settings that can change an answer, each `NAME=VALUE`, sorted."""
 
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
-        {"suites", "sample", "tokenizer", "bos", "prefix_token", "max_length"}
+        {"suites", "configuration", "sample", "tokenizer", "bos", "prefix_token", "max_length"}
     )
     """Fields that version 0.1.0 lacks; hashed only if set, so that its folders keep their names."""
 

@@ -42,6 +42,8 @@ class RunOptions:
 
     revision: str | None = None
     """Hub revision of the model."""
+    model_config: str | None = None
+    """Folder, alias or hub id with the configuration and tokenizer of a raw checkpoint."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
     verify_weights: bool = False

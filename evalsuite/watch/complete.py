@@ -34,12 +34,20 @@ class Completeness:
         done_file: name of a file that is written last; empty for none.
         settle: seconds without a change.
         clock: seconds that never go back.
+        model_config: folder, alias or hub id with the configuration of raw checkpoints.
     """
 
-    def __init__(self, done_file: str, settle: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        done_file: str,
+        settle: float,
+        clock: Callable[[], float] = time.monotonic,
+        model_config: str | None = None,
+    ) -> None:
         self._done_file = done_file
         self._settle = settle
         self._clock = clock
+        self._model_config = model_config
         self._since: dict[Path, tuple[Signature, float]] = {}
 
     def of(self, path: Path) -> tuple[Readiness, str]:
@@ -49,7 +57,7 @@ class Completeness:
         if (age := self._unchanged(path)) is None:
             return Readiness.INCOMPLETE, "it is gone"
         try:
-            check(resolve(str(path)))
+            check(resolve(str(path), model_config=self._model_config))
         except UserError as error:
             return Readiness.INCOMPLETE, str(error)
         if not self._done_file and age < self._settle:

@@ -57,7 +57,9 @@ def watch_checkpoints(
     """
     watching = watching or WatchOptions()
     series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress)
-    judge = Completeness(watching.done_file, watching.settle)
+    judge = Completeness(
+        watching.done_file, watching.settle, model_config=options.model_config if options else None
+    )
     while True:
         found = found_in(Path(folder), watching)
         settling = series.look(found, judge)

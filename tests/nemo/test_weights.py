@@ -134,9 +134,7 @@ def test_chunks_that_do_not_divide_a_tensor_are_padded(tmp_path, pieces):
 
 
 def test_weights_are_cut_into_files_of_bounded_size(tmp_path, pieces, monkeypatch):
-    from evalsuite.nemo import convert
-
-    monkeypatch.setattr(convert, "SHARD_BYTES", 50_000)
+    monkeypatch.setattr("evalsuite.checkpoints.raw.write.SHARD_BYTES", 50_000)
     model = gpt()
     path = write(tmp_path, model, pieces)
     check(model, path)

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints import ModelFiles
+from evalsuite.checkpoints.auto_class import auto_class
 from evalsuite.checkpoints.files import context_window, read_config
+from evalsuite.checkpoints.formats import notes_of_format
 from evalsuite.checkpoints.weights import find_weights
 from evalsuite.engine.native.cpu.fused_mlp import fuse_gates
 from evalsuite.engine.native.cpu.onednn import use_onednn
 from evalsuite.engine.native.head import widen_head
 from evalsuite.engine.native.loading.adapter import merge_adapter, refuse_unmergeable
-from evalsuite.engine.native.loading.auto_class import auto_class
 from evalsuite.engine.native.loading.gguf import load_gguf
 from evalsuite.engine.native.loading.linked import loader_arguments
 from evalsuite.engine.native.loading.soft_caps import compute_soft_caps
@@ -110,7 +111,7 @@ def load_model(
     refuse_unmergeable(files, whole=processes == 1 and not spread)
     config = read_config(files)
     support = support_for(config.get("model_type", ""))
-    notes = [*missing_package_notes(config, device), *_unused_forms(files)]
+    notes = [*missing_package_notes(config, device), *_unused_forms(files), *notes_of_format(files)]
     try:
         with quiet_transformers():
             placement = _placement(device, processes, spread, max_memory)

@@ -5,8 +5,8 @@ import torch
 import transformers
 
 from evalsuite.checkpoints import resolve
+from evalsuite.checkpoints.auto_class import auto_class
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.native.loading.auto_class import auto_class
 from evalsuite.engine.protocol import answers_in
 from evalsuite.types import GenerateRequest, Score, ScoreRequest
 from tests.engine.native.decoders import SHAPE
