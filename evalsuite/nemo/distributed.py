@@ -16,8 +16,9 @@ import torch
 from evalsuite.checkpoints.raw.distributed import DISTRIBUTED_INDEX, INDEX_DAMAGE, distributed_tensors
 from evalsuite.checkpoints.raw.stored import Block, BlockedTensor, FilePart, Stored, read_bytes
 from evalsuite.errors import ModelError
+from evalsuite.megatron.assemble import from_blocks
+from evalsuite.megatron.names import Key, parse
 from evalsuite.nemo.archive import NemoArchive
-from evalsuite.nemo.names import Key, parse
 
 ZARR_HEADER = "/.zarray"
 ZARR_TYPES = {"<f4": torch.float32, "<f2": torch.float16, "bfloat16": torch.bfloat16}
@@ -34,16 +35,8 @@ def distributed_weights(files: Mapping[str, FilePart], archive: NemoArchive) -> 
         ModelError: damaged, of another kind, or with tensors that a GPT with Nemotron's layers does not have.
     """
     reader = distributed_tensors if DISTRIBUTED_INDEX in files else _zarr_tensors
-    whole: dict[Key, Stored] = {}
     try:
-        for text, tensor in reader(files):
-            name = parse(text)
-            if name is None:
-                continue
-            if name.stacked:
-                whole |= {(name.tensor, layer): entry for layer, entry in enumerate(tensor.entries)}
-            else:
-                whole[name.tensor, name.layer] = tensor.stored
+        return from_blocks(reader(files))
     except KeyError as error:
         raise ModelError(
             f"Model archive {archive.path}: its distributed checkpoint has a missing or unknown "
@@ -51,7 +44,6 @@ def distributed_weights(files: Mapping[str, FilePart], archive: NemoArchive) -> 
         ) from None
     except INDEX_DAMAGE:
         raise ModelError(f"Model archive {archive.path}: its distributed checkpoint is damaged.") from None
-    return whole
 
 
 def _zarr_tensors(files: Mapping[str, FilePart]) -> Iterator[tuple[str, BlockedTensor]]:

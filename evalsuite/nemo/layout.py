@@ -1,8 +1,6 @@
 """Maps NeMo's tensors to those of transformers' Nemotron.
 
-The rows of a fused `qkv` are ordered by group of heads: the group's queries, then its key, then its value,
-each `head_dim` rows (with as many groups as heads: query, key, value of each head). Tensor parallelism cuts
-between groups. Both sides store the weight of a `layernorm1p` minus one. Sources: NeMo 1,
+Both sides store the weight of a `layernorm1p` minus one. Sources: NeMo 1,
 `scripts/checkpoint_converters/convert_nemotron_nemo_to_hf.py` and `megatron/attention.py`; transformers
 5.23, `modeling_nemotron.py`.
 """
@@ -10,11 +8,10 @@ between groups. Both sides store the weight of a `layernorm1p` minus one. Source
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from evalsuite.checkpoints.raw.stored import Stored
 from evalsuite.errors import ModelError
-from evalsuite.nemo.names import Key
+from evalsuite.megatron.layout import split_qkv
+from evalsuite.megatron.names import Key, in_words
 
 OUTSIDE = {
     "embedding.weight": "model.embed_tokens.weight",
@@ -50,16 +47,15 @@ def nemotron_tensors(
     found: dict[str, Stored] = {}
     for (tensor, layer), shape in _expected(config, left).items():
         stored = left.pop((tensor, layer), None)
-        where = tensor if layer is None else f"{tensor} of layer {layer}"
+        where = in_words((tensor, layer))
         if stored is None:
             raise ModelError(f"Model archive {path} has no {where}.")
         if stored.shape != shape:
             raise ModelError(f"Model archive {path}: {where} has shape {stored.shape} instead of {shape}.")
         found |= _renamed(tensor, layer, stored, config)
     if left:
-        tensor, layer = next(iter(left))
-        where = "" if layer is None else f" of layer {layer}"
-        raise ModelError(f"Model archive {path} has a {tensor}{where} that its configuration does not have.")
+        where = in_words(next(iter(left)))
+        raise ModelError(f"Model archive {path} has a {where} that its configuration does not have.")
     return found
 
 
@@ -103,18 +99,3 @@ def _renamed(tensor: str, layer: int | None, stored: Stored, config: Mapping[str
         stored, config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
     )
     return {f"{start}.self_attn.{name}.{kind}": part for name, part in zip(PROJECTIONS, split, strict=True)}
-
-
-def split_qkv(fused: Stored, heads: int, groups: int, head: int) -> tuple[Stored, Stored, Stored]:
-    """Queries, keys and values of a fused weight (rows, width) or bias (rows)."""
-    each = heads // groups
-    width = fused.shape[1:]
-
-    def part(first: int, count: int) -> Stored:
-        def read() -> torch.Tensor:
-            rows = fused.read().view(groups, each + 2, head, *width)
-            return rows[:, first : first + count].reshape(groups * count * head, *width)
-
-        return Stored((groups * count * head, *width), fused.dtype, read)
-
-    return part(0, each), part(each, 1), part(each + 1, 1)

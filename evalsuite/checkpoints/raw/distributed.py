@@ -83,7 +83,7 @@ def distributed_tensors(files: Mapping[str, FilePart]) -> Iterator[tuple[str, Bl
 
     Raises:
         KeyError: a file or block is missing; its argument names the file, or the tensor and the block.
-        EOFError: a file is cut off.
+        EOFError: a file is cut off; its argument names the file.
         ValueError, TypeError, AttributeError, IndexError, pickle.UnpicklingError: the index is damaged.
         OSError: a file cannot be read.
     """
@@ -98,7 +98,7 @@ def distributed_tensors(files: Mapping[str, FilePart]) -> Iterator[tuple[str, Bl
             location = locations[name, tuple(chunk.offsets)]
             file = files[location.relative_path]
             if location.offset + location.length > file.size:
-                raise EOFError
+                raise EOFError(location.relative_path)
             part = FilePart(file.path, file.offset + location.offset, location.length)
             sizes = tuple(chunk.sizes)
             blocks.append(Block(tuple(chunk.offsets), Stored(sizes, dtype, partial(_pickled, part, sizes))))

@@ -59,6 +59,34 @@ def joined(parts: Sequence[Stored], axis: int) -> Stored:
     return Stored(tuple(shape), parts[0].dtype, read)
 
 
+def joined_in_sections(parts: Sequence[Stored], axis: int, sizes: Sequence[int]) -> Stored:
+    """Joins parts of which each holds a share of several sections, section by section.
+
+    Args:
+        parts: of one shape.
+        axis: the one along which they are joined.
+        sizes: of each section in every part; they add up to a part.
+    """
+    shape = list(parts[0].shape)
+    shape[axis] *= len(parts)
+
+    def read() -> torch.Tensor:
+        whole = torch.empty(shape, dtype=parts[0].dtype)
+        for number, part in enumerate(parts):
+            start = 0
+            for size, section in zip(sizes, part.read().split(list(sizes), axis), strict=True):
+                whole.narrow(axis, start + number * size, size).copy_(section)
+                start += len(parts) * size
+        return whole
+
+    return Stored(tuple(shape), parts[0].dtype, read)
+
+
+def rows_of(stored: Stored, start: int, count: int) -> Stored:
+    """Rows of a tensor: entries `start` to `start + count` along its first axis."""
+    return Stored((count, *stored.shape[1:]), stored.dtype, lambda: stored.read()[start : start + count])
+
+
 @dataclass(frozen=True, slots=True)
 class FilePart:
     """A file, or a file within a larger one such as an archive."""
