@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from evalsuite.checkpoints.raw.stored import BlockedTensor, Stored, joined, joined_in_sections
 from evalsuite.errors import ModelError
-from evalsuite.megatron.names import PARTS, SPLIT_AXIS, Key, Name, in_words, parse
+from evalsuite.megatron.names import FUSED_PARTS, SPLIT_AXIS, Key, Name, in_words, parse
 
 Sections = Mapping[str, tuple[int, ...]]
 """By fused tensor: how its rows divide into sections that tensor parallelism cuts one by one, as relative
@@ -35,10 +35,10 @@ def from_blocks(tensors: Iterable[tuple[str, BlockedTensor]]) -> dict[Key, Store
 
 
 def _joined_parts(key: Key, found: Mapping[str, Stored]) -> Stored:
-    for part in PARTS[key[0]]:
+    for part in FUSED_PARTS[key[0]]:
         if part not in found:
             raise KeyError(f"part {part} of {in_words(key)}")
-    return joined([found[part] for part in PARTS[key[0]]], 0)
+    return joined([found[part] for part in FUSED_PARTS[key[0]]], 0)
 
 
 def from_ranks(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from evalsuite.checkpoints.raw.stored import Stored, rows_of
+from evalsuite.checkpoints.raw.stored import Stored, row_range
 from evalsuite.errors import ModelError
 from evalsuite.megatron.assemble import Sections
 from evalsuite.megatron.names import Key, in_words
@@ -128,13 +128,13 @@ def _renamed(key: Key, stored: Stored, layout: ModelLayout) -> dict[str, Stored]
     place = layout.modules[module] if layer is None else f"model.layers.{layer}.{layout.modules[module]}"
     rows = stored.shape[0]
     if tensor in VOCABULARY and rows > layout.vocabulary:
-        stored = rows_of(stored, 0, layout.vocabulary)
+        stored = row_range(stored, 0, layout.vocabulary)
     elif module == "qkv":
         split = split_qkv(stored, layout.heads, layout.groups, layout.head_width)
         return {f"{place}.{name}.{leaf}": part for name, part in zip(PROJECTIONS, split, strict=True)}
     elif module == "mlp_in" and layout.gated:
         parent, half = place.rpartition(".")[0], rows // 2
-        parts = (rows_of(stored, 0, half), rows_of(stored, half, rows - half))
+        parts = (row_range(stored, 0, half), row_range(stored, half, rows - half))
         return {f"{parent}.{name}.{leaf}": part for name, part in zip(HALVES, parts, strict=True)}
     return {f"{place}.{leaf}": stored}
 

@@ -56,7 +56,7 @@ MODULE_NAMES = {
 WHOLE_NAMES = {"mixer.A_log": "mamba.A_log", "mixer.D": "mamba.D", "mixer.dt_bias": "mamba.dt_bias"}
 """Parameters of a layer that are neither a `weight` nor a `bias`."""
 LEAF = re.compile(r"(?P<prefix>.*?)(?P<kind>weight|bias)(?:[._](?P<part>w|v|z|x|B|C|dt))?")
-PARTS = {
+FUSED_PARTS = {
     "mlp_in.weight": ("w", "v"),
     "mlp_in.bias": ("w", "v"),
     "mamba_in.weight": ("z", "x", "B", "C", "dt"),
@@ -106,7 +106,7 @@ class Name:
     stacked: bool = False
     """Whether its first axis is the layer."""
     part: str = ""
-    """Which of its `PARTS`; empty for the whole."""
+    """Which of its `FUSED_PARTS`; empty for the whole."""
 
 
 def parse(name: str) -> Name | None:
@@ -134,7 +134,7 @@ def parse(name: str) -> Name | None:
     if leaf is None or prefix is None:
         raise KeyError(name)
     tensor, part = prefix + leaf["kind"], leaf["part"] or ""
-    if part and part not in PARTS.get(tensor, ()):
+    if part and part not in FUSED_PARTS.get(tensor, ()):
         raise KeyError(name)
     return Name(tensor, number, stacked=number is None, part=part)
 

@@ -82,7 +82,7 @@ def joined_in_sections(parts: Sequence[Stored], axis: int, sizes: Sequence[int])
     return Stored(tuple(shape), parts[0].dtype, read)
 
 
-def rows_of(stored: Stored, start: int, count: int) -> Stored:
+def row_range(stored: Stored, start: int, count: int) -> Stored:
     """Rows of a tensor: entries `start` to `start + count` along its first axis."""
     return Stored((count, *stored.shape[1:]), stored.dtype, lambda: stored.read()[start : start + count])
 
