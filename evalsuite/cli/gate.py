@@ -20,6 +20,8 @@ def gate(
         ),
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the result as JUnit XML for CI.")] = None,
+    seeds: options.SeedRuns = None,
+    allow_noise: options.AllowNoise = False,
     allow_protocol_drift: Annotated[
         bool, typer.Option("--allow-protocol-drift", help="Judge even if prompt specs differ.")
     ] = False,
@@ -33,7 +35,14 @@ def gate(
             from evalsuite.decisions.gate.junit import check_junit, write_junit
 
             check_junit()
-        report = judged(baseline, candidate, policy, allow_protocol_drift=allow_protocol_drift)
+        report = judged(
+            baseline,
+            candidate,
+            policy,
+            seeds=seeds or (),
+            allow_noise=allow_noise,
+            allow_protocol_drift=allow_protocol_drift,
+        )
         if junit is not None:
             write_junit(report, junit)
     if as_json:

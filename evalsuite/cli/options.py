@@ -43,6 +43,17 @@ AllowDataDrift = Annotated[
     bool,
     typer.Option("--allow-data-drift", help="Accept rows that differ from the pinned data, with a note."),
 ]
+SeedRuns = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Run of a training that differs in its seed alone, at the same step; give it for two or more. "
+        "Their spread is the noise between seeds [default: published values, where there are some]."
+    ),
+]
+AllowNoise = Annotated[
+    bool,
+    typer.Option("--allow-noise", help="Judge even if a margin lies within the noise of two seeds."),
+]
 AllowUnsafeCode = Annotated[
     bool,
     typer.Option(

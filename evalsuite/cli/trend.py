@@ -18,6 +18,7 @@ def trend(
             help="Comma-separated training steps [default: from names like step-12000, else 1, 2, ...]."
         ),
     ] = None,
+    seeds: options.SeedRuns = None,
     plot: Annotated[Path | None, typer.Option(help="Also write a plot: FILE.svg, .png or .pdf.")] = None,
     allow_protocol_drift: Annotated[
         bool, typer.Option("--allow-protocol-drift", help="Continue even if prompt specs or data differ.")
@@ -33,7 +34,9 @@ def trend(
             from evalsuite.decisions.trend.plot import check_plot, plot_trend
 
             check_plot(plot)
-        found = trended(*runs, steps=_numbers(steps), allow_protocol_drift=allow_protocol_drift)
+        found = trended(
+            *runs, steps=_numbers(steps), seeds=seeds or (), allow_protocol_drift=allow_protocol_drift
+        )
         if plot is not None:
             plot_trend(found, plot)
     if as_json:

@@ -52,6 +52,8 @@ def watch(
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the folder.")] = 10.0,
     policy: PolicyFile = None,
     baseline: Baseline = "",
+    seeds: options.SeedRuns = None,
+    allow_noise: options.AllowNoise = False,
     junit: Junit = False,
     on_fail: OnFail = "",
     shard: Annotated[
@@ -75,6 +77,8 @@ def watch(
         poll=poll,
         policy=policy,
         baseline=baseline,
+        seeds=tuple(seeds or ()),
+        allow_noise=allow_noise,
         junit=junit,
         on_fail=on_fail,
     )
@@ -97,6 +101,8 @@ def sweep(
     order: OrderOption = "oldest",
     policy: PolicyFile = None,
     baseline: Baseline = "",
+    seeds: options.SeedRuns = None,
+    allow_noise: options.AllowNoise = False,
     junit: Junit = False,
     on_fail: OnFail = "",
     quiet: options.Quiet = False,
@@ -106,7 +112,13 @@ def sweep(
     from evalsuite.watch import WatchOptions, sweep_models
 
     watching = WatchOptions(
-        order=_known_order(order), policy=policy, baseline=baseline, junit=junit, on_fail=on_fail
+        order=_known_order(order),
+        policy=policy,
+        baseline=baseline,
+        seeds=tuple(seeds or ()),
+        allow_noise=allow_noise,
+        junit=junit,
+        on_fail=on_fail,
     )
     with _ended(quiet, verbose) as progress:
         code = sweep_models(models, tasks, out, options=asked, watching=watching, say=say, progress=progress)

@@ -8,7 +8,13 @@ from html import escape
 from pathlib import Path
 
 from evalsuite.decisions.trend.document import Point, TaskTrend, Trend
-from evalsuite.decisions.trend.table import VERDICT_COLUMNS, score_columns, trend_rows, verdict_rows
+from evalsuite.decisions.trend.table import (
+    TWO_SEEDS,
+    VERDICT_COLUMNS,
+    score_columns,
+    trend_rows,
+    verdict_rows,
+)
 from evalsuite.files.replace import replace_text
 from evalsuite.results.folder import disk_errors
 from evalsuite.visible import visible
@@ -63,6 +69,7 @@ def trend_page(trend: Trend) -> str:
         _table(score_columns(trend), trend_rows(trend)),
         "<h2>Does the task detect progress at this model size?</h2>",
         _table(VERDICT_COLUMNS, verdict_rows(trend)),
+        f"<p>{_text(TWO_SEEDS)}</p>",
         *(f"<p>{_text(note)}</p>" for note in trend.notes),
         "</body></html>",
     ]

@@ -28,7 +28,7 @@ def gated(series: SeriesFolder, name: str, options: WatchOptions) -> GateReport 
     baseline = _baseline(series, name, options.baseline or PREVIOUS)
     if baseline is None:
         return None
-    report = gate(baseline, run, options.policy)
+    report = gate(baseline, run, options.policy, seeds=options.seeds, allow_noise=options.allow_noise)
     if options.junit:
         from evalsuite.decisions.gate.junit import write_junit
 

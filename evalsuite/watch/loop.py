@@ -201,7 +201,9 @@ class _Series:
         finished = self._folder.finished()
         try:
             if len(finished) > 1:
-                write_trend(trend(*(side.folder for side in finished)), self._folder.path)
+                write_trend(
+                    trend(*(side.folder for side in finished), seeds=self._watching.seeds), self._folder.path
+                )
         except UserError as error:
             self._say(f"trend.json and trend.html were not renewed: {error}")
         try:

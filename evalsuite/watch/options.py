@@ -32,6 +32,10 @@ class WatchOptions:
     """Policy of the gate after each checkpoint; None for no gate, unless `baseline` is given."""
     baseline: str = ""
     """`best`, `previous`, or a run."""
+    seeds: tuple[Path, ...] = ()
+    """Runs of trainings that differ in their seed alone, for the noise of the gate and of the trend."""
+    allow_noise: bool = False
+    """Judge even if a margin lies within the noise of two seeds."""
     junit: bool = False
     """Also write each gate as `gate.xml` in the run's folder."""
     on_fail: str = ""

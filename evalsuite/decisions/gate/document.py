@@ -7,6 +7,7 @@ from typing import Literal
 
 from evalsuite.decisions.compare.document import Difference, RunInfo
 from evalsuite.decisions.gate.policy import Policy, PolicyTier
+from evalsuite.decisions.seeds.document import SeedNoise
 from evalsuite.files.strict import Strict
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -45,6 +46,8 @@ class TaskVerdict(Strict):
     """Number of common documents with a verdict in both runs."""
     unscored: int = 0
     """Number of common documents without a verdict in one of the runs."""
+    seed_noise: SeedNoise | None = None
+    """The spread of this score between trainings that differ in their seed, where it is known."""
 
 
 class PooledVerdict(Strict):
@@ -58,6 +61,8 @@ class PooledVerdict(Strict):
     low: float | None = None
     high: float | None = None
     pass_chance: float
+    seed_noise: SeedNoise | None = None
+    """As for a task; at least this if the source names fewer tasks than the mean has."""
 
 
 class GateReport(Strict):
@@ -75,6 +80,8 @@ class GateReport(Strict):
     tasks: tuple[TaskVerdict, ...]
     pooled: PooledVerdict | None
     differences: tuple[Difference, ...]
+    within_noise: tuple[str, ...] = ()
+    """One sentence for each margin that lies within the noise of two seeds (`--allow-noise`)."""
 
     @property
     def exit_code(self) -> int:

@@ -3,7 +3,7 @@
 Public names: `gate`, `gate_sides`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -19,9 +19,11 @@ from evalsuite.decisions.compare.document import Difference
 from evalsuite.decisions.compare.pairs import align
 from evalsuite.decisions.gate.document import GateReport, Outcome, PooledVerdict, TaskVerdict
 from evalsuite.decisions.gate.judge import TaskDecision, judge_task, without_verdict
+from evalsuite.decisions.gate.noise import gate_noise, margins_within_noise, refuse_noise
 from evalsuite.decisions.gate.policy import Policy, read_policy, rules_of
 from evalsuite.decisions.gate.power import pooled_names, prospects, refuse_hopeless
 from evalsuite.decisions.gate.reasons import overall_reason, pooled_reason, task_reason
+from evalsuite.decisions.seeds.measured import Seeds, open_seeds
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.stats.multiple import holm
@@ -33,6 +35,8 @@ def gate(
     candidate: str | Path,
     policy: Policy | str | Path | None = None,
     *,
+    seeds: Sequence[str | Path] = (),
+    allow_noise: bool = False,
     allow_protocol_drift: bool = False,
 ) -> GateReport:
     """Judge a candidate against a baseline.
@@ -42,30 +46,62 @@ def gate(
         candidate: run folder or `run.json`.
         policy: a policy or its YAML file; by default every task is supporting with a margin of 0.02, and
             the mean over all of them must be within 0.02.
+        seeds: runs of two or more trainings that differ in their seed alone, at one step; by default the
+            noise between seeds is that of the published table, for the tasks that it has.
+        allow_noise: judge even if a margin lies within the noise of two seeds.
         allow_protocol_drift: judge even if a task's prompt specs differ.
 
     Raises:
-        UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, or an
-            unchanged candidate would be unlikely to pass the policy.
+        UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, an
+            unchanged candidate would be unlikely to pass the policy, or a margin lies within the noise of
+            two seeds.
     """
     rules = policy if isinstance(policy, Policy) else read_policy(Path(policy)) if policy else Policy()
-    return gate_sides(rules, open_run(Path(baseline)), open_run(Path(candidate)), allow_protocol_drift)
+    return gate_sides(
+        rules,
+        open_run(Path(baseline)),
+        open_run(Path(candidate)),
+        seeds=open_seeds(seeds),
+        allow_noise=allow_noise,
+        drift=allow_protocol_drift,
+    )
 
 
-def gate_sides(policy: Policy, baseline: RunSide, candidate: RunSide, drift: bool = False) -> GateReport:
+def gate_sides(
+    policy: Policy,
+    baseline: RunSide,
+    candidate: RunSide,
+    *,
+    seeds: Seeds | None = None,
+    allow_noise: bool = False,
+    drift: bool = False,
+) -> GateReport:
     """Judge opened runs; raises the errors of `gate`."""
-    return _Gate(policy, baseline, candidate, drift).report()
+    return _Gate(policy, baseline, candidate, seeds, allow_noise, drift).report()
 
 
 class _Gate:
     """The judgement of one candidate."""
 
-    def __init__(self, policy: Policy, baseline: RunSide, candidate: RunSide, drift: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        baseline: RunSide,
+        candidate: RunSide,
+        seeds: Seeds | None,
+        allow_noise: bool,
+        drift: bool,
+    ) -> None:
         """Raise all errors that do not depend on the candidate's verdicts, before reading these."""
         self._policy, self._baseline, self._candidate = policy, baseline, candidate
         self._rules = rules_of(policy, baseline.tasks)
         self._prospects = prospects(policy, self._rules, baseline)
         self._chance, self._pooled_chance = refuse_hopeless(policy, self._rules, self._prospects)
+        pooled = pooled_names(self._rules) if policy.pooled is not None else ()
+        self._noise = gate_noise(self._rules, pooled, baseline, seeds)
+        self._within_noise = margins_within_noise(policy, self._rules, self._noise)
+        if not allow_noise:
+            refuse_noise(self._within_noise)
         self._common = {one.name: (one, other) for one, other in common_tasks(baseline, candidate)}
         if not drift:
             refuse_other_prompts(self._common.values())
@@ -94,6 +130,7 @@ class _Gate:
             tasks=tasks,
             pooled=pooled,
             differences=tuple(self._differences),
+            within_noise=self._within_noise,
         )
 
     def _judge(self, name: str) -> TaskDecision:
@@ -148,6 +185,7 @@ class _Gate:
             pass_chance=prospect.pass_chance,
             documents=result.n if result else 0,
             unscored=decision.unscored,
+            seed_noise=self._noise.tasks.get(name),
         )
 
     def _pool(self, judged: Mapping[str, TaskDecision]) -> PooledVerdict | None:
@@ -177,6 +215,7 @@ class _Gate:
             low=low,
             high=high,
             pass_chance=self._pooled_chance or 0.0,
+            seed_noise=self._noise.pooled,
         )
 
 

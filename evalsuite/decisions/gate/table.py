@@ -49,6 +49,7 @@ def gate_lines(report: GateReport) -> list[str]:
     if report.pooled is not None and report.pooled.outcome != "PASS":
         lines.append(f"mean: {report.pooled.reason}")
     lines += [difference.text for difference in report.differences]
+    lines += report.within_noise
     lines.append(
         f"An unchanged candidate passes this gate with a probability of about {report.pass_chance:.0%}. A "
         f"candidate whose damage equals the margin passes that task with at most {report.policy.alpha:.0%}."

@@ -6,6 +6,7 @@ unit of the metric (fractions); centred scores run from 0 at chance to 1 at perf
 
 from typing import TYPE_CHECKING, Literal
 
+from evalsuite.decisions.seeds.document import SeedNoise
 from evalsuite.files.strict import Strict
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class TaskTrend(Strict):
     """Whether this benchmark detects progress at this model size."""
     reason: str
     """Reason of the verdict, as a sentence without a full stop."""
+    seed_noise: SeedNoise | None = None
+    """The spread of this score between trainings that differ in their seed, where it is known."""
 
 
 class Trend(Strict):

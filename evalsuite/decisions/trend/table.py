@@ -16,9 +16,13 @@ VERDICT_COLUMNS = (
     "sampling error",
     "noise",
     "signal/noise",
+    "two seeds",
     "progress?",
     "why",
 )
+SEEDS_ALPHA = 0.05
+NOISE = "noise: standard deviation of a checkpoint from the smooth curve."
+TWO_SEEDS = f"two seeds: equal trainings differ by more in one direction in {SEEDS_ALPHA:.0%} of cases."
 _LEFT = ("task", "metric", "progress?", "why")
 
 
@@ -51,6 +55,7 @@ def verdict_rows(trend: Trend) -> list[tuple[str, ...]]:
             _amount(task.sampling_error, task),
             _amount(task.noise, task),
             "—" if task.signal_to_noise is None else f"{task.signal_to_noise:.1f}",
+            _amount(task.seed_noise.apart(SEEDS_ALPHA) if task.seed_noise else None, task),
             task.verdict,
             task.reason,
         )
@@ -69,7 +74,7 @@ def trend_tables(trend: Trend) -> tuple[Table, Table]:
         title="does the task detect progress at this model size?",
         title_justify="left",
         caption_justify="left",
-        caption="noise: standard deviation of a checkpoint from the smooth curve. Points of 100.",
+        caption=f"Points of 100. {NOISE} {TWO_SEEDS}",
     )
     for column in VERDICT_COLUMNS:
         verdicts.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=column != "why")

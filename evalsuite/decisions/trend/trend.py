@@ -4,13 +4,16 @@ Public names: `trend`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from evalsuite.decisions.compare.compare import paired_of
 from evalsuite.decisions.compare.pairs import align, common_values
+from evalsuite.decisions.seeds.document import SeedNoise
+from evalsuite.decisions.seeds.measured import Seeds, open_seeds
+from evalsuite.decisions.seeds.noise import seed_noise
 from evalsuite.decisions.trend.document import Checkpoint, Point, TaskTrend, Trend
 from evalsuite.decisions.trend.noise import judge_change
 from evalsuite.decisions.trend.steps import steps_of
@@ -30,13 +33,20 @@ class _Series:
     tasks: list[TaskRecord]
 
 
-def trend(*runs: str | Path, steps: Sequence[int] | None = None, allow_protocol_drift: bool = False) -> Trend:
+def trend(
+    *runs: str | Path,
+    steps: Sequence[int] | None = None,
+    seeds: Sequence[str | Path] = (),
+    allow_protocol_drift: bool = False,
+) -> Trend:
     """Scores over the checkpoints of a training run, per task and averaged, and which tasks detect progress.
 
     Args:
         runs: two or more run folders or `run.json` files, in any order.
         steps: training step of each run; default: the number after step, iter, checkpoint or ckpt in the name
             of model, revision or folder, if it differs between all runs; else the number of the run.
+        seeds: runs of two or more trainings that differ in their seed alone, at one step; by default the
+            noise between seeds is that of the published table, for the tasks that it has.
         allow_protocol_drift: continue even if a task's prompt spec or data differ between runs.
 
     Raises:
@@ -57,7 +67,11 @@ def trend(*runs: str | Path, steps: Sequence[int] | None = None, allow_protocol_
             "that a change in scores would not be due to the model alone. Run all with the same version, or "
             "accept it with --allow-protocol-drift."
         )
-    tasks = [_task(name, runs) for name, runs in series.items()]
+    measured = open_seeds(seeds)
+    noise = seed_noise({name: (of.tasks[0], of.tasks[0].headline) for name, of in series.items()}, measured)
+    tasks = [
+        _task(name, runs).model_copy(update={"seed_noise": noise.get(name)}) for name, runs in series.items()
+    ]
     averaged = [task for task in tasks if len(task.points) == len(sides) and not task.lower_is_better]
     return Trend(
         evalsuite_version=metadata.version("evalsuite"),
@@ -72,7 +86,9 @@ def trend(*runs: str | Path, steps: Sequence[int] | None = None, allow_protocol_
             for side, step in zip(sides, numbers, strict=True)
         ),
         tasks=tuple(tasks),
-        average=_average(averaged) if averaged else None,
+        average=_average(averaged).model_copy(update={"seed_noise": _average_noise(averaged, measured)})
+        if averaged
+        else None,
         averaged=tuple(task.name for task in averaged),
         notes=tuple(_notes(sides, source, drifted)),
     )
@@ -177,6 +193,22 @@ def _judged(
         verdict=found.verdict,
         reason=found.reason,
     )
+
+
+def _average_noise(tasks: Sequence[TaskTrend], seeds: Seeds | None) -> SeedNoise | None:
+    """The spread of the average between seeds; published values of single tasks do not give it."""
+    if seeds is None:
+        return None
+
+    def average_of(records: Mapping[str, TaskRecord]) -> float | None:
+        scores = [records[task.name].metrics.get(task.metric) for task in tasks if task.name in records]
+        values = [score.value for score in scores if score is not None]
+        if len(values) < len(tasks):
+            return None
+        chances = [task.chance or 0.0 for task in tasks]
+        return math.fsum((v - c) / (1 - c) for v, c in zip(values, chances, strict=True)) / len(tasks)
+
+    return seeds.noise_of_mean(average_of)
 
 
 def _average(tasks: Sequence[TaskTrend]) -> TaskTrend:

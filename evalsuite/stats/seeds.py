@@ -1,0 +1,32 @@
+"""How far two trainings that differ in their seed alone are apart.
+
+Public names: `apart_by_chance`, `sd_of_mean`.
+"""
+
+import math
+from collections.abc import Sequence
+
+
+def apart_by_chance(sd: float, trainings: int, alpha: float) -> float:
+    """The difference that two equal trainings exceed in one direction with probability `alpha`.
+
+    The difference of two independent normal scores has standard deviation sqrt(2) * sigma. With sigma
+    estimated by `sd` from n other trainings, the difference divided by sqrt(2) * sd follows Student's t with
+    n - 1 degrees of freedom.
+
+    Args:
+        sd: sample standard deviation (n - 1) of a score between trainings, in the unit of the score.
+        trainings: the number n of trainings, at least 2.
+        alpha: one-sided probability, between 0 and 0.5.
+    """
+    from scipy.stats import t
+
+    return float(t.isf(alpha, trainings - 1)) * math.sqrt(2) * sd
+
+
+def sd_of_mean(sds: Sequence[float], tasks: int) -> float:
+    """Standard deviation of the mean over a number of independent tasks, of which some have a known one.
+
+    The other tasks count as if they had none, so that the result is a lower bound where `sds` is shorter.
+    """
+    return math.sqrt(math.fsum(sd**2 for sd in sds)) / tasks
