@@ -1,5 +1,6 @@
 """Every tensor of a raw checkpoint is accounted for: none is missing, left over, or of another shape."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from evalsuite.checkpoints.raw.stored import Stored
 from evalsuite.checkpoints.raw.target import ModelTensors, TensorSpec
 from evalsuite.errors import ModelError
 
+BUFFERS = re.compile(
+    r"(^|\.)((original_)?inv_freq|(cos|sin)_cached|freqs_cis|masked_bias|causal_mask|scale_attn|position_ids"
+    r"|embed_positions\.weights)$"
+)
+"""Tensors that some versions store, although they follow from the configuration."""
 NAMED = 3
 """So many tensors are named in a message; the others are counted."""
 WIDTHS = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16})
@@ -25,7 +31,8 @@ def account(
 ) -> dict[str, Stored]:
     """What `found` holds for each tensor of the model, in the order of the model.
 
-    A second copy of a shared tensor (tied embeddings) is compared with the first when that is read.
+    A second copy of a shared tensor (tied embeddings) is compared with the first when that is read. Buffers
+    that follow from the configuration, such as rotary frequencies, may be there and are not used.
 
     Args:
         tensors: the model's.
@@ -39,7 +46,8 @@ def account(
     """
     kept = _without_copies(tensors, found, checkpoint)
     missing = [name for name in tensors.specs if name not in kept]
-    surplus = [*left_over, *(name for name in kept if name not in tensors.specs)]
+    others = [*left_over, *(name for name in kept if name not in tensors.specs)]
+    surplus = [name for name in others if not BUFFERS.search(name)]
     wrong = [
         difference
         for name, spec in tensors.specs.items()

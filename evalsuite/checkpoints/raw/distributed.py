@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints.raw.stored import Block, BlockedTensor, FilePart, Stored
+from evalsuite.checkpoints.raw.torch_file import Window
 
 DISTRIBUTED_INDEX = ".metadata"
 INDEX_DAMAGE = (ValueError, TypeError, AttributeError, IndexError, EOFError, pickle.UnpicklingError)
@@ -48,10 +49,12 @@ INDEX_CLASSES = {
     "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
 }
 """The classes that may be read from the pickled index of PyTorch's checkpoint."""
+NOT_NEEDED = ("pathlib", "torch", "megatron", "nemo", "transformer_engine", "numpy")
+"""Packages whose objects an index holds beside what is read: the writer's plans and paths."""
 
 
 class _Ignored:
-    """Replaces any object of the index that is not needed, such as the writer's plans and paths."""
+    """Replaces an object of the index that is not needed."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -70,24 +73,41 @@ class _IndexReader(pickle.Unpickler):
     """Reads PyTorch's index; runs no code except that of `INDEX_CLASSES`."""
 
     def find_class(self, module: str, name: str) -> Any:
-        return super().find_class(module, name) if name in INDEX_CLASSES.get(module, ()) else _Ignored
+        if name in INDEX_CLASSES.get(module, ()):
+            return super().find_class(module, name)
+        if module.partition(".")[0] in NOT_NEEDED:
+            return _Ignored
+        raise RefusedClassError(f"{module}.{name}")
 
 
-def distributed_tensors(files: Mapping[str, FilePart]) -> Iterator[tuple[str, BlockedTensor]]:
+class RefusedClassError(pickle.UnpicklingError):
+    """An index names a class or function that no checkpoint needs; the text is its name."""
+
+
+def read_index(files: Mapping[str, FilePart]) -> Any:
+    """The index of a distributed checkpoint, torch's `Metadata`; arguments and errors as below."""
+    return _IndexReader(io.BytesIO(files[DISTRIBUTED_INDEX].bytes())).load()
+
+
+def distributed_tensors(
+    files: Mapping[str, FilePart], index: Any = None
+) -> Iterator[tuple[str, BlockedTensor]]:
     """The tensors of a distributed checkpoint by name, in the order of its index; none is read yet.
 
     Objects that are not tensors are left out.
 
     Args:
         files: the checkpoint's files, by path within its folder.
+        index: from `read_index`; by default it is read.
 
     Raises:
         KeyError: a file or block is missing; its argument names the file, or the tensor and the block.
         EOFError: a file is cut off; its argument names the file.
-        ValueError, TypeError, AttributeError, IndexError, pickle.UnpicklingError: the index is damaged.
+        ValueError, TypeError, AttributeError, IndexError, pickle.UnpicklingError: the index is damaged, or
+            names a class that is refused.
         OSError: a file cannot be read.
     """
-    index = _IndexReader(io.BytesIO(files[DISTRIBUTED_INDEX].bytes())).load()
+    index = read_index(files) if index is None else index
     locations = {(key.fqn, tuple(key.offset or ())): found for key, found in index.storage_data.items()}
     for name, entry in index.state_dict_metadata.items():
         if not hasattr(entry, "chunks"):
@@ -106,6 +126,7 @@ def distributed_tensors(files: Mapping[str, FilePart]) -> Iterator[tuple[str, Bl
 
 
 def _pickled(part: FilePart, shape: tuple[int, ...]) -> torch.Tensor:
-    content = part.part(0, part.size)
-    tensor: torch.Tensor = torch.load(io.BytesIO(content.numpy().data), weights_only=True)
+    with part.path.open("rb") as file:
+        window = io.BufferedReader(Window(file, part.offset, part.size))
+        tensor: torch.Tensor = torch.load(window, weights_only=True, map_location="cpu")
     return tensor.detach().reshape(shape)

@@ -15,14 +15,10 @@ import torch
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.files import read_config
 from evalsuite.checkpoints.headers import tensor_shapes
+from evalsuite.checkpoints.raw.account import BUFFERS
 from evalsuite.checkpoints.weights import weight_files
 from evalsuite.errors import ModelError
 
-BUFFERS = re.compile(
-    r"(^|\.)((original_)?inv_freq|(cos|sin)_cached|freqs_cis|masked_bias|causal_mask|scale_attn|position_ids"
-    r"|embed_positions\.weights)$"
-)
-"""Tensors that older versions stored, although they follow from the configuration."""
 MASKS = re.compile(r"(^|\.)(self_)?(attn|attention|crossattention)(\.attention)?\.bias$")
 """A stored attention mask if it is square (GPT-2, GPT-J, GPT-Neo); otherwise a weight."""
 UNUSED_PARTS = {
