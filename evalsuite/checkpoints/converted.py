@@ -96,6 +96,10 @@ class ConvertedFormat(ABC):
         content = _content(files, self.tokenizer_files(files), verify=False)
         return self._converted(files, "tokenizer", content, self.write_tokenizer)
 
+    def home(self, content: str) -> Path:
+        """The folder of the conversions of a checkpoint with that digest of its content."""
+        return cache_home(self.name) / f"{content[:32]}-{self.conversion}"
+
     def _converted(
         self,
         files: ModelFiles,
@@ -104,7 +108,7 @@ class ConvertedFormat(ABC):
         write: Callable[[ModelFiles, Path], None],
     ) -> Path:
         """The cached `part` of a conversion; of several processes that need it, one writes it."""
-        home = cache_home(self.name) / f"{content[:32]}-{self.conversion}"
+        home = self.home(content)
         target = home / part
         if target.is_dir():
             return target

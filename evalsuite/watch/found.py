@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from evalsuite.checkpoints.formats import formats_by_suffix
+from evalsuite.checkpoints.formats import formats_by_suffix, recognized_format
 from evalsuite.decisions.trend.steps import step_in
-from evalsuite.errors import StorageError
+from evalsuite.errors import ModelError, StorageError
 from evalsuite.watch.options import WatchOptions
 
 GGUF = ".gguf"
@@ -54,8 +54,16 @@ def _is_checkpoint(found: Found) -> bool:
     if path.name.startswith("."):
         return False
     if path.is_dir():
-        return found.step is not None or (path / CONFIG).is_file()
+        return found.step is not None or (path / CONFIG).is_file() or _is_raw(path)
     return path.suffix == GGUF or path.suffix in formats_by_suffix()
+
+
+def _is_raw(path: Path) -> bool:
+    """Whether a checkpoint format knows a folder of any name."""
+    try:
+        return recognized_format(path) is not None
+    except ModelError:
+        return False
 
 
 def _is_wanted(found: Found, every: int) -> bool:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints.building import check_free_disk
-from evalsuite.checkpoints.converted import ConvertedFormat, checkpoint_of
+from evalsuite.checkpoints.converted import ConvertedFormat, cache_home, checkpoint_of
 from evalsuite.checkpoints.digests import CONFIG_FILES, tokenizer_digest
 from evalsuite.checkpoints.file_digests import digest_by_name
 from evalsuite.checkpoints.files import read_config
 from evalsuite.checkpoints.model_files import ModelFiles
+from evalsuite.checkpoints.raw.conversions import hold, remove_older
 from evalsuite.errors import ModelError
 from evalsuite.types import sha256_of
 
@@ -83,6 +84,13 @@ class RawFormat(ConvertedFormat):
     def write_tokenizer(self, files: ModelFiles, folder: Path) -> None:
         """Not called: `tokenizer_folder` needs no conversion."""
         raise NotImplementedError
+
+    def model_folder(self, files: ModelFiles) -> Path:
+        """The model's conversion in the user's cache, where only the latest ones are kept."""
+        hold(self.home(self.content(files, verify=False)))
+        folder = super().model_folder(files)
+        remove_older(cache_home(self.name))
+        return folder
 
     def write_model(self, files: ModelFiles, folder: Path) -> None:
         """Write `config.json` as it is, and the weights."""
