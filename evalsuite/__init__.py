@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from evalsuite.results.runlog import RunLog, read_run
     from evalsuite.runs.options import RunOptions
     from evalsuite.task import Task
+    from evalsuite.trainer.evaluator import Evaluator
     from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer
 
 _HOMES = {
     "ClozePair": "evalsuite.types",
     "Comparison": "evalsuite.decisions.compare.document",
     "DatasetRef": "evalsuite.data.refs",
+    "Evaluator": "evalsuite.trainer.evaluator",
     "GateReport": "evalsuite.decisions.gate.document",
     "MultipleChoice": "evalsuite.types",
     "OpenAnswer": "evalsuite.types",
@@ -51,6 +53,7 @@ __all__ = [
     "ClozePair",
     "Comparison",
     "DatasetRef",
+    "Evaluator",
     "GateReport",
     "MultipleChoice",
     "OpenAnswer",

@@ -109,7 +109,7 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
     from evalsuite.engine.placement import resolve_logits_dtype
     from evalsuite.runs.engine import token_options_of
 
-    _refuse_bad_counts(options)
+    refuse_bad_counts(options)
     arguments, _ = split_arguments(options.engine, _engine_arguments(options))
     registry = Registry.load([Path(path) for path in options.include])
     texts = split_addresses(tasks if isinstance(tasks, str) else list(tasks))
@@ -190,7 +190,8 @@ def _refuse_options_of_files(options: RunOptions) -> None:
             )
 
 
-def _refuse_bad_counts(options: RunOptions) -> None:
+def refuse_bad_counts(options: RunOptions) -> None:
+    """Raises UserError for a number of documents below 1, and for two of them."""
     for option, count in (("--limit", options.limit), ("--sample", options.sample)):
         if count is not None and count < 1:
             raise UserError(f"{option} must be at least 1, not {count}.")

@@ -20,7 +20,7 @@ FLOORS = [
     "engine",
     "engine.planning",
     "engine.native",
-    "engine.tensor_parallel engine.openai engine.vllm",
+    "engine.tensor_parallel engine.openai engine.vllm engine.live",
     "engine.replicas",
     "requests",
     "scoring",
@@ -31,7 +31,7 @@ FLOORS = [
     "report lm_eval_bridge",
     "export",
     "api doctor",
-    "watch",
+    "watch trainer",
     "cli",
 ]
 """From the ground up. A name is a folder or a module of `evalsuite/`; rooms of one floor do not know each

@@ -122,3 +122,13 @@ def _remember(path: Path, hint: Hint) -> None:
     hints = {**_read_hints(), str(path): hint}
     with suppress(OSError):
         replace_json(_hints_path(), hints)
+
+
+def forget_digests_below(folder: Path) -> None:
+    """Drop the hints of files in a folder that is about to be deleted."""
+    real = folder.resolve()
+    hints = {path: hint for path, hint in _read_hints().items() if not Path(path).is_relative_to(real)}
+    with suppress(OSError):
+        replace_json(_hints_path(), hints)
+    for path in [path for path in _HASHED_HERE if Path(path).is_relative_to(real)]:
+        del _HASHED_HERE[path]

@@ -1,6 +1,7 @@
 """A model's configuration and tokenizer files; `weights` finds its weights."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,11 @@ def read_config(files: ModelFiles) -> dict[str, Any]:
     for key, kind, word in (("model_type", str, "text"), ("text_config", dict, "an object")):
         if not isinstance(config.get(key, kind()), kind | None):
             raise ModelError(f"Model '{files.name}': '{key}' of {path} is not {word}.")
-    # Models that also see or hear keep their language model's values one level down.
+    return with_text_values(config)
+
+
+def with_text_values(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with its language model's values, which models that see or hear keep one level down."""
     return {**(config.get("text_config") or {}), **config}
 
 
@@ -96,7 +101,11 @@ def _gguf_config(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def vocabulary_rows(files: ModelFiles) -> int | None:
     """Rows of the embedding and the LM head by the configuration; None if it does not state them."""
-    config = read_config(files)
+    return vocabulary_in(read_config(files))
+
+
+def vocabulary_in(config: Mapping[str, Any]) -> int | None:
+    """As `vocabulary_rows`, of a configuration that is already read."""
     stated = next((config[key] for key in VOCABULARY_KEYS if isinstance(config.get(key), int)), None)
     more = config.get("additional_vocab_size")  # IDEFICS: rows beside those of `vocab_size`
     return stated if stated is None or not isinstance(more, int) else stated + more
@@ -104,6 +113,10 @@ def vocabulary_rows(files: ModelFiles) -> int | None:
 
 def context_window(files: ModelFiles) -> int | None:
     """Longest sequence in tokens that the configuration allows; None if it states no limit."""
-    config = read_config(files)
+    return window_in(read_config(files))
+
+
+def window_in(config: Mapping[str, Any]) -> int | None:
+    """As `context_window`, of a configuration that is already read."""
     stated = (config.get(key) for key in CONTEXT_WINDOW_KEYS)
     return next((value for value in stated if type(value) is int and value > 0), None)

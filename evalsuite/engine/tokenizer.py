@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from evalsuite.checkpoints import ModelFiles, tokenizer_folder
+from evalsuite.checkpoints import ModelFiles, tokenizer_digest, tokenizer_folder
 from evalsuite.checkpoints.digests import has_own_tokenizer_code
 from evalsuite.checkpoints.gguf_copies import drop_copy, keep_copy, whole_copy
 from evalsuite.checkpoints.gguf_package import speed_up_gguf
@@ -48,6 +48,10 @@ class HuggingFaceTokenizer:
         """Notes on the tokenizer for the run log; empty before it is first used."""
         return self._loaded[1] if "_loaded" in self.__dict__ else ()
 
+    def digest(self, *, verify: bool = False) -> str:
+        """SHA-256 over everything that can change a token; `verify` reads every file again."""
+        return tokenizer_digest(self.files, verify=verify)
+
     @property
     def _tokenizer(self) -> Any:
         return self._loaded[0]
@@ -69,6 +73,11 @@ class HuggingFaceTokenizer:
         # The caller handles texts longer than the context window; transformers would warn about them.
         tokenizer.model_max_length = 10**30
         return tokenizer, notes
+
+    @property
+    def size(self) -> int:
+        """Number of tokens, added ones included."""
+        return len(self._tokenizer)
 
     @property
     def bos_id(self) -> int | None:

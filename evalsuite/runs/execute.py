@@ -34,6 +34,7 @@ from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.results.suites import suite_records
+from evalsuite.results.unwritten import NoFolder, NoStore
 from evalsuite.results.versions import ANSWERING, OF_SOME, installed, told_of_origins
 from evalsuite.runs.answering import Answers, answer
 from evalsuite.runs.engine import make_engine_of, token_options_of
@@ -87,7 +88,7 @@ def execute(
     progress = progress or Silent()
     refuse_unsafe_code(tasks, execution.allow_unsafe_code)
     tasks = [selected.with_bos(spec.bos) for selected in tasks]
-    folder = RunFolder(execution.folder)
+    folder = RunFolder(execution.folder) if execution.folder else NoFolder()
     with folder.opened(spec, str(execution.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
         prepared = [_prepared(selected, spec, execution) for selected in tasks]
@@ -104,9 +105,10 @@ def execute(
             return earlier
         engine = engine or stack.enter_context(_made(spec, files, execution, progress))
         refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
-        session = _Session(spec, prepared, suites, engine, files, inputs, execution, elsewhere, folder.notes)
+        notes = folder.notes + execution.notes
+        session = _Session(spec, prepared, suites, engine, files, inputs, execution, elsewhere, notes)
         folder.write_log(session.log("running"))
-        store = execution.store or folder.store
+        store = execution.store or folder.store  # None for a run that is not written
         if execution.shard:
             log = session.answer_share(execution.shard, store, progress)
             folder.write_log(log)
@@ -215,7 +217,7 @@ class _Session:
         self._began = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def answer_share(self, shard: Shard, store_path: Path, progress: Progress) -> RunLog:
+    def answer_share(self, shard: Shard, store_path: Path | None, progress: Progress) -> RunLog:
         """Answer a shard's requests; the run log says how far that went."""
         self._begin_loading(store_path)
         asked = self._ask(progress)
@@ -235,7 +237,7 @@ class _Session:
     def _answers(
         self,
         asked: Mapping[str, Sequence[DocumentRequests]],
-        store_path: Path,
+        store_path: Path | None,
         progress: Progress,
         shard: Shard | None = None,
     ) -> tuple[Answers, int]:
@@ -247,7 +249,7 @@ class _Session:
             progress.stage(Stage("sharing"))
             others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
         versions = installed((*ANSWERING, *self._own_packages()))
-        store = ResponseStore(store_path, versions)
+        store = ResponseStore(store_path, versions) if store_path else NoStore()
         try:
             answers = answer(scores, texts, self._engine, store, progress, others)
             if not shard:  # the merged run speaks for its shards
@@ -266,7 +268,9 @@ class _Session:
         if self._spec.engine in OF_SOME:
             yield self._spec.engine
 
-    def finish(self, store_path: Path, progress: Progress) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
+    def finish(
+        self, store_path: Path | None, progress: Progress
+    ) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
         """The run log with its scores, and the samples by task name."""
         self._begin_loading(store_path)
         asked = self._ask(progress)
@@ -308,8 +312,8 @@ class _Session:
         settings = prepared.selected.spec.generation
         if (
             settings is None
-            or not engine_kind(self._spec.engine).needs_files
             or not self._files.folder.is_dir()
+            or not engine_kind(self._spec.engine).needs_files
         ):
             return ()
         sampled, native = settings.temperature > 0, self._spec.engine == "native"
@@ -347,10 +351,10 @@ class _Session:
             shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )
 
-    def _begin_loading(self, store_path: Path) -> None:
+    def _begin_loading(self, store_path: Path | None) -> None:
         """Let the engine load beside the encoding, where nothing was answered yet and it has to in any
         case."""
-        if not store_path.exists():
+        if store_path is None or not store_path.exists():
             self._engine.begin_loading()
 
     def _ask(self, progress: Progress) -> dict[str, list[DocumentRequests]]:

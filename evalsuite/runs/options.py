@@ -107,7 +107,8 @@ class RunOptions:
 class Execution:
     """How a run is executed: folders, tolerances, processes. None of it can change a score."""
 
-    folder: Path
+    folder: Path | None
+    """The run's folder; None if nothing is written."""
     data_dir: Path | None = None
     store: Path | None = None
     """A response store to share between runs, in place of the folder's own."""
@@ -123,3 +124,5 @@ class Execution:
     """Several processes, each with a replica of the model; None for this process alone."""
     kept: Kept = field(default_factory=KeptByNobody, compare=False)
     """Keeps documents and encoded requests for the next run of a series."""
+    notes: tuple[str, ...] = ()
+    """Notes for the run log on how the run came about."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalsuite.engine.planning.partition import tokens_of
+from evalsuite.engine.planning.partition import dealt, tokens_of
 from evalsuite.engine.protocol import Engine
 from evalsuite.errors import UserError
 from evalsuite.types import GenerateRequest, Request, ScoreRequest
@@ -55,17 +55,3 @@ def share_of(
             *(request for part in generated for request in of_texts[part]),
         )
     )
-
-
-def dealt(sizes: Sequence[int], count: int) -> list[list[int]]:
-    """Distribute indices of `sizes` to `count` lists, largest size first, each to the smallest list so far.
-
-    Returns the lists by falling total size.
-    """
-    shares: list[list[int]] = [[] for _ in range(count)]
-    loads = [0] * count
-    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
-        least = min(range(count), key=lambda share: (loads[share], share))
-        shares[least].append(index)
-        loads[least] += sizes[index]
-    return [shares[share] for share in sorted(range(count), key=lambda share: (-loads[share], share))]

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evalsuite
+from evalsuite.engine.planning.partition import dealt
 from evalsuite.errors import StorageError, UserError
 from evalsuite.results.read import open_run
-from evalsuite.runs.shards import Shard, dealt, share_of
+from evalsuite.runs.shards import Shard, share_of
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.runs.bench import ADDRESSES, Bench, ScriptedEngine, read_json
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.files import vocabulary_rows
 from evalsuite.engine.native import deterministic
 from evalsuite.engine.native.generator import TextGenerator
 from evalsuite.engine.native.limits import Limits
@@ -15,16 +14,115 @@ from evalsuite.engine.placement import SPREAD, resolve_logits_dtype, wait_withou
 from evalsuite.engine.protocol import EngineDefaults, EngineEvent, R
 from evalsuite.engine.settings import GRAPHS, EngineKind, EngineSpec, is_on
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
+from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.types import GenerateRequest, ModelIdentity, Request, ScoreRequest
 
 
-class TransformersEngine(EngineDefaults):
+class NativeEngine(EngineDefaults):
     """Answers requests with a transformers model on one device; see `protocol.Engine`.
 
+    The work is done by the engine's parts: `model` (its configuration and weights), `tried` (the forms of
+    computation that pass the trials, and the identity), `limits`, `scorer` and `generator`.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        tokens: may set a shorter context window.
+        token_budget: tokens per forward pass when scoring; chosen for the device and its memory if None.
+    """
+
+    def __init__(
+        self,
+        model: NativeModel,
+        tokenizer: HuggingFaceTokenizer,
+        tokens: TokenOptions = MODELS_OWN,
+        token_budget: int | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.model = model
+        self.tried = TriedModel(model, tokenizer)
+        self.limits = Limits(model, tokens, token_budget)
+        self.scorer = LikelihoodScorer(self.tried, self.limits)
+        self.generator = TextGenerator(self.tried, self.limits, tokenizer)
+
+    @property
+    def device(self) -> str:
+        """The device in use, for example "cpu" or "cuda:1"."""
+        return self.model.device
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What the answers depend on; loads the weights if no trials of this model are remembered."""
+        return self.tried.identity
+
+    @property
+    def expected_identity(self) -> ModelIdentity:
+        """The part of `identity` that is known without loading the weights."""
+        return self.tried.expected_identity
+
+    @property
+    def knows_identity(self) -> bool:
+        """Whether `identity` is known without loading the weights."""
+        return self.tried.is_known
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the model for the run log; complete once the requests are answered."""
+        return self.model.notes
+
+    @property
+    def max_length(self) -> int | None:
+        """Context window in tokens; None where the configuration states none."""
+        return self.limits.max_length
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Vocabulary size: valid token ids are below it; None where the configuration does not say."""
+        return self.model.vocabulary
+
+    def plan_for(self, device: str) -> None:
+        """Make `partition` plan for `device`, where other processes hold the model."""
+        self.model.device = device
+
+    def load(self) -> None:
+        """Load the weights and run the trials now; raises ModelError if that fails."""
+        self.tried.load()
+
+    def begin_loading(self) -> None:
+        """Load the weights in a background thread; errors are raised when the weights are needed."""
+        _ = self.tokenizer.eos_id  # load the tokenizer first: both loaders silence transformers meanwhile
+        self.model.begin_loading()
+
+    def score(
+        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
+    ) -> Iterator[EngineEvent[ScoreRequest]]:
+        """Score the distinct `requests`, most work first.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+            ValueError: a request is longer than the context window.
+        """
+        return self.scorer.score(requests, answered)
+
+    def generate(
+        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
+    ) -> Iterator[EngineEvent[GenerateRequest]]:
+        """Generate texts for the distinct `requests`; errors are as in `score`."""
+        return self.generator.generate(requests, answered)
+
+    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
+        """The packs or batches of scores, and texts whose prompts share a prefix; see `protocol.Engine`."""
+        either: Sequence[Request] = requests
+        scores: list[ScoreRequest] = [request for request in either if isinstance(request, ScoreRequest)]
+        texts: list[GenerateRequest] = [request for request in either if isinstance(request, GenerateRequest)]
+        return [*self.scorer.partition(scores), *self.generator.partition(texts)]  # type: ignore[list-item]
+
+
+class TransformersEngine(NativeEngine):
+    """The native engine with a model from files; see `protocol.Engine`.
+
     The constructor reads no files. The tokenizer is loaded when it is first used, the weights at the first
-    `score` or `generate` with unanswered requests. The work is done by the engine's parts: `model` (files and
-    weights), `tried` (the forms of computation that pass the trials, and the identity), `limits`, `scorer`
-    and `generator`.
+    `score` or `generate` with unanswered requests.
 
     Args:
         files: the model, from `evalsuite.checkpoints.resolve`.
@@ -73,84 +171,12 @@ class TransformersEngine(EngineDefaults):
             graphs=is_on(arguments or {}, GRAPHS, usually=True),
         )
         self.files = files
-        self.tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
-        self.model = self.model_class(files, options, processes or OneProcess(device))
-        self.tried = TriedModel(self.model, self.tokenizer)
-        self.limits = Limits(self.model, tokens, token_budget)
-        self.scorer = LikelihoodScorer(self.tried, self.limits)
-        self.generator = TextGenerator(self.tried, self.limits, self.tokenizer)
-
-    @property
-    def device(self) -> str:
-        """The device in use, for example "cpu" or "cuda:1"."""
-        return self.model.device
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """What the answers depend on; loads the weights if no trials of this model are remembered."""
-        return self.tried.identity
-
-    @property
-    def expected_identity(self) -> ModelIdentity:
-        """The part of `identity` that is known without loading the weights."""
-        return self.tried.expected_identity
-
-    @property
-    def knows_identity(self) -> bool:
-        """Whether `identity` is known without loading the weights."""
-        return self.tried.is_known
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on the model for the run log; complete once the requests are answered."""
-        return self.model.notes
-
-    @property
-    def max_length(self) -> int | None:
-        """Context window in tokens; None where the configuration states none."""
-        return self.limits.max_length
-
-    @property
-    def vocabulary(self) -> int | None:
-        """Vocabulary size: valid token ids are below it; None where the configuration does not say."""
-        return vocabulary_rows(self.files)
-
-    def plan_for(self, device: str) -> None:
-        """Make `partition` plan for `device`, where other processes hold the model."""
-        self.model.device = device
-
-    def load(self) -> None:
-        """Load the weights and run the trials now; raises ModelError if that fails."""
-        self.tried.load()
-
-    def begin_loading(self) -> None:
-        """Load the weights in a background thread; errors are raised when the weights are needed."""
-        _ = self.tokenizer.eos_id  # load the tokenizer first: both loaders silence transformers meanwhile
-        self.model.begin_loading()
-
-    def score(
-        self, requests: Sequence[ScoreRequest], answered: Collection[ScoreRequest] = ()
-    ) -> Iterator[EngineEvent[ScoreRequest]]:
-        """Score the distinct `requests`, most work first.
-
-        Raises:
-            ModelError: the model cannot be loaded.
-            ValueError: a request is longer than the context window.
-        """
-        return self.scorer.score(requests, answered)
-
-    def generate(
-        self, requests: Sequence[GenerateRequest], answered: Collection[GenerateRequest] = ()
-    ) -> Iterator[EngineEvent[GenerateRequest]]:
-        """Generate texts for the distinct `requests`; errors are as in `score`."""
-        return self.generator.generate(requests, answered)
-
-    def partition(self, requests: Sequence[R]) -> list[tuple[R, ...]]:
-        """The packs or batches of scores, and texts whose prompts share a prefix; see `protocol.Engine`."""
-        either: Sequence[Request] = requests
-        scores: list[ScoreRequest] = [request for request in either if isinstance(request, ScoreRequest)]
-        texts: list[GenerateRequest] = [request for request in either if isinstance(request, GenerateRequest)]
-        return [*self.scorer.partition(scores), *self.generator.partition(texts)]  # type: ignore[list-item]
+        super().__init__(
+            self.model_class(files, options, processes or OneProcess(device)),
+            tokens.make(files, trust_remote_code=trust_remote_code),
+            tokens,
+            token_budget,
+        )
 
 
 def _make(spec: EngineSpec) -> TransformersEngine:

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Iterable
 from dataclasses import replace
 
-from evalsuite.checkpoints.files import context_window
 from evalsuite.engine.native.model import NativeModel
 from evalsuite.engine.native.sizes import Sizes
 from evalsuite.engine.placement import Budget, default_budget
@@ -28,7 +27,7 @@ class Limits:
     @functools.cached_property
     def max_length(self) -> int | None:
         """Context window in tokens; None where the configuration states none."""
-        return self._tokens.window(context_window(self._model.files))
+        return self._tokens.window(self._model.window)
 
     @functools.cached_property
     def budget(self) -> Budget:

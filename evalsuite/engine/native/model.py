@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.checkpoints import ModelFiles, weights_digest
-from evalsuite.checkpoints.files import context_window, read_config
+from evalsuite.checkpoints.files import read_config, vocabulary_in, window_in
 from evalsuite.engine.native import deterministic
 from evalsuite.engine.native.memory_estimate import Needs, needs_of
 from evalsuite.engine.native.processes import Processes
@@ -46,6 +46,9 @@ class NativeModel:
         processes: the processes that share the model.
     """
 
+    remembers_trials = True
+    """Whether the trials' outcome is kept in the user's cache folder, under the digest of the weights."""
+
     def __init__(self, files: ModelFiles, options: ModelOptions, processes: Processes) -> None:
         self.files = files
         self.options = options
@@ -72,6 +75,16 @@ class NativeModel:
         return read_config(self.files)
 
     @property
+    def window(self) -> int | None:
+        """Context window in tokens by the configuration; None if it states none."""
+        return window_in(self.config)
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Rows of the embedding and the LM head by the configuration; None if it does not state them."""
+        return vocabulary_in(self.config)
+
+    @property
     def weights(self) -> str:
         """Digest of the model's weights."""
         return weights_digest(self.files, verify=self.options.verify_weights)
@@ -84,7 +97,7 @@ class NativeModel:
     @property
     def expected_lengths(self) -> LengthRule | None:
         """Which lengths are rotated alike, by `config.json`."""
-        return length_rule(self.config, context_window(self.files))
+        return length_rule(self.config, self.window)
 
     @property
     def lays_out(self) -> bool:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from evalsuite.checkpoints import tokenizer_digest
 from evalsuite.engine.native import cpu, deterministic
 from evalsuite.engine.native.fit_trees import ROWS_DEPEND, unsupported_reason
 from evalsuite.engine.native.model import NativeModel
@@ -57,7 +56,7 @@ class TriedModel:
     def _digests(self) -> tuple[str, str]:
         """Digests of the weights and of the tokenizer."""
         verify = self.model.options.verify_weights
-        return self.model.weights, tokenizer_digest(self._tokenizer.files, verify=verify)
+        return self.model.weights, self._tokenizer.digest(verify=verify)
 
     def numerics(self, forms: Forms | None) -> str:
         """The class of numerics: engine, data type, kind of device, the forms, and on a GPU the paths.
@@ -143,7 +142,7 @@ class TriedModel:
     @functools.cached_property
     def known_forms(self) -> Forms | None:
         """The forms that an earlier run's trials found; None if no outcome is remembered."""
-        return remembered(self._forms_key)
+        return remembered(self._forms_key) if self.model.remembers_trials else None
 
     def take_known_forms(self, known: Forms | None) -> None:
         """Take the forms that another process remembers, so that all processes of the model plan alike."""
@@ -178,7 +177,7 @@ class TriedModel:
             found = replace(found, forms=replace(found.forms, path_notes=known.path_notes))
         for note in found.forms.path_notes.splitlines():
             model.add_note(note)
-        if known != found.forms:
+        if known != found.forms and model.remembers_trials:
             remember(self._forms_key, found.forms)
         if known and not known.is_as(found.forms):
             raise ModelError(

@@ -74,12 +74,21 @@ def within(rule: LengthRule | None, together: Together) -> Together:
 
 
 def plan_padded_batches(
-    requests: Iterable[ScoreRequest], budget: Budget, vocabulary: int, together: Together = any_lengths
+    requests: Iterable[ScoreRequest],
+    budget: Budget,
+    vocabulary: int,
+    together: Together = any_lengths,
+    *,
+    all_logits: bool = False,
 ) -> list[tuple[ScoreRow, ...]]:
-    """Batches of rows, longest first; every request is in exactly one row of one batch."""
+    """Batches of rows, longest first; every request is in exactly one row of one batch.
+
+    With `all_logits` the model gives the logits of every position, which count for the budget.
+    """
 
     def fits(batch: Sequence[ScoreRow]) -> bool:
-        logits = sum(row.scored for row in batch) * vocabulary
+        positions = padded_tokens(batch) if all_logits else sum(row.scored for row in batch)
+        logits = positions * vocabulary
         alike = together(len(batch[0].ids), len(batch[-1].ids))
         return alike and padded_tokens(batch) <= budget.tokens and logits <= budget.logits
 

@@ -42,3 +42,17 @@ def _input(request: Request) -> tuple[int, ...]:
     if isinstance(request, ScoreRequest):
         return (request.context + request.continuation)[:-1]
     return request.context
+
+
+def dealt(sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Distribute indices of `sizes` to `count` lists, largest size first, each to the smallest list so far.
+
+    Returns the lists by falling total size.
+    """
+    shares: list[list[int]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
+        least = min(range(count), key=lambda share: (loads[share], share))
+        shares[least].append(index)
+        loads[least] += sizes[index]
+    return [shares[share] for share in sorted(range(count), key=lambda share: (-loads[share], share))]

@@ -75,7 +75,8 @@ class LoadedModel:
     @property
     def eos_ids(self) -> frozenset[int]:
         """End tokens of the model's generation configuration."""
-        ids = getattr(self.model.generation_config, "eos_token_id", None)
+        config = getattr(self.model, "generation_config", None)
+        ids = getattr(config, "eos_token_id", None)
         return frozenset([ids] if isinstance(ids, int) else ids or ())
 
 
@@ -151,7 +152,8 @@ def ready(
     parameters = frozenset(inspect.signature(model.forward).parameters)
     lengths = length_rule(model.config.to_dict(), window)
     paths = fastest(device, str(model.dtype).removeprefix("torch."))
-    return LoadedModel(model.eval(), device, notes, parameters, rounded_logits, paths=paths, lengths=lengths)
+    model = model.eval() if model.training else model
+    return LoadedModel(model, device, notes, parameters, rounded_logits, paths=paths, lengths=lengths)
 
 
 def _placement(

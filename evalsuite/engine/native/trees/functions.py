@@ -41,6 +41,24 @@ def replaced(model: Any, functions: Mapping[str, Callable[[Function], Function]]
         _current.functions = previous
 
 
+@contextlib.contextmanager
+def originals_kept(model: Any) -> Iterator[None]:
+    """After this context, no more functions of a model's code can be replaced than before it."""
+    modules = {sys.modules[type(layer).__module__] for layer in model.modules()}
+    before = {(module, name) for module in modules for name in _replaceable_in(module)}
+    try:
+        yield
+    finally:
+        for module in modules:
+            for name in _replaceable_in(module):
+                if (module, name) not in before:
+                    setattr(module, name, getattr(module, name).__wrapped__)
+
+
+def _replaceable_in(module: Any) -> list[str]:
+    return [name for name, value in vars(module).items() if "replaceable" in getattr(value, "__dict__", ())]
+
+
 def _replaceable(name: str, original: Function) -> Function:
     @functools.wraps(original)
     def dispatch(*args: Any, **options: Any) -> Any:

@@ -1,0 +1,143 @@
+"""Two processes of a training, forked from one that has imported torch, on a gloo group.
+
+Standard input has one line per training: [FOLDER, WRAPPER, TROUBLE] as JSON; the folder holds the bench. Each
+process writes `FOLDER/<rank>.json`: its log's scores, its losses, or the error that it got. The reply is a
+line of exit codes; who does not end by itself in a minute has the exit code null.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from evalsuite import Evaluator, UserError
+from tests.engine.tiny import VOCABULARY, byte_tokenizer
+from tests.runs.bench import ADDRESSES
+from tests.trainer.audit import differences, state_of
+from tests.trainer.models import Plain, with_dropout
+
+MODELS = {"ddp": with_dropout, "fsdp": with_dropout, "ddp plain": Plain, "fsdp plain": Plain}
+
+
+def wrapped(model: torch.nn.Module, wrapper: str) -> torch.nn.Module:
+    if wrapper.startswith("ddp"):
+        return torch.nn.parallel.DistributedDataParallel(model)
+    from torch.distributed.fsdp import fully_shard
+
+    for layer in model.transformer.h if hasattr(model, "transformer") else [model.query, model.head]:
+        fully_shard(layer)
+    return fully_shard(model)
+
+
+def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, number: int) -> float:
+    """A training step on random tokens, other ones on each rank."""
+    ids = torch.randint(5, VOCABULARY, (2, 16))
+    output = model(ids)
+    logits = getattr(output, "logits", output)
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(loss.detach())
+
+
+def train(folder: Path, wrapper: str, trouble: str, rank: int) -> dict:
+    torch.manual_seed(7)
+    model = wrapped(MODELS[wrapper](), wrapper).train()
+    torch.manual_seed(rank)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    evaluator = Evaluator(
+        ADDRESSES, byte_tokenizer(), data=folder / "data", include=[folder / "plugin.py"], digest=True
+    )
+    if trouble == "no data" and rank == 0:
+        evaluator = Evaluator(ADDRESSES, byte_tokenizer(), data=folder / "empty", include=[folder / "plugin.py"])
+    passes: list[int] = []
+    if trouble in ("raises", "dies") and rank == 1:
+
+        def fail(*_) -> None:
+            passes.append(1)
+            if len(passes) > 12:
+                if trouble == "dies":
+                    os._exit(9)
+                raise RuntimeError("planted")
+
+        inner = getattr(model, "module", model)
+        (inner.transformer.h[0] if hasattr(inner, "transformer") else inner.head).register_forward_hook(fail)
+    found: dict = {"losses": [], "scores": [], "differences": []}
+    for number in range(4):
+        found["losses"].append(step(model, optimizer, number) if not trouble else 0.0)
+        if trouble == "none at all" or number % 2 == 0:
+            continue
+        before = state_of(model) if "fsdp" not in wrapper else {}
+        log = evaluator(model, step=number)
+        found["differences"] += differences(before, state_of(model)) if before else []
+        if log:
+            found["scores"].append({task.name: task.metrics[task.headline].value for task in log.tasks})
+            found["numerics"], found["notes"] = log.model.numerics, log.notes
+    return found
+
+
+def start(rank: int, port: int, folder: Path, wrapper: str, trouble: str) -> int:
+    """Process id of one of the two."""
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    os.dup2(os.open(folder / f"{rank}.err", os.O_WRONLY | os.O_CREAT), 2)
+    code = 70
+    try:
+        torch.set_num_threads(1)
+        address = f"tcp://localhost:{port}"
+        distributed.init_process_group(
+            "gloo", init_method=address, rank=rank, world_size=2, timeout=timedelta(seconds=40)
+        )
+        try:
+            found = train(folder, wrapper, trouble, rank)
+            code = 0
+        except UserError as error:
+            found = {"error": str(error)}
+            code = 2
+        (folder / f"{rank}.json").write_text(json.dumps(found), "utf-8")
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def serve() -> None:
+    import evalsuite.engine.live.module_engine
+    import evalsuite.engine.live.shared_engine
+    import evalsuite.runs.execute  # noqa: F401 - before the fork
+
+    for line in sys.stdin:
+        folder, wrapper, trouble = json.loads(line)
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("localhost", 0))
+        port = taken.getsockname()[1]
+        waiting = {start(rank, port, Path(folder), wrapper, trouble): rank for rank in range(2)}
+        codes: list[int | None] = [None, None]
+        limit = time.monotonic() + 100
+        while waiting and time.monotonic() < limit:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+            if ended:
+                codes[waiting.pop(ended)] = os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        for process in waiting:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        taken.close()
+        print(json.dumps(codes), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
