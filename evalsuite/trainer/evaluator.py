@@ -165,7 +165,7 @@ class Evaluator:
 
         from evalsuite.engine.live.lockstep import GroupLockstep
         from evalsuite.engine.live.logits_module import LogitsModule
-        from evalsuite.engine.live.module_engine import ModuleEngine, window_of
+        from evalsuite.engine.live.module_engine import ModuleEngine, module_window
 
         autocast = getattr(torch, self._autocast) if self._autocast else None
         divided = model.shares_weights and self._ranks.size > 1
@@ -173,7 +173,7 @@ class Evaluator:
             LogitsModule(model.module, named, self._logits, autocast),
             self._tokenizer,
             digest,
-            max_length=tokens.window(window_of(getattr(model.module, "config", None))),
+            max_length=tokens.window(module_window(getattr(model.module, "config", None))),
             rounded=self._options.logits_dtype == "model",
             lockstep=GroupLockstep(self._ranks.group) if divided else None,
         )

@@ -64,7 +64,7 @@ class ModuleEngine(EngineDefaults):
         budget: Budget | None = None,
     ) -> None:
         self.tokenizer = tokenizer
-        self.max_length = max_length or window_of(getattr(model.module, "config", None))
+        self.max_length = max_length or module_window(getattr(model.module, "config", None))
         self._model = model
         self._digest = digest
         self._lockstep = lockstep or NoLockstep()
@@ -232,7 +232,7 @@ class ModuleEngine(EngineDefaults):
         self._notes = tuple(dict.fromkeys((*self._notes, note))) if note else self._notes
 
 
-def window_of(config: Any) -> int | None:
+def module_window(config: Any) -> int | None:
     """The context window that a module's configuration states; None if it states none that is known."""
     values = config if isinstance(config, Mapping) else vars(config) if hasattr(config, "__dict__") else {}
     stated = (values.get(key) for key in WINDOW_KEYS)

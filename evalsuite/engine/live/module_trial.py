@@ -11,7 +11,7 @@ from evalsuite.engine.native.differences import allowed_difference, difference_o
 from evalsuite.engine.native.score_batch import PADDING_ID
 from evalsuite.errors import ModelError
 
-LENGTHS = (19, 11, 5)
+TRIAL_LENGTHS = (19, 11, 5)
 """Tokens of the trial's rows."""
 STEP = 37
 """Between the ids of neighbouring tokens."""
@@ -41,7 +41,7 @@ def tried(model: LogitsModule, window: int | None, tokens: int, lockstep: Lockst
     Raises:
         ModelError: the module does not give logits, or is not causal.
     """
-    lengths = [min(length, window or length) for length in LENGTHS]
+    lengths = [min(length, window or length) for length in TRIAL_LENGTHS]
     rows = [_ids(length, tokens, start) for start, length in enumerate(lengths)]
     alone = [_logits(model, [row])[0] for row in rows]
     other = [*rows[0][:-1], (rows[0][-1] + 1) % tokens]
