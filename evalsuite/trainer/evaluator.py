@@ -99,11 +99,10 @@ class Evaluator:
         self._options = _applicable(options or RunOptions(), overrides)
         if autocast is not None and autocast not in DTYPES[1:]:
             raise UnknownName("data type of autocast", autocast, DTYPES[1:])
-        self._selected = Registry.load([Path(path) for path in self._options.include]).select(
-            split_addresses(tasks if isinstance(tasks, str) else list(tasks)),
-            self._options.recipe,
-            self._options.shots,
-        )
+        registry = Registry.load([Path(path) for path in self._options.include])
+        texts = split_addresses(tasks if isinstance(tasks, str) else list(tasks))
+        self._selected = registry.select(texts, self._options.recipe, self._options.shots)
+        self._suites = registry.suites.among(texts)
         self._data = data_folder(self._options.data)
         self._tokenizer = tokenizer_of(tokenizer, self._options.prefix_token)
         self._tokenizer_name = str(tokenizer) if isinstance(tokenizer, str | Path) else None
@@ -187,6 +186,7 @@ class Evaluator:
             **{
                 **in_spec,
                 "tasks": tuple(each.address for each in self._selected),
+                "suites": tuple(suite.name for suite in self._suites),
                 "model": named,
                 "engine": "live",
                 "device": engine.device,
@@ -203,7 +203,15 @@ class Evaluator:
             notes=(IN_TRAINING if self._digest else f"{IN_TRAINING}; {NOT_HASHED}",),
         )
         files = ModelFiles.elsewhere(named)
-        return execute(spec, self._selected, files, execution, engine=engine, progress=self._progress)
+        return execute(
+            spec,
+            self._selected,
+            files,
+            execution,
+            suites=self._suites,
+            engine=engine,
+            progress=self._progress,
+        )
 
 
 def _applicable(options: RunOptions, overrides: Mapping[str, Any]) -> RunOptions:

@@ -58,7 +58,9 @@ def train(folder: Path, wrapper: str, trouble: str, rank: int) -> dict:
         ADDRESSES, byte_tokenizer(), data=folder / "data", include=[folder / "plugin.py"], digest=True
     )
     if trouble == "no data" and rank == 0:
-        evaluator = Evaluator(ADDRESSES, byte_tokenizer(), data=folder / "empty", include=[folder / "plugin.py"])
+        evaluator = Evaluator(
+            ADDRESSES, byte_tokenizer(), data=folder / "empty", include=[folder / "plugin.py"]
+        )
     passes: list[int] = []
     if trouble in ("raises", "dies") and rank == 1:
 
