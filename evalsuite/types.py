@@ -117,12 +117,16 @@ class Generation:
     backend: Backend = "evalsuite"
 
 
-Bos = Literal["never", "tokenizer", "always"]
+Bos = Literal["never", "tokenizer", "always", "document"]
 BOS_CHOICES: tuple[Bos, ...] = ("never", "tokenizer", "always")
-"""When the context starts with a beginning-of-sequence token: never, if the tokenizer adds it, always."""
+"""When the context starts with a beginning-of-sequence token: never, if the tokenizer adds it, always.
+
+document: always with the token that separates documents in training, <|bos|> or else <|endoftext|>; only if
+the tokenizer has neither with its BOS token (nanochat's `get_bos_token_id`). Only prompt specs choose it.
+"""
 
 
-Join = Literal["joined", "last_token", "rolling"]
+Join = Literal["joined", "last_token", "rolling", "whole", "pieces"]
 """How a continuation becomes token ids.
 
 joined: context and continuation are encoded together; the tokens after the context's count.
@@ -131,6 +135,13 @@ last_token: the continuation is encoded alone; its last token counts (MMLU's fir
 
 rolling: the continuation is a whole text, and every token is scored, if necessary in windows of the
 model's length.
+
+whole: context and continuation are encoded as one text. Choices after one context are scored from the first
+token at which they differ; a continuation after several contexts over the end that all have in common; a
+single continuation after the tokens of its context, which must begin those of the whole (nanochat).
+
+pieces: the shots, the question and the continuation are encoded one by one, the continuation with its leading
+blank only if the tokenizer has a single token for a blank and a letter (llm-foundry).
 """
 
 
@@ -157,6 +168,8 @@ class Prompt:
     bos: Bos = "never"
     join: Join = "joined"
     encoding: Encoding = "evalsuite"
+    preamble: int = 0
+    """Number of characters of each context that are description and shots, without their last separator."""
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

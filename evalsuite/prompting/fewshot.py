@@ -4,7 +4,7 @@ Shots depend on the whole split, and never on a limit, a worker count or an orde
 documents, and the evaluated documents are selected afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import Random
 
@@ -36,6 +36,11 @@ def draw_shots(
         raise DataError(
             f"{shots.count} shots need {needed} rows of split '{shots.split}'; it has {len(pool)}."
         )
+    if shots.draw in ("by_document", "llm_foundry"):
+        if not same_split:
+            raise DataError(f"The draw '{shots.draw}' takes shots from the evaluated split, '{shots.split}'.")
+        draw = _by_document if shots.draw == "by_document" else _llm_foundry
+        return [[pool[index] for index in row] for row in draw(shots, len(pool))]
     if shots.draw == "seeded":
         return _seeded(shots, documents, pool, needed)
     listed = shots.fixed_rows(member) if shots.draw == "fixed" else range(needed)
@@ -63,3 +68,27 @@ def _seeded(shots: Shots, documents: Sequence[Row], pool: Sequence[Row], needed:
                 rows = stream.sample(others, min(shots.count, len(others)))
         drawn.append(rows)
     return drawn
+
+
+def _by_document(shots: Shots, size: int) -> Iterator[list[int]]:
+    """Rows of each document's shots as nanochat draws them (`core_eval.py`, `evaluate_example`).
+
+    The reference samples a list without the document; the same places of a range are moved past it.
+    """
+    for document in range(size):
+        places = Random(shots.seed + document).sample(range(size - 1), shots.count)
+        yield [place + (place >= document) for place in places]
+
+
+def _llm_foundry(shots: Shots, size: int) -> Iterator[list[int]]:
+    """Rows of each document's shots as llm-foundry 0.9.0 draws them (`get_fewshot_sample_idxs`).
+
+    The reference keeps them in a set of integers, whose iteration gives the order in the prompt.
+    """
+    stream = Random(shots.seed)
+    for document in range(size):
+        rows = set(stream.sample(range(size), shots.count))
+        rows.discard(document)
+        while len(rows) < shots.count:
+            rows.update(set(stream.sample(range(size), 1)) - {document})
+        yield list(rows)

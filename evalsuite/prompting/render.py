@@ -58,7 +58,8 @@ class Renderer:
         """
         row, member = document.row, document.member
         solved = self._exemplars or [self._shot_of_row(shot, member) for shot in shots]
-        before = self._description(row=row, member=member) + "".join(solved[:most_shots])
+        kept = solved[:most_shots]
+        before = self._description(row=row, member=member) + "".join(kept)
         asked = [before + self._question(**view) for view in self._views(document.question, row, member)]
         texts = tuple(self._spec.delimiter + text for text in self._candidates(document))
         if self._spec.unconditional is not None:
@@ -71,6 +72,7 @@ class Renderer:
             bos=self._spec.bos,
             join=self._spec.join,
             encoding=self._spec.how_encoded,
+            preamble=len(before) - (len(self._spec.separator) if kept else 0),
         )
 
     def target(self, document: Document) -> str:

@@ -131,12 +131,17 @@ class Shots(Strict):
     count: int = Field(default=0, ge=0)
     split: str | None = None
     """Split of the shots' rows; if a task has members, rows of the same member task."""
-    draw: Literal["first", "fixed", "seeded"] = "first"
+    draw: Literal["first", "fixed", "seeded", "by_document", "llm_foundry"] = "first"
     """first: the first rows. fixed: the listed rows.
 
     seeded: the reference harness's stream, with one `random.Random(seed)` per (member) task and one `sample`
         per
     document in document order.
+    by_document: other evaluated documents, drawn for document i by `random.Random(seed + i)` (nanochat).
+
+    llm_foundry: other evaluated documents, by one stream per (member) task; another single draw replaces the
+        document
+    itself, and the order is that of a Python set.
     """
     rows: tuple[NonNegativeInt, ...] | dict[str, tuple[NonNegativeInt, ...]] = ()
     """Row numbers for `fixed`, in prompt order; by member task (counted within it) if they differ."""
@@ -176,6 +181,15 @@ class Shots(Strict):
 
     def _listed(self, member: str) -> tuple[int, ...]:
         return self.rows.get(member, ()) if isinstance(self.rows, dict) else self.rows
+
+
+class DocumentsSpec(Strict):
+    """Which rows of the split are the documents, and in which order."""
+
+    shuffle: int | None = None
+    """Seed of `random.Random(seed).shuffle` of all rows; None for the rows' own order."""
+    first: int | None = Field(default=None, ge=1)
+    """Number of rows to keep, after the shuffle and before shots are drawn; None for all."""
 
 
 class GenerationSpec(Strict):
@@ -283,6 +297,7 @@ class PromptSpec(Strict):
     format: Format
     split: str | None = None
     """Evaluated split, if it differs from the task's."""
+    documents: DocumentsSpec = DocumentsSpec()
     members: tuple[str, ...] = ()
     """Member tasks to evaluate; empty for all of them."""
     description: str = ""
@@ -329,11 +344,12 @@ class PromptSpec(Strict):
     """
     window: int | None = Field(default=None, ge=1)
     """Maximum tokens of a prompt, if the publication's program had a limit besides the model's."""
-    overlong: Literal["fail", "drop_shots"] = "fail"
+    overlong: Literal["fail", "drop_shots", "cut"] = "fail"
     """What happens to a prompt that is longer than the context window.
 
     fail: the document fails as too long, and is counted. drop_shots: shots are dropped from the end until it
         fits.
+    cut: the context loses its beginning, until it fits together with the whole continuation (llm-foundry).
     """
     generation: GenerationSpec | None = None
     extraction: Extraction | None = None

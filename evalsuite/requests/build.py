@@ -14,7 +14,8 @@ from evalsuite.requests.encode import (
     encode_last_tokens,
     encode_rolling,
 )
-from evalsuite.requests.token_ids import what_is_added
+from evalsuite.requests.spans import encode_pieces, encode_wholes
+from evalsuite.requests.token_ids import begin_id, what_is_added
 from evalsuite.types import (
     Bos,
     ClozePair,
@@ -74,7 +75,10 @@ def build_requests(
     """
     spec = prepared.selected.spec
     window = min(filter(None, (window, spec.window)), default=None)
-    asked = _encoded(prepared.prompts, prepared.shots_shown, tokenizer, window, seed)
+    cut = spec.overlong == "cut"
+    asked = _encoded(prepared.prompts, prepared.shots_shown, tokenizer, None if cut else window, seed)
+    if cut and window is not None:
+        asked = [_cut(one, window) for one in asked]
     if spec.overlong == "drop_shots":
         for index, first in enumerate(asked):
             if first.too_long:
@@ -93,6 +97,20 @@ def _distinct(prepared: PreparedTask, index: int, asked: DocumentRequests) -> Do
             problem = f"the choices {first[:60]!r} and {second[:60]!r} have the same tokens"
             return replace(asked, requests=(), problem=problem)
     return asked
+
+
+def _cut(asked: DocumentRequests, window: int) -> DocumentRequests:
+    """The scoring requests with contexts cut at the beginning, so that `window` tokens hold all of each."""
+    scores = [request for request in asked.requests if isinstance(request, ScoreRequest)]
+    if all(len(request.context) + len(request.continuation) <= window for request in scores):
+        return asked
+    if any(len(request.continuation) >= window for request in scores):
+        return replace(asked, requests=())
+    kept = tuple(
+        replace(request, context=request.context[-(window - len(request.continuation)) :])
+        for request in scores
+    )
+    return replace(asked, requests=kept, shortened=True)
 
 
 def _with_fewer_shots(
@@ -132,7 +150,7 @@ def _encoded(
 
 def _unreadable(prompt: Prompt, tokenizer: Tokenizer) -> str:
     """The reason why the tokenizer cannot read a prompt; empty if it can."""
-    if prompt.bos == "always" and tokenizer.bos_id is None:
+    if prompt.bos in ("always", "document") and begin_id(tokenizer, prompt.bos) is None:
         return "the prompt begins with a BOS token, but the tokenizer has none"
     for text in (*prompt.contexts, *prompt.continuations):
         if not text.isascii() and (half := SURROGATE.search(text)):
@@ -175,6 +193,10 @@ def _encoded_pairs(
         texts = [prompt.continuations[0] for prompt in prompts]
         return encode_rolling(tokenizer, texts, bos, window, encoding)
     pairs = [prompt.pairs for prompt in prompts]
+    if prompts[0].join == "whole":
+        return encode_wholes(tokenizer, pairs, bos)
+    if prompts[0].join == "pieces":
+        return encode_pieces(tokenizer, pairs, [prompt.preamble for prompt in prompts], bos)
     if prompts[0].join == "last_token":
         return encode_last_tokens(tokenizer, pairs, bos)
     return encode_documents(tokenizer, pairs, bos, encoding)

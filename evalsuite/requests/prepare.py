@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 from evalsuite.data import load_split
 from evalsuite.data.subset import ALL, Subset
 from evalsuite.errors import DataError, UserError
 from evalsuite.prompting.fewshot import draw_shots
+from evalsuite.prompting.spec import DocumentsSpec
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.task import question_of, reading
 from evalsuite.types import (
@@ -47,8 +49,9 @@ def prepare(
         name: load_split(task.data, name, data_dir=data_dir, allow_drift=allow_drift)
         for name in dict.fromkeys([evaluated, *([source] if source else [])])
     }
-    documents = _documents(selected, data[evaluated].rows)
-    pool: list[Row] = list(data[source].rows) if source else []
+    rows = arranged(spec.documents, data[evaluated].rows)
+    documents = _documents(selected, rows)
+    pool = rows if source == evaluated else list(data[source].rows) if source else []
     shots = _shots(selected, documents, pool, same_split=spec.shots.split == evaluated)
     chosen = subset.indices([document.member for document in documents], equally=spec.aggregation == "macro")
     return PreparedTask(
@@ -72,6 +75,14 @@ def splits_of(selected: Selected, split: str | None = None) -> tuple[str, str | 
     spec = selected.spec
     drawn = spec.shots.count and spec.shots.exemplars is None
     return split or spec.split or selected.task.split, spec.shots.split if drawn else None
+
+
+def arranged(documents: DocumentsSpec, rows: Sequence[Row]) -> list[Row]:
+    """The rows that are documents, in their order."""
+    found = list(rows)
+    if documents.shuffle is not None:
+        Random(documents.shuffle).shuffle(found)
+    return found[: documents.first]
 
 
 def _documents(selected: Selected, rows: Sequence[Row]) -> list[Document]:

@@ -11,6 +11,8 @@ from evalsuite.types import Bos, TokenIds
 
 PROBES = ("A", "the cat", "0 1", "b")
 """Texts with different beginnings and ends, to find the tokens that a tokenizer adds to any text."""
+SEPARATORS = ("<|bos|>", "<|endoftext|>")
+"""Special tokens that separate documents in training, in the order in which nanochat looks for them."""
 SHORTEST = 3
 """Number of the texts themselves that are examined, too."""
 
@@ -53,7 +55,7 @@ class TextEncoder:
         plain = self._pieces.encode(ordered)
         if self._bos == "never":
             return plain
-        if self._bos == "always":
+        if self._bos in ("always", "document"):
             begin = self._forced_bos()
             return {text: row if row[:1] == begin else begin + row for text, row in plain.items()}
         # A text that begins with the BOS token gets no second one, as in lm-eval 0.4.13 (`HFLM.tok_encode`).
@@ -66,6 +68,11 @@ class TextEncoder:
         whole = self.tokenizer.encode(unmarked, special_tokens=True)
         end = len(self.added.after)
         return plain | {text: tuple(row[: len(row) - end]) for text, row in zip(unmarked, whole, strict=True)}
+
+    @property
+    def alone(self) -> TokenIds:
+        """The token ids of an empty text: those that begin every text."""
+        return self._forced_bos() if self._bos in ("always", "document") else self.added.before
 
     def plain_ids(self, texts: Iterable[str]) -> dict[str, TokenIds]:
         """Token ids by text, without added tokens."""
@@ -94,9 +101,19 @@ class TextEncoder:
         return (self.tokenizer.prefix_id,)
 
     def _forced_bos(self) -> TokenIds:
-        if self.tokenizer.bos_id is None:
+        begin = begin_id(self.tokenizer, self._bos)
+        if begin is None:
             raise LacksToken("The prompt begins with a BOS token, but this tokenizer has none.")
-        return (self.tokenizer.bos_id,)
+        return (begin,)
+
+
+def begin_id(tokenizer: Tokenizer, bos: Bos) -> int | None:
+    """The token that begins every prompt with this choice of BOS; None if the tokenizer has none."""
+    if bos == "document":
+        ids = {text: token for token, text in tokenizer.special_texts.items()}
+        if found := [ids[text] for text in SEPARATORS if text in ids]:
+            return found[0]
+    return tokenizer.bos_id
 
 
 def what_is_added(tokenizer: Tokenizer, texts: Sequence[str] = ()) -> Added:
