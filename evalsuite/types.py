@@ -140,8 +140,9 @@ whole: context and continuation are encoded as one text. Choices after one conte
 token at which they differ; a continuation after several contexts over the end that all have in common; a
 single continuation after the tokens of its context, which must begin those of the whole (nanochat).
 
-pieces: the shots, the question and the continuation are encoded one by one, the continuation with its leading
-blank only if the tokenizer has a single token for a blank and a letter (llm-foundry).
+pieces: the shots, the question and the continuation without its delimiter's blank are encoded one by one. If
+the tokenizer has a single token for a blank and a letter, a continuation without a leading blank gets one
+(llm-foundry).
 """
 
 

@@ -90,5 +90,5 @@ def _llm_foundry(shots: Shots, size: int) -> Iterator[list[int]]:
         rows = set(stream.sample(range(size), shots.count))
         rows.discard(document)
         while len(rows) < shots.count:
-            rows.update(set(stream.sample(range(size), 1)) - {document})
+            rows.update({stream.choice(range(size))} - {document})
         yield list(rows)

@@ -65,8 +65,9 @@ def encode_pieces(
     """Requests on the tokens of shots, question and continuation, each encoded alone (llm-foundry 0.9.0).
 
     Special tokens are those that the tokenizer puts before the shots, or before an empty text if there are
-    none; what it appends is left out. The continuation keeps its leading blank if the tokenizer has one token
-    for a blank and a letter, as byte-level BPE does and SentencePiece does not.
+    none; what it appends is left out. Without the blank of its delimiter, a continuation that has no leading
+    blank gets one if the tokenizer has one token for a blank and a letter, as byte-level BPE does and
+    SentencePiece does not.
 
     Args:
         tokenizer: the model's tokenizer.
@@ -78,10 +79,11 @@ def encode_pieces(
         ValueError: the tokenizer cannot read one of the texts.
     """
     encoder = TextEncoder(tokenizer, bos)
-    keeps_blank = len(tokenizer.encode([" a"], special_tokens=False)[0]) == 1
+    needs_blank = len(tokenizer.encode([" a"], special_tokens=False)[0]) == 1
 
     def continuation_of(text: str) -> str:
-        return text if keeps_blank else text.removeprefix(" ")
+        text = text.removeprefix(" ")  # the delimiter's
+        return f" {text}" if needs_blank and not text.startswith(" ") else text
 
     pieces = [
         [(context[:length], context[length:], continuation_of(text)) for context, text in pairs]

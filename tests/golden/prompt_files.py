@@ -12,6 +12,34 @@ from typing import Any, NamedTuple
 from tests.golden.golden import GOLDEN, SHARED
 
 FOLDERS = (GOLDEN / "prompts", GOLDEN / "suites" / "prompts")
+CORE_CUT = (
+    "arc_challenge@10",
+    "arc_easy@10",
+    "bigbench_cs_algorithms@10",
+    "bigbench_dyck_languages@10",
+    "bigbench_language_identification@10",
+    "bigbench_qa_wikidata@10",
+    "boolq@10",
+    "commonsense_qa@10",
+    "hellaswag@10",
+    "jeopardy@10",
+    "piqa@10",
+    "squad@10",
+)
+"""CORE's tasks of more than 500 rows with shots, which have other shots if the rows are cut to 500."""
+CORE = (
+    *CORE_CUT,
+    "agi_eval_lsat_ar@3",
+    "bigbench_operators@10",
+    "bigbench_repeat_copy_logic@10",
+    "copa@0",
+    "coqa@0",
+    "hellaswag_zeroshot@0",
+    "lambada_openai@0",
+    "openbook_qa@0",
+    "winograd@0",
+    "winogrande@0",
+)
 ADDRESSES = {
     "nemotron_h/adlr_arc_challenge_llama@25": "nemotron_h/arc_challenge",
     "nemotron_h/adlr_gsm8k_fewshot_cot@8": "nemotron_h/gsm8k",
@@ -73,12 +101,16 @@ ADDRESSES = {
     "nemotron_base_26_3/openbookqa@0": "nemotron_base/openbookqa",
     "nemotron_base_26_3/piqa@0": "nemotron_base/piqa",
     "nemotron_base_26_3/social_iqa@0": "nemotron_base/social_iqa",
+    **{f"core/{name}": f"core/{name.partition('@')[0]}" for name in CORE},
+    **{f"core/{name.replace('@', '_500@')}": f"core/{name.partition('@')[0]}:500" for name in CORE_CUT},
+    **{f"core_dclm/{name}": f"core_dclm/{name.partition('@')[0]}" for name in CORE},
 }
 """Golden file -> the address that must reproduce it. No shots are given where the spec's must be right."""
 MEMBERS = {
     "nemotron_h/adlr_minerva_math_nemo@4": "adlr_minerva_math_{}_nemo",
     "nemotron_h/adlr_mmlu_pro_5_shot_base@5": "adlr_mmlu_pro_5_shot_base_{}",
     "nemotron_h/mmlu_str@5": "mmlu_str_{}",
+    "core_dclm/jeopardy@10": "{}",
     "nemotron_base_26_3/adlr_mmlu@5": "mmlu_str_{}",
     "nemotron_base_26_3/adlr_mmlu_pro_5_shot_base@5": "adlr_mmlu_pro_5_shot_base_{}",
 }
