@@ -90,5 +90,7 @@ def _llm_foundry(shots: Shots, size: int) -> Iterator[list[int]]:
         rows = set(stream.sample(range(size), shots.count))
         rows.discard(document)
         while len(rows) < shots.count:
-            rows.update({stream.choice(range(size))} - {document})
+            row = stream.choice(range(size))
+            if row != document:
+                rows.add(row)  # `update` would give the set another order
         yield list(rows)

@@ -77,7 +77,18 @@ def _lines(registry: Registry) -> Iterator[str]:
         yield "| --- | --- | --- | --- | --- |"
         specs = recipe_specs(registry, recipe)
         yield from map(_table_row, specs)
+        yield from _suites(registry, recipe)
         yield from _notes(specs)
+
+
+def _suites(registry: Registry, recipe: str) -> Iterator[str]:
+    names = registry.recipes[recipe].suites if recipe in registry.recipes else {}
+    if names:
+        yield ""
+    for name in names:
+        suite = registry.suites.named(name)
+        means = f"; means {', '.join(mean.name for mean in suite.means)}" if suite.means else ""
+        yield f"- [Suite](suites.md) `{name}`: {suite.spec.title} ({len(suite.tasks)} tasks{means})."
 
 
 def _table_row(selected: Selected) -> str:

@@ -22,9 +22,7 @@ def test_the_published_values_follow_from_the_accuracies(suite, version):
     assert (len(models), len(mean.terms)) == (16, 22)
     for model in models.values():
         accuracy = model["accuracy"]
-        scores = {
-            term: accuracy[term.task.partition("/")[2].partition(":")[0] or term.task] for term in mean.terms
-        }
+        scores = {term: accuracy[term.address.partition("/")[2].partition(":")[0]] for term in mean.terms}
         parts = [
             Part(term.share / (1 - term.baseline), Estimate(score, None, None, None, 1))
             for term, score in scores.items()

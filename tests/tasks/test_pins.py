@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.golden.golden import needs_package
-from tests.tasks.pins import FILE, FROM_PACKAGES, comparability, defaults, prompts, specs
+from tests.tasks.pins import FILE, FROM_PACKAGES, comparability, defaults, prompts, specs, suites
 
 PINNED = json.loads(FILE.read_text("utf-8"))
 MEANT = "if this change is meant, see the docstring of tests/tasks/pins.py"
@@ -11,6 +11,10 @@ MEANT = "if this change is meant, see the docstring of tests/tasks/pins.py"
 
 def test_no_spec_changed_unnoticed():
     assert specs() == PINNED["specs"], MEANT
+
+
+def test_no_suite_changed_unnoticed():
+    assert suites() == PINNED["suites"], MEANT
 
 
 def test_no_default_of_a_spec_changed_unnoticed():
