@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints.raw.stored import Block, BlockedTensor, FilePart, Stored
-from evalsuite.checkpoints.raw.torch_file import Window
+from evalsuite.errors import ModelError
 
 DISTRIBUTED_INDEX = ".metadata"
 INDEX_DAMAGE = (ValueError, TypeError, AttributeError, IndexError, EOFError, pickle.UnpicklingError)
@@ -126,7 +126,9 @@ def distributed_tensors(
 
 
 def _pickled(part: FilePart, shape: tuple[int, ...]) -> torch.Tensor:
-    with part.path.open("rb") as file:
-        window = io.BufferedReader(Window(file, part.offset, part.size))
-        tensor: torch.Tensor = torch.load(window, weights_only=True, map_location="cpu")
-    return tensor.detach().reshape(shape)
+    content = part.part(0, part.size)
+    try:
+        tensor: torch.Tensor = torch.load(io.BytesIO(content.numpy().data), weights_only=True)
+        return tensor.detach().reshape(shape)
+    except (*INDEX_DAMAGE, RuntimeError):
+        raise ModelError(f"The weights in {part.path} are damaged: get them again.") from None
