@@ -14,7 +14,7 @@ from evalsuite.errors import ModelError
 from evalsuite.megatron.families import ModelFamily, head_width, layer_pattern
 
 Arguments = Mapping[str, Any]
-Comparison = tuple[str, Any, Any, str]
+ArgumentDemand = tuple[str, Any, Any, str]
 """An argument, its value, the value that the configuration demands, and the configuration's words for it."""
 
 UNSUPPORTED: Mapping[str, tuple[Any, ...]] = {
@@ -107,7 +107,7 @@ def _equal(trained: Any, demanded: Any) -> bool:
     return bool(trained == demanded)
 
 
-def _comparisons(arguments: Arguments, config: Any, family: ModelFamily) -> Iterator[Comparison]:
+def _comparisons(arguments: Arguments, config: Any, family: ModelFamily) -> Iterator[ArgumentDemand]:
     """All that can be compared; an argument that is absent or None decides nothing."""
     for argument, demanded, words in _demands(arguments, config, family):
         if arguments.get(argument) is not None:

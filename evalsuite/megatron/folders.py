@@ -14,8 +14,9 @@ from pathlib import Path
 from evalsuite.errors import ModelError
 
 LATEST = "latest_checkpointed_iteration.txt"
-COMMON = "common.pt"
-METADATA = "metadata.json"
+COMMON_FILE = "common.pt"
+METADATA_FILE = "metadata.json"
+INDEX_FILE = ".metadata"
 RANK_FILE = "model_optim_rng.pt"
 RANK = re.compile(r"mp_rank_(?P<tensor>\d{2,})(?:_(?P<pipeline>\d{3,}))?(?P<expert>_\d{3,})?")
 ITERATION = re.compile(r"iter_(\d+)")
@@ -23,7 +24,9 @@ ITERATION = re.compile(r"iter_(\d+)")
 
 def is_distributed(path: Path) -> bool:
     """Whether a folder is a distributed checkpoint of Megatron's, finished or not."""
-    return (path / COMMON).is_file() or _backend(path) is not None
+    if (path / COMMON_FILE).is_file():
+        return True
+    return (path / METADATA_FILE).is_file() and ((path / INDEX_FILE).is_file() or any(path.glob("*.distcp")))
 
 
 def rank_folders(path: Path) -> dict[str, Path]:
@@ -42,14 +45,14 @@ def check_backend(path: Path) -> None:
     Raises:
         ModelError: one of its files is missing, or says something else.
     """
-    for name in (METADATA, COMMON):
+    for name in (METADATA_FILE, COMMON_FILE):
         if not (path / name).is_file():
             raise ModelError(
                 f"Checkpoint {path} has no {name}: it is not completely written, or not completely copied."
             )
     backend = _backend(path)
     if backend is None:
-        raise ModelError(f"Checkpoint {path}: its {METADATA} is damaged.")
+        raise ModelError(f"Checkpoint {path}: its {METADATA_FILE} is damaged.")
     if backend != "torch_dist":
         raise ModelError(
             f"Checkpoint {path} is of Megatron's kind {backend}; only torch_dist and mp_rank_* can be read. "
@@ -80,7 +83,7 @@ def training_refusal(path: Path) -> ModelError:
 def _backend(path: Path) -> str | None:
     """The kind of a distributed checkpoint; None if there is none."""
     try:
-        content = json.loads((path / METADATA).read_text("utf-8"))
+        content = json.loads((path / METADATA_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     backend = content.get("sharded_backend") if isinstance(content, dict) else None

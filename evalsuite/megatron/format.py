@@ -10,8 +10,9 @@ from evalsuite.checkpoints.converted import checkpoint_of
 from evalsuite.checkpoints.raw.format import RawFormat, config_folder
 from evalsuite.megatron.families import configuration, family_of, model_layout
 from evalsuite.megatron.folders import (
-    COMMON,
-    METADATA,
+    COMMON_FILE,
+    INDEX_FILE,
+    METADATA_FILE,
     RANK_FILE,
     is_distributed,
     is_training,
@@ -61,14 +62,14 @@ class MegatronFormat(RawFormat):
         from evalsuite.megatron.arguments import check_padding
         from evalsuite.megatron.layout import transformers_tensors
         from evalsuite.megatron.ranks import rank_weights
-        from evalsuite.megatron.torch_dist import distributed_weights
+        from evalsuite.megatron.torch_dist import torch_dist_weights
 
         path, what = checkpoint_of(files), f"Checkpoint {checkpoint_of(files)}"
         state = _state(path)
         config = self._check_arguments(files, state)
         layout = model_layout(config, family_of(config.model_type, target.folder))
         weights, unknown = (
-            distributed_weights(path) if is_distributed(path) else rank_weights(path, layout.sections)
+            torch_dist_weights(path) if is_distributed(path) else rank_weights(path, layout.sections)
         )
         if embedding := weights.get(("embedding.weight", None)):
             check_padding(embedding.shape[0], layout.vocabulary, state.arguments, what, target.folder)
@@ -91,7 +92,7 @@ class MegatronFormat(RawFormat):
 
 def _weight_files(path: Path) -> dict[str, Path]:
     ranks = [f"{folder}/{RANK_FILE}" for folder in rank_folders(path)]
-    names = [COMMON, METADATA, ".metadata", "*.distcp"] if is_distributed(path) else ranks
+    names = [COMMON_FILE, METADATA_FILE, INDEX_FILE, "*.distcp"] if is_distributed(path) else ranks
     found = sorted(file for name in names for file in path.glob(name) if file.is_file())
     return {file.relative_to(path).as_posix(): file for file in found}
 
@@ -105,9 +106,9 @@ def _state(path: Path) -> "TrainingState":
 @functools.lru_cache(maxsize=8)
 def _read_state(path: Path, _: tuple[tuple[Path, int, int], ...]) -> "TrainingState":
     from evalsuite.megatron.ranks import ranks_state
-    from evalsuite.megatron.torch_dist import distributed_state
+    from evalsuite.megatron.torch_dist import torch_dist_state
 
-    return distributed_state(path) if is_distributed(path) else ranks_state(path)
+    return torch_dist_state(path) if is_distributed(path) else ranks_state(path)
 
 
 FORMAT: CheckpointFormat = MegatronFormat()

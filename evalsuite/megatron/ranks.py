@@ -24,7 +24,7 @@ from evalsuite.megatron.folders import RANK, RANK_FILE, check_iteration, rank_fo
 from evalsuite.megatron.names import Key, parse
 from evalsuite.megatron.pickles import TrainingState, read_state
 
-CHUNK = re.compile(r"model(\d*)")
+MODEL_PART = re.compile(r"model(\d*)")
 Rank = tuple[int, int]
 """Pipeline rank and tensor rank."""
 
@@ -127,7 +127,9 @@ def _known(tensors: Mapping[str, Stored], unknown: dict[str, None]) -> dict[str,
 
 def _chunks(file: TorchFile, path: Path) -> dict[int, dict[str, Stored]]:
     """The tensors of each part of the model, in the order of the parts."""
-    numbers = sorted(int(match[1] or 0) for name in file.content if (match := CHUNK.fullmatch(str(name))))
+    numbers = sorted(
+        int(match[1] or 0) for name in file.content if (match := MODEL_PART.fullmatch(str(name)))
+    )
     found = {}
     for number in numbers:
         part = file.content.get(f"model{number}", file.content.get("model"))

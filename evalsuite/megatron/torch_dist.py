@@ -13,7 +13,7 @@ from evalsuite.checkpoints.raw.distributed import DISTRIBUTED_INDEX, INDEX_DAMAG
 from evalsuite.checkpoints.raw.stored import BlockedTensor, FilePart, Stored
 from evalsuite.errors import ModelError
 from evalsuite.megatron.assemble import from_blocks
-from evalsuite.megatron.folders import COMMON, check_backend, check_iteration
+from evalsuite.megatron.folders import COMMON_FILE, check_backend, check_iteration
 from evalsuite.megatron.names import Key, parse
 from evalsuite.megatron.pickles import TrainingState, read_state
 
@@ -21,21 +21,21 @@ NOT_WEIGHTS = re.compile(r"(?:chained_\d+\.)*optimizer\..*|rng_state.*|rerun_sta
 """Tensors of the training's state."""
 
 
-def distributed_state(path: Path) -> TrainingState:
+def torch_dist_state(path: Path) -> TrainingState:
     """The training's arguments and iteration; refuses an unfinished checkpoint.
 
     Raises:
         ModelError: a file is missing, cut off or damaged, or has objects that are not allowed.
     """
     check_backend(path)
-    state, _ = read_state(_parts(path)[COMMON], f"arguments in {path / COMMON}")
+    state, _ = read_state(_parts(path)[COMMON_FILE], f"arguments in {path / COMMON_FILE}")
     check_iteration(path, state.iteration)
     for _ in _tensors(path):
         pass
     return state
 
 
-def distributed_weights(path: Path) -> tuple[dict[Key, Stored], list[str]]:
+def torch_dist_weights(path: Path) -> tuple[dict[Key, Stored], list[str]]:
     """The weights by our names, and the names of tensors that neither a GPT nor a Mamba hybrid has.
 
     Raises:

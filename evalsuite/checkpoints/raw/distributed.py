@@ -4,6 +4,7 @@ Source: torch 2.13, `distributed/checkpoint/metadata.py` and `filesystem.py`.
 """
 
 import io
+import math
 import pickle
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints.raw.stored import Block, BlockedTensor, FilePart, Stored
+from evalsuite.checkpoints.raw.torch_file import read_torch_file
 from evalsuite.errors import ModelError
 
 DISTRIBUTED_INDEX = ".metadata"
@@ -126,9 +128,9 @@ def distributed_tensors(
 
 
 def _pickled(part: FilePart, shape: tuple[int, ...]) -> torch.Tensor:
-    content = part.part(0, part.size)
-    try:
-        tensor: torch.Tensor = torch.load(io.BytesIO(content.numpy().data), weights_only=True)
-        return tensor.detach().reshape(shape)
-    except (*INDEX_DAMAGE, RuntimeError):
-        raise ModelError(f"The weights in {part.path} are damaged: get them again.") from None
+    """A block, which torch.save wrote; its checksum is compared."""
+    what = f"weights in {part.path}"
+    file = read_torch_file(part, what)
+    if not isinstance(file.content, torch.Tensor) or file.content.numel() != math.prod(shape):
+        raise ModelError(f"The {what} are damaged: get them again.")
+    return file.stored(file.content).read().reshape(shape)

@@ -147,7 +147,7 @@ def _stored(part: FilePart, tensor: torch.Tensor, checksums: Mapping[int, int], 
     def read() -> torch.Tensor:
         values = read_bytes(part.path, offset, dtype, span)
         if expected is not None and crc32(values.view(torch.uint8).numpy().data) != expected:
-            raise ModelError(f"The {what} are damaged: get it again.")
+            raise ModelError(f"The {what} are damaged: get them again.")
         return values.as_strided(shape, stride).contiguous()
 
     return Stored(shape, dtype, read)
