@@ -26,7 +26,7 @@ from evalsuite.checkpoints.raw.stored import BlockedTensor, FilePart, Stored
 from evalsuite.dcp.layout import AGAIN
 from evalsuite.errors import ModelError
 
-READ_DAMAGE = (RuntimeError, EOFError, KeyError, BadZipFile, *INDEX_DAMAGE)
+READ_DAMAGE = (ModelError, RuntimeError, EOFError, KeyError, BadZipFile, *INDEX_DAMAGE)
 """Exceptions, beside OSError, from reading a tensor whose bytes are damaged."""
 
 

@@ -119,6 +119,8 @@ def distributed_tensors(
         for chunk in entry.chunks:
             location = locations[name, tuple(chunk.offsets)]
             file = files[location.relative_path]
+            if getattr(location, "transform_descriptors", None):
+                raise ValueError("compressed")
             if location.offset + location.length > file.size:
                 raise EOFError(location.relative_path)
             part = FilePart(file.path, file.offset + location.offset, location.length)
