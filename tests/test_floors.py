@@ -15,7 +15,7 @@ FLOORS = [
     "errors types offline latex progress",
     "files visible entry_points",
     "data checkpoints prompting sandbox stats",
-    "task megatron",
+    "task dcp megatron",
     "registry nemo",
     "engine",
     "engine.planning",

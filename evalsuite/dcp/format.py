@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evalsuite.checkpoints import CheckpointFormat, ModelFiles
 from evalsuite.checkpoints.converted import checkpoint_of
 from evalsuite.checkpoints.raw.format import RawFormat
-from evalsuite.dcp.layout import INDEX, distributed_folder
+from evalsuite.dcp.layout import DISTRIBUTED_INDEX_NAME, distributed_folder
 from evalsuite.errors import ModelError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DistributedFormat(RawFormat):
 
         index = _index(files)
         own = clean(index.tensors).weights.values()
-        names = {INDEX, *(file for name in own for file in index.files[name])}
+        names = {DISTRIBUTED_INDEX_NAME, *(file for name in own for file in index.files[name])}
         return {name: index.folder / name for name in sorted(names)}
 
     def notes(self, files: ModelFiles) -> tuple[str, ...]:

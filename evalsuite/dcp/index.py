@@ -20,7 +20,7 @@ from evalsuite.checkpoints.raw.distributed import (
     INDEX_DAMAGE,
     RefusedClassError,
     distributed_tensors,
-    read_index,
+    read_distributed_index,
 )
 from evalsuite.checkpoints.raw.stored import BlockedTensor, FilePart, Stored
 from evalsuite.dcp.layout import AGAIN
@@ -101,7 +101,7 @@ def read_checkpoint(folder: Path) -> CheckpointIndex:
 
 @functools.lru_cache(maxsize=4)
 def _parsed(path: Path, size: int, changed: int) -> Any:
-    index = read_index({DISTRIBUTED_INDEX: FilePart(path, 0, size)})
+    index = read_distributed_index({DISTRIBUTED_INDEX: FilePart(path, 0, size)})
     if not isinstance(index.state_dict_metadata, dict) or not isinstance(index.storage_data, dict):
         raise pickle.UnpicklingError("no state dict")
     return index

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-INDEX = ".metadata"
+DISTRIBUTED_INDEX_NAME = ".metadata"
 DATA = "*.distcp"
 INNER = ("model_and_optim", "pytorch_model_fsdp_0")
 """Folders within a trainer's checkpoint that hold the distributed one: OLMo-core's and accelerate's."""
@@ -24,6 +24,6 @@ def distributed_folder(path: Path) -> Path | None:
     for folder in (path, *(path / name for name in INNER)):
         if any((folder / name).is_file() for name in MEGATRON):
             continue
-        if (folder / INDEX).is_file() or next(folder.glob(DATA), None):
+        if (folder / DISTRIBUTED_INDEX_NAME).is_file() or next(folder.glob(DATA), None):
             return folder
     return None

@@ -13,7 +13,7 @@ from typing import IO
 
 from evalsuite.files import locking
 
-KEPT = 2
+KEPT_CONVERSIONS = 2
 """So many conversions of a format remain, and those that are held."""
 HELD = ".held"
 """Suffix of the file that is locked while a process holds a conversion."""
@@ -45,7 +45,7 @@ def remove_older(homes: Path) -> None:
     with suppress(OSError):
         folders = [path for path in homes.iterdir() if path.is_dir()]
         folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        for folder in folders[KEPT:]:
+        for folder in folders[KEPT_CONVERSIONS:]:
             _remove_unless_held(folder)
 
 

@@ -86,7 +86,7 @@ class RefusedClassError(pickle.UnpicklingError):
     """An index names a class or function that no checkpoint needs; the text is its name."""
 
 
-def read_index(files: Mapping[str, FilePart]) -> Any:
+def read_distributed_index(files: Mapping[str, FilePart]) -> Any:
     """The index of a distributed checkpoint, torch's `Metadata`; arguments and errors as below."""
     return _IndexReader(io.BytesIO(files[DISTRIBUTED_INDEX].bytes())).load()
 
@@ -100,7 +100,7 @@ def distributed_tensors(
 
     Args:
         files: the checkpoint's files, by path within its folder.
-        index: from `read_index`; by default it is read.
+        index: from `read_distributed_index`; by default it is read.
 
     Raises:
         KeyError: a file or block is missing; its argument names the file, or the tensor and the block.
@@ -109,7 +109,7 @@ def distributed_tensors(
             names a class that is refused.
         OSError: a file cannot be read.
     """
-    index = read_index(files) if index is None else index
+    index = read_distributed_index(files) if index is None else index
     locations = {(key.fqn, tuple(key.offset or ())): found for key, found in index.storage_data.items()}
     for name, entry in index.state_dict_metadata.items():
         if not hasattr(entry, "chunks"):
