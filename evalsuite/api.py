@@ -119,7 +119,12 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
     if not needs_files:
         _refuse_options_of_files(options)
     files = (
-        resolve(model, revision=options.revision, model_config=options.model_config)
+        resolve(
+            model,
+            revision=options.revision,
+            model_config=options.model_config,
+            adapter=options.adapter,
+        )
         if needs_files
         else ModelFiles.elsewhere(model, options.revision)
     )
@@ -182,6 +187,7 @@ def _refuse_options_of_files(options: RunOptions) -> None:
     for option, given, what in (
         ("--revision", options.revision, "models on the hub"),
         ("--model-config", options.model_config, "raw checkpoints"),
+        ("--adapter", options.adapter, "models whose weights are loaded here"),
     ):
         if given:
             raise UserError(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evalsuite.checkpoints.aliases import aliases
 from evalsuite.checkpoints.files import tokenizer_files
 from evalsuite.checkpoints.headers import check_safetensors
 from evalsuite.checkpoints.model_files import ModelFiles
@@ -49,7 +50,31 @@ def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFi
     check_adapter(files.name, folder)
     if (folder / "config.json").is_file() and has_weights(files):
         return replace(files, adapter=folder)
-    base = base_of(*_base_name(files.name, folder))
+    return _applied(files, base_of(*_base_name(files.name, folder)))
+
+
+def with_given_adapter(base: ModelFiles, name: str) -> ModelFiles:
+    """A base model with the adapter in the folder that the user gave beside it (`--adapter`).
+
+    Raises:
+        ModelError: the folder is missing or holds no adapter, or it cannot be applied to this model.
+    """
+    folder = without_tilde(name)
+    if not name.strip() or not folder.is_dir():
+        raise ModelError(f"--adapter '{name}' is no folder; give the folder of a PEFT adapter.")
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise ModelError(f"--adapter {name}: the folder has no {ADAPTER_CONFIG}, so it is no PEFT adapter.")
+    check_adapter(name, folder)
+    read_adapter_config(name, folder)
+    return _applied(replace(base, name=name, folder=folder.resolve(), hub_id=None, revision=None), base)
+
+
+def _applied(files: ModelFiles, base: ModelFiles) -> ModelFiles:
+    """The base model with the adapter in `files.folder`.
+
+    Raises:
+        ModelError: it cannot be applied to such a base model.
+    """
     if path := base.gguf_path or base.checkpoint:
         what = f"a checkpoint of the format {base.format}" if path.is_dir() else "one file"
         raise ModelError(
@@ -61,9 +86,24 @@ def with_adapter(files: ModelFiles, base_of: Callable[[str, str | None], ModelFi
             f"Adapter '{files.name}': its base model '{base.name}' has an adapter, too, and only one can be "
             f"applied: merge that one into its base model, or move its {ADAPTER_CONFIG} away."
         )
+    folder = files.folder
     own_tokenizer = any(VOCABULARY.fullmatch(path.name) for path in tokenizer_files(files))
     tokenizer = folder if own_tokenizer else base.folder
     return replace(files, folder=base.folder, adapter=folder, base=base.name, tokenizer_folder=tokenizer)
+
+
+def another_base(files: ModelFiles) -> str:
+    """The base model that an adapter names, if it is another one than it is applied to; else empty."""
+    if files.adapter is None or not files.base:
+        return ""
+    named = read_adapter_config(files.name, files.adapter).get("base_model_name_or_path")
+    if not isinstance(named, str) or not named.strip():
+        return ""
+    alias = aliases().get(files.base.partition("@")[0])
+    same_name = named in (files.base, files.base.partition("@")[0], alias.hub_id if alias else "")
+    paths = (without_tilde(named), files.adapter / named)
+    same_folder = any(path.resolve() == files.folder.resolve() for path in paths)
+    return "" if same_name or same_folder else named
 
 
 def check_adapter(name: str, folder: Path) -> None:

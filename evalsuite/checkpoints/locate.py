@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter
+from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter, with_given_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES
 from evalsuite.checkpoints.formats import format_of, formats_by_suffix
@@ -27,6 +27,7 @@ def resolve(
     *,
     revision: str | None = None,
     model_config: str | None = None,
+    adapter: str | None = None,
     local_only: bool = False,
     cache_dir: Path | None = None,
 ) -> ModelFiles:
@@ -40,6 +41,7 @@ def resolve(
         name: as above.
         revision: branch, tag or commit on the hub.
         model_config: folder, alias or hub id with the configuration and tokenizer of a raw checkpoint.
+        adapter: folder of a PEFT adapter that is applied to the model.
         local_only: use the hub's local cache only.
         cache_dir: folder of that cache; None is the hub's default.
 
@@ -67,6 +69,8 @@ def resolve(
         return resolve(base, revision=base_revision, local_only=local_only, cache_dir=cache_dir)
 
     files = with_adapter(files, base_of)
+    if adapter is not None:
+        files = with_given_adapter(files, adapter)
     if model_config is not None:
         files = _with_model_config(files, model_config, local_only, cache_dir)
     check(files)

@@ -42,6 +42,9 @@ def options_of_a_run(
     seed: Annotated[int, typer.Option(help="Seed of sampled generation and of --sample.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     model_config: options.ModelConfig = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Folder of a PEFT adapter, merged into the model.")
+    ] = None,
     trust_remote_code: options.TrustRemoteCode = False,
     tokenizer: options.TokenizerName = None,
     bos: options.BosToken = None,
@@ -92,6 +95,7 @@ def options_of_a_run(
         store=store,
         revision=revision,
         model_config=model_config,
+        adapter=adapter,
         trust_remote_code=trust_remote_code,
         verify_weights=verify_weights,
         tokenizer=tokenizer,

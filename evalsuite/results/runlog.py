@@ -37,6 +37,8 @@ class RunSpec(_Part):
     revision: str | None = None
     configuration: str | None = None
     """Folder, alias or hub id with the configuration and tokenizer of a raw checkpoint."""
+    adapter: str | None = None
+    """Folder of a PEFT adapter that is applied to the model."""
     split: str | None = None
     limit: int | None = None
     sample: int | None = None
@@ -60,7 +62,7 @@ class RunSpec(_Part):
     """Engine settings that can change an answer, each `NAME=VALUE`, sorted."""
 
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
-        {"suites", "configuration", "sample", "tokenizer", "bos", "prefix_token", "max_length"}
+        {"suites", "configuration", "adapter", "sample", "tokenizer", "bos", "prefix_token", "max_length"}
     )
     """Fields that version 0.1.0 lacks; hashed only if set, so that its folders keep their names."""
 

@@ -259,7 +259,12 @@ def _files(log: RunLog) -> ModelFiles:
     """The model's files; merging reads only the tokenizer."""
     if not engine_kind(log.spec.engine).needs_files:
         return ModelFiles.elsewhere(log.spec.model, log.spec.revision)
-    files = resolve(log.spec.model, revision=log.spec.revision, model_config=log.spec.configuration)
+    files = resolve(
+        log.spec.model,
+        revision=log.spec.revision,
+        model_config=log.spec.configuration,
+        adapter=log.spec.adapter,
+    )
     if tokenizer_digest(token_options_of(log.spec).files(files), verify=False) != log.model.tokenizer_sha256:
         raise StorageError(
             f"The tokenizer of '{log.spec.model}' differs from the one that the shards used; merge on a "

@@ -44,6 +44,8 @@ class RunOptions:
     """Hub revision of the model."""
     model_config: str | None = None
     """Folder, alias or hub id with the configuration and tokenizer of a raw checkpoint."""
+    adapter: str | None = None
+    """Folder of a PEFT adapter that is merged into the model."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
     verify_weights: bool = False

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from evalsuite.checkpoints import ModelFiles
-from evalsuite.checkpoints.adapters import MERGE_IT, read_adapter_config, require_peft
+from evalsuite.checkpoints.adapters import MERGE_IT, another_base, read_adapter_config, require_peft
 from evalsuite.engine.native.loading.linked import linked_adapter
 from evalsuite.errors import ModelError
 
@@ -87,10 +87,9 @@ def merge_adapter(files: ModelFiles, model: Any) -> tuple[Any, str]:
         del merged.peft_config
     kind = getattr(config.peft_type, "value", config.peft_type)
     dtype = str(merged.dtype).removeprefix("torch.")
-    return (
-        merged,
-        f"PEFT adapter {files.adapter} ({kind}) is merged into {files.base or files.folder} in {dtype}",
-    )
+    note = f"PEFT adapter {files.adapter} ({kind}) is merged into {files.base or files.folder} in {dtype}"
+    other = another_base(files)
+    return merged, f"{note}, although it names the base model {other}" if other else note
 
 
 def _check_report(files: ModelFiles, report: Any) -> None:

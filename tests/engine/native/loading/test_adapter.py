@@ -228,3 +228,71 @@ def test_an_adapter_beside_a_single_file_is_refused(base, tmp_path):
     shutil.copy(base / "model.safetensors", tmp_path / "adapter" / "model.gguf")
     for name in (tmp_path / "adapter", tmp_path / "adapter" / "model.gguf"):
         assert "is a whole model and has an adapter" in refusal(lambda name=name: resolve(str(name)))
+
+
+def given(base, folder):
+    """Logits and notes with `--adapter`."""
+    loaded = load_model(resolve(str(base), adapter=str(folder)), **OPTIONS)
+    with torch.no_grad():
+        return loaded.model(input_ids=IDS).logits, loaded.notes[0]
+
+
+def test_an_adapter_given_beside_the_model_is_the_adapter_alone(base, tmp_path):
+    folder = tmp_path / "adapter"
+    wanted = alone(folder, base)
+    logits, note = given(base, folder)
+    torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+    assert "names the base model" not in note
+    files, named = resolve(str(base), adapter=str(folder)), resolve(str(folder))
+    assert weights_digest(files) == weights_digest(named) != weights_digest(resolve(str(base)))
+    assert (files.name, files.base, files.tokenizer_folder) == (str(folder), str(base), base)
+
+
+def test_a_base_that_differs_from_the_one_the_adapter_names_is_noted(base, tmp_path):
+    folder = tmp_path / "adapter"
+    wanted = alone(folder, "org/trained-on-this")
+    logits, note = given(base, folder)
+    torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+    assert note.endswith(
+        f"is merged into {base} in float32, although it names the base model org/trained-on-this"
+    )
+
+
+def test_an_adapter_that_names_no_base_is_applied_to_the_given_one(base, tmp_path):
+    wanted = alone(tmp_path / "adapter", base)
+    settings = json.loads((tmp_path / "adapter" / ADAPTER_CONFIG).read_text())
+    (tmp_path / "adapter" / ADAPTER_CONFIG).write_text(
+        json.dumps({**settings, "base_model_name_or_path": None})
+    )
+    logits, note = given(base, tmp_path / "adapter")
+    torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+    assert "names the base model" not in note
+
+
+def test_what_is_given_and_is_no_adapter_is_refused_in_one_sentence(base, tmp_path):
+    def refused(name):
+        return refusal(lambda: load_model(resolve(str(base), adapter=str(name)), **OPTIONS))
+
+    folder = tmp_path / "adapter"
+    assert refused(folder) == f"--adapter '{folder}' is no folder; give the folder of a PEFT adapter."
+    assert refused("").startswith("--adapter '' is no folder")
+    assert "has no adapter_config.json, so it is no PEFT adapter" in refused(base)
+    alone(folder, base)
+    settings = (folder / ADAPTER_CONFIG).read_text()
+    (folder / ADAPTER_CONFIG).write_text("{")
+    assert "is not readable JSON of an adapter" in refused(folder)
+    (folder / ADAPTER_CONFIG).write_text(settings)
+    weights = folder / "adapter_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1])
+    assert "bytes instead of" in refused(folder)
+    weights.unlink()
+    assert "no adapter weights" in refused(folder)
+    weights.write_bytes(content)
+    adapt(base, ADAPTERS["LoRA"]())
+    assert "has an adapter, too" in refused(folder)
+    for name in (ADAPTER_CONFIG, "adapter_model.safetensors"):
+        (base / name).unlink()
+    (base / "model.safetensors").rename(base / "model.gguf")
+    with pytest.raises(ModelError, match="is one file, to which it cannot be applied"):
+        resolve(str(base / "model.gguf"), adapter=str(folder))
