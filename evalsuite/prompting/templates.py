@@ -1,6 +1,7 @@
 """Compiles Jinja2 templates; an undefined variable is an error, never an empty string."""
 
 import re
+from ast import literal_eval
 from collections.abc import Callable
 
 from jinja2 import Environment, StrictUndefined, TemplateError
@@ -12,6 +13,7 @@ Template = Callable[..., str]
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
 _ENVIRONMENT.filters["canonical_json"] = canonical_json
+_ENVIRONMENT.filters["literal"] = literal_eval  # a column with the text of a Python list (RACE)
 _ENVIRONMENT.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern, by, text)
 
 

@@ -101,10 +101,12 @@ class Selected:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on differences from the recipe."""
+        """The spec's caveat, and notes on differences from the recipe."""
+        caveat = (self.spec.source.caveat,) if self.spec.source.caveat else ()
         if self.own_bos is None or self.own_bos == self.spec.bos:
-            return ()
+            return caveat
         return (
+            *caveat,
             f"Run with --bos {self.spec.bos}, but the recipe has {self.own_bos}: this is not the recipe's "
             "number",
         )
@@ -169,9 +171,9 @@ class PreparedTask:
     @property
     def shots_shown(self) -> list[int]:
         """Number of shots before each document: rows that were drawn, or the spec's exemplars."""
-        count = self.selected.spec.shots.count
-        drawn = bool(count and self.selected.spec.shots.split and self.selected.spec.shots.exemplars is None)
-        return [len(rows) for rows in self.shots] if drawn else [count] * len(self.documents)
+        if self.selected.spec.shots.exemplars is None:
+            return [len(rows) for rows in self.shots]
+        return [self.renderer.exemplar_count(document.member) for document in self.documents]
 
     @property
     def among_shots(self) -> int:

@@ -218,12 +218,14 @@ def _counts(
 def token_counts(prepared: PreparedTask, asked: Sequence[DocumentRequests]) -> Counts:
     """Counts of what encoding changed in the prompts; scores are not counted yet."""
     encoded = [document for document in asked if not document.problem]
-    dropped = (document.shots < drawn for document, drawn in zip(asked, prepared.shots_shown, strict=False))
+    shown, spec = prepared.shots_shown, prepared.selected.spec
+    dropped = (document.shots < drawn for document, drawn in zip(asked, shown, strict=False))
+    fewer = 0 if spec.shots.exemplars else sum(drawn < spec.shots.count for drawn in shown)
     return Counts(
         documents=len(prepared.documents),
         scored=0,
         shots_dropped=sum(dropped),
-        fewer_shots=sum(drawn < prepared.selected.spec.shots.count for drawn in prepared.shots_shown),
+        fewer_shots=fewer,
         among_shots=prepared.among_shots,
         joined=sum(document.joined for document in encoded),
         realigned=sum(document.realigned for document in encoded),

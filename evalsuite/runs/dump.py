@@ -8,7 +8,7 @@ from typing import Any
 from evalsuite.registry.addresses import file_stem
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import DocumentRequests
-from evalsuite.scoring.targets import TARGETS
+from evalsuite.scoring.targets import reference_targets
 from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, gold_text, sha256_of
 from evalsuite.visible import writable
 
@@ -33,16 +33,23 @@ def request_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
     ]
 
 
-def hash_rows(prepared: PreparedTask) -> list[dict[str, Any]]:
-    """One row per document, with SHA-256 digests of its texts, in the columns of the golden files."""
+def hash_rows(prepared: PreparedTask, places: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """One row per document, with SHA-256 digests of its texts, in the columns of the golden files.
+
+    `places` are the positions of the documents; None for all.
+    """
+    chosen = list(range(len(prepared.documents))) if places is None else list(places)
+    documents = [prepared.documents[place] for place in chosen]
+    targets = _targets(prepared, documents)
     return [
-        hash_row(prepared, document, prompt)
-        for document, prompt in zip(prepared.documents, prepared.prompts, strict=True)
+        _hash_row(prepared, document, prepared.prompts[place], target)
+        for place, document, target in zip(chosen, documents, targets, strict=True)
     ]
 
 
-def hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict[str, Any]:
-    """The row of one document."""
+def _hash_row(
+    prepared: PreparedTask, document: Document, prompt: Prompt, target: str | None
+) -> dict[str, Any]:
     generates = prompt.generation is not None
     hashed = [_arguments(prepared, document)] if generates else list(prompt.continuations)
     return {
@@ -55,7 +62,7 @@ def hash_row(prepared: PreparedTask, document: Document, prompt: Prompt) -> dict
         "n_chars": len(prompt.contexts[0]),
         "n_chars_continuation": [len(text) for text in prompt.continuations],
         "gold": _gold(prepared, document),
-        "target_sha256": _target_sha256(prepared, document),
+        "target_sha256": None if target is None else sha256_of(target),
     }
 
 
@@ -69,13 +76,16 @@ def _gold(prepared: PreparedTask, document: Document) -> str:
     return gold_text(document)
 
 
-def _target_sha256(prepared: PreparedTask, document: Document) -> str | None:
+def _targets(prepared: PreparedTask, documents: Sequence[Document]) -> Sequence[str | None]:
+    """The documents' targets as the reference defines them; None where it has none."""
     spec = prepared.selected.spec
     if spec.target is not None:
-        return sha256_of(prepared.renderer.target(document))
-    if spec.scorer in TARGETS and isinstance(document.question, OpenAnswer):
-        return sha256_of(TARGETS[spec.scorer](document.question.solution))
-    return sha256_of(_gold(prepared, document)) if spec.format == "generate" else None
+        return [prepared.renderer.target(document) for document in documents]
+    questions = [document.question for document in documents]
+    found = reference_targets(spec, [one.solution for one in questions if isinstance(one, OpenAnswer)])
+    if found is not None:
+        return found
+    return [_gold(prepared, document) if spec.format == "generate" else None for document in documents]
 
 
 def _arguments(prepared: PreparedTask, document: Document) -> str:

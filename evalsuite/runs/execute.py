@@ -41,6 +41,7 @@ from evalsuite.runs.engine import make_engine_of, token_options_of
 from evalsuite.runs.options import Execution
 from evalsuite.runs.shards import Shard, share_of
 from evalsuite.scoring.judge import judge
+from evalsuite.scoring.texts import refuse_missing_graders
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Failure, Request, Sample, sha256_of
 
@@ -87,6 +88,7 @@ def execute(
     """
     progress = progress or Silent()
     refuse_unsafe_code(tasks, execution.allow_unsafe_code)
+    refuse_missing_graders([selected.spec for selected in tasks])
     tasks = [selected.with_bos(spec.bos) for selected in tasks]
     folder = RunFolder(execution.folder) if execution.folder else NoFolder()
     with folder.opened(spec, str(execution.shard or "")) as earlier, ExitStack() as stack:

@@ -15,7 +15,16 @@ from evalsuite.scoring.statement import number
 from evalsuite.scoring.texts import TEXT_SCORERS, metric_of_texts
 from evalsuite.scoring.verdict import Extracted, Options, TextVerdict
 from evalsuite.stats.intervals import Estimate, mean_estimate
-from evalsuite.types import Document, Generated, OpenAnswer, Prompt, Sample, gold_text
+from evalsuite.types import (
+    Document,
+    Generated,
+    MultipleChoice,
+    OpenAnswer,
+    Prompt,
+    Question,
+    Sample,
+    gold_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ def grade(
     """Grade each line by itself, in order, exactly as a run of the same task would.
 
     The dataset is read only if a line needs it: if it has no gold answer, or if its verdict also depends on
-    the document (the language of TyDiQA, the words of MGSM).
+    the document (the language of TyDiQA, the words of MGSM, the options of GPQA).
 
     Raises:
         UserError: the task generates no text, a document does not exist, a gold answer does not fit the task,
@@ -107,8 +116,8 @@ def _uncut(lines: Sequence[ResponseLine], spec: PromptSpec) -> Iterator[str]:
 
 def _needs_document(line: ResponseLine, spec: PromptSpec) -> bool:
     extractions = [spec.extraction, *spec.extractions.values()]
-    by_member = any(extraction is not None and extraction.member_patterns for extraction in extractions)
-    return not line.gold or spec.scorer == "squad" or by_member
+    by_document = any(one is not None and (one.member_patterns or one.options) for one in extractions)
+    return not line.gold or spec.scorer == "squad" or by_document
 
 
 def _sample(line: ResponseLine, spec: PromptSpec, prepared: PreparedTask | None) -> Sample:
@@ -116,7 +125,7 @@ def _sample(line: ResponseLine, spec: PromptSpec, prepared: PreparedTask | None)
     if prepared is not None and _needs_document(line, spec):
         document = _document(line, prepared)
     if line.gold:
-        document = replace(document, question=_overridden(line, spec))
+        document = replace(document, question=_overridden(line, spec, document.question))
     return Sample(
         document=document,
         prompt=Prompt(()),
@@ -141,7 +150,7 @@ def _document(line: ResponseLine, prepared: PreparedTask) -> Document:
     return prepared.documents[line.doc]
 
 
-def _overridden(line: ResponseLine, spec: PromptSpec) -> OpenAnswer:
+def _overridden(line: ResponseLine, spec: PromptSpec, question: Question) -> Question:
     """The question with the line's gold answer in place of the document's."""
     if spec.scorer == "code":
         raise UserError(f"Line {line.number}: the document's tests judge a program; omit 'gold'.")
@@ -156,6 +165,8 @@ def _overridden(line: ResponseLine, spec: PromptSpec) -> OpenAnswer:
                 raise UserError(
                     f"Line {line.number}: the gold answer of {spec.task} must be a number, got '{form}'."
                 )
+    if isinstance(question, MultipleChoice):  # its options help to find the answer
+        return replace(question, answer=spec.letters.index(line.gold[0]))
     return OpenAnswer("", line.gold, line.gold[0])
 
 

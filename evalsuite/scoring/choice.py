@@ -86,4 +86,10 @@ def _margin(values: Sequence[float], sizes: Sequence[int]) -> float:
 
 
 def _first_best(values: Sequence[float]) -> int:
+    """As numpy's argmax, which the references use: the first NaN, or else the first of the largest values.
+
+    Engines report NaN as a failure, so that a run never gets here with one.
+    """
+    if any(map(math.isnan, values)):
+        return next(choice for choice, value in enumerate(values) if math.isnan(value))
     return max(range(len(values)), key=lambda choice: (values[choice], -choice))

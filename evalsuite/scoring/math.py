@@ -57,6 +57,21 @@ def nvidia_math_verdict(gold_solution: str, text: str) -> MathVerdict:
     }
 
 
+def symbolic_verdict(gold: str, text: str) -> MathVerdict:
+    """Whether math-verify finds the gold answer or solution in a whole completion, or nothing in both.
+
+    This is the filter `symbolic_match` of nvidia-lm-eval 26.3 (`lm_eval/filters/math_verify.py`).
+    """
+    parsed = _parsed(text)
+    correct = _same(_parsed(gold) or NOTHING, parsed or NOTHING)
+    return {
+        "correct": correct,
+        "extracted": _shown(parsed),
+        "decided_by": "symbolic_match",
+        "values": {"symbolic_match": float(correct)},
+    }
+
+
 def _parsed(text: str) -> list[Any]:
     """math-verify's readings of `text`, or none after too long; its own wall-clock limit is off (0)."""
     try:

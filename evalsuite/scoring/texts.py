@@ -1,11 +1,13 @@
 """Scores generated texts, and computes a document's metrics from their verdicts."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from evalsuite.errors import UserError
+from evalsuite.files.side_packages import import_path
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.scoring.code import code_verdicts
 from evalsuite.scoring.squad import squad_exact_match, squad_f1
@@ -60,14 +62,28 @@ def exact_match_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: O
 
 def _exact(text: str, sample: Sample, spec: PromptSpec) -> TextVerdict:
     gold, member = _gold_forms(sample, spec), sample.document.member
-    extractions = spec.extractions.items()
-    answers = {name: extract(text, extraction, member) for name, extraction in extractions}
+    answer = extract(text, spec.extraction, member, _options(sample))
+    verdict = TextVerdict(exact_match(answer, gold, spec.comparison), answer, "exact_match")
+    return _with_extractions(verdict, text, sample, spec)
+
+
+def _with_extractions(verdict: TextVerdict, text: str, sample: Sample, spec: PromptSpec) -> TextVerdict:
+    """The verdict with a value for each named extraction; the one of the headline metric decides."""
+    gold, member = _gold_forms(sample, spec), sample.document.member
+    answers = {
+        name: extract(text, extraction, member, _options(sample))
+        for name, extraction in spec.extractions.items()
+    }
     values = {name: float(exact_match(answer, gold, spec.comparison)) for name, answer in answers.items()}
-    headline = spec.metrics[0]
+    headline, every = spec.metrics[0], {**verdict.values, **values}
     if headline in answers:
-        return TextVerdict(bool(values[headline]), answers[headline], headline, values)
-    answer = extract(text, spec.extraction, member)
-    return TextVerdict(exact_match(answer, gold, spec.comparison), answer, "exact_match", values)
+        return TextVerdict(bool(values[headline]), answers[headline], headline, every)
+    return replace(verdict, values=every)
+
+
+def _options(sample: Sample) -> tuple[str, ...]:
+    question = sample.document.question
+    return question.choices if isinstance(question, MultipleChoice) else ()
 
 
 def number_verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> Scored:
@@ -122,6 +138,11 @@ def _gold_solution(sample: Sample) -> str:
     return question.solution
 
 
+def _gold_solution_or_answer(sample: Sample) -> str:
+    """As the filter symbolic_match of nvidia-lm-eval 26.3: the solution of MATH, the number of MGSM."""
+    return _gold_solution(sample) or sample.gold
+
+
 def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0) -> TextScorer:
     """A scorer that calls `target(gold, text)` in worker processes, with `limit` seconds of CPU time each."""
 
@@ -132,30 +153,38 @@ def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0)
         def on_verdict() -> None:
             options.on_verdicts(1, len(calls))
 
-        answers = _answers(target, calls, limit, options.workers, on_verdict) if calls else []
+        run = partial(call_all, target, limit=limit, workers=options.workers, path=grader_path(spec))
+        answers = _answers(run, calls, on_verdict) if calls else []
         each = map(_from_worker, answers)
-        return Scored([[next(each) for _ in own] for own in texts], _notes(answers))
+        found: list[Extracted] = []
+        for sample, own in zip(samples, texts, strict=True):
+            verdicts = [(text, next(each)) for text in own]
+            found.append(
+                [
+                    _with_extractions(one, text, sample, spec) if isinstance(one, TextVerdict) else one
+                    for text, one in verdicts
+                ]
+            )
+        return Scored(found, _notes(answers))
 
     return verdicts
 
 
 def _answers(
-    target: str,
+    run: Callable[..., list[Any | ScorerFailed]],
     calls: Sequence[tuple[str, str]],
-    limit: float,
-    workers: int | None,
     on_verdict: Callable[[], None],
 ) -> list[Any | ScorerFailed]:
     """The verdicts; a text is at fault if it fails twice, but an empty text gets a verdict."""
-    answers = call_all(target, calls, limit=limit, workers=workers, on_verdict=on_verdict)
+    answers = run(calls, on_verdict=on_verdict)
     failed = [
         index
         for index, answer in enumerate(answers)
         if isinstance(answer, ScorerFailed) and not isinstance(answer, TextAtFault)
     ]
     if failed:
-        again = call_all(target, [calls[index] for index in failed], limit=limit, workers=workers)
-        empty = call_all(target, [(calls[index][0], "") for index in failed], limit=limit, workers=workers)
+        again = run([calls[index] for index in failed])
+        empty = run([(calls[index][0], "") for index in failed])
         for index, second, control in zip(failed, again, empty, strict=True):
             broken = isinstance(second, ScorerFailed) and second.repeatable
             answers[index] = (
@@ -185,6 +214,23 @@ def _from_worker(answer: dict[str, Any] | ScorerFailed) -> TextVerdict | ScorerF
     return TextVerdict(correct, extracted, decider, answer.get("values", {}))
 
 
+def grader_path(spec: PromptSpec) -> tuple[str, ...]:
+    """Folders that scoring processes import math-verify from, if the spec needs another than 0.7.
+
+    Raises:
+        UserError: that version is not installed.
+    """
+    if spec.math_verify == "0.7":
+        return ()
+    return import_path("math-verify", f"{spec.math_verify}.0", f"{spec.recipe}/{spec.task} is judged by")
+
+
+def refuse_missing_graders(specs: Iterable[PromptSpec]) -> None:
+    """Raises UserError if a spec needs a grader that is not installed: before texts are generated for it."""
+    for spec in specs:
+        grader_path(spec)
+
+
 TEXT_SCORERS: dict[str, TextScorer] = {
     "exact_match": exact_match_verdicts,
     "number": number_verdicts,
@@ -195,6 +241,7 @@ TEXT_SCORERS: dict[str, TextScorer] = {
     "nvidia_math": _in_workers(
         "evalsuite.scoring.math:nvidia_math_verdict", _gold_solution, limit=NVIDIA_MATH_LIMIT
     ),
+    "symbolic_match": _in_workers("evalsuite.scoring.math:symbolic_verdict", _gold_solution_or_answer),
     "minerva_math": _in_workers("evalsuite.scoring.lm_eval_math:minerva_math_verdict", _gold_solution),
     "hendrycks_math": _in_workers("evalsuite.scoring.lm_eval_math:hendrycks_math_verdict", _gold_solution),
     "squad": squad_verdicts,

@@ -41,15 +41,19 @@ class TextAtFault(ScorerFailed):
 class ScorerProcess:
     """A scoring process, which is replaced after a failed call."""
 
-    def __init__(self, target: str, limit: float, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, target: str, limit: float, patience: float = PATIENCE, path: Sequence[str] = ()
+    ) -> None:
         """Prepare the process; the first call starts it.
 
         Args:
             target: `package.module:function` whose arguments and verdict are JSON values.
             limit: seconds of CPU time per call, rounded up, since the kernel counts whole seconds.
             patience: wall-clock seconds for each second of the limit.
+            path: folders from which the process imports packages before its own environment.
         """
         self._target = target
+        self._path = path
         self._limit = limit
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
@@ -102,8 +106,13 @@ class ScorerProcess:
         self._failed_starts += 1
         # -P: import this installation's modules, never files of the working folder.
         command = [sys.executable, "-P", "-m", "evalsuite.scoring.worker", self._target, str(self._limit)]
+        path = os.pathsep.join([*self._path, *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | ({"PYTHONPATH": path} if self._path else {}),
         )
         ready = self._line(self._process, START_LIMIT)
         if "error" in ready:
@@ -143,6 +152,7 @@ def call_all(
     workers: int | None = None,
     on_verdict: Callable[[], None] | None = None,
     patience: float = PATIENCE,
+    path: Sequence[str] = (),
 ) -> list[Any | ScorerFailed]:
     """Verdicts of `calls` in order, with a ScorerFailed for each call without a verdict.
 
@@ -153,10 +163,11 @@ def call_all(
         workers: number of processes; None for one per core that this process may use.
         on_verdict: called after each call.
         patience: wall-clock seconds for each second of the limit.
+        path: folders from which the processes import packages before their own environment.
     """
     count = max(1, min(workers or _usable_cores(), len(calls)))
     idle: SimpleQueue[ScorerProcess] = SimpleQueue()
-    pool = [ScorerProcess(target, limit, patience) for _ in range(count)]
+    pool = [ScorerProcess(target, limit, patience, path) for _ in range(count)]
     for worker in pool:
         idle.put(worker)
 

@@ -102,6 +102,16 @@ def test_the_mirror_comes_before_the_packages_and_those_help_where_it_has_nothin
     assert load_split(ref, "test", data_dir=mirror.folder).source.startswith("mirror ")
 
 
+def test_a_dataset_may_be_made_of_several(mirror):
+    for name in ("one", "two"):
+        mirror.add(f"acme/quiz-{name}", "train", QUESTIONS)
+    ref = replace(
+        REF, id="acme/quiz-{config}", configs=("one", "two"), splits={"train": Pin(2 * len(QUESTIONS))}
+    )
+    rows = load_split(ref, "train", data_dir=mirror.folder).rows
+    assert rows == [row | {"config": name} for name in ("one", "two") for row in QUESTIONS]
+
+
 def test_a_stand_in_is_used_where_no_source_has_the_split_and_noted(mirror):
     mirror.add(REF.id, "train", QUESTIONS, config="rebuilt")
     ref = replace(REF, stand_ins={"train": StandIn("rebuilt", PIN, "its tags are gone.")})

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.errors import UserError
+from evalsuite.files.side_packages import side_package
+from evalsuite.prompting.spec import PromptSpec
+from evalsuite.scoring.texts import refuse_missing_graders
+
 _BESIDE = Path(__file__).resolve().parents[3] / "shared"
 GOLDEN = _BESIDE / "golden"
 SHARED = _BESIDE / "data"
@@ -28,4 +33,27 @@ def needs_package(distribution: str) -> pytest.MarkDecorator:
         metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return pytest.mark.skip(reason=f"needs the package {distribution}")
+    return pytest.mark.skipif(False, reason="")
+
+
+def skip_without_side_packages(spec: PromptSpec, grader: bool = True) -> None:
+    """Skips the running test where a package that the spec names in one version is not at hand.
+
+    `grader`: whether the test needs the spec's version of math-verify.
+    """
+    exemplars = spec.shots.exemplars
+    try:
+        if exemplars and exemplars.version:
+            side_package(exemplars.package, exemplars.version, "needs")
+        refuse_missing_graders([spec] if grader else [])
+    except UserError as missing:
+        pytest.skip(str(missing))
+
+
+def needs_side_package(distribution: str, version: str) -> pytest.MarkDecorator:
+    """Skips where a package that cannot be installed beside the others is not at hand in that version."""
+    try:
+        side_package(distribution, version, "needs")
+    except UserError as missing:
+        return pytest.mark.skip(reason=str(missing))
     return pytest.mark.skipif(False, reason="")

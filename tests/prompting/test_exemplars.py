@@ -1,5 +1,6 @@
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -59,7 +60,7 @@ def rendered(spec: PromptSpec, **options) -> str:
 
 @pytest.mark.usefixtures("acme")
 def test_exemplars_are_read_from_the_package_and_transformed():
-    texts = [(one.stem, one.solution) for one, _ in read_exemplars(Exemplars(**EXEMPLARS))]
+    texts = [(one.stem, one.solution) for one, _ in read_exemplars(Exemplars(**EXEMPLARS)).examples]
     assert texts == [("1+1", "So 2."), ("2+2", "So 4.")]
     assert rendered(spec()) == "Q: 1+1\nA: So 2.\n\nQ: 2+2\nA: So 4.\n\nQ: 3+3\nA:"
 
@@ -103,6 +104,48 @@ def test_a_file_that_the_package_lacks_is_named():
 def test_a_file_of_another_layout_is_an_error(at):
     with pytest.raises(UserError, match=rf"no list of exemplars at '{at}'"):
         rendered(spec(at=at))
+
+
+def of_two_members(acme, **changes) -> PromptSpec:
+    """Each member task has a file of its own, the second with one example fewer."""
+    for member, samples in (("plus", SAMPLES), ("minus", SAMPLES[:1])):
+        content = {"told": f"{member}!\n", "fewshot": {"samples": samples}}
+        acme.with_name(f"{member}.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    own = {
+        "plus": sha256_of("plus!\nQ: 1+1\nA: So 2.\n\nQ: 2+2\nA: So 4.\n\n"),
+        "minus": sha256_of("minus!\nQ: 1+1\nA: So 2.\n\n"),
+    }
+    file = {"file": "acme_prompts/{member}.yaml", "description": "told", "prefix_sha256": own}
+    return spec(**file | changes)
+
+
+@pytest.mark.parametrize(
+    ("member", "shots"),
+    [("plus", "Q: 1+1\nA: So 2.\n\nQ: 2+2\nA: So 4.\n\n"), ("minus", "Q: 1+1\nA: So 2.\n\n")],
+)
+def test_member_tasks_have_examples_and_descriptions_of_their_own(acme, member, shots):
+    renderer = Renderer(of_two_members(acme), lambda row: DOCUMENT.question)
+    document = replace(DOCUMENT, member=member)
+    assert renderer.prompt(document, []).contexts[0] == f"{member}!\n{shots}Q: 3+3\nA:"
+    assert renderer.exemplar_count(member) == shots.count("Q: ")
+
+
+def test_a_member_task_without_examples_is_an_error(acme):
+    renderer = Renderer(of_two_members(acme), lambda row: DOCUMENT.question)
+    with pytest.raises(UserError, match="ours/sums has no exemplars of the member task 'times'"):
+        renderer.prompt(replace(DOCUMENT, member="times"), [])
+
+
+def test_a_changed_description_is_an_error(acme):
+    with pytest.raises(UserError, match="from acme-prompts differ from the published ones"):
+        Renderer(of_two_members(acme, description=""), lambda row: DOCUMENT.question)
+
+
+@pytest.mark.usefixtures("acme")
+def test_examples_of_another_version_are_named_with_the_command_that_installs_it():
+    assert rendered(spec(version="1.0")).startswith("Q: 1+1")
+    with pytest.raises(UserError, match=r"acme-prompts 2\.0, .*pip install --no-deps --target"):
+        rendered(spec(version="2.0"))
 
 
 @needs_package("lm-eval")

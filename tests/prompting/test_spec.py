@@ -35,6 +35,7 @@ def test_a_spec_of_each_format_is_valid(fields):
             GENERATE | {"scorer": "number", "extraction": {"patterns": ["x"]}},
             "scorer 'number' finds and compares the answer itself",
         ),
+        (GENERATE | {"math_verify": "0.9"}, "scorer 'exact_match' does not use math-verify"),
         (GENERATE | {"scorer": "choice"}, "the scorer of format 'generate' must be exact_match or"),
         (GENERATE | {"generation": None}, "needs 'generation', and 'answer' for its shots"),
         (
@@ -99,13 +100,21 @@ GENERATE_CHANGES = {
     "comparison": {"ignore": [","]},
     "extractions": {"strict": {"patterns": [r"\d+"]}},
 }
+MATH = GENERATE | {"scorer": "math_verify"}
+MATH_CHANGES = {"math_verify": "0.9"}
 CODE_CHANGES = {"code": {"program": "{{ stem }}{{ text }}"}}
 DEFINED = CLOZE | {"scorer": "lm_eval", "definition": "1f"}
 DEFINED_CHANGES = {"definition": "2e"}
 
 
-ALL_CHANGES = CHANGES | GENERATE_CHANGES | CODE_CHANGES | DEFINED_CHANGES
-BASES = ((CHANGES, CLOZE), (CODE_CHANGES, CODE), (DEFINED_CHANGES, DEFINED), (GENERATE_CHANGES, GENERATE))
+ALL_CHANGES = CHANGES | GENERATE_CHANGES | MATH_CHANGES | CODE_CHANGES | DEFINED_CHANGES
+BASES = (
+    (CHANGES, CLOZE),
+    (CODE_CHANGES, CODE),
+    (DEFINED_CHANGES, DEFINED),
+    (MATH_CHANGES, MATH),
+    (GENERATE_CHANGES, GENERATE),
+)
 
 
 @pytest.mark.parametrize("field", ALL_CHANGES)

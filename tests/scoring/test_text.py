@@ -27,6 +27,33 @@ def test_the_first_pattern_that_matches_decides(patterns, take, found):
     assert extract(text, Extraction(patterns=tuple(patterns), take=take)) == found
 
 
+OPTIONS = ("iron", "cast iron", "steel", "gold", "gold", "10 %")
+BY_OPTION = Extraction(patterns=(r"\(([A-Z])\)",), take="last", options=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("(A), no: (C).", "C"),
+        ("Steel or cast iron", "B"),
+        ("cast iron, or steel", "C"),
+        ("It is Cast-Iron", "A"),  # punctuation is gone: castiron has iron in it
+        ("the environment", "A"),  # as part of a word
+        ("gold", "E"),  # of equal options, the last
+        ("about 10 % of it", "10"),  # the percent sign is gone, and the blank before it belongs to no letter
+        ("the answer: B", "B"),
+        ("no answer", None),
+    ],
+)
+def test_an_options_text_answers_where_no_pattern_matches(text, found):
+    assert extract(text, BY_OPTION, options=OPTIONS) == found
+
+
+def test_without_options_only_patterns_count():
+    assert extract("steel", BY_OPTION) is None
+    assert extract("steel", Extraction(patterns=("x",)), options=OPTIONS) is None
+
+
 def test_without_extraction_the_whole_text_is_the_answer():
     assert extract("  Paris \n", None) == "Paris"
 

@@ -133,6 +133,11 @@ def test_files_in_the_working_folder_are_not_the_scorers_modules(monkeypatch, tm
     assert call_all(ACT, [("return", 1)]) == [1]
 
 
+def test_packages_of_a_given_path_are_imported_first(tmp_path):
+    (tmp_path / "strange_scorers.py").write_text("def act(*arguments): return 'another version'\n", "utf-8")
+    assert call_all(ACT, [("sleep", 0.0)], path=(str(tmp_path),)) == ["another version"]
+
+
 def test_no_process_outlives_the_calls():
     pids = call_all(ACT, [("pid", None)] * 6, workers=2)
     assert 1 <= len(set(pids)) <= 2
