@@ -27,7 +27,7 @@ OPTIONS = DATA.columns[1:5]
 
 
 def question(row: Row) -> MultipleChoice:
-    return MultipleChoice(row["Question"], tuple(row[name].strip() for name in OPTIONS), 3)
+    return MultipleChoice(row["Question"], tuple((row[name] or "").strip() for name in OPTIONS), 3)
 
 
 def question_with_cleaned_options(row: Row) -> MultipleChoice:

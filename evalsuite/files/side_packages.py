@@ -35,15 +35,19 @@ def side_package(name: str, version: str, purpose: str) -> metadata.Distribution
             return own
     except metadata.PackageNotFoundError:
         pass
-    folder = _folder(name, version)
-    for found in metadata.distributions(name=name, path=[str(folder)]):
+    for found in metadata.distributions(name=name, path=[str(_folder(name, version))]):
         if found.version == version:
             return found
-    requirements = " ".join((f"{name}=={version}", *_BESIDE.get(name, ())))
     raise UserError(
         f"{purpose} {name} {version}, which cannot be installed beside evalsuite's own packages: "
-        f"pip install --no-deps --target {folder} {requirements}"
+        f"{install_command(name, version)}"
     )
+
+
+def install_command(name: str, version: str) -> str:
+    """The command that installs the package into its folder, with what it needs there."""
+    requirements = " ".join((f"{name}=={version}", *_BESIDE.get(name, ())))
+    return f"pip install --no-deps --target {_folder(name, version)} {requirements}"
 
 
 def import_path(name: str, version: str, purpose: str) -> tuple[str, ...]:

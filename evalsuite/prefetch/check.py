@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from evalsuite.errors import UserError
+from evalsuite.files.side_packages import install_command, side_package
 from evalsuite.prefetch.folder import file_sha256
 from evalsuite.prefetch.manifest import Manifest, PackageFile, read_manifest
 
@@ -25,7 +27,7 @@ def problems(folder: Path) -> Iterator[str]:
         readme = folder / id / "README.md"
         if not readme.is_file() or readme.read_bytes() != manifest.readme(id).encode():
             yield f"{readme} is {'damaged' if readme.is_file() else 'missing'}."
-    yield from _missing_packages(manifest)
+    yield from dict.fromkeys(_missing_packages(manifest))
     for address, task in manifest.tasks.items():
         yield from (f"{address} needs {path}, which is missing." for path in task.local if _is_lost(path))
 
@@ -41,11 +43,29 @@ def _missing_packages(manifest: Manifest) -> Iterator[str]:
         for needed in task.packages:
             users.setdefault(needed, []).append(address)
     for needed, addresses in users.items():
-        what = f"{needed.package} {needed.version}, which has the worked examples of {', '.join(addresses)},"
-        try:
-            path = Path(str(metadata.distribution(needed.package).locate_file(needed.file)))
-        except metadata.PackageNotFoundError:
-            yield f"{what} is not installed: pip install {needed.package}=={needed.version}."
-            continue
-        if not path.is_file() or file_sha256(path) != needed.sha256:
-            yield f"{what} has another {needed.file} here: pip install {needed.package}=={needed.version}."
+        use = "grades the answers of" if needed.grades else "has the worked examples of"
+        what = f"{needed.package} {needed.version}, which {use} {', '.join(addresses)},"
+        path = _installed(needed)
+        if path is None:
+            yield f"{what} is not installed: {_command(needed)}."
+        elif not path.is_file() or file_sha256(path) != needed.sha256:
+            yield f"{what} has another {needed.file} here: {_command(needed)}."
+
+
+def _installed(needed: PackageFile) -> Path | None:
+    """The file's path; None if the package is not installed."""
+    try:
+        found = (
+            side_package(needed.package, needed.version, "")
+            if needed.side
+            else metadata.distribution(needed.package)
+        )
+    except (metadata.PackageNotFoundError, UserError):
+        return None
+    return Path(str(found.locate_file(needed.file)))
+
+
+def _command(needed: PackageFile) -> str:
+    if needed.side:
+        return install_command(needed.package, needed.version)
+    return f"pip install {needed.package}=={needed.version}"

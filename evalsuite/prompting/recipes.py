@@ -29,6 +29,8 @@ class RecipeInfo(Strict):
     """
     averaged: bool = False
     """Whether a run shows averages over the recipe's tasks."""
+    by_name_only: tuple[str, ...] = ()
+    """Tasks that no pattern selects, since not everybody can get their data."""
     harness: str = ""
     """Harness (entry point of `evalsuite.harnesses`) for tasks that the recipe has no spec of."""
 

@@ -146,6 +146,10 @@ class Exemplars(Strict):
         """Member tasks with examples of their own; one empty name if all have the same."""
         return tuple(self.prefix_sha256) if isinstance(self.prefix_sha256, dict) else ("",)
 
+    def file_of(self, member: str) -> str:
+        """The file with the examples of a member task."""
+        return self.file.replace("{member}", member)
+
 
 class Shots(Strict):
     """Solved examples before the question."""
@@ -441,6 +445,11 @@ class PromptSpec(Strict):
     def how_encoded(self) -> Encoding:
         """`encoding`, or the default for the spec's source."""
         return self.encoding or ("evalsuite" if self.source.status == "ours" else "lm_eval")
+
+    @property
+    def math_verify_version(self) -> str:
+        """The side package's version of math-verify; empty for the one that evalsuite depends on."""
+        return "" if self.math_verify == "0.7" else f"{self.math_verify}.0"
 
     @property
     def plugin(self) -> str:

@@ -151,6 +151,8 @@ class Registry:
             )
         self._known_recipe(within)
         names = dict.fromkeys(task for name, task, _ in self.forms() if name == within)
+        by_name_only = self.recipes[within].info.by_name_only if within in self.recipes else ()
+        names = {name: None for name in names if name not in by_name_only}
         matching = [name for name in names if fnmatchcase(name, address.task)]
         if address.form is not None:
             in_form = [name for name in matching if self._has_form(within, name, address.form)]

@@ -220,9 +220,8 @@ def grader_path(spec: PromptSpec) -> tuple[str, ...]:
     Raises:
         UserError: that version is not installed.
     """
-    if spec.math_verify == "0.7":
-        return ()
-    return import_path("math-verify", f"{spec.math_verify}.0", f"{spec.recipe}/{spec.task} is judged by")
+    version = spec.math_verify_version
+    return import_path("math-verify", version, f"{spec.recipe}/{spec.task} is judged by") if version else ()
 
 
 def refuse_missing_graders(specs: Iterable[PromptSpec]) -> None:

@@ -211,3 +211,10 @@ def test_a_task_that_counts_by_its_better_form_is_asked_in_all_forms_unless_one_
     assert {one.best_of for one in registry.select(["olmes/mmlu"])} == {"olmes/mmlu"}
     assert [one.best_of for one in registry.select(["olmes/mmlu:letters@1"])] == ["olmes/mmlu@1"]
     assert [one.best_of for one in registry.select(["olmes/boolq", "lm_eval/mmlu"])] == ["", ""]
+
+
+def test_no_pattern_selects_a_task_that_its_recipe_gives_by_name_only(folder):
+    (folder / "nemotron_3" / "recipe.yaml").write_text("title: three\nby_name_only: [mmlu]\n", "utf-8")
+    registry = Registry(TASKS, recipes_in(folder))
+    assert names(registry, "nemotron_3/*") == ["lambada"]
+    assert names(registry, "nemotron_3/mmlu") == ["nemotron_3/mmlu"]

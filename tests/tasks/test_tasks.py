@@ -13,6 +13,7 @@ from evalsuite.registry.registry import Registry
 
 REGISTRY = Registry.load()
 NOT_AT_HAND = {
+    ("global_mmlu_lite", "dev"),
     ("lambada_standard", "test"),
     ("nq_open", "train"),
     ("sciq", "test"),
