@@ -9,7 +9,7 @@ all changes but those of a few bytes, and `verify` notices these.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -47,12 +47,30 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
     Raises:
         ModelError: the file cannot be read, or changes while it is read.
     """
+    return _digest(path, path.name, _hash_file, verify)
+
+
+def parts_digest(path: Path, parts: Sequence[tuple[int, int]], *, verify: bool = False) -> str:
+    """SHA-256 of parts of a file, one after the other, from the hint if it is still valid.
+
+    Args:
+        path: the file; a link stands for its target.
+        parts: offset and length of each in bytes; read in this order.
+        verify: as in `file_digest`, whose errors are raised, too.
+    """
+    name = f"{path.name}#{sha256_of([list(part) for part in parts])}"
+    return _digest(path, name, lambda real: _hash_parts(real, parts), verify)
+
+
+def _digest(path: Path, name: str, hashed: Callable[[Path], str], verify: bool) -> str:
+    """What `hashed` gives for a file, remembered beside the file's path under `name`."""
     try:
         real = path.resolve(strict=True)
+        hint = real.with_name(name) if name != path.name else real
         state = _state(real)
-        if not verify and (known := _known(real, state)):
+        if not verify and (known := _known(hint, state)):
             return known
-        digest = _hash_file(real)
+        digest = hashed(real)
         changed = _state(real) != state
     except OSError as error:
         raise ModelError(f"Model file {path} cannot be read: {error.strerror}.") from None
@@ -60,7 +78,7 @@ def file_digest(path: Path, *, verify: bool = False) -> str:
         raise ModelError(
             f"Model file {path} changes while it is read: wait until it is written, then run again."
         )
-    _remember(real, Hint(state, digest))
+    _remember(hint, Hint(state, digest))
     return digest
 
 
@@ -98,6 +116,17 @@ def _hash_file(path: Path) -> str:
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _hash_parts(path: Path, parts: Sequence[tuple[int, int]]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        for start, length in parts:
+            file.seek(start)
+            while length and (chunk := file.read(min(length, READ_BYTES))):
+                digest.update(chunk)
+                length -= len(chunk)
     return digest.hexdigest()
 
 

@@ -95,6 +95,9 @@ def _with_model_config(files: ModelFiles, name: str, local_only: bool, cache_dir
     if name not in aliases() and path.exists():
         raise ModelError(f"--model-config {name} is a file; give a folder with config.json and a tokenizer.")
     name_part, _, revision = name.partition("@")
+    if name_part not in aliases() and not HUB_ID.fullmatch(name_part) and not _looks_like_path(name):
+        hint = "It takes a folder with config.json and a tokenizer, an alias or a hub id."
+        raise ModelError(str(UnknownName("value of --model-config", name, aliases(), hint)))
     wanted = ModelFiles(name, Path(), hub_id=_hub_id(name, name_part), revision=revision or None)
     return replace(files, model_config=_from_hub(wanted, local_only, cache_dir, _without_weights).folder)
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from evalsuite.checkpoints import CheckpointFormat, ModelFiles
 from evalsuite.checkpoints.converted import checkpoint_of
+from evalsuite.checkpoints.file_digests import parts_digest
 from evalsuite.checkpoints.raw.format import RawFormat
 from evalsuite.dcp.layout import DISTRIBUTED_INDEX_NAME, distributed_folder
 from evalsuite.errors import ModelError
+from evalsuite.types import sha256_of
 
 if TYPE_CHECKING:
     from evalsuite.checkpoints.raw.stored import Stored
@@ -37,8 +39,27 @@ class DistributedFormat(RawFormat):
 
         index = _index(files)
         own = clean(index.tensors).weights.values()
-        names = {DISTRIBUTED_INDEX_NAME, *(file for name in own for file in index.files[name])}
+        names = {DISTRIBUTED_INDEX_NAME, *(file for name in own for file, _, _ in index.places[name])}
         return {name: index.folder / name for name in sorted(names)}
+
+    def weights_content(self, files: ModelFiles, *, verify: bool) -> str:
+        """Digest of the names, shapes and bytes of the weights: an optimizer is several times as large."""
+        from evalsuite.dcp.names import clean
+
+        index = _index(files)
+        listing: list[object] = []
+        parts: dict[str, list[tuple[int, int]]] = {}
+        for name in sorted(clean(index.tensors).weights.values()):
+            tensor, places = index.tensors[name], index.places[name]
+            blocks = sorted((*block.offsets, *block.stored.shape) for block in tensor.blocks)
+            listing.append([name, tensor.shape, str(tensor.dtype), blocks, places])
+            for file, offset, length in places:
+                parts.setdefault(file, []).append((offset, length))
+        digests = [
+            [file, parts_digest(index.folder / file, sorted(found), verify=verify)]
+            for file, found in sorted(parts.items())
+        ]
+        return sha256_of([listing, digests])
 
     def notes(self, files: ModelFiles) -> tuple[str, ...]:
         """The naming, and how much training state is not read."""

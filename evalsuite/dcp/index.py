@@ -38,8 +38,8 @@ class CheckpointIndex:
     tensors: Mapping[str, BlockedTensor]
     objects: tuple[str, ...]
     """Names of what is not a tensor: step counters, states of random generators and of data loaders."""
-    files: Mapping[str, tuple[str, ...]]
-    """Names of the files that hold each tensor's blocks."""
+    places: Mapping[str, tuple[tuple[str, int, int], ...]]
+    """By tensor: file, offset and length in bytes of each block, sorted."""
 
     def stored(self, name: str) -> Stored:
         """A tensor, whose reader raises ModelError for damage."""
@@ -55,7 +55,7 @@ class CheckpointIndex:
         except OSError as error:
             raise ModelError(f"Checkpoint {self.folder} cannot be read: {error.strerror}.") from None
         except READ_DAMAGE:
-            where = ", ".join(self.files[name])
+            where = ", ".join(sorted({file for file, _, _ in self.places[name]}))
             raise ModelError(
                 f"Checkpoint {self.folder} is damaged: tensor {name} in {where} cannot be read; {AGAIN}."
             ) from None
@@ -139,17 +139,17 @@ def _listed(folder: Path, parts: Mapping[str, FilePart], index: Any) -> Checkpoi
         tensors = dict(distributed_tensors(parts, index))
         for name, tensor in tensors.items():
             _check_blocks(folder, name, tensor)
-        files: dict[str, set[str]] = {name: set() for name in tensors}
+        places: dict[str, list[tuple[str, int, int]]] = {name: [] for name in tensors}
         for key, found in index.storage_data.items():
-            if key.fqn in files:
-                files[key.fqn].add(found.relative_path)
+            if key.fqn in places:
+                places[key.fqn].append((found.relative_path, found.offset, found.length))
     except (*INDEX_DAMAGE, KeyError):
         raise _damaged_index(folder) from None
     return CheckpointIndex(
         folder,
         tensors,
         tuple(name for name in entries if name not in tensors),
-        {name: tuple(sorted(names)) for name, names in files.items()},
+        {name: tuple(sorted(blocks)) for name, blocks in places.items()},
     )
 
 

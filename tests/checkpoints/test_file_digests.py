@@ -116,3 +116,18 @@ def test_a_cache_that_cannot_be_written_is_let_be(folder, tmp_path, monkeypatch)
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"gone\.json cannot be read: No such file"):
         file_digests.file_digest(tmp_path / "gone.json")
+
+
+def test_parts_of_a_file_have_a_digest_of_their_own(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    path.write_bytes(b"abcdefgh")
+    parts = [(1, 3), (6, 1)]
+    expected = hashlib.sha256(b"bcdg").hexdigest()
+    assert file_digests.parts_digest(path, parts) == expected
+    assert file_digests.file_digest(path) == hashlib.sha256(b"abcdefgh").hexdigest()
+    assert file_digests.parts_digest(path, parts) == expected
+    path.write_bytes(b"aBcdefgh")
+    assert file_digests.parts_digest(path, parts) == hashlib.sha256(b"Bcdg").hexdigest()
+    assert file_digests.parts_digest(path, [(0, 1)]) == hashlib.sha256(b"a").hexdigest()
+    monkeypatch.setattr(file_digests, "_hash_parts", None)  # nothing is hashed twice
+    assert file_digests.parts_digest(path, [(0, 1)]) == hashlib.sha256(b"a").hexdigest()

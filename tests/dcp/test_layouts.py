@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from evalsuite.checkpoints import model_folder, resolve
+from evalsuite.checkpoints import model_folder, resolve, weights_digest
 from tests.dcp import writing
 from tests.dcp.models import FAMILIES, config_folder, tiny
 
@@ -126,3 +126,19 @@ def test_the_engine_says_which_names_it_read_and_what_it_left(tmp_path):
     assert "weights are read from a distributed checkpoint with transformers' names" in notes
     tensors = len(model.state_dict())
     assert f"training state in the checkpoint that is not read: optimizer ({2 * tensors}), rng (1)" in notes
+
+
+def test_the_digest_covers_the_weights_and_not_the_training_state(tmp_path):
+    model = tiny("llama")
+    config = config_folder(model, tmp_path / "config")
+    state = writing.with_training_state(model.state_dict())
+
+    def digest(name: str, **changes: object) -> str:
+        checkpoint = writing.save(state | changes, tmp_path / name)
+        return weights_digest(resolve(str(checkpoint), model_config=str(config)))
+
+    first = digest("a")
+    assert digest("b") == first
+    assert digest("c", rng=torch.zeros_like(state["rng"])) == first
+    changed = {**model.state_dict(), "model.norm.weight": model.model.norm.weight.detach() + 1}
+    assert digest("d", model=changed) != first

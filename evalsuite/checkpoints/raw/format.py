@@ -69,9 +69,13 @@ class RawFormat(ConvertedFormat):
         return target_model(config_folder(files), self.config(files))
 
     def content(self, files: ModelFiles, *, verify: bool) -> str:
-        """Digest of the checkpoint's files and of the configuration."""
+        """Digest of the weights and of the configuration."""
         config = digest_by_name(_config_files(files), verify)
-        return sha256_of([super().content(files, verify=verify), config])
+        return sha256_of([self.weights_content(files, verify=verify), config])
+
+    def weights_content(self, files: ModelFiles, *, verify: bool) -> str:
+        """Digest of the weights: of their files, unless a format knows where in these the weights are."""
+        return super().content(files, verify=verify)
 
     def tokenizer_digest(self, files: ModelFiles, *, verify: bool) -> str:
         """That of the folder, so that it is the same for all checkpoints of a training."""

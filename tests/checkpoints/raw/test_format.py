@@ -86,7 +86,7 @@ def test_a_configuration_that_cannot_be_used_is_refused_in_one_sentence(step, co
     assert "is a file" in refusal(step, config / "config.json")
     assert "does not exist" in refusal(step, tmp_path / "nowhere")
     assert refusal(step, " ").startswith("--model-config is empty")
-    assert refusal(step, "8bb").startswith("Unknown model '8bb'. Did you mean 8b?")
+    assert refusal(step, "8bb").startswith("Unknown value of --model-config '8bb'. Did you mean 8b?")
     assert "is not (or not fully) on this machine" in refusal(step, "8b")
     change(config, quantization_config={"quant_method": "bitsandbytes"})
     assert "describes quantised weights (quantization_config in config.json)" in refusal(step, config)
