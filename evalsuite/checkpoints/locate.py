@@ -9,7 +9,7 @@ from pathlib import Path
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter, with_given_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES
-from evalsuite.checkpoints.formats import format_of, formats_by_suffix
+from evalsuite.checkpoints.formats import CHECKPOINT_FORMATS, format_of, formats_by_suffix
 from evalsuite.checkpoints.local import known_suffixes, local_model, single_model, suffixes_in_words
 from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.weights import INDEX, check, find_weights, forms, read_index
@@ -80,6 +80,12 @@ def resolve(
 def _with_model_config(files: ModelFiles, name: str, local_only: bool, cache_dir: Path | None) -> ModelFiles:
     """A raw checkpoint with the folder of its configuration; from the hub no weights are downloaded."""
     found = format_of(files)
+    if not found and files.is_hf_folder and not (files.folder / "config.json").is_file():
+        kinds = sorted(each.name for each in CHECKPOINT_FORMATS.load_all() if each.takes_model_config)
+        raise ModelError(
+            f"Model '{files.name}' is no raw checkpoint of a known format ({', '.join(kinds)}), and has no "
+            f"config.json in {files.folder}."
+        )
     if not found or not found.takes_model_config:
         raise ModelError(
             f"--model-config {name} is for raw checkpoints, and model '{files.name}' has its own "

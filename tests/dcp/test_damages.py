@@ -9,6 +9,7 @@ import torch
 from torch.distributed.checkpoint.metadata import Metadata
 
 from evalsuite.checkpoints import model_folder, resolve
+from evalsuite.checkpoints.formats import CHECKPOINT_FORMATS
 from evalsuite.errors import ModelError
 from tests.dcp import writing
 from tests.dcp.models import config_folder, tiny
@@ -240,7 +241,13 @@ def test_an_empty_folder_is_no_checkpoint(config, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError) as error:
         resolve(str(tmp_path / "empty"), model_config=str(config))
-    assert "\n" not in str(error.value)
+    empty = tmp_path / "empty"
+    raw = sorted(each.name for each in CHECKPOINT_FORMATS.load_all() if each.takes_model_config)
+    assert "dcp" in raw
+    assert str(error.value) == (
+        f"Model '{empty}' is no raw checkpoint of a known format ({', '.join(raw)}), and has no "
+        f"config.json in {empty}."
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the machine's owner may read everything")
