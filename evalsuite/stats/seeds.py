@@ -1,6 +1,6 @@
 """How far two trainings that differ in their seed alone are apart.
 
-Public names: `apart_by_chance`, `sd_of_mean`.
+Public names: `apart_by_chance`, `sd_of_mean`, `sd_of_sum`.
 """
 
 import math
@@ -30,3 +30,17 @@ def sd_of_mean(sds: Sequence[float], tasks: int) -> float:
     The other tasks count as if they had none, so that the result is a lower bound where `sds` is shorter.
     """
     return math.sqrt(math.fsum(sd**2 for sd in sds)) / tasks
+
+
+def sd_of_sum(sds: Sequence[tuple[str, float]]) -> float:
+    """Standard deviation of a sum of independent scores.
+
+    Args:
+        sds: a name and the standard deviation of each summand; those with the same name are over the same
+            documents and vary together. Summands without a name are independent of all others.
+    """
+    together: dict[str, float] = {}
+    for name, sd in sds:
+        if name:
+            together[name] = together.get(name, 0.0) + sd
+    return math.hypot(*together.values(), *(sd for name, sd in sds if not name))

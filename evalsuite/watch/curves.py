@@ -9,8 +9,12 @@ from pathlib import Path
 
 from evalsuite.decisions.trend.document import Point, TaskTrend, Trend
 from evalsuite.decisions.trend.table import (
+    PART_COLUMNS,
+    PARTS,
+    PARTS_CAPTION,
     TWO_SEEDS,
     VERDICT_COLUMNS,
+    part_rows,
     score_columns,
     trend_rows,
     verdict_rows,
@@ -53,7 +57,8 @@ def write_trend(trend: Trend, folder: Path) -> None:
 
 def trend_page(trend: Trend) -> str:
     """The page as HTML."""
-    tasks = [*([trend.average] if trend.average else []), *trend.tasks]
+    suites = [suite.trend for suite in trend.suites]
+    tasks = [*suites, *([trend.average] if trend.average else []), *trend.tasks]
     title = f"{trend.checkpoints[0].label} to {trend.checkpoints[-1].label}"
     parts = [
         "<!doctype html>",
@@ -70,10 +75,22 @@ def trend_page(trend: Trend) -> str:
         "<h2>Does the task detect progress at this model size?</h2>",
         _table(VERDICT_COLUMNS, verdict_rows(trend)),
         f"<p>{_text(TWO_SEEDS)}</p>",
+        *_parts_of(trend),
         *(f"<p>{_text(note)}</p>" for note in trend.notes),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _parts_of(trend: Trend) -> Iterable[str]:
+    """Which tasks carry a suite's signal and noise."""
+    if not trend.suites:
+        return ()
+    return (
+        f"<h2>{_text(PARTS.capitalize())}</h2>",
+        _table(PART_COLUMNS, part_rows(trend)),
+        f"<p>{_text(PARTS_CAPTION)}</p>",
+    )
 
 
 def _panel(task: TaskTrend) -> str:

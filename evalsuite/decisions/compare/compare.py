@@ -24,6 +24,7 @@ from evalsuite.decisions.compare.document import (
     TaskComparison,
 )
 from evalsuite.decisions.compare.pairs import Values, align, common_values
+from evalsuite.decisions.compare.suites import suite_comparisons
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, TaskSamples, open_run
 from evalsuite.results.runlog import TaskRecord
@@ -80,6 +81,7 @@ def compare_sides(
         only_in_baseline=tuple(name for name in first.tasks if name not in [one.name for one, _ in common]),
         only_in_candidate=tuple(name for name in second.tasks if name not in paired),
         differences=tuple(differences),
+        suites=tuple(suite_comparisons(first.log, second.log, tasks)),
     )
 
 

@@ -1,7 +1,8 @@
 """The comparison of runs as one typed, versioned document.
 
-Public names: `Comparison`, `PairComparison`, `TaskComparison`, `MetricComparison`, `Difference`, `Flip`,
-`RunInfo`. Scores and deltas are fractions (or the metric's own unit), candidate minus baseline.
+Public names: `Comparison`, `PairComparison`, `TaskComparison`, `SuiteComparison`, `MetricComparison`,
+`Difference`, `Flip`, `RunInfo`. Scores and deltas are fractions (or the metric's own unit), candidate minus
+baseline.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -129,6 +130,32 @@ class TaskComparison(Strict):
     """Reason why nothing can be compared."""
 
 
+class SuiteComparison(Strict):
+    """A suite's mean on the common documents of its tasks."""
+
+    name: str
+    """The suite, with the mean's name if it has several."""
+    metric: str
+    lower_is_better: bool
+    tasks: int
+    """Number of tasks in the mean."""
+    baseline: float | None = None
+    candidate: float | None = None
+    delta: float | None = None
+    low: float | None = None
+    """95 % interval of the delta, from the tasks' paired intervals."""
+    high: float | None = None
+    problem: str = ""
+    """Reason why nothing can be compared."""
+
+    @property
+    def verdict(self) -> Literal["better", "worse", "unclear"]:
+        """Whether the interval excludes 0, for this value alone."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return "unclear"
+        return "better" if (self.low > 0) != self.lower_is_better else "worse"
+
+
 class PairComparison(Strict):
     """The baseline and one candidate."""
 
@@ -138,6 +165,7 @@ class PairComparison(Strict):
     """Names of tasks."""
     only_in_candidate: tuple[str, ...]
     differences: tuple[Difference, ...]
+    suites: tuple[SuiteComparison, ...] = ()
 
     def task(self, name: str) -> TaskComparison:
         """The task of that name; KeyError if the pair has no such task."""

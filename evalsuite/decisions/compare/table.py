@@ -9,6 +9,7 @@ from evalsuite.decisions.compare.document import (
     Comparison,
     MetricComparison,
     PairComparison,
+    SuiteComparison,
     TaskComparison,
 )
 
@@ -44,6 +45,8 @@ def comparison_table(comparison: Comparison, pair: PairComparison) -> Table:
     for task in pair.tasks:
         for row in _rows(task):
             table.add_row(*row)
+    for suite in pair.suites:
+        table.add_row(*_suite_row(suite))
     return table
 
 
@@ -51,6 +54,7 @@ def remark_lines(pair: PairComparison) -> list[str]:
     """Remarks that belong to the deltas."""
     lines = [difference.text for difference in pair.differences]
     lines += [f"{task.name}: {task.problem}." for task in pair.tasks if task.problem]
+    lines += [f"{suite.name}: {suite.problem}." for suite in pair.suites if suite.problem]
     for names, run in ((pair.only_in_baseline, "baseline"), (pair.only_in_candidate, "candidate")):
         if names:
             lines.append(f"Only in the {run}: {', '.join(names)}.")
@@ -75,7 +79,9 @@ def flip_lines(task: TaskComparison, most: int) -> list[str]:
     return lines
 
 
-def amount(value: float | None, metric: MetricComparison, *, signed: bool = False, digits: int = 2) -> str:
+def amount(
+    value: float | None, metric: MetricComparison | SuiteComparison, *, signed: bool = False, digits: int = 2
+) -> str:
     """A score or delta as text, in points of 100, or in the metric's own unit if lower is better."""
     if value is None:
         return "—"
@@ -83,11 +89,27 @@ def amount(value: float | None, metric: MetricComparison, *, signed: bool = Fals
     return f"{scaled:{'+' if signed else ''}.{places}f}"
 
 
-def interval_text(metric: MetricComparison) -> str:
+def interval_text(metric: MetricComparison | SuiteComparison) -> str:
     """The paired interval of a delta."""
     if metric.low is None or metric.high is None:
         return "—"
     return f"{amount(metric.low, metric, signed=True)} to {amount(metric.high, metric, signed=True)}"
+
+
+def _suite_row(suite: SuiteComparison) -> tuple[str, ...]:
+    return (
+        suite.name,
+        f"{suite.metric}, mean of {suite.tasks} tasks",
+        "",
+        amount(suite.baseline, suite),
+        amount(suite.candidate, suite),
+        amount(suite.delta, suite, signed=True),
+        interval_text(suite),
+        "",
+        "",
+        "" if suite.problem else suite.verdict,
+        *("",) * 3,
+    )
 
 
 def _rows(task: TaskComparison) -> list[tuple[str, ...]]:

@@ -23,14 +23,19 @@ class SeedNoise(Strict):
         return apart_by_chance(self.sd, self.trainings, alpha)
 
 
-class PublishedTask(Strict):
-    """The published spread of a task's score."""
+class PublishedSpread(Strict):
+    """A published spread."""
 
-    metric: str
     sd: float = Field(ge=0)
     trainings: int = Field(ge=2)
     source: str
     """Key of the table's sources."""
+
+
+class PublishedTask(PublishedSpread):
+    """The published spread of a task's score."""
+
+    metric: str
 
 
 class PublishedNoise(Strict):
@@ -40,3 +45,9 @@ class PublishedNoise(Strict):
     """Which trainings, and where they are published, by a short name."""
     tasks: dict[str, PublishedTask]
     """By `recipe/task`."""
+    suites: dict[str, PublishedSpread] = Field(default={})
+    """By suite and mean (`core v1`)."""
+
+    def noise(self, row: PublishedSpread) -> SeedNoise:
+        """The spread with its source in words."""
+        return SeedNoise(sd=row.sd, trainings=row.trainings, source=self.sources[row.source])

@@ -29,6 +29,7 @@ def published_noise(tasks: Mapping[str, tuple[TaskRecord, str]]) -> dict[str, Se
     for name, (record, metric) in tasks.items():
         address = parse_address(record.address)
         row = table.tasks.get(f"{address.recipe}/{address.task}")
-        if row is not None and row.metric == metric:
-            found[name] = SeedNoise(sd=row.sd, trainings=row.trainings, source=table.sources[row.source])
+        # A variant (core's 500 documents) has another noise.
+        if row is not None and row.metric == metric and not record.variant:
+            found[name] = table.noise(row)
     return found

@@ -1,7 +1,8 @@
 """Scores over a series of checkpoints as one typed, versioned document.
 
-Public names: `Trend`, `Checkpoint`, `TaskTrend`, `Point`, `TrendVerdict`. Scores, gains and noise are in the
-unit of the metric (fractions); centred scores run from 0 at chance to 1 at perfect.
+Public names: `Trend`, `Checkpoint`, `TaskTrend`, `SuiteTrend`, `SuitePart`, `Point`, `TrendVerdict`,
+`Carries`. Scores, gains and noise are in the unit of the metric (fractions); centred scores run from 0 at
+chance to 1 at perfect.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TrendVerdict = Literal["yes", "no", "unknown"]
+Carries = Literal["signal", "noise", "unknown"]
 
 
 class Checkpoint(Strict):
@@ -68,6 +70,30 @@ class TaskTrend(Strict):
     """The spread of this score between trainings that differ in their seed, where it is known."""
 
 
+class SuitePart(Strict):
+    """A task's part in a suite's mean, in the unit of the mean."""
+
+    task: str
+    gain: float | None
+    """Its part in the mean's gain."""
+    noise: float | None
+    """Its part in the mean's noise: standard deviation between seeds, else between checkpoints."""
+    noise_share: float | None
+    """Share of the mean's variance, as if tasks were independent, among the tasks whose noise is known."""
+    carries: Carries
+    """signal: the task's gain exceeds what two equal trainings differ by in one direction in 5 % of cases."""
+
+
+class SuiteTrend(Strict):
+    """A mean of a suite over the series."""
+
+    suite: str
+    mean: str
+    trend: TaskTrend
+    """Points, gain, noise and verdict of the mean, as of a task."""
+    parts: tuple[SuitePart, ...]
+
+
 class Trend(Strict):
     """The scores of a series of checkpoints."""
 
@@ -77,6 +103,8 @@ class Trend(Strict):
     """names: numbers in the models' names. given: from the user. order: numbers of the runs in the series."""
     checkpoints: tuple[Checkpoint, ...]
     tasks: tuple[TaskTrend, ...]
+    suites: tuple[SuiteTrend, ...] = ()
+    """Means of the suites that the runs were asked for."""
     average: TaskTrend | None
     """Unweighted mean of chance-centred scores of the tasks that all checkpoints have; None without any."""
     averaged: tuple[str, ...]

@@ -1,6 +1,6 @@
 """Formats a series of checkpoints for the terminal and as Markdown.
 
-Public names: `trend_rows`, `verdict_rows`, `trend_tables`, `trend_markdown`.
+Public names: `trend_rows`, `verdict_rows`, `part_rows`, `trend_tables`, `trend_markdown`.
 """
 
 from rich.table import Table
@@ -23,7 +23,13 @@ VERDICT_COLUMNS = (
 SEEDS_ALPHA = 0.05
 NOISE = "noise: standard deviation of a checkpoint from the smooth curve."
 TWO_SEEDS = f"two seeds: equal trainings differ by more in one direction in {SEEDS_ALPHA:.0%} of cases."
-_LEFT = ("task", "metric", "progress?", "why")
+PART_COLUMNS = ("suite", "task", "gain", "noise", "share of noise", "carries")
+PARTS = "which tasks carry the suite's signal, and which its noise?"
+PARTS_CAPTION = (
+    "In points of the suite. noise: between seeds, else between checkpoints; its share is one of variance. "
+    "signal: the gain exceeds what two equal trainings differ by."
+)
+_LEFT = ("task", "metric", "progress?", "why", "suite", "carries")
 
 
 def score_columns(trend: Trend) -> tuple[str, ...]:
@@ -63,8 +69,23 @@ def verdict_rows(trend: Trend) -> list[tuple[str, ...]]:
     ]
 
 
-def trend_tables(trend: Trend) -> tuple[Table, Table]:
-    """The tables of scores and of verdicts for `cli.console`."""
+def part_rows(trend: Trend) -> list[tuple[str, ...]]:
+    """What each task carries in the main mean of each suite; the noisiest first."""
+    rows: list[tuple[str, ...]] = []
+    for place, suite in enumerate(trend.suites):
+        if suite.suite in (other.suite for other in trend.suites[:place]):
+            continue
+        for part in sorted(suite.parts, key=lambda part: -(part.noise_share or 0.0)):
+            share = "—" if part.noise_share is None else f"{part.noise_share:.1%}"
+            gain = _amount(part.gain, suite.trend, signed=True)
+            rows.append(
+                (suite.trend.name, part.task, gain, _amount(part.noise, suite.trend), share, part.carries)
+            )
+    return rows
+
+
+def trend_tables(trend: Trend) -> tuple[Table, ...]:
+    """The tables of scores, of verdicts and, with suites, of what their tasks carry, for `cli.console`."""
     scores = Table(title="scores by step", title_justify="left")
     for column in score_columns(trend):
         scores.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
@@ -80,23 +101,31 @@ def trend_tables(trend: Trend) -> tuple[Table, Table]:
         verdicts.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=column != "why")
     for row, task in zip(verdict_rows(trend), _all(trend), strict=True):
         verdicts.add_row(*row, style={"yes": "green", "no": "", "unknown": "dim"}[task.verdict])
-    return scores, verdicts
+    if not trend.suites:
+        return scores, verdicts
+    parts = Table(title=PARTS, title_justify="left", caption_justify="left", caption=PARTS_CAPTION)
+    for column in PART_COLUMNS:
+        parts.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
+    for row in part_rows(trend):
+        parts.add_row(*row)
+    return scores, verdicts, parts
 
 
 def trend_markdown(trend: Trend) -> str:
     """Both tables with the notes in Markdown."""
     title = f"{trend.checkpoints[0].label} to {trend.checkpoints[-1].label}"
     lines = [f"# {markdown_escape(title)}", ""]
-    for columns, rows in (
-        (score_columns(trend), trend_rows(trend)),
-        (VERDICT_COLUMNS, verdict_rows(trend)),
-    ):
+    tables = [(score_columns(trend), trend_rows(trend)), (VERDICT_COLUMNS, verdict_rows(trend))]
+    if trend.suites:
+        tables.append((PART_COLUMNS, part_rows(trend)))
+    for columns, rows in tables:
         lines += [*markdown_table_lines(columns, _LEFT, rows), ""]
     return "\n".join([*lines, *markdown_list(trend.notes)]) + "\n"
 
 
 def _all(trend: Trend) -> list[TaskTrend]:
-    return [*trend.tasks, *([trend.average] if trend.average else [])]
+    suites = [suite.trend for suite in trend.suites]
+    return [*trend.tasks, *suites, *([trend.average] if trend.average else [])]
 
 
 def _gain_interval(task: TaskTrend) -> str:

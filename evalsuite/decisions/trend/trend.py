@@ -4,19 +4,20 @@ Public names: `trend`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from evalsuite.decisions.compare.compare import paired_of
 from evalsuite.decisions.compare.pairs import align, common_values
-from evalsuite.decisions.seeds.document import SeedNoise
-from evalsuite.decisions.seeds.measured import Seeds, open_seeds
+from evalsuite.decisions.seeds.measured import open_seeds
 from evalsuite.decisions.seeds.noise import seed_noise
+from evalsuite.decisions.trend.average import average_noise, average_trend
 from evalsuite.decisions.trend.document import Checkpoint, Point, TaskTrend, Trend
-from evalsuite.decisions.trend.noise import judge_change
+from evalsuite.decisions.trend.judged import judged_series
 from evalsuite.decisions.trend.steps import steps_of
+from evalsuite.decisions.trend.suites import suite_notes, suite_trends
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import TaskRecord
@@ -86,11 +87,12 @@ def trend(
             for side, step in zip(sides, numbers, strict=True)
         ),
         tasks=tuple(tasks),
-        average=_average(averaged).model_copy(update={"seed_noise": _average_noise(averaged, measured)})
+        suites=suite_trends(sides, numbers, {task.name: task for task in tasks}, measured),
+        average=average_trend(averaged).model_copy(update={"seed_noise": average_noise(averaged, measured)})
         if averaged
         else None,
         averaged=tuple(task.name for task in averaged),
-        notes=tuple(_notes(sides, source, drifted)),
+        notes=(*_notes(sides, source, drifted), *suite_notes(sides)),
     )
 
 
@@ -134,7 +136,7 @@ def _task(name: str, series: _Series) -> TaskTrend:
     interval, paired = None, False
     if len(scored) > 1:
         interval, paired = _gain_interval(series, scored[0], scored[-1], metric)
-    return _judged(name, metric, chance, lower_is_better(metric), points, interval, paired)
+    return judged_series(name, metric, chance, lower_is_better(metric), points, interval, paired)
 
 
 def _gain_interval(
@@ -155,100 +157,6 @@ def _gain_interval(
         return None, False
     delta, reach = end.value - start.value, Z * math.hypot(start.stderr, end.stderr)
     return (delta - reach, delta + reach), False
-
-
-def _judged(
-    name: str,
-    metric: str,
-    chance: float | None,
-    lower: bool,
-    points: Sequence[Point],
-    interval: tuple[float, float] | None,
-    paired: bool,
-) -> TaskTrend:
-    sign = -1.0 if lower else 1.0
-    turned = interval if interval is None or not lower else (-interval[1], -interval[0])
-    found = judge_change(
-        [point.step for point in points],
-        [sign * point.value for point in points],
-        turned,
-        None if lower or not points else points[-1].low,
-        None if lower else chance,
-    )
-    errors = [point.stderr for point in points if point.stderr is not None]
-    return TaskTrend(
-        name=name,
-        metric=metric,
-        chance=chance,
-        lower_is_better=lower,
-        points=tuple(points),
-        gain=points[-1].value - points[0].value if len(points) > 1 else None,
-        gain_low=interval[0] if interval else None,
-        gain_high=interval[1] if interval else None,
-        gain_paired=paired,
-        sampling_error=math.sqrt(math.fsum(error**2 for error in errors) / len(errors)) if errors else None,
-        noise=found.noise,
-        signal_to_noise=found.signal_to_noise,
-        spacing=found.spacing,
-        verdict=found.verdict,
-        reason=found.reason,
-    )
-
-
-def _average_noise(tasks: Sequence[TaskTrend], seeds: Seeds | None) -> SeedNoise | None:
-    """The spread of the average between seeds; published values of single tasks do not give it."""
-    if seeds is None:
-        return None
-
-    def average_of(records: Mapping[str, TaskRecord]) -> float | None:
-        scores = [records[task.name].metrics.get(task.metric) for task in tasks if task.name in records]
-        values = [score.value for score in scores if score is not None]
-        if len(values) < len(tasks):
-            return None
-        chances = [task.chance or 0.0 for task in tasks]
-        return math.fsum((v - c) / (1 - c) for v, c in zip(values, chances, strict=True)) / len(tasks)
-
-    return seeds.noise_of_mean(average_of)
-
-
-def _average(tasks: Sequence[TaskTrend]) -> TaskTrend:
-    """Mean of centred scores, (score - chance) / (1 - chance); tasks are independent samples."""
-    scales = [1 / (1 - (task.chance or 0.0)) for task in tasks]
-    points = []
-    for row in zip(*(task.points for task in tasks), strict=True):
-        centred = [
-            scale * (point.value - (task.chance or 0.0))
-            for scale, point, task in zip(scales, row, tasks, strict=True)
-        ]
-        value = math.fsum(centred) / len(tasks)
-        errors = [
-            scale * point.stderr for scale, point in zip(scales, row, strict=True) if point.stderr is not None
-        ]
-        stderr = math.hypot(*errors) / len(tasks) if len(errors) == len(tasks) else None
-        points.append(
-            Point(
-                step=row[0].step,
-                value=value,
-                low=None if stderr is None else value - Z * stderr,
-                high=None if stderr is None else value + Z * stderr,
-                stderr=stderr,
-            )
-        )
-    return _judged("average", "centred", 0.0, False, points, _average_gain(tasks, scales, points), False)
-
-
-def _average_gain(
-    tasks: Sequence[TaskTrend], scales: Sequence[float], points: Sequence[Point]
-) -> tuple[float, float] | None:
-    """95 % interval of the average's gain, from the squared distances to the tasks' (paired) limits."""
-    lows, highs = [], []
-    for task, scale in zip(tasks, scales, strict=True):
-        if task.gain is None or task.gain_low is None or task.gain_high is None:
-            return None
-        lows.append(scale * (task.gain - task.gain_low))
-        highs.append(scale * (task.gain_high - task.gain))
-    gain = points[-1].value - points[0].value
-    return gain - math.hypot(*lows) / len(tasks), gain + math.hypot(*highs) / len(tasks)
 
 
 def _notes(sides: Sequence[RunSide], source: str, drifted: Sequence[str]) -> list[str]:

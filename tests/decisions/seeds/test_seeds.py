@@ -19,7 +19,9 @@ DOCUMENTS = 2000
 
 def made(folder, right, address="", model=None, **log):
     """A finished run with that many right answers, of a task named `arc` or by its address."""
-    values = Made(verdicts(right, DOCUMENTS - right), record={"address": address} if address else {})
+    metric = "acc_tokens" if address.startswith("core/") else "acc"
+    record = {"address": address} if address else {}
+    values = Made(verdicts(right, DOCUMENTS - right), metric=metric, record=record)
     return fabricate(folder, {address.split("@")[0] or "arc": values}, **log)
 
 
