@@ -21,11 +21,12 @@ def local_model(name: str) -> ModelFiles | None:
     try:
         if name in aliases() or not path.exists():
             return None
-    except OSError as error:  # no permission for a parent folder, or a name that is too long
+        configured = (path / "config.json").is_file()
+    except OSError as error:  # no permission for the folder or a parent, or a name that is too long
         raise ModelError(f"Model '{name}' cannot be accessed: {error.strerror}.") from None
     if path.is_dir():
         files = ModelFiles(name, path.resolve())
-        return _raw_checkpoint(files) if (path / "config.json").is_file() else single_model(files)
+        return _raw_checkpoint(files) if configured else single_model(files)
     kind = _format_of_file(path)
     if kind is None:
         raise ModelError(

@@ -93,19 +93,30 @@ def _with_model_config(files: ModelFiles, name: str, local_only: bool, cache_dir
         )
     if not name.strip():
         raise ModelError("--model-config is empty; give a folder, an alias or a hub id, or leave it out.")
-    path = without_tilde(name)
-    if name not in aliases() and path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"--model-config {name}: the folder has no config.json.")
-        return replace(files, model_config=path.resolve())
-    if name not in aliases() and path.exists():
-        raise ModelError(f"--model-config {name} is a file; give a folder with config.json and a tokenizer.")
+    if name not in aliases() and (folder := _local_config(name)):
+        return replace(files, model_config=folder)
     name_part, _, revision = name.partition("@")
     if name_part not in aliases() and not HUB_ID.fullmatch(name_part) and not _looks_like_path(name):
         hint = "It takes a folder with config.json and a tokenizer, an alias or a hub id."
         raise ModelError(str(UnknownName("value of --model-config", name, aliases(), hint)))
     wanted = ModelFiles(name, Path(), hub_id=_hub_id(name, name_part), revision=revision or None)
     return replace(files, model_config=_from_hub(wanted, local_only, cache_dir, _without_weights).folder)
+
+
+def _local_config(name: str) -> Path | None:
+    """The folder of configuration and tokenizer at this path; None if there is nothing."""
+    path = without_tilde(name)
+    try:
+        if not path.exists():
+            return None
+        configured = (path / "config.json").is_file()
+    except OSError as error:  # no permission, or a name that is too long
+        raise ModelError(f"--model-config {name} cannot be accessed: {error.strerror}.") from None
+    if not path.is_dir():
+        raise ModelError(f"--model-config {name} is a file; give a folder with config.json and a tokenizer.")
+    if not configured:
+        raise ModelError(f"--model-config {name}: the folder has no config.json.")
+    return path.resolve()
 
 
 def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:
