@@ -81,6 +81,17 @@ def test_one_wrong_bit_in_a_distributed_checkpoint_is_noticed(tmp_path, training
     assert "__1_0.distcp are damaged" in refusal(path)
 
 
+@pytest.mark.parametrize("write", [write_distributed, write_ranks])
+def test_files_without_checksums_are_read(tmp_path, training, config, write):
+    computed = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = write(tmp_path, training)
+    finally:
+        torch.serialization.set_crc32_options(computed)
+    assert model_folder(resolve(str(path), model_config=str(config))).is_dir()
+
+
 @pytest.mark.parametrize("name", ["metadata.json", "common.pt", ".metadata", "__1_0.distcp"])
 def test_a_missing_file_of_a_distributed_checkpoint_is_named(tmp_path, training, refusal, name):
     path = write_distributed(tmp_path, training)

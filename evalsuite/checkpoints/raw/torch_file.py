@@ -127,6 +127,8 @@ def _checksums(file: IO[bytes]) -> dict[int, int]:
     with ZipFile(file) as records:
         found = {}
         for record in records.infolist():
+            if not record.CRC:  # as torch.serialization.set_crc32_options(False) stores it
+                continue
             file.seek(record.header_offset)
             header = file.read(LOCAL_HEADER.size)
             found[record.header_offset + LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(header))] = record.CRC
