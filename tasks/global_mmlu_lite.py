@@ -1,5 +1,7 @@
 """Global-MMLU-Lite (Singh et al. 2024, arXiv:2412.03304): 400 questions of MMLU in each language."""
 
+from functools import partial
+
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task
 from evalsuite.types import MultipleChoice, Row
@@ -26,6 +28,10 @@ def subtask(row: Row) -> str:
     return f"{row['config']}_{CATEGORIES[row['subject_category']]}"
 
 
+def is_in(language: str, row: Row) -> bool:
+    return bool(row["config"] == language)
+
+
 TASKS = [
     Task(
         name="global_mmlu_lite",
@@ -41,5 +47,6 @@ TASKS = [
         chance=0.25,
         comparability=1,
         subtask=subtask,
+        subsets={language: partial(is_in, language) for language in LANGUAGES},
     )
 ]

@@ -1,5 +1,7 @@
 """MGSM (Shi et al. 2022, arXiv:2210.03057): 250 problems of GSM8K in eleven languages."""
 
+from functools import partial
+
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task
 from evalsuite.types import OpenAnswer, Row
@@ -13,6 +15,10 @@ def question(row: Row) -> OpenAnswer:
     Only `train` has worked answers; its questions and answers start with the language's words for these.
     """
     return OpenAnswer(row["question"], (str(row["answer_number"]),), row["answer"] or "")
+
+
+def is_in(language: str, row: Row) -> bool:
+    return bool(row["config"] == language)
 
 
 TASKS = [
@@ -33,5 +39,6 @@ TASKS = [
         chance=None,
         comparability=1,
         subtask=lambda row: row["config"],
+        subsets={language: partial(is_in, language) for language in LANGUAGES},
     )
 ]
