@@ -129,6 +129,7 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
         else ModelFiles.elsewhere(model, options.revision)
     )
     in_spec = {name: getattr(options, name) for name in RunSpec.model_fields if hasattr(options, name)}
+    _refuse_useless_texts(options, selected)
     spec = RunSpec(
         **{
             **in_spec,
@@ -136,6 +137,7 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
             "suites": tuple(suite.name for suite in suites),
             "model": model,
             "configuration": options.model_config,
+            "text": tuple(map(str, options.text)),
             "logits_dtype": resolve_logits_dtype(options.logits_dtype),
             "bos": known_bos(options.bos),
             "engine_args": arguments,
@@ -144,6 +146,17 @@ def _resolve(tasks: str | Sequence[str], model: str, options: RunOptions) -> _As
     if needs_files:
         token_options_of(spec).window(context_window(files))
     return _Asked(spec, selected, suites, files)
+
+
+def _refuse_useless_texts(options: RunOptions, selected: Sequence[Selected]) -> None:
+    """Raises UserError for options of held-out texts where no task is about one."""
+    formats = {one.spec.format for one in selected}
+    if options.stride is not None and "text" not in formats:
+        raise UserError("--stride is for held-out texts; none of these tasks scores one.")
+    if options.text and not any(one.wants_texts for one in selected):
+        raise UserError(
+            "--text names texts for task 'text', which is not among the tasks; add it to --tasks."
+        )
 
 
 def _execution(spec: RunSpec, options: RunOptions) -> Execution:

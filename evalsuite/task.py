@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Literal
 from evalsuite.data.refs import DatasetRef
 from evalsuite.errors import DataError
 from evalsuite.prompting.order import in_order
-from evalsuite.types import ClozePair, CodeProblem, MultipleChoice, OpenAnswer, Question, Row
+from evalsuite.types import (
+    ClozePair,
+    CodeProblem,
+    HeldOutText,
+    MultipleChoice,
+    OpenAnswer,
+    Question,
+    Row,
+)
 
 if TYPE_CHECKING:
     from evalsuite.prompting.spec import PromptSpec
@@ -62,6 +70,8 @@ def question_of(
                 known, found = bool(answers), "no accepted answer"
             case CodeProblem(tests=tests):
                 known, found = bool(tests), "no tests"
+            case HeldOutText():
+                known, found = True, ""
     if not known:
         raise DataError(
             f"Task '{task.name}' finds {found} in {where} of {task.data}; a split without right answers "
@@ -93,6 +103,8 @@ def _require_texts(question: Question) -> None:
             texts = (question.stem, *question.answers, question.solution)
         case CodeProblem():
             texts = (question.stem, question.solution, question.entry_point, *question.tests.values())
+        case HeldOutText():
+            texts = (question.text,)
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{text!r:.60} is not a text")

@@ -7,7 +7,7 @@ a `Response`, and a scorer judges the responses into a `Sample`.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -62,7 +62,14 @@ class CodeProblem:
     """Published tests that fail every right answer; every answer is wrong by them."""
 
 
-Question = MultipleChoice | ClozePair | OpenAnswer | CodeProblem
+@dataclass(frozen=True, slots=True)
+class HeldOutText:
+    """A text without a question: the model's log-likelihood of all of it is the score."""
+
+    text: str
+
+
+Question = MultipleChoice | ClozePair | OpenAnswer | CodeProblem | HeldOutText
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,8 @@ class Prompt:
     encoding: Encoding = "evalsuite"
     preamble: int = 0
     """Number of characters of each context that are description and shots, without their last separator."""
+    stride: int | None = None
+    """Tokens that each rolling window scores, if fewer than it holds."""
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -282,6 +291,12 @@ class Sample:
     """Answers in the order of the prompt's continuations, or of the samples."""
     context_tokens: tuple[int, ...] = ()
     continuation_tokens: tuple[int, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """The document's weight by metric, for metrics that are ratios of sums: the bytes of bits per byte."""
+    token_log_probs: Sequence[float] = ()
+    """Natural-log probability of each token of a held-out text, in the text's order."""
+    token_bytes: Sequence[int] = ()
+    """UTF-8 bytes of the scored text that each of these tokens stands for; they sum to all of its bytes."""
     parts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """This document's contribution to each metric that is not a mean (another harness's value)."""
     margin: float | None = None
@@ -312,8 +327,13 @@ def sha256_of(value: Any) -> str:
 
 
 def gold_text(document: Document) -> str:
-    """The right answer: the right choice's index, the canonical gold answer, or a program that passes."""
+    """The right answer: the right choice's index, the canonical gold answer, or a program that passes.
+
+    Empty for a held-out text.
+    """
     match document.question:
+        case HeldOutText():
+            return ""
         case OpenAnswer(answers=answers):
             return answers[0]
         case CodeProblem(solution=solution):

@@ -96,6 +96,20 @@ PrefixToken = Annotated[
 MaxLength = Annotated[
     int | None, typer.Option(min=1, help="Context window in tokens, shorter than the model's.")
 ]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text", help="File or folder of texts for task text: plain, JSON lines, Parquet; repeatable."
+    ),
+]
+TextField = Annotated[str, typer.Option(help="Field of the text in JSON lines and Parquet.")]
+TextDomain = Annotated[
+    str | None, typer.Option(help="Field of a text's domain [default: its sub-folder, else its file].")
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(min=1, help="Tokens that each window of a held-out text scores [default: all but one]."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors, but no progress.")]
 Verbose = Annotated[

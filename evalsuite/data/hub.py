@@ -46,6 +46,12 @@ def from_hub(ref: DatasetRef, split: str) -> FoundSplit:
 def _load(ref: DatasetRef, split: str) -> "datasets.Dataset":
     import datasets
 
+    if split in ref.data_files:
+        files = {split: ref.data_files[split]}
+        # Without this check, `datasets` would miss the other splits that the configuration declares.
+        return datasets.load_dataset(
+            ref.id, data_files=files, split=split, revision=ref.revision, verification_mode="no_checks"
+        )
     return datasets.load_dataset(ref.id, ref.config, split=split, revision=ref.revision)
 
 

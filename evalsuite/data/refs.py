@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from evalsuite.data.local_texts import LocalTexts
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -58,6 +60,10 @@ class DatasetRef:
     """Local .jsonl, .csv or .parquet files in place of the hub, by split (for your own tasks)."""
     releases: Mapping[str, Release] = field(default_factory=dict)
     """Files of EvalPlus in place of the hub, by split."""
+    texts: LocalTexts | None = None
+    """The user's own texts in place of the hub."""
+    data_files: Mapping[str, str] = field(default_factory=dict)
+    """The one file of the hub's repository to read, by split, if a task reads only a part of the split."""
     configs: tuple[str, ...] = ()
     """Configurations to concatenate into one split; each row has its own in column `config`.
 

@@ -83,6 +83,10 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def offsets(self, text: str) -> tuple[Sequence[int], Sequence[tuple[int, int]]] | None:
+        """Token ids without special tokens, and the characters (start, end) of each; None if unknown."""
+        ...
+
     def decode(self, ids: Sequence[int] | TokenIds) -> str:
         """Text of the ids, special tokens left out."""
         ...

@@ -131,6 +131,16 @@ class HuggingFaceTokenizer:
             ) from error
         return ids
 
+    def offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]] | None:
+        """Token ids without special tokens, and the characters (start, end) of each; None if unknown.
+
+        Only transformers' fast tokenizers know them.
+        """
+        if not getattr(self._tokenizer, "is_fast", False):
+            return None
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return encoded["input_ids"], encoded["offset_mapping"]
+
     def decode(
         self, ids: Sequence[int] | TokenIds, *, special_tokens: bool = False, clean_up: bool = False
     ) -> str:

@@ -23,7 +23,8 @@ from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import ModelError, UserError
 from evalsuite.lm_eval_bridge.protocol import generation_settings
 from evalsuite.progress import Silent, Stage
-from evalsuite.requests.encode import encode_contexts, encode_documents, encode_rolling
+from evalsuite.requests.encode import encode_contexts, encode_documents
+from evalsuite.requests.rolling import encode_rolling
 from evalsuite.results.store import ResponseStore
 from evalsuite.results.versions import ANSWERING, installed, told_of_origins
 from evalsuite.runs.answering import answer

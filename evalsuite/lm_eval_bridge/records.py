@@ -12,7 +12,7 @@ from evalsuite.lm_eval_bridge.protocol import RECIPE
 from evalsuite.lm_eval_bridge.results_files import ResultsFile
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.registry.selected import Selected
-from evalsuite.results.aggregate import metric_record
+from evalsuite.results.metric_record import metric_record
 from evalsuite.results.runlog import (
     UNKNOWN,
     Counts,

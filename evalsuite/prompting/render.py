@@ -1,5 +1,6 @@
 """Renders a typed question into the exact text that a model sees."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from evalsuite.types import (
     ClozePair,
     CodeProblem,
     Document,
+    HeldOutText,
     MultipleChoice,
     OpenAnswer,
     Prompt,
@@ -43,6 +45,7 @@ class Renderer:
         answer = spec.answer if spec.answer is not None else _DEFAULT_ANSWERS.get(spec.format, "")
         self._answer = compile_template(answer, f"{where}: answer")
         self._candidate = compile_template(spec.candidate, f"{where}: candidate")
+        self._rewrite = [(re.compile(one.pattern), one.by) for one in spec.rewrite]
         self._target = compile_template(spec.target or "", f"{where}: target")
         # By id of the row. The row is kept, too, since its id could be reused once it is deleted.
         self._shot_texts: dict[int, tuple[Row, str]] = {}
@@ -74,6 +77,7 @@ class Renderer:
             join=self._spec.join,
             encoding=self._spec.how_encoded,
             preamble=len(before) - (len(self._spec.separator) if kept else 0),
+            stride=self._spec.stride,
         )
 
     def target(self, document: Document) -> str:
@@ -120,6 +124,10 @@ class Renderer:
                 return (ending,) * len(beginnings)
             case OpenAnswer(answers=answers) if self._spec.format == "gold":
                 return answers
+            case HeldOutText(text=text) if self._spec.format == "text":
+                for pattern, by in self._rewrite:
+                    text = pattern.sub(by, text)
+                return (text,)
         raise UserError(
             f"{self._name}: the format '{self._spec.format}' does not support a {type(question).__name__}."
         )
@@ -138,6 +146,8 @@ class Renderer:
                 return [shared | {"stem": stem}]
             case CodeProblem(stem=stem, entry_point=entry_point):
                 return [shared | {"stem": stem, "entry_point": entry_point}]
+            case HeldOutText():
+                return [shared]
 
     def _shot_of_row(self, row: Row, member: str) -> str:
         if id(row) not in self._shot_texts:
@@ -193,3 +203,5 @@ def _solved(question: Question) -> dict[str, Any]:
             return {"answers": answers, "gold": answers[0] if answers else solution, "solution": solution}
         case CodeProblem(solution=solution, tests=tests):
             return {"gold": solution, "solution": solution, "tests": tests}
+        case HeldOutText(text=text):
+            return {"gold": text}

@@ -12,13 +12,13 @@ from pydantic import Field, NonNegativeInt, model_validator
 from evalsuite.files.strict import Strict
 from evalsuite.types import Backend, Bos, Encoding, Generation, Join, sha256_of
 
-Format = Literal["cloze", "letters", "gold", "generate", "code"]
-FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code")
+Format = Literal["cloze", "letters", "gold", "generate", "code", "text"]
+FORMATS: tuple[Format, ...] = ("cloze", "letters", "gold", "generate", "code", "text")
 """cloze: compares the log-likelihoods of the choices' texts.
 
 letters: lists the choices and compares the log-likelihoods of their letters. gold: the log-likelihood of the
 accepted answers. generate: generates text and extracts the answer. code: generates a program and runs its
-tests.
+tests. text: the log-likelihood of a whole text, in rolling windows.
 """
 GENERATED: tuple[Format, ...] = ("generate", "code")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -36,6 +36,7 @@ Scorer = Literal[
     "minerva_math",
     "hendrycks_math",
     "code",
+    "text",
     "lm_eval",
 ]
 """The scorer of an answer; docs/grading.md describes each.
@@ -59,6 +60,7 @@ METRICS: dict[Scorer, str] = {
     "minerva_math": r"exact_match|math_verify",
     "hendrycks_math": r"exact_match",
     "code": r"pass@\d+|base_pass@\d+",
+    "text": r"bits_per_byte|bits_per_byte_macro|bits_per_byte_mean|byte_perplexity|word_perplexity",
     "lm_eval": r".+",
 }
 """Metrics of each scorer, as a regular expression; a spec's named extractions are metrics, too."""
@@ -78,6 +80,7 @@ _SCORERS: dict[Format, tuple[Scorer, ...]] = {
         "hendrycks_math",
     ),
     "code": ("code",),
+    "text": ("text",),
 }
 
 
@@ -360,8 +363,13 @@ class PromptSpec(Strict):
     """
     unconditional: str | None = None
     """Second context after which every choice is scored, for acc_mutual_info."""
-    lengths: Literal["text", "continuation"] = "text"
-    """Length that acc_norm, acc_bytes and bits_per_byte divide by: of the text, or of text and delimiter."""
+    rewrite: tuple[Replacement, ...] = ()
+    """Substitutions in a held-out text before it is scored, in order."""
+    lengths: Literal["text", "continuation", "original"] = "text"
+    """Length that acc_norm, acc_bytes and bits_per_byte divide by: of the text, or of text and delimiter.
+
+    original: of a held-out text before `rewrite`, although another text is scored (a defect of lm-eval).
+    """
     shots: Shots = Shots()
     bos: Bos = "never"
     join: Join = "joined"
@@ -372,6 +380,11 @@ class PromptSpec(Strict):
     """
     window: int | None = Field(default=None, ge=1)
     """Maximum tokens of a prompt, if the publication's program had a limit besides the model's."""
+    stride: int | None = Field(default=None, ge=1)
+    """Tokens that each window of a held-out text scores; the rest of the window is their context.
+
+    Default: all but one, as in lm-eval.
+    """
     overlong: Literal["fail", "drop_shots", "cut"] = "fail"
     """What happens to a prompt that is longer than the context window.
 
@@ -403,6 +416,11 @@ class PromptSpec(Strict):
             raise ValueError(f"format '{self.format}' needs 'generation', and 'answer' for its shots")
         if not generated and (self.generation or self.extraction or self.extractions):
             raise ValueError(f"format '{self.format}' generates no text: omit generation and extraction")
+        whole = self.join == "rolling" and not (self.question or self.delimiter or self.shots.count)
+        if self.format == "text" and not whole:
+            raise ValueError("format 'text' needs join 'rolling', an empty question and delimiter, no shots")
+        if self.format != "text" and (self.rewrite or self.stride or self.lengths == "original"):
+            raise ValueError("rewrite, stride and lengths 'original' are for format 'text'")
         if (self.format == "code") != (self.code is not None):
             raise ValueError("format 'code' and the field 'code' belong together")
         if (self.scorer == "lm_eval") != bool(self.definition):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from evalsuite.data import Rows
 from evalsuite.data.found import SplitTable
+from evalsuite.data.local_texts import LocalTexts
 from evalsuite.data.subset import ALL, Subset
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import PromptSpec
@@ -16,6 +17,10 @@ from evalsuite.types import Bos, Document, Prompt, Row, Sample
 
 if TYPE_CHECKING:
     from evalsuite.prompting.render import Renderer
+
+
+LOCAL_TEXTS = "texts"
+"""Name of the user's own texts where other tasks have the id of their data set."""
 
 
 class ForeignTask(Protocol):
@@ -100,16 +105,44 @@ class Selected:
         return replace(self, spec=spec, own_bos=self.own_bos or self.spec.bos)
 
     @property
+    def wants_texts(self) -> bool:
+        """Whether the task scores the user's own texts."""
+        return self.spec.format == "text" and not self.task.data.id
+
+    def with_texts(self, texts: LocalTexts | None, stride: int | None) -> "Selected":
+        """The task on the user's texts if it is about them, and with the user's stride.
+
+        Raises:
+            UserError: the task is about the user's texts, but there are none.
+        """
+        if self.spec.format != "text":
+            return self
+        task, spec = self.task, self.spec
+        if self.wants_texts:
+            if texts is None:
+                raise UserError(
+                    f"Task '{self.name}' scores your own texts; name them with --text FILE_OR_FOLDER."
+                )
+            task = replace(task, data=replace(task.data, id=LOCAL_TEXTS, texts=texts))
+        if stride is not None:
+            spec = spec.model_copy(update={"stride": stride})
+        return replace(self, task=task, spec=spec)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """The spec's caveat, and notes on differences from the recipe."""
-        caveat = (self.spec.source.caveat,) if self.spec.source.caveat else ()
-        if self.own_bos is None or self.own_bos == self.spec.bos:
-            return caveat
-        return (
-            *caveat,
-            f"Run with --bos {self.spec.bos}, but the recipe has {self.own_bos}: this is not the recipe's "
-            "number",
-        )
+        notes = [self.spec.source.caveat] if self.spec.source.caveat else []
+        if self.own_bos is not None and self.own_bos != self.spec.bos:
+            notes.append(
+                f"Run with --bos {self.spec.bos}, but the recipe has {self.own_bos}: this is not the "
+                "recipe's number"
+            )
+        if self.spec.stride is not None:
+            notes.append(
+                f"Each window scores {self.spec.stride} tokens, with more context than without --stride: "
+                "lower, and no number to compare with others"
+            )
+        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -182,6 +215,10 @@ class PreparedTask:
             any(row == document.row for row in rows)
             for document, rows in zip(self.documents, self.shots, strict=True)
         )
+
+    def part(self, start: int, end: int) -> "PreparedTask":
+        """The documents from `start` up to `end`, with their shots."""
+        return replace(self, documents=self.documents[start:end], shots=self.shots[start:end])
 
     def prompt(self, index: int, most_shots: int | None = None) -> Prompt:
         """The prompt of a document, with at most `most_shots` shots."""

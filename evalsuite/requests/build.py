@@ -12,9 +12,10 @@ from evalsuite.requests.encode import (
     encode_contexts,
     encode_documents,
     encode_last_tokens,
-    encode_rolling,
 )
+from evalsuite.requests.rolling import encode_rolling
 from evalsuite.requests.spans import encode_pieces, encode_wholes
+from evalsuite.requests.token_bytes import token_bytes
 from evalsuite.requests.token_ids import begin_id, what_is_added
 from evalsuite.types import (
     Bos,
@@ -52,8 +53,20 @@ class DocumentRequests:
     """Whether a BOS token is among the scored tokens."""
     shortened: bool = False
     """Whether the beginning of the prompt was cut, to leave space for the answer."""
+    token_bytes: tuple[int, ...] = ()
+    """Bytes of each scored token of a held-out text."""
+    altered: bool = False
+    """Whether the tokens of a held-out text decode to another text."""
+    window: int | None = None
+    """Context window in tokens, on which the windows of a held-out text depend."""
     problem: str = ""
     """Reason why there are no requests (an empty choice, for example); the document fails."""
+
+    def without_tokens(self) -> "DocumentRequests":
+        """The same, except that each request of a held-out text is an empty one, which needs no memory."""
+        if self.prompt.join != "rolling":
+            return self
+        return replace(self, requests=(ScoreRequest((), ()),) * len(self.requests), token_bytes=())
 
     @property
     def too_long(self) -> bool:
@@ -132,13 +145,19 @@ def _encoded(
     prompts: Sequence[Prompt], shots: Sequence[int], tokenizer: Tokenizer, window: int | None, seed: int
 ) -> list[DocumentRequests]:
     """The requests of each prompt; prompts with the same encoding settings are encoded together."""
-    groups: dict[tuple[bool, Bos, Join, Encoding], list[int]] = {}
+    groups: dict[tuple[bool, Bos, Join, Encoding, int | None], list[int]] = {}
     asked: dict[int, DocumentRequests] = {}
     for index, prompt in enumerate(prompts):
         if problem := _unreadable(prompt, tokenizer):
             asked[index] = DocumentRequests(prompt, shots[index], (), 0, problem=problem)
         else:
-            settings = (prompt.generation is not None, prompt.bos, prompt.join, prompt.encoding)
+            settings = (
+                prompt.generation is not None,
+                prompt.bos,
+                prompt.join,
+                prompt.encoding,
+                prompt.stride,
+            )
             groups.setdefault(settings, []).append(index)
     for group in groups.values():
         encoded = _encoded_alike(
@@ -170,7 +189,23 @@ def _encoded_alike(
             _asked_generation(*fields, window, seed) for fields in zip(prompts, shots, contexts, strict=True)
         ]
     encoded = _each(lambda part: _encoded_pairs(tokenizer, part, window), prompts)
-    return [_asked_scores(*fields, window) for fields in zip(prompts, shots, encoded, strict=True)]
+    asked = [_asked_scores(*fields, window) for fields in zip(prompts, shots, encoded, strict=True)]
+    return (
+        [_with_token_bytes(one, tokenizer, window) for one in asked]
+        if prompts[0].join == "rolling"
+        else asked
+    )
+
+
+def _with_token_bytes(asked: DocumentRequests, tokenizer: Tokenizer, window: int | None) -> DocumentRequests:
+    """The requests of a whole text with the bytes of their tokens, and whether these are the same text."""
+    text = asked.prompt.continuations[0]
+    scored = (request.continuation for request in asked.requests if isinstance(request, ScoreRequest))
+    ids = tuple(token for continuation in scored for token in continuation)
+    if not ids:
+        return asked
+    altered = tokenizer.decode(ids[1:] if asked.scores_bos else ids) != text
+    return replace(asked, window=window, token_bytes=token_bytes(tokenizer, text, ids), altered=altered)
 
 
 def _each(encode: Callable[[Sequence[Prompt]], list[T | str]], prompts: Sequence[Prompt]) -> list[T | str]:
@@ -191,7 +226,7 @@ def _encoded_pairs(
     bos, encoding = prompts[0].bos, prompts[0].encoding
     if prompts[0].join == "rolling":
         texts = [prompt.continuations[0] for prompt in prompts]
-        return encode_rolling(tokenizer, texts, bos, window, encoding)
+        return encode_rolling(tokenizer, texts, bos, window, encoding, prompts[0].stride)
     pairs = [prompt.pairs for prompt in prompts]
     if prompts[0].join == "whole":
         return encode_wholes(tokenizer, pairs, bos)

@@ -95,7 +95,7 @@ class _Encodings:
     def whole(self, pair: Pair) -> TokenIds:
         """Token ids of context and continuation together."""
         if not pair[0]:
-            return _after_nothing(self.encoder, self.bare[pair[1]])
+            return self.encoder.after_prefix(self.bare[pair[1]])
         return self.contexts[pair[0]] + self.apart[pair] if pair in self.apart else self.wholes["".join(pair)]
 
 
@@ -125,7 +125,7 @@ def _split(encodings: _Encodings, pair: Pair) -> tuple[ScoreRequest | None, bool
         ids = encodings.bare[continuation]
         if not ids:
             raise ValueError(f"The continuation {continuation!r} encodes to no token.")
-        whole = _after_nothing(encodings.encoder, ids)
+        whole = encodings.encoder.after_prefix(ids)
         return ScoreRequest(whole[:1], whole[1:]), False
     before = encodings.contexts[context]
     if pair in encodings.apart:
@@ -190,62 +190,9 @@ def _prefix_or_problem(encoder: TextEncoder) -> TokenIds | str:
         return str(error)
 
 
-def encode_rolling(
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    bos: Bos,
-    window: int | None,
-    encoding: Encoding = "evalsuite",
-) -> list[list[Encoded] | str]:
-    """Requests that score every token of each text exactly once, the first one after the prefix token.
-
-    Windows follow lm-eval 0.4.13 (`utils.py`, `get_rolling_token_windows` with a context of one token): each
-    has `window` tokens after one token of context; the last, shorter window has as much context as fits. A
-    BOS token that the tokenizer adds is not scored, unless `encoding` is lm-eval's, whose `hf` backend puts
-    the prefix token before it.
-
-    Raises:
-        ValueError: as in `encode_documents`.
-    """
-    encoder = TextEncoder(tokenizer, bos)
-    ids = encoder.ids(text for text in texts if text)
-    plain = encoder.plain_ids(text for text in texts if text)
-    encoded: list[list[Encoded] | str] = []
-    for text in texts:
-        own, all_ids = plain.get(text, ()), ids.get(text, ())
-        if not own:
-            encoded.append("The text to score encodes to no token.")
-            continue
-        try:
-            whole = (*encoder.prefix, *all_ids) if encoding == "lm_eval" else _after_nothing(encoder, own)
-        except ValueError as error:
-            encoded.append(str(error))
-            continue
-        doubled = encoding == "lm_eval" and len(all_ids) > len(own)
-        encoded.append([Encoded(request, scores_bos=doubled) for request in _windows(whole, window)])
-    return encoded
-
-
-def _windows(whole: TokenIds, window: int | None) -> list[ScoreRequest]:
-    """Windows over all tokens of `whole` but the first, which is not scored: `whole[i]` precedes `ids[i]`."""
-    ids = whole[1:]
-    size = min(window or len(ids), len(ids))
-    requests = [ScoreRequest(whole[:1], ids[:size])]
-    for start in range(size, len(ids), size):
-        end = min(start + size, len(ids))
-        requests.append(ScoreRequest(whole[end - size : start + 1], ids[start:end]))
-    return requests
-
-
 def _move_trailing_space(context: str, continuation: str) -> Pair:
     kept = context.rstrip()
     return kept, context[len(kept) :] + continuation
-
-
-def _after_nothing(encoder: TextEncoder, ids: TokenIds) -> TokenIds:
-    """The ids after the prefix token, which is not repeated if the text begins with it (as in lm-eval)."""
-    prefix = encoder.prefix
-    return ids if ids[:1] == prefix and len(ids) > 1 else prefix + ids
 
 
 def _empty_continuation(pairs: Sequence[Pair]) -> str:

@@ -100,6 +100,10 @@ class TextEncoder:
             )
         return (self.tokenizer.prefix_id,)
 
+    def after_prefix(self, ids: TokenIds) -> TokenIds:
+        """The ids after the prefix token, which is not repeated if they begin with it (as in lm-eval)."""
+        return ids if ids[:1] == self.prefix and len(ids) > 1 else self.prefix + ids
+
     def _forced_bos(self) -> TokenIds:
         begin = begin_id(self.tokenizer, self._bos)
         if begin is None:

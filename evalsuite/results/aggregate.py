@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from evalsuite.registry.selected import ForeignScoring, PreparedTask, Selected
 from evalsuite.requests.build import DocumentRequests
+from evalsuite.results.held_out import few_texts, text_metrics
+from evalsuite.results.metric_record import grouped, metric_record, weighted_mean
 from evalsuite.results.rounding import rounding_at
 from evalsuite.results.runlog import Counts, MetricRecord, SplitRecord, SubtaskRecord, TaskRecord
-from evalsuite.stats.intervals import Estimate, macro_estimate, mean_estimate, weighted_estimate
-from evalsuite.stats.repeats import VarianceSplit, metric_split
+from evalsuite.stats.intervals import mean_estimate, weighted_estimate
 from evalsuite.types import Generated, Sample, Score
 
 
@@ -74,7 +75,8 @@ def task_record(
         requests=sum(len(document.requests) for document in asked),
         tokens=tokens,
         seconds=round(seconds, 3),
-        notes=(*prepared.notes, *prepared.subset_notes, *answer_notes, *notes),
+        window=max((document.window or 0 for document in asked), default=0) or None,
+        notes=(*prepared.notes, *prepared.subset_notes, *answer_notes, *notes, *few_texts(shown)),
         answer_notes=tuple(answer_notes),
         problem="; ".join([problem, *not_finite] if problem else not_finite),
     )
@@ -85,6 +87,8 @@ def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, Met
     spec, subsets = prepared.selected.spec, prepared.selected.task.subsets
     if prepared.foreign is not None:
         return _foreign_metrics(prepared.foreign, prepared.selected, samples)
+    if spec.format == "text":
+        return text_metrics(samples)
     metrics = {name: metric_record(samples, name, spec.aggregation) for name in spec.metrics}
     for name, aggregate in spec.aggregates.items():
         inside = subsets[aggregate.subset]
@@ -92,7 +96,7 @@ def _metrics(prepared: PreparedTask, samples: Sequence[Sample]) -> dict[str, Met
         if part and aggregate.weights == "documents":
             metrics[name] = metric_record(part, spec.metrics[0], "micro")
         elif part:
-            metrics[name] = _weighted_by_members(part, spec.metrics[0], sizes=_grouped(samples))
+            metrics[name] = _weighted_by_members(part, spec.metrics[0], sizes=grouped(samples))
     return metrics
 
 
@@ -122,57 +126,10 @@ def _weighted_by_members(
     samples: Sequence[Sample], name: str, sizes: dict[str, list[Sample]]
 ) -> MetricRecord | None:
     """Mean over member tasks, weighted by the number of all their documents, not only of those averaged."""
-    groups = _grouped(samples)
+    groups = grouped(samples)
     estimates = [mean_estimate([sample.metrics[name] for sample in group]) for group in groups.values()]
     estimate = weighted_estimate(estimates, [len(sizes[subtask]) for subtask in groups])
     return MetricRecord.of_finite(**asdict(estimate))
-
-
-def metric_record(samples: Sequence[Sample], name: str, aggregation: str) -> MetricRecord | None:
-    """Mean of a metric over documents (`micro`) or member tasks (`macro`), with its error and interval.
-
-    None if the mean is not finite, like the perplexity of a mean of 710 nats or more.
-    """
-    groups = _grouped(samples) if aggregation == "macro" else {"": samples}
-    values = {subtask: [sample.metrics[name] for sample in group] for subtask, group in groups.items()}
-    declared = any(sample.document.cluster for sample in samples)
-    clusters = {subtask: [sample.document.cluster for sample in group] for subtask, group in groups.items()}
-    try:
-        estimate = asdict(_as_shown(name, macro_estimate(values, clusters if declared else None)))
-    except OverflowError:
-        return None
-    split = _split(samples, name) if len(groups) == 1 and not declared else None
-    return MetricRecord.of_finite(
-        **estimate,
-        problem_stderr=split.problems if split else None,
-        sampling_stderr=split.sampling if split else None,
-    )
-
-
-def _as_shown(name: str, estimate: Estimate) -> Estimate:
-    """The estimate; for perplexity, the exponential of the mean, with its error by the delta method."""
-    if name != "perplexity":
-        return estimate
-    value, low, high = (
-        None if nats is None else _exp(nats) for nats in (estimate.value, estimate.low, estimate.high)
-    )
-    stderr = None if estimate.stderr is None else (value or 0.0) * estimate.stderr
-    return replace(estimate, value=value or 0.0, stderr=stderr, low=low, high=high)
-
-
-def _exp(nats: float) -> float:
-    """The exponential; infinity if a float cannot hold it."""
-    try:
-        return math.exp(nats)
-    except OverflowError:
-        return math.inf
-
-
-def _split(samples: Sequence[Sample], name: str) -> VarianceSplit | None:
-    """Problem and sampling part of the metric's standard error if every document has several answers."""
-    values = [sample.metrics[name] for sample in samples]
-    correct = [sample.correct for sample in samples]
-    return metric_split(name, values, correct, [sample.extracted for sample in samples])
 
 
 def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, SubtaskRecord]:
@@ -183,19 +140,12 @@ def _subtasks(samples: Sequence[Sample], metrics: Sequence[str]) -> dict[str, Su
                 name: mean
                 for name in metrics
                 if all(name in sample.metrics for sample in group)
-                and math.isfinite(mean := sum(sample.metrics[name] for sample in group) / len(group))
+                and math.isfinite(mean := weighted_mean(group, name))
             },
         )
-        for subtask, group in _grouped(samples).items()
+        for subtask, group in grouped(samples).items()
         if subtask
     }
-
-
-def _grouped(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    groups: dict[str, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.document.subtask, []).append(sample)
-    return groups
 
 
 def _counts(
@@ -231,6 +181,7 @@ def token_counts(prepared: PreparedTask, asked: Sequence[DocumentRequests]) -> C
         realigned=sum(document.realigned for document in encoded),
         scored_bos=sum(document.scores_bos for document in asked),
         shortened=sum(document.shortened for document in asked),
+        altered=sum(document.altered for document in asked),
     )
 
 

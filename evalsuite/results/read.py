@@ -13,6 +13,8 @@ from evalsuite.errors import StorageError
 from evalsuite.registry.addresses import file_stem
 from evalsuite.results.runlog import RunLog, TaskRecord, read_run
 
+_LATER_COLUMNS = ("cluster", "weights")
+"""Columns that tables of version 0.1.0 lack."""
 _COLUMNS = ("doc", "subtask", "key", "status", "reason", "metrics", "context_sha256")
 
 
@@ -32,6 +34,8 @@ class TaskSamples:
     """SHA-256 of the prompt's (first) context."""
     metrics: Sequence[Mapping[str, float]]
     """Empty if the document has no verdict."""
+    weights: Sequence[Mapping[str, float]]
+    """The document's weight by metric, for metrics that are ratios of sums."""
 
     def __len__(self) -> int:
         return len(self.docs)
@@ -97,7 +101,7 @@ def _read(path: Path) -> TaskSamples:
                 raise StorageError(
                     f"{path} is not a samples table of this version: it has no column {', '.join(missing)}."
                 )
-            table = file.read([*_COLUMNS, *(["cluster"] if "cluster" in known else [])])
+            table = file.read([*_COLUMNS, *(name for name in _LATER_COLUMNS if name in known)])
             columns: dict[str, Any] = {name: table[name].to_pylist() for name in table.column_names}
     except FileNotFoundError:
         raise StorageError(
@@ -116,4 +120,8 @@ def _read(path: Path) -> TaskSamples:
         reasons=columns["reason"],
         contexts=columns["context_sha256"],
         metrics=[{entry["metric"]: entry["value"] for entry in row or ()} for row in columns["metrics"]],
+        weights=[
+            {entry["metric"]: entry["weight"] for entry in row or ()}
+            for row in columns.get("weights") or [None] * count
+        ],
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from evalsuite.data.local_texts import LocalTexts
 from evalsuite.data.subset import Subset
 from evalsuite.errors import StorageError
 from evalsuite.types import Bos
@@ -58,11 +59,32 @@ class RunSpec(_Part):
     """Token (as in the vocabulary) or token id that precedes a text without a context."""
     max_length: int | None = None
     """Context window in tokens, shorter than the model's."""
+    text: tuple[str, ...] = ()
+    """Files and folders of the texts that task `text` scores."""
+    text_field: str = "text"
+    """Field of the text in JSON lines and Parquet."""
+    text_domain: str | None = None
+    """Field of the text's domain."""
+    stride: int | None = None
+    """Tokens that each window of a held-out text scores; by default all but one of the window."""
     engine_args: tuple[str, ...] = ()
     """Engine settings that can change an answer, each `NAME=VALUE`, sorted."""
 
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
-        {"suites", "configuration", "adapter", "sample", "tokenizer", "bos", "prefix_token", "max_length"}
+        {
+            "suites",
+            "configuration",
+            "adapter",
+            "sample",
+            "tokenizer",
+            "bos",
+            "prefix_token",
+            "max_length",
+            "text",
+            "text_field",
+            "text_domain",
+            "stride",
+        }
     )
     """Fields that version 0.1.0 lacks; hashed only if set, so that its folders keep their names."""
 
@@ -78,6 +100,11 @@ class RunSpec(_Part):
     def subset(self) -> Subset:
         """The documents of each task to evaluate."""
         return Subset(self.limit, self.sample, self.seed)
+
+    @property
+    def texts(self) -> LocalTexts | None:
+        """The user's own texts, if the run has any."""
+        return LocalTexts(self.text, self.text_field, self.text_domain) if self.text else None
 
     def continues(self, earlier: "RunSpec") -> bool:
         """Whether this spec differs from `earlier` at most by covering more documents."""
@@ -174,6 +201,8 @@ class Counts(_Part):
     """Of these: ended at the context window, before their limit."""
     shortened: int = 0
     """Prompts whose beginning was cut, to leave space for the answer."""
+    altered: int = 0
+    """Held-out texts whose tokens decode to another text."""
     near_ties: int = 0
     """Scored although the two best choices are closer than the rounding of the numerics class."""
 
@@ -210,6 +239,8 @@ class TaskRecord(_Part):
     metrics: dict[str, MetricRecord]
     """Empty if documents are missing, unless failures were allowed."""
     subtasks: dict[str, SubtaskRecord] = Field(default_factory=dict)
+    window: int | None = None
+    """Context window in tokens, on which the score of held-out texts depends; None for other tasks."""
     requests: int
     tokens: int
     """Tokens computed for the task in the run's last session."""

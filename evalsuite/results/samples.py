@@ -1,11 +1,14 @@
 """The samples of a task as a Parquet table: prompts, answers and verdicts, one row per document."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from evalsuite.types import Generated, Sample, Score, sha256_of
 from evalsuite.visible import writable
+
+_TOKENS_TOGETHER = 2_000_000
+_DOCUMENTS_TOGETHER = 50_000
 
 
 def sample_row(sample: Sample, task: str) -> dict[str, Any]:
@@ -39,6 +42,9 @@ def sample_row(sample: Sample, task: str) -> dict[str, Any]:
         "generated_tokens": [text.tokens for text in texts],
         "context_tokens": list(sample.context_tokens),
         "continuation_tokens": list(sample.continuation_tokens),
+        "weights": [{"metric": name, "weight": value} for name, value in sample.weights.items()],
+        "token_log_probs": list(sample.token_log_probs),
+        "token_bytes": list(sample.token_bytes),
     }
 
 
@@ -75,14 +81,30 @@ def write_samples(samples: Sequence[Sample], task: str, path: Path) -> None:
             "generated_tokens": pa.list_(integer),
             "context_tokens": pa.list_(integer),
             "continuation_tokens": pa.list_(integer),
+            "weights": pa.list_(pa.struct({"metric": string, "weight": real})),
+            "token_log_probs": pa.list_(real),
+            "token_bytes": pa.list_(pa.int32()),
         }
     )
-    rows = [sample_row(sample, task) for sample in samples]
-    try:
-        table = pa.Table.from_pylist(rows, schema=schema)
-    except UnicodeEncodeError:  # Half of a surrogate pair; few tables have one, and looking takes long.
-        table = pa.Table.from_pylist(writable(rows), schema=schema)
-    pq.write_table(table, path, compression="zstd")
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for part in _parts(samples):
+            rows = [sample_row(sample, task) for sample in part]
+            try:
+                table = pa.Table.from_pylist(rows, schema=schema)
+            except UnicodeEncodeError:  # Half of a surrogate pair; few tables have one, and looking is slow.
+                table = pa.Table.from_pylist(writable(rows), schema=schema)
+            file.write_table(table)
+
+
+def _parts(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    """Samples that fit in memory as rows together: tokens of held-out texts take most of it."""
+    start = size = 0
+    for index, sample in enumerate(samples):
+        if size > _TOKENS_TOGETHER:
+            yield samples[start:index]
+            start, size = index, 0
+        size += len(sample.token_log_probs) + _TOKENS_TOGETHER // _DOCUMENTS_TOGETHER
+    yield samples[start:]
 
 
 def read_samples(path: Path) -> list[dict[str, Any]]:

@@ -130,6 +130,11 @@ def token_remarks(counts: Counts) -> list[str]:
             f"the BOS token is among the scored tokens of {counts.scored_bos} of {counts.documents} texts, "
             "as in lm-eval, which makes short texts look worse"
         )
+    if counts.altered:
+        lines.append(
+            f"the tokens of {counts.altered} of {counts.documents} texts decode to another text, since the "
+            "tokenizer drops or changes characters; bits per byte divides by all bytes of the text"
+        )
     return lines
 
 

@@ -14,6 +14,7 @@ from evalsuite.registry.selected import Selected
 from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
+from evalsuite.runs.asked import as_asked
 from evalsuite.runs.engine import engine_spec
 
 
@@ -61,7 +62,7 @@ def plan_run(
     asked = {
         one.name: build_requests(
             prepare(
-                one.with_bos(spec.bos),
+                as_asked(one, spec),
                 data_dir=data_dir,
                 split=spec.split,
                 subset=spec.subset,

@@ -37,8 +37,10 @@ from evalsuite.results.suites import suite_records
 from evalsuite.results.unwritten import NoFolder, NoStore
 from evalsuite.results.versions import ANSWERING, OF_SOME, installed, told_of_origins
 from evalsuite.runs.answering import Answers, answer
+from evalsuite.runs.asked import as_asked
 from evalsuite.runs.engine import make_engine_of, token_options_of
 from evalsuite.runs.options import Execution
+from evalsuite.runs.portions import JudgedSoFar, added, portions
 from evalsuite.runs.shards import Shard, share_of
 from evalsuite.scoring.judge import judge
 from evalsuite.scoring.texts import refuse_missing_graders
@@ -89,7 +91,7 @@ def execute(
     progress = progress or Silent()
     refuse_unsafe_code(tasks, execution.allow_unsafe_code)
     refuse_missing_graders([selected.spec for selected in tasks])
-    tasks = [selected.with_bos(spec.bos) for selected in tasks]
+    tasks = [as_asked(selected, spec) for selected in tasks]
     folder = RunFolder(execution.folder) if execution.folder else NoFolder()
     with folder.opened(spec, str(execution.shard or "")) as earlier, ExitStack() as stack:
         progress.stage(Stage("preparing"))
@@ -181,14 +183,28 @@ def inputs_sha256(
             "prompt": one.selected.spec.sha256,
             "comparability": one.selected.task.comparability,
             "data": {split: rows.fingerprint for split, rows in one.data.items()},
-            "texts": sha256_of([[prompt.contexts, prompt.continuations] for prompt in one.prompts]),
-            "questions": sha256_of([asdict(document.question) for document in one.documents]),
+            "texts": _texts_sha256(one),
+            "questions": _questions_sha256(one),
         }
         for one in prepared
     ]
     version = metadata.version("evalsuite")
     whole = [spec.content, tasks, weights, tokenizer, version]
     return sha256_of([*whole, [suite.sha256 for suite in suites]] if suites else whole)
+
+
+def _texts_sha256(one: PreparedTask) -> str:
+    if one.selected.spec.format != "text":
+        return sha256_of([[prompt.contexts, prompt.continuations] for prompt in one.prompts])
+    # One after the other: whole corpora would be in memory several times.
+    return sha256_of([sha256_of(one.prompt(index).continuations[0]) for index in range(len(one.documents))])
+
+
+def _questions_sha256(one: PreparedTask) -> str:
+    """Hash of the questions; the fingerprint of the data covers held-out texts."""
+    if one.selected.spec.format == "text":
+        return ""
+    return sha256_of([asdict(document.question) for document in one.documents])
 
 
 class _Session:
@@ -222,24 +238,42 @@ class _Session:
     def answer_share(self, shard: Shard, store_path: Path | None, progress: Progress) -> RunLog:
         """Answer a shard's requests; the run log says how far that went."""
         self._begin_loading(store_path)
-        asked = self._ask(progress)
-        answers, share = self._answers(asked, store_path, progress, shard)
-        identity = self._engine.identity
-        failures = {
-            request_key(request, identity).hex(): answer.reason
-            for request, answer in answers.by_request.items()
-            if isinstance(answer, Failure)
-        }
-        costs = {name: answers.cost(_requests_of(documents)) for name, documents in asked.items()}
+        failures: dict[str, str] = {}
+        costs: dict[str, tuple[float, float]] = {}
+        share = 0
+        with self._store(store_path) as store:
+            for portion in portions(self._prepared):
+                asked = self._ask(portion, progress)
+                answers, count = self._answers(asked, store, progress, shard)
+                share += count
+                failures |= {
+                    request_key(request, self._engine.identity).hex(): answer.reason
+                    for request, answer in answers.by_request.items()
+                    if isinstance(answer, Failure)
+                }
+                for name, documents in asked.items():
+                    costs[name] = added(costs.get(name), answers.cost(_requests_of(documents)))
         record = ShardRecord(
             index=shard.index, count=shard.count, requests=share, failures=failures, costs=costs
         )
         return self.log("incomplete" if failures else "shard").model_copy(update={"shard": record})
 
+    @contextmanager
+    def _store(self, path: Path | None) -> Iterator[ResponseStore | NoStore]:
+        store = ResponseStore(path, self._versions) if path else NoStore()
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @property
+    def _versions(self) -> dict[str, str]:
+        return installed((*ANSWERING, *self._own_packages()))
+
     def _answers(
         self,
         asked: Mapping[str, Sequence[DocumentRequests]],
-        store_path: Path | None,
+        store: ResponseStore | NoStore,
         progress: Progress,
         shard: Shard | None = None,
     ) -> tuple[Answers, int]:
@@ -250,15 +284,7 @@ class _Session:
         if shard:
             progress.stage(Stage("sharing"))
             others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
-        versions = installed((*ANSWERING, *self._own_packages()))
-        store = ResponseStore(store_path, versions) if store_path else NoStore()
-        try:
-            answers = answer(scores, texts, self._engine, store, progress, others)
-            if not shard:  # the merged run speaks for its shards
-                ours = {**versions, **(self._elsewhere.environment if self._elsewhere else {})}
-                self._origins = tuple(told_of_origins(store.origins(answers.stored), ours))
-        finally:
-            store.close()
+        answers = answer(scores, texts, self._engine, store, progress, others)
         return answers, len(scores) + len(texts) - len(others)
 
     def _own_packages(self) -> Iterator[str]:
@@ -275,40 +301,51 @@ class _Session:
     ) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
         """The run log with its scores, and the samples by task name."""
         self._begin_loading(store_path)
-        asked = self._ask(progress)
-        answers, _ = self._answers(asked, store_path, progress)
-        progress.stage(Stage("judging"))
-        samples: dict[str, Sequence[Sample]] = {}
-        records = []
-        for one in self._prepared:
-            name = one.selected.name
-            options = Options(
-                allow_unsafe_code=self._execution.allow_unsafe_code, on_verdicts=verdicts_of(progress, name)
-            )
-            samples[name], notes = judge(
-                one, asked[name], answers.by_request, self._engine.max_length, options
-            )
-            tokens, seconds = answers.cost(_requests_of(asked[name]))
-            if self._elsewhere:
-                tokens, seconds = self._elsewhere.costs.get(name, (tokens, seconds))
-            records.append(
-                task_record(
-                    one,
-                    asked[name],
-                    samples[name],
-                    tokens=round(tokens),
-                    seconds=seconds,
-                    allow_failures=self._execution.allow_failures,
-                    answer_notes=(
-                        *token_notes(one, asked[name], self._engine.tokenizer),
-                        *self._generation_notes(one),
-                    ),
-                    notes=notes,
-                    numerics=self._engine.identity.numerics,
-                )
-            )
+        judged = {one.selected.name: JudgedSoFar() for one in self._prepared}
+        stored: list[bytes] = []
+        with self._store(store_path) as store:
+            for portion in portions(self._prepared):
+                asked = self._ask(portion, progress)
+                answers, _ = self._answers(asked, store, progress)
+                stored += answers.stored
+                progress.stage(Stage("judging"))
+                for one in portion:
+                    judged[one.selected.name].add(
+                        self._judge(one, asked[one.selected.name], answers, progress)
+                    )
+            ours = {**self._versions, **(self._elsewhere.environment if self._elsewhere else {})}
+            self._origins = tuple(told_of_origins(store.origins(stored), ours))
+        records = [self._record(one, judged[one.selected.name]) for one in self._prepared]
         scored = all(record.metrics for record in records)
+        samples: dict[str, Sequence[Sample]] = {name: one.samples for name, one in judged.items()}
         return self.log("complete" if scored else "incomplete", records), samples
+
+    def _judge(
+        self, one: PreparedTask, asked: Sequence[DocumentRequests], answers: Answers, progress: Progress
+    ) -> JudgedSoFar:
+        options = Options(
+            allow_unsafe_code=self._execution.allow_unsafe_code,
+            on_verdicts=verdicts_of(progress, one.selected.name),
+        )
+        samples, notes = judge(one, asked, answers.by_request, self._engine.max_length, options)
+        token_notes_of = token_notes(one, asked, self._engine.tokenizer)
+        return JudgedSoFar(samples, list(asked), answers.cost(_requests_of(asked)), token_notes_of, notes)
+
+    def _record(self, one: PreparedTask, judged: JudgedSoFar) -> TaskRecord:
+        tokens, seconds = judged.cost
+        if self._elsewhere:
+            tokens, seconds = self._elsewhere.costs.get(one.selected.name, (tokens, seconds))
+        return task_record(
+            one,
+            judged.asked,
+            judged.samples,
+            tokens=round(tokens),
+            seconds=seconds,
+            allow_failures=self._execution.allow_failures,
+            answer_notes=(*judged.token_notes, *self._generation_notes(one)),
+            notes=judged.notes,
+            numerics=self._engine.identity.numerics,
+        )
 
     def _generation_notes(self, prepared: PreparedTask) -> tuple[str, ...]:
         settings = prepared.selected.spec.generation
@@ -359,12 +396,14 @@ class _Session:
         if store_path is None or not store_path.exists():
             self._engine.begin_loading()
 
-    def _ask(self, progress: Progress) -> dict[str, list[DocumentRequests]]:
+    def _ask(self, portion: Sequence[PreparedTask], progress: Progress) -> dict[str, list[DocumentRequests]]:
         progress.stage(Stage("encoding"))
-        return {one.selected.name: self._requests(one) for one in self._prepared}
+        return {one.selected.name: self._requests(one) for one in portion}
 
     def _requests(self, one: PreparedTask) -> list[DocumentRequests]:
         engine, spec, selected = self._engine, self._spec, one.selected
+        if selected.spec.format == "text":  # Their requests are too many to keep.
+            return build_requests(one, engine.tokenizer, engine.max_length, spec.seed)
         return self._execution.kept.get(
             (
                 "requests",

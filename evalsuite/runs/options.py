@@ -34,6 +34,15 @@ class RunOptions:
     """Folder with data sets in Hugging Face layout (default: EVALSUITE_DATA)."""
     include: Sequence[str | Path] = ()
     """Task files, or folders of task files and recipes."""
+    text: Sequence[str | Path] = ()
+    """Files and folders of the texts that task `text` scores."""
+    text_field: str = "text"
+    """Field or column of the text in JSON lines and Parquet."""
+    text_domain: str | None = None
+    """Field or column of a text's domain; by default its sub-folder, else its file's name."""
+    stride: int | None = None
+    """Tokens that each window of a held-out text scores, the others being their context; by default all but
+    one of the window."""
     out: str | Path | None = None
     """Run folder (default: `results/runs/<model>-<hash>`); the same command there continues, also with a
     larger `limit` or `sample`."""

@@ -21,6 +21,7 @@ from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import RunLog, TaskRecord
 from evalsuite.results.samples import read_samples
 from evalsuite.results.suites import suite_records
+from evalsuite.runs.asked import as_asked
 from evalsuite.runs.execute import inputs_sha256
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.scoring.verdict import Options
@@ -70,7 +71,7 @@ def rescore(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageError(f"{out} exists already; choose another --out folder.")
     spec = side.log.spec
-    selected = [task.with_bos(spec.bos) for task in registry.select(list(spec.tasks))]
+    selected = [as_asked(task, spec) for task in registry.select(list(spec.tasks))]
     refuse_unsafe_code(selected, bool(options and options.allow_unsafe_code))
     prepared: list[PreparedTask] = []
     changes: list[TaskChange] = []
@@ -127,6 +128,7 @@ def _sample(prepared: PreparedTask, index: int, row: Mapping[str, Any]) -> Sampl
         responses=responses,
         context_tokens=tuple(row["context_tokens"]),
         continuation_tokens=tuple(row["continuation_tokens"]),
+        token_bytes=tuple(row.get("token_bytes") or ()),
     )
 
 
@@ -144,13 +146,19 @@ def _check_same_question(
 
 
 def _responses(row: Mapping[str, Any]) -> tuple[Score | Generated, ...]:
-    """The row's answers; its first token gets a continuation's total, which is all that the table holds."""
+    """The row's answers.
+
+    The table has the numbers of single tokens only for held-out texts; elsewhere the first token gets a
+    continuation's total.
+    """
     scores = zip(row["log_likelihoods"], row["is_greedy"], row["continuation_tokens"], strict=False)
     texts = zip(row["texts"], row["generated_tokens"], row["finishes"], strict=True)
-    return (
-        *(Score((total, *[0.0] * (tokens - 1)), greedy) for total, greedy, tokens in scores),
-        *(Generated(*fields) for fields in texts),
-    )
+    known, answers, start = row.get("token_log_probs") or (), list[Score | Generated](), 0
+    for total, greedy, tokens in scores:
+        own = tuple(known[start : start + tokens]) or (total, *[0.0] * (tokens - 1))
+        answers.append(Score(own, greedy, total if known else None))
+        start += tokens
+    return (*answers, *(Generated(*fields) for fields in texts))
 
 
 def _record(
@@ -177,10 +185,11 @@ def _record(
         "realigned": before.counts.realigned,
         "scored_bos": before.counts.scored_bos,
         "shortened": before.counts.shortened,
+        "altered": before.counts.altered,
         "near_ties": before.counts.near_ties,
     }
     counts = after.counts.model_copy(update=engine)
-    return after.model_copy(update={"counts": counts, "requests": before.requests})
+    return after.model_copy(update={"counts": counts, "requests": before.requests, "window": before.window})
 
 
 def _changed(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from evalsuite.errors import UserError
 from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.registry.selected import ForeignScoring, PreparedTask
 from evalsuite.requests.build import DocumentRequests
+from evalsuite.scoring.held_out import held_out_sample
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
 from evalsuite.scoring.texts import TEXT_SCORERS, text_sample
 from evalsuite.scoring.verdict import Options
@@ -44,6 +45,10 @@ def judge(
     return judge_samples(samples, prepared.selected.spec, options, prepared.foreign)
 
 
+_LIKELIHOODS = {"choice": choice_sample, "gold": gold_sample, "text": held_out_sample}
+"""Scorers of documents that were answered with log-likelihoods."""
+
+
 def judge_samples(
     samples: Sequence[Sample],
     spec: PromptSpec,
@@ -68,7 +73,7 @@ def judge_samples(
 
 def _verdicts(samples: Sequence[Sample], spec: PromptSpec, options: Options) -> JudgedTask:
     if spec.format not in GENERATED:
-        score = gold_sample if spec.scorer == "gold" else choice_sample
+        score = _LIKELIHOODS[spec.scorer]
         return JudgedTask([score(sample, spec) for sample in samples])
     if not samples:
         return JudgedTask([])
@@ -104,4 +109,5 @@ def _unscored(
         responses=responses,
         context_tokens=tuple(len(request.context) for request in asked.requests),
         continuation_tokens=tuple(len(getattr(request, "continuation", ())) for request in asked.requests),
+        token_bytes=asked.token_bytes,
     )

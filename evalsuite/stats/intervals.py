@@ -6,6 +6,7 @@ Public names: `Estimate`, `mean_estimate`, `macro_estimate`, `weighted_estimate`
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from evalsuite.stats.clusters import clustered_tail, clusters_of
 from evalsuite.stats.stderr import MeanError, cluster_totals, mean_error
@@ -32,8 +33,14 @@ class Estimate:
     """Number of groups of documents with a common source, if these are the sampled unit."""
 
 
-def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Estimate:
+def mean_estimate(
+    values: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    weights: Sequence[float] | None = None,
+) -> Estimate:
     """Mean with its standard error; values that share a cluster are not independent (`mean_error`).
+
+    With weights (the bytes of texts), it is the weighted mean, and its interval Student's t.
 
     If every value is 0 or 1, the interval is Wilson's, which stays inside [0, 1] and keeps its level near the
     ends (Brown, Cai and DasGupta 2001), or with clusters that of the score test which integrates out their
@@ -41,10 +48,12 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
     Wilson's at the effective number of documents (`_of_shares`). For other values it is the normal interval,
     or with clusters Student's t.
     """
-    error = mean_error(values, clusters=clusters)
+    error = mean_error(values, clusters=clusters, weights=weights)
     n, groups = len(values), None if clusters is None else error.units
     if error.stderr is None:
         return Estimate(error.value, None, None, None, n, groups)
+    if weights is not None:
+        return Estimate(error.value, error.stderr, *_student(error), n, groups)
     shares = all(0 <= value <= 1 for value in values)
     if shares and all(value in (0, 1) for value in values):
         low, high = _of_verdicts(values, clusters, error)
@@ -56,14 +65,36 @@ def mean_estimate(values: Sequence[float], clusters: Sequence[Hashable] | None =
 
 
 def macro_estimate(
-    groups: Mapping[str, Sequence[float]], clusters: Mapping[str, Sequence[Hashable]] | None = None
+    groups: Mapping[str, Sequence[float]],
+    clusters: Mapping[str, Sequence[Hashable]] | None = None,
+    weights: Mapping[str, Sequence[float]] | None = None,
 ) -> Estimate:
     """Unweighted mean of the groups' means; groups are independent samples, so that their variances add."""
+    if weights is not None:
+        return _weighted_strata(groups, clusters, weights)
     estimates = [
         mean_estimate(values, clusters[name] if clusters is not None else None)
         for name, values in groups.items()
     ]
     return weighted_estimate(estimates)
+
+
+def _weighted_strata(
+    groups: Mapping[str, Sequence[float]],
+    clusters: Mapping[str, Sequence[Hashable]] | None,
+    weights: Mapping[str, Sequence[float]],
+) -> Estimate:
+    """The unweighted mean of weighted means; Student's t, since a domain may have only a few texts."""
+    strata = [name for name, values in groups.items() for _ in values]
+    error = mean_error(
+        list(chain.from_iterable(groups.values())),
+        strata=strata,
+        clusters=None if clusters is None else list(chain.from_iterable(clusters.values())),
+        weights=list(chain.from_iterable(weights.values())),
+    )
+    low, high = (None, None) if error.stderr is None else _student(error)
+    units = None if clusters is None else error.units
+    return Estimate(error.value, error.stderr, low, high, len(strata), units)
 
 
 def weighted_estimate(estimates: Sequence[Estimate], weights: Sequence[float] | None = None) -> Estimate:

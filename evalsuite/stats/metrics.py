@@ -1,8 +1,22 @@
-"""Whether a higher or a lower value of a metric is better."""
+"""What the names of metrics say."""
 
 _LOWER_IS_BETTER = {"bits_per_byte", "bpb", "perplexity", "byte_perplexity", "word_perplexity"}
+_MEANS = ("_macro", "_mean")
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a lower value of the metric is better."""
-    return metric in _LOWER_IS_BETTER
+    """Whether a lower value of a metric is better; also of a part or a mean of it."""
+    name = metric.partition("[")[0]
+    for ending in _MEANS:
+        name = name.removesuffix(ending)
+    return name in _LOWER_IS_BETTER
+
+
+def of_domain(metric: str, domain: str) -> str:
+    """The name of a metric over the documents of one domain."""
+    return f"{metric}[{domain}]"
+
+
+def is_macro(metric: str, aggregation: str) -> bool:
+    """Whether a metric is the unweighted mean over member tasks, by its name or by the task's aggregation."""
+    return metric.endswith("_macro") or aggregation == "macro"

@@ -57,6 +57,7 @@ def noninferiority(
     lower_is_better: bool = False,
     strata: Sequence[Hashable] | None = None,
     clusters: Sequence[Hashable] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> NonInferiority:
     """Bounds of the damage: by the score test of paired proportions for 0/1 verdicts, else by Student's t.
 
@@ -67,15 +68,16 @@ def noninferiority(
 
     first, second = np.asarray(baseline, float), np.asarray(candidate, float)
     worse = second - first if lower_is_better else first - second
-    error, weights = mean_error(worse, strata=strata, clusters=clusters), document_weights(strata, len(worse))
-    binary = bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
-    simple = strata is None and clusters is None
+    error = mean_error(worse, strata=strata, clusters=clusters, weights=weights)
+    shares = document_weights(strata, len(worse), weights)
+    binary = weights is None and bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
+    simple = strata is None and clusters is None and weights is None
     effective = len(worse) / (1.0 if simple else design_effect_of(worse, error))
     low = high = None
     p_beyond = 1.0
     if error.stderr is not None and binary:
         n = effective if strata is not None else len(worse)
-        lost, gained = n * weights[worse > 0].sum(), n * weights[worse < 0].sum()
+        lost, gained = n * shares[worse > 0].sum(), n * shares[worse < 0].sum()
         tail = paired_tail(worse, error, strata=strata, clusters=clusters)
         low, high = tango_interval(gained, lost, n, 1 - 2 * alpha, tail)
         p_beyond = tango_p(gained, lost, n, margin, tail)
@@ -87,13 +89,13 @@ def noninferiority(
         else:
             p_beyond = float(error.value <= margin)
     return NonInferiority(
-        baseline=math.fsum(first * weights),
-        candidate=math.fsum(second * weights),
+        baseline=math.fsum(first * shares),
+        candidate=math.fsum(second * shares),
         damage=error.value,
         low=low,
         high=high,
         p_beyond=p_beyond,
-        discordance=float((worse**2 * weights).sum()),
+        discordance=float((worse**2 * shares).sum()),
         effective_n=effective,
         n=len(worse),
         binary=binary,

@@ -56,6 +56,7 @@ def paired_estimate(
     *,
     strata: Sequence[Hashable] | None = None,
     clusters: Sequence[Hashable] | None = None,
+    weights: Sequence[float] | None = None,
     confidence: float = CONFIDENCE,
     resamples: int = 9_999,
     seed: int = 0,
@@ -72,6 +73,7 @@ def paired_estimate(
         candidate: values of the same documents, in the same order.
         strata: member task of each document, if the score is the unweighted mean of member tasks.
         clusters: source of each document, if documents share sources.
+        weights: weight of each document, if the score is a weighted mean (the bytes of texts).
         confidence: level of the two-sided interval.
         resamples: number of resamples of bootstrap and permutation.
         seed: seed of their random stream; equal input gives an equal result.
@@ -83,16 +85,16 @@ def paired_estimate(
     if len(first) != len(second):
         raise ValueError("the runs have different numbers of values")
     differences = second - first
-    error = mean_error(differences, strata=strata, clusters=clusters)
-    binary = bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
-    weights = document_weights(strata, len(differences))
-    simple = strata is None and clusters is None
+    error = mean_error(differences, strata=strata, clusters=clusters, weights=weights)
+    binary = weights is None and bool(np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all())
+    shares = document_weights(strata, len(differences), weights)
+    simple = strata is None and clusters is None and weights is None
     design_effect = 1.0 if simple else design_effect_of(differences, error)
     low = high = None
     method: IntervalMethod = "none"
     if error.stderr is not None and binary:
         n = len(differences) / (design_effect if strata is not None else 1.0)
-        lost, gained = n * weights[differences < 0].sum(), n * weights[differences > 0].sum()
+        lost, gained = n * shares[differences < 0].sum(), n * shares[differences > 0].sum()
         tail = paired_tail(differences, error, strata=strata, clusters=clusters)
         low, high = tango_interval(lost, gained, n, confidence, tail=tail)
         method = "tango"
@@ -106,10 +108,10 @@ def paired_estimate(
         test: Test = "mcnemar"
         p = mcnemar_exact(int((differences < 0).sum()), int((differences > 0).sum()))
     else:
-        test, p = "sign_flip", sign_flip(_totals(differences * weights, clusters), resamples, seed)
+        test, p = "sign_flip", sign_flip(_totals(differences * shares, clusters), resamples, seed)
     return Paired(
-        baseline=math.fsum(first * weights),
-        candidate=math.fsum(second * weights),
+        baseline=math.fsum(first * shares),
+        candidate=math.fsum(second * shares),
         delta=error.value,
         stderr=error.stderr,
         low=low,
@@ -117,7 +119,7 @@ def paired_estimate(
         interval=method,
         test=test,
         p=p,
-        discordance=float((differences**2 * weights).sum()),
+        discordance=float((differences**2 * shares).sum()),
         design_effect=design_effect,
         binary=binary,
         n=len(differences),
@@ -160,16 +162,21 @@ def sign_flip(contributions: "Sequence[float] | np.ndarray", resamples: int = 9_
     return (hits + 1) / (resamples + 1)
 
 
-def document_weights(strata: Sequence[Hashable] | None, n: int) -> "np.ndarray":
-    """Weight of each document in the score; they sum to 1."""
+def document_weights(
+    strata: Sequence[Hashable] | None, n: int, weights: Sequence[float] | None = None
+) -> "np.ndarray":
+    """Share of each document in the score, by its weight within its stratum; they sum to 1."""
     import numpy as np
 
+    own = np.ones(n) if weights is None else np.array(weights, float)
     if strata is None:
-        return np.full(n, 1 / n)
-    sizes: dict[Hashable, int] = {}
-    for label in strata:
-        sizes[label] = sizes.get(label, 0) + 1
-    return np.array([1 / (len(sizes) * sizes[label]) for label in strata])
+        own /= own.sum()
+        return own
+    sizes: dict[Hashable, float] = {}
+    for label, weight in zip(strata, own.tolist(), strict=True):
+        sizes[label] = sizes.get(label, 0.0) + weight
+    own /= np.array([len(sizes) * sizes[label] for label in strata])
+    return own
 
 
 def _totals(contributions: "np.ndarray", clusters: Sequence[Hashable] | None) -> "np.ndarray":

@@ -1,6 +1,6 @@
 """Standard error of a mean over documents with optional strata and clusters.
 
-Public names: `MeanError`, `mean_error`, `cluster_totals`.
+Public names: `MeanError`, `mean_error`, `cluster_totals`, `effective_units`.
 
 A *cluster* is a group of documents that share a source (a passage, a template), so that their verdicts are
 correlated; clusters are then the sampled unit. A *stratum* is a member task: the value is the unweighted mean
@@ -34,6 +34,7 @@ def mean_error(
     *,
     strata: Sequence[Hashable] | None = None,
     clusters: Sequence[Hashable] | None = None,
+    weights: "Sequence[float] | np.ndarray | None" = None,
 ) -> MeanError:
     """Mean over documents, or unweighted mean over strata, with the standard error of its sampling design.
 
@@ -42,16 +43,19 @@ def mean_error(
     with Bell-McCaffrey degrees of freedom, which keeps its level with few or unequal clusters, unlike the
     plain form (Bell and McCaffrey 2002; Imbens and Kolesar 2016, Review of Economics and Statistics 98:701).
     Strata are independent samples: variances add, degrees of freedom follow Welch and Satterthwaite.
+    With weights (the bytes of texts) the mean is a ratio of sums, and a document, or else its cluster, counts
+    as a cluster of so many units: the error is the delta method's, with the same corrections.
     """
     import numpy as np
 
     x = np.asarray(values, dtype=float)
+    sizes = None if weights is None else np.asarray(weights, dtype=float)
     if not len(x):
         raise ValueError("no values")
     parts = []
     for places in _groups(strata, len(x)):
         labels = clusters if clusters is None or strata is None else [clusters[place] for place in places]
-        parts.append(_one_stratum(x[places], labels))
+        parts.append(_one_stratum(x[places], labels, None if sizes is None else sizes[places]))
     count = len(parts)
     value = math.fsum(part.value for part in parts) / count
     units = sum(part.units for part in parts)
@@ -62,6 +66,14 @@ def mean_error(
     spread = math.fsum(v * v / part.dof for v, part in zip(variances, parts, strict=True))
     dof = total * total / spread if spread else math.fsum(part.dof for part in parts)
     return MeanError(value, math.sqrt(total), dof, units)
+
+
+def effective_units(weights: "Sequence[float] | np.ndarray") -> float:
+    """Number of equally weighted documents whose mean is as precise (Kish): (sum w)^2 / sum w^2."""
+    import numpy as np
+
+    sizes = np.asarray(weights, float)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
 def cluster_totals(values: "np.ndarray", labels: Sequence[Hashable]) -> "tuple[np.ndarray, np.ndarray]":
@@ -85,17 +97,21 @@ def _groups(labels: Sequence[Hashable] | None, n: int) -> "list[np.ndarray]":
     return [np.array(places) for places in groups.values()]
 
 
-def _one_stratum(x: "np.ndarray", clusters: Sequence[Hashable] | None) -> MeanError:
-
+def _one_stratum(
+    x: "np.ndarray", clusters: Sequence[Hashable] | None, weights: "np.ndarray | None"
+) -> MeanError:
     n = len(x)
-    mean = math.fsum(x) / n
-    if clusters is None:
+    mean = math.fsum(x) / n if weights is None else math.fsum(x * weights) / math.fsum(weights)
+    if clusters is None and weights is None:
         stderr = math.sqrt(math.fsum((x - mean) ** 2) / (n - 1) / n) if n > 1 else None
         return MeanError(mean, stderr, n - 1.0, n)
-    totals, sizes = cluster_totals(x - mean, clusters)
+    labels = range(n) if clusters is None else clusters
+    totals, sizes = cluster_totals(x - mean, labels)
+    if weights is not None:
+        totals, sizes = cluster_totals((x - mean) * weights, labels)[0], cluster_totals(weights, labels)[0]
     if len(sizes) == 1:
         return MeanError(mean, None, 0.0, 1)
-    share, residual = sizes / n, totals / n
+    share, residual = sizes / sizes.sum(), totals / sizes.sum()
     variance = float((residual**2 / (1 - share)).sum())
     # Bell and McCaffrey's (tr B)^2 / tr(B^2) for a mean, documents independent under the working model.
     ratio = share**2 / (1 - share)

@@ -9,7 +9,7 @@ from evalsuite.lm_eval_bridge.documents import _prompt
 from evalsuite.lm_eval_bridge.imported import our_metric
 from evalsuite.lm_eval_bridge.protocol import digest, generation_settings
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.encode import encode_rolling
+from evalsuite.requests.rolling import encode_rolling
 from tests.engine.tiny import WordTokenizer
 from tests.golden.golden import needs_package
 

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.errors import ModelError
-from evalsuite.requests.encode import encode_contexts, encode_documents, encode_pairs, encode_rolling
+from evalsuite.requests.encode import encode_contexts, encode_documents, encode_pairs
+from evalsuite.requests.rolling import encode_rolling
 from evalsuite.types import ScoreRequest
 from tests.engine.tiny import WordTokenizer
 

@@ -28,7 +28,7 @@ from evalsuite.decisions.compare.suites import suite_comparisons
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, TaskSamples, open_run
 from evalsuite.results.runlog import TaskRecord
-from evalsuite.stats.metrics import lower_is_better
+from evalsuite.stats.metrics import is_macro, lower_is_better
 from evalsuite.stats.multiple import holm
 from evalsuite.stats.paired import Paired, paired_estimate
 from evalsuite.stats.power import detectable_delta, detectable_mean_delta
@@ -114,7 +114,7 @@ def _task(
     for metric in dict.fromkeys([one.headline, *(name for row in before.metrics for name in row)]):
         values = common_values(before, after, pairs, metric)
         if values.rows:
-            metrics[metric] = _metric(values, metric, one.aggregation == "macro", before, after)
+            metrics[metric] = _metric(values, metric, is_macro(metric, one.aggregation), before, after)
             clusters = len(set(values.clusters)) if values.clusters is not None else None
     problem = ""
     if not pairs.common:
@@ -143,6 +143,7 @@ def paired_of(values: Values, macro: bool, confidence: float = 0.95) -> Paired:
         values.candidate,
         strata=values.subtasks if macro else None,
         clusters=values.clusters,
+        weights=values.weights,
         confidence=confidence,
     )
 

@@ -3,7 +3,7 @@
 Public names: `run_differences`, `task_differences`, `sample_differences`, `refuse_other_prompts`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from evalsuite.decisions.compare.document import Difference, DifferenceKind
 from evalsuite.decisions.compare.pairs import Pairs
@@ -15,13 +15,28 @@ _SCORER_PACKAGES = ("lm-eval", "math-verify")
 """Packages that define prompts or verdicts; packages that compute belong to the numerics class."""
 
 
-def refuse_other_prompts(common: Iterable[tuple[TaskRecord, TaskRecord]]) -> None:
-    """Raises UserError if a task's prompt specs differ, since its delta would not be due to the model."""
+def refuse_other_prompts(common: Collection[tuple[TaskRecord, TaskRecord]]) -> None:
+    """Raises UserError if a task's prompt specs or texts differ: its delta would not be due to the model."""
+    for one, other in common:
+        _refuse_other_texts(one, other)
     changed = [one.name for one, other in common if one.prompt_sha256 != other.prompt_sha256]
     if changed:
         raise UserError(
             f"The prompt specs of {', '.join(changed)} differ between the runs, so that a difference in "
             "scores would not be due to the model alone. Run both with the same version, or accept it with "
+            "--allow-protocol-drift."
+        )
+
+
+def _refuse_other_texts(one: TaskRecord, other: TaskRecord) -> None:
+    if one.format != "text" or one.split not in one.data or other.split not in other.data:
+        return
+    before, after = one.data[one.split], other.data[other.split]
+    if before.fingerprint != after.fingerprint:
+        raise UserError(
+            f"{one.name}: the runs scored different texts: the baseline {before.rows:,} of {before.source} "
+            f"(SHA-256 {before.fingerprint[:12]}), the candidate {after.rows:,} of {after.source} "
+            f"({after.fingerprint[:12]}). Run both on the same texts, or compare those that they share with "
             "--allow-protocol-drift."
         )
 
@@ -59,6 +74,7 @@ def task_differences(first: TaskRecord, second: TaskRecord) -> list[Difference]:
         ("split", "evaluated split", first.split, second.split),
         ("aggregation", "aggregation", first.aggregation, second.aggregation),
         ("headline", "headline metric", first.headline, second.headline),
+        ("window", "context window in tokens", first.window, second.window),
     ]
     for split in dict.fromkeys([*first.data, *second.data]):
         before, after = first.data.get(split), second.data.get(split)

@@ -35,6 +35,7 @@ DifferenceKind = Literal[
     "limit",
     "aggregation",
     "headline",
+    "window",
     "contexts",
     "missing",
     "failures",

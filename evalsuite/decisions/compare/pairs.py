@@ -51,6 +51,8 @@ class Values:
     subtasks: Sequence[str]
     clusters: Sequence[str] | None
     """None if the task declares no clusters."""
+    weights: Sequence[float] | None = None
+    """The documents' weights in the baseline; None if the metric is a plain mean."""
 
 
 def common_values(first: TaskSamples, second: TaskSamples, pairs: Pairs, metric: str) -> Values:
@@ -61,10 +63,12 @@ def common_values(first: TaskSamples, second: TaskSamples, pairs: Pairs, metric:
         if metric in first.metrics[one] and metric in second.metrics[other]
     )
     labels = [first.clusters[one] for one, _ in rows]
+    weights = [first.weights[one][metric] for one, _ in rows if metric in first.weights[one]]
     return Values(
         rows=rows,
         baseline=[first.metrics[one][metric] for one, _ in rows],
         candidate=[second.metrics[other][metric] for _, other in rows],
         subtasks=[first.subtasks[one] for one, _ in rows],
         clusters=[label or "" for label in labels] if any(labels) else None,
+        weights=weights if len(weights) == len(rows) else None,
     )

@@ -26,6 +26,7 @@ from evalsuite.decisions.gate.reasons import overall_reason, pooled_reason, task
 from evalsuite.decisions.seeds.measured import Seeds, open_seeds
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
+from evalsuite.stats.metrics import is_macro
 from evalsuite.stats.multiple import holm
 from evalsuite.stats.noninferiority import mover_bounds
 
@@ -146,9 +147,8 @@ class _Gate:
             *task_differences(one, other),
             *sample_differences(name, before, after, pairs, without_verdict(before, after, pairs)),
         ]
-        return judge_task(
-            self._policy, rule, prospect, before, after, pairs, macro=one.aggregation == "macro"
-        )
+        macro = is_macro(rule.metric, one.aggregation)
+        return judge_task(self._policy, rule, prospect, before, after, pairs, macro=macro)
 
     def _adjusted(self, judged: Mapping[str, TaskDecision]) -> dict[str, TaskDecision]:
         """Adjust p over the tasks that can fail the gate (Holm); advisory tasks keep theirs."""

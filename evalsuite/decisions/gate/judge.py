@@ -68,6 +68,7 @@ def judge_task(
             lower_is_better=lower_is_better(rule.metric),
             strata=values.subtasks if macro else None,
             clusters=values.clusters,
+            weights=values.weights,
         )
     return TaskDecision(
         rule=rule,

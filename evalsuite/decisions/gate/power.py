@@ -12,7 +12,7 @@ from evalsuite.decisions.gate.policy import Policy, Rule
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, TaskSamples
 from evalsuite.results.runlog import TaskRecord
-from evalsuite.stats.metrics import lower_is_better
+from evalsuite.stats.metrics import is_macro, lower_is_better
 from evalsuite.stats.noninferiority import (
     documents_for_margin,
     margin_needed,
@@ -57,11 +57,15 @@ def _prospect(policy: Policy, rule: Rule, record: TaskRecord, samples: TaskSampl
         )
     values = np.array([samples.metrics[row][rule.metric] for row in scored])
     binary = bool(np.isin(values, (0, 1)).all())
-    strata = [samples.subtasks[row] for row in scored] if record.aggregation == "macro" else None
+    macro = is_macro(rule.metric, record.aggregation)
+    strata = [samples.subtasks[row] for row in scored] if macro else None
     labels = [samples.clusters[row] for row in scored]
     clusters = labels if any(labels) else None
-    error = mean_error(values, strata=strata, clusters=clusters)
-    design = 1.0 if strata is None and clusters is None else design_effect_of(values, error)
+    own = [samples.weights[row][rule.metric] for row in scored if rule.metric in samples.weights[row]]
+    weights = own if len(own) == len(scored) else None
+    error = mean_error(values, strata=strata, clusters=clusters, weights=weights)
+    simple = strata is None and clusters is None and weights is None
+    design = 1.0 if simple else design_effect_of(values, error)
     effective = len(scored) / design
     # Two independent runs with this score have this discordance; related models have less.
     discordance = min(rule.discordance, 2 * float(values.var()))

@@ -22,7 +22,7 @@ from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import TaskRecord
 from evalsuite.stats.intervals import Z
-from evalsuite.stats.metrics import lower_is_better
+from evalsuite.stats.metrics import is_macro, lower_is_better
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _gain_interval(
         one, other = sides[0].samples(before), sides[1].samples(after)
         values = common_values(one, other, align(one, other), metric)
         if values.rows:
-            found = paired_of(values, before.aggregation == "macro")
+            found = paired_of(values, is_macro(metric, before.aggregation))
             if found.low is not None and found.high is not None:
                 return (found.low, found.high), True
     start, end = before.metrics[metric], after.metrics[metric]

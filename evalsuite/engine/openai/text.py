@@ -41,6 +41,10 @@ class CharacterTokenizer:
         before = [BOS] if special_tokens and self._server_adds_bos() else []
         return [before + [ord(character) for character in text] for text in texts]
 
+    def offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Code points, each of which stands for itself."""
+        return [ord(character) for character in text], [(index, index + 1) for index in range(len(text))]
+
     def decode(self, ids: Sequence[int] | TokenIds) -> str:
         """The text without the BOS token."""
         return "".join(chr(token) for token in ids if token != BOS)
