@@ -39,7 +39,8 @@ def read_file(path: Path, columns: Sequence[str]) -> PlainRows:
     import pyarrow
 
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    reader = {"parquet": _parquet, "arrow": _arrow, "csv": _csv, "jsonl": _json_lines}.get(kind)
+    readers = {"parquet": _parquet, "arrow": _arrow, "csv": _csv, "jsonl": _json_lines, "json": _json_lines}
+    reader = readers.get(kind)
     if reader is None:
         raise DataError(f"{path} has an unknown format; the formats are {', '.join(SUFFIXES)}.")
     try:

@@ -120,7 +120,9 @@ def _metrics(
     found = {}
     for name in dict.fromkeys([*(one for one in spec.metrics if one in stated), *stated]):
         having = [one for one in samples if name in one.metrics]
-        is_mean = len(having) == len(samples) and not any(name in one.parts for one in samples)
+        is_mean = len(having) == len(samples) and not any(
+            name in one.parts and (name not in one.weights or one.document.subtask) for one in samples
+        )
         by_samples = is_mean and stated[name] is not None
         found[name] = metric_record(having, name, spec.aggregation) if by_samples else stated[name]
     return found

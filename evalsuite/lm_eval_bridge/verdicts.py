@@ -69,7 +69,8 @@ class Scoring:
 
     def corpus_score(self, metric: str, samples: Sequence[Sample]) -> float | None:
         """lm-eval's aggregation unless it is a mean of numbers; for a group, the mean of its tasks."""
-        if not any(metric in sample.parts for sample in samples):
+        weighted = all(metric in sample.weights for sample in samples)
+        if not any(metric in sample.parts for sample in samples) or (weighted and not self.is_group):
             return None
         scores, sizes = [], []
         for name, task in self.tasks.items():
@@ -92,11 +93,12 @@ def with_values(
     Numbers whose score is their mean become metrics. lm-eval's `perplexity` is a log-likelihood, which
     evalsuite stores as its negative. Other values are parts of a score over all documents; for a text's
     perplexities, the document's own value is also stored, in nats per word or byte, whose exponential is the
-    perplexity.
+    perplexity, and its weight in the mean.
     """
-    from lm_eval.api.metrics import mean, perplexity
+    from lm_eval.api.metrics import bits_per_byte, mean, perplexity, weighted_perplexity
 
     metrics: dict[str, float] = {}
+    weights: dict[str, float] = {}
     parts: dict[str, Any] = {}
     for name, value in values.items():
         plain_name = name.partition(",")[0]
@@ -108,12 +110,15 @@ def with_values(
             metrics[name] = float(value)
         elif plain_name in _OF_A_TEXT and value[1]:
             metrics[name] = _of_a_text(plain_name, *value)
+            if name == plain_name and rule in (weighted_perplexity, bits_per_byte):
+                weights[name] = float(value[1])
         if not (is_number(value) and rule is mean):
             parts[name] = value
     prediction, margin = _choice(sample, metrics)
     return replace(
         sample,
         metrics=metrics,
+        weights=weights,
         parts=parts,
         prediction=prediction if prediction is not None else next(iter(extracted), None),
         margin=margin,

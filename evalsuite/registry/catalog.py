@@ -20,6 +20,14 @@ STATUSES = {
 }
 
 
+_BY_LIKELIHOOD = {
+    "cloze": "log-likelihood of each text",
+    "letters": "log-likelihood of each letter",
+    "gold": "log-likelihood of the accepted answers",
+    "text": "log-likelihood of the whole text",
+}
+
+
 def recipe_specs(registry: Registry, recipe: str) -> list[Selected]:
     """All specs of a recipe, with each task's main form first."""
     forms = [(task, form) for name, task, form in registry.forms() if name == recipe]
@@ -101,9 +109,7 @@ def _table_row(selected: Selected) -> str:
 
 def _scoring(spec: PromptSpec) -> str:
     if spec.generation is None:
-        return {"cloze": "log-likelihood of each text", "letters": "log-likelihood of each letter"}.get(
-            spec.format, "log-likelihood of the accepted answers"
-        )
+        return _BY_LIKELIHOOD[spec.format]
     drawn = f", {spec.generation.samples} samples" if spec.generation.samples > 1 else ""
     heat = f", temperature {spec.generation.temperature:g}" if spec.generation.temperature else ""
     return f"up to {spec.generation.max_tokens} tokens{drawn}{heat}, {spec.scorer}"

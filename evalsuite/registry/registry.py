@@ -154,6 +154,8 @@ class Registry:
         by_name_only = self.recipes[within].info.by_name_only if within in self.recipes else ()
         names = {name: None for name in names if name not in by_name_only}
         matching = [name for name in names if fnmatchcase(name, address.task)]
+        if address.task == "*":
+            matching = [name for name in matching if not self._is_corpus(within, name)] or matching
         if address.form is not None:
             in_form = [name for name in matching if self._has_form(within, name, address.form)]
             matching = in_form or matching[:1]  # If none has the form, the first one's error lists its forms.
@@ -189,6 +191,10 @@ class Registry:
             yield from (self._in_form(within, task, forms, form, count) for form in forms)
         else:
             yield self._in_form(within, task, forms, self._form(address, within, task, forms), count)
+
+    def _is_corpus(self, recipe: str, task: str) -> bool:
+        """Whether the task is a held-out corpus: `*` means all benchmarks, corpora are named."""
+        return any(self.spec(recipe, task, form).format == "text" for form in self._forms_of(recipe, task))
 
     def _has_form(self, recipe: str, task: str, form: str) -> bool:
         specs = (self.spec(recipe, task, name) for name in self._forms_of(recipe, task))

@@ -259,7 +259,7 @@ class _Session:
         return self.log("incomplete" if failures else "shard").model_copy(update={"shard": record})
 
     @contextmanager
-    def _store(self, path: Path | None) -> Iterator[ResponseStore | NoStore]:
+    def _store(self, path: Path | None) -> Iterator[ResponseStore]:
         store = ResponseStore(path, self._versions) if path else NoStore()
         try:
             yield store
@@ -273,7 +273,7 @@ class _Session:
     def _answers(
         self,
         asked: Mapping[str, Sequence[DocumentRequests]],
-        store: ResponseStore | NoStore,
+        store: ResponseStore,
         progress: Progress,
         shard: Shard | None = None,
     ) -> tuple[Answers, int]:

@@ -22,7 +22,9 @@ def test_windows_with_more_context_are_those_of_lm_eval_s_context_length(text, w
     theirs = get_rolling_token_windows(ids, tokenizer.bos_id, min(window, len(ids)), 1)
     if len(ids) > window:
         theirs = get_rolling_token_windows(ids, tokenizer.bos_id, window, window - stride + 1)
-    assert windows(tokenizer, text, window, stride) == [tuple(map(list, make_disjoint_window(one))) for one in theirs]
+    assert windows(tokenizer, text, window, stride) == [
+        tuple(map(list, make_disjoint_window(one))) for one in theirs
+    ]
 
 
 @given(TEXT, st.integers(1, 20), st.integers(1, 30))
