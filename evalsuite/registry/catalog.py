@@ -123,7 +123,7 @@ def _notes(specs: list[Selected]) -> Iterator[str]:
         yield ""
     for selected in with_notes:
         source = selected.spec.source
-        parts = [source.publication, source.reference, " ".join(source.notes.split())]
+        parts = [source.publication, source.reference, " ".join(source.notes.split()), source.caveat]
         yield (
             f"- `{selected.address.rpartition('@')[0]}`: "
             + ". ".join(text.rstrip(".") for text in parts if text)

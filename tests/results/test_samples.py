@@ -31,6 +31,9 @@ COLUMNS = [
     "generated_tokens",
     "context_tokens",
     "continuation_tokens",
+    "weights",
+    "token_log_probs",
+    "token_bytes",
 ]
 
 
