@@ -27,3 +27,11 @@ CODE = CLOZE | {
     "scorer": "code",
     "metrics": ["pass@1"],
 }
+TEXT = CLOZE | {
+    "format": "text",
+    "question": "",
+    "delimiter": "",
+    "join": "rolling",
+    "scorer": "text",
+    "metrics": ["bits_per_byte"],
+}

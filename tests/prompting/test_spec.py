@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from evalsuite.prompting.spec import Exemplars, GenerationSpec, PromptSpec
-from tests.prompting.specs import CLOZE, CODE, GENERATE, LETTERS
+from tests.prompting.specs import CLOZE, CODE, GENERATE, LETTERS, TEXT
 
 EXEMPLARS = {"package": "p", "file": "f.yaml", "at": "a.b", "prefix_sha256": "0" * 64}
 
@@ -103,14 +103,16 @@ GENERATE_CHANGES = {
 MATH = GENERATE | {"scorer": "math_verify"}
 MATH_CHANGES = {"math_verify": "0.9"}
 CODE_CHANGES = {"code": {"program": "{{ stem }}{{ text }}"}}
+TEXT_CHANGES = {"rewrite": [{"pattern": "a", "by": "b"}], "stride": 512}
 DEFINED = CLOZE | {"scorer": "lm_eval", "definition": "1f"}
 DEFINED_CHANGES = {"definition": "2e"}
 
 
-ALL_CHANGES = CHANGES | GENERATE_CHANGES | MATH_CHANGES | CODE_CHANGES | DEFINED_CHANGES
+ALL_CHANGES = CHANGES | GENERATE_CHANGES | MATH_CHANGES | CODE_CHANGES | TEXT_CHANGES | DEFINED_CHANGES
 BASES = (
     (CHANGES, CLOZE),
     (CODE_CHANGES, CODE),
+    (TEXT_CHANGES, TEXT),
     (DEFINED_CHANGES, DEFINED),
     (MATH_CHANGES, MATH),
     (GENERATE_CHANGES, GENERATE),
@@ -181,3 +183,15 @@ def test_a_spec_cannot_be_changed_once_it_is_validated():
 def test_exemplars_need_the_hash_of_their_prefix():
     with pytest.raises(ValidationError, match="prefix_sha256"):
         Exemplars(package="p", file="f", at="a")
+
+
+@pytest.mark.parametrize("change", [{"delimiter": " "}, {"join": "joined"}, {"question": "Q"}])
+def test_a_held_out_text_has_nothing_around_it(change):
+    with pytest.raises(ValidationError, match="an empty question and delimiter"):
+        PromptSpec(**TEXT | change)
+
+
+@pytest.mark.parametrize("change", [{"stride": 5}, {"lengths": "original"}])
+def test_strides_and_original_lengths_are_for_held_out_texts(change):
+    with pytest.raises(ValidationError, match="are for format 'text'"):
+        PromptSpec(**CLOZE | change)

@@ -3,6 +3,7 @@
 import pytest
 from evalsuite.tasks.arc import question as arc
 from evalsuite.tasks.gsm8k import question as gsm8k
+from evalsuite.tasks.held_out_corpora import TASKS as CORPORA
 from evalsuite.tasks.hellaswag import clean
 from evalsuite.tasks.hellaswag import question as hellaswag
 from evalsuite.tasks.winogrande import question as winogrande
@@ -21,6 +22,8 @@ NOT_AT_HAND = {
     ("triviaqa", "train"),
     ("triviaqa", "validation"),
     ("tydiqa_goldp", "train"),
+    ("text", "test"),  # the user's own
+    *((corpus.name, corpus.split) for corpus in CORPORA),
 }
 """Splits that are not pinned, as no whole copy of them was at hand."""
 
