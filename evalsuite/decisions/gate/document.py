@@ -1,6 +1,6 @@
 """The verdict of a gate as one typed, versioned document.
 
-Public names: `GateReport`, `TaskVerdict`, `PooledVerdict`, `Outcome`.
+Public names: `GateReport`, `TaskVerdict`, `PooledVerdict`, `SuiteVerdict`, `Outcome`.
 """
 
 from typing import Literal
@@ -65,6 +65,16 @@ class PooledVerdict(Strict):
     """As for a task; at least this if the source names fewer tasks than the mean has."""
 
 
+class SuiteVerdict(PooledVerdict):
+    """The verdict on a mean of a suite."""
+
+    name: str
+    metric: str
+    tier: Literal["critical", "advisory"]
+    decides: bool
+    """Whether this outcome keeps the gate from passing."""
+
+
 class GateReport(Strict):
     """The verdict on a candidate."""
 
@@ -79,6 +89,8 @@ class GateReport(Strict):
     """Lower bound of the probability that an unchanged candidate passes, at the assumed discordances."""
     tasks: tuple[TaskVerdict, ...]
     pooled: PooledVerdict | None
+    suites: tuple[SuiteVerdict, ...] = ()
+    """Verdicts on the suites that the policy names."""
     differences: tuple[Difference, ...]
     within_noise: tuple[str, ...] = ()
     """One sentence for each margin that lies within the noise of two seeds (`--allow-noise`)."""

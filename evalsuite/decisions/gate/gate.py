@@ -5,6 +5,7 @@ Public names: `gate`, `gate_sides`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from evalsuite.decisions.compare.differences import (
 )
 from evalsuite.decisions.compare.document import Difference
 from evalsuite.decisions.compare.pairs import align
-from evalsuite.decisions.gate.document import GateReport, Outcome, PooledVerdict, TaskVerdict
+from evalsuite.decisions.gate.document import GateReport, Outcome, PooledVerdict, SuiteVerdict, TaskVerdict
 from evalsuite.decisions.gate.judge import TaskDecision, judge_task, without_verdict
 from evalsuite.decisions.gate.noise import gate_noise, margins_within_noise, refuse_noise
 from evalsuite.decisions.gate.policy import Policy, read_policy, rules_of
-from evalsuite.decisions.gate.power import pooled_names, prospects, refuse_hopeless
+from evalsuite.decisions.gate.power import MeanProspect, pooled_names, prospects, refuse_hopeless
 from evalsuite.decisions.gate.reasons import overall_reason, pooled_reason, task_reason
+from evalsuite.decisions.gate.suites import judge_suite, suite_chance, suite_rules, suites_noise
 from evalsuite.decisions.seeds.measured import Seeds, open_seeds
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
@@ -97,10 +99,21 @@ class _Gate:
         self._policy, self._baseline, self._candidate = policy, baseline, candidate
         self._rules = rules_of(policy, baseline.tasks)
         self._prospects = prospects(policy, self._rules, baseline)
-        self._chance, self._pooled_chance = refuse_hopeless(policy, self._rules, self._prospects)
+        self._suites = suite_rules(policy, self._rules, baseline.log, candidate.log)
+        self._suite_chances = {
+            rule.name: partial(suite_chance, rule, self._prospects, policy.alpha) for rule in self._suites
+        }
+        critical = [
+            MeanProspect(rule.name, rule.policy.margin, self._suite_chances[rule.name])
+            for rule in self._suites
+            if rule.policy.tier == "critical"
+        ]
+        self._chance, self._pooled_chance = refuse_hopeless(policy, self._rules, self._prospects, critical)
         pooled = pooled_names(self._rules) if policy.pooled is not None else ()
-        self._noise = gate_noise(self._rules, pooled, baseline, seeds)
-        self._within_noise = margins_within_noise(policy, self._rules, self._noise)
+        noise = gate_noise(self._rules, pooled, baseline, seeds)
+        self._noise = replace(noise, suites=suites_noise(self._suites, noise.tasks, seeds))
+        metrics = {rule.name: rule.mean.metric for rule in self._suites}
+        self._within_noise = margins_within_noise(policy, self._rules, self._noise, metrics)
         if not allow_noise:
             refuse_noise(self._within_noise)
         self._common = {one.name: (one, other) for one, other in common_tasks(baseline, candidate)}
@@ -118,18 +131,28 @@ class _Gate:
             )
         tasks = tuple(self._verdict(name, decision) for name, decision in judged.items())
         pooled = self._pool(judged)
-        outcome = _whole(tasks, pooled)
+        suites = tuple(
+            judge_suite(
+                rule,
+                judged,
+                self._suite_chances[rule.name](rule.policy.margin),
+                self._noise.suites.get(rule.name),
+            )
+            for rule in self._suites
+        )
+        outcome = _whole(tasks, pooled, suites)
         labels = labels_of([self._baseline, self._candidate])
         return GateReport(
             evalsuite_version=metadata.version("evalsuite"),
             outcome=outcome,
-            reason=overall_reason(outcome, tasks, pooled),
+            reason=overall_reason(outcome, tasks, pooled, suites),
             baseline=run_info(self._baseline, labels[0]),
             candidate=run_info(self._candidate, labels[1]),
             policy=self._policy,
             pass_chance=self._chance,
             tasks=tasks,
             pooled=pooled,
+            suites=suites,
             differences=tuple(self._differences),
             within_noise=self._within_noise,
         )
@@ -219,8 +242,11 @@ class _Gate:
         )
 
 
-def _whole(tasks: tuple[TaskVerdict, ...], pooled: PooledVerdict | None) -> Outcome:
-    deciding = [task.outcome for task in tasks if task.decides]
+def _whole(
+    tasks: tuple[TaskVerdict, ...], pooled: PooledVerdict | None, suites: tuple[SuiteVerdict, ...]
+) -> Outcome:
+    judged: list[TaskVerdict | SuiteVerdict] = [*tasks, *suites]
+    deciding = [verdict.outcome for verdict in judged if verdict.decides]
     if pooled is not None:
         deciding.append(pooled.outcome)
     if "FAIL" in deciding:

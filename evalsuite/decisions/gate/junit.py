@@ -51,6 +51,9 @@ def junit_xml(report: GateReport) -> bytes:
             f"margin {points(task.margin, task.metric)}, {task.documents} documents",
         ]
         suite.add_testcase(_case(task.tier, f"{task.name} {task.metric}", task.outcome, task.decides, lines))
+    for one in report.suites:
+        lines = [one.reason, f"over {', '.join(one.tasks)}"]
+        suite.add_testcase(_case(f"suite {one.tier}", one.name, one.outcome, one.decides, lines))
     if report.pooled is not None:
         lines = [report.pooled.reason, f"over {', '.join(report.pooled.tasks)}"]
         suite.add_testcase(_case("pooled", "mean over tasks", report.pooled.outcome, True, lines))

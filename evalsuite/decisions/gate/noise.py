@@ -5,7 +5,7 @@ Public names: `GateNoise`, `gate_noise`, `margins_within_noise`, `refuse_noise`.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from evalsuite.decisions.gate.policy import Policy, Rule
@@ -26,6 +26,8 @@ class GateNoise:
     tasks: Mapping[str, SeedNoise]
     pooled: SeedNoise | None
     """That of the mean over the pooled tasks; a lower bound where the noise of a task is unknown."""
+    suites: Mapping[str, SeedNoise] = field(default_factory=dict)
+    """That of the suites that the policy names."""
 
 
 def gate_noise(
@@ -54,13 +56,28 @@ def _mean(rules: Mapping[str, Rule], pooled: Sequence[str], tasks: Mapping[str, 
     return statistics.fmean(values) if len(values) == len(pooled) else None
 
 
-def margins_within_noise(policy: Policy, rules: Mapping[str, Rule], noise: GateNoise) -> tuple[str, ...]:
+def margins_within_noise(
+    policy: Policy, rules: Mapping[str, Rule], noise: GateNoise, metrics: Mapping[str, str]
+) -> tuple[str, ...]:
     """One sentence for each margin that two equal trainings would often exceed; advisory tasks have none.
 
     A margin lies within the noise if a training with another seed would be worse by more than the margin
     with a probability above the policy's alpha.
+
+    Args:
+        policy: the policy.
+        rules: rules of tasks, by name.
+        noise: noise of tasks, suites and the pooled mean.
+        metrics: metrics of the suites that the policy names.
     """
     found = [
+        _sentence(f"suite {name}", suite.margin, metrics[name], noise.suites[name], policy.alpha)
+        for name, suite in policy.suites.items()
+        if suite.tier != "advisory"
+        and name in noise.suites
+        and noise.suites[name].apart(policy.alpha) > suite.margin
+    ]
+    found += [
         _sentence(name, rule.margin, rule.metric, noise.tasks[name], policy.alpha)
         for name, rule in rules.items()
         if rule.tier != "advisory"

@@ -1,6 +1,6 @@
 """The policy of a gate: how much damage it tolerates on each task.
 
-Public names: `Policy`, `Rule`, `PolicyTier`, `read_policy`, `rules_of`.
+Public names: `Policy`, `SuitePolicy`, `Rule`, `PolicyTier`, `read_policy`, `rules_of`.
 
 Margins and discordances are in the metric's own unit: for accuracies 0.01 is one point of 100.
 """
@@ -49,6 +49,13 @@ class PooledPolicy(Strict):
     margin: float = Field(default=0.02, gt=0)
 
 
+class SuitePolicy(Strict):
+    """The rule of a suite's mean; critical: it must be shown within its margin."""
+
+    tier: Literal["critical", "advisory"] = "critical"
+    margin: float = Field(gt=0)
+
+
 class Policy(Strict):
     """The policy of a gate."""
 
@@ -61,6 +68,8 @@ class Policy(Strict):
     tasks: dict[str, TaskPolicy] = Field(default_factory=dict)
     """Rules by the task's name in the run."""
     pooled: PooledPolicy | None = PooledPolicy()
+    suites: dict[str, SuitePolicy] = Field(default_factory=dict)
+    """Rules by suite, or suite and mean (`core v1`) if it has several, as in the run's table."""
     max_unscored: float = Field(default=0.0, ge=0, lt=1)
     """Largest share of common documents without a verdict."""
     min_common: float = Field(default=0.95, gt=0, le=1)
@@ -93,8 +102,9 @@ def rules_of(policy: Policy, tasks: Mapping[str, TaskRecord]) -> dict[str, Rule]
             metric=own.metric or record.headline,
             discordance=own.discordance or default.discordance,
         )
-    if policy.pooled is None and all(rule.tier != "critical" for rule in rules.values()):
-        raise UserError("The policy decides nothing: it has no critical task and no pooled margin.")
+    tiers = {*(rule.tier for rule in rules.values()), *(suite.tier for suite in policy.suites.values())}
+    if policy.pooled is None and "critical" not in tiers:
+        raise UserError("The policy decides nothing: it has no critical task or suite and no pooled margin.")
     if policy.pooled is not None and all(rule.tier == "advisory" for rule in rules.values()):
         raise UserError("The policy has a pooled margin, but no critical or supporting task to pool.")
     return rules

@@ -1,10 +1,10 @@
 """The probability that an unchanged candidate passes, computed before reading the candidate's verdicts.
 
-Public names: `Prospect`, `prospects`, `pooled_chance`, `refuse_hopeless`.
+Public names: `Prospect`, `MeanProspect`, `prospects`, `pooled_chance`, `half_width`, `refuse_hopeless`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,11 +85,12 @@ def pooled_chance(policy: Policy, tasks: Sequence[Prospect], margin: float) -> f
     from scipy.stats import norm
 
     deviation = math.sqrt(sum(task.discordance / task.effective_n for task in tasks)) / len(tasks)
-    bound = math.sqrt(sum(_half_width(task, policy.alpha) ** 2 for task in tasks)) / len(tasks)
+    bound = math.sqrt(sum(half_width(task, policy.alpha) ** 2 for task in tasks)) / len(tasks)
     return float(norm.cdf((margin - bound) / deviation)) if deviation else float(bound <= margin)
 
 
-def _half_width(task: Prospect, alpha: float) -> float:
+def half_width(task: Prospect, alpha: float) -> float:
+    """Distance of the upper bound of the damage from 0 for an unchanged candidate."""
     from scipy.stats import norm
 
     if not task.binary:
@@ -98,8 +99,21 @@ def _half_width(task: Prospect, alpha: float) -> float:
     return tango_interval(each, each, task.effective_n, 1 - 2 * alpha)[1]
 
 
+@dataclass(frozen=True)
+class MeanProspect:
+    """A critical mean over tasks, from the baseline and the policy alone."""
+
+    name: str
+    margin: float
+    chance: Callable[[float], float]
+    """Probability that an unchanged candidate passes, by margin."""
+
+
 def refuse_hopeless(
-    policy: Policy, rules: Mapping[str, Rule], tasks: Mapping[str, Prospect]
+    policy: Policy,
+    rules: Mapping[str, Rule],
+    tasks: Mapping[str, Prospect],
+    means: Sequence[MeanProspect] = (),
 ) -> tuple[float, float | None]:
     """Probability that an unchanged candidate passes the gate, and that it passes the pooled verdict.
 
@@ -115,6 +129,7 @@ def refuse_hopeless(
             raise UserError("The policy has a pooled margin, but no task whose metric is a score to pool.")
         pooled = pooled_chance(policy, members, policy.pooled.margin)
     chances = [task.pass_chance for task in critical.values()] + ([] if pooled is None else [pooled])
+    chances += [mean.chance(mean.margin) for mean in means]
     whole = math.prod(chances)
     if whole >= policy.power:
         return whole, pooled
@@ -136,6 +151,12 @@ def refuse_hopeless(
                 else ""
             )
         )
+    advice += [
+        f"{mean.name} passes with probability {mean.chance(mean.margin):.0%} at margin {mean.margin:g}; "
+        f"margin {round_up(_smallest(mean.chance, each))} would suffice"
+        for mean in means
+        if mean.chance(mean.margin) < each
+    ]
     raise UserError(
         f"An unchanged candidate would pass this policy with a probability of only {whole:.0%}, below its "
         f"power of {policy.power:.0%}: {'; '.join(advice)}. Supporting tasks need no power."
@@ -163,7 +184,7 @@ def _mean_chance(task: Prospect, alpha: float, margin: float) -> float:
     return mean_pass_chance(task.effective_n, task.discordance, margin, alpha)
 
 
-def _smallest(chance: "partial[float]", power: float, most: float = 1.0) -> float:
+def _smallest(chance: Callable[[float], float], power: float, most: float = 1.0) -> float:
     """The smallest margin that reaches the power, to a ten-thousandth of `most`."""
     low, high = 0.0, most
     while high - low > most * 1e-4:

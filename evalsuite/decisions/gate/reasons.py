@@ -6,7 +6,7 @@ Public names: `task_reason`, `pooled_reason`, `overall_reason`, `points`.
 import math
 from collections.abc import Sequence
 
-from evalsuite.decisions.gate.document import Outcome, PooledVerdict, TaskVerdict
+from evalsuite.decisions.gate.document import Outcome, PooledVerdict, SuiteVerdict, TaskVerdict
 from evalsuite.decisions.gate.policy import Policy, Rule
 from evalsuite.decisions.gate.power import Prospect, round_up
 from evalsuite.stats.metrics import lower_is_better
@@ -78,30 +78,38 @@ def pooled_reason(
     low: float | None,
     high: float | None,
     lacking: Sequence[str],
+    metric: str = "",
 ) -> str:
-    """The reason for the pooled mean's outcome."""
+    """The reason for the outcome of a mean of that metric; empty for scores."""
     if damage is None:
         return f"The mean lacks {', '.join(lacking) or 'an interval of a task'}."
-    start = f"The mean damage of {points(damage, signed=True)} is"
+    start = f"The mean damage of {points(damage, metric, signed=True)} is"
     if outcome == "FAIL":
-        return f"{start} above {points(low)}; the margin is {points(margin)}."
+        return f"{start} above {points(low, metric)}; the margin is {points(margin, metric)}."
     if outcome == "PASS":
-        return f"{start} below {points(high)}; the margin is {points(margin)}."
+        return f"{start} below {points(high, metric)}; the margin is {points(margin, metric)}."
     if lacking:
         return f"Documents of {', '.join(lacking)} lack a verdict."
-    return f"{start} between {points(low)} and {points(high)}; the margin is {points(margin)}."
+    bounds = f"{points(low, metric)} and {points(high, metric)}"
+    return f"{start} between {bounds}; the margin is {points(margin, metric)}."
 
 
-def overall_reason(outcome: Outcome, tasks: Sequence[TaskVerdict], pooled: PooledVerdict | None) -> str:
+def overall_reason(
+    outcome: Outcome,
+    tasks: Sequence[TaskVerdict],
+    pooled: PooledVerdict | None,
+    suites: Sequence[SuiteVerdict] = (),
+) -> str:
     """The verdict in one sentence."""
-    named = [task.name for task in tasks if task.decides and task.outcome == outcome]
+    judged: list[TaskVerdict | SuiteVerdict] = [*tasks, *suites]
+    named = [one.name for one in judged if one.decides and one.outcome == outcome]
     if pooled is not None and pooled.outcome == outcome and outcome != "PASS":
         named.append("the mean over all tasks")
     if outcome == "FAIL":
         return f"The candidate fails on {', '.join(named)}."
     if outcome == "INCONCLUSIVE":
         return f"The result is inconclusive on {', '.join(named)}."
-    critical = [task.name for task in tasks if task.tier == "critical"]
+    critical = [one.name for one in judged if one.tier == "critical"]
     shown = [*critical, *(["the mean over all tasks"] if pooled is not None else [])]
     return f"Shown to be within the margin: {', '.join(shown)}."
 

@@ -5,7 +5,7 @@ Public names: `gate_table`, `gate_lines`.
 
 from rich.table import Table
 
-from evalsuite.decisions.gate.document import GateReport
+from evalsuite.decisions.gate.document import GateReport, SuiteVerdict, TaskVerdict
 from evalsuite.decisions.gate.reasons import points
 
 COLUMNS = ("task", "tier", "baseline", "candidate", "damage", "bounds", "margin", "n", "outcome")
@@ -36,6 +36,18 @@ def gate_table(report: GateReport) -> Table:
             str(task.documents),
             task.outcome,
         )
+    for suite in report.suites:
+        table.add_row(
+            suite.name,
+            suite.tier,
+            "",
+            "",
+            points(suite.damage, suite.metric, signed=True),
+            _bounds(suite.low, suite.high, suite.metric),
+            points(suite.margin, suite.metric),
+            "",
+            suite.outcome,
+        )
     if report.pooled is not None:
         mean = report.pooled
         damage, bounds = points(mean.damage, signed=True), _bounds(mean.low, mean.high, "")
@@ -45,7 +57,8 @@ def gate_table(report: GateReport) -> Table:
 
 def gate_lines(report: GateReport) -> list[str]:
     """Reasons of outcomes other than PASS, differences between the runs, and the gate's error rates."""
-    lines = [f"{task.name}: {task.reason}" for task in report.tasks if task.outcome != "PASS"]
+    judged: tuple[TaskVerdict | SuiteVerdict, ...] = (*report.tasks, *report.suites)
+    lines = [f"{one.name}: {one.reason}" for one in judged if one.outcome != "PASS"]
     if report.pooled is not None and report.pooled.outcome != "PASS":
         lines.append(f"mean: {report.pooled.reason}")
     lines += [difference.text for difference in report.differences]

@@ -6,18 +6,16 @@ Public names: `suite_trends`, `suite_notes`.
 import math
 from collections.abc import Mapping, Sequence
 
-from evalsuite.decisions.seeds.document import SeedNoise
 from evalsuite.decisions.seeds.measured import Seeds
-from evalsuite.decisions.seeds.published import published_table
+from evalsuite.decisions.seeds.suites import suite_noise
 from evalsuite.decisions.trend.document import Carries, Point, SuitePart, SuiteTrend, TaskTrend
 from evalsuite.decisions.trend.judged import judged_series
 from evalsuite.decisions.trend.noise import CLEAR
 from evalsuite.results.read import RunSide
-from evalsuite.results.runlog import SuiteMeanRecord, SuiteRecord, TaskRecord
+from evalsuite.results.runlog import SuiteMeanRecord, SuiteRecord
 from evalsuite.stats.combined import Part, combined
 from evalsuite.stats.intervals import Estimate
 from evalsuite.stats.metrics import lower_is_better
-from evalsuite.stats.seeds import sd_of_sum
 
 ALPHA = 0.05
 """One-sided probability with which two equal trainings differ by more than what counts as their noise."""
@@ -92,7 +90,8 @@ def _trend(
     found = judged_series(
         suite.label(name), mean.metric, chance, lower_is_better(mean.metric), points, interval, paired
     )
-    noise = _noise(suite.name, name, mean, members, seeds)
+    known = {one: task.seed_noise for one, task in members.items() if task.seed_noise is not None}
+    noise = suite_noise(suite.label(name), mean, known, seeds)
     return SuiteTrend(
         suite=suite.name,
         mean=name,
@@ -117,40 +116,6 @@ def _gain_interval(
         parts.append(Part(term.weight, gain, term.shared))
     found = combined(parts)
     return None if found.low is None or found.high is None else (found.low, found.high)
-
-
-def _noise(
-    suite: str, name: str, mean: SuiteMeanRecord, tasks: Mapping[str, TaskTrend], seeds: Seeds | None
-) -> SeedNoise | None:
-    """The spread of the mean between seeds: measured, else published, else from that of its tasks."""
-    if seeds is not None:
-        return seeds.noise_of_mean(lambda records: _value(mean, records))
-    if published := published_table().suites.get(f"{suite} {name}"):
-        return published_table().noise(published)
-    known = {term.task: noise for term in mean.terms if (noise := _seed_noise(tasks, term.task))}
-    if not known:
-        return None
-    sd = sd_of_sum(
-        [(term.shared, term.weight * known[term.task].sd) for term in mean.terms if term.task in known]
-    )
-    sources = ", ".join(dict.fromkeys(noise.source for noise in known.values()))
-    source = f"{len(known)} of {len(mean.terms)} tasks as if they were independent: {sources}"
-    return SeedNoise(sd=sd, trainings=min(noise.trainings for noise in known.values()), source=source)
-
-
-def _seed_noise(tasks: Mapping[str, TaskTrend], name: str) -> SeedNoise | None:
-    return tasks[name].seed_noise if name in tasks else None
-
-
-def _value(mean: SuiteMeanRecord, records: Mapping[str, TaskRecord]) -> float | None:
-    scores = [
-        records[term.task].metrics.get(term.metric) if term.task in records else None for term in mean.terms
-    ]
-    values = [score.value for score in scores if score is not None]
-    if len(values) < len(mean.terms):
-        return None
-    weighted = (term.weight * value for term, value in zip(mean.terms, values, strict=True))
-    return mean.offset + math.fsum(weighted)
 
 
 def _parts(mean: SuiteMeanRecord, tasks: Mapping[str, TaskTrend]) -> tuple[SuitePart, ...]:
