@@ -142,17 +142,23 @@ def _documents(cell: Cell, task: TaskRecord, installed: Installed) -> list[Reaso
         found.append(
             _reason("subset", f"the run covers only {counts.documents} of the split's {split.rows} documents")
         )
-    elif _counts_all(cell) and counts.documents != cell.setting.documents:
+    elif _counts_all(cell) and (covered := _covered(cell, task, spec)) != cell.setting.documents:
         found.append(
             _reason(
-                "subset",
-                f"different documents: {cell.setting.documents} published, {counts.documents} in the run",
+                "subset", f"different documents: {cell.setting.documents} published, {covered} in the run"
             )
         )
     if counts.scored < counts.documents:
         without = counts.documents - counts.scored
         found.append(_reason("subset", f"{without} documents have no verdict in the run"))
     return found
+
+
+def _covered(cell: Cell, task: TaskRecord, spec: PromptSpec | None) -> int:
+    """Number of documents that the run's score covers; of a score over a subset, those of the subset."""
+    over_subset = [name for name in cell.setting.metric if spec is not None and name in spec.aggregates]
+    sizes = [task.metrics[name].n for name in over_subset if name in task.metrics]
+    return min([task.counts.documents, *sizes])
 
 
 def _counts_all(cell: Cell) -> bool:
