@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.checkpoints import CheckpointFormat, ModelFiles
 from evalsuite.checkpoints.converted import checkpoint_of
 from evalsuite.checkpoints.raw.format import RawFormat, config_folder
+from evalsuite.errors import ModelError
 from evalsuite.megatron.families import configuration, family_of, model_layout
 from evalsuite.megatron.folders import (
     COMMON_FILE,
@@ -99,7 +100,10 @@ def _weight_files(path: Path) -> dict[str, Path]:
 
 def _state(path: Path) -> "TrainingState":
     """The training's arguments and iteration, of a whole checkpoint; read once in a process."""
-    states = ((file, file.stat()) for file in _weight_files(path).values())
+    try:
+        states = [(file, file.stat()) for file in _weight_files(path).values()]
+    except OSError as error:
+        raise ModelError(f"Checkpoint {path} cannot be read: {error.strerror}.") from None
     return _read_state(path, tuple((file, state.st_size, state.st_mtime_ns) for file, state in states))
 
 
