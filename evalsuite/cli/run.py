@@ -27,7 +27,7 @@ def run(
         typer.Option(
             "--model",
             "-m",
-            help="Alias, hub id (org/name[@revision]), folder, GGUF or NeMo file.",
+            help="Alias, hub id (org/name[@revision]), folder, GGUF or NeMo file, raw checkpoint.",
             autocompletion=completion.models,
         ),
     ],

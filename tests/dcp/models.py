@@ -10,6 +10,8 @@ from transformers import (
     NemotronForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
+    Olmo3Config,
+    Olmo3ForCausalLM,
     PreTrainedModel,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -35,6 +37,7 @@ FAMILIES = {
     "qwen3": lambda **more: Qwen3ForCausalLM(Qwen3Config(**SHAPE | {"head_dim": 16} | more)),
     "nemotron": lambda **more: NemotronForCausalLM(NemotronConfig(**SHAPE | more)),
     "olmo2": lambda **more: Olmo2ForCausalLM(Olmo2Config(**SHAPE | more)),
+    "olmo3": lambda **more: Olmo3ForCausalLM(Olmo3Config(**SHAPE | more)),
     "nemotron_h": lambda **_: tiny_nemotron_h(),
 }
 

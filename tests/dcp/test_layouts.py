@@ -22,6 +22,7 @@ NAMINGS = {
     "llama, OLMo-core": ("llama", partial(writing.olmo_core, family="llama")),
     "qwen3, OLMo-core": ("qwen3", partial(writing.olmo_core, family="qwen3")),
     "olmo2, OLMo-core": ("olmo2", partial(writing.olmo_core, family="olmo2")),
+    "olmo3, OLMo-core": ("olmo3", partial(writing.olmo_core, family="olmo3")),
 }
 PREFIXES = {
     "none": lambda state: state,

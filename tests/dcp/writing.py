@@ -101,7 +101,7 @@ def olmo_core(state: State, *, family: str) -> State:
         "mlp.down_proj": "feed_forward.w2",
         "mlp.up_proj": "feed_forward.w3",
     }
-    if family == "olmo2":
+    if family in ("olmo2", "olmo3"):
         modules |= {"post_attention_layernorm": norms[0], "post_feedforward_layernorm": norms[1]}
     else:
         modules |= {"input_layernorm": norms[0], "post_attention_layernorm": norms[1]}
