@@ -37,6 +37,10 @@ class ModelError(UserError):
     """A model that cannot be found, read or run."""
 
 
+class ModelConfigError(ModelError):
+    """`--model-config` is missing, superfluous or wrong, whatever the checkpoint."""
+
+
 class LacksToken(ModelError, ValueError):
     """A prompt needs a token that the tokenizer does not have; only that prompt fails."""
 

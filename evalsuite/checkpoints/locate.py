@@ -1,7 +1,6 @@
 """Finds the files of the model that `--model` names, on this machine or on the hub."""
 
 import importlib.util
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +8,14 @@ from pathlib import Path
 from evalsuite.checkpoints.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, with_adapter, with_given_adapter
 from evalsuite.checkpoints.aliases import Alias, aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES
-from evalsuite.checkpoints.formats import CHECKPOINT_FORMATS, format_of, formats_by_suffix
+from evalsuite.checkpoints.formats import formats_by_suffix
 from evalsuite.checkpoints.local import known_suffixes, local_model, single_model, suffixes_in_words
-from evalsuite.checkpoints.model_files import ModelFiles
+from evalsuite.checkpoints.locate_config import with_model_config
+from evalsuite.checkpoints.model_files import HUB_ID, ModelFiles
 from evalsuite.checkpoints.weights import INDEX, check, find_weights, forms, read_index
 from evalsuite.errors import ModelError, UnknownName
-from evalsuite.files.caches import without_tilde
 from evalsuite.offline import why_unreachable
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.txt", "*.py", *TOKENIZER_FILES)
 """Configuration and tokenizer; weights are downloaded separately."""
 
@@ -68,55 +66,19 @@ def resolve(
     def base_of(base: str, base_revision: str | None) -> ModelFiles:
         return resolve(base, revision=base_revision, local_only=local_only, cache_dir=cache_dir)
 
+    def config_of(config: str) -> Path:
+        config_part, _, config_revision = config.partition("@")
+        hub_id = _hub_id(config, config_part)
+        wanted = ModelFiles(config, Path(), hub_id=hub_id, revision=config_revision or None)
+        return _from_hub(wanted, local_only, cache_dir, _without_weights).folder
+
     files = with_adapter(files, base_of)
     if adapter is not None:
         files = with_given_adapter(files, adapter)
     if model_config is not None:
-        files = _with_model_config(files, model_config, local_only, cache_dir)
+        files = with_model_config(files, model_config, config_of)
     check(files)
     return files
-
-
-def _with_model_config(files: ModelFiles, name: str, local_only: bool, cache_dir: Path | None) -> ModelFiles:
-    """A raw checkpoint with the folder of its configuration; from the hub no weights are downloaded."""
-    found = format_of(files)
-    if not found and files.is_hf_folder and not (files.folder / "config.json").is_file():
-        kinds = sorted(each.name for each in CHECKPOINT_FORMATS.load_all() if each.takes_model_config)
-        raise ModelError(
-            f"Model '{files.name}' is no raw checkpoint of a known format ({', '.join(kinds)}), and has no "
-            f"config.json in {files.folder}."
-        )
-    if not found or not found.takes_model_config:
-        raise ModelError(
-            f"--model-config {name} is for raw checkpoints, and model '{files.name}' has its own "
-            "configuration: leave it out."
-        )
-    if not name.strip():
-        raise ModelError("--model-config is empty; give a folder, an alias or a hub id, or leave it out.")
-    if name not in aliases() and (folder := _local_config(name)):
-        return replace(files, model_config=folder)
-    name_part, _, revision = name.partition("@")
-    if name_part not in aliases() and not HUB_ID.fullmatch(name_part) and not _looks_like_path(name):
-        hint = "It takes a folder with config.json and a tokenizer, an alias or a hub id."
-        raise ModelError(str(UnknownName("value of --model-config", name, aliases(), hint)))
-    wanted = ModelFiles(name, Path(), hub_id=_hub_id(name, name_part), revision=revision or None)
-    return replace(files, model_config=_from_hub(wanted, local_only, cache_dir, _without_weights).folder)
-
-
-def _local_config(name: str) -> Path | None:
-    """The folder of configuration and tokenizer at this path; None if there is nothing."""
-    path = without_tilde(name)
-    try:
-        if not path.exists():
-            return None
-        configured = (path / "config.json").is_file()
-    except OSError as error:  # no permission, or a name that is too long
-        raise ModelError(f"--model-config {name} cannot be accessed: {error.strerror}.") from None
-    if not path.is_dir():
-        raise ModelError(f"--model-config {name} is a file; give a folder with config.json and a tokenizer.")
-    if not configured:
-        raise ModelError(f"--model-config {name}: the folder has no config.json.")
-    return path.resolve()
 
 
 def _packaged(alias: Alias | None, revision: str | None) -> ModelFiles | None:

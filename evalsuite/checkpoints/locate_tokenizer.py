@@ -5,8 +5,8 @@ from pathlib import Path
 
 from evalsuite.checkpoints.aliases import aliases
 from evalsuite.checkpoints.files import TOKENIZER_FILES, tokenizer_files
-from evalsuite.checkpoints.locate import HUB_ID, resolve
-from evalsuite.checkpoints.model_files import ModelFiles
+from evalsuite.checkpoints.locate import resolve
+from evalsuite.checkpoints.model_files import HUB_ID, ModelFiles
 from evalsuite.errors import ModelError
 from evalsuite.files.caches import without_tilde
 from evalsuite.offline import why_unreachable

@@ -1,7 +1,11 @@
 """Where a model's files are."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+"""A model's name on the hub: `org/name`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evalsuite.checkpoints import resolve
 from evalsuite.checkpoints.weights import check
-from evalsuite.errors import UserError
+from evalsuite.errors import ModelConfigError, UserError
 
 Signature = tuple[tuple[str, int, int], ...]
 """Relative path, size and modification time of each file."""
@@ -51,13 +51,19 @@ class Completeness:
         self._since: dict[Path, tuple[Signature, float]] = {}
 
     def of(self, path: Path) -> tuple[Readiness, str]:
-        """How far a checkpoint is written, and what is missing."""
+        """How far a checkpoint is written, and what is missing.
+
+        Raises:
+            ModelConfigError: `model_config` is missing, superfluous or wrong, which no waiting changes.
+        """
         if self._done_file and not self._done_path(path).is_file():
             return Readiness.INCOMPLETE, f"it has no {self._done_file} yet"
         if (age := self._unchanged(path)) is None:
             return Readiness.INCOMPLETE, "it is gone"
         try:
             check(resolve(str(path), model_config=self._model_config))
+        except ModelConfigError:
+            raise
         except UserError as error:
             return Readiness.INCOMPLETE, str(error)
         if not self._done_file and age < self._settle:

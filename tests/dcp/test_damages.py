@@ -245,8 +245,8 @@ def test_an_empty_folder_is_no_checkpoint(config, tmp_path):
     raw = sorted(each.name for each in CHECKPOINT_FORMATS.load_all() if each.takes_model_config)
     assert "dcp" in raw
     assert str(error.value) == (
-        f"Model '{empty}' is no raw checkpoint of a known format ({', '.join(raw)}), and has no "
-        f"config.json in {empty}."
+        f"Model '{empty}' is neither a raw checkpoint of a known format ({', '.join(raw)}) nor a folder with "
+        "config.json and weights."
     )
 
 

@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from evalsuite.cli import app
+from evalsuite.errors import UserError
 from evalsuite.results.runlog import read_run
 from evalsuite.watch.complete import Completeness, Readiness
 from tests.dcp import writing
@@ -60,6 +61,9 @@ def test_every_prefix_of_a_checkpoints_writing_is_incomplete(training, config, t
     source, target = training / "final", tmp_path / "step-5"
     target.mkdir()
     judge = Completeness("", 0, model_config=str(config))
+    assert judge.of(target)[0] is Readiness.INCOMPLETE
+    (target / "config.json").write_text('{"model": {}}')  # the framework's own
+    assert judge.of(target)[0] is Readiness.INCOMPLETE
     paths = sorted(source.iterdir(), key=lambda path: path.name == ".metadata")
     for path in paths:
         content = path.read_bytes()
@@ -70,6 +74,14 @@ def test_every_prefix_of_a_checkpoints_writing_is_incomplete(training, config, t
             assert (readiness is Readiness.COMPLETE) is whole, reason
 
 
-def test_a_watch_without_a_configuration_says_what_to_give(training, arguments):
-    done = CliRunner().invoke(app, ["watch", str(training), *arguments(*QUICK)])
-    assert "is a raw checkpoint, without configuration and tokenizer: give --model-config" in done.output
+def test_a_watch_with_a_wrong_configuration_ends_at_once(training, config, made, arguments, tmp_path):
+    def ended(folder, *options: object) -> str:
+        done = CliRunner().invoke(app, ["watch", str(folder), *map(str, options), *arguments(*QUICK[1:])])
+        assert isinstance(done.exception, UserError), done.output
+        return str(done.exception)
+
+    assert "is a raw checkpoint, without configuration and tokenizer: give --model-config" in ended(training)
+    assert "Unknown value of --model-config 'nowhere'" in ended(training, "--model-config", "nowhere")
+    exported = tmp_path / "exported"
+    shutil.copytree(made[100], exported / "step-100")
+    assert "has its own configuration: leave it out" in ended(exported, "--model-config", config)

@@ -13,7 +13,7 @@ from evalsuite.checkpoints.file_digests import digest_by_name
 from evalsuite.checkpoints.files import read_config
 from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.raw.conversions import hold, remove_older
-from evalsuite.errors import ModelError
+from evalsuite.errors import ModelConfigError, ModelError
 from evalsuite.types import sha256_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RawFormat(ConvertedFormat):
         config = self.config(files)
         for setting, what in REFUSED_SETTINGS.items():
             if config.get(setting):
-                raise ModelError(
+                raise ModelConfigError(
                     f"--model-config {config_folder(files)}: a raw checkpoint cannot be read with a "
                     f"configuration that {what} ({setting} in config.json)."
                 )
@@ -116,10 +116,10 @@ def config_folder(files: ModelFiles) -> Path:
     """The folder with the model's configuration and tokenizer.
 
     Raises:
-        ModelError: the user gave none.
+        ModelConfigError: the user gave none.
     """
     if files.model_config is None:
-        raise ModelError(
+        raise ModelConfigError(
             f"Model '{files.name}' is a raw checkpoint, without configuration and tokenizer: give "
             "--model-config with a folder (or an alias, or a hub id) that has both for this model."
         )
