@@ -9,7 +9,6 @@ from evalsuite.checkpoints import CheckpointFormat, ModelFiles
 from evalsuite.checkpoints.converted import checkpoint_of
 from evalsuite.checkpoints.raw.format import RawFormat, config_folder
 from evalsuite.errors import ModelError
-from evalsuite.megatron.families import configuration, family_of, model_layout
 from evalsuite.megatron.folders import (
     COMMON_FILE,
     INDEX_FILE,
@@ -39,6 +38,8 @@ class MegatronFormat(RawFormat):
 
     def check(self, files: ModelFiles) -> None:
         """Refuse an unfinished or damaged checkpoint, and a configuration that the training contradicts."""
+        from evalsuite.megatron.families import family_of
+
         path = checkpoint_of(files)
         if is_training(path):
             raise training_refusal(path)
@@ -61,6 +62,7 @@ class MegatronFormat(RawFormat):
         """Every tensor of the model, from `account`."""
         from evalsuite.checkpoints.raw.account import account
         from evalsuite.megatron.arguments import check_padding
+        from evalsuite.megatron.families import family_of, model_layout
         from evalsuite.megatron.layout import transformers_tensors
         from evalsuite.megatron.ranks import rank_weights
         from evalsuite.megatron.torch_dist import torch_dist_weights
@@ -82,6 +84,7 @@ class MegatronFormat(RawFormat):
     def _check_arguments(self, files: ModelFiles, state: "TrainingState") -> Any:
         """transformers' configuration object, compared with the training's arguments."""
         from evalsuite.megatron.arguments import check_arguments
+        from evalsuite.megatron.families import configuration, family_of
 
         folder = config_folder(files)
         config = configuration(folder)
