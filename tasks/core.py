@@ -3,8 +3,8 @@
 The rows are not those of the hub's data sets: llm-foundry cut and changed some. Its files have errors that
 every published CORE value shares, and nothing is corrected here (docs/suites.md lists them).
 
-The id `core/<name>` is evalsuite's own. In a data folder, `core/<name>/test.jsonl` is the file of that name
-in mosaicml/llm-foundry, scripts/eval/local_data, as it is (jeopardy: jeopardy_all, winograd: winograd_wsc).
+The id `core/<name>` is evalsuite's own. In a data folder, `core/<name>/test.jsonl` is the file in `FILES`
+of mosaicml/llm-foundry, scripts/eval/local_data, as it is.
 """
 
 from dataclasses import replace
@@ -12,6 +12,31 @@ from dataclasses import replace
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.task import Task
 from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer, Row
+
+FILES = {
+    "hellaswag": "language_understanding/hellaswag.jsonl",
+    "jeopardy": "world_knowledge/jeopardy_all.jsonl",
+    "bigbench_qa_wikidata": "world_knowledge/bigbench_qa_wikidata.jsonl",
+    "arc_easy": "world_knowledge/arc_easy.jsonl",
+    "arc_challenge": "world_knowledge/arc_challenge.jsonl",
+    "copa": "commonsense_reasoning/copa.jsonl",
+    "commonsense_qa": "commonsense_reasoning/commonsense_qa.jsonl",
+    "piqa": "commonsense_reasoning/piqa.jsonl",
+    "openbook_qa": "commonsense_reasoning/openbook_qa.jsonl",
+    "lambada_openai": "language_understanding/lambada_openai.jsonl",
+    "winograd": "language_understanding/winograd_wsc.jsonl",
+    "winogrande": "language_understanding/winogrande.jsonl",
+    "bigbench_dyck_languages": "symbolic_problem_solving/bigbench_dyck_languages.jsonl",
+    "agi_eval_lsat_ar": "symbolic_problem_solving/agi_eval_lsat_ar.jsonl",
+    "bigbench_cs_algorithms": "symbolic_problem_solving/bigbench_cs_algorithms.jsonl",
+    "bigbench_operators": "symbolic_problem_solving/bigbench_operators.jsonl",
+    "bigbench_repeat_copy_logic": "symbolic_problem_solving/bigbench_repeat_copy_logic.jsonl",
+    "squad": "reading_comprehension/squad.jsonl",
+    "coqa": "reading_comprehension/coqa.jsonl",
+    "boolq": "reading_comprehension/boolq.jsonl",
+    "bigbench_language_identification": "language_understanding/bigbench_language_identification.jsonl",
+}
+"""Files below scripts/eval/local_data of llm-foundry (8c8dd48; the same in release 0.9.0)."""
 
 
 def choice_of(row: Row) -> MultipleChoice:
@@ -26,19 +51,27 @@ def text_of(row: Row) -> OpenAnswer:
     return OpenAnswer(row["context"], (row["continuation"],))
 
 
+def rows_of(name: str, columns: tuple[str, ...], rows: int, fingerprint: str) -> DatasetRef:
+    return DatasetRef(
+        f"core/{name}",
+        columns,
+        splits={"test": Pin(rows, fingerprint)},
+        published=f"the file scripts/eval/local_data/{FILES[name]} of github.com/mosaicml/llm-foundry",
+    )
+
+
 def choices(name: str, title: str, options: int, rows: int, fingerprint: str) -> Task:
-    data = DatasetRef(f"core/{name}", ("query", "choices", "gold"), splits={"test": Pin(rows, fingerprint)})
+    data = rows_of(name, ("query", "choices", "gold"), rows, fingerprint)
     return Task(f"core_{name}", title, data, "test", choice_of, 1 / options, comparability=1)
 
 
 def schema(name: str, title: str, rows: int, fingerprint: str) -> Task:
-    columns = ("context_options", "continuation", "gold")
-    data = DatasetRef(f"core/{name}", columns, splits={"test": Pin(rows, fingerprint)})
+    data = rows_of(name, ("context_options", "continuation", "gold"), rows, fingerprint)
     return Task(f"core_{name}", title, data, "test", schema_of, 1 / 2, comparability=1)
 
 
 def text(name: str, title: str, rows: int, fingerprint: str) -> Task:
-    data = DatasetRef(f"core/{name}", ("context", "continuation"), splits={"test": Pin(rows, fingerprint)})
+    data = rows_of(name, ("context", "continuation"), rows, fingerprint)
     return Task(f"core_{name}", title, data, "test", text_of, None, comparability=1)
 
 

@@ -81,6 +81,8 @@ def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Sp
         return {"its own file": _from_file}
     if split in ref.releases:
         return releases.sources(ref.releases[split], data_dir)
+    if ref.published:
+        return {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
     from evalsuite.data.hub import from_hub  # imports TLS, which listing tasks does not need
 
     mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
@@ -157,12 +159,15 @@ def _drift(pin: Pin | None, count: int, digest: str) -> str | None:
 def _nowhere(ref: DatasetRef, split: str, tried: list[str], data_dir: Path | None) -> str:
     """The error for a split that no source has: all sources with their reasons, and advice."""
     reasons = "".join(f"\n  - {reason}" for reason in tried)
-    return f"Split '{split}' of {ref} was not found:{reasons}\n{_advice(ref, split, data_dir)}"
+    found = f"Split '{split}' of {ref} was not found{':' if tried else '.'}{reasons}"
+    return f"{found}\n{_advice(ref, split, data_dir)}"
 
 
 def _advice(ref: DatasetRef, split: str, data_dir: Path | None) -> str:
     if split in ref.releases:
         return releases.advice(ref.releases[split], ref)
+    if ref.published:
+        return f"It is {ref.published}; give it as DIR/{ref.id}/{split}.jsonl of --data DIR."
     package = missing_package(ref, split)
     return (
         f"{'Add it to the folder of' if data_dir else 'Give'} --data DIR "

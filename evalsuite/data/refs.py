@@ -70,6 +70,9 @@ class DatasetRef:
     If `id` has `{config}` in it, each is the only configuration of a dataset of its own.
     """
 
+    published: str = ""
+    """The split's JSONL file, as a phrase, if `id` is no dataset of the hub: only a data folder has it."""
+
     def __str__(self) -> str:
         config = ",".join(self.configs) or self.config
         return self.id if config == "default" else f"{self.id}:{config}"

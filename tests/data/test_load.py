@@ -171,3 +171,19 @@ def test_the_reconstructed_hellaswag_train_stands_in_for_the_true_one():
         "Rowan/hellaswag", columns, stand_ins={"train": StandIn("reconstructed_train", pin, "rebuilt.")}
     )
     assert len(load_split(ref, "train", data_dir=SHARED).notes) == 1
+
+
+def test_a_data_set_that_the_hub_lacks_says_where_its_file_is(tmp_path):
+    ref = replace(REF, published="the file quiz.jsonl of acme")
+    with pytest.raises(DataError) as refused:
+        load_split(ref, "test")
+    assert str(refused.value) == (
+        "Split 'test' of acme/quiz was not found.\n"
+        "It is the file quiz.jsonl of acme; give it as DIR/acme/quiz/test.jsonl of --data DIR."
+    )
+    with pytest.raises(DataError, match="no folder acme/quiz"):
+        load_split(ref, "test", data_dir=tmp_path)
+    (tmp_path / "acme" / "quiz").mkdir(parents=True)
+    rows = "".join(json.dumps(row) + "\n" for row in QUESTIONS)
+    (tmp_path / "acme" / "quiz" / "test.jsonl").write_text(rows, "utf-8")
+    assert load_split(ref, "test", data_dir=tmp_path).fingerprint == fingerprint(QUESTIONS)
