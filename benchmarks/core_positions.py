@@ -2,10 +2,10 @@
 
     python benchmarks/core_positions.py --suite core --limit 50 --model smollm2-135m --data DIR
 
-Nothing is computed but tokens are counted: `distinct` and `planned` as in `evalsuite run --plan-only`; the
-reference's positions follow from its rule on the same token ids. nanochat (`core`): a document's choices are one
-batch padded to the longest, a language-modelling document is one sequence. llm-foundry (`core_dclm`): every
-sequence is padded to 2,048.
+No model runs: the tokens of the plan are those of `evalsuite run --plan-only`, and the reference's positions
+follow from its rule on the same token ids. nanochat (`core`): a document's choices are one batch padded to
+the longest, a language-modelling document is one sequence. llm-foundry (`core_dclm`): every sequence is
+padded to 2,048.
 """
 
 import argparse

@@ -5,9 +5,9 @@ Public names: `csv_text`, `latex_text`, `latex_escape`.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+from evalsuite.results.runlog import MetricRecord, RunLog, SuiteMeanRecord, SuiteRecord, TaskRecord
 from evalsuite.stats.metrics import lower_is_better
 from evalsuite.visible import visible
 
@@ -53,7 +53,9 @@ _LATEX = {
 
 
 def csv_text(runs: Sequence[tuple[str, RunLog]]) -> str:
-    """One row per run, task and metric, scores as fractions; a task without a score has an empty value.
+    """One row per run, task and metric, then per suite and mean, scores as fractions.
+
+    A task or mean without a score has an empty value. For a suite, `prompt_sha256` is that of the suite.
 
     Args:
         runs: name and log of each run.
@@ -65,6 +67,9 @@ def csv_text(runs: Sequence[tuple[str, RunLog]]) -> str:
         for task in log.tasks:
             for metric, record in _metrics(task).items():
                 writer.writerow(map(_csv_cell, _csv_row(name, log, task, metric, record)))
+        for suite in log.suites:
+            for label, mean in suite.means.items():
+                writer.writerow(map(_csv_cell, _csv_suite_row(name, log, suite, label, mean)))
     return text.getvalue()
 
 
@@ -81,6 +86,7 @@ def latex_text(runs: Sequence[tuple[str, RunLog]]) -> str:
         " & ".join(["Task", "Metric", *(latex_escape(name) for name, _ in runs)]) + r" \\",
         r"\midrule",
         *(_latex_row(runs, task, metric, first) for task, metric, first in _table_rows(runs)),
+        *_latex_suites(runs),
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -123,6 +129,38 @@ def _csv_row(
         log.model.numerics,
         task.problem,
     ]
+
+
+def _csv_suite_row(
+    name: str, log: RunLog, suite: SuiteRecord, label: str, mean: SuiteMeanRecord
+) -> list[object]:
+    score = mean.score
+    numbers = (None,) * 5 if score is None else (score.value, score.stderr, score.low, score.high, score.n)
+    return [
+        name,
+        suite.label(label),
+        suite.name,
+        None,
+        mean.metric,
+        *numbers,
+        *(None,) * 4,
+        log.model.weights_sha256,
+        suite.sha256,
+        log.model.numerics,
+        mean.problem,
+    ]
+
+
+def _latex_suites(runs: Sequence[tuple[str, RunLog]]) -> Iterator[str]:
+    """One row per suite and mean."""
+    means = [
+        {suite.label(name): mean for suite in log.suites for name, mean in suite.means.items()}
+        for _, log in runs
+    ]
+    for label, metric in {label: mean.metric for found in means for label, mean in found.items()}.items():
+        scores = [found[label].score if label in found else None for found in means]
+        cells = [latex_escape(label), latex_escape(metric), *(_latex_cell(one, metric) for one in scores)]
+        yield " & ".join(cells) + r" \\"
 
 
 def _table_rows(runs: Sequence[tuple[str, RunLog]]) -> list[tuple[TaskRecord, str, bool]]:

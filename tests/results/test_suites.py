@@ -1,8 +1,13 @@
 """Suites in run logs, tables and trackers."""
 
+import csv
+import io
+
 import pytest
 
 from evalsuite.prompting.suites import MeanSpec, Suite, SuiteMean, SuiteSpec, Term
+from evalsuite.report import report
+from evalsuite.report.export import csv_text, latex_text
 from evalsuite.report.trackers import scores
 from evalsuite.results.read import open_run
 from evalsuite.results.suites import suite_records
@@ -94,6 +99,22 @@ def test_a_suite_of_a_subset_says_so(tmp_path):
     run = record(log(tmp_path / "run"), suite())
     limited = run.model_copy(update={"spec": run.spec.model_copy(update={"limit": 50})})
     assert any(line.startswith("ours: over the first 50 documents") for line in remarks(limited))
+
+
+def test_suites_are_in_the_exports_and_in_the_report(tmp_path):
+    run = record(log(tmp_path / "run"), suite(baselines=BASELINES), suite(("quiz", "lost")))
+    rows = list(csv.DictReader(io.StringIO(csv_text([("model", run)]))))
+    assert [(row["task"], row["metric"], row["value"][:6]) for row in rows[-2:]] == [
+        ("ours", "centred", "0.4"),
+        ("ours", "acc", ""),
+    ]
+    assert rows[-1]["problem"] == "lost is not in this run"
+    assert any(line.startswith("ours & ") for line in latex_text([("model", run)]).splitlines())
+    (tmp_path / "run" / "run.json").write_text(run.model_dump_json(), "utf-8")
+    report(tmp_path / "run", html=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Suites of" in page
+    assert "lost is not in this run" in page
 
 
 def test_logs_without_suites_are_as_before(tmp_path):
