@@ -19,13 +19,15 @@ from evalsuite.engine.native.work_estimate import work_of
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.build import DocumentRequests, build_requests, score_requests
 from evalsuite.requests.prepare import prepare
+from evalsuite.types import ScoreRequest
 
 FOUNDRY_LENGTH = 2048
 
 
 def lengths(document: DocumentRequests) -> list[int]:
     """Tokens of each whole sequence."""
-    return [len(one.context) + len(one.continuation) for one in document.requests]
+    scores = [one for one in document.requests if isinstance(one, ScoreRequest)]
+    return [len(one.context) + len(one.continuation) for one in scores]
 
 
 def nanochat(document: DocumentRequests) -> int:
