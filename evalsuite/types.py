@@ -133,10 +133,12 @@ the tokenizer has neither with its BOS token (nanochat's `get_bos_token_id`). On
 """
 
 
-Join = Literal["joined", "last_token", "rolling", "whole", "pieces"]
+Join = Literal["joined", "apart", "last_token", "rolling", "whole", "pieces"]
 """How a continuation becomes token ids.
 
 joined: context and continuation are encoded together; the tokens after the context's count.
+
+apart: context and continuation are each encoded alone (Ai2's evaluations in training).
 
 last_token: the continuation is encoded alone; its last token counts (MMLU's first implementation).
 

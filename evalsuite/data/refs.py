@@ -64,6 +64,8 @@ class DatasetRef:
     """The user's own texts in place of the hub."""
     data_files: Mapping[str, str] = field(default_factory=dict)
     """The one file of the hub's repository to read, by split, if a task reads only a part of the split."""
+    packaged: bool = False
+    """Whether an installed package has the data in place of the hub."""
     configs: tuple[str, ...] = ()
     """Configurations to concatenate into one split; each row has its own in column `config`.
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.registry.selected import PreparedTask
+from evalsuite.requests.apart import encode_apart
 from evalsuite.requests.encode import (
     Encoded,
     encode_contexts,
@@ -232,6 +233,8 @@ def _encoded_pairs(
         return encode_wholes(tokenizer, pairs, bos)
     if prompts[0].join == "pieces":
         return encode_pieces(tokenizer, pairs, [prompt.preamble for prompt in prompts], bos)
+    if prompts[0].join == "apart":
+        return encode_apart(tokenizer, pairs, bos)
     if prompts[0].join == "last_token":
         return encode_last_tokens(tokenizer, pairs, bos)
     return encode_documents(tokenizer, pairs, bos, encoding)

@@ -19,6 +19,7 @@ from evalsuite.scoring.texts import refuse_missing_graders
 _BESIDE = Path(__file__).resolve().parents[3] / "shared"
 GOLDEN = _BESIDE / "golden"
 SHARED = _BESIDE / "data"
+REFERENCE = _BESIDE / "reference"
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data beside the checkout")
 needs_golden = pytest.mark.skipif(
