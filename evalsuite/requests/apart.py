@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.requests.encode import Encoded, encode_contexts
 from evalsuite.requests.token_ids import Pair, TextEncoder
-from evalsuite.types import Bos, ScoreRequest
+from evalsuite.types import Bos, ScoreRequest, TokenIds
 
 
 def encode_apart(
@@ -23,13 +23,15 @@ def encode_apart(
     contexts = encode_contexts(tokenizer, [context for context, _ in pairs], bos)
     by_pair = dict(zip(pairs, contexts, strict=True))
     plain = TextEncoder(tokenizer, "never").plain_ids(text for _, text in pairs)
-    encoded: list[list[Encoded] | str] = []
-    for group in documents:
-        problems = [ids for pair in group if isinstance(ids := by_pair[pair], str)]
-        empty = [text for _, text in group if not plain[text]]
-        if problems or empty:
-            encoded.append(problems[0] if problems else f"The continuation {empty[0]!r} encodes to no token.")
-            continue
-        requests = (ScoreRequest(tuple(by_pair[pair]), plain[pair[1]]) for pair in group)
-        encoded.append([Encoded(request) for request in requests])
+    return [_document([(by_pair[pair], plain[pair[1]], pair[1]) for pair in group]) for group in documents]
+
+
+def _document(pieces: Sequence[tuple[TokenIds | str, TokenIds, str]]) -> list[Encoded] | str:
+    encoded = []
+    for context, continuation, text in pieces:
+        if isinstance(context, str):
+            return context
+        if not continuation:
+            return f"The continuation {text!r} encodes to no token."
+        encoded.append(Encoded(ScoreRequest(context, continuation)))
     return encoded
