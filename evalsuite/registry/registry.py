@@ -55,7 +55,10 @@ class Registry:
                         "task."
                     )
                 # As with files, a task's first spec in a recipe is its default form.
-                first = all(other.recipe != spec.recipe for other in task.prompts[:position])
+                first = all(
+                    (other.recipe, other.task) != (spec.recipe, spec.task)
+                    for other in task.prompts[:position]
+                )
                 form = spec.variant or ("" if first else spec.format)
                 _add(self._inline, (spec.recipe, spec.task, form), spec, "prompt spec")
 

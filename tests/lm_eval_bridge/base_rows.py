@@ -90,14 +90,18 @@ def trivia() -> Rows:
 
 
 def cruxeval() -> Rows:
+    """Numbers, and a string as the last output."""
     return [
-        {
-            "code": f"def f(text):\n    return text * {n}",
-            "input": "'ab'",
-            "output": repr("ab" * n),
-            "id": f"sample_{n}",
-        }
-        for n in range(3)
+        *(
+            {
+                "code": f"def f(text):\n    return len(text) * {n}",
+                "input": "'ab'",
+                "output": str(2 * n),
+                "id": f"sample_{n}",
+            }
+            for n in range(2)
+        ),
+        {"code": "def f(text):\n    return text", "input": "'ab'", "output": "'ab'", "id": "sample_2"},
     ]
 
 

@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from evalsuite import api
 from evalsuite.lm_eval_bridge.data import data_from
+from evalsuite.registry.addresses import file_stem
 from evalsuite.results.runlog import RunLog
 from evalsuite.results.samples import read_samples
 from tests.engine.tiny import BOS, EOS, VOCABULARY, byte_tokenizer
@@ -89,11 +90,11 @@ def task_manager(local: Path) -> Any:
     return manager
 
 
-def evaluate(model: Any, tasks: list[str], local: Path, **options: Any) -> Theirs:
-    """`simple_evaluate` on the mirror's data."""
+def evaluate(model: Any, tasks: list[str], local: Path, data: Path = SHARED, **options: Any) -> Theirs:
+    """`simple_evaluate` on a mirror's data."""
     from lm_eval.evaluator import simple_evaluate
 
-    with data_from(SHARED, {"train", "validation"}):
+    with data_from(data, {"train", "validation"}):
         return Theirs(
             simple_evaluate(
                 model=model, tasks=tasks, task_manager=task_manager(local), bootstrap_iters=0, **options
@@ -119,20 +120,27 @@ class Ours:
 
     def metrics(self, task: str) -> dict[str, float]:
         """Values by metric."""
-        return {name: one.value for name, one in self.log.task(f"lm_eval/{task}").metrics.items()}
+        return {name: one.value for name, one in self.log.task(self._name(task)).metrics.items()}
 
     def samples(self, task: str) -> list[dict]:
         """Rows of the samples table."""
-        return read_samples(self.folder / "samples" / f"lm_eval.{task}.parquet")
+        return read_samples(self.folder / "samples" / f"{file_stem(self._name(task))}.parquet")
+
+    def _name(self, task: str) -> str:
+        """The shortest address, which has no recipe if only `lm_eval` has a spec of the task."""
+        known = {record.name for record in self.log.tasks}
+        return f"lm_eval/{task}" if f"lm_eval/{task}" in known else task
 
 
-def run(model: Path, tasks: list[str], folder: Path, local: Path, **options: Any) -> Ours:
+def run(
+    model: Path, tasks: list[str], folder: Path, local: Path, data: Path = SHARED, **options: Any
+) -> Ours:
     """Our own run of lm-eval's definitions."""
     log = api.run(
         [f"lm_eval/{name}" for name in tasks],
         str(model),
         out=folder,
-        data=SHARED if SHARED.is_dir() else None,
+        data=data if data.is_dir() else None,
         include=[local],
         device="cpu",
         dtype="float32",
