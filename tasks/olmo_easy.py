@@ -139,6 +139,7 @@ def dump_spec(dump: Dump) -> PromptSpec:
         delimiter="",
         bos="tokenizer",
         join="apart",
+        overlong="cut",
         scorer="gold" if dump.kind == "gold" else "choice",
         metrics=("bits_per_byte",) if dump.kind == "gold" else accuracies,
     )
@@ -169,6 +170,7 @@ def mmlu_spec(name: str, split: str, subjects: tuple[str, ...], plain: bool, not
         shots=Shots(count=5, split="dev"),
         bos="tokenizer",
         join="apart",
+        overlong="cut",
         scorer="choice",
         metrics=_CHOICE_METRICS,
         aggregation="macro" if plain else "micro",

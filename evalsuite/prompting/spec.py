@@ -390,7 +390,8 @@ class PromptSpec(Strict):
 
     fail: the document fails as too long, and is counted. drop_shots: shots are dropped from the end until it
         fits.
-    cut: the context loses its beginning, until it fits together with the whole continuation (llm-foundry).
+    cut: the context loses its beginning, until it fits together with the whole continuation (llm-foundry),
+        or, if both are encoded apart, with what the model reads of it (Ai2's evaluations in training).
     """
     generation: GenerationSpec | None = None
     extraction: Extraction | None = None

@@ -92,7 +92,9 @@ def build_requests(
     cut = spec.overlong == "cut"
     asked = _encoded(prepared.prompts, prepared.shots_shown, tokenizer, None if cut else window, seed)
     if cut and window is not None:
-        asked = [_cut(one, window) for one in asked]
+        # A continuation's last token is no input: llm-foundry counts it all the same, Ai2 does not.
+        size = window + 1 if spec.join == "apart" else window
+        asked = [_cut(one, size) for one in asked]
     if spec.overlong == "drop_shots":
         for index, first in enumerate(asked):
             if first.too_long:
@@ -113,16 +115,15 @@ def _distinct(prepared: PreparedTask, index: int, asked: DocumentRequests) -> Do
     return asked
 
 
-def _cut(asked: DocumentRequests, window: int) -> DocumentRequests:
-    """The scoring requests with contexts cut at the beginning, so that `window` tokens hold all of each."""
+def _cut(asked: DocumentRequests, size: int) -> DocumentRequests:
+    """The scoring requests with contexts cut at the beginning, so that each has `size` tokens at most."""
     scores = [request for request in asked.requests if isinstance(request, ScoreRequest)]
-    if all(len(request.context) + len(request.continuation) <= window for request in scores):
+    if all(len(request.context) + len(request.continuation) <= size for request in scores):
         return asked
-    if any(len(request.continuation) >= window for request in scores):
+    if any(len(request.continuation) >= size for request in scores):
         return replace(asked, requests=())
     kept = tuple(
-        replace(request, context=request.context[-(window - len(request.continuation)) :])
-        for request in scores
+        replace(request, context=request.context[-(size - len(request.continuation)) :]) for request in scores
     )
     return replace(asked, requests=kept, shortened=True)
 

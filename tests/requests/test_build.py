@@ -130,19 +130,20 @@ def test_shots_are_dropped_from_the_end_until_the_document_fits(bench, address, 
             assert one.prompt == prepared.prompt(place, one.shots)
 
 
-def test_a_context_is_cut_at_its_beginning_until_it_fits_with_the_whole_continuation(bench):
-    prepared = with_spec(bench.prepared("quiz:letters"), overlong="cut")
+@pytest.mark.parametrize(("join", "unread"), [("joined", 0), ("apart", 1)])
+def test_a_context_is_cut_at_its_beginning_until_it_fits_with_the_continuation(bench, join, unread):
+    prepared = with_spec(bench.prepared("quiz:letters"), overlong="cut", join=join)
     whole = build_requests(prepared, TOKENIZER, None, 0)
     longest = max(len(r.context) + len(r.continuation) for one in whole for r in one.requests)
     for window in (3, longest // 2, longest - 1, longest):
         for before, after in zip(whole, build_requests(prepared, TOKENIZER, window, 0), strict=True):
             sizes = [len(r.context) + len(r.continuation) for r in before.requests]
-            assert after.shortened == (max(sizes) > window)
+            assert after.shortened == (max(sizes) > window + unread)
             for one, other in zip(before.requests, after.requests, strict=True):
                 assert other.continuation == one.continuation
-                kept = min(len(one.context), window - len(one.continuation))
+                kept = min(len(one.context), window + unread - len(one.continuation))
                 assert other.context == one.context[len(one.context) - kept :]
-    assert all(one.too_long for one in build_requests(prepared, TOKENIZER, 2, 0))
+    assert all(one.too_long for one in build_requests(prepared, TOKENIZER, 2 - unread, 0))
 
 
 def test_without_leave_no_shot_is_dropped(bench):
