@@ -17,6 +17,7 @@ from evalsuite.data.hub import offline
 from evalsuite.errors import DataError
 from evalsuite.lm_eval_bridge.quiet import quiet
 from evalsuite.offline import why_unreachable
+from evalsuite.types import sha256_of
 
 
 @dataclass
@@ -133,11 +134,26 @@ class Splits(dict[str, Any]):
 def _from_mirror(original: Any, path: str, folder: Path, name: str | None, options: dict[str, Any]) -> Any:
     try:
         with offline():
-            return original(str(folder), name, **options)
+            return original(str(folder), name, **{**options, "cache_dir": _cache_of(folder)})
     except Exception as error:  # `datasets` raises any error of its builders.
         raise DataError(
             f"{path}{f':{name}' if name else ''} cannot be read from {folder}: {_first_line(error)}."
         ) from error
+
+
+def _cache_of(folder: Path) -> str:
+    """The cache folder for a dataset of a mirror as it is now.
+
+    `datasets` (5.2) caches a local folder by its last name and the names of its files alone: it would return
+    the rows of another mirror, or those that the folder had before.
+    """
+    import datasets
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return str(
+        Path(datasets.config.HF_DATASETS_CACHE, "evalsuite", sha256_of([str(folder.resolve()), states]))
+    )
 
 
 def _from_hub(

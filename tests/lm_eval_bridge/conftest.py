@@ -1,6 +1,7 @@
 """One tiny random model, asked three ways: by lm-eval's own backend, by lm-eval with our engine, and by
 evalsuite."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ from tests.lm_eval_bridge import local_tasks
 
 LIMIT = 3
 WINDOW = 8192
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory) -> Iterator[None]:
+    """Data of tests stays out of the user's cache."""
+    import datasets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -101,15 +101,14 @@ def test_cruxeval_runs_the_models_code_and_asks_for_permission(tmp_path):
 def test_cruxeval_passes_a_right_number_but_no_right_string(rows):
     [selected] = Registry.load().select(["lm_eval/cruxeval_output"])
     prepared = prepare(selected, data_dir=rows)
-    count = selected.spec.generation.samples
+    assert selected.spec.generation.samples == 10
     # lm-eval 0.4.13 strips the quotes of a string before it runs the program (`extract_code_output`).
     texts = ["\nassert f('ab') == 0\n", "\nassert f('ab') == 7\n", "\nassert f('ab') == 'ab'\n"]
     samples = [
-        Sample(document, prompt, 2, "scored", responses=(Generated(text, 9, "stop"),) * count)
+        Sample(document, prompt, 2, "scored", responses=(Generated(text, 9, "stop"),) * 2)
         for document, prompt, text in zip(prepared.documents, prepared.prompts, texts, strict=True)
     ]
     judged = prepared.foreign.judge(samples)
-    assert count == 10
     assert [dict(sample.metrics) for sample in judged] == [
         {"pass@1,create_test": value} for value in (1.0, 0.0, 0.0)
     ]

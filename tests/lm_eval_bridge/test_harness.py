@@ -165,6 +165,24 @@ def test_the_verbs_without_a_model_know_these_tasks(local, tmp_path):
     assert "lm_eval/wikitext " in said("list", "lm-eval")
 
 
+def test_a_mirror_that_changed_and_another_of_the_same_name_give_their_own_rows(tmp_path):
+    definition = tmp_path / "only_test.yaml"
+    definition.write_text(ONLY_TEST.replace("num_fewshot: 2", "num_fewshot: 0"))
+    [selected] = Registry.load([definition]).select(["lm_eval/only_test"])
+
+    def asked(mirror: str, question: str) -> str:
+        TinyMirror(tmp_path / mirror).add(
+            "me/only_test", "test", [{"q": question, "choices": ["a"], "gold": 0}]
+        )
+        return prepare(selected, data_dir=tmp_path / mirror).documents[0].row["q"]
+
+    assert [asked("one", "first"), asked("two", "other"), asked("one", "second")] == [
+        "first",
+        "other",
+        "second",
+    ]
+
+
 def test_a_document_among_its_own_shots_is_counted_and_said(tmp_path):
     rows = [{"q": f"Q{n}", "choices": [f"A{n}", f"B{n}"], "gold": 0} for n in range(3)]
     TinyMirror(tmp_path / "data").add("me/only_test", "test", rows)
