@@ -51,7 +51,9 @@ def prepare(
     }
     rows = arranged(spec.documents, data[evaluated].rows)
     documents = _documents(selected, rows)
-    pool: list[Row] = rows if source == evaluated else list(data[source].rows) if source else []
+    pool: list[Row] = []
+    if source:
+        pool = list(rows if source == evaluated else data[source].rows)
     shots = _shots(selected, documents, pool, same_split=spec.shots.split == evaluated)
     chosen = subset.indices([document.member for document in documents], equally=spec.aggregation == "macro")
     return PreparedTask(
