@@ -66,7 +66,7 @@ def _fetch_own(
 ) -> tuple[TaskData, tuple[str, ...]]:
     ref, fingerprints = selected.task.data, dict[str, str]()
     for name in dict.fromkeys(filter(None, splits_of(selected, split))):
-        if name in ref.files or _files(folder, ref, name):
+        if _local(ref, name) or _files(folder, ref, name):
             continue
         rows = load_split(ref, name, data_dir=data_dir, allow_drift=allow_drift)
         for part, own in _parts(ref, rows):
@@ -82,8 +82,15 @@ def _fetch_own(
         fingerprints={name: rows.fingerprint for name, rows in prepared.data.items()},
         files=tuple(files),
         packages=tuple(_packages(selected)),
-        local=tuple(str(ref.files[name]) for name in prepared.data if name in ref.files),
+        local=tuple(path for name in prepared.data for path in _local(ref, name)),
     ), prepared.notes
+
+
+def _local(ref: DatasetRef, split: str) -> tuple[str, ...]:
+    """Paths of the user's own files that have the split in place of a dataset."""
+    if ref.texts is not None:
+        return ref.texts.paths
+    return (str(ref.files[split]),) if split in ref.files else ()
 
 
 def _parts(ref: DatasetRef, rows: Rows) -> Iterator[tuple[DatasetRef, list[dict[str, Any]]]]:

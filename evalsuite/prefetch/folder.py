@@ -61,8 +61,8 @@ class DataFolder:
             DataError: an earlier file of the split has other rows.
             StorageError: the file cannot be written.
         """
-        release = ref.releases.get(split)
-        name = f"{ref.id}/{release.file}" if release else split_path(ref.id, ref.config, split, "jsonl.gz")
+        named = _named_file(ref, split)
+        name = f"{ref.id}/{named}" if named else split_path(ref.id, ref.config, split, "jsonl.gz")
         if earlier := self.file_of(ref.id, ref.config, split):
             before = read_file(self.path / earlier, self.manifest.files[earlier].columns)
             rows = _joined(before, rows, self.path / earlier, source)
@@ -76,7 +76,7 @@ class DataFolder:
             sha256="",
             source=source,
             licence=licence,
-            declared=not release,
+            declared=not named,
         )
         self.add_file(name, entry, lambda path: _write_rows(path, rows))
 
@@ -138,6 +138,18 @@ def opened(path: Path) -> Iterator[DataFolder]:
             for unfinished in path.rglob(f"*{UNFINISHED}"):  # A killed process could not remove it.
                 unfinished.unlink()
         yield DataFolder(path, manifest)
+
+
+def _named_file(ref: DatasetRef, split: str) -> str:
+    """Path in the dataset's folder, if a task reads the split by its path; raises DataError.
+
+    Rows are written as gzipped JSON lines, so that the path must say that it has these.
+    """
+    release = ref.releases.get(split)
+    named = release.file if release else ref.data_files.get(split, "")
+    if named and not named.endswith((".jsonl.gz", ".json.gz")):
+        raise DataError(f"{ref.id}/{named} is not gzipped JSON lines; copy it to DIR/{ref.id}/{named}.")
+    return named
 
 
 def split_path(id: str, config: str, split: str, kind: str) -> str:

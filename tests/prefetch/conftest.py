@@ -1,5 +1,7 @@
 """Small tasks over a small mirror: joined configurations, two tasks of one split, a stand-in, a release."""
 
+import gzip
+import json
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,8 @@ TASKS = [
         count=1, split="train2",
     ),
     task("released", DatasetRef("small/code", ("ask", "answer"), "release", releases={"test": RELEASE})),
+    task("several", DatasetRef("small/{config}", ("ask", "answer"), configs=("of_a", "of_b"))),
+    task("one_file", DatasetRef("small/big", ("ask", "answer"), data_files={"test": "en/0-of-8.json.gz"})),
     task("worked", DatasetRef("small/sums", ("ask", "answer")), **EXEMPLARS),
 ]
 """
@@ -75,13 +79,13 @@ def write_source(folder: Path, rows: int = 6) -> TinyMirror:
     mirror.declare("small/sums", *({"config_name": name, "data_files": own} for name, own in configs.items()))
     for config in ("de", "en"):
         mirror.write("small/tongues", f"{config}/test.parquet", sums(2, len(config)))
-    import gzip
-    import json
-
-    release = folder / "small/code/release/tests.jsonl.gz"
-    release.parent.mkdir(parents=True, exist_ok=True)
+    for name in ("of_a", "of_b"):
+        mirror.add(f"small/{name}", "test", sums(2, len(name)))
     odd = [{"ask": "f", "answer": "1", "more": {"a": [1, "x"]}}, {"ask": "g", "answer": "2", "more": {}}]
-    release.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in odd).encode()))
+    for path in ("small/code/release/tests.jsonl.gz", "small/big/en/0-of-8.json.gz"):
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in odd).encode()))
     return mirror
 
 

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from evalsuite.data import DatasetRef, load_split
+from evalsuite.data.local_texts import LocalTexts
 from evalsuite.errors import DataError, StorageError, UserError
 from evalsuite.prefetch.check import problems
 from evalsuite.prefetch.folder import opened
@@ -20,7 +22,7 @@ from tests.golden.golden import SHARED, needs_package, needs_shared
 from tests.lm_eval_bridge import local_tasks
 from tests.prefetch.conftest import fetch, write_source
 
-NAMES = ("sums", "hints", "tongues", "stood_in", "released")
+NAMES = ("sums", "hints", "tongues", "stood_in", "released", "several", "one_file")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -222,6 +224,15 @@ def test_a_definition_of_lm_eval_gets_its_splits_with_their_types(tmp_path):
     )
     [again] = fetch([selected], out, None)
     assert again.new == ()
+
+
+def test_the_users_own_texts_are_said(tmp_path):
+    (tmp_path / "a.txt").write_text("Some text.")
+    [selected] = Registry.load().select(["text"])
+    texts = LocalTexts((str(tmp_path / "a.txt"),))
+    own = replace(selected, task=replace(selected.task, data=replace(selected.task.data, texts=texts)))
+    [done] = fetch([own], tmp_path / "out", None)
+    assert (done.data.files, done.data.local) == ((), texts.paths)
 
 
 @needs_package("lm-eval")
