@@ -41,8 +41,11 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
     log = run(bench, model, limit=2, seed=3, dtype="bfloat16", split="test")
     assert log.spec.model_dump() == {
         "tasks": ("tiny/pairs:cloze@0",),
+        "suites": (),
         "model": str(model),
         "revision": None,
+        "configuration": None,
+        "adapter": None,
         "split": "test",
         "limit": 2,
         "sample": None,
@@ -57,6 +60,10 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
         "bos": None,
         "prefix_token": None,
         "max_length": None,
+        "text": (),
+        "text_field": "text",
+        "text_domain": None,
+        "stride": None,
         "engine_args": (),
     }
     assert log.model.numerics == "transformers bfloat16 cpu float32-sums packed"
