@@ -10,8 +10,8 @@ from pathlib import Path
 from evalsuite.decisions.trend.document import Point, TaskTrend, Trend
 from evalsuite.decisions.trend.table import (
     PART_COLUMNS,
-    PARTS,
     PARTS_CAPTION,
+    SUITE_PARTS,
     TWO_SEEDS,
     VERDICT_COLUMNS,
     part_rows,
@@ -87,7 +87,7 @@ def _parts_of(trend: Trend) -> Iterable[str]:
     if not trend.suites:
         return ()
     return (
-        f"<h2>{_text(PARTS.capitalize())}</h2>",
+        f"<h2>{_text(SUITE_PARTS.capitalize())}</h2>",
         _table(PART_COLUMNS, part_rows(trend)),
         f"<p>{_text(PARTS_CAPTION)}</p>",
     )

@@ -24,7 +24,7 @@ SEEDS_ALPHA = 0.05
 NOISE = "noise: standard deviation of a checkpoint from the smooth curve."
 TWO_SEEDS = f"two seeds: equal trainings differ by more in one direction in {SEEDS_ALPHA:.0%} of cases."
 PART_COLUMNS = ("suite", "task", "gain", "noise", "share of noise", "carries")
-PARTS = "which tasks carry the suite's signal, and which its noise?"
+SUITE_PARTS = "which tasks carry the suite's signal, and which its noise?"
 PARTS_CAPTION = (
     "In points of the suite. noise: between seeds, else between checkpoints; its share is one of variance. "
     "signal: the gain exceeds what two equal trainings differ by."
@@ -103,7 +103,7 @@ def trend_tables(trend: Trend) -> tuple[Table, ...]:
         verdicts.add_row(*row, style={"yes": "green", "no": "", "unknown": "dim"}[task.verdict])
     if not trend.suites:
         return scores, verdicts
-    parts = Table(title=PARTS, title_justify="left", caption_justify="left", caption=PARTS_CAPTION)
+    parts = Table(title=SUITE_PARTS, title_justify="left", caption_justify="left", caption=PARTS_CAPTION)
     for column in PART_COLUMNS:
         parts.add_column(column, justify="left" if column in _LEFT else "right", no_wrap=True)
     for row in part_rows(trend):
