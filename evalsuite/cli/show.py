@@ -11,13 +11,14 @@ from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from evalsuite.engine.token_options import TokenOptions
+    from evalsuite.prompting.suites import Suite
     from evalsuite.registry.selected import PreparedTask
 
 _VISIBLE = str.maketrans({" ": "·", "\t": "→\t", "\n": "⏎\n", "\r": "␍", "\u00a0": "⍽"})
 
 
 def show(
-    address: Annotated[str, typer.Argument(help="[recipe/]task[:format][@shots]")],
+    address: Annotated[str, typer.Argument(help="[recipe/]task[:format][@shots], or a suite.")],
     doc: Annotated[int, typer.Option(min=0, help="Index of the document in the evaluated split.")] = 0,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Also show the tokens of this model.")
@@ -35,14 +36,18 @@ def show(
     allow_data_drift: options.AllowDataDrift = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the spec of a task and the exact prompt of one document."""
+    """Show the spec of a task and the exact prompt of one document, or the members of a suite."""
     from evalsuite.api import known_bos
     from evalsuite.data.folder import data_folder
     from evalsuite.engine.token_options import TokenOptions
     from evalsuite.registry.registry import Registry
     from evalsuite.requests.prepare import prepare
 
-    selected = Registry.load(include or []).select([address], recipe, shots)[0].with_bos(known_bos(bos))
+    registry = Registry.load(include or [])
+    if address in registry.suites:
+        _show_suite(registry.suites.named(address), as_json)
+        return
+    selected = registry.select([address], recipe, shots)[0].with_bos(known_bos(bos))
     prepared = prepare(selected, data_dir=data_folder(data), split=split, allow_drift=allow_data_drift)
     shown = _description(prepared, doc)
     if model is not None or tokenizer is not None:
@@ -52,6 +57,35 @@ def show(
         say_json(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(shown)
+
+
+def _show_suite(suite: "Suite", as_json: bool) -> None:
+    """A suite's members with their weights and baselines in each mean."""
+    from dataclasses import asdict
+
+    shown = {
+        "suite": suite.name,
+        "title": suite.spec.title,
+        "version": suite.spec.version,
+        "sha256": suite.sha256,
+        "source": suite.spec.source.model_dump(),
+        "tasks": list(suite.tasks.values()),
+        "means": {mean.name: [asdict(term) for term in mean.terms] for mean in suite.means},
+    }
+    if as_json:
+        say_json(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    say(f"{suite.name}  version {suite.spec.version}  suite {suite.sha256[:12]}")
+    say(suite.spec.title)
+    for name, text in suite.spec.source.model_dump().items():
+        if text:
+            say(f"{name}: {text}")
+    for task in suite.tasks.values():
+        say(f"task {task}")
+    for mean in suite.means:
+        say(f"\n--- mean {mean.name}: {mean.spec.title or f'of {len(mean.terms)} tasks'}")
+        for term in mean.terms:
+            say(f"{term.task}: weight {term.share:.4g}, baseline {term.baseline:g}")
 
 
 def _description(prepared: "PreparedTask", doc: int) -> dict[str, Any]:

@@ -196,6 +196,8 @@ class PreparedTask:
             return ()
         if self.subset.sample is not None:
             return (f"a random sample of {count} of {self.available} documents (seed {self.subset.seed})",)
+        if self.selected.spec.documents.shuffle is not None:
+            return (f"the first {count} of {self.available} documents in the recipe's shuffled order",)
         return (
             f"the first {count} of {self.available} documents, which are not a random sample: the interval "
             f"does not cover the other documents (--sample {count} draws documents at random)",

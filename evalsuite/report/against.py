@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.decisions.compare.compare import compare
-from evalsuite.decisions.compare.document import MetricComparison, PairComparison, TaskComparison
+from evalsuite.decisions.compare.document import (
+    MetricComparison,
+    PairComparison,
+    SuiteComparison,
+    TaskComparison,
+)
 from evalsuite.decisions.compare.table import amount, interval_text, remark_lines
 from evalsuite.report.marks import DASH, Mark, delta_mark
 
@@ -65,8 +70,21 @@ def _pair(number: int, baseline: str, pair: PairComparison) -> PairView:
         baseline=baseline,
         candidate=pair.candidate.label,
         lines=tuple(line for task in pair.tasks for line in _lines(task, reach)),
-        remarks=tuple(remark_lines(pair)),
+        remarks=(*map(_suite_line, _compared_suites(pair)), *remark_lines(pair)),
         reach=f"{100 * reach:.1f}",
+    )
+
+
+def _compared_suites(pair: PairComparison) -> list[SuiteComparison]:
+    return [suite for suite in pair.suites if not suite.problem]
+
+
+def _suite_line(suite: SuiteComparison) -> str:
+    before, after = amount(suite.baseline, suite), amount(suite.candidate, suite)
+    delta = amount(suite.delta, suite, signed=True)
+    return (
+        f"Suite {suite.name}: {before} to {after}, {delta} (95 % interval {interval_text(suite)}): "
+        f"{suite.verdict}."
     )
 
 

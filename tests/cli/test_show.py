@@ -89,7 +89,10 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["mmul"], "Unknown task 'mmul'. Did you mean mmlu? See 'evalsuite list tasks'."),
+        (
+            ["mmul"],
+            "Unknown task 'mmul'. Did you mean mmlu? See 'evalsuite list tasks' and 'evalsuite list suites'.",
+        ),
         (
             ["nemotronh/mmlu"],
             "Unknown recipe 'nemotronh'. Did you mean nemotron_h? See 'evalsuite list recipes'.",
@@ -108,7 +111,7 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
         (["mmlu:cloze"], "nemotron_h/mmlu has no format 'cloze'; it has letters."),
         (
             ["nemotron_h/piqa"],
-            "Recipe 'nemotron_h' has no task 'piqa'; it is in evalsuite, lm_eval, nemotron_3, olmes.",
+            "Recipe 'nemotron_h' has no task 'piqa'; it is in core, core_dclm, evalsuite, lm_eval, nemotron_3, nemotron_base, olmes.",
         ),
         (["tiny_sums", "--doc", "2"], "--doc 2: split 'test' of tiny_sums has documents 0 to 1."),
         (["tiny_quiz@3"], "tiny_quiz@3 (sums): 3 shots need 3 rows of split 'train'; it has 2."),
@@ -143,3 +146,12 @@ def test_a_wrong_option_is_a_usage_error(evalsuite, arguments):
     assert done.stderr.startswith("Usage: ")
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_suite_shows_its_members_with_weights_and_baselines(shown):
+    lines = shown("show", "core:500").splitlines()
+    assert lines[0].startswith("core:500  version 1  suite ")
+    assert "task core/copa:cloze@0" in lines
+    assert "core/boolq:500: weight 0.04545, baseline 0.62" in lines
+    document = json.loads(shown("show", "core:500", "--json"))
+    assert len(document["tasks"]) == len(document["means"]["v2"]) == 22

@@ -249,3 +249,12 @@ def test_the_documents_part_of_a_spec_changes_its_hash(folder):
     spec = quiz(folder, rows_of("a")).spec
     shuffled = spec.model_copy(update={"documents": DocumentsSpec(shuffle=5)})
     assert spec.sha256 != shuffled.sha256
+
+
+def test_the_first_documents_of_a_shuffled_order_are_no_biased_sample(folder):
+    selected = quiz(folder, rows_of("a" * 9))
+    [note] = prepare(selected, subset=Subset(3)).subset_notes
+    assert "not a random sample" in note
+    shuffled = selected.spec.model_copy(update={"documents": DocumentsSpec(shuffle=5)})
+    [note] = prepare(replace(selected, spec=shuffled), subset=Subset(3)).subset_notes
+    assert note == "the first 3 of 9 documents in the recipe's shuffled order"
