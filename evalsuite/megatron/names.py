@@ -4,7 +4,7 @@ Sources: Megatron-Core 0.16.1, `models/gpt/gpt_layer_specs.py`, `models/mamba/ma
 `ssm/mamba_mixer.py` and `transformer/mlp.py` (names, and the parts into which a distributed checkpoint
 divides fused weights); NeMo 1, `scripts/checkpoint_converters/convert_gpt_nemo_to_mcore.py` (the older
 Megatron naming); Transformer Engine, `TransformerLayer` (NeMo's `transformer_engine: true` without
-Megatron-Core).
+Megatron-Core); Megatron-LM of August 2026 (`conv1d_weight` in files of ranks).
 """
 
 import re
@@ -49,6 +49,7 @@ MODULE_NAMES = {
     "mixer.in_proj.layer_norm_": "mamba_norm.",
     "mixer.in_proj.": "mamba_in.",
     "mixer.conv1d.": "mamba_conv.",
+    "mixer.conv1d_": "mamba_conv.",
     "mixer.norm.": "mamba_gate_norm.",
     "mixer.out_proj.": "mamba_out.",
 }

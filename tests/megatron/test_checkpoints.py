@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from evalsuite.checkpoints import model_folder, resolve
+from tests.megatron.layout import local_name
 from tests.megatron.models import tiny
 from tests.megatron.writing import Training, write_distributed, write_ranks
 
@@ -43,10 +44,21 @@ def test_layers_may_be_stored_one_by_one(tmp_path, config_folders, kind):
 @pytest.mark.parametrize("kind", ["qwen3", "nemotron"])
 def test_models_without_transformer_engine_have_norms_of_their_own(tmp_path, config_folders, kind):
     model = tiny(kind)
-    check(model, write_ranks(tmp_path, Training(model, 2, 2), local=True), config_folders[kind])
+    check(model, write_ranks(tmp_path, Training(model, 2, 2), named=local_name), config_folders[kind])
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3"])
 def test_virtual_pipeline_stages_follow_each_other_part_by_part(tmp_path, config_folders, kind):
     model = tiny(kind)
     check(model, write_ranks(tmp_path, Training(model, 1, 2), chunks=2), config_folders[kind])
+
+
+def test_newer_mamba_layers_have_no_module_for_the_convolution(tmp_path, config_folders):
+    """Megatron-LM of 2026: `conv1d_weight` on the ranks, and as before in distributed checkpoints."""
+    model = tiny("nemotron_h")
+
+    def newer(name: str) -> str:
+        return name.replace("conv1d.", "conv1d_")
+
+    path = write_ranks(tmp_path, Training(model, 2, 2), named=newer)
+    check(model, path, config_folders["nemotron_h"])

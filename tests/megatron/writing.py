@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-from tests.megatron.layout import Whole, local_name, wholes
+from tests.megatron.layout import Whole, wholes
 from tests.megatron.models import arguments
 
 ITERATION = 1000
@@ -46,8 +47,17 @@ class Training:
         return self.model.config.num_hidden_layers
 
 
-def write_ranks(folder: Path, training: Training, *, chunks: int = 1, local: bool = False) -> Path:
-    """`mp_rank_*/model_optim_rng.pt`; with `chunks` each rank has so many virtual pipeline stages."""
+def write_ranks(
+    folder: Path, training: Training, *, chunks: int = 1, named: Callable[[str], str] = str
+) -> Path:
+    """`mp_rank_*/model_optim_rng.pt`.
+
+    Args:
+        folder: the training's.
+        training: what is written.
+        chunks: virtual pipeline stages on each rank.
+        named: another form of the names.
+    """
     path = folder / f"iter_{ITERATION:07d}"
     for stage in range(training.pipeline):
         for rank in range(training.tensor):
@@ -55,8 +65,7 @@ def write_ranks(folder: Path, training: Training, *, chunks: int = 1, local: boo
                 stage_tensors(training, chunk * training.pipeline + stage, training.pipeline * chunks, rank)
                 for chunk in range(chunks)
             ]
-            if local:
-                parts = [{local_name(name): tensor for name, tensor in part.items()} for part in parts]
+            parts = [{named(name): tensor for name, tensor in part.items()} for part in parts]
             names = ["model"] if chunks == 1 else [f"model{chunk}" for chunk in range(chunks)]
             suffix = f"_{stage:03d}" if training.pipeline > 1 else ""
             home = path / f"mp_rank_{rank:02d}{suffix}"
