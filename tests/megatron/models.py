@@ -1,5 +1,6 @@
 """Tiny models of transformers, and the arguments with which Megatron would have trained them."""
 
+import functools
 from pathlib import Path
 
 import torch
@@ -65,8 +66,9 @@ def configurations() -> dict[str, PreTrainedConfig]:
 KINDS = tuple(configurations())
 
 
+@functools.cache
 def tiny(kind: str, seed: int = 0) -> PreTrainedModel:
-    """A model in which every tensor has values of its own, norms included."""
+    """A model in which every tensor has values of its own, norms included; shared, so do not change it."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(configurations()[kind]).eval()
     for parameter in model.parameters():

@@ -9,6 +9,7 @@ from tests.megatron.layout import local_name
 from tests.megatron.models import tiny
 from tests.megatron.writing import Training, write_distributed, write_ranks
 
+BY_TENSOR, BY_STAGE = (pytest.param(*ranks, marks=pytest.mark.slow) for ranks in ((2, 1), (1, 2)))
 IDS = torch.tensor([[7, 200, 12, 259, 7, 0, 45, 45, 99, 3]])
 
 
@@ -27,7 +28,7 @@ def check(model, path, config) -> None:
 
 
 @pytest.mark.parametrize("write", [write_distributed, write_ranks])
-@pytest.mark.parametrize(("tensor", "pipeline"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("tensor", "pipeline"), [(1, 1), BY_TENSOR, BY_STAGE, (2, 2)])
 @pytest.mark.parametrize("kind", ["llama", "llama, one group, tied", "qwen3", "nemotron", "nemotron_h"])
 def test_a_checkpoint_is_the_model_that_was_trained(tmp_path, config_folders, kind, tensor, pipeline, write):
     model = tiny(kind)
