@@ -81,7 +81,9 @@ def _sources(ref: DatasetRef, split: str, data_dir: Path | None) -> dict[str, Sp
         return {"its own file": _from_file}
     if split in ref.releases:
         return releases.sources(ref.releases[split], data_dir)
-    mirror = {f"mirror {data_dir}": partial(from_mirror, data_dir=data_dir)} if data_dir else {}
+    mirror: dict[str, SplitSource] = {}
+    if data_dir:
+        mirror[f"mirror {data_dir}"] = partial(from_mirror, data_dir=data_dir)
     if ref.published:
         return mirror
     if ref.packaged:

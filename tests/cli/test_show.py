@@ -111,8 +111,8 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
         (["mmlu:cloze"], "nemotron_h/mmlu has no format 'cloze'; it has letters."),
         (
             ["nemotron_h/piqa"],
-            "Recipe 'nemotron_h' has no task 'piqa'; it is in core, core_dclm, evalsuite, lm_eval, nemotron_3, "
-            "nemotron_base, olmes.",
+            "Recipe 'nemotron_h' has no task 'piqa'; it is in core, core_dclm, evalsuite, lm_eval, "
+            "nemotron_3, nemotron_base, olmes.",
         ),
         (["tiny_sums", "--doc", "2"], "--doc 2: split 'test' of tiny_sums has documents 0 to 1."),
         (["tiny_quiz@3"], "tiny_quiz@3 (sums): 3 shots need 3 rows of split 'train'; it has 2."),
