@@ -42,8 +42,10 @@ class EvalsuiteLM(LM):  # type: ignore[misc]  # lm-eval has no types
     """Answers lm-eval's requests with the native engine.
 
     Args:
-        pretrained: alias, hub id, folder, GGUF file or NeMo archive.
+        pretrained: alias, hub id, folder, GGUF file, NeMo archive or raw checkpoint.
         revision: revision on the hub.
+        model_config: folder, alias or hub id with the configuration and tokenizer of a raw checkpoint.
+        peft: folder of a PEFT adapter that is merged into the model.
         dtype: auto (float32 on a CPU, bfloat16 on a GPU), float32, bfloat16 or float16.
         device: auto, cpu, cuda, cuda:1 or mps.
         logits_dtype: float32, or model: rounded to the model's data type as HFLM's are.
@@ -61,6 +63,8 @@ class EvalsuiteLM(LM):  # type: ignore[misc]  # lm-eval has no types
         self,
         pretrained: str,
         revision: str | None = None,
+        model_config: str | None = None,
+        peft: str | None = None,
         dtype: str = "auto",
         device: str | None = None,
         logits_dtype: str = "float32",
@@ -77,7 +81,7 @@ class EvalsuiteLM(LM):  # type: ignore[misc]  # lm-eval has no types
         self.engine = make_engine(
             EngineSpec(
                 "native",
-                resolve(pretrained, revision=revision),
+                resolve(pretrained, revision=revision, model_config=model_config, adapter=peft),
                 dtype=dtype,
                 device=_device(device),
                 logits_dtype=logits_dtype,

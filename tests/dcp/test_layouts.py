@@ -143,3 +143,14 @@ def test_the_digest_covers_the_weights_and_not_the_training_state(tmp_path):
     assert digest("c", rng=torch.zeros_like(state["rng"])) == first
     changed = {**model.state_dict(), "model.norm.weight": model.model.norm.weight.detach() + 1}
     assert digest("d", model=changed) != first
+
+
+def test_lm_eval_reads_a_checkpoint_through_our_model(tmp_path):
+    pytest.importorskip("lm_eval")
+    from evalsuite.lm_eval_bridge.model import EvalsuiteLM
+
+    model = tiny("llama")
+    config = config_folder(model, tmp_path / "config")
+    checkpoint = writing.save(model.state_dict(), tmp_path / "step-1")
+    lm = EvalsuiteLM(str(checkpoint), model_config=str(config), device="cpu")
+    assert lm.engine.identity.weights == weights_digest(resolve(str(checkpoint), model_config=str(config)))
