@@ -40,6 +40,8 @@ UNSUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "enable_mhc_connections": (False, None),
 }
 """Arguments that change the model, and the values with which transformers' models compute the same."""
+WITHOUT: Mapping[str, Any] = {"use_rope_scaling": False, "window_size": None}
+"""Arguments whose absence says something: what a training without them had."""
 MAMBA_EPSILON = 1e-5
 """Of the gated norm in Megatron's Mamba layers, whatever the arguments (`ssm/mamba_mixer.py`)."""
 LLAMA3_SCALING = {"low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192}
@@ -108,10 +110,12 @@ def _equal(trained: Any, demanded: Any) -> bool:
 
 
 def _comparisons(arguments: Arguments, config: Any, family: ModelFamily) -> Iterator[ArgumentDemand]:
-    """All that can be compared; an argument that is absent or None decides nothing."""
+    """All that can be compared; an argument that is absent or None mostly decides nothing."""
     for argument, demanded, words in _demands(arguments, config, family):
-        if arguments.get(argument) is not None:
-            yield argument, arguments[argument], demanded, words
+        trained = arguments.get(argument)
+        if trained is None and argument not in WITHOUT:
+            continue
+        yield argument, WITHOUT[argument] if trained is None else trained, demanded, words
 
 
 def _demands(arguments: Arguments, config: Any, family: ModelFamily) -> Iterator[tuple[str, Any, str]]:

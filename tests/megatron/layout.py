@@ -55,7 +55,7 @@ def fused_qkv(state: dict, place: str, config) -> torch.Tensor:
 
 
 def padded(embedding: torch.Tensor, rows: int) -> torch.Tensor:
-    return torch.cat([embedding, torch.full((rows - len(embedding), embedding.shape[1]), 7.0)])
+    return torch.cat([embedding, embedding.new_full((rows - len(embedding), embedding.shape[1]), 7.0)])
 
 
 def gpt_layer(state: dict, number: int, config) -> dict[str, torch.Tensor | tuple]:

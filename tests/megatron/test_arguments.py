@@ -97,6 +97,21 @@ def test_scaled_positions_that_megatron_does_not_have_are_refused(tmp_path, conf
     assert "rope_parameters that Megatron does not have" in message
 
 
+def test_a_configuration_with_what_the_training_did_not_have_is_refused(tmp_path, config_folders):
+    """Neither scaling of positions nor windows are there in the arguments of an older Megatron."""
+    training = Training(tiny("llama 3.1"))
+    del training.arguments["use_rope_scaling"]
+    message = refusal(training, tmp_path / "scaled", config_folders["llama 3.1"])
+    assert "was trained with use_rope_scaling = False" in message
+    config = shutil.copytree(config_folders["qwen3"], tmp_path / "config")
+    content = json.loads((config / "config.json").read_text())
+    window = {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 0}
+    (config / "config.json").write_text(json.dumps(content | window | {"layer_types": None}))
+    message = refusal(Training(tiny("qwen3")), tmp_path / "window", config)
+    assert "was trained with window_size = None" in message
+    assert "has sliding_window = 64" in message
+
+
 def test_attention_without_groups_has_as_many_keys_as_heads(tmp_path, config_folders):
     """Megatron's default of --num-query-groups says nothing without --group-query-attention."""
     training = Training(tiny("llama"))

@@ -1,7 +1,10 @@
 """Every layout of Megatron's, tensor for tensor and in its logits, against the model that was written."""
 
+import copy
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from evalsuite.checkpoints import model_folder, resolve
@@ -63,3 +66,22 @@ def test_newer_mamba_layers_have_no_module_for_the_convolution(tmp_path, config_
 
     path = write_ranks(tmp_path, Training(model, 2, 2), named=newer)
     check(model, path, config_folders["nemotron_h"])
+
+
+@pytest.mark.parametrize("write", [write_distributed, write_ranks])
+def test_every_tensor_keeps_its_data_type(tmp_path, config_folders, write):
+    """Megatron's mixed precision has Mamba's A_log and D in float32, and the rest in bfloat16."""
+    model = copy.deepcopy(tiny("nemotron_h")).bfloat16()
+    for name, parameter in model.named_parameters():
+        if name.endswith(("A_log", ".D")):
+            parameter.data = parameter.data.float() + 1e-4
+    path = write(tmp_path, Training(model, 2, 2))
+    folder = model_folder(resolve(str(path), model_config=str(config_folders["nemotron_h"])))
+    stored = {
+        name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()
+    }
+    expected = model.state_dict()
+    assert stored.keys() == expected.keys()
+    for name, tensor in stored.items():
+        assert tensor.dtype == expected[name].dtype
+        assert torch.equal(tensor, expected[name]), name
