@@ -5,7 +5,6 @@ Public names: `DeltaLine`, `PairView`, `pair_views`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from evalsuite.decisions.compare.compare import compare
 from evalsuite.decisions.compare.document import (
@@ -15,7 +14,9 @@ from evalsuite.decisions.compare.document import (
     TaskComparison,
 )
 from evalsuite.decisions.compare.table import amount, interval_text, remark_lines
+from evalsuite.report.coloured import TextView, text_views
 from evalsuite.report.marks import DASH, Mark, delta_mark
+from evalsuite.report.source import RunSource
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,23 @@ class PairView:
     candidate: str
     lines: tuple[DeltaLine, ...]
     remarks: tuple[str, ...]
+    texts: tuple[TextView, ...]
+    """Held-out texts coloured by which model finds them cheaper."""
     reach: str
     """End of the axis, in points."""
 
 
-def pair_views(paths: Sequence[Path], allow_protocol_drift: bool) -> list[PairView]:
+def pair_views(sources: Sequence[RunSource], allow_protocol_drift: bool) -> list[PairView]:
     """Each other run against the first; raises the errors of `compare`."""
+    paths = [source.side.path for source in sources]
     comparison = compare(*paths, allow_protocol_drift=allow_protocol_drift)
     return [
-        _pair(number, comparison.baseline.label, pair)
+        _pair(number, comparison.baseline.label, pair, text_views(sources[0], sources[number], pair))
         for number, pair in enumerate(comparison.pairs, start=1)
     ]
 
 
-def _pair(number: int, baseline: str, pair: PairComparison) -> PairView:
+def _pair(number: int, baseline: str, pair: PairComparison, texts: Sequence[TextView]) -> PairView:
     reach = max((abs(end) for task in pair.tasks for end in _ends(task)), default=0.0) * 1.05
     return PairView(
         number=number,
@@ -71,6 +75,7 @@ def _pair(number: int, baseline: str, pair: PairComparison) -> PairView:
         candidate=pair.candidate.label,
         lines=tuple(line for task in pair.tasks for line in _lines(task, reach)),
         remarks=(*map(_suite_line, _compared_suites(pair)), *remark_lines(pair)),
+        texts=tuple(texts),
         reach=f"{100 * reach:.1f}",
     )
 

@@ -44,7 +44,7 @@ def render_report(
     from markupsafe import Markup
 
     paths = [source.side.path for source in sources]
-    pairs = pair_views(paths, allow_protocol_drift) if len(sources) > 1 else []
+    pairs = pair_views(sources, allow_protocol_drift) if len(sources) > 1 else []
     document = payload(sources)
     style, script = _file("style.css"), _script()
     environment = Environment(

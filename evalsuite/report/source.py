@@ -29,6 +29,10 @@ _ANSWER_COLUMNS = (
 )
 
 
+_LATER_COLUMNS = ("token_log_probs", "token_bytes")
+"""Columns that tables of version 0.1.0 lack; only those of held-out texts fill them."""
+
+
 @dataclass(frozen=True)
 class TaskSource:
     """One task of a run with its samples."""
@@ -93,7 +97,8 @@ def _answers(side: RunSide, record: TaskRecord) -> dict[str, list[Any]]:
                 raise StorageError(
                     f"{path} is not a samples table of this version: it has no column {', '.join(missing)}."
                 )
-            table = file.read(list(_ANSWER_COLUMNS))
-            return {name: table.column(name).to_pylist() for name in _ANSWER_COLUMNS}
+            later = [name for name in _LATER_COLUMNS if name in file.schema_arrow.names]
+            table = file.read([*_ANSWER_COLUMNS, *later])
+            return {name: table.column(name).to_pylist() for name in table.column_names}
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{path} is damaged or truncated; copy it again or repeat the run.") from error

@@ -132,8 +132,9 @@ def token_remarks(counts: Counts) -> list[str]:
         )
     if counts.altered:
         lines.append(
-            f"the tokens of {counts.altered} of {counts.documents} texts decode to another text, since the "
-            "tokenizer drops or changes characters; bits per byte divides by all bytes of the text"
+            f"the tokens of {counts.altered} of {counts.documents} texts decode to another text: the "
+            "tokenizer drops or changes characters, or takes some for a special token; bits per byte divides "
+            "by all bytes of the text"
         )
     return lines
 

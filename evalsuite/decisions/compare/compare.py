@@ -22,8 +22,9 @@ from evalsuite.decisions.compare.document import (
     PairComparison,
     RunInfo,
     TaskComparison,
+    TextDifference,
 )
-from evalsuite.decisions.compare.pairs import Values, align, common_values
+from evalsuite.decisions.compare.pairs import Pairs, Values, align, common_values
 from evalsuite.decisions.compare.suites import suite_comparisons
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, TaskSamples, open_run
@@ -131,9 +132,27 @@ def _task(
         unscored=len(unscored),
         clusters=clusters,
         metrics=metrics,
+        texts=_texts(before, after, pairs) if one.format == "text" else (),
         problem=problem,
     )
     return task, sample_differences(one.name, before, after, pairs, unscored)
+
+
+def _texts(before: TaskSamples, after: TaskSamples, pairs: Pairs) -> tuple[TextDifference, ...]:
+    values = common_values(before, after, pairs, "bits_per_byte")
+    rows = zip(values.rows, values.baseline, values.candidate, values.weights or (), strict=True)
+    return tuple(
+        TextDifference(
+            doc=before.docs[row],
+            candidate_doc=after.docs[other_row],
+            subtask=before.subtasks[row],
+            key=before.keys[row],
+            bytes=round(size),
+            baseline_bits=was * size,
+            candidate_bits=now * size,
+        )
+        for (row, other_row), was, now, size in rows
+    )
 
 
 def paired_of(values: Values, macro: bool, confidence: float = 0.95) -> Paired:

@@ -1,8 +1,8 @@
 """The comparison of runs as one typed, versioned document.
 
 Public names: `Comparison`, `PairComparison`, `TaskComparison`, `SuiteComparison`, `MetricComparison`,
-`Difference`, `Flip`, `RunInfo`. Scores and deltas are fractions (or the metric's own unit), candidate minus
-baseline.
+`Difference`, `Flip`, `TextDifference`, `RunInfo`. Scores and deltas are fractions (or the metric's own unit),
+candidate minus baseline.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -111,6 +111,24 @@ class MetricComparison(Strict):
         return "better" if (self.delta > 0) != self.lower_is_better else "worse"
 
 
+class TextDifference(Strict):
+    """One held-out text that both runs scored, in bits of the whole text whatever the tokenizers."""
+
+    doc: int
+    """Index of the document in the baseline's split."""
+    candidate_doc: int
+    subtask: str
+    key: str
+    bytes: int
+    baseline_bits: float
+    candidate_bits: float
+
+    @property
+    def difference(self) -> float:
+        """Bits, candidate minus baseline: negative where the candidate finds the text cheaper."""
+        return self.candidate_bits - self.baseline_bits
+
+
 class TaskComparison(Strict):
     """One task of a pair of runs."""
 
@@ -127,6 +145,8 @@ class TaskComparison(Strict):
     """Number of sources that the common documents share, if sources are the sampled unit."""
     metrics: dict[str, MetricComparison]
     """Empty if nothing can be compared."""
+    texts: tuple[TextDifference, ...] = ()
+    """The common documents of held-out texts, in the baseline's order."""
     problem: str = ""
     """Reason why nothing can be compared."""
 

@@ -67,13 +67,16 @@ def flip_lines(task: TaskComparison, most: int) -> list[str]:
     if metric is None:
         return []
     lines = []
+    bits = {text.doc: text for text in task.texts}
     for name, flips in (
         ("lost", metric.flips[: metric.lost]),
         ("gained", metric.flips[metric.lost :]),
     ):
         for flip in flips[:most]:
             document = f"document {flip.doc}" + (f" ({flip.subtask})" if flip.subtask else "")
-            lines.append(f"{task.name} {name}: {document}  key {flip.key[:16]}")
+            text = bits.get(flip.doc)
+            more = "" if text is None else f"  {text.difference:+,.1f} bits in {text.bytes:,} bytes"
+            lines.append(f"{task.name} {name}: {document}  key {flip.key[:16]}{more}")
         if len(flips) > most:
             lines.append(f"{task.name} {name}: {len(flips) - most} more")
     return lines
