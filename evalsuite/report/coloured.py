@@ -12,7 +12,7 @@ from evalsuite.report.source import RunSource, TaskSource
 
 MOST = 5
 """Texts shown in each direction, those with the largest differences."""
-SHOWN = 4_000
+SHOWN_BYTES = 4_000
 """Bytes shown of a longer text: the stretch where the models differ most."""
 STEPS = (0.1, 0.5, 1.0, 2.0)
 """Differences in bits per byte from which on a part has a colour, each deeper than the one before."""
@@ -103,12 +103,12 @@ def _stretch(parts: Sequence[TextPart]) -> tuple[int, int]:
     best, found, start, size, weight = -1.0, (0, len(parts)), 0, 0, 0.0
     for end, part in enumerate(parts, start=1):
         size, weight = size + part.size, weight + abs(part.difference)
-        while size > SHOWN and start < end - 1:
+        while size > SHOWN_BYTES and start < end - 1:
             size, weight = size - parts[start].size, weight - abs(parts[start].difference)
             start += 1
         if weight > best:
             best, found = weight, (start, end)
-    return (0, len(parts)) if sum(part.size for part in parts) <= SHOWN else found
+    return (0, len(parts)) if sum(part.size for part in parts) <= SHOWN_BYTES else found
 
 
 def _coloured(part: TextPart) -> ColouredPart:

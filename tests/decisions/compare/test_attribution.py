@@ -9,21 +9,26 @@ from evalsuite.decisions.compare.attribution import TokenBits, attribute
 TEXTS = st.text("ab é🦤\n", min_size=1, max_size=12)
 
 
-@st.composite
-def cut_into_tokens(draw, text):
-    """Tokens of some characters each, some of none; their bits are exact fractions."""
-    sizes, left = [], text
-    while left:
-        count = draw(st.sampled_from([1, 2, 3, 5, 0]))
-        sizes.append(len(left[:count].encode()))
-        left = left[count:]
-    bits = [Fraction(place * 7919 % 1000 + draw(st.integers(0, 9)), 1000) for place in range(len(sizes))]
-    return TokenBits(bits, sizes)
+def tokens_of(text, marks):
+    """Tokens of a text whose bits are exact fractions.
+
+    Each mark is of one character: 0 joins the token before, 1 begins one, 2 after a token without bytes.
+    """
+    sizes = []
+    for sign, mark in zip(text, marks, strict=False):
+        sizes += [0] * (mark == 2)
+        if mark or not sizes:
+            sizes.append(0)
+        sizes[-1] += len(sign.encode())
+    return TokenBits([Fraction(place * 7919 % 1000, 1000) for place in range(len(sizes))], sizes)
 
 
-@given(st.data(), TEXTS)
-def test_parts_sum_exactly_to_the_difference_of_the_whole(data, text):
-    one, other = (data.draw(cut_into_tokens(text)) for _ in range(2))
+MARKS = st.lists(st.integers(0, 2), min_size=12, max_size=12)
+
+
+@given(TEXTS, MARKS, MARKS)
+def test_parts_sum_exactly_to_the_difference_of_the_whole(text, marks, other_marks):
+    one, other = tokens_of(text, marks), tokens_of(text, other_marks)
     parts = attribute(text, one, other)
     assert "".join(part.text for part in parts) == text
     assert [part.size for part in parts] == [len(part.text.encode()) for part in parts]

@@ -8,6 +8,7 @@ from rich.console import Console
 import evalsuite
 from evalsuite.decisions.compare.table import comparison_table, remark_lines
 from evalsuite.report.against import pair_views
+from evalsuite.report.source import open_source
 from evalsuite.results.read import open_run
 from tests.decisions.trend.test_suites import N, run, suite
 from tests.fabricate import fabricate, verdicts
@@ -32,7 +33,7 @@ def test_the_delta_is_the_weighted_sum_of_the_tasks_deltas(tmp_path):
     assert main.verdict == quiz.verdict == "better"
     assert main.high - main.low < 2 * (one.high - one.low) / 0.75
     assert "centred, mean of 2 tasks" in shown(found)
-    [view] = pair_views([tmp_path / "a", tmp_path / "b"], False)
+    [view] = pair_views(open_source([tmp_path / "a", tmp_path / "b"]), False)
     assert view.remarks[0].startswith("Suite ours main: ")
     assert view.remarks[0].endswith(": better.")
 
