@@ -130,6 +130,7 @@ class Evaluator:
         from evalsuite.trainer.state import kept_as_it_is
         from evalsuite.trainer.unwrap import bare, gather_again
 
+        self._ranks.meet()
         with kept_as_it_is(model):
             try:
                 return self._evaluated(bare(model), step)

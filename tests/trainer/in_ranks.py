@@ -37,7 +37,7 @@ def wrapped(model: torch.nn.Module, wrapper: str) -> torch.nn.Module:
     return fully_shard(model)
 
 
-def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, number: int) -> float:
+def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> float:
     """A training step on random tokens, other ones on each rank."""
     ids = torch.randint(5, VOCABULARY, (2, 16))
     output = model(ids)
@@ -49,39 +49,67 @@ def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, number: int) 
     return float(loss.detach())
 
 
+def whole_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights as one process has them; all processes gather them."""
+    inner = getattr(model, "module", model)
+    return {
+        name: value.full_tensor() if hasattr(value, "full_tensor") else value
+        for name, value in inner.state_dict().items()
+    }
+
+
+def shares_of(model: torch.nn.Module) -> dict[str, object]:
+    """What this process has of a model under FSDP2."""
+    weights = {
+        name: (id(each), type(each).__name__, each.to_local().data_ptr(), each.requires_grad)
+        for name, each in model.named_parameters()
+    }
+    modules = {f"{name} is": (id(each), each.training) for name, each in model.named_modules()}
+    return {**weights, **modules, "torch": torch.get_rng_state().tolist()}
+
+
+def plant(model: torch.nn.Module, trouble: str) -> None:
+    """A hook that fails in some forward pass of an evaluation."""
+    inner = getattr(model, "module", model)
+    layer = inner.transformer.h[0] if hasattr(inner, "transformer") else inner.head
+    passes: list[int] = []
+
+    def fail(module: torch.nn.Module, *_: object) -> None:
+        passes.append(1)
+        if len(passes) > 6:
+            if trouble == "dies":
+                os._exit(9)
+            raise RuntimeError("planted")
+
+    layer.register_forward_hook(fail)
+
+
 def train(folder: Path, wrapper: str, trouble: str, rank: int) -> dict:
     torch.manual_seed(7)
     model = wrapped(MODELS[wrapper](), wrapper).train()
     torch.manual_seed(rank)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    evaluator = Evaluator(
-        ADDRESSES, byte_tokenizer(), data=folder / "data", include=[folder / "plugin.py"], digest=True
-    )
-    if trouble == "no data" and rank == 0:
-        evaluator = Evaluator(
-            ADDRESSES, byte_tokenizer(), data=folder / "empty", include=[folder / "plugin.py"]
-        )
-    passes: list[int] = []
+    data = folder / ("empty" if trouble == "no data" and rank == 0 else "data")
+    evaluator = Evaluator(ADDRESSES, byte_tokenizer(), data=data, include=[folder / "tiny_tasks.py"])
     if trouble in ("raises", "dies") and rank == 1:
+        plant(model, trouble)
+    found: dict = {"losses": [], "scores": [], "differences": [], "passes": 0}
 
-        def fail(*_) -> None:
-            passes.append(1)
-            if len(passes) > 12:
-                if trouble == "dies":
-                    os._exit(9)
-                raise RuntimeError("planted")
+    def count(module: torch.nn.Module, *_: object) -> None:
+        found["passes"] += not module.training
 
-        inner = getattr(model, "module", model)
-        (inner.transformer.h[0] if hasattr(inner, "transformer") else inner.head).register_forward_hook(fail)
-    found: dict = {"losses": [], "scores": [], "differences": []}
+    (model.module if hasattr(model, "module") else model).register_forward_hook(count)
     for number in range(4):
-        found["losses"].append(step(model, optimizer, number) if not trouble else 0.0)
-        if trouble == "none at all" or number % 2 == 0:
+        found["losses"].append(step(model, optimizer) if trouble in ("", "never") else 0.0)
+        if trouble == "never" or number % 2 == 0:
             continue
-        before = state_of(model) if "fsdp" not in wrapper else {}
+        look = state_of if wrapper.startswith("ddp") else shares_of
+        before = look(model)
         log = evaluator(model, step=number)
-        found["differences"] += differences(before, state_of(model)) if before else []
+        found["differences"] += differences(before, look(model))
+        weights = whole_weights(model)
         if log:
+            torch.save(weights, folder / f"weights-{number}.pt")
             found["scores"].append({task.name: task.metrics[task.headline].value for task in log.tasks})
             found["numerics"], found["notes"] = log.model.numerics, log.notes
     return found

@@ -35,13 +35,22 @@ class TrainingRanks:
 
     @functools.cached_property
     def group(self) -> Any:
-        """A gloo group of these processes with patience; the first use waits for all of them."""
+        """A gloo group of these processes with patience.
+
+        The first use waits for all of them, with the patience of the training's own group.
+        """
         from torch import distributed
 
+        distributed.barrier(self._given)
         members = None if self._given is None else distributed.get_process_group_ranks(self._given)
         return distributed.new_group(
             members, timeout=PATIENCE, backend="gloo", use_local_synchronization=True
         )
+
+    def meet(self) -> None:
+        """Wait for the other processes; those that come later find out here if one of them has ended."""
+        if self.size > 1:
+            self.gathered(None)
 
     def told_by_first(self, message: Any = None) -> Any:
         """Rank 0's message; those of other ranks are ignored."""
