@@ -1,7 +1,4 @@
-"""Evaluation inside a training loop.
-
-Public names: `Evaluator`, and `evaluation_callback` for the Trainer of transformers.
-"""
+"""Evaluation inside a training loop: `Evaluator`."""
 
 from evalsuite.trainer.evaluator import Evaluator
 

@@ -137,6 +137,24 @@ class Evaluator:
             finally:
                 gather_again(model)
 
+    def add_to(
+        self, trainer: Any, every: int | None = None, prefix: str = "", *, strict: bool = False
+    ) -> None:
+        """Evaluate inside a Trainer of transformers, and log `task/metric` through its own `log`.
+
+        Args:
+            trainer: the Trainer; it gets a callback.
+            every: training steps between two evaluations; None to evaluate after each of the Trainer's own.
+            prefix: put before each name in the log; `eval_` puts the scores beside `eval_loss` in trackers.
+            strict: end the training with an error of the evaluation, in place of a warning.
+
+        Raises:
+            UserError: `every` is below 1.
+        """
+        from evalsuite.trainer.callback import EvaluationCallback
+
+        trainer.add_callback(EvaluationCallback(trainer, self, every, prefix, strict=strict))
+
     def _evaluated(self, model: "Bare", step: int | None) -> RunLog | None:
         from evalsuite.engine.live.shared_engine import SharedEngine
 

@@ -1,4 +1,4 @@
-"""Modules of nobody's library: in padded batches if a trial agrees, else in rows of one length, or refused."""
+"""Modules of no library: in padded batches if a trial agrees, else in rows of equal length, or refused."""
 
 from types import SimpleNamespace
 
