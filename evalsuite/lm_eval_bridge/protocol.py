@@ -8,7 +8,8 @@ from typing import Any
 from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.definition import GroupRule
 from evalsuite.lm_eval_bridge.index import harness_version
-from evalsuite.prompting.spec import Format, GenerationSpec, PromptSpec, Shots, Source
+from evalsuite.prompting.shots import Shots
+from evalsuite.prompting.spec import Format, GenerationSpec, PromptSpec, Source
 from evalsuite.types import canonical_json, sha256_of
 
 RECIPE = "lm_eval"

@@ -15,7 +15,7 @@ import yaml
 from evalsuite.errors import UserError
 from evalsuite.files.side_packages import side_package
 from evalsuite.files.yaml_files import load_yaml
-from evalsuite.prompting.spec import Exemplars, Replacement
+from evalsuite.prompting.shots import Exemplars, Replacement
 from evalsuite.types import OpenAnswer, Row
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from random import Random
 
 from evalsuite.errors import DataError
-from evalsuite.prompting.spec import Shots
+from evalsuite.prompting.shots import Shots
 from evalsuite.types import Row
 
 

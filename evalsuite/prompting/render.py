@@ -6,7 +6,8 @@ from typing import Any
 
 from evalsuite.errors import UserError
 from evalsuite.prompting.exemplars import dumped_shots, read_exemplars
-from evalsuite.prompting.spec import GENERATED, Exemplars, PromptSpec
+from evalsuite.prompting.shots import Exemplars
+from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.prompting.templates import compile_template
 from evalsuite.types import (
     ClozePair,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evalsuite.prompting.spec import PromptSpec, Shots
+from evalsuite.prompting.shots import Shots
+from evalsuite.prompting.spec import PromptSpec
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import Selected
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalsuite.errors import UserError
-from evalsuite.prompting.spec import GENERATED, PromptSpec, Shots
+from evalsuite.prompting.shots import Shots
+from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
 from evalsuite.runs.responses_file import ResponseLine

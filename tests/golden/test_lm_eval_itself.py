@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalsuite.prompting.exemplars import installed_file
-from evalsuite.prompting.spec import Exemplars
+from evalsuite.prompting.shots import Exemplars
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.prepare import prepare
 from tests.golden.golden import SHARED, needs_package, needs_shared

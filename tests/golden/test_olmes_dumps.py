@@ -14,7 +14,7 @@ import pytest
 from evalsuite.data.packages import MODULES
 from evalsuite.data.subset import Subset
 from evalsuite.prompting.exemplars import installed_file
-from evalsuite.prompting.spec import Exemplars
+from evalsuite.prompting.shots import Exemplars
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.prepare import prepare

@@ -8,7 +8,8 @@ import yaml
 from evalsuite.errors import UserError
 from evalsuite.prompting.exemplars import read_exemplars
 from evalsuite.prompting.render import Renderer
-from evalsuite.prompting.spec import Exemplars, PromptSpec
+from evalsuite.prompting.shots import Exemplars
+from evalsuite.prompting.spec import PromptSpec
 from evalsuite.types import Document, OpenAnswer, sha256_of
 from tests.golden.golden import needs_package
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import DataError
 from evalsuite.prompting.fewshot import draw_shots
-from evalsuite.prompting.spec import Shots
+from evalsuite.prompting.shots import Shots
 
 POOL = [{"ask": f"question {number}"} for number in range(12)]
 DOCUMENTS = [{"ask": f"document {number}"} for number in range(5)]

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from evalsuite.prompting.spec import Exemplars, GenerationSpec, PromptSpec
+from evalsuite.prompting.shots import Exemplars
+from evalsuite.prompting.spec import GenerationSpec, PromptSpec
 from tests.prompting.specs import CLOZE, CODE, GENERATE, LETTERS, TEXT
 
 EXEMPLARS = {"package": "p", "file": "f.yaml", "at": "a.b", "prefix_sha256": "0" * 64}

@@ -33,7 +33,8 @@ from tests.data.tiny_mirror import TinyMirror
 
 PLUGIN = """
 from evalsuite import ClozePair, DatasetRef, MultipleChoice, OpenAnswer, PromptSpec, Task
-from evalsuite.prompting.spec import Extraction, GenerationSpec, Shots, Source
+from evalsuite.prompting.shots import Shots
+from evalsuite.prompting.spec import Extraction, GenerationSpec, Source
 
 OURS = Source(status="ours")
 
