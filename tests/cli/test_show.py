@@ -105,7 +105,7 @@ def test_a_model_s_tokens_are_shown_and_join_to_the_text(shown, model):
             ["mmlu:leters"],
             (
                 "Unknown format 'leters'. Did you mean letters? Formats are cloze, letters, gold, generate, "
-                "code."
+                "code, text."
             ),
         ),
         (["mmlu:cloze"], "nemotron_h/mmlu has no format 'cloze'; it has letters."),

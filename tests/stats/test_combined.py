@@ -1,12 +1,13 @@
 """Weighted sums of scores."""
 
 import math
-import random
 
+import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from evalsuite.stats.combined import Part, combined
-from evalsuite.stats.intervals import Estimate, mean_estimate
+from evalsuite.stats.intervals import Estimate
 
 
 def test_value_error_and_offset():
@@ -32,18 +33,49 @@ def test_a_score_without_an_interval_leaves_none():
     assert (found.value, found.stderr, found.low) == (0.5, None, None)
 
 
-def test_a_mean_of_small_tasks_is_covered():
-    """Tasks of 30 to 200 documents, some of them near 0, which have a standard error of 0 at times."""
-    truths, sizes = [0.02, 0.01, 0.3, 0.55, 0.9, 0.25], [32, 60, 100, 200, 80, 120]
-    draw, inside, rounds = random.Random(1), 0, 400
-    truth = sum(truths) / len(truths)
-    for _ in range(rounds):
-        scores = [
-            mean_estimate([float(draw.random() < share) for _ in range(n)])
-            for share, n in zip(truths, sizes, strict=True)
-        ]
-        found = combined([Part(1 / len(truths), score) for score in scores])
-        assert found.low is not None
-        assert found.high is not None
-        inside += found.low <= truth <= found.high
-    assert 0.93 * rounds <= inside <= 0.985 * rounds
+TASKS = [
+    (10042, 0.40, 0.25),
+    (2117, 0.09, 0.0),
+    (20321, 0.52, 0.0),
+    (2376, 0.65, 0.25),
+    (1172, 0.34, 0.25),
+    (100, 0.65, 0.5),
+    (1221, 0.30, 0.2),
+    (1838, 0.68, 0.5),
+    (500, 0.33, 0.25),
+    (5153, 0.38, 0.0),
+    (10042, 0.40, 0.25),
+    (273, 0.64, 0.5),
+    (1267, 0.53, 0.5),
+    (1000, 0.15, 0.0),
+    (230, 0.25, 0.2),
+    (1320, 0.36, 0.0),
+    (210, 0.20, 0.0),
+    (32, 0.02, 0.0),
+    (10570, 0.25, 0.0),
+    (7983, 0.20, 0.0),
+    (3270, 0.55, 0.62),
+    (10000, 0.26, 0.091),
+]
+"""Documents, true score and baseline of tasks like CORE's."""
+
+
+@pytest.mark.parametrize("limit", [None, 50])
+def test_the_interval_of_a_centred_mean_of_22_tasks_holds_the_truth_in_95_percent(limit):
+    rounds, draw = 3000, np.random.default_rng(0)
+    weights = [1 / (22 * (1 - baseline)) for _, _, baseline in TASKS]
+    offset = -sum(weight * baseline for weight, (_, _, baseline) in zip(weights, TASKS, strict=True))
+    truth = offset + sum(weight * score for weight, (_, score, _) in zip(weights, TASKS, strict=True))
+    columns = []
+    for documents, score, _ in TASKS:
+        n = min(documents, limit or documents)
+        right = draw.binomial(n, score, rounds)
+        low, high = proportion_confint(right, n, method="wilson")
+        columns.append([Estimate(*row, n) for row in zip(right / n, [0.0] * rounds, low, high, strict=True)])
+    found = [
+        combined([Part(weight, one) for weight, one in zip(weights, row, strict=True)], offset)
+        for row in zip(*columns, strict=True)
+    ]
+    share = sum(one.low <= truth <= one.high for one in found) / rounds
+    print(f"coverage {share:.1%}")
+    assert 0.93 <= share <= 0.97
