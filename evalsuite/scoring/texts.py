@@ -165,7 +165,9 @@ def _in_workers(target: str, gold: Callable[[Sample], str], limit: float = 30.0)
                     for text, one in verdicts
                 ]
             )
-        return Scored(found, _notes(answers))
+        version = spec.math_verify_version
+        judged_by = (f"Judged by math-verify {version}.",) if version else ()
+        return Scored(found, (*judged_by, *_notes(answers)))
 
     return verdicts
 

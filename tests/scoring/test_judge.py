@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from evalsuite.errors import UserError
 from evalsuite.prompting.spec import GenerationSpec
 from evalsuite.requests.build import build_requests
 from evalsuite.scoring.judge import judge as judged
+from evalsuite.scoring.texts import refuse_missing_graders
 from evalsuite.types import Failure, Generated, MultipleChoice, Score
+from tests.golden.golden import needs_side_package
 from tests.runs.bench import Bench, ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
@@ -106,6 +109,30 @@ def test_math_is_judged_in_its_own_processes(bench):
     samples = judge(prepared, asked, answers, None)
     assert [sample.metrics["exact_match"] for sample in samples] == [1.0, 0.0, 1.0, 0.0]
     assert [sample.prediction is None for sample in samples] == [False, False, False, True]
+
+
+def test_without_its_version_of_math_verify_a_text_has_no_verdict_but_the_command_that_installs_it(
+    bench, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("EVALSUITE_PACKAGES", str(tmp_path))
+    prepared = with_spec(bench.prepared("sums", limit=1), scorer="math_verify", math_verify="0.9")
+    [one] = asked = build_requests(prepared, TOKENIZER, None, 0)
+    [sample] = judge(prepared, asked, {one.requests[0]: Generated(r"\boxed{3}", 4, "eos")}, None)
+    assert (sample.status, sample.metrics) == ("failed", {})
+    assert f"--target {tmp_path}/math-verify-0.9.0 math-verify==0.9.0" in sample.reason
+    with pytest.raises(UserError, match=r"is judged by math-verify 0\.9\.0"):
+        refuse_missing_graders([prepared.selected.spec])
+
+
+@needs_side_package("math-verify", "0.9.0")
+@pytest.mark.parametrize(("version", "correct"), [("0.7", 1.0), ("0.9", 0.0)])
+def test_a_boxed_percentage_is_a_number_until_version_0_8(bench, version, correct):
+    prepared = with_spec(bench.prepared("sums", limit=1), scorer="math_verify", math_verify=version)
+    [one] = asked = build_requests(prepared, TOKENIZER, None, 0)
+    said = {one.requests[0]: Generated(r"\boxed{300\%}", 4, "eos")}
+    [sample], notes = judged(prepared, asked, said, None)
+    assert sample.metrics["exact_match"] == correct
+    assert notes == (() if version == "0.7" else ("Judged by math-verify 0.9.0.",))
 
 
 def test_a_scorer_that_fails_leaves_its_document_without_a_verdict(bench, monkeypatch):
