@@ -88,7 +88,7 @@ def plan(
         raise UserError("A plan counts the whole run; leave out --shard.")
     _, tuning = split_arguments(options.engine, _engine_arguments(options))
     asked = _resolve(tasks, model, options)
-    return plan_run(asked.spec, asked.tasks, asked.files, data_folder(options.data), tuning)
+    return plan_run(asked.spec, asked.tasks, asked.files, data_folder(options.data), tuning, options.smoke)
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,7 @@ def _execution(spec: RunSpec, options: RunOptions) -> Execution:
         verify_weights=options.verify_weights,
         allow_failures=options.allow_failures,
         allow_unsafe_code=options.allow_unsafe_code,
+        smoke=options.smoke,
         engine_tuning=tuning,
         shard=shard,
         workers=ReplicaConfig.asked(

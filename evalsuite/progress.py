@@ -46,6 +46,10 @@ class Progress(Protocol):
         """A worker has made progress or is lost."""
         ...
 
+    def warn(self, sentence: str) -> None:
+        """Something that the user wants to know before the run has ended."""
+        ...
+
 
 def verdicts_of(progress: Progress, task: str) -> Callable[[int, int], None]:
     """Reports the verdicts on a task's texts as a separate stage, which begins with the first verdict."""
@@ -71,4 +75,7 @@ class Silent:
         """Nothing."""
 
     def worker(self, state: WorkerState) -> None:
+        """Nothing."""
+
+    def warn(self, sentence: str) -> None:
         """Nothing."""

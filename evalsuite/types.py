@@ -258,6 +258,8 @@ class Failure:
     reason: str
     too_long: bool = False
     """The prompt exceeds the context window of a server, and only the server can count its tokens."""
+    of_model: bool = False
+    """The model itself is at fault: NaN, or token ids outside its vocabulary."""
 
 
 Response = Score | Generated | Failure

@@ -53,6 +53,8 @@ def _remarks(plan: "RunPlan") -> list[str]:
         f"requested, and {total.planned / max(total.distinct, 1):.3f} times the distinct tokens",
         _memory(plan.memory),
     ]
+    if plan.smoke_tokens:
+        lines.append(f"before them, the smoke test of the model computes {plan.smoke_tokens:,} tokens")
     if plan.memory.problem:
         lines.append(f"the model does not fit into the device's memory: {plan.memory.problem}")
     if total.generated_at_most:

@@ -84,6 +84,9 @@ class _Bar:
             total=max(self._planned, 1),
         )
 
+    def warn(self, sentence: str) -> None:
+        self._bars.console.print(f"evalsuite: {visible(sentence)}", markup=False, highlight=False)
+
 
 class _Lines:
     def __init__(self) -> None:
@@ -124,6 +127,9 @@ class _Lines:
             at = f" ({state.place})" if state.place else ""
             done = f" after {state.answers:,} answers" if state.answers else ""
             self._say(f"worker {state.number}{at}: {state.state}{done}")
+
+    def warn(self, sentence: str) -> None:
+        self._say(sentence)
 
     def _say(self, text: str) -> None:
         warn(f"evalsuite: {text}")

@@ -71,19 +71,19 @@ def run(
             warn("evalsuite: stopped; the answers so far are kept, the same command continues.")
             raise typer.Exit(interrupts.INTERRUPTED) from None
     if not ranks.rank:
-        _tell(log, as_json, out)
+        _tell(log, as_json, out, verbose)
     if log.status not in ("complete", "shard"):
         raise typer.Exit(1)
 
 
-def _tell(log: "RunLog", as_json: bool, out: Path | None) -> None:
+def _tell(log: "RunLog", as_json: bool, out: Path | None, verbose: bool) -> None:
     from evalsuite.results.folder import default_folder
 
     folder = out or default_folder(log.spec, log.shard.name if log.shard else "")
     if log.shard and not as_json:
         _print_shard(log.shard, folder)
     else:
-        print_results(log, as_json, folder)
+        print_results(log, as_json, folder, verbose)
 
 
 def _print_shard(shard: "ShardRecord", folder: Path) -> None:
@@ -94,7 +94,7 @@ def _print_shard(shard: "ShardRecord", folder: Path) -> None:
     say(f"`evalsuite merge` of the folders of all {shard.count} shards finishes the run.")
 
 
-def print_results(log: "RunLog", as_json: bool, folder: Path) -> None:
+def print_results(log: "RunLog", as_json: bool, folder: Path, verbose: bool = False) -> None:
     """The table with its remarks and the folder; or the run log as JSON."""
     if as_json:
         say_json(log.model_dump_json(indent=2))
@@ -103,9 +103,10 @@ def print_results(log: "RunLog", as_json: bool, folder: Path) -> None:
                 warn(f"evalsuite: {task.name}: {task.problem}.")
         return
     from evalsuite.cli.console import console, print_remarks
+    from evalsuite.results.smoke import smoke_line
     from evalsuite.results.tables import remarks, terminal_table
 
     output = console()
     output.print(terminal_table(log))
-    print_remarks(remarks(log), output)
+    print_remarks([*remarks(log), *([smoke_line(log.smoke)] if verbose else [])], output)
     output.print(f"results in {folder}", soft_wrap=True)

@@ -62,6 +62,9 @@ def options_of_a_run(
     allow_data_drift: options.AllowDataDrift = False,
     allow_failures: options.AllowFailures = False,
     allow_unsafe_code: options.AllowUnsafeCode = False,
+    no_smoke: Annotated[
+        bool, typer.Option("--no-smoke", help="Skip the smoke test of the model before its first task.")
+    ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -119,6 +122,7 @@ def options_of_a_run(
         allow_data_drift=allow_data_drift,
         allow_failures=allow_failures,
         allow_unsafe_code=allow_unsafe_code,
+        smoke=not no_smoke,
         shard=shard,
         workers=workers,
         ray_address=ray_address,

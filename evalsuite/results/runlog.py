@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evalsuite.data.local_texts import LocalTexts
 from evalsuite.data.subset import Subset
 from evalsuite.errors import StorageError
+from evalsuite.results.smoke import SmokeRecord
 from evalsuite.types import Bos
 
 if TYPE_CHECKING:
@@ -377,6 +378,8 @@ class RunLog(_Part):
     suites: tuple[SuiteRecord, ...] = ()
     """Values of the suites that were asked for."""
     notes: tuple[str, ...] = ()
+    smoke: SmokeRecord | None = None
+    """None if no model work was left to do, the engine holds no weights, or with `--no-smoke`."""
     shard: ShardRecord | None = None
     """The shard that this log describes; None for a whole run."""
 

@@ -16,6 +16,7 @@ from evalsuite.results.runlog import (
     SuiteRecord,
     TaskRecord,
 )
+from evalsuite.results.smoke import smoke_warning
 from evalsuite.stats.metrics import lower_is_better
 
 COLUMNS = ("task", "shots", "metric", "score", "stderr", "95 % interval", "n", "seconds")
@@ -92,7 +93,8 @@ def remarks(log: RunLog) -> list[str]:
         lines += [f"{task.name}: {line.rstrip('.')}." for line in remarks]
     if log.best_forms:
         lines.append(f"{', '.join(best.name for best in log.best_forms)}: {REMARK}.")
-    return [*lines, *suite_remarks(log), *log.notes]
+    failed = [smoke_warning(log.smoke)] if log.smoke and not log.smoke.passed else []
+    return [*failed, *lines, *suite_remarks(log), *log.notes]
 
 
 def token_remarks(counts: Counts) -> list[str]:

@@ -12,6 +12,8 @@ from evalsuite.progress import Progress, Stage
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.types import Failure, GenerateRequest, Request, Response, Score, ScoreRequest, TokenIds
 
+SMOKE_TEST = "smoke test"
+
 
 @dataclass
 class Answers:
@@ -36,18 +38,36 @@ def answer(
     store: ResponseStore,
     progress: Progress,
     others: frozenset[Request] = frozenset(),
+    before: Callable[[], None] = lambda: None,
 ) -> Answers:
     """Answer distinct requests, scoring first. The engine is used only if an answer is missing.
 
-    Another process answers the requests in `others`; they only affect the plan.
+    Another process answers the requests in `others`; they only affect the plan. `before` is called before the
+    engine is used for a kind of request.
 
     Raises:
         StorageError: the disk is full or the store is damaged; earlier answers are kept.
     """
     answers = Answers()
-    _answer_kind("scoring", scores, engine.score, engine, store, progress, answers, others)
-    _answer_kind("generating", texts, engine.generate, engine, store, progress, answers, others)
+    _answer_kind("scoring", scores, engine.score, engine, store, progress, answers, others, before)
+    _answer_kind("generating", texts, engine.generate, engine, store, progress, answers, others, before)
     return answers
+
+
+def answer_smoke_test(
+    scores: Sequence[ScoreRequest], engine: Engine, store: ResponseStore, progress: Progress
+) -> Answers:
+    """As `answer`; a loaded model that cannot be scored at all gives failures, since it may generate."""
+    answers = Answers()
+    _answer_kind(SMOKE_TEST, scores, engine.score, engine, store, progress, answers)
+    return answers
+
+
+def stored_answers(requests: Sequence[R], engine: Engine, store: ResponseStore) -> dict[R, Response]:
+    """The stored answers among those to `requests`."""
+    keys = {request: request_key(request, engine.identity) for request in requests}
+    stored = store.get(list(keys.values()))
+    return {request: stored[key] for request, key in keys.items() if _is_finite(stored.get(key))}
 
 
 def _answer_kind(
@@ -58,7 +78,8 @@ def _answer_kind(
     store: ResponseStore,
     progress: Progress,
     answers: Answers,
-    others: frozenset[Request],
+    others: frozenset[Request] = frozenset(),
+    before: Callable[[], None] = lambda: None,
 ) -> None:
     refused = _outside_vocabulary(requests, engine)
     answers.by_request.update((request, why) for request, why in refused.items() if request not in others)
@@ -71,6 +92,7 @@ def _answer_kind(
     answers.stored += stored
     if len(known) == len(keys):
         return
+    before()
     progress.stage(Stage(name, at_most=name == "generating"))
     tokens: dict[Request, float] = {}
     planned, began = 0, time.monotonic()
@@ -110,7 +132,8 @@ def _events(
     engine: Engine,
     answered: Collection[Request],
 ) -> Iterator[EngineEvent[R]]:
-    """The engine's events. If a loaded model cannot generate, only the requests to generate fail."""
+    """The engine's events. If a loaded model cannot generate, only the requests to generate fail; and only
+    the smoke test, if it cannot be scored."""
     begun, done = False, set(answered)
     try:
         for event in work(requests, answered=answered):
@@ -119,10 +142,11 @@ def _events(
                 done.update(request for request, _ in event.answers)
             yield event
     except ModelError as error:
-        if name != "generating" or not begun or engine.ends_on_error:
+        if name == "scoring" or not begun or engine.ends_on_error:
             raise
         left = [request for request in requests if request not in done]
-        yield Answered(tuple((request, Failure(f"no text was generated: {error}")) for request in left), 0)
+        what = "no text was generated" if name == "generating" else "nothing was scored"
+        yield Answered(tuple((request, Failure(f"{what}: {error}")) for request in left), 0)
 
 
 def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Request, Failure]:
@@ -141,7 +165,8 @@ def _outside_vocabulary(requests: Sequence[Request], engine: Engine) -> dict[Req
             refused[request] = Failure(
                 f"the tokenizer gave token id {token} for {engine.tokenizer.token_text(token)!r}, but the "
                 f"model's vocabulary has {rows} rows: the tokenizer belongs to another model, or tokens were "
-                "added to it without resizing the embedding"
+                "added to it without resizing the embedding",
+                of_model=True,
             )
     return refused
 
@@ -176,9 +201,11 @@ def _refused_unless_finite(response: Response) -> Response:
         return response
     if any(map(math.isnan, not_finite)):
         return Failure(
-            "the model returned a log-probability of NaN; its data type may be too narrow (--dtype)"
+            "the model returned a log-probability of NaN; its data type may be too narrow (--dtype)",
+            of_model=True,
         )
     return Failure(
         f"the model returned a log-probability of {not_finite[0]:+}; a token may be masked, or the data type "
-        "may be too narrow (--dtype)"
+        "may be too narrow (--dtype)",
+        of_model=True,
     )

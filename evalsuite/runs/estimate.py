@@ -16,6 +16,7 @@ from evalsuite.requests.prepare import prepare
 from evalsuite.results.runlog import RunSpec
 from evalsuite.runs.asked import as_asked
 from evalsuite.runs.engine import engine_spec
+from evalsuite.runs.smoke import SmokeTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class RunPlan:
     memory: Memory
     in_batches: str
     """Why scoring does not run on packed trees; empty if it does."""
+    smoke_tokens: int
+    """Tokens of the smoke test before them; 0 without it."""
     tried: bool
     """Whether an earlier run has tried the forms on this model; else they are told from its configuration
     alone."""
@@ -42,6 +45,7 @@ def plan_run(
     files: ModelFiles,
     data_dir: Path | None = None,
     tuning: tuple[str, ...] = (),
+    smoke: bool = True,
 ) -> RunPlan:
     """Plan what `spec` asks for.
 
@@ -51,6 +55,7 @@ def plan_run(
         files: the model that it names.
         data_dir: where data sets are.
         tuning: settings of the engine that cannot change an answer, each `NAME=VALUE`.
+        smoke: whether the run begins with the smoke test.
 
     Raises:
         UserError: anything that the user can fix.
@@ -80,6 +85,7 @@ def plan_run(
         tasks={name: _work(engine, documents) for name, documents in asked.items()},
         total=_work(engine, [one for documents in asked.values() for one in documents]),
         memory=memory_of(engine),
+        smoke_tokens=SmokeTest.of(engine.tokenizer, engine.max_length).tokens if smoke else 0,
         in_batches=engine.scorer.why_batches,
         tried=engine.knows_identity,
     )

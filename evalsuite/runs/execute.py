@@ -32,6 +32,7 @@ from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
 from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
+from evalsuite.results.smoke import SmokeRecord
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.results.suites import suite_records
 from evalsuite.results.unwritten import NoFolder, NoStore
@@ -42,6 +43,7 @@ from evalsuite.runs.engine import make_engine_of, token_options_of
 from evalsuite.runs.options import Execution
 from evalsuite.runs.portions import JudgedSoFar, added, portions
 from evalsuite.runs.shards import Shard, share_of
+from evalsuite.runs.smoke import SmokeSession
 from evalsuite.scoring.judge import judge
 from evalsuite.scoring.texts import refuse_missing_graders
 from evalsuite.scoring.verdict import Options
@@ -58,6 +60,8 @@ class RemoteWork:
     """What they ran on."""
     inputs_sha256: str
     """Of the run that they answered."""
+    smoke: SmokeRecord | None = None
+    """Of the model that they loaded."""
 
 
 def execute(
@@ -231,6 +235,8 @@ class _Session:
         self._execution = execution
         self._elsewhere = elsewhere
         self._origins: tuple[str, ...] = ()
+        self._smoke: SmokeRecord | None = elsewhere.smoke if elsewhere else None
+        self._smoke_session: SmokeSession | None = None
         self._notes = notes
         self._began = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -284,8 +290,18 @@ class _Session:
         if shard:
             progress.stage(Stage("sharing"))
             others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
-        answers = answer(scores, texts, self._engine, store, progress, others)
+        if self._smoke_session is None and self._tests_smoke(shard):
+            self._smoke_session = SmokeSession(self._engine, store, progress)
+        smoke = self._smoke_session
+        before = smoke.compute if smoke else lambda: None
+        answers = answer(scores, texts, self._engine, store, progress, others, before)
+        self._smoke = smoke.record if smoke else self._smoke
         return answers, len(scores) + len(texts) - len(others)
+
+    def _tests_smoke(self, shard: Shard | None) -> bool:
+        """Of the shards the first one tests the model: one request has one answer when they are merged."""
+        first = shard is None or shard.index == 0
+        return self._execution.smoke and first and engine_kind(self._spec.engine).needs_files
 
     def _own_packages(self) -> Iterator[str]:
         """Packages that this model or engine depends on and others do not."""
@@ -387,6 +403,7 @@ class _Session:
                 *self._origins,
                 *self._notes,
             ),
+            smoke=self._smoke,
             shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
         )
 

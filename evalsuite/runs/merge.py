@@ -286,6 +286,7 @@ def _remote_work(shards: Sequence[ShardFolder]) -> RemoteWork:
         costs=costs,
         environment=answered_on,
         inputs_sha256=shards[0].log.inputs_sha256,
+        smoke=next((folder.log.smoke for folder in shards if folder.log.smoke), None),
     )
 
 

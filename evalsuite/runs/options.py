@@ -89,6 +89,8 @@ class RunOptions:
     allow_unsafe_code: bool = False
     """Run model-written code under resource limits alone, where no sandbox works."""
 
+    smoke: bool = True
+    """Test the model before its first task: bits per byte of a passage and a program (`RunLog.smoke`)."""
     shard: str | None = None
     """Answer only share `i/n` of the requests, counted from 0; `merge` unites the shards' folders."""
     workers: int | None = None
@@ -133,6 +135,8 @@ class Execution:
     """Answer this share of the requests and stop there; None for all of them."""
     workers: "ReplicaConfig | None" = None
     """Several processes, each with a replica of the model; None for this process alone."""
+    smoke: bool = False
+    """Test the model before its first task."""
     kept: Kept = field(default_factory=KeptByNobody, compare=False)
     """Keeps documents and encoded requests for the next run of a series."""
     notes: tuple[str, ...] = ()

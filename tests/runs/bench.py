@@ -12,6 +12,7 @@ from pathlib import Path
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.data.subset import Subset
 from evalsuite.engine.protocol import Answered, EngineDefaults, Planned
+from evalsuite.progress import Progress
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
@@ -159,13 +160,20 @@ class Bench:
         [selected] = self.select(address)
         return prepare(selected, data_dir=self.data, subset=Subset(limit))
 
-    def execute(self, engine: "ScriptedEngine", *addresses: str, allow_failures: bool = False) -> RunLog:
+    def execute(
+        self,
+        engine: "ScriptedEngine",
+        *addresses: str,
+        allow_failures: bool = False,
+        smoke: bool = False,
+        progress: Progress | None = None,
+    ) -> RunLog:
         """Through the runner, with an engine object in place of a model."""
         tasks = self.select(*addresses)
         spec = RunSpec(tasks=tuple(one.address for one in tasks), model="scripted")
-        execution = Execution(folder=self.out, data_dir=self.data, allow_failures=allow_failures)
+        execution = Execution(folder=self.out, data_dir=self.data, allow_failures=allow_failures, smoke=smoke)
         files = ModelFiles("scripted", Path("nowhere"))
-        return execute(spec, tasks, files, execution, engine=engine)
+        return execute(spec, tasks, files, execution, engine=engine, progress=progress)
 
 
 class ByteTokenizer:
