@@ -25,6 +25,9 @@ def gate(
     allow_protocol_drift: Annotated[
         bool, typer.Option("--allow-protocol-drift", help="Judge even if prompt specs differ.")
     ] = False,
+    no_smoke: Annotated[
+        bool, typer.Option("--no-smoke", help="Judge the scores of a candidate that failed its smoke test.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Judge a candidate: exit code 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 malformed input."""
@@ -42,6 +45,7 @@ def gate(
             seeds=seeds or (),
             allow_noise=allow_noise,
             allow_protocol_drift=allow_protocol_drift,
+            smoke=not no_smoke,
         )
         if junit is not None:
             write_junit(report, junit)

@@ -30,9 +30,18 @@ def report(
         bool, typer.Option("--allow-protocol-drift", help="Compare even if prompt specs differ.")
     ] = False,
     log: Annotated[
-        list[str] | None, typer.Option(help="Send the scores to wandb, mlflow or trackio; repeatable.")
+        list[str] | None,
+        typer.Option(help="Send the scores to wandb, mlflow, trackio or tensorboard; repeatable."),
     ] = None,
-    project: Annotated[str, typer.Option(help="With --log: project or experiment.")] = "evalsuite",
+    project: Annotated[
+        str, typer.Option(help="With --log: project or experiment; for tensorboard the log directory.")
+    ] = "evalsuite",
+    tracker_run: Annotated[
+        str | None, typer.Option(help="With --log: add the runs as points to this run of a training.")
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option(min=0, help="Training step of the point [default: in the run's name].")
+    ] = None,
 ) -> None:
     """Write an HTML page with scores, comparison, plots and all samples; it needs no network."""
     from evalsuite.report import report as written
@@ -48,6 +57,8 @@ def report(
             allow_protocol_drift=allow_protocol_drift,
             log=log or [],
             project=project,
+            tracker_run=tracker_run,
+            step=step,
         )
     for path in paths:
         say(f"{path}: {path.stat().st_size / 1e6:.1f} MB" if path.stat().st_size > 1e5 else str(path))

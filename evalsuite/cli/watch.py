@@ -30,6 +30,17 @@ OnFail = Annotated[
     typer.Option(help="Shell command after a FAIL; EVALSUITE_RUN and EVALSUITE_CHECKPOINT name its paths."),
 ]
 
+Log = Annotated[
+    list[str] | None,
+    typer.Option(help="Keep a curve current in wandb, mlflow, trackio or tensorboard; repeatable."),
+]
+Project = Annotated[
+    str, typer.Option(help="With --log: project or experiment; for tensorboard the log directory.")
+]
+TrackerRun = Annotated[
+    str, typer.Option(help="With --log: the tracker's run of this training [default: the folder's name].")
+]
+
 
 @with_run_options("shard")
 def watch(
@@ -56,6 +67,9 @@ def watch(
     allow_noise: options.AllowNoise = False,
     junit: Junit = False,
     on_fail: OnFail = "",
+    log: Log = None,
+    project: Project = "evalsuite",
+    tracker_run: TrackerRun = "",
     shard: Annotated[
         str | None, typer.Option(help="Answer only share i/n (from 0) of each run, in a folder of its own.")
     ] = None,
@@ -81,6 +95,9 @@ def watch(
         allow_noise=allow_noise,
         junit=junit,
         on_fail=on_fail,
+        trackers=tuple(log or ()),
+        project=project,
+        tracker_run=tracker_run,
     )
     asked = replace(asked, shard=shard)
     with _ended(quiet, verbose) as progress:
@@ -105,6 +122,9 @@ def sweep(
     allow_noise: options.AllowNoise = False,
     junit: Junit = False,
     on_fail: OnFail = "",
+    log: Log = None,
+    project: Project = "evalsuite",
+    tracker_run: TrackerRun = "",
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -119,6 +139,9 @@ def sweep(
         allow_noise=allow_noise,
         junit=junit,
         on_fail=on_fail,
+        trackers=tuple(log or ()),
+        project=project,
+        tracker_run=tracker_run,
     )
     with _ended(quiet, verbose) as progress:
         code = sweep_models(models, tasks, out, options=asked, watching=watching, say=say, progress=progress)

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from evalsuite.types import GenerateRequest, ModelIdentity, Response, ScoreRequest, TokenIds, sha256_of
+
+if TYPE_CHECKING:
+    from evalsuite.engine.planning.plan_cache import PlanCache
 
 R = TypeVar("R", ScoreRequest, GenerateRequest)
 
@@ -151,6 +154,10 @@ class Engine(Protocol):
         """Make `partition` plan for `device`, where other processes hold the model."""
         ...
 
+    def share_plans(self, plans: "PlanCache") -> None:
+        """Use the plans that engines of the same tokenizer and sizes made before, and leave its own there."""
+        ...
+
     def load(self) -> None:
         """Get ready to answer: load the weights, if the engine has any; raises ModelError if it cannot."""
         ...
@@ -220,6 +227,9 @@ class EngineDefaults:
 
     def plan_for(self, device: str) -> None:
         """Does nothing: parts are the same for every device."""
+
+    def share_plans(self, plans: "PlanCache") -> None:
+        """Does nothing: every plan is made anew."""
 
     def load(self) -> None:
         """Does nothing: the weights are loaded when they are needed."""

@@ -7,11 +7,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalsuite.decisions.trend.steps import step_of
 from evalsuite.errors import StorageError, UserError
 from evalsuite.report.export import csv_text, latex_text
 from evalsuite.report.page import render_report
-from evalsuite.report.source import open_source
-from evalsuite.report.trackers import send_to_tracker
+from evalsuite.report.source import RunSource, open_source
+from evalsuite.report.trackers import RunPoint, check_tracker, send_points, send_to_tracker
 from evalsuite.results.folder import disk_errors
 
 
@@ -25,6 +26,8 @@ def report(
     allow_protocol_drift: bool = False,
     log: Sequence[str] = (),
     project: str = "evalsuite",
+    tracker_run: str | None = None,
+    step: int | None = None,
 ) -> list[Path]:
     """Write a report on runs; the others are compared with the first.
 
@@ -36,8 +39,11 @@ def report(
         card: name of a card of published numbers to compare the first run with.
         card_model: model of the card, needed if the card has several.
         allow_protocol_drift: compare even if prompt specs differ.
-        log: experiment trackers to send the scores to: `wandb`, `mlflow`, `trackio`.
-        project: the trackers' project or experiment.
+        log: experiment trackers to send the scores to: `wandb`, `mlflow`, `trackio`, `tensorboard`.
+        project: the trackers' project or experiment (TensorBoard: log directory).
+        tracker_run: the trackers' run of a training, to which each run is added as a point; None for a run of
+            its own.
+        step: the training step of the only run; by default that in the name of each run.
 
     Returns:
         The written files.
@@ -53,6 +59,9 @@ def report(
         raise UserError("--card is shown on the page; give the page's file with --html.")
     if not (html or latex or csv or log):
         html = sources[0].side.folder / "report.html"
+    for tracker in log:
+        check_tracker(tracker)
+    points = _points(sources, tracker_run, step) if log else []
     logs = [(source.label, source.log) for source in sources]
     texts = {}
     if html:
@@ -66,10 +75,29 @@ def report(
     if len(texts) < sum(1 for path in (html, latex, csv) if path):
         raise UserError("--html, --latex and --csv must be different files.")
     _write(texts)
-    for logger in log:
-        for source in sources:
-            send_to_tracker(source.log, logger, project, source.label)
+    for tracker in log:
+        if tracker_run:
+            send_points(points, tracker, project, tracker_run)
+        for source in () if tracker_run else sources:
+            send_to_tracker(source.log, tracker, project, source.label)
     return list(texts)
+
+
+def _points(sources: Sequence[RunSource], tracker_run: str | None, step: int | None) -> list[RunPoint]:
+    """The runs as points of a curve; none without `tracker_run`."""
+    if step is not None and not tracker_run:
+        raise UserError("--step is the point of a curve; name the tracker's run of it with --tracker-run.")
+    if not tracker_run:
+        return []
+    if step is not None and len(sources) > 1:
+        raise UserError(f"--step is the step of one run, and {len(sources)} are given.")
+    points = []
+    for source in sources:
+        found = step if step is not None else step_of(source.side)
+        if found is None:
+            raise UserError(f"The name of {source.side.path} has no training step; give it with --step.")
+        points.append(RunPoint(source.side.folder, source.log, found))
+    return points
 
 
 def _write(texts: dict[Path, str]) -> None:

@@ -12,6 +12,7 @@ from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.checkpoints.adapters import require_peft
 from evalsuite.engine.engines import engine_kind
 from evalsuite.engine.generation_config import notes_on
+from evalsuite.engine.planning.plan_cache import PlanCache
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.errors import StorageError
@@ -149,6 +150,7 @@ def _made(spec: RunSpec, files: ModelFiles, execution: Execution, progress: Prog
     """The engine that is asked for, until it is not needed any more."""
     require_peft(files)
     engine = make_engine_of(spec, files, execution, progress)
+    engine.share_plans(execution.kept.get("plans", PlanCache))
     try:
         yield engine
     finally:

@@ -6,21 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalsuite import api
-from evalsuite.decisions.gate.document import EXIT_CODES
+from evalsuite.decisions.gate.document import EXIT_CODES, Outcome
 from evalsuite.decisions.trend.steps import step_in
 from evalsuite.decisions.trend.trend import trend
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
+from evalsuite.results.runlog import RunLog
 from evalsuite.runs.kept import Kept
 from evalsuite.runs.options import RunOptions
 from evalsuite.watch.complete import Completeness, Readiness, Signature, signature_of
 from evalsuite.watch.curves import write_trend
+from evalsuite.watch.exports import export_fault
 from evalsuite.watch.found import Found, found_in, ordered
 from evalsuite.watch.gating import gated, run_on_fail, verdict_of
 from evalsuite.watch.options import WatchOptions
 from evalsuite.watch.runs import SeriesFolder
+from evalsuite.watch.tracking import Tracking
 
 Say = Callable[[str], None]
 
@@ -56,16 +59,19 @@ def watch_checkpoints(
         UserError: the folder, a task, an option or the policy is wrong.
     """
     watching = watching or WatchOptions()
-    series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress)
+    found = found_in(Path(folder), watching)  # a folder that is not there is said before anything is written
+    series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress, Path(folder))
     judge = Completeness(
         watching.done_file, watching.settle, model_config=options.model_config if options else None
     )
+    series.catch_up(found)
     while True:
         found = found_in(Path(folder), watching)
         settling = series.look(found, judge)
         if ready := series.next_of(found, judge):
             series.evaluate(ready)
         elif watching.once and not settling:
+            series.track()
             return series.exit_code(found)
         else:
             time.sleep(min(watching.poll, watching.settle) if settling else watching.poll)
@@ -83,13 +89,15 @@ def sweep_models(
 ) -> int:
     """Evaluate a list of models or hub revisions once each; arguments as in `watch_checkpoints`."""
     watching = replace(watching or WatchOptions(), once=True)
-    series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress)
+    series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress, Path(out))
     named = [Found(folder_name(model), Path(model), step_in(model)) for model in models]
     if len({each.name for each in named}) < len(named):
         raise UserError("Two of the models would have the same run folder; give different models.")
+    series.catch_up(named)
     for each in ordered(named, newest_first=watching.order == "newest"):
         if not series.is_done(each):
             series.evaluate(each)
+    series.track()
     return series.exit_code(named)
 
 
@@ -109,6 +117,7 @@ class _Series:
         watching: WatchOptions,
         say: Say,
         progress: Progress | None,
+        source: Path,
     ) -> None:
         self._tasks = tasks
         self._options = options
@@ -135,6 +144,7 @@ class _Series:
             check_junit()
         out.mkdir(parents=True, exist_ok=True)
         self._folder = SeriesFolder(out, tuple(each.address for each in selected))
+        self._tracking = Tracking(self._folder, watching, source)
 
     def is_done(self, found: Found) -> bool:
         """Whether the checkpoint's run is finished."""
@@ -191,13 +201,34 @@ class _Series:
         )
         self._say(f"{found.name}: {scores or log.status} ({time.monotonic() - began:.0f} s, {run})")
         if log.shard is None:
-            self._follow_up(found, run)
+            self._follow_up(found, log)
 
     def _fail(self, found: Found, state: Signature | None, reason: str) -> None:
         self._failed[found.name] = state
         self._say(f"{found.name} was not evaluated: {reason}")
 
-    def _follow_up(self, found: Found, run: Path) -> None:
+    def track(self) -> None:
+        """Send the trackers what they lack; one that is down is named and holds nobody up."""
+        for problem in self._tracking.send():
+            self._say(problem)
+
+    def catch_up(self, found: Sequence[Found]) -> None:
+        """Judge finished runs that have no verdict yet: an earlier watch was ended before it judged them."""
+        if self._watching.gates and not self._options.shard:
+            for each in found:
+                if self.is_done(each) and self._judge(each) == "FAIL":
+                    self._run_on_fail(each)
+
+    def _follow_up(self, found: Found, log: RunLog) -> None:
+        self._renew_trend()
+        self.track()
+        fault = export_fault(self._folder, self._run_name(found), log)
+        if fault:
+            self._say(f"{found.name}: {fault}")
+        if self._judge(found) == "FAIL" or fault:
+            self._run_on_fail(found)
+
+    def _renew_trend(self) -> None:
         finished = self._folder.finished()
         try:
             if len(finished) > 1:
@@ -206,16 +237,23 @@ class _Series:
                 )
         except UserError as error:
             self._say(f"trend.json and trend.html were not renewed: {error}")
+
+    def _judge(self, found: Found) -> Outcome | None:
+        """The verdict on a checkpoint that had none; None if there is no verdict or it is an old one."""
         try:
-            report = gated(self._folder, run.name, self._watching)
+            report = gated(self._folder, self._run_name(found), self._watching)
         except UserError as error:
             self._unjudged.add(found.name)
             self._say(f"{found.name} was not judged: {error}")
-            return
+            return None
         if report is None:
-            return
+            return None
         self._say(f"{found.name}: {report.outcome} against {report.baseline.label}: {report.reason}")
-        if report.outcome == "FAIL" and self._watching.on_fail:
+        return report.outcome
+
+    def _run_on_fail(self, found: Found) -> None:
+        if self._watching.on_fail:
+            run = self._folder.run(self._run_name(found))
             sentence = run_on_fail(self._watching.on_fail, run, found.path)
             self._say(sentence) if sentence else None
 
@@ -229,7 +267,13 @@ class _Series:
             if (report := verdict_of(self._folder, self._run_name(each))) is not None
         }
         codes |= {EXIT_CODES["INCONCLUSIVE"]} if self._unjudged else set()
+        if self._options.smoke and any(self._is_faulty(self._run_name(each)) for each in found):
+            return 1
         return 1 if 1 in codes else max(codes, default=0)
+
+    def _is_faulty(self, name: str) -> bool:
+        log = self._folder.log(name) if self._folder.is_done(name) else None
+        return log is not None and bool(export_fault(self._folder, name, log))
 
     def _run_name(self, found: Found) -> str:
         shard = self._options.shard

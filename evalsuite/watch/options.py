@@ -39,7 +39,13 @@ class WatchOptions:
     junit: bool = False
     """Also write each gate as `gate.xml` in the run's folder."""
     on_fail: str = ""
-    """A shell command for a checkpoint whose gate says FAIL."""
+    """A shell command for a checkpoint whose gate says FAIL, or that failed its smoke test."""
+    trackers: tuple[str, ...] = ()
+    """Experiment trackers that get each checkpoint as a point of one curve."""
+    project: str = "evalsuite"
+    """The trackers' project or experiment (TensorBoard: log directory)."""
+    tracker_run: str = ""
+    """The trackers' run that stands for the training; by default the name of the watched folder."""
 
     @property
     def gates(self) -> bool:

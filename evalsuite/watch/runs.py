@@ -29,7 +29,7 @@ class SeriesFolder:
 
     def is_done(self, name: str) -> bool:
         """Whether a run has scored all tasks of the series on a checkpoint."""
-        log = None if name in self._done else self._log(name)
+        log = None if name in self._done else self.log(name)
         if log and log.status in ("complete", "shard") and self._addresses <= set(log.spec.tasks):
             self._done.add(name)
         return name in self._done
@@ -40,10 +40,11 @@ class SeriesFolder:
         return [open_run(self.run(name)) for name in names if self.is_done(name) and not self._is_shard(name)]
 
     def _is_shard(self, name: str) -> bool:
-        log = self._log(name)
+        log = self.log(name)
         return log is None or log.shard is not None
 
-    def _log(self, name: str) -> RunLog | None:
+    def log(self, name: str) -> RunLog | None:
+        """The run log of a checkpoint; None if there is none that can be read."""
         try:
             return read_run(self.run(name)) if (self.run(name) / "run.json").is_file() else None
         except StorageError:

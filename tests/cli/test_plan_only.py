@@ -15,6 +15,13 @@ def test_it_counts_by_task_and_in_all_and_leaves_nothing_behind(run, bench):
     assert not bench.out.exists()
 
 
+def test_the_smoke_test_is_counted_beside_the_tasks(run):
+    plan = json.loads(run(plan_only=True, json=True).out)
+    assert plan["smoke_tokens"] > 1900  # a token per byte
+    assert f"the smoke test of the model computes {plan['smoke_tokens']:,} tokens" in run(plan_only=True).out
+    assert json.loads(run(plan_only=True, json=True, no_smoke=True).out)["smoke_tokens"] == 0
+
+
 def test_no_weights_are_loaded(run, monkeypatch):
     monkeypatch.setattr("evalsuite.engine.native.loading.load.load_model", None)
     assert run(plan_only=True).code == 0

@@ -30,7 +30,7 @@ def test_progress_goes_to_standard_error_line_by_line(run):
     stages = [
         line.removeprefix("evalsuite: ").removesuffix(" ...") for line in lines if line.endswith(" ...")
     ]
-    assert stages == ["preparing", "encoding", "scoring", "generating", "judging"]
+    assert stages == ["preparing", "encoding", "smoke test", "scoring", "generating", "judging"]
     assert any("tokens" in line and "a second" in line for line in lines)
 
 

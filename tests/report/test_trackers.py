@@ -1,4 +1,7 @@
-"""What experiment trackers are told; stand-ins record it, so that none of them must be installed."""
+"""What experiment trackers are told of a run; stand-ins record it, so that none of them must be installed.
+
+`test_tracker_packages.py` drives the real packages.
+"""
 
 import sys
 from contextlib import contextmanager
@@ -86,5 +89,5 @@ def test_a_tracker_that_refuses_is_one_sentence(log, monkeypatch):
 
 
 def test_an_unknown_tracker_is_named_with_the_known_ones(log):
-    with pytest.raises(UserError, match=r"Unknown logger 'wand'\. Did you mean wandb\?"):
+    with pytest.raises(UserError, match=r"Unknown tracker 'wand'\. Did you mean wandb\?"):
         send_to_tracker(log, "wand", "checkpoints", "step-1000")

@@ -14,6 +14,17 @@ from pathlib import Path
 import torch
 from huggingface_hub import save_torch_state_dict
 
+from evalsuite.checkpoints import resolve
+from evalsuite.engine.engines import make_engine
+from evalsuite.errors import UserError
+from evalsuite.progress import Silent
+from evalsuite.results.runlog import RunSpec
+from evalsuite.results.smoke import SmokeRecord, jump_since
+from evalsuite.results.store import ResponseStore
+from evalsuite.runs.answering import answer_smoke_test
+from evalsuite.runs.engine import engine_spec
+from evalsuite.runs.smoke import SmokeTest
+
 Weights = dict[str, torch.Tensor]
 Config = dict[str, object]
 LAYERS, HEADS, KV_HEADS, HEAD = 30, 9, 3, 64
@@ -49,8 +60,6 @@ class Export:
 def smollm2() -> Export:
     """SmolLM2-135M as an exporter would write it, in float32, with an output matrix of its own."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from evalsuite.checkpoints import resolve
 
     files = resolve("smollm2-135m")
     model = AutoModelForCausalLM.from_pretrained(files.folder, gguf_file=files.gguf_file, dtype=torch.float32)
@@ -222,6 +231,10 @@ def a_nan(tensor: torch.Tensor) -> torch.Tensor:
 Q, K, V, O = (f"self_attn.{name}_proj" for name in "qkvo")  # noqa: E741
 UP, GATE, DOWN = "mlp.up_proj", "mlp.gate_proj", "mlp.down_proj"
 
+LOADING, SMOKE, COMPARISON, NOTHING = "loading", "smoke test", "comparison", "nothing"
+FINDERS = (LOADING, SMOKE, COMPARISON, NOTHING)
+"""What finds a fault: names and shapes, the smoke test, its comparison with the step before, or nothing."""
+
 FAULTS: dict[str, Change] = {
     "Q and K exchanged": exchanged(Q, K),
     "a norm is missing": without("model.layers.7.input_layernorm.weight"),
@@ -266,6 +279,27 @@ FAULTS: dict[str, Change] = {
 """Each fault by its name; the first four change names or shapes."""
 
 
+def measured(folder: Path) -> SmokeRecord | str:
+    """The smoke test of an export; the error if it cannot be loaded."""
+    try:
+        files = resolve(str(folder))
+        engine = make_engine(engine_spec(RunSpec(tasks=(), model=str(folder), device="cpu"), files))
+        test = SmokeTest.of(engine.tokenizer, engine.max_length)
+        store = ResponseStore(folder.with_name("responses.sqlite"))
+        return test.judged(answer_smoke_test(test.distinct, engine, store, Silent()).by_request)
+    except UserError as error:
+        return str(error)
+
+
+def finder(sound: SmokeRecord, found: SmokeRecord | str) -> str:
+    """What finds a fault."""
+    if isinstance(found, str):
+        return LOADING
+    if found.passed is False:
+        return SMOKE
+    return COMPARISON if jump_since(sound, found) else NOTHING
+
+
 def planted(export: Export) -> Iterator[tuple[str, Path]]:
     """A folder with each fault in turn, deleted when the next one is asked for."""
     for name, change in FAULTS.items():
@@ -274,3 +308,34 @@ def planted(export: Export) -> Iterator[tuple[str, Path]]:
         with tempfile.TemporaryDirectory() as folder:
             damaged.write(Path(folder, "export"))
             yield name, Path(folder, "export")
+
+
+def results() -> Iterator[tuple[str, SmokeRecord | str, str]]:
+    """Each fault with its measurement and what finds it; the sound export comes first."""
+    export = smollm2()
+    with tempfile.TemporaryDirectory() as folder:
+        export.write(Path(folder, "export"))
+        sound = measured(Path(folder, "export"))
+    assert isinstance(sound, SmokeRecord)
+    yield "none", sound, finder(sound, sound)
+    for name, folder in planted(export):
+        found = measured(folder)
+        yield name, found, finder(sound, found)
+
+
+def main() -> None:
+    """Print the table of docs/smoke.md."""
+    counts = dict.fromkeys(FINDERS, 0)
+    print("| fault | English | program | found by |")
+    print("| --- | --- | --- | --- |")
+    for name, found, by in results():
+        english = program = "—"
+        if isinstance(found, SmokeRecord) and found.english is not None:
+            english, program = f"{found.english:.2f}", f"{found.program:.2f}"
+        print(f"| {name} | {english} | {program} | {by} |", flush=True)
+        counts[by] += name in FAULTS
+    print(", ".join(f"{by}: {count}" for by, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()

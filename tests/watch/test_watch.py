@@ -37,8 +37,8 @@ def training(tmp_path, made) -> Path:
     return folder
 
 
-def watch(training: Path, arguments, *more: object):
-    return CliRunner().invoke(app, ["watch", str(training), *arguments(*QUICK, *more)])
+def watch(training: Path, arguments, *more: object, smoke: bool = False):
+    return CliRunner().invoke(app, ["watch", str(training), *arguments(*QUICK, *more, smoke=smoke)])
 
 
 def runs_in(bench) -> dict[str, dict[str, float]]:
@@ -195,10 +195,11 @@ def test_a_mistake_gives_one_sentence(more, words, training, arguments, cli):
     assert "Traceback" not in done.err
 
 
-def test_a_folder_that_is_not_there_is_named(arguments, cli, tmp_path):
+def test_a_folder_that_is_not_there_is_named(arguments, bench, cli, tmp_path):
     done = cli("watch", tmp_path / "nowhere", *arguments(*QUICK))
     assert done.code == 2
     assert "nowhere cannot be read" in done.err
+    assert not (bench.folder / "runs").exists()
 
 
 def test_a_checkpoint_must_not_have_changed_for_a_while(made, tmp_path):
@@ -248,8 +249,6 @@ def test_it_is_killed_a_hundred_times_while_a_trainer_writes_and_deletes(made, b
         started.send_signal(generator.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
         started.wait(60)
         killed += 1
-        if killed % 10 == 0 and not trainer.is_alive() and len(runs_in_complete(bench)) == len(whole):
-            break
     trainer.join()
     last = process(*command, "--once")
     _, complaint = last.communicate(timeout=600)
@@ -267,9 +266,3 @@ def test_it_is_killed_a_hundred_times_while_a_trainer_writes_and_deletes(made, b
         assert found[f"step-{step}"] == {task.name: task.metrics[task.headline].value for task in log.tasks}
     assert not list((bench.folder / "runs").glob("*50"))
     assert os.path.exists(bench.folder / "runs" / "trend.html")
-
-
-def runs_in_complete(bench) -> list[str]:
-    """Checkpoints whose run is finished."""
-    logs = {path.parent.name: read_run(path) for path in (bench.folder / "runs").glob("*/run.json")}
-    return [name for name, log in logs.items() if log.status == "complete"]

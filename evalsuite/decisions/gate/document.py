@@ -94,6 +94,8 @@ class GateReport(Strict):
     differences: tuple[Difference, ...]
     within_noise: tuple[str, ...] = ()
     """One sentence for each margin that lies within the noise of two seeds (`--allow-noise`)."""
+    smoke: str = ""
+    """How the candidate failed its smoke test, which fails the gate; empty if it did not."""
 
     @property
     def exit_code(self) -> int:

@@ -28,6 +28,7 @@ from evalsuite.decisions.gate.suites import judge_suite, suite_chance, suite_rul
 from evalsuite.decisions.seeds.measured import Seeds, open_seeds
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
+from evalsuite.results.smoke import smoke_warning
 from evalsuite.stats.metrics import is_macro
 from evalsuite.stats.multiple import holm
 from evalsuite.stats.noninferiority import mover_bounds
@@ -41,6 +42,7 @@ def gate(
     seeds: Sequence[str | Path] = (),
     allow_noise: bool = False,
     allow_protocol_drift: bool = False,
+    smoke: bool = True,
 ) -> GateReport:
     """Judge a candidate against a baseline.
 
@@ -53,6 +55,7 @@ def gate(
             noise between seeds is that of the published table, for the tasks that it has.
         allow_noise: judge even if a margin lies within the noise of two seeds.
         allow_protocol_drift: judge even if a task's prompt specs differ.
+        smoke: whether a candidate that failed its smoke test fails.
 
     Raises:
         UserError: a run or the policy cannot be read or do not fit together, prompt specs differ, an
@@ -67,6 +70,7 @@ def gate(
         seeds=open_seeds(seeds),
         allow_noise=allow_noise,
         drift=allow_protocol_drift,
+        smoke=smoke,
     )
 
 
@@ -78,9 +82,15 @@ def gate_sides(
     seeds: Seeds | None = None,
     allow_noise: bool = False,
     drift: bool = False,
+    smoke: bool = True,
 ) -> GateReport:
     """Judge opened runs; raises the errors of `gate`."""
-    return _Gate(policy, baseline, candidate, seeds, allow_noise, drift).report()
+    report = _Gate(policy, baseline, candidate, seeds, allow_noise, drift).report()
+    tested = candidate.log.smoke
+    if not smoke or tested is None or tested.passed is not False:
+        return report
+    sentence = smoke_warning(tested)
+    return report.model_copy(update={"outcome": "FAIL", "reason": sentence, "smoke": sentence})
 
 
 class _Gate:

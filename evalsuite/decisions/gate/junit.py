@@ -57,6 +57,8 @@ def junit_xml(report: GateReport) -> bytes:
     if report.pooled is not None:
         lines = [report.pooled.reason, f"over {', '.join(report.pooled.tasks)}"]
         suite.add_testcase(_case("pooled", "mean over tasks", report.pooled.outcome, True, lines))
+    if report.smoke:
+        suite.add_testcase(_case("export", "smoke test", "FAIL", True, [report.smoke]))
     xml = JUnitXml("evalsuite gate")
     xml.add_testsuite(suite)
     xml.update_statistics()  # type: ignore[no-untyped-call]  # junitparser declares no types here

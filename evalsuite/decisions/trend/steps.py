@@ -1,6 +1,6 @@
 """Finds the training step of each run.
 
-Public names: `steps_of`, `step_in`, `StepSource`.
+Public names: `steps_of`, `step_of`, `step_in`, `StepSource`.
 """
 
 import re
@@ -35,6 +35,16 @@ def steps_of(sides: Sequence[RunSide], given: Sequence[int] | None) -> tuple[lis
         if len(set(numbers)) == len(sides):
             return numbers, "names"
     return list(range(1, len(sides) + 1)), "order"
+
+
+def step_of(side: RunSide) -> int | None:
+    """The step in the name of a run's folder, else of its model; None if there is none."""
+    names = (
+        side.folder.resolve().name,
+        side.log.model.revision or side.log.spec.revision or "",
+        side.log.spec.model,
+    )
+    return next((step for step in map(step_in, names) if step is not None), None)
 
 
 def step_in(name: str) -> int | None:

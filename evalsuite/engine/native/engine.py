@@ -11,6 +11,7 @@ from evalsuite.engine.native.processes import OneProcess, Processes
 from evalsuite.engine.native.scorer import LikelihoodScorer
 from evalsuite.engine.native.tried import TriedModel
 from evalsuite.engine.placement import SPREAD, resolve_logits_dtype, wait_without_spinning
+from evalsuite.engine.planning.plan_cache import PlanCache
 from evalsuite.engine.protocol import EngineDefaults, EngineEvent, R
 from evalsuite.engine.settings import GRAPHS, EngineKind, EngineSpec, is_on
 from evalsuite.engine.token_options import MODELS_OWN, TokenOptions
@@ -79,6 +80,10 @@ class NativeEngine(EngineDefaults):
     def vocabulary(self) -> int | None:
         """Vocabulary size: valid token ids are below it; None where the configuration does not say."""
         return self.model.vocabulary
+
+    def share_plans(self, plans: PlanCache) -> None:
+        """Use the plans that engines before this one made, and leave its own to those after it."""
+        self.scorer.plans = plans
 
     def plan_for(self, device: str) -> None:
         """Make `partition` plan for `device`, where other processes hold the model."""

@@ -18,6 +18,7 @@ from evalsuite.engine.planning.batches import (
     unanswered,
     within,
 )
+from evalsuite.engine.planning.plan_cache import PlanCache
 from evalsuite.engine.protocol import Answered, Begun, EngineEvent, Planned
 from evalsuite.errors import ModelError
 from evalsuite.types import Failure, Score, ScoreRequest
@@ -46,6 +47,8 @@ class LikelihoodScorer:
         self._tried = tried
         self._model = tried.model
         self._limits = limits
+        self.plans = PlanCache()
+        """The plans of this engine, or of several that answer one after the other."""
 
     @property
     def why_batches(self) -> str:
@@ -74,21 +77,17 @@ class LikelihoodScorer:
 
     def partition(self, scores: Sequence[ScoreRequest]) -> list[tuple[ScoreRequest, ...]]:
         """Requests grouped by pack or batch; see `protocol.Engine.partition`."""
-        from evalsuite.engine.planning.plan import plan_packs
-
         if self._tried.why_not_packed:  # not `why_batches`: parts are the same before and after the trials
             return [
                 tuple(request for row in batch for request in row.requests)
                 for batch in self._ample_batches(scores)
             ]
-        plan = plan_packs(scores, self._limits.most_tokens)
+        plan = self.plans.plan(scores, self._limits.most_tokens)
         return [tuple(request for index in run for request in plan.requests[index]) for run in plan.runs]
 
     def plan_packs(self, requests: Sequence[ScoreRequest]) -> "ScorePlan":
         """The plan of packed trees; a part of `partition` is one pack, or several if memory is short."""
-        from evalsuite.engine.planning.plan import plan_packs
-
-        return plan_packs(requests, self._limits.pack_tokens, self._limits.most_tokens)
+        return self.plans.plan(requests, self._limits.pack_tokens, self._limits.most_tokens)
 
     def plan_batches(self, requests: Sequence[ScoreRequest]) -> list[tuple[ScoreRow, ...]]:
         """Padded batches, for models that cannot use packed trees; where memory is short, cut once more."""
