@@ -14,12 +14,9 @@ def export_fault(series: SeriesFolder, name: str, log: RunLog) -> str:
     if log.smoke.passed is False:
         return smoke_warning(log.smoke)
     before = _step_before(series, name)
-    jump = jump_since(before.log.smoke, log.smoke) if before else ""
-    return (
-        f"Since {before.folder.name}, {jump}: the export or the training is damaged."
-        if before and jump
-        else ""
-    )
+    if before is None or not (jump := jump_since(before.log.smoke, log.smoke)):
+        return ""
+    return f"Since {before.folder.name}, {jump}: the export or the training is damaged."
 
 
 def _step_before(series: SeriesFolder, name: str) -> RunSide | None:
