@@ -8,7 +8,7 @@ from evalsuite.types import ScoreRequest
 if TYPE_CHECKING:
     from evalsuite.engine.planning.plan import ScorePlan
 
-KEPT = 4
+KEPT_PLANS = 4
 """Plans of a run: the smoke test's and the tasks', and as many of a shard's partition."""
 
 
@@ -30,6 +30,6 @@ class PlanCache:
     def _get(self, key: tuple[object, ...], make: Callable[[], "ScorePlan"]) -> "ScorePlan":
         found = self._plans.pop(key, None) or make()
         self._plans[key] = found  # the latest is the last
-        for oldest in list(self._plans)[:-KEPT]:
+        for oldest in list(self._plans)[:-KEPT_PLANS]:
             del self._plans[oldest]
         return found

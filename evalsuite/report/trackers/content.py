@@ -1,5 +1,7 @@
 """What trackers are told of a run."""
 
+from datetime import datetime
+
 from evalsuite.results.runlog import RunLog
 
 _FIELDS = ("value", "stderr", "low", "high", "n")
@@ -29,6 +31,11 @@ def scores(log: RunLog) -> dict[str, float]:
         found["smoke_test/english_bits_per_byte"] = log.smoke.english
         found["smoke_test/program_bits_per_byte"] = log.smoke.program
     return found
+
+
+def began(log: RunLog) -> float:
+    """When the run began, in seconds since 1970."""
+    return datetime.fromisoformat(log.started).timestamp()
 
 
 def settings(log: RunLog) -> dict[str, str]:

@@ -7,15 +7,14 @@ between the confirmation and the writing asks the tracker what it has when it st
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from evalsuite.files.replace import replace_text
-from evalsuite.report.trackers.content import curve_settings, scores
+from evalsuite.report.trackers.content import began, curve_settings, scores
 from evalsuite.report.trackers.send import errors_of, tracker_called
-from evalsuite.report.trackers.tracker import Point
+from evalsuite.report.trackers.tracker import CurvePoint
 from evalsuite.results.folder import disk_errors
 from evalsuite.results.runlog import RunLog
 
@@ -33,15 +32,10 @@ class RunPoint:
     step: int
     """Training step."""
 
-    @staticmethod
-    def began(log: RunLog) -> float:
-        """When the run began, in seconds since 1970."""
-        return datetime.fromisoformat(log.started).timestamp()
-
     @property
-    def point(self) -> Point:
+    def point(self) -> CurvePoint:
         """Its scores."""
-        return Point(self.step, scores(self.log), self.began(self.log))
+        return CurvePoint(self.step, scores(self.log), began(self.log))
 
 
 def send_points(points: Sequence[RunPoint], tracker: str, project: str, name: str) -> int:

@@ -18,6 +18,7 @@ TRACKERS: dict[str, Tracker] = {
     "trackio": TRACKIO,
     "tensorboard": TENSORBOARD,
 }
+"""The trackers by the name that `--log` takes."""
 
 
 def tracker_called(name: str) -> Tracker:

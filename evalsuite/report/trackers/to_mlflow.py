@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from evalsuite.report.trackers.content import scores, settings
-from evalsuite.report.trackers.tracker import Point, Tracker
+from evalsuite.report.trackers.tracker import CurvePoint, Tracker
 from evalsuite.results.runlog import RunLog
 
 MOST_AT_ONCE = 1000
@@ -21,7 +21,7 @@ class MlflowCurve:
         self._client = client
         self._run_id = run_id
 
-    def known(self, point: Point) -> frozenset[str]:
+    def known(self, point: CurvePoint) -> frozenset[str]:
         """Asks for the scores in the order in which `add` sends them, up to the first one that is lacking."""
         found: set[str] = set()
         for name in point.scores:
@@ -31,7 +31,7 @@ class MlflowCurve:
             found.add(name)
         return frozenset(found)
 
-    def add(self, point: Point) -> None:
+    def add(self, point: CurvePoint) -> None:
         """Send the scores in one request, or several beyond 1,000."""
         metric = import_module("mlflow.entities").Metric
         metrics = [

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from evalsuite.report.trackers.content import scores
-from evalsuite.report.trackers.tracker import Point, Tracker
+from evalsuite.report.trackers.content import began, scores
+from evalsuite.report.trackers.tracker import CurvePoint, Tracker
 from evalsuite.results.runlog import RunLog
 
 NAME = re.compile(r"events\.out\.tfevents\.(\d+)\.evalsuite")
@@ -31,11 +31,11 @@ class TensorBoardCurve:
         self._files = sorted((path for path in folder.glob("*") if NAME.fullmatch(path.name)), key=_number)
         self._points = _points_in(self._files)
 
-    def known(self, point: Point) -> frozenset[str]:
+    def known(self, point: CurvePoint) -> frozenset[str]:
         """What the files hold."""
         return frozenset(point.scores) & frozenset(self._points.get(point.step, ()))
 
-    def add(self, point: Point) -> None:
+    def add(self, point: CurvePoint) -> None:
         """Add a point to those that `write` writes."""
         named = self._points.setdefault(point.step, {})
         named.update({name: (value, point.time) for name, value in point.scores.items()})
@@ -89,10 +89,8 @@ def _curve(project: str, name: str, config: Mapping[str, str]) -> Iterator[Tenso
 
 
 def _send(log: RunLog, project: str, name: str) -> None:
-    from evalsuite.report.trackers.curves import RunPoint
-
     with _curve(project, name, {}) as curve:
-        curve.add(Point(0, scores(log), RunPoint.began(log)))
+        curve.add(CurvePoint(0, scores(log), began(log)))
 
 
 TENSORBOARD = Tracker("tensorboard", "tensorboard", _send, _curve)

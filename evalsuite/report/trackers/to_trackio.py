@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from evalsuite.report.trackers.content import scores, settings
-from evalsuite.report.trackers.tracker import Point, Tracker
+from evalsuite.report.trackers.tracker import CurvePoint, Tracker
 from evalsuite.results.runlog import RunLog
 
 
@@ -17,11 +17,11 @@ class TrackioCurve:
         self._trackio = trackio
         self._steps = steps
 
-    def known(self, point: Point) -> frozenset[str]:
+    def known(self, point: CurvePoint) -> frozenset[str]:
         """What the local database has."""
         return frozenset(point.scores) & self._steps.get(point.step, frozenset())
 
-    def add(self, point: Point) -> None:
+    def add(self, point: CurvePoint) -> None:
         """Queue a row; Trackio has stored all rows when the run is finished."""
         self._trackio.log(dict(point.scores), step=point.step)
 

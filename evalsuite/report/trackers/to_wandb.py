@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from evalsuite.report.trackers.content import scores, settings
-from evalsuite.report.trackers.tracker import Point, Tracker
+from evalsuite.report.trackers.tracker import CurvePoint, Tracker
 from evalsuite.results.runlog import RunLog
 from evalsuite.types import sha256_of
 
@@ -24,11 +24,11 @@ class WandbCurve:
         self._run = run
         self._steps = _steps_of(wandb, run)
 
-    def known(self, point: Point) -> frozenset[str]:
+    def known(self, point: CurvePoint) -> frozenset[str]:
         """A row is sent as a whole: all scores, or none; none where wandb works offline and cannot tell."""
         return frozenset(point.scores) & self._steps.get(point.step, frozenset())
 
-    def add(self, point: Point) -> None:
+    def add(self, point: CurvePoint) -> None:
         """Queue a row; wandb has sent all rows when the run is finished."""
         self._run.log({STEP: point.step, **point.scores})
 

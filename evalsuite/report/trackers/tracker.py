@@ -9,7 +9,7 @@ from evalsuite.results.runlog import RunLog
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CurvePoint:
     """The scores of one checkpoint."""
 
     step: int
@@ -22,11 +22,11 @@ class Point:
 class Curve(Protocol):
     """One tracker run that holds the points of a training, in any order."""
 
-    def known(self, point: Point) -> frozenset[str]:
+    def known(self, point: CurvePoint) -> frozenset[str]:
         """Names of the point's scores that the tracker has at its step; empty where it cannot tell."""
         ...
 
-    def add(self, point: Point) -> None:
+    def add(self, point: CurvePoint) -> None:
         """Send a point; it may be in flight until the curve is closed."""
         ...
 
