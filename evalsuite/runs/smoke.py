@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from evalsuite.engine.protocol import Engine, Tokenizer
 from evalsuite.progress import Progress
-from evalsuite.requests.encode import encode_rolling
+from evalsuite.requests.rolling import encode_rolling
 from evalsuite.results.smoke import SmokeRecord, smoke_warning
 from evalsuite.results.store import ResponseStore
 from evalsuite.runs.answering import answer_smoke_test, stored_answers
