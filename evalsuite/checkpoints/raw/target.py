@@ -66,17 +66,22 @@ def target_model(folder: Path, config: Mapping[str, Any]) -> TargetModel:
     try:
         with torch.device("meta"):
             made = auto_class(config).from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+        return TargetModel(folder, config, *_namings(made))
     except Exception as error:
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"No model can be made from {folder / 'config.json'}: {first_line}") from error
-    tensors = made.state_dict()
-    shared = _shared(made)
-    stored = _as_in_files(made, tensors)
+
+
+def _namings(model: torch.nn.Module) -> tuple[ModelTensors, ModelTensors]:
+    """Named as in memory, and as in files."""
+    tensors, shared = model.state_dict(), _shared(model)
     stored_shared = {
-        _one(_as_in_files(made, {second: tensors[second]})): _one(_as_in_files(made, {first: tensors[first]}))
+        _one(_as_in_files(model, {second: tensors[second]})): _one(
+            _as_in_files(model, {first: tensors[first]})
+        )
         for second, first in shared.items()
     }
-    return TargetModel(folder, config, _listed(tensors, shared), _listed(stored, stored_shared))
+    return _listed(tensors, shared), _listed(_as_in_files(model, tensors), stored_shared)
 
 
 def _shared(model: torch.nn.Module) -> dict[str, str]:
