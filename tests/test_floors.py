@@ -26,7 +26,7 @@ FLOORS = [
     "scoring",
     "results",
     "runs prefetch",
-    "decisions.compare",
+    "decisions.compare decisions.seeds",
     "decisions.card decisions.gate decisions.trend",
     "report lm_eval_bridge",
     "export",

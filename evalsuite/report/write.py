@@ -7,13 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalsuite.decisions.trend.steps import step_of
 from evalsuite.errors import StorageError, UserError
 from evalsuite.report.export import csv_text, latex_text
 from evalsuite.report.page import render_report
 from evalsuite.report.source import RunSource, open_source
 from evalsuite.report.trackers import RunPoint, check_tracker, send_points, send_to_tracker
 from evalsuite.results.folder import disk_errors
+from evalsuite.results.steps import step_of
 
 
 def report(

@@ -1,9 +1,9 @@
 """Whether a checkpoint is a wrong export, by its smoke test: alone, and beside that of the step before."""
 
-from evalsuite.decisions.trend.steps import step_in
 from evalsuite.results.read import RunSide
 from evalsuite.results.runlog import RunLog
 from evalsuite.results.smoke import jump_since, smoke_warning
+from evalsuite.results.steps import step_in
 from evalsuite.watch.runs import SeriesFolder
 
 

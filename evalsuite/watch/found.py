@@ -6,8 +6,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from evalsuite.checkpoints.formats import formats_by_suffix, recognized_format
-from evalsuite.decisions.trend.steps import step_in
 from evalsuite.errors import ModelError, StorageError
+from evalsuite.results.steps import step_in
 from evalsuite.watch.options import WatchOptions
 
 GGUF = ".gguf"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from evalsuite.decisions.gate.document import GateReport
 from evalsuite.decisions.gate.gate import gate
-from evalsuite.decisions.trend.steps import step_in
 from evalsuite.errors import UserError
 from evalsuite.files.replace import replace_text
 from evalsuite.results.read import RunSide
+from evalsuite.results.steps import step_in
 from evalsuite.watch.options import BEST, PREVIOUS, WatchOptions
 from evalsuite.watch.runs import GATE, SeriesFolder, mean_score
 

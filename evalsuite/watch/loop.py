@@ -7,13 +7,13 @@ from pathlib import Path
 
 from evalsuite import api
 from evalsuite.decisions.gate.document import EXIT_CODES, Outcome
-from evalsuite.decisions.trend.steps import step_in
 from evalsuite.decisions.trend.trend import trend
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
 from evalsuite.results.runlog import RunLog
+from evalsuite.results.steps import step_in
 from evalsuite.runs.kept import Kept
 from evalsuite.runs.options import RunOptions
 from evalsuite.watch.complete import Completeness, Readiness, Signature, signature_of

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from evalsuite.decisions.trend.steps import step_of
 from evalsuite.errors import UserError
 from evalsuite.report.trackers import RunPoint, check_tracker, send_points
+from evalsuite.results.steps import step_of
 from evalsuite.watch.options import WatchOptions
 from evalsuite.watch.runs import SeriesFolder
 

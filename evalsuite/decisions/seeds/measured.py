@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.decisions.seeds.document import SeedNoise
-from evalsuite.decisions.trend.steps import step_in
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import UNKNOWN, TaskRecord
+from evalsuite.results.steps import step_in
 
 FEWEST_TRAININGS = 2
 

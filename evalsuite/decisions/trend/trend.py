@@ -16,11 +16,11 @@ from evalsuite.decisions.seeds.noise import seed_noise
 from evalsuite.decisions.trend.average import average_noise, average_trend
 from evalsuite.decisions.trend.document import Checkpoint, Point, TaskTrend, Trend
 from evalsuite.decisions.trend.judged import judged_series
-from evalsuite.decisions.trend.steps import steps_of
 from evalsuite.decisions.trend.suites import suite_notes, suite_trends
 from evalsuite.errors import UserError
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import TaskRecord
+from evalsuite.results.steps import steps_of
 from evalsuite.stats.intervals import Z
 from evalsuite.stats.metrics import is_macro, lower_is_better
 
