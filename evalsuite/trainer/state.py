@@ -48,7 +48,7 @@ def _attributes(model: torch.nn.Module) -> Iterator[None]:
     """Submodules and configurations, by shallow copies."""
     modules = list(model.modules())
     contents = [_Content(vars(each)) for each in (*modules, *_configurations(modules))]
-    trained = [(weight, weight.requires_grad, weight._version) for weight in model.parameters()]
+    trained = [(weight, weight.requires_grad, _version(weight)) for weight in model.parameters()]
     try:
         yield
     finally:
@@ -57,7 +57,7 @@ def _attributes(model: torch.nn.Module) -> Iterator[None]:
         for weight, required, _ in trained:
             if weight.requires_grad != required:
                 weight.requires_grad_(required)
-        if any(weight._version != version for weight, _, version in trained):
+        if any(_version(weight) != version for weight, _, version in trained):
             warnings.warn("The model's own code wrote to its weights during the evaluation.", stacklevel=2)
 
 
@@ -124,11 +124,11 @@ def _buffers(model: torch.nn.Module) -> Iterator[None]:
     copies: list[tuple[torch.Tensor, torch.Tensor | None, int]] = []
     for buffer in buffers:
         left -= buffer.nbytes
-        copies.append((buffer, buffer.detach().clone() if left >= 0 else None, buffer._version))
+        copies.append((buffer, buffer.detach().clone() if left >= 0 else None, _version(buffer)))
     try:
         yield
     finally:
-        written = [(buffer, copy) for buffer, copy, version in copies if buffer._version != version]
+        written = [(buffer, copy) for buffer, copy, version in copies if _version(buffer) != version]
         with torch.no_grad():
             for buffer, copy in written:
                 if copy is not None:
@@ -139,6 +139,11 @@ def _buffers(model: torch.nn.Module) -> Iterator[None]:
                 "it is not as before.",
                 stacklevel=2,
             )
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """How often a tensor was written to; 0 for tensors of inference mode, which do not count it."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 @contextlib.contextmanager

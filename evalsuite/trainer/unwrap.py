@@ -84,7 +84,7 @@ def _refuse_unknown_shares(model: torch.nn.Module, sharded: bool) -> None:
         names = {each for each in mesh.mesh_dim_names or () if "tp" in each or "tensor" in each}
         if not sharded or names:
             raise UserError(
-                f"The weight {name} is divided among processes by more than FSDP (mesh {mesh}); "
-                "Evaluator evaluates models under DDP and FSDP. Evaluate the saved checkpoint instead "
-                "(evalsuite watch)."
+                f"The weight {name} is divided among processes by more than FSDP "
+                f"(mesh {mesh.mesh_dim_names}); Evaluator evaluates models under DDP and FSDP. "
+                "Evaluate the saved checkpoint instead (evalsuite watch)."
             )

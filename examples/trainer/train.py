@@ -116,7 +116,7 @@ def train(out: Path, steps: int, every: int, *, evaluated: bool = True) -> list[
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--every", type=int, default=150)
     options = parser.parse_args()
     train(options.out, options.steps, options.every)

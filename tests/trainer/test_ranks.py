@@ -47,7 +47,7 @@ def training():
 
 @pytest.mark.parametrize(
     "wrapper",
-    [pytest.param(name, marks=pytest.mark.slow if name in ("ddp", "ddp plain") else ()) for name in MODELS],
+    [pytest.param(name, marks=() if name == "fsdp plain" else pytest.mark.slow) for name in MODELS],
 )
 def test_two_processes_score_as_one_and_train_as_without_evaluations(wrapper, training, bench):
     codes, (first, second) = training(bench, wrapper)
@@ -91,3 +91,25 @@ def test_no_process_waits_for_one_that_has_gone(wrapper, trouble, training, benc
     codes, _ = training(bench, wrapper, trouble)
     assert None not in codes
     assert 0 not in codes
+
+
+def test_tensor_parallel_weights_are_refused():
+    """In a process of its own, whose group is its own, too."""
+    code = """
+import torch
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+from evalsuite import Evaluator, UserError
+from tests.engine.tiny import byte_tokenizer, tiny_llama
+
+distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("tp",))
+model = parallelize_module(tiny_llama(), mesh, {"model.layers.*.mlp.up_proj": ColwiseParallel()})
+try:
+    Evaluator("arc_easy", byte_tokenizer())(model)
+except UserError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "layers.0.mlp.up_proj.weight is divided among processes by more than FSDP" in done.stdout
