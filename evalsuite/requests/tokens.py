@@ -4,7 +4,7 @@ from evalsuite.checkpoints import ModelFiles, resolve
 from evalsuite.checkpoints.files import context_window
 from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
-from evalsuite.errors import UserError
+from evalsuite.errors import ModelConfigError, UserError
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import DocumentRequests, build_requests
 
@@ -19,7 +19,13 @@ def encoded_with(
     """
     if model is None and tokens.tokenizer is None:
         raise UserError("Showing tokens needs a tokenizer: give --tokenizer FOLDER or --model.")
-    files = ModelFiles.elsewhere(tokens.tokenizer or "") if model is None else resolve(model)
+    try:
+        files = ModelFiles.elsewhere(tokens.tokenizer or "") if model is None else resolve(model)
+    except ModelConfigError:
+        raise UserError(
+            f"Model '{model}' is a raw checkpoint, which has no tokenizer: give --tokenizer FOLDER in place "
+            "of --model."
+        ) from None
     window = tokens.window(None if model is None else context_window(files))
     tokenizer = tokens.make(files, trust_remote_code=trust_remote_code)
     user_bos = prepared.selected.spec.bos if prepared.selected.own_bos else None

@@ -237,6 +237,23 @@ def test_compressed_tensors_are_not_read_as_numbers(checkpoint, config):
     )
 
 
+def test_tokens_are_shown_with_a_tokenizer_and_not_with_a_raw_checkpoint(checkpoint, config, tmp_path):
+    from typer.testing import CliRunner
+
+    from evalsuite.cli import app
+    from tests.runs.bench import ADDRESSES, Bench
+
+    bench = Bench.make(tmp_path / "bench")
+    shared = ["--tasks", ADDRESSES[0], "--data", str(bench.data), "--include", str(bench.plugin)]
+    arguments = ["requests", *shared, "--out", str(tmp_path / "requests")]
+    done = CliRunner().invoke(app, [*arguments, "--model", str(checkpoint)])
+    assert str(done.exception) == (
+        f"Model '{checkpoint}' is a raw checkpoint, which has no tokenizer: give --tokenizer FOLDER in place "
+        "of --model."
+    )
+    assert CliRunner().invoke(app, [*arguments, "--tokenizer", str(config)]).exit_code == 0
+
+
 def test_an_empty_folder_is_no_checkpoint(config, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError) as error:
