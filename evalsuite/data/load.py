@@ -50,6 +50,11 @@ def load_split(
         DataError: no source has the split; or the rows are empty, damaged, lack a column or differ from their
             pin.
     """
+    if not ref.id:
+        raise DataError(
+            "Task 'text' scores your own texts, which no data set has; name them: evalsuite run --tasks text "
+            "--text FILE_OR_FOLDER --model MODEL."
+        )
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"The data folder {data_dir} does not exist; give --data an existing folder.")
     if ref.configs:

@@ -110,19 +110,11 @@ class Selected:
         return self.spec.format == "text" and not self.task.data.id
 
     def with_texts(self, texts: LocalTexts | None, stride: int | None) -> "Selected":
-        """The task on the user's texts if it is about them, and with the user's stride.
-
-        Raises:
-            UserError: the task is about the user's texts, but there are none.
-        """
+        """The task on the user's texts if it is about them, and with the user's stride."""
         if self.spec.format != "text":
             return self
         task, spec = self.task, self.spec
-        if self.wants_texts:
-            if texts is None:
-                raise UserError(
-                    f"Task '{self.name}' scores your own texts; name them with --text FILE_OR_FOLDER."
-                )
+        if self.wants_texts and texts is not None:
             task = replace(task, data=replace(task.data, id=LOCAL_TEXTS, texts=texts))
         if stride is not None:
             spec = spec.model_copy(update={"stride": stride})

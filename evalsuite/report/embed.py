@@ -22,6 +22,8 @@ KEY_CHARACTERS = 16
 """Number of characters of a key that `evalsuite compare --flips` prints."""
 _SHARED = 8
 """A paragraph in more prompts of a task than this belongs to the shots, not to the question."""
+_LONGEST = 4_000
+"""Characters of a scored text on the page."""
 _STATUSES = ("scored", "failed", "too_long")
 
 
@@ -115,7 +117,9 @@ def _columns(
         "shots": answers["shots"],
         "gold": [pool.string(gold or "") for gold in answers["gold"]],
         "prediction": [-1 if text is None else pool.string(text) for text in answers["prediction"]],
-        "continuations": [pool.strings(texts) for texts in answers["continuations"]],
+        "continuations": [
+            pool.strings([_shortened(text) for text in texts]) for texts in answers["continuations"]
+        ],
         "logs": [[_rounded(nats) for nats in row] for row in answers["log_likelihoods"]],
         "greedy": [
             sum(bool(greedy) << bit for bit, greedy in enumerate(row)) for row in answers["is_greedy"]
@@ -126,6 +130,11 @@ def _columns(
         "contextTokens": [_short(counts) for counts in answers["context_tokens"]],
         "choiceTokens": [_short(counts) for counts in answers["continuation_tokens"]],
     }
+
+
+def _shortened(text: str) -> str:
+    """A scored text, of a long one the beginning: a page is not the place for a corpus."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text):,} characters)"
 
 
 def _own(path: Sequence[int], uses: Counter[int], shots: int) -> int:

@@ -5,9 +5,5 @@ from evalsuite.results.runlog import RunSpec
 
 
 def as_asked(selected: Selected, spec: RunSpec) -> Selected:
-    """The task with the user's choices of BOS, texts and stride, each of which changes what is scored.
-
-    Raises:
-        UserError: the task is about the user's texts, but there are none.
-    """
+    """The task with the user's choices of BOS, texts and stride, each of which changes what is scored."""
     return selected.with_bos(spec.bos).with_texts(spec.texts, spec.stride)

@@ -189,7 +189,7 @@ def test_a_corpus_is_answered_in_portions_and_continues_from_the_store(corpus, m
 @pytest.mark.parametrize(
     ("task", "options", "words"),
     [
-        ("text", {"text": []}, "name them with --text"),
+        ("text", {"text": []}, "scores your own texts"),
         ("text", {"text": ["nowhere"]}, "--text nowhere: no such file or folder"),
         ("lambada_openai", {}, "--text names texts for task 'text'"),
         ("lambada_openai", {"text": [], "stride": 5}, "--stride is for held-out texts"),
