@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from evalsuite.data.packages import REQUEST_COLUMNS, REQUEST_DUMPS
 from evalsuite.data.refs import DatasetRef, Pin
-from evalsuite.prompting.spec import PromptSpec, Shots, Source
+from evalsuite.prompting.shots import Shots
+from evalsuite.prompting.spec import PromptSpec, Source
 from evalsuite.task import Task
 from evalsuite.types import ClozePair, MultipleChoice, OpenAnswer, Question, Row
 
