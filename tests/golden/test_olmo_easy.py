@@ -9,7 +9,7 @@ from evalsuite.tasks.olmo_easy import dumps
 
 from evalsuite.data.packages import MODULES
 from evalsuite.prompting.exemplars import installed_file
-from evalsuite.prompting.spec import Exemplars
+from evalsuite.prompting.shots import Exemplars
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.prepare import prepare
 from evalsuite.types import ClozePair, MultipleChoice
