@@ -142,9 +142,9 @@ class _Series:
             from evalsuite.decisions.gate.junit import check_junit
 
             check_junit()
-        out.mkdir(parents=True, exist_ok=True)
         self._folder = SeriesFolder(out, tuple(each.address for each in selected))
         self._tracking = Tracking(self._folder, watching, source)
+        out.mkdir(parents=True, exist_ok=True)
 
     def is_done(self, found: Found) -> bool:
         """Whether the checkpoint's run is finished."""
