@@ -10,6 +10,7 @@ import pytest
 import evalsuite
 from evalsuite.data.folder import data_folder
 from evalsuite.errors import UserError
+from evalsuite.progress import Silent
 from tests.runs.bench import PLUGIN, Bench
 
 
@@ -70,17 +71,21 @@ def test_the_specification_holds_all_that_can_change_a_score(bench, model):
 
 
 def test_a_run_tells_its_progress(bench, model):
-    stages = []
+    stages, warnings = [], []
 
-    class Heard:
+    class Heard(Silent):
         def stage(self, stage):
             stages.append(stage.name)
+
+        def warn(self, sentence):
+            warnings.append(sentence)
 
         def advance(self, tokens, planned):
             assert 0 <= tokens <= planned
 
     run(bench, model, ["pairs", "sums"], progress=Heard())
-    assert stages == ["preparing", "encoding", "scoring", "generating", "judging"]
+    assert stages == ["preparing", "encoding", "smoke test", "scoring", "generating", "judging"]
+    assert [sentence.partition(":")[0] for sentence in warnings] == ["The smoke test failed"]
 
 
 @pytest.mark.parametrize("limit", [0, -3])
