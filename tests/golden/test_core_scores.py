@@ -40,9 +40,9 @@ NAMES = (
     "winogrande@0",
 )
 QUICK = {
-    "copa@0": 12,
-    "winograd@0": 12,
-    "hellaswag_zeroshot@0": 2,
+    "copa@0": 4,
+    "winograd@0": 4,
+    "hellaswag_zeroshot@0": 1,
     "bigbench_qa_wikidata@10": 1,
 }
 """Number of documents in the everyday suite; `make test-slow` takes all of every file."""
