@@ -142,7 +142,7 @@ def _prepared(selected: Selected, spec: RunSpec, execution: Execution) -> Prepar
 
 def _documents_of(spec: RunSpec) -> tuple[object, ...]:
     """The fields that decide which documents are read, and how they become requests."""
-    return (spec.split, spec.limit, spec.sample, spec.seed, spec.allow_data_drift, spec.bos)
+    return (spec.split, spec.limit, spec.sample, spec.seed, spec.allow_data_drift, spec.bos, spec.texts)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from lm_eval.models.huggingface import HFLM
 import evalsuite
 from evalsuite.decisions.compare.attribution import attribute, token_bits
 from evalsuite.decisions.compare.compare import compare
+from evalsuite.decisions.gate.gate import gate
+from evalsuite.decisions.gate.policy import Policy
 from evalsuite.decisions.trend.trend import trend
 from evalsuite.errors import UserError
 from evalsuite.registry.registry import Registry
@@ -206,3 +208,20 @@ def test_a_text_without_a_token_fails_and_is_counted(corpus, tmp_path):
     log = run_on(corpus, "bytes", tmp_path / "out", text=[tmp_path / "texts"], allow_failures=True)
     assert (log.tasks[0].counts.failed, log.tasks[0].counts.scored) == (1, 2)
     assert "lone surrogate" in log.tasks[0].problem
+
+
+def test_windows_of_other_lengths_are_listed_as_a_difference(corpus):
+    run_on(corpus, "bytes", "one")
+    run_on(corpus, "bytes", "short", max_length=24)
+    [pair] = compare(corpus / "one", corpus / "short").pairs
+    [window] = [one.text for one in pair.differences if one.kind == "window"]
+    assert window.endswith("baseline has 48; candidate has 24.")
+
+
+def test_a_gate_judges_a_domain_by_name(corpus):
+    run_on(corpus, "bytes", "one")
+    run_on(corpus, "unigram", "two")
+    rule = {"tier": "critical", "margin": 500.0, "metric": "bits_per_byte[old]", "discordance": 1.0}
+    policy = Policy.model_validate({"pooled": None, "tasks": {"text": rule}})
+    report = gate(corpus / "one", corpus / "two", policy)
+    assert (report.outcome, report.tasks[0].documents) == ("PASS", 4)

@@ -74,8 +74,9 @@ def task_differences(first: TaskRecord, second: TaskRecord) -> list[Difference]:
         ("split", "evaluated split", first.split, second.split),
         ("aggregation", "aggregation", first.aggregation, second.aggregation),
         ("headline", "headline metric", first.headline, second.headline),
-        ("window", "context window in tokens", first.window, second.window),
     ]
+    if first.window is not None and second.window is not None:  # Imported results do not tell theirs.
+        compared.append(("window", "context window in tokens", first.window, second.window))
     for split in dict.fromkeys([*first.data, *second.data]):
         before, after = first.data.get(split), second.data.get(split)
         compared.append(
