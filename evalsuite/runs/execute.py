@@ -1,68 +1,28 @@
 """A run from specification to run log: the one place that knows the order of the rooms."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 
-from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
+from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.adapters import require_peft
 from evalsuite.engine.engines import engine_kind
-from evalsuite.engine.generation_config import notes_on
 from evalsuite.engine.planning.plan_cache import PlanCache
 from evalsuite.engine.protocol import Engine
 from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.errors import StorageError
-from evalsuite.progress import Progress, Silent, Stage, verdicts_of
+from evalsuite.progress import Progress, Silent, Stage
 from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
-from evalsuite.requests.build import (
-    DocumentRequests,
-    build_requests,
-    generate_requests,
-    score_requests,
-    token_notes,
-)
 from evalsuite.requests.prepare import prepare
-from evalsuite.results.aggregate import task_record
-from evalsuite.results.averages import averages
-from evalsuite.results.best_form import best_forms
-from evalsuite.results.environment import environment
 from evalsuite.results.folder import RunFolder
-from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
-from evalsuite.results.smoke import SmokeRecord
-from evalsuite.results.store import ResponseStore, request_key
-from evalsuite.results.suites import suite_records
-from evalsuite.results.unwritten import NoFolder, NoStore
-from evalsuite.results.versions import ANSWERING, OF_SOME, installed, told_of_origins
-from evalsuite.runs.answering import Answers, answer
+from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.results.unwritten import NoFolder
 from evalsuite.runs.asked import as_asked
-from evalsuite.runs.engine import make_engine_of, token_options_of
+from evalsuite.runs.engine import make_engine_of
+from evalsuite.runs.inputs import digests_of, documents_of, inputs_sha256
 from evalsuite.runs.options import Execution
-from evalsuite.runs.portions import JudgedSoFar, added, portions
-from evalsuite.runs.shards import Shard, share_of
-from evalsuite.runs.smoke import SmokeSession
-from evalsuite.scoring.judge import judge
+from evalsuite.runs.session import RemoteWork, RunSession
 from evalsuite.scoring.texts import refuse_missing_graders
-from evalsuite.scoring.verdict import Options
-from evalsuite.types import Failure, Request, Sample, sha256_of
-
-
-@dataclass(frozen=True)
-class RemoteWork:
-    """What other processes did for a run whose answers are all there."""
-
-    costs: Mapping[str, tuple[float, float]]
-    """By task name: tokens computed, and seconds."""
-    environment: Mapping[str, str]
-    """What they ran on."""
-    inputs_sha256: str
-    """Of the run that they answered."""
-    smoke: SmokeRecord | None = None
-    """Of the model that they loaded."""
 
 
 def execute(
@@ -103,8 +63,8 @@ def execute(
         prepared = [_prepared(selected, spec, execution) for selected in tasks]
         if engine is None and not engine_kind(spec.engine).needs_files:
             engine = stack.enter_context(_made(spec, files, execution, progress))
-        digests = _Digests.of(spec, files, engine, execution.verify_weights)
-        inputs = inputs_sha256(spec, prepared, digests.weights, digests.tokenizer, suites)
+        weights, tokenizer = digests_of(spec, files, engine, execution.verify_weights)
+        inputs = inputs_sha256(spec, prepared, weights, tokenizer, suites)
         if elsewhere and elsewhere.inputs_sha256 != inputs:
             raise StorageError(
                 "Data, prompts, task files or evalsuite itself differ from those of the shards; merge with "
@@ -115,7 +75,7 @@ def execute(
         engine = engine or stack.enter_context(_made(spec, files, execution, progress))
         refuse_missing_tokens(engine.tokenizer, spec.bos, spec.prefix_token)
         notes = folder.notes + execution.notes
-        session = _Session(spec, prepared, suites, engine, files, inputs, execution, elsewhere, notes)
+        session = RunSession(spec, prepared, suites, engine, files, inputs, execution, elsewhere, notes)
         folder.write_log(session.log("running"))
         store = execution.store or folder.store  # None for a run that is not written
         if execution.shard:
@@ -129,7 +89,7 @@ def execute(
 
 def _prepared(selected: Selected, spec: RunSpec, execution: Execution) -> PreparedTask:
     return execution.kept.get(
-        ("documents", selected.address, selected.spec.sha256, execution.data_dir, _documents_of(spec)),
+        ("documents", selected.address, selected.spec.sha256, execution.data_dir, documents_of(spec)),
         lambda: prepare(
             selected,
             data_dir=execution.data_dir,
@@ -138,11 +98,6 @@ def _prepared(selected: Selected, spec: RunSpec, execution: Execution) -> Prepar
             allow_drift=spec.allow_data_drift,
         ),
     )
-
-
-def _documents_of(spec: RunSpec) -> tuple[object, ...]:
-    """The fields that decide which documents are read, and how they become requests."""
-    return (spec.split, spec.limit, spec.sample, spec.seed, spec.allow_data_drift, spec.bos, spec.texts)
 
 
 @contextmanager
@@ -160,283 +115,3 @@ def _made(spec: RunSpec, files: ModelFiles, execution: Execution, progress: Prog
 def _is_final(log: RunLog) -> bool:
     """Every document was scored; one that failed is tried again, even if failures were allowed before."""
     return log.status in ("complete", "shard") and not any(task.problem for task in log.tasks)
-
-
-@dataclass(frozen=True)
-class _Digests:
-    weights: str
-    tokenizer: str
-
-    @classmethod
-    def of(cls, spec: RunSpec, files: ModelFiles, engine: Engine | None, verify: bool) -> "_Digests":
-        if engine is not None:
-            return cls(engine.identity.weights, engine.identity.tokenizer)
-        tokenizer = token_options_of(spec).files(files)
-        return cls(weights_digest(files, verify=verify), tokenizer_digest(tokenizer, verify=verify))
-
-
-def inputs_sha256(
-    spec: RunSpec,
-    prepared: Sequence[PreparedTask],
-    weights: str,
-    tokenizer: str,
-    suites: Sequence[Suite] = (),
-) -> str:
-    """Hash of everything that the answers and scores depend on, found without a tokenizer or a model."""
-    tasks = [
-        {
-            "address": one.selected.address,
-            "prompt": one.selected.spec.sha256,
-            "comparability": one.selected.task.comparability,
-            "data": {split: rows.fingerprint for split, rows in one.data.items()},
-            "texts": _texts_sha256(one),
-            "questions": _questions_sha256(one),
-        }
-        for one in prepared
-    ]
-    version = metadata.version("evalsuite")
-    whole = [spec.content, tasks, weights, tokenizer, version]
-    return sha256_of([*whole, [suite.sha256 for suite in suites]] if suites else whole)
-
-
-def _texts_sha256(one: PreparedTask) -> str:
-    if one.selected.spec.format != "text":
-        return sha256_of([[prompt.contexts, prompt.continuations] for prompt in one.prompts])
-    # One after the other: whole corpora would be in memory several times.
-    return sha256_of([sha256_of(one.prompt(index).continuations[0]) for index in range(len(one.documents))])
-
-
-def _questions_sha256(one: PreparedTask) -> str:
-    """Hash of the questions; the fingerprint of the data covers held-out texts."""
-    if one.selected.spec.format == "text":
-        return ""
-    return sha256_of([asdict(document.question) for document in one.documents])
-
-
-class _Session:
-    """One process's work on a run."""
-
-    def __init__(
-        self,
-        spec: RunSpec,
-        prepared: Sequence[PreparedTask],
-        suites: Sequence[Suite],
-        engine: Engine,
-        files: ModelFiles,
-        inputs: str,
-        execution: Execution,
-        elsewhere: RemoteWork | None,
-        notes: tuple[str, ...],
-    ) -> None:
-        self._spec = spec
-        self._prepared = prepared
-        self._suites = suites
-        self._engine = engine
-        self._files = files
-        self._inputs = inputs
-        self._execution = execution
-        self._elsewhere = elsewhere
-        self._origins: tuple[str, ...] = ()
-        self._smoke: SmokeRecord | None = elsewhere.smoke if elsewhere else None
-        self._smoke_session: SmokeSession | None = None
-        self._notes = notes
-        self._began = time.monotonic()
-        self._started = datetime.now(UTC).isoformat(timespec="seconds")
-
-    def answer_share(self, shard: Shard, store_path: Path | None, progress: Progress) -> RunLog:
-        """Answer a shard's requests; the run log says how far that went."""
-        self._begin_loading(store_path)
-        failures: dict[str, str] = {}
-        costs: dict[str, tuple[float, float]] = {}
-        share = 0
-        with self._store(store_path) as store:
-            for portion in portions(self._prepared):
-                asked = self._ask(portion, progress)
-                answers, count = self._answers(asked, store, progress, shard)
-                share += count
-                failures |= {
-                    request_key(request, self._engine.identity).hex(): answer.reason
-                    for request, answer in answers.by_request.items()
-                    if isinstance(answer, Failure)
-                }
-                for name, documents in asked.items():
-                    costs[name] = added(costs.get(name), answers.cost(_requests_of(documents)))
-        record = ShardRecord(
-            index=shard.index, count=shard.count, requests=share, failures=failures, costs=costs
-        )
-        return self.log("incomplete" if failures else "shard").model_copy(update={"shard": record})
-
-    @contextmanager
-    def _store(self, path: Path | None) -> Iterator[ResponseStore]:
-        store = ResponseStore(path, self._versions) if path else NoStore()
-        try:
-            yield store
-        finally:
-            store.close()
-
-    @property
-    def _versions(self) -> dict[str, str]:
-        return installed((*ANSWERING, *self._own_packages()))
-
-    def _answers(
-        self,
-        asked: Mapping[str, Sequence[DocumentRequests]],
-        store: ResponseStore,
-        progress: Progress,
-        shard: Shard | None = None,
-    ) -> tuple[Answers, int]:
-        """The answers to a shard's requests, or to all, and how many requests these are."""
-        every = [one for documents in asked.values() for one in documents]
-        scores, texts = score_requests(every), generate_requests(every)
-        others: frozenset[Request] = frozenset()
-        if shard:
-            progress.stage(Stage("sharing"))
-            others = frozenset[Request]((*scores, *texts)) - share_of(shard, self._engine, scores, texts)
-        if self._smoke_session is None and self._tests_smoke(shard):
-            self._smoke_session = SmokeSession(self._engine, store, progress)
-        smoke = self._smoke_session
-        before = smoke.compute if smoke else lambda: None
-        answers = answer(scores, texts, self._engine, store, progress, others, before)
-        self._smoke = smoke.record if smoke else self._smoke
-        return answers, len(scores) + len(texts) - len(others)
-
-    def _tests_smoke(self, shard: Shard | None) -> bool:
-        """Of the shards the first one tests the model: one request has one answer when they are merged."""
-        first = shard is None or shard.index == 0
-        return self._execution.smoke and first and engine_kind(self._spec.engine).needs_files
-
-    def _own_packages(self) -> Iterator[str]:
-        """Packages that this model or engine depends on and others do not."""
-        if self._files.gguf_path:
-            yield "gguf"
-        if self._files.adapter:
-            yield "peft"
-        if self._spec.engine in OF_SOME:
-            yield self._spec.engine
-
-    def finish(
-        self, store_path: Path | None, progress: Progress
-    ) -> tuple[RunLog, dict[str, Sequence[Sample]]]:
-        """The run log with its scores, and the samples by task name."""
-        self._begin_loading(store_path)
-        judged = {one.selected.name: JudgedSoFar() for one in self._prepared}
-        stored: list[bytes] = []
-        with self._store(store_path) as store:
-            for portion in portions(self._prepared):
-                asked = self._ask(portion, progress)
-                answers, _ = self._answers(asked, store, progress)
-                stored += answers.stored
-                progress.stage(Stage("judging"))
-                for one in portion:
-                    judged[one.selected.name].add(
-                        self._judge(one, asked[one.selected.name], answers, progress)
-                    )
-            ours = {**self._versions, **(self._elsewhere.environment if self._elsewhere else {})}
-            self._origins = tuple(told_of_origins(store.origins(stored), ours))
-        records = [self._record(one, judged[one.selected.name]) for one in self._prepared]
-        scored = all(record.metrics for record in records)
-        samples: dict[str, Sequence[Sample]] = {name: one.samples for name, one in judged.items()}
-        return self.log("complete" if scored else "incomplete", records), samples
-
-    def _judge(
-        self, one: PreparedTask, asked: Sequence[DocumentRequests], answers: Answers, progress: Progress
-    ) -> JudgedSoFar:
-        options = Options(
-            allow_unsafe_code=self._execution.allow_unsafe_code,
-            on_verdicts=verdicts_of(progress, one.selected.name),
-        )
-        samples, notes = judge(one, asked, answers.by_request, self._engine.max_length, options)
-        token_notes_of = token_notes(one, asked, self._engine.tokenizer)
-        return JudgedSoFar(samples, list(asked), answers.cost(_requests_of(asked)), token_notes_of, notes)
-
-    def _record(self, one: PreparedTask, judged: JudgedSoFar) -> TaskRecord:
-        tokens, seconds = judged.cost
-        if self._elsewhere:
-            tokens, seconds = self._elsewhere.costs.get(one.selected.name, (tokens, seconds))
-        return task_record(
-            one,
-            judged.asked,
-            judged.samples,
-            tokens=round(tokens),
-            seconds=seconds,
-            allow_failures=self._execution.allow_failures,
-            answer_notes=(*judged.token_notes, *self._generation_notes(one)),
-            notes=judged.notes,
-            numerics=self._engine.identity.numerics,
-        )
-
-    def _generation_notes(self, prepared: PreparedTask) -> tuple[str, ...]:
-        settings = prepared.selected.spec.generation
-        if (
-            settings is None
-            or not self._files.folder.is_dir()
-            or not engine_kind(self._spec.engine).needs_files
-        ):
-            return ()
-        sampled, native = settings.temperature > 0, self._spec.engine == "native"
-        return notes_on(self._files, settings.backend, sampled=sampled, applied=native)
-
-    def log(self, status: str, records: Sequence[TaskRecord] = ()) -> RunLog:
-        engine, shard = self._engine, self._execution.shard
-        # The engine may have to load the model to know its identity, which it does beside the encoding.
-        identity = engine.expected_identity if status == "running" else engine.identity
-        return RunLog(
-            evalsuite_version=metadata.version("evalsuite"),
-            status=status,  # type: ignore[arg-type]
-            spec=self._spec,
-            inputs_sha256=self._inputs,
-            model=ModelRecord(
-                id=self._files.hub_id or self._files.name,
-                revision=self._files.revision,
-                weights_sha256=identity.weights,
-                tokenizer_sha256=identity.tokenizer,
-                numerics=identity.numerics,
-            ),
-            environment={**environment(), **(self._elsewhere.environment if self._elsewhere else {})},
-            started=self._started,
-            seconds=round(time.monotonic() - self._began, 3),
-            tasks=tuple(records),
-            best_forms=best_forms(records),
-            averages=averages(records),
-            suites=suite_records(self._suites, records) if records else (),
-            notes=(
-                *engine.notes,
-                *engine.tokenizer.notes,
-                *self._origins,
-                *self._notes,
-            ),
-            smoke=self._smoke,
-            shard=ShardRecord(index=shard.index, count=shard.count) if shard else None,
-        )
-
-    def _begin_loading(self, store_path: Path | None) -> None:
-        """Let the engine load beside the encoding, where nothing was answered yet and it has to in any
-        case."""
-        if store_path is None or not store_path.exists():
-            self._engine.begin_loading()
-
-    def _ask(self, portion: Sequence[PreparedTask], progress: Progress) -> dict[str, list[DocumentRequests]]:
-        progress.stage(Stage("encoding"))
-        return {one.selected.name: self._requests(one) for one in portion}
-
-    def _requests(self, one: PreparedTask) -> list[DocumentRequests]:
-        engine, spec, selected = self._engine, self._spec, one.selected
-        if selected.spec.format == "text":  # Their requests are too many to keep.
-            return build_requests(one, engine.tokenizer, engine.max_length, spec.seed)
-        return self._execution.kept.get(
-            (
-                "requests",
-                selected.address,
-                selected.spec.sha256,
-                self._execution.data_dir,
-                _documents_of(spec),
-                engine.expected_identity.tokenizer,
-                spec.prefix_token,
-                engine.max_length,
-            ),
-            lambda: build_requests(one, engine.tokenizer, engine.max_length, spec.seed),
-        )
-
-
-def _requests_of(documents: Sequence[DocumentRequests]) -> Iterator[Request]:
-    return (request for document in documents for request in document.requests)

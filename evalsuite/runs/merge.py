@@ -18,9 +18,10 @@ from evalsuite.results.folder import RunFolder, default_folder, disk_errors
 from evalsuite.results.runlog import RunLog, ShardRecord, read_run
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.engine import make_engine_of, token_options_of
-from evalsuite.runs.execute import RemoteWork, execute
+from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution
 from evalsuite.runs.rescore import SCORING_PACKAGES
+from evalsuite.runs.session import RemoteWork
 from evalsuite.types import Failure, GenerateRequest, ModelIdentity, ScoreRequest
 
 

@@ -22,7 +22,7 @@ from evalsuite.results.runlog import RunLog, TaskRecord
 from evalsuite.results.samples import read_samples
 from evalsuite.results.suites import suite_records
 from evalsuite.runs.asked import as_asked
-from evalsuite.runs.execute import inputs_sha256
+from evalsuite.runs.inputs import inputs_sha256
 from evalsuite.scoring.judge import judge_samples
 from evalsuite.scoring.verdict import Options
 from evalsuite.types import Document, Generated, Prompt, Sample, Score, gold_text

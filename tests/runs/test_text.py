@@ -18,7 +18,7 @@ from evalsuite.report.page import render_report
 from evalsuite.report.source import open_source
 from evalsuite.results.samples import read_samples
 from evalsuite.results.tables import remarks
-from evalsuite.runs import answering, execute, portions
+from evalsuite.runs import answering, portions, session
 from evalsuite.runs.rescore import rescore
 from tests.runs.texts import PROSE, TEXTS, TOKENIZERS, tiny_model, write_texts
 
@@ -175,10 +175,10 @@ def test_a_corpus_is_answered_in_portions_and_continues_from_the_store(corpus, m
             raise KeyboardInterrupt
         return scoring(scores, *rest)
 
-    monkeypatch.setattr(execute, "answer", counted)
+    monkeypatch.setattr(session, "answer", counted)
     with pytest.raises(KeyboardInterrupt):
         run_on(corpus, "bytes", "portions")
-    monkeypatch.setattr(execute, "answer", scoring)
+    monkeypatch.setattr(session, "answer", scoring)
     log = run_on(corpus, "bytes", "portions")
     values, expected = (
         {name: one.value for name, one in each.tasks[0].metrics.items()} for each in (log, whole)

@@ -70,11 +70,11 @@ def test_every_checkpoint_is_evaluated_once_and_as_a_single_run_scores_it(
 
 
 def test_prompts_are_made_once_for_all_checkpoints(training, arguments, monkeypatch):
-    from evalsuite.runs import execute
+    from evalsuite.runs import session
 
     made = []
-    original = execute.build_requests
-    monkeypatch.setattr(execute, "build_requests", lambda *args: made.append(1) or original(*args))
+    original = session.build_requests
+    monkeypatch.setattr(session, "build_requests", lambda *args: made.append(1) or original(*args))
     assert watch(training, arguments).exit_code == 0
     assert len(made) == 1
 
