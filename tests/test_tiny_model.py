@@ -39,16 +39,26 @@ def run_tiny(bench: Bench, model: Path, out: Path, **options) -> evalsuite.RunLo
 
 
 def test_every_kind_of_task_is_scored(tiny):
-    bench, model, log = tiny
+    _, model, log = tiny
     assert log.status == "complete"
     assert [task.counts.scored for task in log.tasks] == [8] * 4
     assert {one.format for one in log.tasks} == {"cloze", "letters", "generate"}
     assert log.model.numerics == "transformers float32 cpu packed"
     assert log.model.id == str(model)
     assert all(task.tokens > 0 and task.seconds > 0 for task in log.tasks)
-    store = ResponseStore(bench.out / "responses.sqlite")
-    assert len(store) == sum(task.requests for task in log.tasks)
-    store.close()
+
+
+def test_an_answer_is_stored_for_each_request(tiny):
+    bench, model, log = tiny
+    plain = run_tiny(bench, model, bench.folder / "plain", smoke=False)
+    assert [task.metrics for task in plain.tasks] == [task.metrics for task in log.tasks]
+    stored = []
+    for folder in (bench.folder / "plain", bench.out):
+        store = ResponseStore(folder / "responses.sqlite")
+        stored.append(len(store))
+        store.close()
+    assert stored[0] == sum(task.requests for task in log.tasks)
+    assert stored[1] > stored[0]  # and those of the smoke test
 
 
 def test_log_likelihoods_in_the_samples_are_those_of_plain_passes(tiny):

@@ -138,7 +138,7 @@ def test_the_shell_completes_tasks_recipes_and_models():
         return subprocess.run([command], env=env, capture_output=True, text=True, check=False).stdout.split()
 
     assert "mmlu,gsm8k" in offered("evalsuite run --tasks mmlu,gsm")
-    assert offered("evalsuite run --recipe nemotron_") == ["nemotron_3", "nemotron_h"]
+    assert offered("evalsuite run --recipe nemotron_") == ["nemotron_3", "nemotron_base", "nemotron_h"]
     assert "smollm2-135m" in offered("evalsuite run --model smol")
     assert "grade" in offered("evalsuite gr")
 

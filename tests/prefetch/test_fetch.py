@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -230,8 +229,7 @@ def test_the_users_own_texts_are_said(tmp_path):
     (tmp_path / "a.txt").write_text("Some text.")
     [selected] = Registry.load().select(["text"])
     texts = LocalTexts((str(tmp_path / "a.txt"),))
-    own = replace(selected, task=replace(selected.task, data=replace(selected.task.data, texts=texts)))
-    [done] = fetch([own], tmp_path / "out", None)
+    [done] = fetch([selected.with_texts(texts, None)], tmp_path / "out", None)
     assert (done.data.files, done.data.local) == ((), texts.paths)
 
 

@@ -104,8 +104,8 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_and_texts_are_those_of_plain_passes_in_whatever_form(name, tmp_path, monkeypatch):
     make, used, words = MODELS[name]
-    for module in ("model", "loading.load"):  # as if the configuration stated no window
-        monkeypatch.setattr(f"evalsuite.engine.native.{module}.context_window", lambda files: None)
+    for name_of in ("model.window_in", "loading.load.context_window"):  # as if none were stated
+        monkeypatch.setattr(f"evalsuite.engine.native.{name_of}", lambda stated: None)
     engine = TransformersEngine(resolve(str(save(make(), tmp_path))), device="cpu")
     engine.limits.max_length = 128
     scores, texts = answers_of(engine.score(SCORES)), answers_of(engine.generate(TEXTS))
