@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.data.subset import Subset
@@ -184,6 +185,7 @@ class ByteTokenizer:
     bos_text = ""
     prefix_id = 1
     notes = ()
+    special_texts: ClassVar[dict[int, str]] = {1: "<|endoftext|>"}
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool) -> list[list[int]]:
         return [[2 + byte for byte in text.encode()] for text in texts]
