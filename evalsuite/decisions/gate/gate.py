@@ -164,7 +164,7 @@ class _Gate:
             pooled=pooled,
             suites=suites,
             differences=tuple(self._differences),
-            within_noise=self._within_noise,
+            within_noise=tuple(self._within_noise.values()),
         )
 
     def _judge(self, name: str) -> TaskDecision:

@@ -58,8 +58,8 @@ def _mean(rules: Mapping[str, Rule], pooled: Sequence[str], tasks: Mapping[str, 
 
 def margins_within_noise(
     policy: Policy, rules: Mapping[str, Rule], noise: GateNoise, metrics: Mapping[str, str]
-) -> tuple[str, ...]:
-    """One sentence for each margin that two equal trainings would often exceed; advisory tasks have none.
+) -> dict[str, str]:
+    """By name, one sentence on each margin that two equal trainings would often exceed; none if advisory.
 
     A margin lies within the noise if a training with another seed would be worse by more than the margin
     with a probability above the policy's alpha.
@@ -70,31 +70,35 @@ def margins_within_noise(
         noise: noise of tasks, suites and the pooled mean.
         metrics: metrics of the suites that the policy names.
     """
-    found = [
-        _sentence(f"suite {name}", suite.margin, metrics[name], noise.suites[name], policy.alpha)
+    found = {
+        f"suite {name}": _sentence(
+            f"suite {name}", suite.margin, metrics[name], noise.suites[name], policy.alpha
+        )
         for name, suite in policy.suites.items()
         if suite.tier != "advisory"
         and name in noise.suites
         and noise.suites[name].apart(policy.alpha) > suite.margin
-    ]
-    found += [
-        _sentence(name, rule.margin, rule.metric, noise.tasks[name], policy.alpha)
+    }
+    found |= {
+        name: _sentence(name, rule.margin, rule.metric, noise.tasks[name], policy.alpha)
         for name, rule in rules.items()
         if rule.tier != "advisory"
         and name in noise.tasks
         and noise.tasks[name].apart(policy.alpha) > rule.margin
-    ]
+    }
     pooled, mean = policy.pooled, noise.pooled
     if pooled is not None and mean is not None and mean.apart(policy.alpha) > pooled.margin:
-        found.append(_sentence("the mean", pooled.margin, "", mean, policy.alpha))
-    return tuple(found)
+        found["the mean"] = _sentence("the mean", pooled.margin, "", mean, policy.alpha)
+    return found
 
 
-def refuse_noise(sentences: Sequence[str]) -> None:
-    """Raises UserError if a margin lies within the noise of two seeds."""
-    if sentences:
+def refuse_noise(within: Mapping[str, str]) -> None:
+    """Raises UserError if a margin lies within the noise of two seeds; `within` has sentences by name."""
+    if within:
+        first, *others = within
+        more = f" So do those of {', '.join(others)}." if others else ""
         raise UserError(
-            f"{' '.join(sentences)} A verdict would mean little for a candidate of another training: widen "
+            f"{within[first]}{more} A verdict would mean little for a candidate of another training: widen "
             "the margin, make the task advisory, or judge all the same with --allow-noise (for example where "
             "both models come from one training)."
         )
