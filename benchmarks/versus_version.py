@@ -3,8 +3,8 @@
     python benchmarks/versus_version.py OTHER_CHECKOUT WORK... --data DIR [--threads 1] [--repeats 2]
 
 Prints a Markdown table: seconds of this version and of the other (the medians), the ratio (above 1: this one
-is faster), and whether the answers are equal to the last digit. Both use this Python's packages. A ratio is
-valid only if nothing else ran on the machine.
+is faster), and whether the answers are equal to the last digit. Each uses the Python of its checkout's `.venv`,
+else this one; their packages must be of the same versions. A ratio is valid only if nothing else ran.
 """
 
 import argparse
@@ -28,7 +28,9 @@ class Version:
 
     def __init__(self, checkout: Path, options: argparse.Namespace) -> None:
         environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [sys.executable, __file__, "--serve", "--model", options.model, "--dtype", options.dtype]
+        own = checkout / ".venv/bin/python"
+        python = str(own) if own.exists() else sys.executable
+        command = [python, __file__, "--serve", "--model", options.model, "--dtype", options.dtype]
         command += ["--data", str(options.data)] if options.data else []
         self._checkout = checkout
         self._process = subprocess.Popen(
