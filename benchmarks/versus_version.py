@@ -3,8 +3,8 @@
     python benchmarks/versus_version.py OTHER_CHECKOUT WORK... --data DIR [--threads 1] [--repeats 2]
 
 Prints a Markdown table: seconds of this version and of the other (the medians), the ratio (above 1: this one
-is faster), and whether the answers are equal to the last digit. Each uses the Python of its checkout's `.venv`,
-else this one; their packages must be of the same versions. A ratio is valid only if nothing else ran.
+is faster), and whether the answers are equal to the last digit. Each uses the Python of its checkout's
+`.venv`, else this one; their packages must be of the same versions. A ratio is valid only if nothing else ran.
 """
 
 import argparse
