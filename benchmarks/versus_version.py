@@ -4,7 +4,7 @@
 
 Prints a Markdown table: seconds of this version and of the other (the medians), the ratio (above 1: this one
 is faster), and whether the answers are equal to the last digit. Each uses the Python of its checkout's
-`.venv`, else this one; their packages must be of the same versions. A ratio is valid only if nothing else ran.
+`.venv`, else this one; their packages must be of the same versions. The machine must be quiet.
 """
 
 import argparse
