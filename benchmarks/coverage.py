@@ -37,7 +37,8 @@ from scipy.stats import binom, norm
 from evalsuite.decisions.gate.gate import gate_sides
 from evalsuite.decisions.gate.policy import Policy
 from evalsuite.results.read import TaskSamples
-from evalsuite.results.runlog import Counts, ModelRecord, RunLog, RunSpec, TaskRecord
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import Counts, ModelRecord, RunLog, TaskRecord
 from evalsuite.stats.intervals import mean_estimate, verdicts_tail
 from evalsuite.stats.repeats import pass_at_k_estimate
 from evalsuite.stats.stderr import mean_error

@@ -13,7 +13,8 @@ from evalsuite.prompting.suites import Suite
 from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import Selected
-from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog
 from evalsuite.runs.options import Execution, RunOptions
 from evalsuite.types import BOS_CHOICES, Bos
 from evalsuite.visible import refuse_undecodable

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.results.folder import RunFolder
-from evalsuite.results.runlog import Counts, MetricRecord, ModelRecord, RunLog, RunSpec, TaskRecord
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import Counts, MetricRecord, ModelRecord, RunLog, TaskRecord
 from evalsuite.stats.intervals import mean_estimate
 from evalsuite.types import Document, MultipleChoice, Prompt, Sample
 

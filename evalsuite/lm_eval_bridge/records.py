@@ -13,13 +13,13 @@ from evalsuite.lm_eval_bridge.results_files import ResultsFile
 from evalsuite.prompting.spec import PromptSpec
 from evalsuite.registry.selected import Selected
 from evalsuite.results.metric_record import metric_record
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.results.runlog import (
     UNKNOWN,
     Counts,
     MetricRecord,
     ModelRecord,
     RunLog,
-    RunSpec,
     SplitRecord,
     SubtaskRecord,
     TaskRecord,

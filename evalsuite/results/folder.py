@@ -11,7 +11,8 @@ from evalsuite.errors import StorageError
 from evalsuite.files import locking
 from evalsuite.registry.addresses import file_stem
 from evalsuite.results.read import RunSide
-from evalsuite.results.runlog import RunLog, RunSpec, read_run
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog, read_run
 from evalsuite.results.samples import write_samples
 from evalsuite.results.store import ResponseStore
 from evalsuite.results.tables import markdown_table

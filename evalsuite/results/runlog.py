@@ -5,15 +5,13 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from evalsuite.data.local_texts import LocalTexts
-from evalsuite.data.subset import Subset
 from evalsuite.errors import StorageError
+from evalsuite.results.run_spec import RunLogPart, RunSpec
 from evalsuite.results.smoke import SmokeRecord
-from evalsuite.types import Bos
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,103 +21,7 @@ UNKNOWN = "unknown"
 """Stands for a digest that imported results lack."""
 
 
-class _Part(BaseModel):
-    # JSON has neither NaN nor infinity: pydantic would write null, which cannot be read back as a number.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class RunSpec(_Part):
-    """The settings that define a run: the same spec in the same folder is the same run."""
-
-    tasks: tuple[str, ...]
-    """Full addresses."""
-    suites: tuple[str, ...] = ()
-    """Suites whose tasks are among them."""
-    model: str
-    revision: str | None = None
-    configuration: str | None = None
-    """Folder, alias or hub id with the configuration and tokenizer of a raw checkpoint."""
-    adapter: str | None = None
-    """Folder of a PEFT adapter that is applied to the model."""
-    split: str | None = None
-    limit: int | None = None
-    sample: int | None = None
-    """Number of documents drawn at random, with the seed."""
-    seed: int = 0
-    engine: str = "native"
-    dtype: str = "auto"
-    device: str = "auto"
-    trust_remote_code: bool = False
-    allow_data_drift: bool = False
-    logits_dtype: Literal["float32", "model"] = "float32"
-    tokenizer: str | None = None
-    """Folder, alias or hub id of a tokenizer in place of the model's."""
-    bos: Bos | None = None
-    """Whether a BOS token begins each prompt, in place of the prompt specs' choice."""
-    prefix_token: str | None = None
-    """Token (as in the vocabulary) or token id that precedes a text without a context."""
-    max_length: int | None = None
-    """Context window in tokens, shorter than the model's."""
-    text: tuple[str, ...] = ()
-    """Files and folders of the texts that task `text` scores."""
-    text_field: str = "text"
-    """Field of the text in JSON lines and Parquet."""
-    text_domain: str | None = None
-    """Field of the text's domain."""
-    stride: int | None = None
-    """Tokens that each window of a held-out text scores; by default all but one of the window."""
-    engine_args: tuple[str, ...] = ()
-    """Engine settings that can change an answer, each `NAME=VALUE`, sorted."""
-
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset(
-        {
-            "suites",
-            "configuration",
-            "adapter",
-            "sample",
-            "tokenizer",
-            "bos",
-            "prefix_token",
-            "max_length",
-            "text",
-            "text_field",
-            "text_domain",
-            "stride",
-        }
-    )
-    """Fields that version 0.1.0 lacks; hashed only if set, so that its folders keep their names."""
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The fields that hashes of the spec cover."""
-        unset = {
-            name for name in self.ADDED_LATER if getattr(self, name) == type(self).model_fields[name].default
-        }
-        return self.model_dump(mode="json", exclude=unset)
-
-    @property
-    def subset(self) -> Subset:
-        """The documents of each task to evaluate."""
-        return Subset(self.limit, self.sample, self.seed)
-
-    @property
-    def texts(self) -> LocalTexts | None:
-        """The user's own texts, if the run has any."""
-        return LocalTexts(self.text, self.text_field, self.text_domain) if self.text else None
-
-    def continues(self, earlier: "RunSpec") -> bool:
-        """Whether this spec differs from `earlier` at most by covering more documents."""
-        if self.model_copy(update={"limit": earlier.limit, "sample": earlier.sample}) != earlier:
-            return False
-        whole = self.limit is None and self.sample is None
-        return whole or (_grows(earlier.limit, self.limit) and _grows(earlier.sample, self.sample))
-
-
-def _grows(before: int | None, after: int | None) -> bool:
-    return before == after or (before is not None and after is not None and before <= after)
-
-
-class ModelRecord(_Part):
+class ModelRecord(RunLogPart):
     """The model that answered."""
 
     id: str
@@ -130,7 +32,7 @@ class ModelRecord(_Part):
     numerics: str
 
 
-class SplitRecord(_Part):
+class SplitRecord(RunLogPart):
     """A split that the run read."""
 
     rows: int
@@ -138,7 +40,7 @@ class SplitRecord(_Part):
     source: str
 
 
-class MetricRecord(_Part):
+class MetricRecord(RunLogPart):
     """A score with its uncertainty."""
 
     value: float
@@ -168,14 +70,14 @@ class MetricRecord(_Part):
         )
 
 
-class SubtaskRecord(_Part):
+class SubtaskRecord(RunLogPart):
     """A member task."""
 
     scored: int
     metrics: dict[str, float]
 
 
-class Counts(_Part):
+class Counts(RunLogPart):
     """Numbers of documents by what happened to them."""
 
     documents: int
@@ -208,7 +110,7 @@ class Counts(_Part):
     """Scored although the two best choices are closer than the rounding of the numerics class."""
 
 
-class TaskRecord(_Part):
+class TaskRecord(RunLogPart):
     """One task: its prompt spec, its data and its scores."""
 
     name: str
@@ -254,7 +156,7 @@ class TaskRecord(_Part):
     """Why there is no score, or which documents the score excludes."""
 
 
-class BestForm(_Part):
+class BestForm(RunLogPart):
     """The score of a task's better form. The better of two noisy scores is too high on average."""
 
     name: str
@@ -268,7 +170,7 @@ class BestForm(_Part):
     """Headline scores of all forms."""
 
 
-class Average(_Part):
+class Average(RunLogPart):
     """A recipe's average over its tasks."""
 
     recipe: str
@@ -279,7 +181,7 @@ class Average(_Part):
     """Names of the tasks, which have equal weights."""
 
 
-class SuiteTerm(_Part):
+class SuiteTerm(RunLogPart):
     """A task's part in a suite's mean: `share * (score - baseline) / (1 - baseline)`."""
 
     task: str
@@ -296,7 +198,7 @@ class SuiteTerm(_Part):
         return self.share / (1 - self.baseline)
 
 
-class SuiteMeanRecord(_Part):
+class SuiteMeanRecord(RunLogPart):
     """A mean of a suite, as a weighted sum of task scores."""
 
     title: str = ""
@@ -314,7 +216,7 @@ class SuiteMeanRecord(_Part):
         return -math.fsum(term.weight * term.baseline for term in self.terms)
 
 
-class SuiteRecord(_Part):
+class SuiteRecord(RunLogPart):
     """A suite: its identity and its means."""
 
     name: str
@@ -334,7 +236,7 @@ class SuiteRecord(_Part):
         return self.name if len(self.means) == 1 else f"{self.name} {mean}"
 
 
-class ShardRecord(_Part):
+class ShardRecord(RunLogPart):
     """A share of a run that a separate process answers (`run --shard`); `merge` finishes the run."""
 
     index: int
@@ -354,7 +256,7 @@ class ShardRecord(_Part):
         return f"{self.index}/{self.count}"
 
 
-class RunLog(_Part):
+class RunLog(RunLogPart):
     """The log of a run."""
 
     schema_version: Literal[1] = 1

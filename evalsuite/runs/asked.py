@@ -1,7 +1,7 @@
 """A task as a run's spec asks for it."""
 
 from evalsuite.registry.selected import Selected
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 
 
 def as_asked(selected: Selected, spec: RunSpec) -> Selected:

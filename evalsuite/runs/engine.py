@@ -9,7 +9,7 @@ from evalsuite.engine.settings import EngineSpec
 from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import UserError
 from evalsuite.progress import Progress, Silent
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.options import Execution
 
 

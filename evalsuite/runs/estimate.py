@@ -13,7 +13,7 @@ from evalsuite.errors import UserError
 from evalsuite.registry.selected import Selected
 from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.asked import as_asked
 from evalsuite.runs.engine import engine_spec
 from evalsuite.runs.smoke import SmokeTest

@@ -15,7 +15,8 @@ from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import PreparedTask, Selected, refuse_unsafe_code
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.folder import RunFolder
-from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog
 from evalsuite.results.unwritten import NoFolder
 from evalsuite.runs.asked import as_asked
 from evalsuite.runs.engine import make_engine_of

@@ -11,7 +11,7 @@ from evalsuite.checkpoints import ModelFiles, tokenizer_digest, weights_digest
 from evalsuite.engine.protocol import Engine
 from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.engine import token_options_of
 from evalsuite.types import sha256_of
 

@@ -29,7 +29,8 @@ from evalsuite.results.aggregate import task_record
 from evalsuite.results.averages import averages
 from evalsuite.results.best_form import best_forms
 from evalsuite.results.environment import environment
-from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec, ShardRecord, TaskRecord
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import ModelRecord, RunLog, ShardRecord, TaskRecord
 from evalsuite.results.smoke import SmokeRecord
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.results.suites import suite_records

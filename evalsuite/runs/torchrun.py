@@ -8,7 +8,8 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import Selected
-from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog
 from evalsuite.runs.engine import engine_spec
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution

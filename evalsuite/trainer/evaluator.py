@@ -14,7 +14,8 @@ from evalsuite.errors import UnknownName, UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
-from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog
 from evalsuite.runs.kept import Kept
 from evalsuite.runs.options import Execution, RunOptions
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from tests.fabricate import fabricate, verdicts
 
 

@@ -14,7 +14,8 @@ from evalsuite.prompting.spec import Extraction, PromptSpec
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
-from evalsuite.results.runlog import MetricRecord, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import MetricRecord
 from evalsuite.runs import execute as runner
 from evalsuite.runs.options import Execution
 from evalsuite.stats.metrics import lower_is_better

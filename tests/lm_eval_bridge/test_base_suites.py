@@ -12,7 +12,7 @@ from evalsuite.errors import UserError
 from evalsuite.lm_eval_bridge.index import names
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.prepare import prepare
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution
 from evalsuite.types import Generated, Sample

@@ -10,7 +10,7 @@ from evalsuite.errors import DataError, UnknownName, UserError
 from evalsuite.registry.registry import Registry
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import token_counts
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.results.tables import token_remarks
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution

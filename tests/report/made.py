@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.results.folder import RunFolder
-from evalsuite.results.runlog import MetricRecord, ModelRecord, RunLog, RunSpec, TaskRecord
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import MetricRecord, ModelRecord, RunLog, TaskRecord
 from evalsuite.stats.intervals import mean_estimate
 from evalsuite.types import Document, Generated, MultipleChoice, OpenAnswer, Prompt, Sample, Score
 from tests.fabricate import Made, _record

@@ -11,7 +11,8 @@ from evalsuite.report.source import open_source
 from evalsuite.report.view import run_view
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.best_form import best_forms
-from evalsuite.results.runlog import RunLog, RunSpec, read_run
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog, read_run
 from evalsuite.results.tables import remarks, table_rows
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from evalsuite.errors import StorageError
 from evalsuite.results.folder import RunFolder, default_folder
-from evalsuite.results.runlog import ModelRecord, RunLog, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import ModelRecord, RunLog
 from evalsuite.results.store import ResponseStore
 from evalsuite.types import Score
 from tests.runs.bench import Bench, ScriptedEngine, oracle, read_json

@@ -17,7 +17,8 @@ from evalsuite.progress import Progress
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask, Selected
 from evalsuite.requests.prepare import prepare
-from evalsuite.results.runlog import RunLog, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import RunLog
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution
 from evalsuite.types import (

@@ -18,7 +18,7 @@ from evalsuite.checkpoints import resolve
 from evalsuite.engine.engines import make_engine
 from evalsuite.errors import UserError
 from evalsuite.progress import Silent
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.results.smoke import SmokeRecord, jump_since
 from evalsuite.results.store import ResponseStore
 from evalsuite.runs.answering import answer_smoke_test

@@ -59,7 +59,7 @@ def test_an_engine_that_is_always_wrong_scores_nothing(bench):
 
 def test_a_limit_takes_the_first_documents(bench):
     from evalsuite.checkpoints import ModelFiles
-    from evalsuite.results.runlog import RunSpec
+    from evalsuite.results.run_spec import RunSpec
     from evalsuite.runs.execute import execute
     from evalsuite.runs.options import Execution
 

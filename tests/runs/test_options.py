@@ -9,7 +9,7 @@ import evalsuite
 from evalsuite import api
 from evalsuite.cli.run import run as command
 from evalsuite.errors import UnknownName, UserError
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs import execute
 from evalsuite.runs.options import RunOptions
 

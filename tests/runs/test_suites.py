@@ -7,7 +7,7 @@ import yaml
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.registry.registry import Registry
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution
 from evalsuite.runs.rescore import rescore

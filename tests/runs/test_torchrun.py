@@ -7,7 +7,7 @@ from evalsuite.engine.tensor_parallel import engine as tensor_parallel
 from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.engine.token_options import TokenOptions
 from evalsuite.errors import UserError
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.options import Execution
 from evalsuite.runs.torchrun import execute_in_team
 

@@ -14,7 +14,7 @@ from evalsuite.prompting.spec import CodeRun
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.prepare import prepare
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.execute import execute
 from evalsuite.runs.options import Execution
 from evalsuite.scoring import plus_tests

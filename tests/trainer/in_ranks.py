@@ -7,12 +7,10 @@ line of exit codes; who does not end by itself in a minute has the exit code nul
 
 import json
 import os
-import signal
-import socket
 import sys
-import time
 import traceback
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ from torch import distributed
 
 from evalsuite import Evaluator, UserError
 from tests.engine.tiny import VOCABULARY, byte_tokenizer
+from tests.forked import exit_codes
 from tests.runs.bench import ADDRESSES
 from tests.trainer.audit import differences, state_of
 from tests.trainer.models import Plain, with_dropout
@@ -150,22 +149,8 @@ def serve() -> None:
 
     for line in sys.stdin:
         folder, wrapper, trouble = json.loads(line)
-        taken = socket.socket()
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("localhost", 0))
-        port = taken.getsockname()[1]
-        waiting = {start(rank, port, Path(folder), wrapper, trouble): rank for rank in range(2)}
-        codes: list[int | None] = [None, None]
-        limit = time.monotonic() + 100
-        while waiting and time.monotonic() < limit:
-            ended, status = os.waitpid(-1, os.WNOHANG)
-            if ended:
-                codes[waiting.pop(ended)] = os.waitstatus_to_exitcode(status)
-            time.sleep(0.02)
-        for process in waiting:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-        taken.close()
+        begin = partial(start, folder=Path(folder), wrapper=wrapper, trouble=trouble)
+        codes = exit_codes(begin, seconds=100)
         print(json.dumps(codes), flush=True)
 
 

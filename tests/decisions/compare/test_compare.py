@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 import evalsuite
 from evalsuite.decisions.compare.document import Comparison
 from evalsuite.errors import UserError
-from evalsuite.results.runlog import ModelRecord, RunSpec
+from evalsuite.results.run_spec import RunSpec
+from evalsuite.results.runlog import ModelRecord
 from tests.fabricate import Made, fabricate, flipped, verdicts
 
 BASE = verdicts(300, 200)

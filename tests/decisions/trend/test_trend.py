@@ -11,7 +11,7 @@ from evalsuite.decisions.trend.plot import plot_trend
 from evalsuite.decisions.trend.table import trend_markdown, trend_rows, trend_tables
 from evalsuite.decisions.trend.trend import trend
 from evalsuite.errors import UserError
-from evalsuite.results.runlog import RunSpec
+from evalsuite.results.run_spec import RunSpec
 from tests.fabricate import Made, fabricate, verdicts
 
 

@@ -8,11 +8,9 @@ fails, as torchrun would; who does not end by itself in two minutes has the exit
 
 import json
 import os
-import signal
-import socket
 import sys
-import time
 import traceback
+from functools import partial
 from pathlib import Path
 
 import evalsuite.cli
@@ -21,6 +19,7 @@ from evalsuite.engine.protocol import answers_in
 from evalsuite.engine.tensor_parallel.ranks import Ranks
 from evalsuite.errors import StorageError, UserError
 from evalsuite.types import GenerateRequest, ScoreRequest
+from tests.forked import exit_codes
 
 SHOTS = tuple(range(20, 30))
 SCORES = [
@@ -144,24 +143,8 @@ def serve() -> None:
 
     for line in sys.stdin:
         result, *arguments = json.loads(line)
-        kept = (
-            socket.socket()
-        )  # never listens; nobody else gets the port before the team's first process takes it
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.bind(("localhost", 0))
-        port = kept.getsockname()[1]
-        waiting = {start(rank, port, result, arguments): rank for rank in range(2)}
-        codes: list[int | None] = [None, None]
-        limit = time.monotonic() + 120
-        while waiting and time.monotonic() < limit:
-            ended, status = os.waitpid(-1, os.WNOHANG)
-            if ended:
-                codes[waiting.pop(ended)] = os.waitstatus_to_exitcode(status)
-            time.sleep(0.02)
-        for process in waiting:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-        kept.close()
+        begin = partial(start, result=result, arguments=arguments)
+        codes = exit_codes(begin, seconds=120)
         print(json.dumps(codes), flush=True)
 
 

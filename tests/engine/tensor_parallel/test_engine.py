@@ -21,7 +21,7 @@ from evalsuite.errors import ModelError, UserError
 from tests.engine.tensor_parallel.in_team import SCORES, TEXTS, answered
 from tests.engine.tiny import BOS, EOS, VOCABULARY, save, tiny_gpt2, tiny_llama, tiny_nemotron_h
 
-SCRIPT = Path(__file__).with_name("in_team.py")
+ROOT = Path(__file__).parents[3]
 
 
 def tiny_nemotron() -> NemotronForCausalLM:
@@ -61,7 +61,8 @@ def team(tmp_path_factory):
     cache = str(tmp_path_factory.mktemp("cache"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "XDG_CACHE_HOME": cache}
     server = subprocess.Popen(
-        [sys.executable, str(SCRIPT)],
+        [sys.executable, "-m", "tests.engine.tensor_parallel.in_team"],
+        cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
