@@ -1,4 +1,5 @@
-"""The JSON of Every Eval Ever (schema 0.3.0): one document per run, with a result per task and metric.
+"""The JSON of Every Eval Ever (schema 0.3.0): one document per run, with a result per task and metric,
+and per suite and mean.
 
 Source of the format: `eval.schema.json` of the package every-eval-ever 0.3.0, against which a test validates.
 """
@@ -12,7 +13,7 @@ from evalsuite.export.datasets import dataset_of
 from evalsuite.export.publisher import Publisher
 from evalsuite.registry.registry import Registry
 from evalsuite.results.read import RunSide
-from evalsuite.results.runlog import MetricRecord, RunLog, TaskRecord
+from evalsuite.results.runlog import MetricRecord, RunLog, SuiteMeanRecord, SuiteRecord, TaskRecord
 from evalsuite.stats.intervals import CONFIDENCE
 from evalsuite.stats.metrics import lower_is_better
 
@@ -44,6 +45,12 @@ def _document(log: RunLog, publisher: Publisher) -> dict[str, Any]:
             _result(task, name, metric, registry)
             for task in log.tasks
             for name, metric in task.metrics.items()
+        ]
+        + [
+            _suite_result(suite, name, mean, mean.score)
+            for suite in log.suites
+            for name, mean in suite.means.items()
+            if mean.score is not None
         ],
     }
 
@@ -75,22 +82,14 @@ def _model(log: RunLog) -> dict[str, Any]:
 
 
 def _result(task: TaskRecord, name: str, metric: MetricRecord, registry: Registry) -> dict[str, Any]:
-    lower = lower_is_better(name)
     return {
         "evaluation_result_id": f"{task.address}/{name}",
         "evaluation_name": task.name,
         "source_data": _data(task, registry),
-        "metric_config": {
-            "metric_id": name,
-            "metric_name": name,
-            "metric_unit": "bits" if "bit" in name or name == "bpb" else "proportion",
-            "lower_is_better": lower,
-            "score_type": "continuous",
-            "min_score": 0.0,
-            "max_score": "Infinity" if lower else 1.0,
-            "additional_details": {"aggregation": task.aggregation, "headline": str(name == task.headline)},
-        },
-        "score_details": {"score": metric.value, "uncertainty": _uncertainty(metric)},
+        "metric_config": _metric(
+            name, {"aggregation": task.aggregation, "headline": str(name == task.headline)}
+        ),
+        "score_details": _score(metric, task.problem),
         "generation_config": {
             "additional_details": {
                 "address": task.address,
@@ -103,6 +102,50 @@ def _result(task: TaskRecord, name: str, metric: MetricRecord, registry: Registr
             }
         },
     }
+
+
+def _suite_result(
+    suite: SuiteRecord, name: str, mean: SuiteMeanRecord, score: MetricRecord
+) -> dict[str, Any]:
+    return {
+        "evaluation_result_id": f"{suite.name} {name}/{mean.metric}",
+        "evaluation_name": suite.label(name),
+        "source_data": {"dataset_name": suite.name, "source_type": "other"},
+        "metric_config": _metric(
+            mean.metric,
+            {"aggregation": "weighted sum of the tasks' scores", "tasks": str(len(mean.terms))},
+            # Where all tasks score 0, the sum is what the baselines take from it.
+            lowest=mean.offset if mean.metric == "centred" else 0.0,
+        ),
+        "score_details": _score(score, mean.problem),
+        "generation_config": {
+            "additional_details": {
+                "address": suite.name,
+                "suite_version": str(suite.version),
+                "suite_sha256": suite.sha256,
+                "terms": json.dumps([term.model_dump() for term in mean.terms]),
+            }
+        },
+    }
+
+
+def _metric(name: str, details: dict[str, str], lowest: float = 0.0) -> dict[str, Any]:
+    lower = lower_is_better(name)
+    return {
+        "metric_id": name,
+        "metric_name": name,
+        "metric_unit": "bits" if "bit" in name or name == "bpb" else "proportion",
+        "lower_is_better": lower,
+        "score_type": "continuous",
+        "min_score": lowest,
+        "max_score": "Infinity" if lower else 1.0,
+        "additional_details": details,
+    }
+
+
+def _score(metric: MetricRecord, problem: str) -> dict[str, Any]:
+    found = {"score": metric.value, "uncertainty": _uncertainty(metric)}
+    return found | ({"details": {"problem": problem}} if problem else {})
 
 
 def _data(task: TaskRecord, registry: Registry) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The formats by name, and the command that writes one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from evalsuite.export.publisher import Publisher
 from evalsuite.export.table import csv_files
 from evalsuite.results.folder import disk_errors
 from evalsuite.results.read import RunSide, open_run
+from evalsuite.results.runlog import RunLog
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,22 @@ def export(
     if not any(task.metrics for task in side.log.tasks):
         raise StorageError(f"{run} has no scores to export.")
     texts, remarks = EXPORTERS[format](side, publisher or Publisher())
-    remarks += tuple(
-        f"{task.name} has no score ({task.problem}) and is left out"
-        for task in side.log.tasks
-        if not task.metrics
-    )
+    remarks += tuple(_problems(side.log))
     folder = Path(out) if out is not None else side.folder / "export" / format
     with disk_errors(folder):
         return Exported(tuple(_write(folder / name, text) for name, text in texts.items()), remarks)
+
+
+def _problems(log: RunLog) -> Iterator[str]:
+    """What a reader of the files must know of the scores, which most formats have no place for."""
+    for task in log.tasks:
+        if task.problem:
+            yield f"{task.name} {'has a score, but' if task.metrics else 'has no score:'} {task.problem}"
+    for suite in log.suites:
+        for name, mean in suite.means.items():
+            if mean.problem:
+                word = "has no value:" if mean.score is None else "has a value, but"
+                yield f"{suite.label(name)} {word} {mean.problem}"
 
 
 def _write(path: Path, text: str) -> Path:

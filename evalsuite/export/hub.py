@@ -39,6 +39,10 @@ def hub_files(side: RunSide, publisher: Publisher) -> tuple[dict[str, str], tupl
         )
         text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True)
         found[f".eval_results/{file_stem(task.name)}.yaml"] = text
+    if suites := [suite.name for suite in side.log.suites if suite.means]:
+        remarks.append(
+            f"the values of {', '.join(suites)} are left out: a result of the hub is of one dataset"
+        )
     return found, tuple(remarks)
 
 

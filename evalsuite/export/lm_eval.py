@@ -2,12 +2,13 @@
 
 What a run does not keep is not invented: a member task's score has no error, the number of rows of a member
 task's split is that of its scored documents, and the version of lm-eval is "none". Documents without a
-verdict are left out.
+verdict are left out. A suite is a group: its means are the group's scores, with their names in the place of
+lm-eval's filters.
 """
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from evalsuite.prompting.spec import GENERATED
 from evalsuite.registry.addresses import file_stem
 from evalsuite.registry.registry import Registry
 from evalsuite.results.read import RunSide
-from evalsuite.results.runlog import RunLog, TaskRecord
+from evalsuite.results.runlog import RunLog, SuiteRecord, TaskRecord
 from evalsuite.results.samples import read_samples
 from evalsuite.stats.metrics import lower_is_better
 
@@ -82,10 +83,14 @@ def split_metric(metric: str) -> tuple[str, str]:
 def _results(log: RunLog) -> dict[str, Any]:
     registry = Registry.load()
     found: dict[str, Any] = {section: {} for section in SECTIONS}
-    for task in log.tasks:
-        if task.metrics:
-            for section, name, value in _entries(task, registry):
-                found[section][name] = value
+    scored = [task for task in log.tasks if task.metrics]
+    for task in scored:
+        for section, name, value in _entries(task, registry):
+            found[section][name] = value
+    names, taken = {task.name: name_of(task) for task in scored}, frozenset(found["results"])
+    for suite in log.suites:
+        for section, name, value in _suite_entries(suite, names, taken):
+            found[section][name] = value
     if not found["groups"]:
         del found["groups"]
     started = datetime.fromisoformat(log.started).timestamp()
@@ -133,6 +138,33 @@ def _entries(task: TaskRecord, registry: Registry) -> Iterator[tuple[str, str, A
         yield "versions", each, task.prompt_version
         yield "n-shot", each, task.shots
         yield "higher_is_better", each, better
+
+
+def _suite_entries(
+    suite: SuiteRecord, names: Mapping[str, str], taken: Collection[str]
+) -> Iterator[tuple[str, str, Any]]:
+    """Section, name and value of everything that the file says of a suite.
+
+    A suite without a value has its members alone, as lm-eval's groups without a score have.
+
+    Args:
+        suite: the suite's record.
+        names: lm-eval's names of the scored tasks by ours.
+        taken: names of tasks and member tasks, which no suite may have.
+    """
+    name = f"{suite.name} (suite)" if suite.name in taken else suite.name
+    yield "group_subtasks", name, [names[task] for task in suite.tasks if task in names]
+    scores: dict[str, Any] = {}
+    for label, mean in suite.means.items():
+        if mean.score is not None:
+            metric = f"{mean.metric},{label}" if len(suite.means) > 1 else mean.metric
+            scores |= _score(metric, mean.score.value, mean.score.stderr)
+    if scores:
+        yield "results", name, {"alias": name} | scores
+        yield "groups", name, {"alias": name} | scores
+        yield "versions", name, suite.version
+        metrics = {mean.metric for mean in suite.means.values()}
+        yield "higher_is_better", name, {metric: not lower_is_better(metric) for metric in sorted(metrics)}
 
 
 def _score(metric: str, value: float, stderr: float | None) -> dict[str, Any]:

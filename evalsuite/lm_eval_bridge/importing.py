@@ -85,15 +85,16 @@ def import_results(
 def _tasks(
     file: ResultsFile, registry: Registry, harness: LmEvalHarness, data_dir: Path | None
 ) -> Iterator[Imported]:
-    for name, members in file.groups.items():
-        rule = _rule(harness, name, members)
-        if rule is None:  # The installed lm-eval scores the group differently, or does not know it.
-            for member in members:
-                yield _task(file, registry, member, [member], None, data_dir)
-        else:
-            yield _task(file, registry, name, members, rule, data_dir)
-    for name in file.single_tasks:
-        yield _task(file, registry, name, [name], None, data_dir)
+    groups = file.groups
+    # The installed lm-eval scores other groups differently, or does not know them (evalsuite's suites).
+    rules = {name: rule for name, members in groups.items() if (rule := _rule(harness, name, members))}
+    outermost = file.outermost(rules)
+    for name in outermost:
+        yield _task(file, registry, name, groups[name], rules[name], data_dir)
+    grouped = {member for name in outermost for member in groups[name]}
+    for name in file.content["configs"]:
+        if name not in grouped:
+            yield _task(file, registry, name, [name], None, data_dir)
 
 
 def _rule(harness: LmEvalHarness, name: str, members: Sequence[str]) -> GroupRule | None:

@@ -1,8 +1,7 @@
 """Reads lm-eval's result files: `results_<time>.json`, and `samples_<task>_<time>.jsonl` if they exist."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,34 +56,27 @@ class ResultsFile:
         pairs = (part.partition("=") for part in str(arguments).split(",") if "=" in part)
         return {name.strip(): value.strip() for name, _, value in pairs}
 
-    @cached_property
+    @property
     def groups(self) -> dict[str, list[str]]:
-        """Tasks of each outermost group with a score, at any depth."""
-        children = self.content.get("group_subtasks") or {}
+        """Tasks of each group with a score, at any depth."""
         scored = self.content.get("groups") or {}
-        inner = {child for members in children.values() for child in members}
-        found = {}
-        for name in scored:
-            if name not in inner or not any(name in children.get(other, ()) for other in scored):
-                found[name] = [
-                    leaf for leaf in self._leaves(name, children) if leaf in self.content["configs"]
-                ]
-        return found
+        return {name: [one for one in self._below(name) if one in self.content["configs"]] for name in scored}
 
-    def _leaves(self, name: str, children: Mapping[str, list[str]], above: tuple[str, ...] = ()) -> list[str]:
-        if not children.get(name):
-            return [name]
+    def outermost(self, groups: Collection[str]) -> list[str]:
+        """Those of the groups that are in no other of them."""
+        inner = {below for name in groups for below in self._below(name)}
+        return [name for name in groups if name not in inner]
+
+    def _below(self, name: str, above: tuple[str, ...] = ()) -> dict[str, None]:
+        """Everything in a group, once."""
         if name in above:
             raise StorageError(
                 f"{self.path} has a group '{name}' that contains itself, which lm-eval never writes."
             )
-        return [leaf for child in children[name] for leaf in self._leaves(child, children, (*above, name))]
-
-    @property
-    def single_tasks(self) -> list[str]:
-        """Tasks outside the groups."""
-        grouped = {leaf for members in self.groups.values() for leaf in members}
-        return [name for name in self.content["configs"] if name not in grouped]
+        found: dict[str, None] = {}
+        for child in (self.content.get("group_subtasks") or {}).get(name) or ():
+            found |= {child: None} | self._below(child, (*above, name))
+        return found
 
     def documents(self, task: str) -> int | None:
         """Number of evaluated documents, if the file states it."""

@@ -1,12 +1,14 @@
 """A run written in lm-eval's format says the same when lm-eval, or evalsuite's own import, reads it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from evalsuite.export import export
 from evalsuite.lm_eval_bridge.importing import import_results
+from evalsuite.results.runlog import SuiteMeanRecord, SuiteRecord, SuiteTerm
 from tests.golden.golden import needs_package
 from tests.lm_eval_bridge.conftest import run
 
@@ -37,6 +39,25 @@ def test_our_import_reads_back_the_same_scores_and_verdicts(ours, written, local
             {name: one.value for name, one in task.metrics.items()}
         )
         assert not again.problem
+
+
+def test_a_suite_around_a_group_leaves_the_import_as_it_is(ours, local, tmp_path):
+    names = tuple(task.name for task in ours.log.tasks)
+    score = next(iter(ours.log.tasks[0].metrics.values()))
+    terms = tuple(SuiteTerm(task=name, metric="", share=0.5) for name in names)
+    mean = SuiteMeanRecord(metric="score", score=score, terms=terms)
+    suite = SuiteRecord(
+        name="ours", version=1, sha256="0", title="", source={}, tasks=names, means={"a": mean, "b": mean}
+    )
+    folder = Path(shutil.copytree(ours.folder, tmp_path / "run"))
+    log = ours.log.model_copy(update={"suites": (suite,)})
+    (folder / "run.json").write_text(log.model_dump_json(), encoding="utf-8")
+    [results] = [path for path in export(folder, "lm-eval").paths if path.name.startswith("results")]
+    assert json.loads(results.read_text("utf-8"))["group_subtasks"]["ours"] == ["local_group", "local_texts"]
+    back = import_results(results, tmp_path / "back", include=[local])
+    assert {task.name: task.metrics.keys() for task in back.tasks} == {
+        task.name: task.metrics.keys() for task in ours.log.tasks
+    }
 
 
 def test_lm_eval_prints_its_table_from_the_file(ours, written):
