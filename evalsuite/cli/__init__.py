@@ -28,6 +28,8 @@ def main() -> None:
         if os.environ.get("RANK", "0") == "0" or isinstance(error, ProcessError):
             _say(error, str(error))
         sys.exit(2)
+    except KeyboardInterrupt:  # Before typer, which has a handler of its own, reads the command.
+        sys.exit(interrupts.INTERRUPTED)
     except Exception as error:  # Anything else is a bug of ours.
         from evalsuite.cli import crash
 

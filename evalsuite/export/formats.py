@@ -10,6 +10,7 @@ from evalsuite.export.hub import hub_files
 from evalsuite.export.lm_eval import lm_eval_files
 from evalsuite.export.publisher import Publisher
 from evalsuite.export.table import csv_files
+from evalsuite.files.replace import replace_text
 from evalsuite.results.folder import disk_errors
 from evalsuite.results.read import RunSide, open_run
 from evalsuite.results.runlog import RunLog
@@ -77,5 +78,5 @@ def _problems(log: RunLog) -> Iterator[str]:
 
 def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    replace_text(path, text)
     return path

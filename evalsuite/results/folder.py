@@ -23,6 +23,9 @@ UNLOCKED = (
     "uses the folder at the same time."
 )
 
+CONTINUES = " It continues from the stored answers."
+"""What to add where a run's own files cannot be written."""
+
 
 def default_folder(spec: RunSpec, shard: str = "") -> Path:
     """`results/runs/<model>-<hash of the spec>`, so that the same command finds its folder again.
@@ -83,7 +86,7 @@ class RunFolder:
 
     def _lock_file(self) -> IO[str] | None:
         """The file to lock during the run; None if the folder holds a run but is read-only."""
-        with disk_errors(self.path):
+        with disk_errors(self.path, CONTINUES):
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 return open(self.path / ".lock", "w")
@@ -175,7 +178,7 @@ class RunFolder:
     def write_results(self, log: RunLog, samples: Mapping[str, Sequence[Sample]]) -> None:
         """Write samples and table first and the log last, so that a complete log implies all other files."""
         folder = self.path / "samples"
-        with disk_errors(folder):
+        with disk_errors(folder, CONTINUES):
             folder.mkdir(exist_ok=True)
             names = {f"{file_stem(task.name)}.parquet" for task in log.tasks}
             for stale in [file for file in folder.glob("*.parquet") if file.name not in names]:
@@ -192,22 +195,21 @@ class RunFolder:
 
     def _replace(self, name: str, text: str) -> None:
         path = self.path / name
-        with disk_errors(path):
+        with disk_errors(path, CONTINUES):
             unfinished = path.with_suffix(".unfinished")
             unfinished.write_text(text, encoding="utf-8")
             os.replace(unfinished, path)
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError into a StorageError with a sentence that names the path."""
+def disk_errors(path: Path, kept: str = "") -> Iterator[None]:
+    """Turn an OSError into a StorageError with a sentence that names the path, and one on what is kept."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StorageError(
-                f"No space is left for {path}; free some space and run the same command again. It continues "
-                "from the stored answers."
+                f"No space is left for {path}; free some space and run the same command again.{kept}"
             ) from error
         raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
 

@@ -20,10 +20,12 @@ def text_metrics(samples: Sequence[Sample]) -> dict[str, MetricRecord | None]:
 
 
 def few_texts(samples: Sequence[Sample]) -> list[str]:
-    """A note if the interval rests on so few or so unequal texts that it may be too short."""
+    """A note if there is no interval, or one on so few or so unequal texts that it may be too short."""
     sizes = [sample.weights["bits_per_byte"] for sample in samples if "bits_per_byte" in sample.weights]
     if not sizes or (effective := effective_units(sizes)) >= ENOUGH:
         return []
+    if len(sizes) == 1:
+        return ["there is no interval: the score is that of a single text"]
     return [
         f"the interval rests on {len(sizes)} texts, as good as {effective:.3g} of equal length; with fewer "
         f"than {ENOUGH} it may be too short"

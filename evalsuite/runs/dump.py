@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evalsuite.files.replace import replaced_file
 from evalsuite.registry.addresses import file_stem
 from evalsuite.registry.selected import PreparedTask
 from evalsuite.requests.build import DocumentRequests
@@ -97,7 +98,7 @@ def _arguments(prepared: PreparedTask, document: Document) -> str:
 def write_requests(
     prepared: PreparedTask, folder: Path, hashes: bool, asked: Sequence[DocumentRequests] | None = None
 ) -> Path:
-    """Write `<folder>/<task>.parquet` and return its path; adds token ids if `asked` is given."""
+    """Replace `<folder>/<task>.parquet` and return its path; adds token ids if `asked` is given."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,7 +120,8 @@ def write_requests(
     schema = pa.schema([(name, types.get(name, pa.string())) for name in rows[0]])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{file_stem(prepared.selected.name)}.parquet"
-    pq.write_table(pa.Table.from_pylist(writable(rows), schema=schema), path)
+    with replaced_file(path) as unfinished:
+        pq.write_table(pa.Table.from_pylist(writable(rows), schema=schema), unfinished)
     return path
 
 

@@ -12,6 +12,7 @@ from evalsuite.errors import UserError
 from evalsuite.progress import Progress
 from evalsuite.registry.addresses import split_addresses
 from evalsuite.registry.registry import Registry
+from evalsuite.results.folder import disk_errors
 from evalsuite.results.runlog import RunLog
 from evalsuite.results.steps import step_in
 from evalsuite.runs.kept import Kept
@@ -144,7 +145,8 @@ class _Series:
             check_junit()
         self._folder = SeriesFolder(out, tuple(each.address for each in selected))
         self._tracking = Tracking(self._folder, watching, source)
-        out.mkdir(parents=True, exist_ok=True)
+        with disk_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
 
     def is_done(self, found: Found) -> bool:
         """Whether the checkpoint's run is finished."""

@@ -98,6 +98,12 @@ def test_an_interrupt_inside_a_callback_is_not_lost():
     assert "Traceback" not in err
 
 
+def test_an_interrupt_before_the_command_is_read_is_no_traceback():
+    running = start("raise KeyboardInterrupt")
+    assert running.communicate(timeout=60) == ("", "")
+    assert running.returncode == 130
+
+
 def test_a_second_interrupt_ends_the_process_quietly():
     body = """try:
         print("working", flush=True)

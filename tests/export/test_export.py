@@ -215,6 +215,13 @@ def test_a_mistake_gives_one_sentence(arguments, words, run):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_full_disk_leaves_no_part_of_a_file(run, tmp_path):
+    (tmp_path / "scores.csv.unfinished").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"free some space and run the same command again\.$"):
+        export(run, "csv", out=tmp_path)
+    assert not (tmp_path / "scores.csv").exists()
+
+
 def test_a_task_without_a_score_is_named_and_a_run_without_any_is_refused(tmp_path):
     some = fabricate(tmp_path / "some", {"a": verdicts(1, 1), "b": Made(verdicts(1, 1), failed=[0])})
     assert export(some, "csv", out=tmp_path).remarks == ("b has no score: 1 documents failed",)

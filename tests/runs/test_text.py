@@ -123,6 +123,13 @@ def test_domains_have_scores_of_their_own_and_both_means(corpus):
     assert any("8 texts, as good as" in line for line in remarks(log))
 
 
+def test_a_single_text_has_no_interval(corpus):
+    [one, *_] = sorted((corpus / "texts").rglob("*.txt"))
+    log = run_on(corpus, "bytes", "single", text=[one])
+    assert log.tasks[0].metrics["bits_per_byte"].low is None
+    assert any("there is no interval: the score is that of a single text" in line for line in remarks(log))
+
+
 def test_models_with_different_tokenizers_are_compared_byte_by_byte(corpus):
     run_on(corpus, "bytes", "one")
     run_on(corpus, "unigram", "two")

@@ -202,6 +202,13 @@ def test_a_folder_that_is_not_there_is_named(arguments, bench, cli, tmp_path):
     assert not (bench.folder / "runs").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence(training, cli, tmp_path):
+    (tmp_path / "file").touch()
+    done = cli("watch", training, "--tasks", "arc_easy", "--out", tmp_path / "file" / "runs", *QUICK)
+    assert done.code == 2
+    assert "cannot be written: Not a directory." in done.err
+
+
 def test_a_checkpoint_must_not_have_changed_for_a_while(made, tmp_path):
     shutil.copytree(made[100], tmp_path / "step-1")
     now = [0.0]
