@@ -5,6 +5,7 @@ from rich.table import Table
 from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.results.best_form import REMARK
 from evalsuite.results.markdown import markdown_escape, markdown_list, markdown_table_lines
+from evalsuite.results.no_interval import suite_interval_remark, task_interval_remark
 from evalsuite.results.rounding import rounding_of
 from evalsuite.results.runlog import (
     Average,
@@ -76,6 +77,7 @@ def remarks(log: RunLog) -> list[str]:
         remarks += task.notes
         if task.source.get("status") == "inferred":
             remarks.append(f"the protocol is inferred: {task.source.get('notes', '')}")
+        remarks += filter(None, [task_interval_remark(task)])
         remarks += token_remarks(task.counts)
         if at_limit := task.counts.cut - task.counts.at_window:
             remarks.append(f"{at_limit} generated texts ended at the token limit")
@@ -142,13 +144,15 @@ def token_remarks(counts: Counts) -> list[str]:
 
 
 def suite_remarks(log: RunLog) -> list[str]:
-    """Why a suite has no value, and what its value does not cover."""
-    lines = []
+    """Why a suite has no value or no interval, and what its value does not cover."""
+    lines, tasks = [], {task.name: task for task in log.tasks}
     for suite in log.suites:
         for name, mean in suite.means.items():
             if mean.problem:
                 reason = mean.problem if mean.score else f"no value, since {mean.problem}"
                 lines.append(f"{suite.label(name)}: {reason}.")
+            if remark := suite_interval_remark(mean, tasks):
+                lines.append(f"{suite.label(name)}: {remark}.")
         subset = log.spec.limit or log.spec.sample
         if suite.means and subset:
             which = "the first" if log.spec.limit else "a random sample of"

@@ -16,6 +16,9 @@ from tests.fabricate import Made, fabricate, verdicts
 
 BASELINES = {"quiz": 0.25, "pairs": 0.5}
 
+MEMBERS = {name: {"scored": n, "metrics": {"acc": 0.5}} for name, n in (("law", 1), ("art", 2))}
+WITHOUT = {"acc": {"value": 0.75, "stderr": None, "low": None, "high": None, "n": 3}}
+
 
 def suite(names=("quiz", "pairs"), **mean):
     fields = MeanSpec(**mean)
@@ -93,6 +96,31 @@ def test_a_value_without_some_documents_says_so(tmp_path):
     partial = Made(verdicts(5, 5), record={"address": "address of pairs", "problem": "1 of 10 have none"})
     run = record(log(tmp_path / "run", pairs=partial), suite())
     assert "ours: it excludes documents of pairs." in remarks(run)
+
+
+def test_a_mean_without_an_interval_names_the_task_that_has_none(tmp_path):
+    few = Made(
+        verdicts(2, 1),
+        subtasks=("law", "art", "art"),
+        record={
+            "address": "address of pairs",
+            "aggregation": "macro",
+            "metrics": WITHOUT,
+            "subtasks": MEMBERS,
+        },
+    )
+    run = record(log(tmp_path / "run", pairs=few), suite())
+    assert run.suites[0].means["v1"].score.low is None
+    assert "ours: no interval, since pairs has none." in remarks(run)
+    assert (
+        "pairs: no interval: 1 of 2 member tasks have a single document, which tells nothing of their spread."
+        in remarks(run)
+    )
+    both = record(
+        log(tmp_path / "both", pairs=few, quiz=Made([1.0], record={"address": "address of quiz"})), suite()
+    )
+    assert "ours: no interval, since quiz has none, and nor have 1 more." in remarks(both)
+    assert "quiz: no interval: a single document tells nothing of the spread." in remarks(both)
 
 
 def test_a_suite_of_a_subset_says_so(tmp_path):
