@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from evalsuite import api
@@ -25,6 +26,7 @@ from evalsuite.watch.gating import gated, run_on_fail, verdict_of
 from evalsuite.watch.options import WatchOptions
 from evalsuite.watch.runs import SeriesFolder
 from evalsuite.watch.tracking import Tracking
+from evalsuite.watch.warnings import CheckpointProgress
 
 Say = Callable[[str], None]
 
@@ -130,6 +132,8 @@ class _Series:
         """Checkpoints that could not be evaluated, as they were then: tried again when they change."""
         self._told: dict[str, str] = {}
         """The last sentence about each checkpoint that is not complete."""
+        self._warned: set[tuple[str, str]] = set()
+        """Checkpoints with the warnings that were said of them."""
         self._unjudged: set[str] = set()
         self._seen: dict[str, Found] = {}
         selected = Registry.load([Path(path) for path in options.include]).select(
@@ -182,10 +186,11 @@ class _Series:
         """Evaluate a checkpoint, judge it, and renew the trend; what fails is said and holds nobody up."""
         before = signature_of(found.path)
         run = self._folder.run(self._run_name(found))
+        progress = CheckpointProgress(self._progress, partial(self._warn, found))
         began = time.monotonic()
         try:
             log = api.run_in_a_series(
-                self._tasks, str(found.path), replace(self._options, out=run), self._progress, self._kept
+                self._tasks, str(found.path), replace(self._options, out=run), progress, self._kept
             )
         except UserError as error:
             gone = not found.path.exists() and not self._options.revision and signature_of(found.path) is None
@@ -209,6 +214,12 @@ class _Series:
         self._failed[found.name] = state
         self._say(f"{found.name} was not evaluated: {reason}")
 
+    def _warn(self, found: Found, sentence: str) -> None:
+        """Say a warning at the first time: a failed smoke test is known before the tasks and after them."""
+        if (found.name, sentence) not in self._warned:
+            self._warned.add((found.name, sentence))
+            self._say(f"{found.name}: {sentence}")
+
     def track(self) -> None:
         """Send the trackers what they lack; one that is down is named and holds nobody up."""
         for problem in self._tracking.send():
@@ -226,7 +237,7 @@ class _Series:
         self.track()
         fault = export_fault(self._folder, self._run_name(found), log)
         if fault:
-            self._say(f"{found.name}: {fault}")
+            self._warn(found, fault)
         if self._judge(found) == "FAIL" or fault:
             self._run_on_fail(found)
 

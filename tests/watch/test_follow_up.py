@@ -26,7 +26,8 @@ def test_a_random_checkpoint_is_evaluated_and_named_as_a_wrong_export(training, 
     more = ("--pattern", "step-100", "--on-fail", f"echo $EVALSUITE_CHECKPOINT >> {told}")
     done = watch(training, arguments, *more, smoke=True)
     assert done.exit_code == 1
-    assert "step-100: The smoke test failed" in done.output
+    assert done.output.count("The smoke test failed") == 1
+    assert done.output.index("step-100: The smoke test failed") < done.output.index("step-100: quiz")
     assert told.read_text().split() == [str(training / "step-100")]
     assert list(runs_in(bench)) == ["step-100"]
     assert watch(training, arguments, *more, smoke=True).exit_code == 1
