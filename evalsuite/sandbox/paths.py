@@ -4,6 +4,7 @@ import glob
 import importlib.util
 import os
 import sysconfig
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 LIBRARIES = (
@@ -54,10 +55,25 @@ def readable() -> Readable:
         for kind in ("site-packages", "dist-packages")
         for path in glob.glob(f"{root}/python3*/{kind}")
     ]
-    # Some installers make packages of symbolic links (Nix, Bazel, uv on request): a link needs its target.
-    targets = [os.path.realpath(path) for path in libraries]
+    targets = [target for path in libraries for target in _targets(path)]
     shown = dict.fromkeys([*roots, *_FILES, *libraries, *targets])
     return Readable(tuple(shown), tuple(dict.fromkeys(hidden)), tuple(sites))
+
+
+def installed_libraries() -> list[str]:
+    """Those of LIBRARIES that this interpreter finds."""
+    return [name for name in LIBRARIES if _installed(name)]
+
+
+def _targets(path: str) -> Iterator[str]:
+    """Where the files are if a package is a link (Nix, Bazel), or each of its files is (uv, on request)."""
+    yield os.path.realpath(path)
+    if os.path.isdir(path):
+        with os.scandir(path) as entries:
+            links = [entry.path for entry in entries if entry.is_symlink()]
+        folders = dict.fromkeys(os.path.dirname(os.path.realpath(link)) for link in links)
+        # Only a folder of the same name: any other link would show programs what is no library.
+        yield from (folder for folder in folders if os.path.basename(folder) == os.path.basename(path))
 
 
 def _installed(name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The self-test: hostile programs that a sandbox must block before it runs others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,19 @@ def hostile(folder: str) -> Iterator[Proof]:
         _program("def attempt():\n while True: pass", "attempt()", cpu_seconds=0.1),
         (ProgramOutcome.TIMEOUT,),
     )
+
+
+def libraries_program(libraries: Sequence[str]) -> Program:
+    """A program that fails, and names them, if it cannot read some of the libraries."""
+    code = (
+        "from importlib.util import find_spec\n"
+        "def readable(name):\n"
+        "    try:\n        open(find_spec(name).origin).close()\n"
+        "    except (AttributeError, TypeError, OSError):\n        return False\n"
+        "    return True\n"
+        "def attempt(names): return ', '.join(name for name in names if not readable(name))\n"
+    )
+    return _program(code, f"lacking = attempt({list(libraries)})\nassert not lacking, lacking")
 
 
 def _refused(what: str, expression: str) -> Proof:

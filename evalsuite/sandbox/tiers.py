@@ -10,7 +10,7 @@ from typing import Any
 
 from evalsuite.errors import UnknownName
 from evalsuite.sandbox import namespaces, paths, proofs
-from evalsuite.sandbox.program import SandboxFailed, SandboxTier, SandboxUnavailable
+from evalsuite.sandbox.program import ProgramOutcome, SandboxFailed, SandboxTier, SandboxUnavailable
 from evalsuite.sandbox.worker import SandboxWorker
 
 NAMES = ("namespaces", "bubblewrap", "rlimits")
@@ -74,7 +74,8 @@ def maker(name: str, folder: str) -> Make:
 
 
 def prove(name: str, make: Make, folder: str) -> SandboxTier:
-    """The tier with the self-test attacks that it blocked; raises SandboxFailed for the first successful one.
+    """The tier with the self-test attacks that it blocked; raises SandboxFailed for the first successful one,
+    and SandboxUnavailable if programs cannot read the libraries.
 
     Tier `rlimits` lists the attacks that it blocks, and is not refused for the others.
     """
@@ -91,10 +92,23 @@ def prove(name: str, make: Make, folder: str) -> SandboxTier:
                     raise SandboxFailed(
                         f"self-test failed: {proof.what} ({verdict.outcome}: {verdict.detail})"
                     )
+        _refuse_lost_libraries(worker)
     finally:
         worker.close()
     note = ", ".join(worker.layers) + (f"; not blocked: {', '.join(broken)}" if broken else "")
     return SandboxTier(name, tuple(held), note)
+
+
+def _refuse_lost_libraries(worker: SandboxWorker) -> None:
+    """Raises SandboxUnavailable if programs cannot read installed libraries: right ones would fail."""
+    verdict = worker.run(proofs.libraries_program(paths.installed_libraries()))
+    if verdict.outcome is not ProgramOutcome.PASSED:
+        lost = verdict.detail.removeprefix("AssertionError: ")
+        raise SandboxUnavailable(
+            f"Programs in the sandbox cannot read libraries that are installed here ({lost}), so that right "
+            "ones would count as wrong: their files are links into folders that the sandbox does not show; "
+            "install them as plain files."
+        )
 
 
 def _what_to_enable(reasons: list[str], allow_unsafe: bool) -> str:

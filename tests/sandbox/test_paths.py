@@ -4,7 +4,9 @@ import importlib
 import subprocess
 import sys
 
-from evalsuite.sandbox import paths
+import pytest
+
+from evalsuite.sandbox import SandboxUnavailable, open_sandbox, paths
 
 LINKED = """
 import sys
@@ -27,6 +29,32 @@ def test_a_library_that_is_a_symbolic_link_is_readable(tmp_path):
         [sys.executable, "-c", LINKED.format(site=str(site))], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "passed"
+
+
+def test_a_library_whose_files_are_symbolic_links_is_readable(tmp_path):
+    """As uv installs packages with --link-mode symlink: folders are real, each file is a link."""
+    store, site = tmp_path / "store/archive/sortedcontainers", tmp_path / "site/sortedcontainers"
+    (store / "inner").mkdir(parents=True)
+    (site / "inner").mkdir(parents=True)
+    for name, text in (("__init__.py", "from .inner import answer"), ("inner/__init__.py", "answer = 42")):
+        (store / name).write_text(text)
+        (site / name).symlink_to(store / name)
+    done = subprocess.run(
+        [sys.executable, "-c", LINKED.format(site=str(site.parent))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "passed"
+
+
+def test_a_library_that_programs_cannot_read_is_no_programs_fault(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(paths, "_installed", lambda name: [])
+        hidden = paths.readable()
+    monkeypatch.setattr(paths, "readable", lambda: hidden)
+    with pytest.raises(SandboxUnavailable, match=r"cannot read libraries .*\(numpy, "), open_sandbox(1):
+        pass
 
 
 def test_only_the_folder_that_python_searches_is_a_site(monkeypatch, tmp_path):
