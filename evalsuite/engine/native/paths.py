@@ -22,6 +22,8 @@ class Paths:
     """Log-probabilities of tokens: "torch" or "kernels"."""
     pointwise: str = "model"
     """Norms, activations and rotary embeddings: "model" (its own code) or "kernels"."""
+    prompts: str = "model"
+    """The scan of Mamba-2 over prompts in slots: "model" (its own code) or "kernels"."""
     steps: str = "model"
     """Mamba-2 in decode steps over slots: "model" (its own code), "kernels" or "mamba-ssm"."""
     slot_attention: str = "torch"
@@ -53,6 +55,7 @@ WORK_OF = {
     "scan": "Mamba-2 over packed trees",
     "log_probs": "log-probabilities",
     "pointwise": "norms, activations and rotary embeddings",
+    "prompts": "Mamba-2 over prompts",
     "steps": "Mamba-2 in decode steps",
     "slot_attention": "attention over slots",
     "graphs": "capture of decode steps",
@@ -121,6 +124,7 @@ CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "scan": (Candidate("kernels", _triton),),
     "log_probs": (Candidate("kernels", _triton),),
     "pointwise": (Candidate("kernels", _triton),),
+    "prompts": (Candidate("kernels", _triton),),
     "steps": (Candidate("kernels", _triton), Candidate("mamba-ssm", _mamba_ssm)),
     "slot_attention": (Candidate("paged", _paged),),
     "graphs": (Candidate("cuda", _cuda_graphs),),

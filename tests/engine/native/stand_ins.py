@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import torch
 from torch.nn.attention import varlen
-from transformers.models.bamba.modeling_bamba import causal_conv1d_update
+from transformers.models.bamba.modeling_bamba import causal_conv1d_update, mamba2_chunk_scan
 
 from evalsuite.engine.native import kernels, paths, score_packed
 from evalsuite.engine.native.score_batch import read_targets
@@ -23,12 +23,13 @@ from evalsuite.engine.native.trials import graphs
 from tests.engine.native.slots.recording import StandIn
 from tests.engine.native.trees import varlen_plain
 
-KERNELS, STEP_KERNELS = "evalsuite.engine.native.trees.kernels", "evalsuite.engine.native.slots.kernels"
+KERNELS, SLOT_KERNELS = "evalsuite.engine.native.trees.kernels", "evalsuite.engine.native.slots.kernels"
 STANDS_IN = {
     "attention": "levels",
     "scan": "kernels",
     "log_probs": "kernels",
     "pointwise": "kernels",
+    "prompts": "kernels",
     "steps": "kernels",
     "graphs": "cuda",
 }
@@ -50,8 +51,9 @@ def as_a_gpu(monkeypatch) -> None:
     put(monkeypatch, f"{KERNELS}.scan", path_scan=mamba.tree_scan)
     put(monkeypatch, f"{KERNELS}.tables", tables_of=walk_of)
     put(monkeypatch, "evalsuite.engine.native.kernels.log_sums", read_tokens=by_torch)
-    put(monkeypatch, f"{STEP_KERNELS}.conv_update", conv_update=conv_update)
-    put(monkeypatch, f"{STEP_KERNELS}.state_update", state_update=state_update)
+    put(monkeypatch, f"{SLOT_KERNELS}.prompt_scan", prompt_scan=prompt_scan)
+    put(monkeypatch, f"{SLOT_KERNELS}.conv_update", conv_update=conv_update)
+    put(monkeypatch, f"{SLOT_KERNELS}.state_update", state_update=state_update)
     for module in (score_packed, forward):
         monkeypatch.setattr(module, "pointwise_by", pointwise_by)
     monkeypatch.setattr(graphs, "recorder_for", lambda device: StandIn())
@@ -72,6 +74,10 @@ def pointwise_by(model, path, used=lambda: None):
     if path == "kernels":
         used()
     yield
+
+
+def prompt_scan(*args, **options):
+    return inspect.unwrap(mamba2_chunk_scan)(*args, **options)
 
 
 def conv_update(*args, **options):

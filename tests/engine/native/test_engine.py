@@ -56,7 +56,7 @@ def test_the_numerics_class_leaves_out_which_gpu_it_was(llama_files, monkeypatch
     numerics = TransformersEngine(llama_files, device="cuda:3").expected_identity.numerics
     assert numerics == (
         "transformers bfloat16 cuda packed attention=levels scan=torch log-probs=torch pointwise=model "
-        f"steps=model slot-attention=torch graphs=cuda {TORCH}"
+        f"prompts=model steps=model slot-attention=torch graphs=cuda {TORCH}"
     )
 
 

@@ -24,7 +24,6 @@ from evalsuite.engine.native.loading.weight_report import check_report, conversi
 from evalsuite.engine.native.memory import is_out_of_memory
 from evalsuite.engine.native.memory_estimate import POSITIONS_PER_CHUNK
 from evalsuite.engine.native.models import support_for
-from evalsuite.engine.native.models.packages import missing_package_notes
 from evalsuite.engine.native.paths import PLAIN, Paths, fastest
 from evalsuite.engine.planning.rope import LengthRule, length_rule
 from evalsuite.engine.quiet import quiet_transformers
@@ -112,7 +111,7 @@ def load_model(
     refuse_unmergeable(files, whole=processes == 1 and not spread)
     config = read_config(files)
     support = support_for(config.get("model_type", ""))
-    notes = [*missing_package_notes(config, device), *_unused_forms(files), *notes_of_format(files)]
+    notes = [*_unused_forms(files), *notes_of_format(files)]
     try:
         with quiet_transformers():
             placement = _placement(device, processes, spread, max_memory)

@@ -1,13 +1,13 @@
 """Packages with GPU kernels that transformers' own code of a family calls where they can be imported.
 
-Packed trees and decode steps do not need them: evalsuite computes these itself. transformers' own recurrent
-layers run for prompts of texts and for padded batches, and take another path, without a word, where a package
-is missing or broken (5.23: `use_kernel_func_from_hub_with_fallback`).
+Packed trees, decode steps and Mamba-2's prompts in slots do not need them: evalsuite computes these itself.
+Elsewhere transformers' own recurrent layers run, and take another path, without a word, where a package is
+missing or broken (5.23: `use_kernel_func_from_hub_with_fallback`).
 """
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evalsuite.engine.native.probe.modeling_code import modeling_code
@@ -45,11 +45,17 @@ def mixers_word(config: Mapping[str, Any], device: str) -> str:
     return f"mixers={'+'.join(imported) or 'torch'}"
 
 
-def missing_package_notes(config: Mapping[str, Any], device: str) -> Iterator[str]:
-    """Notes for the run log on packages without which transformers' own layers are slow on a GPU."""
-    for package in packages_of(config) if device.startswith("cuda") else ():
+def missing_package_notes(config: Mapping[str, Any], device: str, work: Sequence[str]) -> Iterator[str]:
+    """Notes for the run log on packages without which transformers' own layers are slow on a GPU.
+
+    Args:
+        config: the model's `config.json`.
+        device: the device.
+        work: for what transformers' own layers run, in words; no notes without any.
+    """
+    for package in packages_of(config) if device.startswith("cuda") and work else ():
         if package in _RECURRENCES and (problem := why_not_imported(package)):
             yield (
-                "recurrent layers use transformers' torch code for prompts of texts and in padded batches, "
-                f"which is slow: {package} cannot be imported ({problem})"
+                f"recurrent layers use transformers' torch code for {' and '.join(work)}, which is slow: "
+                f"{package} cannot be imported ({problem})"
             )

@@ -29,7 +29,7 @@ LOG_PROB_LIMIT = 1e-5
 """The same for log-probabilities of given logits, which are computed in float32."""
 SHARED, BRANCHES = 150, (1, 3, 40, 70)
 """Tokens of the tree's prefix and branches: on both sides of the kernels' tiles, and of the window."""
-PREFIX, OWN, DECODE_STEPS = 60, (9, 5), 8
+PREFIX, OWN, DECODE_STEPS = 150, (70, 5), 8
 """Tokens of the slots' prefix and of the rest of each prompt; and decode steps, the last of them replayed."""
 REPEATS = 3
 """Timed calls after the first one, which compiles; the fastest counts."""
@@ -153,7 +153,7 @@ def _slots(tiny: TinyModel) -> Iterator[PathCheck]:
     yield _compared(tiny, SLOTS, "plain", exact, lambda: logits(PLAIN))
     parts = ["slot_attention"]
     if any(is_mamba2(module) for module in tiny.loaded.model.modules()):
-        parts.append("steps")
+        parts += ["prompts", "steps"]
     for part, candidate in _candidates(parts):
         yield _tried(tiny, part, candidate, exact, logits)
     paths = _fastest(tiny, ("pointwise", *parts))

@@ -19,6 +19,8 @@ from evalsuite.types import TokenIds
 
 PREFIX, OWN = 8, (7, 4)
 """Tokens of the trial's prefix, and of the rest of the prompt in its two rows."""
+LONG_PREFIX, LONG_OWN = 70, (135, 66)
+"""The same where a kernel scans prompts in blocks of `trees.walk.CHUNK` tokens: two and three of them."""
 
 
 def fit_for_slots(loaded: LoadedModel) -> tuple[SlotModel | None, str]:
@@ -58,11 +60,13 @@ MORE = 2
 def largest_difference(model: SlotModel) -> float:
     """Largest difference of logits over slots from plain ones, relative to the latter's spread.
 
-    The spread is the norm about the mean. Tried with few tokens, and beyond each short limit of the
-    configuration.
+    The spread is the norm about the mean. Tried with few tokens, beyond each short limit of the
+    configuration, and over several blocks of a kernel that scans prompts.
     """
     config = model.loaded.model.config.get_text_config().to_dict()
     sizes: list[tuple[int, tuple[int, ...]]] = [(PREFIX, OWN)]
+    if model.prompt_functions:
+        sizes.append((LONG_PREFIX, LONG_OWN))
     for length in lengths_beyond(config):
         prefix = length // 2
         sizes.append((prefix, (length - prefix, length - prefix - SHORTER, 4)))

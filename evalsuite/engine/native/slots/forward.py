@@ -19,7 +19,7 @@ from evalsuite.engine.native.slots.graphs import Graphing, Graphs, RecordedStep
 from evalsuite.engine.native.slots.padding import counted_delta_rules, is_mamba2, still_padding
 from evalsuite.engine.native.slots.prefix_pool import PooledRows
 from evalsuite.engine.native.slots.reserved import GROWING, Reserved
-from evalsuite.engine.native.slots.steps import Factory, step_functions
+from evalsuite.engine.native.slots.steps import Factory, prompt_functions, step_functions
 from evalsuite.engine.native.temperature import layers_with_temperature, temperature_at
 from evalsuite.engine.native.transfer import to_device
 from evalsuite.engine.native.trees.functions import replaced
@@ -52,6 +52,11 @@ class SlotModel:
     def step_functions(self) -> Mapping[str, Factory]:
         """Functions of the model's layers to replace in decode steps."""
         return step_functions(self.loaded.paths.steps, self.loaded.device) if self.mixers else {}
+
+    @property
+    def prompt_functions(self) -> Mapping[str, Factory]:
+        """Functions of the model's layers to replace in passes over prompts."""
+        return prompt_functions(self.loaded.paths.prompts) if self.mixers else {}
 
     @property
     def pages(self) -> bool:
@@ -87,9 +92,10 @@ class SlotModel:
         """Run the prefix `ids` by itself."""
         if not ids:
             return NO_PREFIX
-        return (
-            _slot_prefix(self, ids) if self.expanded else Prefix.of(_plain_pass(self.loaded, ids), len(ids))
-        )
+        if self.expanded:
+            return _slot_prefix(self, ids)
+        with _replaced(self.loaded.model, self.prompt_functions):
+            return Prefix.of(_plain_pass(self.loaded, ids), len(ids))
 
 
 def _plain_pass(loaded: LoadedModel, ids: TokenIds) -> Any:
@@ -198,10 +204,12 @@ class Slots:
         )
         positions = prefix.length + torch.arange(start, end, device=self._device).expand(len(prompts), -1)
         ending = self._tensor([index for index, prompt in enumerate(prompts) if len(prompt) <= end])
-        with still_padding(self.model.loaded.model, self.model.mixers, now):
-            return _run(
-                self.model, self._cache, now, self._tensor(ids), positions, ending, lengths[ending] - 1
-            )
+        model = self.model
+        with (
+            still_padding(model.loaded.model, model.mixers, now),
+            _replaced(model.loaded.model, model.prompt_functions),
+        ):
+            return _run(model, self._cache, now, self._tensor(ids), positions, ending, lengths[ending] - 1)
 
     def decode(self, tokens: torch.Tensor) -> torch.Tensor:
         """Feed each row its next token (rows,); returns (rows, vocabulary) logits of the token after it.
@@ -320,10 +328,14 @@ def _run_step(model: SlotModel, cache: SlotCache, step: RecordedStep) -> torch.T
     )
     new = torch.arange(length, device=step.tokens.device)
     rows = torch.arange(count, device=step.tokens.device).repeat_interleave(length)
-    functions = model.step_functions
-    with replaced(model.loaded.model, functions) if functions else contextlib.nullcontext():
+    with _replaced(model.loaded.model, model.step_functions):
         logits = _run(model, cache, now, step.tokens, step.positions, rows, new.repeat(count))
     return logits.view(count, length, logits.shape[-1])
+
+
+def _replaced(model: Any, functions: Mapping[str, Factory]) -> contextlib.AbstractContextManager[None]:
+    """`replaced`, which walks over all layers, only where there is something to replace."""
+    return replaced(model, functions) if functions else contextlib.nullcontext()
 
 
 def _run(

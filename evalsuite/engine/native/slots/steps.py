@@ -1,8 +1,8 @@
-"""Which functions compute Mamba-2's convolution and state update in a decode step over slots.
+"""Which functions compute Mamba-2 layers over slots: the scan of prompts, and the updates of decode steps.
 
 The mixers of transformers (5.23: Bamba, Falcon-H1, Granite hybrids, Mamba-2, Nemotron-H, Zamba2) call two
 functions of their modules for one new token per row, and pass views of the slots' states, which the functions
-update in place.
+update in place. For several tokens per row they call a convolution, and a scan that returns the new states.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from evalsuite.engine.native.stand_in import why_it_stopped
-from evalsuite.engine.native.trees.functions import Function
+from evalsuite.engine.native.trees.functions import MAMBA_2_SCAN, Function
 from evalsuite.errors import ModelError
 
 CONV_UPDATE, STATE_UPDATE = "causal_conv1d_update", "mamba2_selective_state_update"
@@ -52,6 +52,17 @@ def step_functions(steps: str, device: str) -> Mapping[str, Factory]:
         return {}
     # transformers' functions wrap the torch ones.
     return dict.fromkeys((CONV_UPDATE, STATE_UPDATE), inspect.unwrap)
+
+
+def prompt_functions(prompts: str) -> Mapping[str, Factory]:
+    """Factories of the functions to replace in passes over prompts, by name; `prompts` as in `Paths`."""
+    return {MAMBA_2_SCAN: _scan_by_kernel} if prompts == "kernels" else {}
+
+
+def _scan_by_kernel(original: Function) -> Function:
+    from evalsuite.engine.native.slots.kernels.prompt_scan import prompt_scan
+
+    return prompt_scan
 
 
 def _conv_by_kernel(original: Function) -> Function:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from evalsuite.engine.native import fit_trees as packables
 from evalsuite.engine.native.fit_trees import TREE_PARTS, fitted
+from evalsuite.engine.native.models.packages import missing_package_notes
 from evalsuite.engine.native.paths import PLAIN, Paths
 from evalsuite.engine.native.probe.limits import long_limits
 from evalsuite.engine.native.slots.fit import fit_for_slots
@@ -22,11 +23,13 @@ from evalsuite.engine.native.trials.tiny_copy import tiny_copy
 from evalsuite.engine.native.trials.trials import BEYOND_ITS_LIMITS, Form, fitting_scores, fitting_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from evalsuite.engine.native.loading.load import LoadedModel
     from evalsuite.engine.native.slots.forward import SlotModel
 
-SLOT_PARTS = ("pointwise", "steps", "slot_attention")
-"""The parts of `Paths` that a pass over slots computes, besides the capture of steps."""
+SLOT_PARTS = ("prompts", "steps", "slot_attention")
+"""The parts of `Paths` that only passes over slots compute, besides the capture of steps."""
 SCORED = {
     forms.BATCHES: "scored in padded batches",
     forms.SINGLE: "scored one row at a time",
@@ -77,9 +80,11 @@ def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
         return replace(again, forms=replace(again.forms, path_notes=path_notes))
     by_text = Form(forms.SLOTS, model.loaded) if model else fitting_texts(plain, slots.problem, copy)
     graphs, model = _fitted_graphs(scoring, model)
-    paths = model.loaded.paths if model else scoring.paths.plain_in("steps", "slot_attention", "graphs")
+    paths = model.loaded.paths if model else scoring.paths.plain_in(*SLOT_PARTS, "graphs")
     quiet = asked and by_score.name == forms.BATCHES
-    notes = (*missing_notes(loaded), *log_probs.notes, *trees.notes, *slots.notes, *graphs)
+    work = [*_by_transformers(by_score, by_text, paths)]
+    missing = missing_package_notes(loaded.model.config.to_dict(), loaded.device, work)
+    notes = (*missing_notes(loaded), *missing, *log_probs.notes, *trees.notes, *slots.notes, *graphs)
     found = Forms(
         by_score.name,
         by_text.name,
@@ -90,6 +95,14 @@ def fit(loaded: "LoadedModel", why_not_packed: str, *, asked: bool) -> Fit:
         "\n".join(dict.fromkeys(notes)),
     )
     return Fit(found, replace(scoring, paths=paths), by_text.loaded, model)
+
+
+def _by_transformers(by_score: Form, by_text: Form, paths: Paths) -> "Iterator[str]":
+    """For what transformers' own recurrent layers run; gated delta rules have no kernels for prompts."""
+    if paths.prompts == PLAIN.prompts:
+        yield "prompts of texts"
+    if (by_score.name, by_text.name) != (forms.PACKED, forms.SLOTS):
+        yield "padded batches"
 
 
 def _fitted_log_probs(loaded: "LoadedModel") -> PartsFit:
@@ -117,14 +130,13 @@ def _fitted_slots(loaded: "LoadedModel", copy: "LoadedModel | None") -> tuple[Pa
         models[ready.paths], reason = fit_for_slots(ready)
         return reason
 
-    found = fitted_parts(loaded, SLOT_PARTS, why_it_fails)
+    found = fitted_parts(loaded, ("pointwise", *SLOT_PARTS), why_it_fails)
     if found.loaded and copy and (problem := fit_for_slots(copy)[1]):
         return PartsFit(None, f"{BEYOND_ITS_LIMITS}{problem}"), None
     model = models[found.loaded.paths] if found.loaded else None
     if model:  # parts that no layer of the model has are plain
-        unused = [
-            part for part, used in (("steps", model.mixers), ("slot_attention", model.pages)) if not used
-        ]
+        uses = {"prompts": model.mixers, "steps": model.mixers, "slot_attention": model.pages}
+        unused = [part for part, used in uses.items() if not used]
         paths = model.loaded.paths.plain_in(*unused)
         model = replace(model, loaded=replace(model.loaded, paths=paths))
     return found, model

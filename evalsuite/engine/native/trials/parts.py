@@ -153,7 +153,7 @@ def missing_notes(loaded: LoadedModel) -> Iterator[str]:
 
 def _has(model: Any, part: str) -> bool:
     """Whether a model has layers of the kind that a part computes."""
-    if part == "steps":
+    if part in ("prompts", "steps"):
         return any(is_mamba2(module) for module in model.modules())
     if part == "scan":
         modules = {sys.modules[type(layer).__module__] for layer in model.modules()}

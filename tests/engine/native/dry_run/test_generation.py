@@ -45,30 +45,36 @@ def estimate(dry, prompts, slots):
     return slots * slot.of(-(-own // ROOM_STEP) * ROOM_STEP) + 2 * slot.of(place_of(shared)) + passes
 
 
-@pytest.mark.parametrize(("name", "graphs"), [("8B hybrid", True), ("32B dense", False)])
-def test_texts_with_refills(name, graphs, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "graphs", "prompts"),
+    [("8B hybrid", True, "kernels"), ("8B hybrid", True, "model"), ("32B dense", False, "model")],
+)
+def test_texts_with_refills(name, graphs, prompts, tmp_path, monkeypatch):
     monkeypatch.setattr(graphs_module, "WANTED", 1)  # there are few steps
-    written(few_layers(name), tmp_path, graphs=graphs, requests=10, slots=4)
+    written(few_layers(name), tmp_path, graphs=graphs, requests=10, slots=4, prompts=prompts)
 
 
 def test_the_estimate_knows_how_many_scores_attention_over_slots_holds():
     assert SLOT_SCORES_BYTES == 4 * 4 * LARGEST_SCORES_ELSEWHERE
 
 
-def written(facts, folder, *, graphs, requests, slots):
+def written(facts, folder, *, graphs, requests, slots, prompts="model"):
     # Drafts of greedy texts would leave few steps to capture.
     sampled = graphs and facts.name != "NemotronH"
-    prompts = [replace(one, temperature=float(sampled)) for one in problems(requests, (3, 14, 14))]
-    with dry_run(facts, folder, graphs=graphs) as dry:
+    asked = [replace(one, temperature=float(sampled)) for one in problems(requests, (3, 14, 14))]
+    with dry_run(facts, folder, graphs=graphs, prompts=prompts) as dry:
         dry.engine.limits.sizes = replace(dry.engine.limits.sizes, most_slots=slots)
-        events = [*dry.engine.generate(prompts)]
+        events = [*dry.engine.generate(asked)]
         answers = dict(pair for event in events if isinstance(event, Answered) for pair in event.answers)
         assert len(answers) == requests
         for request, answer in answers.items():
             assert isinstance(answer, Generated)
             assert answer.tokens == request.max_tokens
         assert set(dry.watch.waits) <= set(WAITS) | (set(CAPTURES) if graphs else set())
-        assert dry.watch.peak <= estimate(dry, prompts, slots) <= 2 * dry.watch.peak + SLOT_SCORES_BYTES
+        needed = estimate(dry, asked, slots)
+        assert dry.watch.peak <= needed
+        if prompts == "model":  # kernels hold less
+            assert needed <= 2 * dry.watch.peak + SLOT_SCORES_BYTES
         layers = Prefix.of(dry.engine.tried.fit.slots.like, 1).layers
         assert {state.dtype for layer in layers for state in layer.recurrent} <= {torch.float32}
         assert {layer.keys.dtype for layer in layers if layer.keys is not None} == {torch.bfloat16}

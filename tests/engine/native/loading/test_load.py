@@ -1,5 +1,4 @@
 import json
-import sys
 
 import pytest
 import torch
@@ -8,7 +7,6 @@ from safetensors.torch import load_file, save_file
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.loading.load import load_model
-from evalsuite.engine.native.models.packages import missing_package_notes
 from evalsuite.errors import ModelError
 from tests.engine.tiny import byte_tokenizer, save, tiny_llama, tiny_nemotron_h
 
@@ -79,14 +77,6 @@ def test_an_architecture_with_code_of_its_own_asks_for_trust(tmp_path):
     own = {"model_type": "home_made", "auto_map": {"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}}
     (tmp_path / "config.json").write_text(json.dumps(own))
     assert "--trust-remote-code" in refusal(tmp_path)
-
-
-def test_a_recurrent_model_on_a_gpu_without_packages_gets_a_note_alone(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mamba_ssm", None)
-    (note,) = missing_package_notes({"model_type": "nemotron_h"}, "cuda:0")
-    assert "which is slow: mamba_ssm cannot be imported (import of mamba_ssm halted" in note
-    assert not [*missing_package_notes({"model_type": "nemotron_h"}, "cpu")]
-    assert not [*missing_package_notes({"model_type": "llama"}, "cuda")]
 
 
 def test_code_of_another_repository_is_refused_since_no_digest_covers_it(tmp_path):

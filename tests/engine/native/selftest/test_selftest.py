@@ -14,7 +14,7 @@ from evalsuite.engine.native.selftest import report as reporting
 from evalsuite.engine.native.selftest.checks import BATCHES, FASTEST, PACKS, SLOTS
 from evalsuite.engine.native.selftest.report import machine_of, selftest, selftest_report, selftest_summary
 from evalsuite.errors import UserError
-from tests.engine.native.stand_ins import STEP_KERNELS, as_a_gpu, put, state_update
+from tests.engine.native.stand_ins import SLOT_KERNELS, as_a_gpu, put, state_update
 from tests.engine.native.trees import varlen_plain
 
 HYBRID = ("hybrid (Mamba-2)",)
@@ -70,6 +70,7 @@ def test_every_candidate_that_runs_is_compared(monkeypatch):
         (WORK_OF["log_probs"], "kernels"): "ok",
         (BATCHES, "model"): "ok",
         (SLOTS, "plain"): "ok",
+        (WORK_OF["prompts"], "kernels"): "ok",
         (WORK_OF["steps"], "kernels"): "ok",
         (SLOTS, FASTEST): "ok",
         (WORK_OF["graphs"], "cuda"): "ok",
@@ -90,7 +91,7 @@ def test_what_is_wrong_and_what_is_broken_is_named(monkeypatch):
 
     monkeypatch.setattr(varlen, "varlen_attn", unscaled)
     put(monkeypatch, "evalsuite.engine.native.kernels.log_sums", read_tokens=broken)
-    put(monkeypatch, f"{STEP_KERNELS}.state_update", state_update=forgets)
+    put(monkeypatch, f"{SLOT_KERNELS}.state_update", state_update=forgets)
     checks = [*selftest("cpu", HYBRID, FLOAT32)]
     failed = {(one.part, one.path): one.verdict for one in checks if one.failed}
     assert failed == {

@@ -1,6 +1,7 @@
 """Each part falls back alone, and no answer is found under another path than the one that computed it."""
 
 import contextlib
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,11 @@ from torch.nn.attention import varlen
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native import paths, score_packed
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.models.packages import missing_package_notes
 from evalsuite.engine.native.paths import PARTS, PLAIN, Candidate, Paths, fastest
 from evalsuite.engine.native.slots import forward
 from evalsuite.engine.native.trees import mamba
-from evalsuite.engine.native.trials import graphs
+from evalsuite.engine.native.trials import fit, graphs
 from evalsuite.engine.native.trials.parts import fitted_parts, missing_notes, without_unused
 from evalsuite.engine.protocol import answers_in
 from evalsuite.errors import ModelError
@@ -21,7 +23,15 @@ from evalsuite.results.store import request_key
 from evalsuite.types import GenerateRequest, ScoreRequest
 from tests.engine.native.hybrids import HYBRIDS, nemotron_h
 from tests.engine.native.slots.recording import RunAgain, StandIn
-from tests.engine.native.stand_ins import KERNELS, STEP_KERNELS, as_a_gpu, by_torch, put, state_update
+from tests.engine.native.stand_ins import (
+    KERNELS,
+    SLOT_KERNELS,
+    as_a_gpu,
+    by_torch,
+    prompt_scan,
+    put,
+    state_update,
+)
 from tests.engine.native.trees import varlen_plain
 from tests.engine.tiny import loaded, save, tiny_llama
 
@@ -31,6 +41,7 @@ FAST = Paths(
     scan="kernels",
     log_probs="kernels",
     pointwise="kernels",
+    prompts="kernels",
     steps="kernels",
     graphs="cuda",
 )
@@ -103,14 +114,14 @@ def test_the_class_names_the_path_of_each_part(files):
 @pytest.mark.usefixtures("gpu")
 def test_a_part_that_no_layer_uses_is_plain_and_needs_no_note(llama_files):
     engine = engine_of(llama_files)
-    assert engine.identity.numerics == class_of(FAST.plain_in("scan", "steps"))
+    assert engine.identity.numerics == class_of(FAST.plain_in("scan", "prompts", "steps"))
     assert engine.notes == ()
 
 
 @pytest.mark.usefixtures("gpu")
 def test_parts_that_a_form_or_an_option_excludes_are_plain_and_need_no_note(llama_files):
     batches = engine_of(llama_files, packed=False)
-    words = FAST.plain_in("attention", "scan", "pointwise", "steps").words
+    words = FAST.plain_in("attention", "scan", "pointwise", "prompts", "steps").words
     assert batches.identity.numerics == " ".join(("transformers float32 cpu", *words, TORCH))
     rounded = engine_of(llama_files, logits_dtype="model").identity.numerics.split()
     assert {"attention=levels", "log-probs=torch", "rounded-scores"} <= {*rounded}
@@ -159,6 +170,10 @@ def forgets(state, *args, **options):
     return state_update(state.clone(), *args, **options)
 
 
+def from_zeros(*args, initial_states, **options):
+    return prompt_scan(*args, **options)
+
+
 def refusing(device):
     return Refusing()
 
@@ -183,8 +198,16 @@ FALLBACKS = {
         "pointwise",
         lambda patch: patch.setattr(forward, "pointwise_by", broken_kernels),
     ),
-    "steps, broken": ("steps", lambda patch: put(patch, f"{STEP_KERNELS}.conv_update", conv_update=broken)),
-    "steps, wrong": ("steps", lambda patch: put(patch, f"{STEP_KERNELS}.state_update", state_update=forgets)),
+    "prompts, broken": (
+        "prompts",
+        lambda patch: put(patch, f"{SLOT_KERNELS}.prompt_scan", prompt_scan=broken),
+    ),
+    "prompts, wrong": (
+        "prompts",
+        lambda patch: put(patch, f"{SLOT_KERNELS}.prompt_scan", prompt_scan=from_zeros),
+    ),
+    "steps, broken": ("steps", lambda patch: put(patch, f"{SLOT_KERNELS}.conv_update", conv_update=broken)),
+    "steps, wrong": ("steps", lambda patch: put(patch, f"{SLOT_KERNELS}.state_update", state_update=forgets)),
     "graphs, broken": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", refusing)),
     "graphs, wrong": ("graphs", lambda patch: patch.setattr(graphs, "recorder_for", misleading)),
 }
@@ -194,6 +217,7 @@ WORK = {
     "scan": "Mamba-2 over packed trees: computed by torch, not by kernels",
     "log_probs": "log-probabilities: computed by torch, not by kernels",
     "pointwise": "norms, activations and rotary embeddings: computed by model, not by kernels",
+    "prompts": "Mamba-2 over prompts: computed by model, not by kernels",
     "steps": "Mamba-2 in decode steps: computed by model, not by kernels",
     "graphs": "capture of decode steps: computed by none, not by cuda",
 }
@@ -316,14 +340,44 @@ def test_an_implementation_that_no_layer_fits_is_named():
         (
             nemotron_h,
             "attention over packed trees, Mamba-2 over packed trees, log-probabilities, "
-            "Mamba-2 in decode steps",
+            "Mamba-2 over prompts, Mamba-2 in decode steps",
         ),
     ],
 )
 def test_a_gpu_without_triton_gets_one_note_on_the_parts_that_the_model_has(monkeypatch, make, work):
     missing = Candidate("kernels", lambda device, dtype: "triton is not installed")
-    parts = ("attention", "scan", "log_probs", "steps")
+    parts = ("attention", "scan", "log_probs", "prompts", "steps")
     monkeypatch.setattr(paths, "CANDIDATES", dict.fromkeys(PARTS, ()) | dict.fromkeys(parts, (missing,)))
     ready = replace(loaded(make()), device="cuda:0")
     assert [*missing_notes(ready)] == [f"computed without kernels (triton is not installed): {work}"]
     assert not [*missing_notes(loaded(make()))]
+
+
+def test_a_recurrent_model_on_a_gpu_without_packages_gets_a_note_on_what_they_would_compute(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mamba_ssm", None)
+    work = ["prompts of texts", "padded batches"]
+    (note,) = missing_package_notes({"model_type": "nemotron_h"}, "cuda:0", work)
+    assert "code for prompts of texts and padded batches, which is slow: mamba_ssm cannot be imported" in note
+    for config, device, of in [
+        ("nemotron_h", "cpu", work),
+        ("llama", "cuda", work),
+        ("nemotron_h", "cuda", []),
+    ]:
+        assert not [*missing_package_notes({"model_type": config}, device, of)]
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("packed", "scan", "expected"),
+    [
+        (True, prompt_scan, []),
+        (True, broken, ["prompts of texts"]),
+        (False, prompt_scan, ["padded batches"]),
+    ],
+)
+def test_transformers_own_recurrences_run_where_no_kernel_does(files, monkeypatch, packed, scan, expected):
+    found = []
+    monkeypatch.setattr(fit, "missing_package_notes", lambda config, device, work: found.append(work) or ())
+    put(monkeypatch, f"{SLOT_KERNELS}.prompt_scan", prompt_scan=scan)
+    engine_of(files, packed=packed).load()
+    assert found == [expected]

@@ -1,1 +1,1 @@
-"""Triton kernels of a decode step: the Mamba-2 updates for one new token per row, in place by slot."""
+"""Triton kernels of Mamba-2 layers over slots: prompts, and one new token per row in place by slot."""

@@ -17,6 +17,7 @@ bandwidth, too: 21 and 48 such steps, where the programs before walked 143 and 2
 the outputs of every block. One sequence of 16,000 tokens is a single chain of 250 chunks: 0.5 ms.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -38,6 +39,34 @@ STEP_HEADS = 32
 """Heads whose time steps one program computes."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class RowStates:
+    """The states of rows before their first tokens and after their last ones.
+
+    The tables of such rows number `rows` initial states before the final states of chunks, of which each row
+    has equally many.
+    """
+
+    initial: torch.Tensor | None
+    """(rows, heads, width, state); None for zeros."""
+    final: torch.Tensor
+    """(rows, heads, width, state) float32, which the scan fills."""
+
+    def begin(self, states: torch.Tensor, heads: slice) -> None:
+        """Write some heads' initial states into `states` (rows + chunks, heads, state, width)."""
+        first = states[: len(self.final), : heads.stop - heads.start]
+        if self.initial is None:
+            first.zero_()
+        else:
+            first.copy_(self.initial[:, heads].mT)
+
+    def end(self, states: torch.Tensor, heads: slice) -> None:
+        """Read some heads' final states from `states`."""
+        rows = len(self.final)
+        last = states[rows:].unflatten(0, (rows, -1))[:, -1, : heads.stop - heads.start]
+        self.final[:, heads] = last.mT
+
+
 def path_scan(
     tables: Tables,
     hidden_states: torch.Tensor,
@@ -56,11 +85,46 @@ def path_scan(
     Time steps are float32 whatever the type of the inputs, as in mamba-ssm's kernels. Besides the result it
     takes at most `workspace.workspace_bytes` of memory.
     """
-    x, dt, B, C = (_rows(part[0]) for part in (hidden_states, dt, B, C))
+    x, dt, B, C = (part[0] for part in (hidden_states, dt, B, C))
+    return scan(tables, x, dt, A, B, C, D, dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit)[None]
+
+
+def scan(
+    tables: Tables,
+    x: torch.Tensor,
+    dt: torch.Tensor,
+    A: torch.Tensor,
+    B: torch.Tensor,
+    C: torch.Tensor,
+    D: torch.Tensor | None = None,
+    dt_bias: torch.Tensor | None = None,
+    *,
+    dt_softplus: bool = False,
+    dt_limit: tuple[float, float] = (0.0, float("inf")),
+    rows: RowStates | None = None,
+) -> torch.Tensor:
+    """The recurrence over tokens of any order that tables state; arguments as `path_scan`, without its 1.
+
+    Args:
+        tables: the tables.
+        x: (tokens, heads, width).
+        dt: (tokens, heads).
+        A: (heads,).
+        B, C: (tokens, groups, state).
+        D: (heads,).
+        dt_bias: (heads,).
+        dt_softplus: apply softplus to the time steps.
+        dt_limit: lowest and highest time step.
+        rows: initial states of the rows that the tables were made for, and where their final states go.
+
+    Returns:
+        (tokens, heads, width), float32.
+    """
+    x, dt, B, C = (_rows(part) for part in (x, dt, B, C))
     tokens, heads, width = x.shape
     result = torch.empty(tokens, heads, width, device=x.device)
     if not tokens:
-        return result[None]
+        return result
     steps = torch.empty(heads, tokens, device=x.device)
     sums = torch.empty(heads, tokens, dtype=torch.float64, device=x.device)
     with torch.cuda.device_of(x):
@@ -81,8 +145,8 @@ def path_scan(
             HEADS=STEP_HEADS,
             BLOCK=_block(),
         )
-        _states_and_outputs(tables, x, B, C, D, steps, sums, result)
-    return result[None]
+        _states_and_outputs(tables, x, B, C, D, steps, sums, result, rows)
+    return result
 
 
 def _states_and_outputs(
@@ -94,6 +158,7 @@ def _states_and_outputs(
     steps: torch.Tensor,
     sums: torch.Tensor,
     result: torch.Tensor,
+    rows: RowStates | None,
 ) -> None:
     """Compute `result` from time steps and sums of decays, for one group of heads after the other."""
     tokens, heads, width = x.shape
@@ -124,6 +189,9 @@ def _states_and_outputs(
     for first in range(0, sets, sets_at_once):
         last = min(first + sets_at_once, sets)
         first_head, count = heads_before(first), heads_before(last) - heads_before(first)
+        held = slice(first_head, first_head + count)
+        if rows:
+            rows.begin(states, held)
         for first_chain, last_chain in tables.levels:
             final_states[last_chain - first_chain, count, state_parts](
                 x,
@@ -171,6 +239,8 @@ def _states_and_outputs(
             **sizes,
             num_warps=8,  # with 4, registers spill
         )
+        if rows:
+            rows.end(states, held)
 
 
 def _rows(part: torch.Tensor) -> torch.Tensor:
