@@ -47,6 +47,7 @@ def triton_folder(tmp_path_factory) -> Iterator[Path]:
         ["test_models.py"],
         ["test_pointwise.py", "test_differences.py", "test_launches.py"],
         ["test_decode_updates.py", "test_decode_models.py"],
+        ["test_prompt_scan.py"],
         ["test_flex_kernel.py"],
         ["test_compile.py", "test_compile_flex.py"],
     ],
