@@ -9,8 +9,10 @@ from lm_eval.models.huggingface import HFLM
 import evalsuite
 from evalsuite.decisions.compare.attribution import attribute, token_bits
 from evalsuite.decisions.compare.compare import compare
+from evalsuite.decisions.compare.table import remark_lines
 from evalsuite.decisions.gate.gate import gate
 from evalsuite.decisions.gate.policy import Policy
+from evalsuite.decisions.gate.table import gate_lines
 from evalsuite.decisions.trend.trend import trend
 from evalsuite.errors import UserError
 from evalsuite.registry.registry import Registry
@@ -148,6 +150,19 @@ def test_models_with_different_tokenizers_are_compared_byte_by_byte(corpus):
     page = render_report(open_source([corpus / "one", corpus / "two"]))
     assert page.count('<details class="plot coloured"') == 8
     assert 'class="dearer-' in page or 'class="cheaper-' in page
+
+
+def test_perplexities_are_compared_in_nats_which_the_remarks_say(corpus):
+    runs = [run_on(corpus, model, out) for model, out in (("bytes", "one"), ("unigram", "two"))]
+    [pair] = compare(corpus / "one", corpus / "two").pairs
+    metric = pair.task("text").metrics["byte_perplexity"]
+    values = [run.tasks[0].metrics["byte_perplexity"].value for run in runs]
+    assert [metric.baseline, metric.candidate] == pytest.approx([math.log(value) for value in values])
+    assert "text: byte_perplexity is in nats per byte here" in remark_lines(pair)[0]
+    rule = {"tier": "critical", "margin": 9.0, "metric": "byte_perplexity", "discordance": 1.0}
+    policy = Policy.model_validate({"pooled": None, "tasks": {"text": rule}})
+    lines = gate_lines(gate(corpus / "one", corpus / "two", policy))
+    assert any("byte_perplexity is in nats per byte here" in line for line in lines)
 
 
 def test_runs_over_different_texts_are_not_compared(corpus, tmp_path):

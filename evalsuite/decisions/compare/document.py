@@ -72,7 +72,7 @@ class Flip(Strict):
 
 
 class MetricComparison(Strict):
-    """One metric of one task on the common documents."""
+    """One metric of one task on the common documents; a perplexity in nats, the logarithm of its score."""
 
     baseline: float
     candidate: float

@@ -12,6 +12,7 @@ from evalsuite.decisions.compare.document import (
     SuiteComparison,
     TaskComparison,
 )
+from evalsuite.stats.metrics import nats_line, nats_of
 
 COLUMNS = (
     "task",
@@ -52,7 +53,8 @@ def comparison_table(comparison: Comparison, pair: PairComparison) -> Table:
 
 def remark_lines(pair: PairComparison) -> list[str]:
     """Remarks that belong to the deltas."""
-    lines = [difference.text for difference in pair.differences]
+    lines = [nats_line(task.name, name) for task in pair.tasks for name in task.metrics if nats_of(name)]
+    lines += [difference.text for difference in pair.differences]
     lines += [f"{task.name}: {task.problem}." for task in pair.tasks if task.problem]
     lines += [f"{suite.name}: {suite.problem}." for suite in pair.suites if suite.problem]
     for names, run in ((pair.only_in_baseline, "baseline"), (pair.only_in_candidate, "candidate")):

@@ -17,7 +17,8 @@ EXIT_CODES: dict[Outcome, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2}
 
 
 class TaskVerdict(Strict):
-    """The verdict on one task. Damage is how much worse the candidate is, in the metric's own unit."""
+    """The verdict on one task. Damage is how much worse the candidate is, in the metric's own unit (of a
+    perplexity, nats)."""
 
     name: str
     tier: PolicyTier

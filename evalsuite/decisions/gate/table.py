@@ -7,6 +7,7 @@ from rich.table import Table
 
 from evalsuite.decisions.gate.document import GateReport, SuiteVerdict, TaskVerdict
 from evalsuite.decisions.gate.reasons import points
+from evalsuite.stats.metrics import nats_line, nats_of
 
 COLUMNS = ("task", "tier", "baseline", "candidate", "damage", "bounds", "margin", "n", "outcome")
 
@@ -61,6 +62,7 @@ def gate_lines(report: GateReport) -> list[str]:
     lines = [f"{one.name}: {one.reason}" for one in judged if one.outcome != "PASS"]
     if report.pooled is not None and report.pooled.outcome != "PASS":
         lines.append(f"mean: {report.pooled.reason}")
+    lines += [nats_line(task.name, task.metric) for task in report.tasks if nats_of(task.metric)]
     lines += [difference.text for difference in report.differences]
     lines += report.within_noise
     lines.append(
