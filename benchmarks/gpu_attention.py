@@ -12,7 +12,8 @@ reckoning: bytes that the cascade and FlexAttention read and write, copies inclu
 read once by each launch; and the operations of FlexAttention's tiles.
 
 The second: the seconds of the first call (compilation), milliseconds of a layer's attention after it, and the
-largest difference from torch's functions as a share of the largest value; or why the device cannot run it.
+largest difference from torch's functions as a share of the largest value; or why the device cannot run it,
+or its error. Each row is printed as soon as it is known.
 Queries, keys and values are random, with the heads of the model of `--size`.
 
 `--device cpu --size tiny --tokens 600 --documents 2` runs the same code within a minute: FlexAttention is not
@@ -20,17 +21,20 @@ compiled there, and the cascade needs a GPU.
 """
 
 import argparse
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from gpu_tables import Tables, measured
 from random_model import SIZES
 from versus_lm_eval import WORKLOADS, selected_documents
 
 from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
+from evalsuite.engine.native.memory import free_memory
 from evalsuite.engine.native.paths import CANDIDATES, PLAIN
 from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.trees import attention
@@ -40,6 +44,7 @@ from evalsuite.engine.native.trees.tiles import TILE, tiles_of
 from evalsuite.engine.native.trees.tree import Tree, tree_of
 from evalsuite.engine.planning.pack import Pack, lay_requests
 from evalsuite.engine.planning.plan import plan_packs
+from evalsuite.errors import UserError
 from evalsuite.requests.build import build_requests
 from evalsuite.types import ScoreRequest
 
@@ -122,21 +127,24 @@ def times(name: str, pack: Pack, options: argparse.Namespace) -> Iterator[tuple[
         .transpose(1, 2)
         for count in (heads, groups, groups)
     )
-    expected = None
+    expected: list[torch.Tensor] = []
     why_not = {one.name: one.why_not(options.device, options.dtype) for one in CANDIDATES["attention"]}
     if options.device == "cpu":
         why_not["flex"] = ""  # not compiled
-    for path in (PLAIN.attention, *why_not):
-        cells = (name, f"{len(pack):,}", path)
+
+    def cells(path: str) -> tuple[str, ...]:
         if reason := why_not.get(path):
-            yield *cells, "—", "—", reason
-            continue
+            return "—", "—", reason
         tree = tree_of(pack, options.device, replace(PLAIN, attention=path))
         first, _ = _seconds(tree, (query, key, value), 1)
         seconds, found = _seconds(tree, (query, key, value), REPEATS)
-        expected = found.float() if expected is None else expected
-        difference = (found.float() - expected).abs().max() / expected.abs().max()
-        yield *cells, f"{first:.2f}", f"{1000 * seconds:.2f}", f"{difference.item():.1e}"
+        expected.append(found.float())
+        difference = (found.float() - expected[0]).abs().max() / expected[0].abs().max()
+        return f"{first:.2f}", f"{1000 * seconds:.2f}", f"{difference.item():.1e}"
+
+    for path in (PLAIN.attention, *why_not):
+        told = name, f"{len(pack):,}", path
+        yield measured(told, len(TIME_COLUMNS), functools.partial(cells, path), free_memory)
 
 
 @torch.inference_mode()
@@ -156,15 +164,6 @@ def _wait(tree: Tree) -> None:
         torch.cuda.synchronize()
 
 
-def _print_row(row: Sequence[str]) -> None:
-    print("| " + " | ".join(row) + " |", flush=True)
-
-
-def _print_head(columns: Sequence[str]) -> None:
-    _print_row(columns)
-    print("|" + " --- |" * len(columns))
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(
@@ -181,18 +180,27 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--only-count", action="store_true", help="print the first table alone")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="append each row to this file, as JSON")
     options = parser.parse_args()
+    try:
+        run(options)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+
+
+def run(options: argparse.Namespace) -> None:
+    """Count and time, and print each row as it comes."""
+    tables = Tables(options.out)
     packs = [(name, pack) for name in options.works for pack in packs_of(name, options)]
-    _print_head(COUNT_COLUMNS)
+    tables.begin("packs", COUNT_COLUMNS)
     for name, pack in packs:
-        _print_row(counts(name, pack, SIZES[options.size]))
+        tables.row(counts(name, pack, SIZES[options.size]))
     if options.only_count:
         return
-    print()
-    _print_head(TIME_COLUMNS)
+    tables.begin("attention", TIME_COLUMNS)
     for name, pack in packs:
         for row in times(name, pack, options):
-            _print_row(row)
+            tables.row(row)
 
 
 if __name__ == "__main__":

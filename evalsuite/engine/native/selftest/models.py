@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,18 +39,17 @@ class TinyModel:
     exact: LoadedModel
 
 
-def tiny_models(device: str, dtype: torch.dtype, kinds: Sequence[str]) -> Iterator[TinyModel]:
-    """One model of each kind in `MODEL_KINDS`; every device gets the same weights, rounded to `dtype`."""
-    for kind in kinds:
-        with quiet_transformers():
-            model = MODEL_KINDS[kind]()
-        support_for(model.config.model_type).patch(model)
-        _make_random(model)
-        model = model.to(dtype).eval()
-        exact = copy.deepcopy(model).double()
-        exact.set_experts_implementation("eager")  # the others have no float64
-        parameters = frozenset(inspect.signature(exact.forward).parameters)
-        yield TinyModel(kind, ready(model.to(device), device), LoadedModel(exact, "cpu", (), parameters))
+def tiny_model(device: str, dtype: torch.dtype, kind: str) -> TinyModel:
+    """A model of a kind in `MODEL_KINDS`; every device gets the same weights, rounded to `dtype`."""
+    with quiet_transformers():
+        model = MODEL_KINDS[kind]()
+    support_for(model.config.model_type).patch(model)
+    _make_random(model)
+    model = model.to(dtype).eval()
+    exact = copy.deepcopy(model).double()
+    exact.set_experts_implementation("eager")  # the others have no float64
+    parameters = frozenset(inspect.signature(exact.forward).parameters)
+    return TinyModel(kind, ready(model.to(device), device), LoadedModel(exact, "cpu", (), parameters))
 
 
 def _llama() -> Any:

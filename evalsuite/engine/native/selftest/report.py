@@ -1,11 +1,14 @@
 """The self-test's run, and its report: the machine, and a table that can be pasted into an issue."""
 
+import os
 import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -17,18 +20,25 @@ from evalsuite.engine.native.selftest.checks import (
     REPEATS,
     SHARED,
     PathCheck,
+    Planned,
     checks_of,
+    failed_row,
+    known_check,
 )
-from evalsuite.engine.native.selftest.models import MODEL_KINDS, tiny_models
+from evalsuite.engine.native.selftest.isolated import isolated
+from evalsuite.engine.native.selftest.models import MODEL_KINDS, tiny_model
 from evalsuite.engine.placement import device_name
 
 PACKAGES = ("torch", "triton", "transformers", "mamba-ssm", "causal-conv1d")
 LEGEND = (
     "difference: largest difference of logits from float64 on the CPU, as a share of the largest logit. "
-    f"ms: fastest of {REPEATS} calls; a pack has {SHARED + sum(BRANCHES)} tokens, slots take two prompts "
-    f"and {DECODE_STEPS} decode steps."
+    "first s: seconds of the first call, which compiles kernels. "
+    f"ms: the fastest of {REPEATS} further calls; a pack has {SHARED + sum(BRANCHES)} tokens, slots take two "
+    f"prompts and {DECODE_STEPS} decode steps."
 )
-HEADINGS = ("part", "path", "model", "difference", "limit", "ms", "verdict")
+HEADINGS = ("part", "path", "model", "difference", "limit", "first s", "ms", "verdict")
+WIDTHS = (44, 20, 28, 10, 5, 7, 8)
+"""Columns of the table, which is printed row by row."""
 
 
 def selftest(
@@ -41,9 +51,23 @@ def selftest(
         kinds: which kinds of models, by their names in `models.MODEL_KINDS`.
         dtypes: data types with a limit in `checks.LIMITS`.
     """
-    for dtype in dtypes:
-        for tiny in tiny_models(device, dtype, kinds):
-            yield from checks_of(tiny)
+    return (planned.run() for planned in planned_selftest(device, kinds, dtypes))
+
+
+def isolated_selftest(device: str) -> Iterator[PathCheck]:
+    """As `selftest`, in other processes, so that a check that ends its process costs one row."""
+    return isolated(planned_selftest, (device, tuple(MODEL_KINDS), tuple(LIMITS)))
+
+
+def planned_selftest(device: str, kinds: Sequence[str], dtypes: Sequence[torch.dtype]) -> Planned:
+    """The checks of `selftest`."""
+    for dtype, kind in product(dtypes, kinds):
+        try:
+            tiny = tiny_model(device, dtype, kind)
+        except Exception as error:  # Boundary: drivers and modelling code raise errors of every kind.
+            yield known_check(failed_row(PathCheck("the model", "", f"{kind}, {dtype}"), error))
+            continue
+        yield from checks_of(tiny)
 
 
 def machine_of(device: str) -> dict[str, str]:
@@ -54,16 +78,29 @@ def machine_of(device: str) -> dict[str, str]:
         found["compute capability"] = f"{major}.{minor}"
     found |= {"driver": _driver() or "none", "CUDA of torch": torch.version.cuda or "none"}
     found |= {package: _version(package) for package in PACKAGES}
+    found |= {"C compiler": _compiler() or "none", "Python.h": "found" if _has_headers() else "missing"}
     return found | {"python": platform.python_version(), "system": platform.platform()}
 
 
-def selftest_report(machine: Mapping[str, str], checks: Sequence[PathCheck]) -> str:
-    """The machine, a row for each path that ran, and why the others did not, in Markdown."""
-    about = [f"- {name}: {value}" for name, value in machine.items()]
-    table = _table([check for check in checks if not check.cannot_run])
-    others = {f"- {one.part}, {one.path}: {one.problem}": None for one in checks if one.cannot_run}
-    unused = ["", "Cannot run here:", "", *others] if others else []
-    return "\n".join((*about, "", *table, "", LEGEND, *unused, "", selftest_summary(checks)))
+def selftest_report(machine: Mapping[str, str], checks: Iterable[PathCheck]) -> Iterator[str]:
+    """Lines of Markdown: the machine, a row for each path that ran, errors in full, and what cannot run.
+
+    A row is yielded as soon as `checks` yields it.
+    """
+    yield from (f"- {name}: {value}" for name, value in machine.items())
+    yield from ("", _row(HEADINGS), _row(["-" * width for width in WIDTHS] + ["---"]))
+    known = []
+    for check in checks:
+        known.append(check)
+        if not check.cannot_run:
+            yield _row(_cells(check))
+    yield from ("", LEGEND)
+    for check in known:
+        if check.details:
+            yield from ("", f"{', '.join(filter(None, check.name))}:", "", "```", check.details, "```")
+    others = {f"- {one.part}, {one.path}: {one.problem}": None for one in known if one.cannot_run}
+    yield from ("", "Cannot run here:", "", *others) if others else ()
+    yield from ("", selftest_summary(known))
 
 
 def selftest_summary(checks: Sequence[PathCheck]) -> str:
@@ -78,14 +115,9 @@ def selftest_summary(checks: Sequence[PathCheck]) -> str:
     return text
 
 
-def _table(checks: Sequence[PathCheck]) -> Iterator[str]:
-    rows = [HEADINGS, *map(_cells, checks)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS) - 1)]
-    for number, row in enumerate(rows):
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
-        yield f"| {' | '.join(cells)} | {row[-1]} |"
-        if not number:
-            yield f"|{'|'.join('-' * (width + 2) for width in widths)}|---|"
+def _row(cells: Sequence[str]) -> str:
+    padded = [cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=False)]
+    return f"| {' | '.join([*padded, cells[-1]])} |"
 
 
 def _cells(check: PathCheck) -> tuple[str, ...]:
@@ -96,6 +128,7 @@ def _cells(check: PathCheck) -> tuple[str, ...]:
         check.model,
         "" if difference is None else f"{difference:.1e}",
         f"{check.limit:.0e}" if check.limit else "",
+        "" if check.first_seconds is None else f"{check.first_seconds:.2f}",
         "" if milliseconds is None else f"{milliseconds:.2f}",
         check.verdict.replace("|", "/"),
     )
@@ -123,6 +156,17 @@ def _driver() -> str:
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     done = subprocess.run(command, capture_output=True, text=True)
     return next(iter(done.stdout.splitlines()), "")
+
+
+def _compiler() -> str:
+    """The C compiler by which Triton builds its launcher; empty if there is none."""
+    names = (os.environ.get("CC"), "gcc", "clang", "cc")
+    return next(filter(None, (shutil.which(name) for name in names if name)), "")
+
+
+def _has_headers() -> bool:
+    """Whether this Python's headers are installed, which Triton's launcher includes."""
+    return Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 def _version(package: str) -> str:

@@ -11,8 +11,15 @@ from torch.nn.attention import varlen
 from evalsuite.cli import doctor
 from evalsuite.engine.native.paths import WORK_OF
 from evalsuite.engine.native.selftest import report as reporting
-from evalsuite.engine.native.selftest.checks import BATCHES, FASTEST, PACKS, SLOTS
-from evalsuite.engine.native.selftest.report import machine_of, selftest, selftest_report, selftest_summary
+from evalsuite.engine.native.selftest.checks import BATCHES, FASTEST, PACKS, SLOTS, failed_row
+from evalsuite.engine.native.selftest.models import MODEL_KINDS
+from evalsuite.engine.native.selftest.report import (
+    isolated_selftest,
+    machine_of,
+    selftest,
+    selftest_report,
+    selftest_summary,
+)
 from evalsuite.errors import UserError
 from tests.engine.native.stand_ins import SLOT_KERNELS, as_a_gpu, put, state_update
 from tests.engine.native.trees import varlen_plain
@@ -109,10 +116,10 @@ def test_what_is_wrong_and_what_is_broken_is_named(monkeypatch):
 
 
 def test_the_report_is_a_table_with_the_machine_above_it(hybrid):
-    lines = selftest_report(machine_of("cpu"), hybrid).splitlines()
+    lines = [*selftest_report(machine_of("cpu"), hybrid)]
     assert [
         name
-        for name in ("evalsuite", "device", "driver", "torch", "triton", "transformers")
+        for name in ("evalsuite", "device", "driver", "torch", "triton", "transformers", "Python.h")
         if not any(line.startswith(f"- {name}: ") for line in lines)
     ] == []
     table = [line for line in lines if line.startswith("|")]
@@ -123,12 +130,48 @@ def test_the_report_is_a_table_with_the_machine_above_it(hybrid):
     assert lines[-1].endswith(" cannot run here.")
 
 
+def test_a_row_is_printed_before_the_next_check_runs(hybrid):
+    ran = []
+
+    def running():
+        for check in hybrid:
+            ran.append(check)
+            yield check
+
+    for line in selftest_report({}, running()):
+        if line.startswith("| packs"):
+            break
+    assert len(ran) == 1
+
+
+def test_an_error_is_shown_in_full_below_the_table(hybrid):
+    try:
+        raise RuntimeError("CUDA error: misaligned address\nSearch for it")
+    except RuntimeError as error:
+        failed = failed_row(hybrid[0], error)
+    text = "\n".join(selftest_report({}, [failed]))
+    assert "ERROR: RuntimeError: CUDA error: misaligned address |" in text
+    assert "packs, plain, hybrid (Mamba-2), float32:\n\n```\nTraceback" in text
+    assert "Search for it" in text
+
+
+def test_a_model_that_cannot_be_made_is_a_row_and_the_other_kinds_go_on(monkeypatch):
+    def missing():
+        raise ImportError("no such class in this transformers")
+
+    monkeypatch.setitem(MODEL_KINDS, "dense", missing)
+    rows = [*selftest("cpu", ("dense", *HYBRID), FLOAT32)]
+    assert rows[0].verdict == "ERROR: ImportError: no such class in this transformers"
+    assert rows[0].model == "dense, torch.float32"
+    assert {row.model for row in rows[1:]} == {"hybrid (Mamba-2), float32"}
+
+
 @pytest.fixture
 def quick(monkeypatch, hybrid):
     """The command with the rows of one model."""
 
     def use(rows=hybrid):
-        monkeypatch.setattr(reporting, "selftest", lambda device: iter(rows))
+        monkeypatch.setattr(reporting, "isolated_selftest", lambda device: iter(rows))
 
     return use
 
@@ -153,6 +196,6 @@ def test_without_a_gpu_the_command_says_so():
 
 @pytest.mark.slow
 def test_the_command_checks_every_model_in_every_data_type():
-    checks = [*selftest("cpu")]
+    checks = [*isolated_selftest("cpu")]
     assert not [one for one in checks if one.failed]
     assert len({one.model for one in checks}) == 8
