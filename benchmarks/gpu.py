@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--against", nargs="*", choices=("hflm", "vllm"), default=["hflm"], metavar="SIDE")
     parser.add_argument("--vllm-memory", type=float, default=0.35, help="share of the device's memory")
     parser.add_argument("--size", choices=SIZES, default="8b")
-    parser.add_argument("--tokenizer", default="smollm2-135m", help="model whose tokenizer is used")
+    parser.add_argument("--tokenizer", default="smollm2-135m", help="a model, or a folder with a tokenizer")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--tokens", type=int, help="of a pack [default: as many as the memory holds]")

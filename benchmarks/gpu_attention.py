@@ -22,6 +22,7 @@ compiled there, and the cascade needs a GPU.
 
 import argparse
 import functools
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -29,10 +30,9 @@ from pathlib import Path
 
 import torch
 from gpu_tables import Tables, measured
-from random_model import SIZES
+from random_model import SIZES, write_folder
 from versus_lm_eval import WORKLOADS, selected_documents
 
-from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.memory import free_memory
 from evalsuite.engine.native.paths import CANDIDATES, PLAIN
@@ -67,9 +67,8 @@ TIME_COLUMNS = ("work", "tokens", "attention", "first s", "ms a layer", "differe
 REPEATS = 20
 
 
-def packs_of(name: str, options: argparse.Namespace) -> list[Pack]:
+def packs_of(name: str, engine: TransformersEngine, options: argparse.Namespace) -> list[Pack]:
     """The first packs of a workload, in the order of the plan."""
-    engine = TransformersEngine(resolve(options.tokenizer), device="cpu")
     prepared = selected_documents(
         WORKLOADS[name], options.data, documents=options.documents, members=options.members
     )
@@ -176,7 +175,7 @@ def main() -> None:
     parser.add_argument("--packs", type=int, default=3, help="of each workload")
     parser.add_argument("--tokens", type=int, default=2**14, help="of a pack")
     parser.add_argument("--size", choices=SIZES, default="8b")
-    parser.add_argument("--tokenizer", default="smollm2-135m", help="model whose tokenizer is used")
+    parser.add_argument("--tokenizer", default="smollm2-135m", help="a model, or a folder with a tokenizer")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--only-count", action="store_true", help="print the first table alone")
@@ -191,7 +190,10 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     """Count and time, and print each row as it comes."""
     tables = Tables(options.out)
-    packs = [(name, pack) for name in options.works for pack in packs_of(name, options)]
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_folder(Path(folder), options.size, options.tokenizer)
+        engine = TransformersEngine(files, device="cpu")
+        packs = [(name, pack) for name in options.works for pack in packs_of(name, engine, options)]
     tables.begin("packs", COUNT_COLUMNS)
     for name, pack in packs:
         tables.row(counts(name, pack, SIZES[options.size]))

@@ -62,16 +62,20 @@ def write_folder(folder: Path, size: str, tokenizer: str) -> ModelFiles:
     Args:
         folder: an empty folder.
         size: a key of `SIZES`.
-        tokenizer: the model with the tokenizer, as for `--model`; its vocabulary may be smaller.
+        tokenizer: the model with the tokenizer, as for `--model`, or a folder with a tokenizer alone; its
+            vocabulary may be smaller.
 
     Raises:
         SystemExit: the tokenizer's vocabulary is larger than the model's.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     config = config_of(size)
-    own = TransformersEngine(resolve(tokenizer), device="cpu").tokenizer._tokenizer
+    if Path(tokenizer).is_dir():
+        own = AutoTokenizer.from_pretrained(tokenizer)
+    else:
+        own = TransformersEngine(resolve(tokenizer), device="cpu").tokenizer._tokenizer
     if len(own) > config.vocab_size:
         raise SystemExit(f"The tokenizer of {tokenizer} has {len(own)} ids, the model {config.vocab_size}.")
     own.save_pretrained(folder)

@@ -95,10 +95,10 @@ class PlannedCheck:
     """Runs the check; errors of the path are in the row that it returns."""
 
 
-Planned = Iterator[PlannedCheck]
+PlannedChecks = Iterator[PlannedCheck]
 
 
-def checks_of(tiny: TinyModel) -> Planned:
+def checks_of(tiny: TinyModel) -> PlannedChecks:
     """All paths of a tiny model; the model's device decides which of them can run.
 
     A check need not run before the next one is asked for.
@@ -125,7 +125,7 @@ def failed_row(row: PathCheck, error: Exception) -> PathCheck:
     return replace(row, problem=problem, failed=True, details="\n".join(lines[-TRACED:]))
 
 
-def _packs(tiny: TinyModel) -> Planned:
+def _packs(tiny: TinyModel) -> PlannedChecks:
     shared = _tokens(SHARED, 1)
     sequences = sorted((*shared, *_tokens(count, 3 + row)) for row, count in enumerate(BRANCHES))
     exact = torch.stack([plain_logits(tiny.exact, ids)[0] for ids in sequences])
@@ -163,7 +163,7 @@ def _packed(loaded: LoadedModel, sequences: Sequence[TokenIds]) -> tuple[Tree, t
     return tree, logits_at(loaded, output, torch.tensor([int(one[-1]) for one in positions]))
 
 
-def _log_probs(tiny: TinyModel) -> Planned:
+def _log_probs(tiny: TinyModel) -> PlannedChecks:
     logits = plain_logits(tiny.loaded, _tokens(SHARED, 1), SHARED)
     rows = torch.arange(SHARED, device=logits.device)
     exact = logits.double().log_softmax(-1)[rows, rows % logits.shape[1]]
@@ -176,7 +176,7 @@ def _log_probs(tiny: TinyModel) -> Planned:
         yield _tried(tiny, part, candidate, exact, log_probs, LOG_PROB_LIMIT)
 
 
-def _batches(tiny: TinyModel) -> Planned:
+def _batches(tiny: TinyModel) -> PlannedChecks:
     rows = [_tokens(count, 3 + count) for count in (SHARED, *BRANCHES)]
     exact = torch.stack([plain_logits(tiny.exact, ids)[0] for ids in rows])
     last = torch.tensor([len(ids) - 1 for ids in rows])
@@ -185,7 +185,7 @@ def _batches(tiny: TinyModel) -> Planned:
     )
 
 
-def _slots(tiny: TinyModel) -> Planned:
+def _slots(tiny: TinyModel) -> PlannedChecks:
     prefix = _tokens(PREFIX, 1)
     prompts = [(*prefix, *_tokens(own + DECODE_STEPS, 3 + own)) for own in OWN]
     exact = torch.stack([plain_logits(tiny.exact, ids, DECODE_STEPS + 1) for ids in prompts])

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from evalsuite.engine.native.selftest.checks import PathCheck, Planned
+from evalsuite.engine.native.selftest.checks import PathCheck, PlannedChecks
 
 SECONDS = 180.0
 """The longest time for a check, its compilation included, or for the start of a process."""
@@ -26,7 +26,7 @@ ENDED = "ended"
 """The process is no longer there."""
 
 Names = set[tuple[str, str, str]]
-Plan = Callable[..., Planned]
+Plan = Callable[..., PlannedChecks]
 """Plans all checks; a function of a module, since another process calls it."""
 
 

@@ -20,7 +20,7 @@ from evalsuite.engine.native.selftest.checks import (
     REPEATS,
     SHARED,
     PathCheck,
-    Planned,
+    PlannedChecks,
     checks_of,
     failed_row,
     known_check,
@@ -59,7 +59,7 @@ def isolated_selftest(device: str) -> Iterator[PathCheck]:
     return isolated(planned_selftest, (device, tuple(MODEL_KINDS), tuple(LIMITS)))
 
 
-def planned_selftest(device: str, kinds: Sequence[str], dtypes: Sequence[torch.dtype]) -> Planned:
+def planned_selftest(device: str, kinds: Sequence[str], dtypes: Sequence[torch.dtype]) -> PlannedChecks:
     """The checks of `selftest`."""
     for dtype, kind in product(dtypes, kinds):
         try:
