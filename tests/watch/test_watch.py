@@ -180,6 +180,14 @@ def test_a_sweep_evaluates_the_models_of_a_list(training, arguments, bench):
     assert (bench.folder / "runs" / "trend.html").is_file()
 
 
+def test_a_sweep_says_why_a_model_cannot_be_read(arguments, tmp_path):
+    models = [str(tmp_path / "nowhere"), "org/name@step1000"]
+    done = CliRunner().invoke(app, ["sweep", *models, *arguments("--quiet")])
+    assert done.exit_code == 1, done.output
+    assert f"nowhere was not evaluated: Model folder or file {models[0]} does not exist." in done.output
+    assert "org-name@step1000 was not evaluated: Model 'org/name@step1000'" in done.output
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
