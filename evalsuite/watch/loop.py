@@ -193,7 +193,7 @@ class _Series:
                 self._tasks, str(found.path), replace(self._options, out=run), progress, self._kept
             )
         except UserError as error:
-            gone = found.name in self._seen and not found.path.exists()  # A sweep's may never have been there.
+            gone = found.name in self._seen and not found.path.exists()
             self._fail(found, before, "it vanished while it was evaluated" if gone else str(error))
             return
         problems = [f"{task.name}: {task.problem}" for task in log.tasks if task.problem]
