@@ -73,7 +73,9 @@ def _declared_configs(readme: Path) -> dict[str, _Config]:
         text = readme.read_text("utf-8") if readme.is_file() else ""
         header = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
         return _configs_of(header[1]) if header else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise DataError(f"{readme} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise DataError(f"The YAML header of {readme} is not valid ({reason}); fix it.") from error
 

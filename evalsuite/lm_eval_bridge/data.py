@@ -159,6 +159,11 @@ def _cache_of(folder: Path) -> str:
 def _from_hub(
     original: Any, path: str, name: str | None, options: dict[str, Any], data_dir: Path | None
 ) -> Any:
+    if path in _FILE_FORMATS and not (options.get("data_files") or options.get("data_dir")):
+        raise DataError(
+            f"The dataset '{path}' is a format of files, and no file is named (dataset_kwargs: data_files); "
+            "`datasets` would read what the working folder has."
+        )
     local = path in _FILE_FORMATS or Path(path).exists()
     away = "" if local else why_unreachable("HF_DATASETS_OFFLINE")
     try:

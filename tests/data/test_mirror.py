@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from evalsuite.data import DatasetRef, load_split
@@ -88,6 +90,17 @@ def test_a_header_that_cannot_be_understood_is_an_error_that_names_the_readme(mi
     readme.parent.mkdir(parents=True)
     readme.write_text(f"---\n{header}\n---\n", "utf-8")
     with pytest.raises(DataError, match=r"header of .*README\.md is not valid"):
+        from_mirror(REF, "test", mirror.folder)
+
+
+def test_a_readme_without_the_right_to_read_it_is_named(mirror, monkeypatch):
+    mirror.declare(REF.id, {"config_name": "default", "data_files": "test.parquet"})
+
+    def refused(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(DataError, match=r"README\.md cannot be read: Permission denied\."):
         from_mirror(REF, "test", mirror.folder)
 
 

@@ -285,4 +285,7 @@ def test_a_definition_of_lm_eval_of_any_shape_is_read_or_a_sentence(tmp_path, fi
 @quick(30)
 @given(change=damage())
 def test_a_damaged_definition_of_lm_eval_is_read_or_a_sentence(tmp_path, change):
-    definition(tmp_path, change(yaml.safe_dump(DEFINITION).encode()))
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    whole = DEFINITION | {"dataset_kwargs": {"data_files": {"test": str(data)}}}
+    definition(tmp_path, change(yaml.safe_dump(whole).encode()))

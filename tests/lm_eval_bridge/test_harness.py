@@ -116,6 +116,14 @@ def test_a_missing_data_set_says_where_it_was_sought(registry, tmp_path, monkeyp
     assert "hub: HF_HUB_OFFLINE is set" in str(told.value)
 
 
+def test_a_format_of_files_without_files_does_not_read_the_working_folder(tmp_path):
+    path = tmp_path / "only_test.yaml"
+    path.write_text(ONLY_TEST.replace("me/only_test", "json"))
+    [task] = Registry.load([path]).select(["lm_eval/only_test"])
+    with pytest.raises(DataError, match="The dataset 'json' is a format of files, and no file is named"):
+        prepare(task)
+
+
 def test_another_split_is_refused(registry):
     with pytest.raises(UserError, match="lm_eval/copa sets its split to 'validation'"):
         prepare(registry.select(["lm_eval/copa"])[0], split="test")
