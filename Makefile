@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
-LOWEST := .venv-lowest
+LOWEST := .venv-lowest-$(notdir $(PYTHON))
 LOWEST_TESTS := $(addprefix tests/,engine lowest checkpoints cli data nemo requests results scoring stats)
 # A file of tests runs in one process; each process takes up to 2 GB.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -42,12 +42,13 @@ test-kernels: setup
 	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
 
 # With the lowest versions that pyproject.toml names, in an environment of their own (2.8 GB): the engine, and what
-# reads and writes through pandas, pyarrow, pydantic, SciPy, statsmodels, tree-sitter, typer and rich.
+# reads and writes through pandas, pyarrow, pydantic, SciPy, statsmodels, tree-sitter, typer and rich. Another Python
+# than that of .venv has another environment: make test-lowest PYTHON=python3.12.
 test-lowest: $(LOWEST)/.set-up
 	$(LOWEST)/bin/python -m pytest -m "not slow" $(SPREAD) $(LOWEST_TESTS)
 
 $(LOWEST)/.set-up: pyproject.toml requirements-demo.txt tests/lowest/*.py | $(SETUP)
-	$(BIN)/python -m tests.lowest $(LOWEST)
+	$(BIN)/python -m tests.lowest $(LOWEST) $(PYTHON)
 	$(LOWEST)/bin/pip install --quiet --no-deps --requirement requirements-demo.txt
 	touch $@
 
@@ -85,4 +86,4 @@ schema: setup
 	$(BIN)/python -m evalsuite.results.schema
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist site *.egg-info demo
+	rm -rf $(VENV) .venv-lowest* build dist site *.egg-info demo

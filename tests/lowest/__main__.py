@@ -1,8 +1,7 @@
-"""Installs evalsuite with the lowest version of every requirement: `python -m tests.lowest FOLDER`."""
+"""Installs evalsuite with all requirements' lowest versions: `python -m tests.lowest FOLDER [PYTHON]`."""
 
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 from tests.lowest import torch_on_a_cpu
@@ -12,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = ("gguf", "test")
 
 
-def main(folder: Path) -> None:
-    venv.create(folder, with_pip=True, clear=True)
+def main(folder: Path, python: str = sys.executable) -> None:
+    subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
     versions = list(lowest(declared(EXTRAS)))
     constraints = folder / "lowest.txt"
     constraints.write_text("".join(f"{version}\n" for version in versions), "utf-8")
@@ -34,4 +33,4 @@ def pip(folder: Path, *arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve(), *sys.argv[2:])

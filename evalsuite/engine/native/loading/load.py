@@ -64,12 +64,16 @@ class LoadedModel:
     @property
     def is_recurrent(self) -> bool:
         """Whether the cache is a state of fixed size, without a key and value per token (Mamba, Mamba-2)."""
-        return "cache_params" in self.parameters
+        # transformers before 5.24 gave such a cache a name of its own. Since then only the missing position
+        # ids tell these models from hybrids, which are stateful, too.
+        stateful = getattr(self.model, "_is_stateful", False) and "position_ids" not in self.parameters
+        return "cache_params" in self.parameters or ("cache" in self.parameters and stateful)
 
     @property
     def cache_name(self) -> str:
-        """The name of the family's cache argument."""
-        return "cache_params" if self.is_recurrent else "past_key_values"
+        """The name of the family's cache argument; `cache` is that of transformers 5.24 and later."""
+        known = ("past_key_values", "cache_params", "cache")
+        return next((name for name in known if name in self.parameters), "past_key_values")
 
     @property
     def eos_ids(self) -> frozenset[int]:

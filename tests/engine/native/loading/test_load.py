@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.native.engine import TransformersEngine
-from evalsuite.engine.native.loading.load import load_model
+from evalsuite.engine.native.loading.load import LoadedModel, load_model
 from evalsuite.errors import ModelError
 from tests.engine.tiny import byte_tokenizer, save, tiny_llama, tiny_nemotron_h
 
@@ -156,3 +156,25 @@ def test_shards_beside_a_whole_file_are_not_loaded_and_load_without_it(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     again = load_model(ModelFiles("mine", tmp_path), **OPTIONS)
     assert torch.equal(again.model.lm_head.weight, shards.model.lm_head.weight)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "stateful", "name", "recurrent"),
+    [
+        ("position_ids past_key_values", False, "past_key_values", False),
+        ("position_ids past_key_values", True, "past_key_values", False),
+        ("cache_params", True, "cache_params", True),
+        ("position_ids cache", False, "cache", False),
+        ("position_ids cache", True, "cache", False),
+        ("cache", True, "cache", True),
+        ("state", True, "past_key_values", False),
+    ],
+    ids=["5.23", "5.23 hybrid", "5.23 Mamba", "5.24", "5.24 hybrid", "5.24 Mamba", "RWKV"],
+)
+def test_the_cache_has_the_name_that_the_version_of_transformers_gives_it(
+    parameters, stateful, name, recurrent
+):
+    model = torch.nn.Module()
+    model._is_stateful = stateful
+    loaded = LoadedModel(model, "cpu", (), frozenset(parameters.split()))
+    assert (loaded.cache_name, loaded.is_recurrent) == (name, recurrent)
