@@ -16,6 +16,8 @@ from evalsuite.engine.native.selftest.checks import PathCheck, PlannedChecks
 
 SECONDS = 180.0
 """The longest time for a check, its compilation included, or for the start of a process."""
+SECONDS_TO_END = 10.0
+"""The longest wait for a process that was killed: one in the middle of a GPU's work may take its time."""
 MOST_LOST = 8
 """Processes that may be lost before the remaining checks are given up."""
 ITSELF = "self-test"
@@ -51,7 +53,8 @@ def _in_a_process(
     """Yield rows of checks that are not `done`, and add their names; returns whether all is over."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(there, plan, arguments, frozenset(done)), daemon=True)
+    # No daemon, which may have no children: torch's compiler may want some.
+    process = context.Process(target=_run, args=(there, plan, arguments, frozenset(done)))
     process.start()
     there.close()
     running: PathCheck | None = None
@@ -80,7 +83,7 @@ def _in_a_process(
     finally:
         here.close()
         process.kill()
-        process.join()
+        process.join(SECONDS_TO_END)
 
 
 def _received(here: Connection, seconds: float) -> tuple[str, Any]:
