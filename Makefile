@@ -37,9 +37,11 @@ test: setup lint
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile search
 
-# The GPU's kernels without a GPU: fetches Triton (290 MB), interprets them, compiles them for an A100 and an H100.
-test-kernels: setup
+# The GPU's kernels without a GPU: fetches the lowest and the newest Triton (up to 290 MB each), interprets the kernels,
+# compiles them for an A100 and an H100. FlexAttention's program is torch's own: it is also taken from the lowest torch.
+test-kernels: setup $(LOWEST)/.set-up
 	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
+	$(LOWEST)/bin/python -m pytest -m slow tests/engine/native/kernels -k '3.6.0 and (flex or compile)'
 
 # With the lowest versions that pyproject.toml names, in an environment of their own (2.8 GB): the engine, and what
 # reads and writes through pandas, pyarrow, pydantic, SciPy, statsmodels, tree-sitter, typer and rich. Another Python

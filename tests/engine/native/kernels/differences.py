@@ -1,4 +1,4 @@
-"""Largest differences of the kernels from float64, on random inputs and random trees.
+"""Largest differences of the kernels from float64, on random inputs, random trees and random slots.
 
 Results of float64 are rounded to the inputs' data type where models round them in the middle: a norm before
 its weight, an activation before its product, the two products of a rotation.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn import functional
 
+from tests.engine.native.kernels.test_decode_updates import by_definition, slots_of
 from tests.engine.native.kernels.where import DEVICE, tables_over, there
 
 from evalsuite.engine.native.kernels.pointwise.functions import (  # isort: skip  (needs Triton)
@@ -21,6 +22,8 @@ from evalsuite.engine.native.kernels.pointwise.functions import (  # isort: skip
     rms_norm,
     rotated,
 )
+from evalsuite.engine.native.slots.kernels.conv_update import conv_update  # isort: skip
+from evalsuite.engine.native.slots.kernels.state_update import state_update  # isort: skip
 from evalsuite.engine.native.trees.kernels.conv import path_conv  # isort: skip
 from evalsuite.engine.native.trees.kernels.scan import path_scan  # isort: skip
 
@@ -28,6 +31,8 @@ Compared = tuple[torch.Tensor, torch.Tensor]
 """A kernel's result, and that of float64."""
 
 HEADS, WIDTH, GROUPS, STATE, CHANNELS, TOKENS = 12, 16, 3, 24, 96, 30
+STEPS, ROWS, SLOTS = 4, 5, 9
+"""Decode steps after each other, rows of each, and the slots from which their own are drawn."""
 
 
 def compared(kernel: str, dtype: torch.dtype, seed: int) -> Compared:
@@ -99,6 +104,44 @@ def _conv(randn: Callable[..., torch.Tensor], random: torch.Generator) -> Compar
     return found, functional.silu(exact).T[None]
 
 
+def _state_update(randn: Callable[..., torch.Tensor], random: torch.Generator) -> Compared:
+    held = torch.randn(SLOTS, HEADS, WIDTH, STATE, generator=random)  # float32 whatever the inputs are
+    states, held = held.double(), held.to(DEVICE)
+    slopes, D, bias = -torch.rand(HEADS, generator=random) - 0.1, randn(HEADS), randn(HEADS)
+    found, exact = [], []
+    for _ in range(STEPS):
+        inputs = {
+            "hidden_states": randn(ROWS, HEADS, WIDTH),
+            "dt": randn(ROWS, HEADS) - 1,
+            "A": slopes,
+            "B": randn(ROWS, GROUPS, STATE),
+            "C": randn(ROWS, GROUPS, STATE),
+            "D": D,
+            "dt_bias": bias,
+            "slots": slots_of(ROWS, SLOTS, random),
+        }
+        output, states[inputs["slots"]] = by_definition(
+            states, **inputs, dt_softplus=True, dt_limit=(0.0, float("inf"))
+        )
+        found.append(state_update(held, **there(inputs), dt_softplus=True))
+        exact.append(output)
+    return torch.cat(found), torch.cat(exact)
+
+
+def _conv_update(randn: Callable[..., torch.Tensor], random: torch.Generator) -> Compared:
+    kept, weight, bias = randn(SLOTS, CHANNELS, 4), randn(CHANNELS, 4), randn(CHANNELS)
+    held = kept.to(DEVICE, copy=True)
+    found, exact = [], []
+    for _ in range(STEPS):
+        new, slots = randn(ROWS, CHANNELS, 1), slots_of(ROWS, SLOTS, random)
+        kept[slots] = torch.cat([kept[slots], new], dim=-1)[..., 1:]
+        read = (kept[slots].double() * weight.double()).sum(-1, keepdim=True) + bias.double()[:, None]
+        on_device = [part.to(DEVICE) for part in (weight, bias)]
+        found.append(conv_update(new.to(DEVICE), held, *on_device, "silu", slots.to(DEVICE)))
+        exact.append(functional.silu(read))
+    return torch.cat(found), torch.cat(exact)
+
+
 def _norm(randn: Callable[..., torch.Tensor], random: torch.Generator) -> Compared:
     x, weight = randn(TOKENS, CHANNELS), randn(CHANNELS)
     exact = weight.double() * rounded_as(x, functional.rms_norm(x.double(), (CHANNELS,), eps=1e-5))
@@ -140,6 +183,8 @@ def _rotary(randn: Callable[..., torch.Tensor], random: torch.Generator) -> Comp
 KERNELS: dict[str, Callable[..., Compared]] = {
     "scan": _scan,
     "convolution": _conv,
+    "scan of a decode step": _state_update,
+    "convolution of a decode step": _conv_update,
     "RMS norm": _norm,
     "gated RMS norm": _gated_norm,
     "squared ReLU": _squared_relu,

@@ -2,7 +2,7 @@
 
 Dynamo and AOTAutograd trace on the CPU. Before Inductor lowers the graph, its fake tensors are moved to a
 device "cuda", about which torch.cuda's functions are answered in its place. The program's source is caught
-where Inductor would compile it. All this is of torch 2.13.
+where Inductor would compile it. All this is of torch 2.11 and 2.13.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from torch._inductor import config as inductor
 from torch._inductor.compile_fx import compile_fx_inner
 from torch._inductor.decomposition import select_decomp_table
 from torch._inductor.runtime import triton_heuristics
-from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses import fake_tensor
 from torch.nn.attention.flex_attention import flex_attention
 from torch.utils._pytree import tree_map
 from triton.backends.compiler import GPUTarget
@@ -32,8 +32,8 @@ from evalsuite.engine.native.reach import Reach
 from evalsuite.engine.native.trees import flex
 from evalsuite.engine.native.trees.tree import Tree
 
-if torch.__version__.split(".")[:2] != ["2", "13"]:
-    pytest.skip("it reaches into torch 2.13", allow_module_level=True)
+if not torch.__version__.startswith(("2.11.", "2.13.")):
+    pytest.skip("it reaches into torch 2.11 and 2.13", allow_module_level=True)
 
 CUDA = torch.device("cuda", 0)
 SHOTS = tuple(range(3, 300))
@@ -140,6 +140,9 @@ def pretended_gpu(capability: int) -> Iterator[None]:
             patch(mock.patch.object(torch.cuda, name, create=True, return_value=answer))
         for name in ("_cuda_getDevice", "_cuda_getCurrentRawStream"):
             patch(mock.patch.object(torch._C, name, create=True, return_value=0))
+        # A build of torch for CUDA would ask the driver for its streams, and for memory.
+        patch(mock.patch.object(torch.accelerator, "is_available", return_value=False))
+        patch(mock.patch.object(fake_tensor, "init_gpu_context"))
         patch(mock.patch.object(torch.version, "cuda", "13.0"))
         patch(mock.patch.object(async_compile.AsyncCompile, "triton", _catch))
         patch(mock.patch.object(strides, "_permute_strides", _permuted(strides._permute_strides)))
@@ -175,6 +178,6 @@ def _backend() -> Any:
 
 
 def _moved(value: Any) -> Any:
-    if isinstance(value, FakeTensor):
+    if isinstance(value, fake_tensor.FakeTensor):
         value.fake_device = CUDA
     return value

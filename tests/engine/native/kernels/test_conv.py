@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.engine.native.trees.mamba import tree_conv
-from tests.engine.native.kernels.where import DEVICE, INTERPRETED, OF_SCALE, assert_near, tables_over
+from tests.engine.native.kernels.where import DEVICE, OF_SCALE, assert_near, tables_over
 from tests.engine.native.trees.test_mamba import some_sequences
 
 from evalsuite.engine.native.trees.kernels.conv import path_conv  # isort: skip  (needs Triton)
@@ -50,8 +50,7 @@ def test_half_precision_is_rounded_once():
     found = path_conv(tables, x.to(DEVICE), weight.to(DEVICE), activation="silu").cpu()
     assert found.dtype == torch.bfloat16
     exact = tree_conv(walk, x.float(), weight.float(), activation="silu")
-    rounding = 2**-7 if INTERPRETED else 2**-8  # the interpreter cuts digits off
-    assert ((found.float() - exact).abs() <= rounding * exact.abs() + OF_SCALE).all()
+    assert ((found.float() - exact).abs() <= 2**-8 * exact.abs() + OF_SCALE).all()
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])

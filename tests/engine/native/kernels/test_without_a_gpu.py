@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-TRITON = "triton==3.9.0"
-"""The first whose interpreter works with NumPy 2.4 (of 3.6, which does not, and 3.9, which does)."""
+TRITONS = ["triton==3.6.0", "triton==3.9.0"]
+"""The lowest, which torch 2.11 requires, and the newest, of torch 2.15.
+
+Between them are 3.7.0 (torch 2.12.0), 3.7.1 (torch 2.12.1 and 2.13) and 3.8 (torch 2.14).
+"""
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def triton_folder(tmp_path_factory) -> Iterator[Path]:
-    """A folder with Triton alone: 290 MB to fetch, 700 MB on the disk until the tests are over."""
+@pytest.fixture(scope="module", params=TRITONS)
+def triton_folder(request, tmp_path_factory) -> Iterator[Path]:
+    """A folder with Triton alone: up to 290 MB to fetch, and 1 GB on the disk until its tests are over."""
     folder = tmp_path_factory.mktemp("triton")
     command = [
         sys.executable,
@@ -29,10 +32,10 @@ def triton_folder(tmp_path_factory) -> Iterator[Path]:
         "--no-deps",
         "--target",
         str(folder),
-        TRITON,
+        request.param,
     ]
     if subprocess.run(command).returncode:
-        pytest.skip(f"{TRITON} could not be fetched")
+        pytest.skip(f"{request.param} could not be fetched")
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -28,7 +28,7 @@ HALF_OF_SCALE = 5e-4
 
 
 def _compute_bfloat16() -> None:
-    """Repair Triton 3.9's interpreter: it truncates to bfloat16, and multiplies the bits of its matrices."""
+    """Repair Triton's interpreter: it truncates to bfloat16, and multiplies the bits of its matrices."""
     from triton.runtime import interpreter
 
     convert, dot = interpreter._convert_float, interpreter.InterpreterBuilder.create_dot
@@ -49,8 +49,22 @@ def _compute_bfloat16() -> None:
     interpreter.InterpreterBuilder.create_dot = lambda self, a, b, *rest: dot(self, exact(a), exact(b), *rest)
 
 
+def _index_by_one_value() -> None:
+    """Repair Triton 3.6's interpreter: NumPy 2.4 makes no index of an array of one value."""
+    from triton.runtime import interpreter
+
+    patch = interpreter._patch_lang_tensor
+
+    def patched(tensor, scope):
+        patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    interpreter._patch_lang_tensor = patched
+
+
 if INTERPRETED:
     _compute_bfloat16()
+    _index_by_one_value()
 
 
 def tables_over(sequences, chunk: int = 64) -> tuple[Tables, Walk, int]:
