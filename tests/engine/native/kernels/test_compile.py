@@ -52,6 +52,14 @@ class NoGpu:
         return 0
 
 
+def loads_come_first(ptx: str) -> bool:
+    """Whether all threads of a program that writes in place have loaded before any of them stores.
+
+    Threads may hold copies of the same values, so that one could store where another has yet to load.
+    """
+    return "bar.sync" in ptx[ptx.rindex("ld.global") : ptx.index("st.global")]
+
+
 @pytest.fixture(params=LARGEST_SHARED, ids=lambda capability: f"sm_{capability}")
 def capability(request) -> int:
     return request.param
@@ -175,6 +183,7 @@ def test_a_decode_step(shape, compiled):
             )
     assert [one.metadata.name for one in compiled] == ["_conv_update", *["_state_update"] * 2] * 2
     assert all(one.asm["cubin"] and one.metadata.shared <= 16 * 1024 for one in compiled)
+    assert all(loads_come_first(one.asm["ptx"]) for one in compiled)
 
 
 @pytest.mark.parametrize("heads", [4, 32, 40])
@@ -184,4 +193,4 @@ def test_merged_levels(dtype, heads, compiled):
     merge_in_place(result, logs, slice(2, 7), torch.zeros(5, heads, 128, dtype=torch.bfloat16), logs[:, :5])
     merge_in_place(result, logs, torch.arange(5), result[:5], logs[:, :5])
     assert len(compiled) == 2
-    assert all(one.asm["cubin"] for one in compiled)
+    assert all(one.asm["cubin"] and loads_come_first(one.asm["ptx"]) for one in compiled)

@@ -161,7 +161,8 @@ def rotate(
     Grid: (parts of TOKENS tokens of a row, heads of q and k, rows).
     """
     token = tl.program_id(0).to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
-    row, head, column = tl.program_id(2).to(tl.int64), tl.program_id(1), tl.arange(0, HALF)
+    row, head = tl.program_id(2).to(tl.int64), tl.program_id(1).to(tl.int64)
+    column = tl.arange(0, HALF)
     source = q + row * q_row + head * q_head + token * q_token
     target = q_result + row * q_result_row + head * q_result_head + token * q_result_token
     if head >= q_heads:

@@ -88,13 +88,15 @@ def _state_update(
     written = tl.load(B + row * B_stride + group, mask=inside, other=0.0).to(tl.float32)
     read = tl.load(C + row * C_stride + group, mask=inside, other=0.0).to(tl.float32)
     after = before * decay + (inputs * step)[:, None] * written[None, :]
-    tl.store(place, after.to(state.dtype.element_ty), mask=held)
     output = tl.sum(after * read[None, :], axis=1)
     if SKIP:
         output += inputs * tl.load(D + head).to(tl.float32)
     if GATED:
         gate = tl.load(z + row * z_stride + head * width + channel, mask=real, other=0.0).to(tl.float32)
         output *= gate * tl.sigmoid(gate)
+    # Several threads hold the same values of a small state; one may store where another has yet to load.
+    tl.debug_barrier()
+    tl.store(place, after.to(state.dtype.element_ty), mask=held)
     at = (row * heads + head) * width + channel
     tl.store(result + at, output.to(result.dtype.element_ty), mask=real)
 

@@ -36,15 +36,17 @@ def _merge_rows(
     real = head < heads
     known = tl.load(normaliser + head * tokens + query, mask=real, other=0.0)
     new = tl.load(log + head * rows + row, mask=real, other=0.0)
-    highest = tl.maximum(known, new)
-    total = tl.exp(known - highest) + tl.exp(new - highest)
-    share = tl.exp(new - highest) / total
-    tl.store(normaliser + head * tokens + query, highest + tl.log(total), mask=real)
     there = real[:, None] & (column < width)[None, :]
     target = result + query * result_row + head[:, None] * result_head + column[None, :]
     source = part + row * part_row + head[:, None] * part_head + column[None, :]
     before = tl.load(target, mask=there, other=0.0).to(tl.float32)
     more = tl.load(source, mask=there, other=0.0).to(tl.float32)
+    highest = tl.maximum(known, new)
+    total = tl.exp(known - highest) + tl.exp(new - highest)
+    share = tl.exp(new - highest) / total
+    # Several threads hold the same few values; one of them may store where another has yet to load.
+    tl.debug_barrier()
+    tl.store(normaliser + head * tokens + query, highest + tl.log(total), mask=real)
     tl.store(target, before + share[:, None] * (more - before), mask=there)
 
 
