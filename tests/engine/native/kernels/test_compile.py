@@ -5,6 +5,9 @@ What is launched is found by launching it, with compilation in the place of exec
 """
 
 import os
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ triton = pytest.importorskip("triton", reason="triton is not installed; `make te
 if torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("kernels run for real or in the interpreter here", allow_module_level=True)
 
+from triton import knobs  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime import driver  # noqa: E402
 from triton.runtime.jit import JITFunction  # noqa: E402
@@ -35,6 +39,9 @@ from evalsuite.engine.native.trees.kernels.scan import path_scan  # noqa: E402
 LARGEST_SHARED = {80: 163 * 1024, 90: 227 * 1024}
 """Bytes of shared memory that a program may have, by compute capability: A100, H100."""
 
+MOST_REGISTERS = 255
+"""Registers that a thread may have."""
+
 
 class NoGpu:
     """What Triton asks a driver before it compiles."""
@@ -50,6 +57,18 @@ class NoGpu:
 
     def get_current_stream(self, device: int) -> int:
         return 0
+
+
+def assert_fits(compiled: list, capability: int, folder: Path, spilled: int = 0) -> None:
+    """Programs fit into shared memory, and keep at most so many bytes of a thread's registers in memory."""
+    for one in compiled:
+        assert one.metadata.shared <= LARGEST_SHARED[capability]
+        cubin = folder / "program.cubin"
+        cubin.write_bytes(one.asm["cubin"])
+        command = [knobs.nvidia.cuobjdump.path, "-res-usage", str(cubin)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", said).groups())
+        assert registers < MOST_REGISTERS or stack <= spilled
 
 
 def loads_come_first(ptx: str) -> bool:
@@ -89,7 +108,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_layer_over_a_tree(shape, compiled, capability):
+def test_a_layer_over_a_tree(shape, compiled, capability, tmp_path):
     dtype, heads, width, groups, state = SHAPES[shape]
     tree, _ = tree_over([tuple(range(100)), (*range(70), 200, 201), (900,)])
     tables, tokens = tables_of(tree), len(tree.pack)
@@ -116,13 +135,15 @@ def test_a_layer_over_a_tree(shape, compiled, capability):
         "final_states",
         "outputs",
     ]
-    assert all(one.asm["cubin"] and one.metadata.shared <= LARGEST_SHARED[capability] for one in compiled)
+    # In float32 each product is three, and Triton 3.6 spills some registers of `outputs` on an H100.
+    assert_fits(compiled, capability, tmp_path, spilled=96 if dtype == torch.float32 else 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_log_sums(dtype, compiled):
+def test_log_sums(dtype, compiled, capability, tmp_path):
     log_sums_of(torch.zeros(2, 131072, dtype=dtype))
-    assert compiled[0].asm["cubin"]
+    assert len(compiled) == 1
+    assert_fits(compiled, capability, tmp_path)
 
 
 NORMS = {
@@ -136,7 +157,7 @@ NORMS = {
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("shape", NORMS)
-def test_pointwise_work(shape, dtype, compiled, capability):
+def test_pointwise_work(shape, dtype, compiled, capability, tmp_path):
     width, channels, groups, inner = NORMS[shape]
     rows, weight = torch.zeros(1, 3, width, dtype=dtype), torch.zeros(width, dtype=dtype)
     for rounded, plus_one in ((True, False), (False, False), (False, True)):
@@ -152,7 +173,7 @@ def test_pointwise_work(shape, dtype, compiled, capability):
     for columns in (128, 64):
         rotated(q, k, *torch.zeros(2, 1, 3, columns, dtype=dtype), rounded=True)
     assert [one.metadata.name for one in compiled] == ["normalise"] * 4 + ["activate"] * 4 + ["rotate"] * 2
-    assert all(one.asm["cubin"] and one.metadata.shared <= LARGEST_SHARED[capability] for one in compiled)
+    assert_fits(compiled, capability, tmp_path)
 
 
 DECODED = SHAPES | {
@@ -165,7 +186,7 @@ DECODED = SHAPES | {
 
 
 @pytest.mark.parametrize("shape", DECODED)
-def test_a_decode_step(shape, compiled):
+def test_a_decode_step(shape, compiled, capability, tmp_path):
     dtype, heads, width, groups, state = DECODED[shape]
     rows, slots = 3, torch.tensor([4, 0, 2])
     sizes = [heads * width, groups * state, groups * state]
@@ -182,15 +203,16 @@ def test_a_decode_step(shape, compiled):
                 states, x, dt, by_head.float(), B, C, by_head, by_head, gate, dt_softplus=True, slots=index
             )
     assert [one.metadata.name for one in compiled] == ["_conv_update", *["_state_update"] * 2] * 2
-    assert all(one.asm["cubin"] and one.metadata.shared <= 16 * 1024 for one in compiled)
-    assert all(loads_come_first(one.asm["ptx"]) for one in compiled)
+    assert all(one.metadata.shared <= 16 * 1024 and loads_come_first(one.asm["ptx"]) for one in compiled)
+    assert_fits(compiled, capability, tmp_path)
 
 
 @pytest.mark.parametrize("heads", [4, 32, 40])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_merged_levels(dtype, heads, compiled):
+def test_merged_levels(dtype, heads, compiled, capability, tmp_path):
     result, logs = torch.zeros(9, heads, 128, dtype=dtype), torch.zeros(heads, 9)
     merge_in_place(result, logs, slice(2, 7), torch.zeros(5, heads, 128, dtype=torch.bfloat16), logs[:, :5])
     merge_in_place(result, logs, torch.arange(5), result[:5], logs[:, :5])
     assert len(compiled) == 2
-    assert all(one.asm["cubin"] and loads_come_first(one.asm["ptx"]) for one in compiled)
+    assert all(loads_come_first(one.asm["ptx"]) for one in compiled)
+    assert_fits(compiled, capability, tmp_path)
