@@ -94,7 +94,7 @@ def _state_update(
     if GATED:
         gate = tl.load(z + row * z_stride + head * width + channel, mask=real, other=0.0).to(tl.float32)
         output *= gate * tl.sigmoid(gate)
-    # Several threads hold the same values of a small state; one may store where another has yet to load.
+    # As in `trees.kernels.merge`: threads may hold the same values of a small state, so all loads come first.
     tl.debug_barrier()
     tl.store(place, after.to(state.dtype.element_ty), mask=held)
     at = (row * heads + head) * width + channel

@@ -44,7 +44,8 @@ def _merge_rows(
     highest = tl.maximum(known, new)
     total = tl.exp(known - highest) + tl.exp(new - highest)
     share = tl.exp(new - highest) / total
-    # Several threads hold the same few values; one of them may store where another has yet to load.
+    # Several threads hold the same few values, and one may store where another has yet to load; Triton puts
+    # no barrier in between (https://github.com/triton-lang/triton/issues/1615).
     tl.debug_barrier()
     tl.store(normaliser + head * tokens + query, highest + tl.log(total), mask=real)
     tl.store(target, before + share[:, None] * (more - before), mask=there)
