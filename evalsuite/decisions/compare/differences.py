@@ -14,6 +14,10 @@ from evalsuite.results.runlog import UNKNOWN, TaskRecord
 _SCORER_PACKAGES = ("lm-eval", "math-verify")
 """Packages that define prompts or verdicts; packages that compute belong to the numerics class."""
 
+ROUNDING = "; even the same weights would give log-probabilities that differ by rounding (near ties can turn)"
+ALIKE = "; the numerics class is the same, so that the same weights would give the same answers"
+"""What a difference means for the scores."""
+
 
 def refuse_other_prompts(common: Collection[tuple[TaskRecord, TaskRecord]]) -> None:
     """Raises UserError if a task's prompt specs or texts differ: its delta would not be due to the model."""
@@ -56,8 +60,12 @@ def run_differences(first: RunSide, second: RunSide) -> list[Difference]:
         ("package", f"version of {name}", one.environment.get(name), other.environment.get(name))
         for name in _SCORER_PACKAGES
     ]
+    same_numerics = one.model.numerics == other.model.numerics
+    meanings = {"numerics": ROUNDING, "engine": ALIKE if same_numerics else ""}
     found = [
-        _differs(kind, "", name, before, after) for kind, name, before, after in compared if before != after
+        _differs(kind, "", name, before, after, meanings.get(kind, ""))
+        for kind, name, before, after in compared
+        if before != after
     ]
     if one.model.weights_sha256 == other.model.weights_sha256 != UNKNOWN:
         found.append(Difference(kind="model", task="", text="The weights are the same in both runs."))
@@ -130,10 +138,12 @@ def sample_differences(
     return found
 
 
-def _differs(kind: DifferenceKind, task: str, name: str, before: object, after: object) -> Difference:
+def _differs(
+    kind: DifferenceKind, task: str, name: str, before: object, after: object, meaning: str = ""
+) -> Difference:
     start = f"{task}: the {name}" if task else f"The {name}"
     values = f"baseline has {_shown(before)}; candidate has {_shown(after)}"
-    return Difference(kind=kind, task=task, text=f"{start} differs: {values}.")
+    return Difference(kind=kind, task=task, text=f"{start} differs: {values}{meaning}.")
 
 
 def _shown(value: object) -> str:

@@ -161,6 +161,28 @@ def test_every_difference_of_a_run_is_told(compared):
     assert kinds == {"evalsuite", "package", "limit", "seed", "engine", "numerics", "model"}
 
 
+@pytest.mark.parametrize(
+    ("numerics", "said"),
+    [
+        ("test", {"engine": "the numerics class is the same, so that the same weights would give the same"}),
+        ("other", {"numerics": "differ by rounding (near ties can turn)", "engine": "has live."}),
+    ],
+)
+def test_what_another_engine_means_depends_on_the_numerics(compared, numerics, said):
+    """As a run of a live model in a training and one of its checkpoint."""
+    pair = compared(
+        {"quiz": BASE},
+        {"quiz": BASE},
+        spec=RunSpec(tasks=("test/quiz:cloze@0",), model="other", engine="live"),
+        model=ModelRecord(
+            id="one", revision=None, weights_sha256="one", tokenizer_sha256="1", numerics=numerics
+        ),
+    )
+    assert {kind for kind in ("numerics", "engine") if texts(pair, kind)} == set(said)
+    for kind, words in said.items():
+        assert words in texts(pair, kind)[0]
+
+
 def test_other_shots_show_in_the_prompts_text(compared):
     [text] = texts(compared({"quiz": BASE}, {"quiz": Made(BASE, shots_text="Q. A. ")}), "contexts")
     assert "differs in 500 of 500 common documents" in text
