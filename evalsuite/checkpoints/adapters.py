@@ -14,6 +14,7 @@ from typing import Any
 
 from evalsuite.checkpoints.aliases import aliases
 from evalsuite.checkpoints.files import tokenizer_files
+from evalsuite.checkpoints.formats import format_of
 from evalsuite.checkpoints.headers import check_safetensors
 from evalsuite.checkpoints.model_files import ModelFiles
 from evalsuite.checkpoints.weights import has_weights
@@ -66,7 +67,7 @@ def with_given_adapter(base: ModelFiles, name: str) -> ModelFiles:
         raise ModelError(f"--adapter {name}: the folder has no {ADAPTER_CONFIG}, so it is no PEFT adapter.")
     check_adapter(name, folder)
     read_adapter_config(name, folder)
-    return _applied(replace(base, name=name, folder=folder.resolve(), hub_id=None, revision=None), base)
+    return _applied(ModelFiles(name, folder.resolve()), base)
 
 
 def _applied(files: ModelFiles, base: ModelFiles) -> ModelFiles:
@@ -75,7 +76,9 @@ def _applied(files: ModelFiles, base: ModelFiles) -> ModelFiles:
     Raises:
         ModelError: it cannot be applied to such a base model.
     """
-    if path := base.gguf_path or base.checkpoint:
+    found = format_of(base)
+    path = base.gguf_path or base.checkpoint
+    if path and not (found and found.takes_model_config):
         what = f"a checkpoint of the format {base.format}" if path.is_dir() else "one file"
         raise ModelError(
             f"Adapter '{files.name}': its base model {path} is {what}, to which it cannot be applied: "
@@ -86,10 +89,17 @@ def _applied(files: ModelFiles, base: ModelFiles) -> ModelFiles:
             f"Adapter '{files.name}': its base model '{base.name}' has an adapter, too, and only one can be "
             f"applied: merge that one into its base model, or move its {ADAPTER_CONFIG} away."
         )
-    folder = files.folder
+    tokenizer = None if base.format else base.folder
     own_tokenizer = any(VOCABULARY.fullmatch(path.name) for path in tokenizer_files(files))
-    tokenizer = folder if own_tokenizer else base.folder
-    return replace(files, folder=base.folder, adapter=folder, base=base.name, tokenizer_folder=tokenizer)
+    return replace(
+        base,
+        name=files.name,
+        hub_id=files.hub_id,
+        revision=files.revision,
+        adapter=files.folder,
+        base=base.name,
+        tokenizer_folder=files.folder if own_tokenizer else tokenizer,
+    )
 
 
 def another_base(files: ModelFiles) -> str:

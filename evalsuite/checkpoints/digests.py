@@ -54,9 +54,10 @@ def weights_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """
     if files.gguf_path:
         return sha256_of(["gguf", file_digest(files.gguf_path, verify=verify)])
-    if found := format_of(files):
-        return found.weights_digest(files, verify=verify)
-    base = digest_by_name(loaded_files(files), verify)
+    found = format_of(files)
+    base = (
+        found.weights_digest(files, verify=verify) if found else digest_by_name(loaded_files(files), verify)
+    )
     if files.adapter is None:
         return base
     adapter = digest_by_name(adapter_files(files.name, files.adapter), verify)
@@ -86,7 +87,7 @@ def tokenizer_digest(files: ModelFiles, *, verify: bool = False) -> str:
     """
     if files.gguf_path:
         return sha256_of(["gguf tokenizer", file_digest(files.gguf_path, verify=verify)])
-    if found := format_of(files):
+    if (found := format_of(files)) and not files.tokenizer_folder:
         return found.tokenizer_digest(files, verify=verify)
     paths = tokenizer_files(files)
     if not paths:

@@ -37,7 +37,8 @@ CONTEXT_WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_s
 
 def tokenizer_files(files: ModelFiles) -> tuple[Path, ...]:
     """The files that decide how text becomes tokens, by name; for a GGUF file or a checkpoint that path."""
-    if path := files.gguf_path or files.checkpoint:
+    path = files.gguf_path or files.checkpoint
+    if path and not files.tokenizer_folder:
         return (path,)
     folder = files.tokenizer_folder or files.folder
     return tuple(sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)}))

@@ -154,4 +154,6 @@ def model_folder(files: ModelFiles) -> Path:
 def tokenizer_folder(files: ModelFiles) -> Path:
     """Folder with the tokenizer that transformers loads; errors as in `model_folder`."""
     found = format_of(files)
-    return found.tokenizer_folder(files) if found else files.tokenizer_folder or files.folder
+    if files.tokenizer_folder or not found:
+        return files.tokenizer_folder or files.folder
+    return found.tokenizer_folder(files)

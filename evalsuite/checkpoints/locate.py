@@ -64,7 +64,13 @@ def resolve(
         files = _from_hub(ModelFiles(name, Path(), hub_id=hub_id, revision=revision), local_only, cache_dir)
 
     def base_of(base: str, base_revision: str | None) -> ModelFiles:
-        return resolve(base, revision=base_revision, local_only=local_only, cache_dir=cache_dir)
+        return resolve(
+            base,
+            revision=base_revision,
+            model_config=model_config,
+            local_only=local_only,
+            cache_dir=cache_dir,
+        )
 
     def config_of(config: str) -> Path:
         config_part, _, config_revision = config.partition("@")
