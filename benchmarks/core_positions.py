@@ -17,7 +17,8 @@ from evalsuite.data.subset import Subset
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.work_estimate import work_of
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.build import DocumentRequests, build_requests, score_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.types import ScoreRequest
 

@@ -32,7 +32,8 @@ from evalsuite.engine.placement import ROUNDED_SCORES
 from evalsuite.engine.planning.batches import score_rows
 from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests, build_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.results.aggregate import is_near_tie
 from evalsuite.scoring.judge import judge
 from evalsuite.types import Sample, Score, ScoreRequest

@@ -37,7 +37,8 @@ from evalsuite.engine.replicas.worker import EngineSetup
 from evalsuite.engine.settings import EngineSpec
 from evalsuite.progress import Silent, WorkerState
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.build import build_requests, generate_requests, score_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.store import ResponseStore, request_key
 from evalsuite.runs.answering import answer

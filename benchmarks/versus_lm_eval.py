@@ -31,7 +31,8 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.work_estimate import work_of
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests, build_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.requests.prepare import prepare
 from evalsuite.types import GenerateRequest, Request, ScoreRequest
 

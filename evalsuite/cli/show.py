@@ -124,7 +124,7 @@ def _tokens(
     prepared: "PreparedTask", doc: int, model: str | None, tokens: "TokenOptions", trust_remote_code: bool
 ) -> dict[str, Any]:
     """Each request's context and continuation as tokens, and notes on them."""
-    from evalsuite.requests.build import token_notes
+    from evalsuite.requests.token_notes import token_notes
     from evalsuite.requests.tokens import encoded_with
     from evalsuite.results.aggregate import token_counts
     from evalsuite.results.tables import token_remarks

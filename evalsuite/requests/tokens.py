@@ -6,7 +6,8 @@ from evalsuite.engine.token_options import TokenOptions, refuse_missing_tokens
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
 from evalsuite.errors import ModelConfigError, UserError
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests, build_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests
 
 
 def encoded_with(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from evalsuite.registry.selected import ForeignScoring, PreparedTask, Selected
-from evalsuite.requests.build import DocumentRequests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.results.held_out import few_texts, text_metrics
 from evalsuite.results.metric_record import grouped, metric_record, weighted_mean
 from evalsuite.results.rounding import rounding_at

@@ -8,7 +8,7 @@ from typing import Any
 from evalsuite.files.replace import replaced_file
 from evalsuite.registry.addresses import file_stem
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.scoring.targets import reference_targets
 from evalsuite.types import Document, MultipleChoice, OpenAnswer, Prompt, canonical_json, gold_text, sha256_of
 from evalsuite.visible import writable

@@ -11,7 +11,8 @@ from evalsuite.engine.native.work_estimate import Memory, Work, memory_of, work_
 from evalsuite.engine.token_options import refuse_missing_tokens
 from evalsuite.errors import UserError
 from evalsuite.registry.selected import Selected
-from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.run_spec import RunSpec
 from evalsuite.runs.asked import as_asked

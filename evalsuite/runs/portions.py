@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.types import HeldOutText, Sample
 
 CHARACTERS = 4_000_000

@@ -18,13 +18,9 @@ from evalsuite.engine.protocol import Engine
 from evalsuite.progress import Progress, Stage, verdicts_of
 from evalsuite.prompting.suites import Suite
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import (
-    DocumentRequests,
-    build_requests,
-    generate_requests,
-    score_requests,
-    token_notes,
-)
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests, generate_requests, score_requests
+from evalsuite.requests.token_notes import token_notes
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.averages import averages
 from evalsuite.results.best_form import best_forms

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from evalsuite.errors import UserError
 from evalsuite.prompting.spec import GENERATED, PromptSpec
 from evalsuite.registry.selected import ForeignScoring, PreparedTask
-from evalsuite.requests.build import DocumentRequests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.scoring.held_out import held_out_sample
 from evalsuite.scoring.likelihoods import choice_sample, gold_sample
 from evalsuite.scoring.texts import TEXT_SCORERS, text_sample

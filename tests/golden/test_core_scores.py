@@ -10,7 +10,8 @@ from evalsuite.checkpoints import resolve
 from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.registry import Registry
-from evalsuite.requests.build import DocumentRequests, build_requests, score_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.scoring.judge import judge
 from evalsuite.types import Sample, Score, sha256_of

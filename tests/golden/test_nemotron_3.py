@@ -5,8 +5,9 @@ import pytest
 from evalsuite.data.subset import Subset
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import build_requests, token_notes
+from evalsuite.requests.build import build_requests
 from evalsuite.requests.prepare import prepare
+from evalsuite.requests.token_notes import token_notes
 from tests.golden.golden import SHARED, needs_package, needs_shared
 from tests.runs.bench import ByteTokenizer
 

@@ -15,7 +15,8 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.protocol import answers_in
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests, build_requests, generate_requests, score_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import DocumentRequests, generate_requests, score_requests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.scoring.judge import judge

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from evalsuite.prompting.spec import GenerationSpec
-from evalsuite.requests.build import build_requests, generate_requests, score_requests
+from evalsuite.requests.build import build_requests
+from evalsuite.requests.document import generate_requests, score_requests
 from evalsuite.types import GenerateRequest, MultipleChoice, OpenAnswer, ScoreRequest
 from tests.runs.bench import Bench, ByteTokenizer
 

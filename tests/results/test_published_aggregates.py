@@ -8,7 +8,7 @@ import pytest
 
 from evalsuite.registry.registry import Registry
 from evalsuite.registry.selected import PreparedTask
-from evalsuite.requests.build import DocumentRequests
+from evalsuite.requests.document import DocumentRequests
 from evalsuite.requests.prepare import prepare
 from evalsuite.results.aggregate import task_record
 from evalsuite.results.runlog import TaskRecord
