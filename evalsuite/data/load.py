@@ -44,7 +44,7 @@ def load_split(
     """Rows of a split from the first source that has it, checked against its pin.
 
     `data_dir` is a mirror in the hub's layout that is tried first. With `allow_drift`, rows that differ from
-    the pin give a note in place of an error.
+    the pin give a note in place of an error. A split whose content is not pinned has a note.
 
     Raises:
         DataError: no source has the split; or the rows are empty, damaged, lack a column or differ from their
@@ -57,6 +57,11 @@ def load_split(
         )
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"The data folder {data_dir} does not exist; give --data an existing folder.")
+    rows = _loaded(ref, split, data_dir, allow_drift)
+    return replace(rows, notes=(*rows.notes, *_not_compared(ref, split, rows)))
+
+
+def _loaded(ref: DatasetRef, split: str, data_dir: Path | None, allow_drift: bool = False) -> Rows:
     if ref.configs:
         return _checked(ref, split, _joined(ref, split, data_dir), allow_drift)
     tried: list[str] = []
@@ -69,7 +74,7 @@ def load_split(
 
 def _joined(ref: DatasetRef, split: str, data_dir: Path | None) -> FoundSplit:
     """The rows of all configurations, each with the name of its configuration."""
-    parts = {config: load_split(ref.part(config), split, data_dir=data_dir) for config in ref.configs}
+    parts = {config: _loaded(ref.part(config), split, data_dir) for config in ref.configs}
     rows = [row | {"config": config} for config, part in parts.items() for row in part.rows]
     sources = dict.fromkeys(part.source for part in parts.values())
     return FoundSplit(rows, ", ".join(sources), tuple(note for part in parts.values() for note in part.notes))
@@ -152,6 +157,21 @@ def _checked(ref: DatasetRef, split: str, found: FoundSplit, allow_drift: bool) 
             )
         notes = (*notes, f"{message}; allowed by --allow-data-drift.")
     return Rows(found.rows, digest, found.source, notes, ref.config)
+
+
+def _not_compared(ref: DatasetRef, split: str, rows: Rows) -> tuple[str, ...]:
+    """A note if neither a pin nor the hub's commit tells the rows' content; one's own files need none."""
+    at_commit = ref.revision is not None and rows.source.endswith(f" {ref.id}@{ref.revision}")
+    if split in ref.files or ref.texts is not None or at_commit:
+        return ()
+    pin = ref.splits.get(split) if rows.config == ref.config else ref.stand_ins[split].pin
+    if pin is not None and (pin.fingerprint is not None or pin.rows != len(rows.rows)):
+        return ()
+    known = f"only their number is pinned ({pin.rows})" if pin else "they are not pinned"
+    return (
+        f"The rows of split '{split}' of {ref} were not compared with a reference copy: {known}, so that a "
+        "changed row would not be noticed.",
+    )
 
 
 def _drift(pin: Pin | None, count: int, digest: str) -> str | None:

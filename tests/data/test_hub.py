@@ -66,7 +66,9 @@ def test_rows_come_from_the_hub_and_then_from_its_cache_when_the_hub_is_gone(tmp
     (rows, source, notes), stderr = load_in_new_process(endpoint, tmp_path, revision="b" * 40)
     assert rows == ROWS
     assert source == f"hub cache {ID}@{COMMIT}"
-    assert notes == [f"{ID} has revision {COMMIT}, but the task's reference names {'b' * 40}."]
+    assert notes[0] == f"{ID} has revision {COMMIT}, but the task's reference names {'b' * 40}."
+    assert len(notes) == 2
+    assert "they are not pinned" in notes[1]
     assert stderr == ""
 
 
