@@ -14,7 +14,7 @@ tokens: positions that went through the layers, padding included.
 matmul share: (2 x weights of matrix products x tokens, plus the head on its rows), as a share of the measured
 rate; attention and scans are not counted.
 launches: kernel launches of a forward pass, over the first 8 requests with texts of at most 32 tokens, in a
-turn that is not timed (on a CPU: operations).
+turn that is not timed (on a CPU: operations); not counted with `--whole`.
 copy share: weights read once per pass, as a share of the measured bandwidth, which bounds text generation.
 difference: the largest of log-likelihoods in nats, or the number of equal texts (few in bfloat16: with random
 weights many tokens are nearly equal, and rounding decides their order).
@@ -106,7 +106,7 @@ class Turn:
     computed: Computed
     peak: int | None
     """Peak bytes on a GPU."""
-    launches: float
+    launches: str
     """Kernel launches of a forward pass."""
 
 
@@ -134,12 +134,15 @@ def _seconds(work: Callable[[], Any], device: str, repeats: int = 20) -> float:
 
 
 def turn(
-    engine: RandomEngine, answer: Callable[[Sequence[Asking]], list[Any]], askings: Sequence[Asking]
+    engine: RandomEngine,
+    answer: Callable[[Sequence[Asking]], list[Any]],
+    askings: Sequence[Asking],
+    *,
+    counts: bool,
 ) -> Turn:
-    """Let a side answer, after a few requests that do not count."""
+    """Let a side answer, after a few requests that do not count; then count launches if `counts`."""
     on_gpu = engine.device.startswith("cuda")
     answer(askings[:PREVIEW])
-    launched = _launches_of_a_pass(engine, lambda: answer(_counted(askings)))
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -153,6 +156,7 @@ def turn(
     computed.positions += _replayed(engine)[1] - positions
     computed.rows += _replayed(engine)[1] - positions
     peak = torch.cuda.max_memory_allocated() if on_gpu else None
+    launched = _launches_of_a_pass(engine, lambda: answer(_counted(askings))) if counts else "—"
     return Turn(answers, seconds, computed, peak, launched)
 
 
@@ -166,11 +170,15 @@ def _counted(askings: Sequence[Asking]) -> list[Asking]:
     ]
 
 
-def _launches_of_a_pass(engine: RandomEngine, work: Callable[[], Any]) -> float:
+def _launches_of_a_pass(engine: RandomEngine, work: Callable[[], Any]) -> str:
+    """The number, or the kind of error of the profiler, which must not cost the row."""
     replayed = _replayed(engine)[0]
-    with counting(engine.model.loaded.model) as computed:
-        count = launches(work, engine.device)
-    return count / (computed.passes + _replayed(engine)[0] - replayed)
+    try:
+        with counting(engine.model.loaded.model) as computed:
+            count = launches(work, engine.device)
+    except Exception as error:  # Boundary: the profiler and its driver.
+        return type(error).__name__
+    return f"{count / (computed.passes + _replayed(engine)[0] - replayed):,.0f}"
 
 
 def _replayed(engine: RandomEngine) -> tuple[int, int]:
@@ -203,7 +211,7 @@ def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agree
         f"{work.distinct:,}",
         f"{one.computed.positions:,}",
         f"{one.computed.passes:,}",
-        f"{one.launches:,.0f}",
+        one.launches,
         f"{one.seconds:.1f}",
         f"{one.computed.positions / one.seconds:,.0f}",
         f"{work.requested / one.seconds:,.0f}",
@@ -248,21 +256,24 @@ def rows(
     asked = functools.cache(lambda name: asked_of(engine, name, options))
     ours: dict[str, Sequence[Any]] = {}
 
+    def timed(one: Asked, answer: Callable[[Sequence[Asking]], list[Any]]) -> Turn:
+        return turn(engine, answer, one.askings, counts=not options.whole)
+
     def by_us(name: str) -> tuple[str, ...]:
         one = asked(name)
-        found = turn(engine, lambda some: by_evalsuite(engine, some), one.askings)
+        found = timed(one, lambda some: by_evalsuite(engine, some))
         ours[name] = found.answers
         return cells(one.documents, one.work, best, model, found, "")
 
     def without_graphs(name: str) -> tuple[str, ...]:
         one = asked(name)
         with _without_graphs(engine):
-            return compared(one, turn(engine, lambda some: by_evalsuite(engine, some), one.askings))
+            return compared(one, timed(one, lambda some: by_evalsuite(engine, some)))
 
     def by_their_harness(name: str) -> tuple[str, ...]:
         one = asked(name)
         theirs = by_hflm(model, engine.tokenizer._tokenizer, options.batch)
-        return compared(one, turn(engine, theirs, one.askings))
+        return compared(one, timed(one, theirs))
 
     def by_vllm(name: str) -> tuple[str, ...]:
         one = asked(name)
