@@ -97,7 +97,7 @@ def _triton(device: str, dtype: str) -> str:
 
 
 def _mamba_ssm(device: str, dtype: str) -> str:
-    from evalsuite.engine.native.slots.steps import mamba_ssm_unsupported_reason
+    from evalsuite.engine.native.models.packages import mamba_ssm_unsupported_reason
 
     return mamba_ssm_unsupported_reason(device)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evalsuite.engine.native.probe.modeling_code import modeling_code
+from evalsuite.engine.native.stand_in import why_it_stopped
 
 _PACKAGES = "mamba[-_]ssm|causal[-_]conv1d|fla"
 _NAMED = re.compile(rf"""["']({_PACKAGES})\b|(?:from|import) ({_PACKAGES})\b""")
@@ -59,3 +60,21 @@ def missing_package_notes(config: Mapping[str, Any], device: str, work: Sequence
                 f"recurrent layers use transformers' torch code for {' and '.join(work)}, which is slow: "
                 f"{package} cannot be imported ({problem})"
             )
+
+
+def mamba_ssm_unsupported_reason(device: str) -> str:
+    """Why the package mamba-ssm does not compute decode steps on a device; empty if it does.
+
+    evalsuite's kernels come first also where the package is installed: both read and write a state once,
+    which is what the time goes into; the package's programs are smaller (4 rows of a state of 128 numbers
+    each), and its convolution is in a further package. Neither has been timed on a GPU.
+    """
+    if not device.startswith("cuda"):
+        return "only for GPUs"
+    try:
+        from mamba_ssm.ops.triton.selective_state_update import selective_state_update
+    except Exception as error:  # Its compiled parts may not fit torch.
+        return (
+            "mamba-ssm is not installed" if isinstance(error, ModuleNotFoundError) else why_it_stopped(error)
+        )
+    return "" if callable(selective_state_update) else "mamba-ssm has no state update"

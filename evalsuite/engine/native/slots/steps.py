@@ -11,31 +11,12 @@ from typing import Any
 
 import torch
 
-from evalsuite.engine.native.stand_in import why_it_stopped
 from evalsuite.engine.native.trees.functions import MAMBA_2_SCAN, Function
 from evalsuite.errors import ModelError
 
 CONV_UPDATE, STATE_UPDATE = "causal_conv1d_update", "mamba2_selective_state_update"
 
 Factory = Callable[[Function], Function]
-
-
-def mamba_ssm_unsupported_reason(device: str) -> str:
-    """Why the package mamba-ssm does not compute decode steps on a device; empty if it does.
-
-    evalsuite's kernels come first also where the package is installed: both read and write a state once,
-    which is what the time goes into; the package's programs are smaller (4 rows of a state of 128 numbers
-    each), and its convolution is in a further package. Neither has been timed on a GPU.
-    """
-    if not device.startswith("cuda"):
-        return "only for GPUs"
-    try:
-        from mamba_ssm.ops.triton.selective_state_update import selective_state_update
-    except Exception as error:  # Its compiled parts may not fit torch.
-        return (
-            "mamba-ssm is not installed" if isinstance(error, ModuleNotFoundError) else why_it_stopped(error)
-        )
-    return "" if callable(selective_state_update) else "mamba-ssm has no state update"
 
 
 def step_functions(steps: str, device: str) -> Mapping[str, Factory]:

@@ -5,12 +5,12 @@ import sys
 import pytest
 import torch
 
+from evalsuite.engine.native.models.packages import mamba_ssm_unsupported_reason
 from evalsuite.engine.native.paths import CANDIDATES
 from evalsuite.engine.native.slots.steps import (
     CONV_UPDATE,
     STATE_UPDATE,
     _of_heads,
-    mamba_ssm_unsupported_reason,
     step_functions,
 )
 from evalsuite.errors import ModelError

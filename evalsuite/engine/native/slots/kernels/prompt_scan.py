@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evalsuite.engine.native.transfer import arrays_to_device
-from evalsuite.engine.native.trees.kernels.scan import RowStates, scan
+from evalsuite.engine.native.trees.kernels.scan import RowStates, scan_by_tables
 from evalsuite.engine.native.trees.kernels.tables import Tables
 from evalsuite.engine.native.trees.walk import CHUNK
 
@@ -54,7 +54,7 @@ def prompt_scan(
     count, length, heads, width = hidden_states.shape
     final = torch.empty(count, heads, width, B.shape[-1], device=hidden_states.device)
     x, dt, B, C = (part.flatten(0, 1) for part in (hidden_states, dt, B, C))
-    found = scan(
+    found = scan_by_tables(
         tables_of_rows(count, length, str(x.device)),
         x,
         dt,

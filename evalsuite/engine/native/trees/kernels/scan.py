@@ -86,10 +86,11 @@ def path_scan(
     takes at most `workspace.workspace_bytes` of memory.
     """
     x, dt, B, C = (part[0] for part in (hidden_states, dt, B, C))
-    return scan(tables, x, dt, A, B, C, D, dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit)[None]
+    result = scan_by_tables(tables, x, dt, A, B, C, D, dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit)
+    return result[None]
 
 
-def scan(
+def scan_by_tables(
     tables: Tables,
     x: torch.Tensor,
     dt: torch.Tensor,
