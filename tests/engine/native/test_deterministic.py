@@ -12,7 +12,7 @@ from evalsuite.engine.native.engine import TransformersEngine
 from evalsuite.engine.native.score_packed import score_run
 from evalsuite.engine.planning.plan import plan_packs
 from evalsuite.engine.settings import EngineSpec
-from evalsuite.errors import UserError
+from evalsuite.errors import ModelError, UserError
 from tests.engine.native.hybrids import nemotron_h
 from tests.engine.native.test_packed_engine import REQUESTS, answers_of, furthest
 from tests.engine.native.test_score_packed import questions
@@ -45,6 +45,19 @@ def test_order_parts_and_resuming_change_no_digit(llama_files):
     parts = engine.partition(REQUESTS)
     assert len(parts) > 1
     assert {one: score for part in parts for one, score in answers_of(engine.score(part)).items()} == whole
+
+
+def test_a_process_that_used_a_gpu_before_is_refused(llama_files, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    used = {0: 0, 1: 0}
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", used.get)
+    engine_of(llama_files).load()
+    used[1] = 2**20
+    engine_of(llama_files).load()  # the environment had the variable before
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    with pytest.raises(ModelError, match="start a new process, or set CUBLAS_WORKSPACE_CONFIG=:4096:8"):
+        engine_of(llama_files).load()
 
 
 def test_matrix_products_have_few_sizes_whatever_is_asked(llama_files, monkeypatch):
