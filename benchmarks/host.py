@@ -8,8 +8,9 @@ and a text's tokens are drawn, its end with a chance of 1 in 128. What a GPU's k
 
 Prints Markdown, a row for each task: seconds of the main thread's processor time by stage, each without the
 stages within it. "passes" and "storing" run beside the device's work: laying out packs, their tables and
-reading the answers, or choosing, checking and decoding tokens; and SQLite. "loading" is the model on a CPU
-with its trials, which says nothing about a GPU. Not counted: the launches of a forward pass's kernels.
+reading the answers, or choosing, checking and decoding tokens; and SQLite. "loading" is the model's trials on
+a CPU, which say nothing about a GPU; another thread reads the weights. Not counted: the launches of a forward
+pass's kernels.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from evalsuite.engine.native.slots import forward as slots_forward
 from evalsuite.engine.native.slots.cache import Prefix, SlotCache
 from evalsuite.engine.native.trees.kernels.tables import tables_of
 from evalsuite.engine.native.trees.tree import Tree
+from evalsuite.engine.native.trials import fit
 from evalsuite.engine.planning import plan
 from evalsuite.results.store import ResponseStore
 from evalsuite.runs import execute, session
@@ -100,7 +102,7 @@ def clocks(stages: Stages) -> list[Replaced]:
         (session, "build_requests", "encoding"),
         (session, "judge", "judging"),
         (plan, "plan_packs", "planning"),
-        (tried.TriedModel, "load", "loading"),
+        (fit, "fit", "loading"),
         (score_packed, "begin_run", "passes"),
         (generate._Generation, "_prefill", "passes"),
         (generate._Generation, "_steps", "passes"),

@@ -171,7 +171,7 @@ def test_the_hosts_own_work_is_counted_by_stage(tmp_path):
     assert by_task["gsm8k"]["documents"] == by_task["mmlu"]["documents"] == "3"
     assert int(by_task["gsm8k"]["steps"]) > 0 == int(by_task["mmlu"]["steps"])
     assert int(by_task["mmlu"]["packs"]) == 1 + int(by_task["gsm8k"]["packs"]) == 1
-    assert float(by_task["gsm8k"]["loading"]) > 0
+    assert all(float(row["loading"]) > 0 for row in rows)
 
 
 @pytest.mark.slow
