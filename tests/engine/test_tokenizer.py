@@ -1,6 +1,8 @@
 import importlib.util
 
 import pytest
+import transformers
+from packaging.version import Version
 
 from evalsuite.checkpoints import ModelFiles
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
@@ -120,6 +122,9 @@ def test_a_sentencepiece_file_gives_the_tokens_that_the_package_gives(tmp_path, 
     tokenizer = HuggingFaceTokenizer(sentencepiece_folder(tmp_path, model_type, **AS_LLAMA))
     (ids,) = tokenizer.encode(["Answer"], special_tokens=False)
     assert "".join(map(tokenizer.token_text, ids)) == " Answer"
+    if model_type == "mistral" and Version(transformers.__version__) >= Version("5.24"):
+        assert tokenizer.notes == ()  # its own choice gives SentencePiece's tokens
+        return
     *chosen, left = tokenizer.notes
     assert ["LlamaTokenizer, as the folder" in note for note in chosen] == [True] * (model_type == "mistral")
     assert "for 2 of 16 texts" in left  # those that begin with a blank, which SentencePiece doubles
