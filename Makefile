@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
-LOWEST := .venv-lowest-$(notdir $(PYTHON))
-LOWEST_TESTS := $(addprefix tests/,engine lowest checkpoints cli data nemo requests results scoring stats)
+OF_PYTHON := $(notdir $(PYTHON))
+LOWEST := .venv-lowest-$(OF_PYTHON)
+VERSION_TESTS := $(addprefix tests/,engine versions checkpoints cli data nemo requests results scoring stats)
 # A file of tests runs in one process; each process takes up to 2 GB.
 SPREAD := --numprocesses logical --maxprocesses 4 --dist loadfile
 # Where it is set (often in containers), each of some hundred processes that the tests start compiles evalsuite again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup side-packages demo test test-slow test-kernels test-lowest lint wheel-check reference gate docs docs-site models schema clean
+.PHONY: setup side-packages demo test test-slow test-kernels test-lowest test-newest lint wheel-check reference gate docs docs-site models schema clean
 
 setup: $(SETUP)
 
@@ -43,15 +44,15 @@ test-kernels: setup $(LOWEST)/.set-up
 	$(BIN)/python -m pytest -m slow tests/engine/native/kernels
 	$(LOWEST)/bin/python -m pytest -m slow tests/engine/native/kernels -k '3.6.0 and (flex or compile)'
 
-# With the lowest versions that pyproject.toml names, in an environment of their own (2.8 GB): the engine, and what
-# reads and writes through pandas, pyarrow, pydantic, SciPy, statsmodels, tree-sitter, typer and rich. Another Python
-# than that of .venv has another environment: make test-lowest PYTHON=python3.12.
-test-lowest: $(LOWEST)/.set-up
-	$(LOWEST)/bin/python -m pytest -m "not slow" $(SPREAD) $(LOWEST_TESTS)
+# With the lowest versions that pyproject.toml names, or the newest ones that pip finds, in an environment of their own
+# (2.8 GB): the engine, and what reads and writes through pandas, pyarrow, pydantic, SciPy, statsmodels, tree-sitter,
+# typer and rich. Another Python than that of .venv has another environment: make test-lowest PYTHON=python3.12.
+test-lowest test-newest: test-%: .venv-%-$(OF_PYTHON)/.set-up
+	$(<D)/bin/python -m pytest -m "not slow" $(SPREAD) $(VERSION_TESTS)
 
-$(LOWEST)/.set-up: pyproject.toml requirements-demo.txt tests/lowest/*.py | $(SETUP)
-	$(BIN)/python -m tests.lowest $(LOWEST) $(PYTHON)
-	$(LOWEST)/bin/pip install --quiet --no-deps --requirement requirements-demo.txt
+.venv-%-$(OF_PYTHON)/.set-up: pyproject.toml requirements-demo.txt tests/versions/*.py | $(SETUP)
+	$(BIN)/python -m tests.versions $* $(@D) $(PYTHON)
+	$(@D)/bin/pip install --quiet --no-deps --requirement requirements-demo.txt
 	touch $@
 
 lint: setup
@@ -88,4 +89,4 @@ schema: setup
 	$(BIN)/python -m evalsuite.results.schema
 
 clean:
-	rm -rf $(VENV) .venv-lowest* build dist site *.egg-info demo
+	rm -rf $(VENV) .venv-lowest* .venv-newest* build dist site *.egg-info demo

@@ -1,23 +1,26 @@
-"""Installs evalsuite with all requirements' lowest versions: `python -m tests.lowest FOLDER [PYTHON]`."""
+"""Installs evalsuite beside other versions: `python -m tests.versions lowest|newest FOLDER [PYTHON]`.
+
+"lowest" takes the lowest version of every requirement, "newest" what pip finds today.
+"""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.lowest import torch_on_a_cpu
-from tests.lowest.versions import declared, lowest
+from tests.versions import torch_on_a_cpu
+from tests.versions.requirements import declared, lowest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = ("gguf", "test")
 
 
-def main(folder: Path, python: str = sys.executable) -> None:
+def main(which: str, folder: Path, python: str = sys.executable) -> None:
     subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
-    versions = list(lowest(declared(EXTRAS)))
-    constraints = folder / "lowest.txt"
+    versions = list(lowest(declared(EXTRAS))) if which == "lowest" else []
+    constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{version}\n" for version in versions), "utf-8")
     # torch comes first and alone: with its requirements, pip would fetch all of CUDA.
-    pip(folder, "--no-deps", next(version for version in versions if version.startswith("torch==")))
+    pip(folder, "--no-deps", "--constraint", constraints, "torch")
     (site_packages,) = folder.glob("lib/python*/site-packages")
     if torch_on_a_cpu.is_for_cuda(site_packages):
         pip(folder, "--no-deps", torch_on_a_cpu.runtime_of(site_packages))
@@ -33,4 +36,4 @@ def pip(folder: Path, *arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), *sys.argv[2:])
+    main(sys.argv[1], Path(sys.argv[2]).resolve(), *sys.argv[3:])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lowest.versions import declared, lowest
+from tests.versions.requirements import declared, lowest
 
 ROOT = Path(__file__).parents[2]
 
