@@ -6,7 +6,7 @@ from evalsuite.checkpoints import ModelFiles
 from evalsuite.checkpoints.locate_tokenizer import resolve_tokenizer
 from evalsuite.engine.protocol import Tokenizer
 from evalsuite.engine.tokenizer import HuggingFaceTokenizer
-from evalsuite.errors import UserError
+from evalsuite.errors import ModelError, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,12 @@ class TokenOptions:
 
     def files(self, model: ModelFiles) -> ModelFiles:
         """The tokenizer's files; raises ModelError where there are none."""
-        return resolve_tokenizer(self.tokenizer) if self.tokenizer else model
+        if not self.tokenizer:
+            return model
+        try:
+            return resolve_tokenizer(self.tokenizer)
+        except ModelError as error:
+            raise ModelError(f"--tokenizer {self.tokenizer}: {error}") from None
 
     def make(self, model: ModelFiles, *, trust_remote_code: bool) -> HuggingFaceTokenizer:
         """The tokenizer, not yet loaded; errors as in `files`."""
