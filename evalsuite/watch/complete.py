@@ -61,7 +61,7 @@ class Completeness:
         if (age := self._unchanged(path)) is None:
             return Readiness.INCOMPLETE, "it is gone"
         try:
-            check(resolve(str(path), model_config=self._model_config))
+            check(resolve(str(path.absolute()), model_config=self._model_config))
         except ModelConfigError:
             raise
         except UserError as error:

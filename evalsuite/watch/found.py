@@ -23,6 +23,8 @@ class Found:
     path: Path
     step: int | None
     """Training step in the name."""
+    model: str
+    """As `evalsuite run` takes it: a folder `./8b` is no alias."""
 
 
 def found_in(folder: Path, options: WatchOptions) -> list[Found]:
@@ -36,7 +38,9 @@ def found_in(folder: Path, options: WatchOptions) -> list[Found]:
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror}.") from None
     found = [
-        Found(path.name, path, step_in(path.name)) for path in paths if fnmatch(path.name, options.pattern)
+        Found(path.name, path, step_in(path.name), f"{folder}/{path.name}")
+        for path in paths
+        if fnmatch(path.name, options.pattern)
     ]
     chosen = [each for each in found if _is_checkpoint(each) and _is_wanted(each, options.every)]
     return ordered(chosen, newest_first=options.order == "newest")

@@ -93,7 +93,7 @@ def sweep_models(
     """Evaluate a list of models or hub revisions once each; arguments as in `watch_checkpoints`."""
     watching = replace(watching or WatchOptions(), once=True)
     series = _Series(tasks, Path(out), options or RunOptions(), watching, say, progress, Path(out))
-    named = [Found(folder_name(model), Path(model), step_in(model)) for model in models]
+    named = [Found(folder_name(model), Path(model), step_in(model), model) for model in models]
     if len({each.name for each in named}) < len(named):
         raise UserError("Two of the models would have the same run folder; give different models.")
     series.catch_up(named)
@@ -190,7 +190,7 @@ class _Series:
         began = time.monotonic()
         try:
             log = api.run_in_a_series(
-                self._tasks, str(found.path), replace(self._options, out=run), progress, self._kept
+                self._tasks, found.model, replace(self._options, out=run), progress, self._kept
             )
         except UserError as error:
             gone = found.name in self._seen and not found.path.exists()

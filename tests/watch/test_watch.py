@@ -180,6 +180,16 @@ def test_a_sweep_evaluates_the_models_of_a_list(training, arguments, bench):
     assert (bench.folder / "runs" / "trend.html").is_file()
 
 
+@pytest.mark.parametrize("command", [["sweep", "./8b"], ["watch", ".", *QUICK, "--pattern", "8b"]])
+def test_a_folder_with_the_name_of_an_alias_is_the_folder(command, training, arguments, bench, monkeypatch):
+    (training / "step-100").rename(training / "8b")
+    monkeypatch.chdir(training)
+    done = CliRunner().invoke(app, [*command, *arguments("--quiet")])
+    assert done.exit_code == 0, done.output
+    (run,) = (bench.folder / "runs").glob("*/run.json")
+    assert json.loads(run.read_text())["spec"]["model"] == "./8b"
+
+
 def test_a_sweep_says_why_a_model_cannot_be_read(arguments, tmp_path):
     models = [str(tmp_path / "nowhere"), "org/name@step1000"]
     done = CliRunner().invoke(app, ["sweep", *models, *arguments("--quiet")])
