@@ -122,7 +122,7 @@ def test_a_scorer_that_cannot_start_fails_every_call_and_is_not_started_for_each
     assert all(isinstance(one, ScorerFailed) for one in verdicts)
     assert "could not start: AttributeError" in str(verdicts[0])
     assert str(verdicts[-1]) == "the scorer's process failed to start 3 times"
-    assert len(starts) == 6
+    assert 3 <= len(starts) <= 6, "a worker that has given up may answer the calls that the other still has"
 
 
 def test_files_in_the_working_folder_are_not_the_scorers_modules(monkeypatch, tmp_path):
