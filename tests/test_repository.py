@@ -46,7 +46,8 @@ def test_the_version_stands_in_one_place():
 
 def test_ci_runs_targets_that_exist_on_every_python_that_the_package_claims():
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    rules = re.findall(r"^([\w -]+):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
     assert set(re.findall(r"run: make ([\w-]+)", workflow)) <= targets
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["classifiers"]
     claimed = re.findall(r"Python :: (3\.\d+)", " ".join(classifiers))
