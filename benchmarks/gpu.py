@@ -46,6 +46,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from device_limits import Limits, limits, weights_of_products
 from gpu_steps import STEP_COLUMNS, step_rows
 from gpu_tables import Tables, measured
 from hflm import Asking, Computed, by_evalsuite, by_hflm, counting, difference
@@ -88,16 +89,6 @@ EVERYTHING = 10**9
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The device's peak rates."""
-
-    products: float
-    """Floating-point operations per second."""
-    copies: float
-    """Bytes read and written per second."""
-
-
-@dataclass(frozen=True)
 class Turn:
     """The answers and times of one side for a workload."""
 
@@ -108,29 +99,6 @@ class Turn:
     """Peak bytes on a GPU."""
     launches: str
     """Kernel launches of a forward pass."""
-
-
-def limits(device: str, dtype: torch.dtype) -> Limits:
-    """Measure a square matrix product and a copy."""
-    side, count = (8192, 2**30) if device.startswith("cuda") else (1024, 2**24)
-    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    source = torch.zeros(count, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    product = _seconds(lambda: torch.mm(left, right), device)
-    copy = _seconds(lambda: target.copy_(source), device)
-    return Limits(2 * side**3 / product, 2 * count / copy)
-
-
-def _seconds(work: Callable[[], Any], device: str, repeats: int = 20) -> float:
-    """The seconds of one call, after warm-up."""
-    for _ in range(3):
-        work()
-    wait(device)
-    began = time.perf_counter()
-    for _ in range(repeats):
-        work()
-    wait(device)
-    return (time.perf_counter() - began) / repeats
 
 
 def turn(
@@ -185,20 +153,6 @@ def _replayed(engine: RandomEngine) -> tuple[int, int]:
     """Passes that were replays, and their positions: the model's modules do not see these."""
     use = engine.generator.graphing
     return (use.replayed, use.positions) if use else (0, 0)
-
-
-def weights_of_products(model: Any) -> tuple[int, int, int]:
-    """Numbers in the layers' matrices, in the head's, and bytes of all but the embedding's."""
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    layers = sum(
-        one.weight.numel() for one in model.modules() if isinstance(one, torch.nn.Linear) and one is not head
-    )
-    everything = sum(one.numel() * one.element_size() for one in model.parameters())
-    return (
-        layers,
-        head.weight.numel(),
-        everything - embedding.weight.numel() * embedding.weight.element_size(),
-    )
 
 
 def cells(documents: int, work: Work, best: Limits, model: Any, one: Turn, agreement: str) -> tuple[str, ...]:
@@ -353,6 +307,8 @@ def main() -> None:
     parser.add_argument("--no-steps", action="store_true", help="leave out the table of decode steps")
     parser.add_argument("--out", type=Path, metavar="FILE", help="append each row to this file, as JSON")
     options = parser.parse_args()
+    if options.data and not options.data.is_dir():
+        raise SystemExit(f"The data folder {options.data} does not exist; give --data an existing folder.")
     options.batch = int(options.batch) if options.batch.isdigit() else options.batch
     if options.whole:
         options.limit = options.members = EVERYTHING

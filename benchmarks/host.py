@@ -35,6 +35,7 @@ from evalsuite.engine.native.trees.kernels.tables import tables_of
 from evalsuite.engine.native.trees.tree import Tree
 from evalsuite.engine.native.trials import fit
 from evalsuite.engine.planning import plan
+from evalsuite.errors import UserError
 from evalsuite.results.store import ResponseStore
 from evalsuite.runs import execute, session
 
@@ -193,8 +194,11 @@ def main() -> None:
     torch.set_num_threads(1)
     tables = Tables(None)
     tables.begin("host", COLUMNS)
-    for task in options.tasks:
-        tables.row(row(task, options))
+    try:
+        for task in options.tasks:
+            tables.row(row(task, options))
+    except UserError as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -77,6 +77,15 @@ def test_data_that_are_missing_are_a_row_and_wrong_options_a_sentence(tmp_path):
     [row] = tables_of(done.stdout)[-1]
     assert (row["work"], row["side"]) == ("hellaswag", "evalsuite")
     assert row["difference"].startswith("DataError: Split 'train' of Rowan/hellaswag was not found: ")
+    folder = ["--data", tmp_path / "nowhere"]  # of several values the last one counts
+    done = subprocess.run([*tiny, "--device", "cpu", *folder], capture_output=True, text=True, env=OFFLINE)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"The data folder {folder[1]} does not exist")
+    wrong = [sys.executable, SCRIPT.with_name("host.py"), "nonsense"]
+    done = subprocess.run(wrong, capture_output=True, text=True, env=OFFLINE)
+    assert done.returncode == 1
+    assert "Unknown task 'nonsense'" in done.stderr
+    assert "Traceback" not in done.stderr
     for device in ("gpu", *([] if torch.cuda.is_available() else ["cuda"])):
         done = subprocess.run([*tiny, "--device", device], capture_output=True, text=True, env=OFFLINE)
         assert done.returncode == 1

@@ -13,7 +13,7 @@ from tests.engine.native.facts import FACTS, few_layers
 
 WAITS = {"transfer.py arrived": "a pack's answers, while the device computes the next pack"}
 """Every place where the host waits while packs are scored, and why."""
-WIDE = {(torch.float64, "trees/kernels/scan.py scan_by_tables")}
+WIDE = {(torch.float64, "trees/kernels/scan.py path_scan")}
 """Large tensors wider than float32: sums of decays, (heads, tokens)."""
 REQUESTS = {"multiple choice": multiple_choice(6, 34), "endings": endings(18)}
 """Each with a pack of 14,000 to 16,000 tokens and a smaller one."""

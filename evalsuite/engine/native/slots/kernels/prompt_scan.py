@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evalsuite.engine.native.transfer import arrays_to_device
-from evalsuite.engine.native.trees.kernels.scan import RowStates, scan_by_tables
+from evalsuite.engine.native.trees.kernels.scan import RowStates, path_scan
 from evalsuite.engine.native.trees.kernels.tables import Tables
 from evalsuite.engine.native.trees.walk import CHUNK
 
@@ -53,8 +53,8 @@ def prompt_scan(
     """
     count, length, heads, width = hidden_states.shape
     final = torch.empty(count, heads, width, B.shape[-1], device=hidden_states.device)
-    x, dt, B, C = (part.flatten(0, 1) for part in (hidden_states, dt, B, C))
-    found = scan_by_tables(
+    x, dt, B, C = (part.flatten(0, 1)[None] for part in (hidden_states, dt, B, C))
+    found = path_scan(
         tables_of_rows(count, length, str(x.device)),
         x,
         dt,
@@ -66,7 +66,7 @@ def prompt_scan(
         dt_softplus=dt_softplus,
         dt_limit=dt_limit,
         rows=RowStates(initial_states, final),
-    ).unflatten(0, (count, length))
+    )[0].unflatten(0, (count, length))
     return (found, final) if return_final_states else found
 
 

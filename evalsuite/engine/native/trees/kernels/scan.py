@@ -78,54 +78,21 @@ def path_scan(
     dt_bias: torch.Tensor | None = None,
     dt_softplus: bool = False,
     dt_limit: tuple[float, float] = (0.0, float("inf")),
+    rows: RowStates | None = None,
     **options: Any,
 ) -> torch.Tensor:
     """`trees.mamba.tree_scan`, with the tree's tables instead of its walk.
 
+    `rows` has the initial states of the rows that the tables were made for, and takes their final states.
+
     Time steps are float32 whatever the type of the inputs, as in mamba-ssm's kernels. Besides the result it
     takes at most `workspace.workspace_bytes` of memory.
     """
-    x, dt, B, C = (part[0] for part in (hidden_states, dt, B, C))
-    result = scan_by_tables(tables, x, dt, A, B, C, D, dt_bias, dt_softplus=dt_softplus, dt_limit=dt_limit)
-    return result[None]
-
-
-def scan_by_tables(
-    tables: Tables,
-    x: torch.Tensor,
-    dt: torch.Tensor,
-    A: torch.Tensor,
-    B: torch.Tensor,
-    C: torch.Tensor,
-    D: torch.Tensor | None = None,
-    dt_bias: torch.Tensor | None = None,
-    *,
-    dt_softplus: bool = False,
-    dt_limit: tuple[float, float] = (0.0, float("inf")),
-    rows: RowStates | None = None,
-) -> torch.Tensor:
-    """The recurrence over tokens of any order that tables state; arguments as `path_scan`, without its 1.
-
-    Args:
-        tables: the tables.
-        x: (tokens, heads, width).
-        dt: (tokens, heads).
-        A: (heads,).
-        B, C: (tokens, groups, state).
-        D: (heads,).
-        dt_bias: (heads,).
-        dt_softplus: apply softplus to the time steps.
-        dt_limit: lowest and highest time step.
-        rows: initial states of the rows that the tables were made for, and where their final states go.
-
-    Returns:
-        (tokens, heads, width), float32.
-    """
-    x, dt, B, C = (_rows(part) for part in (x, dt, B, C))
+    x, dt, B, C = (_rows(part[0]) for part in (hidden_states, dt, B, C))
     tokens, heads, width = x.shape
     result = torch.empty(tokens, heads, width, device=x.device)
     if not tokens:
-        return result
+        return result[None]
     steps = torch.empty(heads, tokens, device=x.device)
     sums = torch.empty(heads, tokens, dtype=torch.float64, device=x.device)
     with torch.cuda.device_of(x):
@@ -147,7 +114,7 @@ def scan_by_tables(
             BLOCK=_block(),
         )
         _states_and_outputs(tables, x, B, C, D, steps, sums, result, rows)
-    return result
+    return result[None]
 
 
 def _states_and_outputs(
